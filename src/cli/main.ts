@@ -1,0 +1,16 @@
+import { Command, CommanderError } from "commander";
+import { FerryError } from "#errors/ferryError.ts";
+import { printFailure } from "./output.ts";
+
+/** One module per command family; each adds its commands to the program. */
+const program = new Command("ferry")
+  .description("Live MongoDB to MongoDB migration through Kafka")
+  .showHelpAfterError();
+
+program.exitOverride();
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 64;
+  else process.exitCode = printFailure(error instanceof Error ? error : new FerryError("FERRY_BUG", String(error)));
+}

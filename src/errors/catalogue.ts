@@ -1,0 +1,145 @@
+/**
+ * Every error that ferry raises, once: what it means, what to do, whether trying again can help, and the process's exit
+ * status. `FerryError` takes the code and derives the rest, `docs/errors.md` is generated from this file, and a test
+ * holds catalogue, docs and uses together.
+ *
+ * Exit statuses: 64 wrong usage or configuration, 69 a server or download is unavailable, 70 a bug, 74 disk or state,
+ * 75 try again later, 76 the data path is unsafe and was stopped, 77 permission, 1 a check that did not hold.
+ */
+export type Retry = "never" | "backoff";
+
+export type CatalogueEntry = Readonly<{
+  /** One sentence: what is the case. */
+  meaning: string;
+  /** One sentence: what the operator does about it. */
+  hint: string;
+  retry: Retry;
+  exit: number;
+}>;
+
+const entry = (exit: number, retry: Retry, meaning: string, hint: string): CatalogueEntry => ({
+  meaning,
+  hint,
+  retry,
+  exit,
+});
+
+export const CATALOGUE = {
+  // --- general
+  FERRY_BUG: entry(
+    70,
+    "never",
+    "An invariant of ferry does not hold.",
+    "Report it with the log around it; the process stopped so that no data is harmed.",
+  ),
+  FERRY_USAGE: entry(
+    64,
+    "never",
+    "The command line or a setting is not valid.",
+    "Run the command with --help; docs/config.md lists every setting.",
+  ),
+  FERRY_TIMEOUT: entry(
+    75,
+    "backoff",
+    "A condition was not met in the time allowed.",
+    "The message says what was last seen; look there, then run the command again.",
+  ),
+  FERRY_STOPPED: entry(
+    75,
+    "never",
+    "The operation was stopped by a signal or a request.",
+    "Nothing is lost; start it again and it goes on from the saved position.",
+  ),
+
+  // --- MongoDB
+  FERRY_MONGO_UNREACHABLE: entry(
+    69,
+    "backoff",
+    "A MongoDB server cannot be reached.",
+    "Check that it runs and that host, port and TLS options in the URI are right.",
+  ),
+  FERRY_MONGO_AUTH: entry(
+    77,
+    "never",
+    "MongoDB refused the user name or password.",
+    "Check user, password (percent-encoded in the URI) and authSource.",
+  ),
+  FERRY_MONGO_PRIVILEGE: entry(
+    77,
+    "never",
+    "The MongoDB user lacks a privilege that ferry needs.",
+    "Grant the action that the message names; `ferry check` lists all of them.",
+  ),
+  FERRY_MONGO_TRANSIENT: entry(
+    75,
+    "backoff",
+    "MongoDB was briefly unable to serve the operation (election, network, write conflict).",
+    "ferry retries by itself; if it lasts, look at the server's log.",
+  ),
+  FERRY_MONGO_COMMAND: entry(
+    69,
+    "never",
+    "MongoDB refused a command.",
+    "The message carries the server's code and text; mend the cause and start again.",
+  ),
+
+  // --- Kafka
+  FERRY_KAFKA_UNREACHABLE: entry(
+    69,
+    "backoff",
+    "No Kafka broker can be reached.",
+    "Check that the broker runs and that the bootstrap address is right.",
+  ),
+  FERRY_KAFKA_TRANSIENT: entry(
+    75,
+    "backoff",
+    "Kafka was briefly unable to serve the request.",
+    "ferry retries by itself; if it lasts, look at the broker's log.",
+  ),
+  FERRY_KAFKA_REQUEST: entry(
+    69,
+    "never",
+    "Kafka refused a request.",
+    "The message carries the broker's error; mend the cause and start again.",
+  ),
+  FERRY_KAFKA_TOPIC_MISSING: entry(
+    69,
+    "backoff",
+    "The Kafka topic does not exist.",
+    "Start the source connector (`ferry cx FILE`), or check the topic's name with `ferry status`.",
+  ),
+  FERRY_LOG_TRUNCATED: entry(
+    76,
+    "never",
+    "The topic no longer holds the saved position: records were removed before they were applied.",
+    "The lost records cannot be replayed: empty the target namespace and copy again; keep retention.ms=-1 on data topics.",
+  ),
+
+  // --- apply
+  FERRY_FENCED: entry(
+    75,
+    "backoff",
+    "Another worker took the lane over; this one's write was refused by its epoch.",
+    "Nothing to do: the worker gives the lane up and joins again.",
+  ),
+  FERRY_APPLY_KEYS: entry(
+    76,
+    "never",
+    "The topic has several partitions, and its records are not keyed by documentKey.",
+    "Set change.stream.document.key.as.key=true on the connector and start with a new topic; order per document is lost otherwise.",
+  ),
+  FERRY_APPLY_DEAD_LETTER: entry(
+    76,
+    "never",
+    "An event cannot be applied, and onError is stop.",
+    "Look at the event with its code and reason; mend the target, or run with --on-error dead-letter.",
+  ),
+  FERRY_APPLY_DDL: entry(
+    76,
+    "never",
+    "The source changed the collection itself (drop, rename) and this cannot be applied safely.",
+    "Decide by hand what the target should become, then accept the event with --accept, or empty the target and copy again.",
+  ),
+} as const satisfies Record<string, CatalogueEntry>;
+
+export type ErrorCode = keyof typeof CATALOGUE;

@@ -1,0 +1,95 @@
+/**
+ * The vocabulary of the pipeline. Data flows capture → wire → log → wire → filter → apply → sink; positions flow back.
+ * Document bodies stay raw BSON from the topic to the target: nothing here is decoded unless a rule needs it.
+ */
+
+/** `db.collection`; both parts raw, the first dot separates them. */
+export type Namespace = Readonly<{ db: string; coll: string }>;
+
+export const formatNamespace = (ns: Namespace): string => (ns.coll === "" ? ns.db : `${ns.db}.${ns.coll}`);
+
+/** Splits at the first dot (a database name cannot contain one). A name without a dot is a whole database. */
+export const parseNamespace = (text: string): Namespace => {
+  const dot = text.indexOf(".");
+  return dot === -1 ? { db: text, coll: "" } : { db: text.slice(0, dot), coll: text.slice(dot + 1) };
+};
+
+/** Where an event comes from: the bulk read of existing documents, or the change stream after it. */
+export type Origin = "copy" | "stream";
+
+type EventBase = Readonly<{
+  ns: Namespace;
+  origin: Origin;
+  /** clusterTime as 64 bits (seconds << 32 | increment); 0n for copied documents, which carry none. */
+  at: bigint;
+}>;
+
+/** The whole document as it was looked up or copied: insert, replace, or update with a looked-up document. */
+export type WriteEvent = EventBase &
+  Readonly<{
+    op: "write";
+    /** Raw BSON of documentKey. */
+    key: Uint8Array;
+    /** Raw BSON of the document. */
+    doc: Uint8Array;
+    /** The source says that the document is new (copy, or operationType insert): worth trying as an insert first. */
+    fresh: boolean;
+  }>;
+
+/** An update known only by its delta. */
+export type PatchEvent = EventBase &
+  Readonly<{
+    op: "patch";
+    key: Uint8Array;
+    /** Raw BSON of updateDescription: updatedFields, removedFields, truncatedArrays, disambiguatedPaths. */
+    update: Uint8Array;
+  }>;
+
+export type DeleteEvent = EventBase & Readonly<{ op: "delete"; key: Uint8Array }>;
+
+/**
+ * An event that changes nothing by itself: an update whose looked-up document is null, so it was deleted since and its
+ * delete follows; a tombstone; a heartbeat. Counted, never silent.
+ */
+export type NoopEvent = EventBase & Readonly<{ op: "noop"; reason: "deleted-since" | "tombstone" | "heartbeat" }>;
+
+/** A change of the collection itself; lands in any partition (its Kafka key is the resume token). */
+export type DdlEvent = EventBase &
+  Readonly<{
+    op: "ddl";
+    /** operationType as the server names it: drop, rename, dropDatabase, create, createIndexes, dropIndexes, modify, … */
+    kind: string;
+    /** Raw BSON of the whole event. */
+    command: Uint8Array;
+  }>;
+
+export type ChangeEvent = WriteEvent | PatchEvent | DeleteEvent | NoopEvent | DdlEvent;
+
+/** One record of a log, undecoded. Offsets fit a double (2^53) and are numbers on the hot path. */
+export type LogRecord = Readonly<{
+  key: Uint8Array | null;
+  value: Uint8Array | null;
+  offset: number;
+  timestampMs: number;
+}>;
+
+/** The unit of resume: `end` is the offset to read next once every item is durable. */
+export type LogBatch = Readonly<{
+  records: readonly LogRecord[];
+  bytes: number;
+  end: number;
+  /** The log's end as the broker last said: `highWatermark - end` records are still to come. */
+  highWatermark: number;
+}>;
+
+/** One partition of a log. */
+export interface LogPartition extends AsyncDisposable {
+  /** Reads from `offset` until `soft` aborts, which ends the iteration normally. An idle log yields empty batches now and then. */
+  read(offset: number, soft: AbortSignal): AsyncIterable<LogBatch>;
+}
+
+/** A log: topics of partitions. Kafka in production, memory in `ferry run`. */
+export interface Log extends AsyncDisposable {
+  partitions(topic: string): Promise<number>;
+  partition(topic: string, index: number): LogPartition;
+}

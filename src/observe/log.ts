@@ -1,0 +1,60 @@
+import { pino } from "pino";
+import { isFerry } from "#errors/ferryError.ts";
+
+/** The closed list of fields a log line may carry beside its sentence. Bodies and URIs are never among them. */
+export type LogFields = Readonly<
+  Partial<{
+    run: string;
+    stage: string;
+    stream: string;
+    lane: string;
+    worker: string;
+    ns: string;
+    topic: string;
+    partition: number;
+    offset: number;
+    position: string;
+    epoch: number;
+    count: number;
+    bytes: number;
+    ms: number;
+    attempt: number;
+    code: string;
+    hint: string;
+    err: unknown;
+  }>
+>;
+
+export interface Logger {
+  debug(fields: LogFields, sentence: string): void;
+  info(fields: LogFields, sentence: string): void;
+  warn(fields: LogFields, sentence: string): void;
+  /** Needs a person: carries `code` and `hint` when `err` is a FerryError. */
+  error(fields: LogFields, sentence: string): void;
+}
+
+const withCode = (fields: LogFields): LogFields =>
+  isFerry(fields.err)
+    ? { ...fields, code: fields.err.code, hint: fields.err.entry.hint, err: fields.err.detail }
+    : fields;
+
+/** JSON lines on stderr, so that stdout stays the command's own output. `level`: debug | info | warn | error | silent. */
+export const createLogger = (level: string): Logger => {
+  const out = pino(
+    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ dest: 2, sync: true }),
+  );
+  return {
+    debug: (fields, sentence) => out.debug(withCode(fields), sentence),
+    info: (fields, sentence) => out.info(withCode(fields), sentence),
+    warn: (fields, sentence) => out.warn(withCode(fields), sentence),
+    error: (fields, sentence) => out.error(withCode(fields), sentence),
+  };
+};
+
+export const silentLogger: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+};
