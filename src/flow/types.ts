@@ -20,7 +20,10 @@ export type Origin = "copy" | "stream";
 type EventBase = Readonly<{
   ns: Namespace;
   origin: Origin;
-  /** clusterTime as 64 bits (seconds << 32 | increment); 0n for copied documents, which carry none. */
+  /**
+   * clusterTime as 64 bits (seconds << 32 | increment). A copied document has the copy's own time (`copyTime`, constant
+   * per copy run, see the recommended connector), or 0n where the connector does not add it.
+   */
   at: bigint;
 }>;
 

@@ -6,6 +6,7 @@ import { test } from "node:test";
 /** Imports point to a lower layer only; folders of one layer never import each other (docs/00-reading-path.md). */
 const LAYERS: Readonly<Record<string, number>> = {
   errors: 0,
+  bson: 1,
   flow: 1,
   config: 1,
   observe: 1,
