@@ -76,6 +76,12 @@ export const CATALOGUE = {
     "MongoDB was briefly unable to serve the operation (election, network, write conflict).",
     "ferry retries by itself; if it lasts, look at the server's log.",
   ),
+  FERRY_MONGO_REJECTED: entry(
+    76,
+    "never",
+    "The target refused a document for a reason of its own (unique index, validator, size, immutable field).",
+    "Look at the dead letters: each carries the server's code and text; mend the target's rule or the document.",
+  ),
   FERRY_MONGO_COMMAND: entry(
     69,
     "never",

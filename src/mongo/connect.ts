@@ -1,0 +1,71 @@
+import { MongoClient, type MongoClientOptions } from "mongodb";
+import { FerryError } from "#errors/ferryError.ts";
+import { translated } from "./errors.ts";
+
+export type { AnyBulkWriteOperation, ClientSession, Collection, Db, Document, MongoClient } from "mongodb";
+
+/** `user:secret@` removed: what may be printed and logged of a URI. */
+export const redactUri = (uri: string): string => uri.replace(/\/\/[^@/]*@/, "//");
+
+export type ConnectOptions = Readonly<{
+  /** Shown in the server's log and currentOp. */
+  appName: string;
+  /** How long to look for a server before giving up, ms. */
+  timeoutMs?: number;
+  maxPoolSize?: number;
+  /** Majority reads and writes unless told otherwise: what ferry remembers must survive a failover. */
+  options?: MongoClientOptions;
+}>;
+
+/**
+ * A connected client, majority in both directions. The caller closes it.
+ * @throws FERRY_USAGE on a malformed URI, FERRY_MONGO_UNREACHABLE, FERRY_MONGO_AUTH.
+ */
+export const connectMongo = async (
+  uri: string,
+  { appName, timeoutMs = 10_000, maxPoolSize = 50, options = {} }: ConnectOptions,
+): Promise<MongoClient> => {
+  let client: MongoClient;
+  try {
+    client = new MongoClient(uri, {
+      appName,
+      serverSelectionTimeoutMS: timeoutMs,
+      maxPoolSize,
+      readConcernLevel: "majority",
+      writeConcern: { w: "majority" },
+      ...options,
+    });
+  } catch (error) {
+    throw new FerryError(
+      "FERRY_USAGE",
+      `${redactUri(uri)} is not a MongoDB URI: ${error instanceof Error ? error.message : error}`,
+      { cause: error },
+    );
+  }
+  try {
+    await translated(`connecting to ${redactUri(uri)}`, async () => {
+      await client.connect();
+      await client.db("admin").command({ ping: 1 });
+    });
+    return client;
+  } catch (error) {
+    await client.close();
+    throw error;
+  }
+};
+
+/** What kind of deployment answers: only replica sets and sharded clusters have transactions and change streams. */
+export type Topology = Readonly<{
+  kind: "standalone" | "replicaSet" | "sharded";
+  setName: string | undefined;
+  version: string;
+}>;
+
+export const readTopology = (client: MongoClient): Promise<Topology> =>
+  translated("reading the server's topology", async () => {
+    const admin = client.db("admin");
+    const [hello, build] = await Promise.all([admin.command({ hello: 1 }), admin.command({ buildInfo: 1 })]);
+    const setName = hello["setName"] as string | undefined;
+    const kind = hello["msg"] === "isdbgrid" ? "sharded" : setName === undefined ? "standalone" : "replicaSet";
+    return { kind, setName, version: String(build["version"]) };
+  });

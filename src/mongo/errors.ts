@@ -1,0 +1,76 @@
+import { MongoError, MongoNetworkError, MongoServerError, MongoServerSelectionError } from "mongodb";
+import type { ErrorCode } from "#errors/catalogue.ts";
+import { FerryError, isFerry } from "#errors/ferryError.ts";
+
+/**
+ * Server codes that pass by themselves (elections, shutdowns, write conflicts, interrupted or expired transactions,
+ * a write fence, a full disk that an operator will clear). Source: the server's error_codes.yml.
+ */
+const TRANSIENT = new Set([
+  6, 7, 24, 50, 63, 64, 89, 91, 107, 112, 133, 189, 225, 234, 237, 244, 246, 251, 256, 262, 290, 317, 365, 371, 9001,
+  10107, 11600, 11601, 11602, 13388, 13435, 13436, 14031,
+]);
+const AUTH = new Set([18, 8000]);
+const PRIVILEGE = new Set([13]);
+/** The command itself is wrong for this server or namespace: no document is to blame. */
+const COMMAND = new Set([20, 26, 59, 72, 73, 115, 166, 263, 303, 352]);
+
+const codeOf = (error: MongoServerError): ErrorCode => {
+  const code = Number(error.code);
+  if (
+    TRANSIENT.has(code) ||
+    error.hasErrorLabel("TransientTransactionError") ||
+    error.hasErrorLabel("RetryableWriteError")
+  )
+    return "FERRY_MONGO_TRANSIENT";
+  if (AUTH.has(code)) return "FERRY_MONGO_AUTH";
+  if (PRIVILEGE.has(code)) return "FERRY_MONGO_PRIVILEGE";
+  if (COMMAND.has(code)) return "FERRY_MONGO_COMMAND";
+  return "FERRY_MONGO_REJECTED";
+};
+
+/**
+ * A driver error as ours, by numeric code, label and class, never by text. `phase` says what was being done.
+ * Total: anything unknown comes back as FERRY_BUG with its cause.
+ */
+export const mongoError = (error: unknown, phase: string): FerryError => {
+  if (isFerry(error)) return error;
+  if (error instanceof MongoServerError) {
+    const facts = {
+      serverCode: Number(error.code),
+      codeName: String(error["codeName"] ?? ""),
+      keyPattern: error["keyPattern"],
+    };
+    return new FerryError(codeOf(error), `${phase}: ${error.message} (${error.code})`, { cause: error, facts });
+  }
+  if (error instanceof MongoServerSelectionError) {
+    const inner = [...(error.reason?.servers.values() ?? [])].map((server) => server.error).find((e) => e !== null);
+    if (inner instanceof MongoServerError && AUTH.has(Number(inner.code)))
+      return new FerryError("FERRY_MONGO_AUTH", `${phase}: ${inner.message}`, { cause: error });
+    return new FerryError("FERRY_MONGO_UNREACHABLE", `${phase}: ${error.message}`, { cause: error });
+  }
+  if (error instanceof MongoNetworkError)
+    return new FerryError("FERRY_MONGO_UNREACHABLE", `${phase}: ${error.message}`, { cause: error });
+  if (error instanceof MongoError) {
+    // The client's own: a cleared pool, a transaction it already knows to be lost, a closed topology.
+    const passing =
+      error.hasErrorLabel("TransientTransactionError") ||
+      error.hasErrorLabel("RetryableWriteError") ||
+      error.name === "MongoPoolClearedError";
+    return new FerryError(passing ? "FERRY_MONGO_TRANSIENT" : "FERRY_MONGO_COMMAND", `${phase}: ${error.message}`, {
+      cause: error,
+    });
+  }
+  return new FerryError("FERRY_BUG", `${phase}: ${error instanceof Error ? error.message : String(error)}`, {
+    cause: error,
+  });
+};
+
+/** Runs one piece of driver work and translates what it throws. */
+export const translated = async <T>(phase: string, work: () => Promise<T>): Promise<T> => {
+  try {
+    return await work();
+  } catch (error) {
+    throw mongoError(error, phase);
+  }
+};
