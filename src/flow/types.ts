@@ -96,3 +96,35 @@ export interface Log extends AsyncDisposable {
   partitions(topic: string): Promise<number>;
   partition(topic: string, index: number): LogPartition;
 }
+
+/** What one batch of a lane writes to one collection; every element is raw BSON, keys are disjoint between the three lists. */
+export type WriteOps = Readonly<{
+  /** Whole documents. */
+  inserts: readonly Uint8Array[];
+  /** `{ q, u, upsert }` statements, run in order. */
+  updates: readonly Uint8Array[];
+  /** `{ q, limit: 1 }` statements. */
+  deletes: readonly Uint8Array[];
+}>;
+
+/**
+ * The books of a lane. received = applied + superseded + filtered + dead, always: they move in the same transaction as
+ * the position.
+ */
+export type Counts = Readonly<{
+  received: number;
+  applied: number;
+  superseded: number;
+  filtered: number;
+  dead: number;
+}>;
+
+export const NO_COUNTS: Counts = { received: 0, applied: 0, superseded: 0, filtered: 0, dead: 0 };
+
+export const addCounts = (a: Counts, b: Counts): Counts => ({
+  received: a.received + b.received,
+  applied: a.applied + b.applied,
+  superseded: a.superseded + b.superseded,
+  filtered: a.filtered + b.filtered,
+  dead: a.dead + b.dead,
+});

@@ -1,0 +1,118 @@
+import type { Clock } from "#flow/clock.ts";
+import { type RetryOptions, retry } from "#flow/retry.ts";
+import type { Log, LogBatch, LogPartition } from "#flow/types.ts";
+import { type FetchResult, KafkaClient, type KafkaOptions } from "#kafka/client.ts";
+
+export type KafkaLogOptions = KafkaOptions &
+  Readonly<{
+    clock: Clock;
+    /** How many decompressed bytes one fetch should bring; asked anew each time, since it depends on how many partitions are read. */
+    fetchBytes: () => number;
+    onRetry: NonNullable<RetryOptions["onRetry"]>;
+  }>;
+
+/** The broker answers an empty fetch after this long, ms: how often an idle partition is looked at again. */
+const LONG_POLL_MS = 500;
+const MIN_WIRE_BYTES = 64 * 1024;
+const MAX_WIRE_BYTES = 8 * 1024 * 1024;
+
+/** Resolves with the value, or with undefined as soon as the signal aborts. */
+const unlessAborted = <T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> =>
+  new Promise((resolve, reject) => {
+    const onAbort = (): void => resolve(undefined);
+    if (signal.aborted) onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+
+class KafkaPartition implements LogPartition {
+  readonly #client: KafkaClient;
+  readonly #options: KafkaLogOptions;
+  readonly #topic: string;
+  readonly #index: number;
+  /** Decompressed bytes per byte on the wire, as last seen: brokers count compressed bytes, memory counts the others. */
+  #ratio = 8;
+
+  constructor(options: KafkaLogOptions, topic: string, index: number) {
+    this.#options = options;
+    this.#topic = topic;
+    this.#index = index;
+    this.#client = new KafkaClient(options);
+  }
+
+  #fetch(offset: number, signal: AbortSignal): Promise<FetchResult> {
+    const maxBytes = Math.min(
+      MAX_WIRE_BYTES,
+      Math.max(MIN_WIRE_BYTES, Math.round(this.#options.fetchBytes() / this.#ratio)),
+    );
+    return retry(
+      () =>
+        this.#client.fetch({ topic: this.#topic, partition: this.#index, offset, maxBytes, maxWaitMs: LONG_POLL_MS }),
+      {
+        what: `reading ${this.#topic} [${this.#index}]`,
+        clock: this.#options.clock,
+        signal,
+        giveUpAfterMs: Number.POSITIVE_INFINITY,
+        onRetry: this.#options.onRetry,
+      },
+    );
+  }
+
+  async *read(offset: number, soft: AbortSignal): AsyncIterable<LogBatch> {
+    let next = this.#fetch(offset, soft);
+    for (;;) {
+      const result = await unlessAborted(next, soft);
+      if (result === undefined) break;
+      if (result.wireBytes > 0) this.#ratio = Math.max(1, 0.5 * this.#ratio + (0.5 * result.bytes) / result.wireBytes);
+      next = this.#fetch(result.end, soft); // one batch ahead: the broker works while the lanes write
+      next.catch(() => undefined); // reported where it is awaited; nobody awaits it after a stop
+      yield { records: result.records, bytes: result.bytes, end: result.end, highWatermark: result.highWatermark };
+    }
+    next.catch(() => undefined);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#client[Symbol.asyncDispose]();
+  }
+}
+
+/** Kafka as a log. Each partition reader has its own connections, so one long poll never delays another. */
+export class KafkaLog implements Log {
+  readonly #options: KafkaLogOptions;
+  readonly #client: KafkaClient;
+
+  constructor(options: KafkaLogOptions) {
+    this.#options = options;
+    this.#client = new KafkaClient(options);
+  }
+
+  topics(): Promise<string[]> {
+    return this.#client.topics();
+  }
+
+  partitions(topic: string): Promise<number> {
+    return this.#client.partitions(topic);
+  }
+
+  /** First offset held and next offset to be written, per partition. */
+  async bounds(topic: string): Promise<{ earliest: number[]; latest: number[] }> {
+    const [earliest, latest] = await Promise.all([
+      this.#client.offsets(topic, "earliest"),
+      this.#client.offsets(topic, "latest"),
+    ]);
+    return { earliest, latest };
+  }
+
+  partition(topic: string, index: number): LogPartition {
+    return new KafkaPartition(this.#options, topic, index);
+  }
+
+  /** Shows positions to Kafka tools under the group; the truth is in the lane records. */
+  showOffsets(topic: string, offsets: ReadonlyMap<number, number>): Promise<void> {
+    return this.#client.showOffsets(topic, offsets);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#client[Symbol.asyncDispose]();
+  }
+}
