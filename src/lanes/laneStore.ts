@@ -1,0 +1,295 @@
+import { type Binary, Long, Timestamp } from "bson";
+import { FerryError } from "#errors/ferryError.ts";
+import { type Counts, NO_COUNTS } from "#flow/types.ts";
+import type { ClientSession, Collection, Db, MongoClient } from "#mongo/connect.ts";
+import { translated } from "#mongo/errors.ts";
+import {
+  type LaneRecord,
+  laneId,
+  type PartitionRecord,
+  partitionId,
+  type RunRecord,
+  type WorkerRecord,
+  type WorkerReport,
+} from "./records.ts";
+
+/** A lane as its owner knows it. `offset` is the next one to read. */
+export type LaneState = Readonly<{
+  id: string;
+  topic: string;
+  partition: number;
+  slice: number;
+  epoch: number;
+  offset: number;
+  at: bigint;
+  logTimeMs: number;
+  counts: Counts;
+}>;
+
+/** A partition that this worker owns: one session and one lane per slice. */
+export type Claim = Readonly<{
+  topic: string;
+  partition: number;
+  epoch: number;
+  lanes: readonly LaneState[];
+  sessions: readonly ClientSession[];
+  copyAt: bigint;
+}>;
+
+/** Who is alive and who owns what, as the server's clock sees it. `owner` is null for a free or expired partition. */
+export type Ownership = Readonly<{
+  workers: readonly string[];
+  partitions: readonly Readonly<{ topic: string; partition: number; owner: string | null }>[];
+}>;
+
+export type LaneStoreOptions = Readonly<{
+  client: MongoClient;
+  stateDb: string;
+  workerId: string;
+  /** How long a silent owner keeps its partitions, ms, by the server's clock. */
+  leaseMs: number;
+  /** False on a standalone target: no sessions, no transactions. */
+  transactional: boolean;
+}>;
+
+const toLane = (record: LaneRecord): LaneState => ({
+  id: record._id,
+  topic: record.topic,
+  partition: record.partition,
+  slice: record.slice,
+  epoch: Number(record.epoch),
+  offset: Number(record.offset),
+  at: record.at.toBigInt(),
+  logTimeMs: record.logTime.getTime(),
+  counts: Object.fromEntries(Object.entries(record.counts).map(([name, n]) => [name, Number(n)])) as Counts,
+});
+
+const longs = (counts: Counts): LaneRecord["counts"] =>
+  Object.fromEntries(Object.entries(counts).map(([name, n]) => [name, Long.fromNumber(n)])) as LaneRecord["counts"];
+
+/** An owner whose lease has passed, or none: by the server's clock, so that workers' clocks do not matter. */
+const FREE = { $or: [{ $eq: ["$owner", null] }, { $lt: ["$expiresAt", "$$NOW"] }] };
+
+/**
+ * The lane records in ferry's database on the target: positions, epochs, leases, who is alive. Ownership by lease is only
+ * about progress; safety comes from the epoch, which every write of a lane must match (see `laneTransaction.ts`).
+ * Every method throws FERRY_MONGO_*.
+ */
+export class LaneStore {
+  readonly #options: LaneStoreOptions;
+  readonly #db: Db;
+  readonly partitions: Collection<PartitionRecord>;
+  readonly lanes: Collection<LaneRecord>;
+  readonly workers: Collection<WorkerRecord>;
+  readonly runs: Collection<RunRecord>;
+
+  constructor(options: LaneStoreOptions) {
+    this.#options = options;
+    this.#db = options.client.db(options.stateDb);
+    this.partitions = this.#db.collection("partitions");
+    this.lanes = this.#db.collection("lanes");
+    this.workers = this.#db.collection("workers");
+    this.runs = this.#db.collection("runs");
+  }
+
+  /** Creates the collections: a transaction must never be the one to create them. */
+  async prepare(): Promise<void> {
+    await translated("preparing ferry's database", async () => {
+      const existing = new Set((await this.#db.listCollections({}, { nameOnly: true }).toArray()).map((c) => c.name));
+      for (const name of ["partitions", "lanes", "workers", "runs", "deadLetters", "deadLetterChunks"]) {
+        if (!existing.has(name)) await this.#db.createCollection(name).catch(ignoreExists);
+      }
+    });
+  }
+
+  /** Says that this worker lives, and renews its leases on the partitions that it still owns. */
+  async heartbeat(report: WorkerReport, host: string, pid: number, startedAt: Date, version: string): Promise<void> {
+    const { workerId, leaseMs } = this.#options;
+    await translated("worker heartbeat", async () => {
+      await this.workers.updateOne(
+        { _id: workerId },
+        [{ $set: { host, pid, startedAt, version, report: { $literal: report }, seenAt: "$$NOW" } }],
+        { upsert: true },
+      );
+      await this.partitions.updateMany({ owner: workerId }, [{ $set: { expiresAt: { $add: ["$$NOW", leaseMs] } } }]);
+    });
+  }
+
+  async ownership(): Promise<Ownership> {
+    const { leaseMs } = this.#options;
+    return translated("reading ownership", async () => {
+      const alive = { $expr: { $gt: ["$seenAt", { $subtract: ["$$NOW", leaseMs] }] } };
+      const [workers, partitions] = await Promise.all([
+        this.workers.find(alive, { projection: { _id: 1 } }).toArray(),
+        this.partitions
+          .aggregate<{ topic: string; partition: number; owner: string | null }>([
+            { $project: { _id: 0, topic: 1, partition: 1, owner: { $cond: [FREE, null, "$owner"] } } },
+          ])
+          .toArray(),
+      ]);
+      return { workers: workers.map((w) => w._id).sort(), partitions };
+    });
+  }
+
+  /** Makes sure that a record exists for each partition. Idempotent. */
+  async register(topic: string, partitions: number, slices: number): Promise<void> {
+    await translated(`registering ${topic}`, async () => {
+      const operations = Array.from({ length: partitions }, (_, partition) => ({
+        updateOne: {
+          filter: { _id: partitionId(topic, partition) },
+          update: {
+            $setOnInsert: { topic, partition, slices, epoch: Long.ZERO, owner: null, expiresAt: null, sessions: [] },
+          },
+          upsert: true,
+        },
+      }));
+      if (operations.length > 0) await this.partitions.bulkWrite(operations, { ordered: false });
+    });
+  }
+
+  /**
+   * Takes a free or expired partition over: ends the former owner's sessions (an orphaned transaction would hold the lane
+   * for a minute otherwise), raises the epoch, then moves every lane to it and reads its position in the same step.
+   * Undefined when somebody else was faster.
+   */
+  async claim(topic: string, partition: number, wantedSlices: number, firstOffset: number): Promise<Claim | undefined> {
+    const { client, workerId, leaseMs, transactional } = this.#options;
+    const _id = partitionId(topic, partition);
+    return translated(`claiming ${_id}`, async () => {
+      const former = await this.partitions.findOne({ _id, $expr: FREE });
+      if (former === null) return undefined;
+      if (former.owner !== null && former.sessions.length > 0) {
+        await client.db("admin").command({ killSessions: former.sessions.map((id) => ({ id })) });
+      }
+      const slices = await this.#slices(topic, partition, former.slices, wantedSlices);
+      const sessions = transactional ? Array.from({ length: slices }, () => client.startSession()) : [];
+      const ids = sessions.map((session) => session.id?.["id"] as Binary);
+      const won = await this.partitions.findOneAndUpdate(
+        { _id, epoch: former.epoch, $expr: FREE },
+        [
+          {
+            $set: {
+              owner: workerId,
+              epoch: { $add: ["$epoch", Long.ONE] },
+              slices,
+              expiresAt: { $add: ["$$NOW", leaseMs] },
+              sessions: ids,
+            },
+          },
+        ],
+        { returnDocument: "after" },
+      );
+      if (won === null) {
+        await Promise.all(sessions.map((session) => session.endSession()));
+        return undefined;
+      }
+      const epoch = Number(won.epoch);
+      const lanes: LaneState[] = [];
+      for (let slice = 0; slice < slices; slice++)
+        lanes.push(await this.#fence(topic, partition, slice, epoch, firstOffset));
+      return { topic, partition, epoch, lanes, sessions, copyAt: won.copyAt?.toBigInt() ?? 0n };
+    });
+  }
+
+  /** Keys may only be spread anew while every lane of the partition stands at one position. */
+  async #slices(topic: string, partition: number, current: number, wanted: number): Promise<number> {
+    if (current === wanted) return current;
+    const lanes = await this.lanes.find({ topic, partition }).toArray();
+    const used = lanes.filter((lane) => lane.slice < current);
+    const level = new Set(used.map((lane) => String(lane.offset)));
+    if (level.size > 1) return current;
+    const [offset] = used.map((lane) => lane.offset);
+    if (offset !== undefined) await this.lanes.updateMany({ topic, partition }, { $set: { offset } });
+    return wanted;
+  }
+
+  async #fence(
+    topic: string,
+    partition: number,
+    slice: number,
+    epoch: number,
+    firstOffset: number,
+  ): Promise<LaneState> {
+    const record = await this.lanes.findOneAndUpdate(
+      { _id: laneId(topic, partition, slice) },
+      {
+        $set: { epoch: Long.fromNumber(epoch) },
+        $currentDate: { updatedAt: true },
+        $setOnInsert: {
+          topic,
+          partition,
+          slice,
+          offset: Long.fromNumber(await this.#startOf(topic, partition, firstOffset)),
+          at: Timestamp.fromBits(0, 0),
+          logTime: new Date(0),
+          counts: longs(NO_COUNTS),
+        },
+      },
+      { upsert: true, returnDocument: "after" },
+    );
+    if (record === null)
+      throw new FerryError("FERRY_BUG", `lane ${laneId(topic, partition, slice)} is missing after its upsert`);
+    return toLane(record);
+  }
+
+  /** A lane added later starts where its neighbours stand, not at the beginning of the log. */
+  async #startOf(topic: string, partition: number, firstOffset: number): Promise<number> {
+    const neighbour = await this.lanes.findOne({ topic, partition }, { sort: { offset: 1 } });
+    return neighbour === null ? firstOffset : Number(neighbour.offset);
+  }
+
+  /** Gives a partition back. A no-op if it was taken over meanwhile. */
+  async release(claim: Claim): Promise<void> {
+    await translated(`releasing ${claim.topic}/${claim.partition}`, async () => {
+      await Promise.all(claim.sessions.map((session) => session.endSession()));
+      await this.partitions.updateOne(
+        {
+          _id: partitionId(claim.topic, claim.partition),
+          epoch: Long.fromNumber(claim.epoch),
+          owner: this.#options.workerId,
+        },
+        { $set: { owner: null, expiresAt: null, sessions: [] } },
+      );
+    });
+  }
+
+  /** Leaves: other workers see the place at once. */
+  async leave(): Promise<void> {
+    await translated("leaving", () => this.workers.deleteOne({ _id: this.#options.workerId }));
+  }
+
+  /** Notes the copy's own time of a partition; the first one stays until an accepted new copy replaces it. */
+  async noteCopy(topic: string, partition: number, copyAt: bigint): Promise<void> {
+    await translated("noting the copy's time", () =>
+      this.partitions.updateOne({ _id: partitionId(topic, partition) }, { $set: { copyAt: new Timestamp(copyAt) } }),
+    );
+  }
+
+  /** Stops a topic's run for every worker, with the named reason, until an operator accepts it. */
+  async halt(topic: string, error: FerryError): Promise<void> {
+    await translated(`halting ${topic}`, () =>
+      this.runs.updateOne(
+        { _id: topic },
+        { $set: { halted: { code: error.code, detail: error.detail, at: new Date(), by: this.#options.workerId } } },
+        { upsert: true },
+      ),
+    );
+  }
+
+  async accept(topic: string, codes: readonly string[]): Promise<void> {
+    await translated(`accepting for ${topic}`, async () => {
+      await this.runs.updateOne({ _id: topic }, { $addToSet: { accepted: { $each: [...codes] } } }, { upsert: true });
+      await this.runs.updateOne({ _id: topic, "halted.code": { $in: [...codes] } }, { $unset: { halted: "" } });
+    });
+  }
+
+  async readRuns(): Promise<ReadonlyMap<string, RunRecord>> {
+    const all = await translated("reading runs", () => this.runs.find().toArray());
+    return new Map(all.map((run) => [run._id, run]));
+  }
+}
+
+const ignoreExists = (error: unknown): void => {
+  // NamespaceExists: two workers prepared at the same time
+  if ((error as { code?: number }).code !== 48) throw error;
+};

@@ -1,0 +1,140 @@
+import { Long, Timestamp } from "bson";
+import { FerryError, isFerry } from "#errors/ferryError.ts";
+import type { Clock } from "#flow/clock.ts";
+import { type RetryOptions, retry } from "#flow/retry.ts";
+import type { Counts } from "#flow/types.ts";
+import type { ClientSession } from "#mongo/connect.ts";
+import { translated } from "#mongo/errors.ts";
+import type { LaneState, LaneStore } from "./laneStore.ts";
+
+/** Where a lane stands after a batch. `counts` are the batch's own, added to the lane's books. */
+export type LaneMove = Readonly<{ offset: number; at: bigint; logTimeMs: number; counts: Counts }>;
+
+export type LaneTransactionOptions = Readonly<{
+  store: LaneStore;
+  clock: Clock;
+  signal: AbortSignal;
+  onRetry: NonNullable<RetryOptions["onRetry"]>;
+}>;
+
+/**
+ * The transaction that binds a lane's data to its position: exactly-once, because both commit or neither does, and fenced,
+ * because the lane record must still carry this owner's epoch and the position that the batch starts from.
+ *
+ * The lane record is written first: a writer that was taken over learns it before it sends data. When a commit's outcome is
+ * unknown (network, election), the next try finds the lane already at the batch's end in its own epoch and is done.
+ * Without a session (standalone target) the data goes first and the position after it: at least once.
+ *
+ * @throws FERRY_FENCED when another owner has the lane; FERRY_MONGO_REJECTED when the target refuses a document; after
+ * retries with jitter for as long as the signal lets it, never for transient errors.
+ */
+export const writeLane = (
+  lane: LaneState,
+  session: ClientSession | undefined,
+  move: LaneMove,
+  body: (session: ClientSession | undefined) => Promise<void>,
+  { store, clock, signal, onRetry }: LaneTransactionOptions,
+): Promise<LaneState> =>
+  retry(
+    async () => {
+      if (session === undefined) {
+        if (!(await stillAt(store, lane, move))) return moved(lane, move);
+        await body(undefined);
+        await moveRecord(store, lane, move, undefined);
+        return moved(lane, move);
+      }
+      return inTransaction(store, lane, session, move, body);
+    },
+    { what: `writing lane ${lane.id}`, clock, signal, giveUpAfterMs: Number.POSITIVE_INFINITY, onRetry },
+  );
+
+const moved = (lane: LaneState, move: LaneMove): LaneState => ({
+  ...lane,
+  offset: move.offset,
+  at: move.at,
+  logTimeMs: move.logTimeMs,
+});
+
+const inTransaction = async (
+  store: LaneStore,
+  lane: LaneState,
+  session: ClientSession,
+  move: LaneMove,
+  body: (session: ClientSession) => Promise<void>,
+): Promise<LaneState> => {
+  session.startTransaction({ readConcern: { level: "local" }, writeConcern: { w: "majority" } });
+  try {
+    if (!(await moveRecord(store, lane, move, session))) {
+      await abort(session);
+      return moved(lane, move);
+    }
+    await body(session);
+    await translated(`committing lane ${lane.id}`, () => session.commitTransaction());
+    return moved(lane, move);
+  } catch (error) {
+    await abort(session);
+    throw error;
+  }
+};
+
+/** The server forgets an aborted transaction by itself; what matters is that the session is ready for the next one. */
+const abort = async (session: ClientSession): Promise<void> => {
+  if (session.inTransaction()) await session.abortTransaction().catch(() => undefined);
+};
+
+/** True when the record was moved, false when this very batch is already in. @throws FERRY_FENCED */
+const moveRecord = async (
+  store: LaneStore,
+  lane: LaneState,
+  move: LaneMove,
+  session: ClientSession | undefined,
+): Promise<boolean> => {
+  const { counts } = move;
+  const result = await translated(`moving lane ${lane.id}`, () =>
+    store.lanes.updateOne(
+      { _id: lane.id, epoch: Long.fromNumber(lane.epoch), offset: Long.fromNumber(lane.offset) },
+      {
+        $set: { offset: Long.fromNumber(move.offset), at: new Timestamp(move.at), logTime: new Date(move.logTimeMs) },
+        $inc: {
+          "counts.received": Long.fromNumber(counts.received),
+          "counts.applied": Long.fromNumber(counts.applied),
+          "counts.superseded": Long.fromNumber(counts.superseded),
+          "counts.filtered": Long.fromNumber(counts.filtered),
+          "counts.dead": Long.fromNumber(counts.dead),
+        },
+        $currentDate: { updatedAt: true },
+      },
+      session === undefined ? {} : { session },
+    ),
+  );
+  if (result.matchedCount === 1) return true;
+  await stillAt(store, lane, move, session);
+  return false;
+};
+
+/** Is the lane ours and before the batch (true), or ours and past it (false)? @throws FERRY_FENCED */
+const stillAt = async (
+  store: LaneStore,
+  lane: LaneState,
+  move: LaneMove,
+  session?: ClientSession,
+): Promise<boolean> => {
+  const options = session === undefined ? {} : { session };
+  const record = await translated(`reading lane ${lane.id}`, () => store.lanes.findOne({ _id: lane.id }, options));
+  if (record === null || Number(record.epoch) !== lane.epoch) {
+    throw new FerryError(
+      "FERRY_FENCED",
+      `lane ${lane.id}: epoch ${lane.epoch} here, ${record === null ? "no record" : String(record.epoch)} on the target`,
+    );
+  }
+  const offset = Number(record.offset);
+  if (offset === lane.offset) return true;
+  if (offset === move.offset) return false;
+  throw new FerryError(
+    "FERRY_FENCED",
+    `lane ${lane.id} stands at offset ${offset}, neither at ${lane.offset} nor at ${move.offset}`,
+  );
+};
+
+/** Did the target refuse the document, rather than the moment? */
+export const isRejected = (error: unknown): error is FerryError => isFerry(error, "FERRY_MONGO_REJECTED");

@@ -1,0 +1,74 @@
+/**
+ * What ferry remembers with, in its database on the target. Field names are part of the product: operators read them
+ * in mongosh, `ferry status` reads them, and a later version must understand an earlier one's.
+ */
+import type { Binary, Long, Timestamp } from "bson";
+import type { Counts } from "#flow/types.ts";
+
+/** One partition of a topic: who owns it, until when, and in which epoch. `_id`: `topic/partition`. */
+export type PartitionRecord = {
+  _id: string;
+  topic: string;
+  partition: number;
+  /** How many lanes its keys are spread over; fixed while their positions differ. */
+  slices: number;
+  /** Owner generation; every takeover raises it. */
+  epoch: Long;
+  owner: string | null;
+  expiresAt: Date | null;
+  /** Logical sessions of the owner's lanes: a takeover ends them, so that no orphaned transaction holds a lane. */
+  sessions: Binary[];
+  /** The copy's own time as first seen, and which connector start it belongs to: a second value is a second copy. */
+  copyAt?: Timestamp;
+};
+
+/** One lane: a serial queue for one slice of a partition's keys. `_id`: `topic/partition/slice`. */
+export type LaneRecord = {
+  _id: string;
+  topic: string;
+  partition: number;
+  slice: number;
+  epoch: Long;
+  /** Next offset to read: everything before it is on the target. */
+  offset: Long;
+  /** clusterTime of the newest applied event. */
+  at: Timestamp;
+  /** Log time of the newest applied record, ms since the epoch. */
+  logTime: Date;
+  counts: Record<keyof Counts, Long>;
+  updatedAt: Date;
+};
+
+/** One worker process, as it reports itself once a second. */
+export type WorkerRecord = {
+  _id: string;
+  host: string;
+  pid: number;
+  startedAt: Date;
+  seenAt: Date;
+  version: string;
+  report: WorkerReport;
+};
+
+/** What a worker says of itself; numbers of the last second. */
+export type WorkerReport = Readonly<{
+  partitions: readonly string[];
+  appliedPerSecond: number;
+  bytesPerSecond: number;
+  rssMb: number;
+  bufferedBytes: number;
+  /** Age of the oldest unsettled record, ms; null while there is none. */
+  lagMs: number | null;
+  guarantee: "exactly-once" | "at-least-once";
+}>;
+
+/** A topic's run: halted with a named reason until an operator accepts it. `_id`: topic. */
+export type RunRecord = {
+  _id: string;
+  halted?: { code: string; detail: string; at: Date; by: string };
+  /** Codes that an operator accepted for this topic, so that they no longer halt it. */
+  accepted?: string[];
+};
+
+export const partitionId = (topic: string, partition: number): string => `${topic}/${partition}`;
+export const laneId = (topic: string, partition: number, slice: number): string => `${topic}/${partition}/${slice}`;
