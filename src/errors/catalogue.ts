@@ -134,6 +134,30 @@ export const CATALOGUE = {
     "The topic has several partitions, and its records are not keyed by documentKey.",
     "Set change.stream.document.key.as.key=true on the connector and start with a new topic; order per document is lost otherwise.",
   ),
+  FERRY_APPLY_POISON: entry(
+    76,
+    "never",
+    "A record on the topic holds no change event.",
+    "Look at the dead letter's raw bytes; find who writes to the topic besides the connector.",
+  ),
+  FERRY_APPLY_NAMESPACE: entry(
+    76,
+    "never",
+    "An event belongs to another namespace than its topic.",
+    "One topic carries one namespace; check topic.prefix, topic.namespace.map and who else writes to the topic.",
+  ),
+  FERRY_APPLY_BEHIND: entry(
+    76,
+    "never",
+    "An event waits because an earlier one of the same key is a dead letter.",
+    "Resolve the earlier dead letter first; the order per document is kept.",
+  ),
+  FERRY_APPLY_DELTA: entry(
+    76,
+    "never",
+    "An update came without its document, and its delta cannot be applied by itself.",
+    "Give the worker the source (--source), so that it can look the document up, or set change.stream.full.document=updateLookup.",
+  ),
   FERRY_APPLY_DEAD_LETTER: entry(
     76,
     "never",
@@ -145,6 +169,73 @@ export const CATALOGUE = {
     "never",
     "The source changed the collection itself (drop, rename) and this cannot be applied safely.",
     "Decide by hand what the target should become, then accept the event with --accept, or empty the target and copy again.",
+  ),
+  // --- the local stack
+  FERRY_STACK_DOWNLOAD: entry(
+    69,
+    "never",
+    "A download cannot be reached.",
+    "Check the network and the proxy or mirror settings, then run the command again; what was fetched is kept.",
+  ),
+  FERRY_STACK_CHECKSUM: entry(
+    69,
+    "never",
+    "A fetched file is not the pinned one, or is damaged.",
+    "Run the command again; if it repeats, a proxy or mirror serves other bytes, so choose another one.",
+  ),
+  FERRY_STACK_MONGOD: entry(
+    69,
+    "never",
+    "No usable mongod is installed, and none can be fetched.",
+    "Install MongoDB 6.0 or newer so that mongod is on PATH; the message names what was tried.",
+  ),
+  FERRY_STACK_JAVA: entry(
+    69,
+    "never",
+    "No usable Java is installed, and none can be fetched.",
+    "Install Java 17 or newer, or point JAVA_HOME to one; the message names what was tried.",
+  ),
+  FERRY_STACK_KAFKA: entry(
+    69,
+    "never",
+    "Kafka's jars are not in the cache and cannot be fetched.",
+    "Connect the machine, or install Maven and give it a mirror; the message names what was tried.",
+  ),
+  FERRY_STACK_CONNECTOR: entry(
+    69,
+    "never",
+    "The MongoDB connector is not in the cache and cannot be fetched.",
+    "Connect the machine, or install Maven and give it a mirror; the message names what was tried.",
+  ),
+  FERRY_STACK_DISK: entry(
+    74,
+    "never",
+    "There is not enough free disk space.",
+    "Free the space that the message names, or choose another disk with FERRY_CACHE (programs) or FERRY_HOME (data).",
+  ),
+  FERRY_STACK_PORT: entry(
+    69,
+    "never",
+    "A port that a server needs is taken by another program.",
+    "Stop the program that holds it, or choose another port with --port NAME=NUMBER.",
+  ),
+  FERRY_STACK_CRASHED: entry(
+    69,
+    "never",
+    "A server ended when it should be running.",
+    "The message shows the tail of its log; mend the cause, then run `ferry stack up` again.",
+  ),
+  FERRY_STACK_NOT_READY: entry(
+    75,
+    "never",
+    "A server runs but did not become ready in time.",
+    "Look at the log that the message names; a busy machine may need a second `ferry stack up`.",
+  ),
+  FERRY_STACK_STATE: entry(
+    74,
+    "never",
+    "The state folder of the local stack cannot be read or does not fit the request.",
+    "Run `ferry stack reset` to begin anew, or choose another folder with FERRY_HOME.",
   ),
 } as const satisfies Record<string, CatalogueEntry>;
 

@@ -1,0 +1,63 @@
+import { FerryError } from "#errors/ferryError.ts";
+import type { Namespace, WriteOps } from "#flow/types.ts";
+import type { ClientSession, Db, MongoClient } from "#mongo/connect.ts";
+import { translated } from "#mongo/errors.ts";
+import { rawDelete, rawInsert, rawUpdate, type WriteError, type WriteOutcome } from "#mongo/rawWrites.ts";
+
+/** Which list of the batch an error belongs to, for the one who decides what to do about it. */
+type Stage = "inserts" | "updates" | "deletes";
+
+const refused = (stage: Stage, { code, message, index, keyPattern }: WriteError): FerryError =>
+  new FerryError(code === 112 ? "FERRY_MONGO_TRANSIENT" : "FERRY_MONGO_REJECTED", message, {
+    facts: {
+      stage,
+      serverCode: code,
+      index,
+      keyPattern: keyPattern === undefined ? undefined : Object.keys(keyPattern).join(","),
+    },
+  });
+
+const check = (stage: Stage, { errors }: WriteOutcome): void => {
+  const [first] = errors;
+  if (first !== undefined) throw refused(stage, first);
+};
+
+/** Does the error say that the document's `_id` is there already (and not that another unique index clashes)? */
+export const isIdCollision = (error: FerryError): boolean =>
+  error.facts["serverCode"] === 11000 && error.facts["keyPattern"] === "_id";
+
+/**
+ * One collection of the target. Writes are raw BSON; inside a session they belong to its transaction, outside they are
+ * idempotent one by one.
+ */
+export class MongoSink {
+  readonly #db: Db;
+  readonly #coll: string;
+
+  constructor(client: MongoClient, ns: Namespace) {
+    this.#db = client.db(ns.db);
+    this.#coll = ns.coll;
+  }
+
+  /** Creates the collection where it is missing: a transaction must not be the one to create it. @throws FERRY_MONGO_* */
+  async prepare(): Promise<void> {
+    await translated(`creating ${this.#db.databaseName}.${this.#coll}`, async () => {
+      const [found] = await this.#db.listCollections({ name: this.#coll }, { nameOnly: true }).toArray();
+      if (found !== undefined) return;
+      await this.#db.createCollection(this.#coll).catch((error: { code?: number }) => {
+        if (error.code !== 48) throw error; // NamespaceExists: another worker was faster
+      });
+    });
+  }
+
+  /**
+   * Resolves when all of it is written (durable with the transaction, or majority-written without one).
+   * @throws FERRY_MONGO_REJECTED with `facts.stage`, `serverCode`, `keyPattern` for the first refused statement; FERRY_MONGO_*.
+   */
+  async write(ops: WriteOps, session: ClientSession | undefined): Promise<void> {
+    const call = { db: this.#db, coll: this.#coll, session, ordered: session !== undefined };
+    if (ops.inserts.length > 0) check("inserts", await rawInsert(ops.inserts, call));
+    if (ops.updates.length > 0) check("updates", await rawUpdate(ops.updates, { ...call, ordered: true }));
+    if (ops.deletes.length > 0) check("deletes", await rawDelete(ops.deletes, call));
+  }
+}
