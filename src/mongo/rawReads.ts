@@ -1,0 +1,25 @@
+import { BSON, type MongoClient } from "mongodb";
+import { translated } from "./errors.ts";
+
+const KEEP_TYPES = { promoteValues: false, bsonRegExp: true, promoteBuffers: false } as const;
+
+/**
+ * The current documents of these keys, raw, in any order; missing ones are left out. Majority read: at least as new as
+ * any event that a change stream has shown.
+ * @param keys raw documentKeys
+ * @throws FERRY_MONGO_*
+ */
+export const readByKeys = (
+  client: MongoClient,
+  db: string,
+  coll: string,
+  keys: readonly Uint8Array[],
+): Promise<Uint8Array[]> =>
+  translated(`looking documents up in ${db}.${coll}`, async () => {
+    const ids = keys.map((key) => BSON.deserialize(key, KEEP_TYPES)["_id"]);
+    const found = client
+      .db(db)
+      .collection(coll)
+      .find({ _id: { $in: ids } }, { raw: true, readConcern: { level: "majority" } });
+    return (await found.toArray()) as unknown as Uint8Array[];
+  });
