@@ -1,0 +1,128 @@
+import { type Entry, entryBytes } from "#apply/entry.ts";
+import type { ByteBudget } from "#flow/byteBudget.ts";
+import type { Clock } from "#flow/clock.ts";
+import type { LaneWriter } from "./laneWriter.ts";
+
+export type LaneDeps = Readonly<{
+  writer: LaneWriter;
+  budget: ByteBudget;
+  clock: Clock;
+  batchBytes: number;
+  batchCount: number;
+  onApplied: (count: number, bytes: number) => void;
+}>;
+
+/** An idle lane writes its position this long after the others moved on, ms. */
+const IDLE_MS = 1000;
+
+/**
+ * One serial queue. A batch is whatever came while the last one was being written, capped by bytes and count: an idle
+ * lane answers in one round trip, a busy one fills its transactions.
+ */
+export class Lane {
+  readonly #deps: LaneDeps;
+  #queue: Entry[] = [];
+  #end: number;
+  #wake: (() => void) | undefined;
+  #closed = false;
+  #drained: (() => void)[] = [];
+
+  constructor(deps: LaneDeps) {
+    this.#deps = deps;
+    this.#end = deps.writer.state.offset;
+  }
+
+  /** Next offset to read, as saved. */
+  get offset(): number {
+    return this.#deps.writer.state.offset;
+  }
+
+  /** Log time of the oldest record that is not on the target yet, ms; undefined while there is none. */
+  get oldestMs(): number | undefined {
+    return this.#queue[0]?.record.timestampMs;
+  }
+
+  /** Adds entries (log order) and says that everything of this lane before `end` has been handed over. */
+  push(entries: readonly Entry[], end: number): void {
+    for (const entry of entries) this.#queue.push(entry);
+    if (end > this.#end) this.#end = end;
+    this.#wake?.();
+  }
+
+  /** No more entries come: `run` returns when the queue is written. */
+  close(): void {
+    this.#closed = true;
+    this.#wake?.();
+  }
+
+  /** Resolves when everything pushed so far is on the target and the position is saved. */
+  drained(): Promise<void> {
+    if (this.#queue.length === 0 && this.offset === this.#end) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#drained.push(resolve);
+      this.#wake?.();
+    });
+  }
+
+  /** Writes until closed and empty. @throws what the writer throws; `signal` ends it at once. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      if (this.#queue.length > 0) await this.#writeBatch();
+      else if (this.#end > this.offset && (this.#closed || this.#drained.length > 0))
+        await this.#deps.writer.write([], this.#end);
+      else if (this.#closed) return;
+      else await this.#idle(signal);
+      this.#settle();
+    }
+  }
+
+  async #writeBatch(): Promise<void> {
+    const { writer, budget, batchBytes, batchCount, onApplied } = this.#deps;
+    let [count, bytes] = [0, 0];
+    for (const entry of this.#queue) {
+      const size = entryBytes(entry);
+      if (count > 0 && (count >= batchCount || bytes + size > batchBytes)) break;
+      bytes += size;
+      count++;
+    }
+    const batch = this.#queue.slice(0, count);
+    // The batch stays at the head of the queue until it is durable: lag is the age of the oldest unsettled record.
+    await writer.write(batch, this.#queue[count]?.record.offset ?? this.#end);
+    this.#queue.splice(0, count);
+    budget.give(bytes);
+    onApplied(count, bytes);
+  }
+
+  async #idle(signal: AbortSignal): Promise<void> {
+    const behind = this.#end > this.offset;
+    const waiting = new AbortController();
+    const woken = new Promise<void>((resolve) => {
+      this.#wake = resolve;
+      signal.addEventListener("abort", () => resolve(), { once: true, signal: waiting.signal });
+    });
+    try {
+      if (!behind) await woken;
+      else if (
+        (await Promise.race([woken.then(() => "woken"), this.#pause(waiting.signal)])) === "pause" &&
+        this.#queue.length === 0
+      ) {
+        await this.#deps.writer.write([], this.#end);
+      }
+    } finally {
+      this.#wake = undefined;
+      waiting.abort();
+    }
+  }
+
+  #pause(signal: AbortSignal): Promise<string> {
+    return this.#deps.clock.sleep(IDLE_MS, signal).then(
+      () => "pause",
+      () => "stopped",
+    );
+  }
+
+  #settle(): void {
+    if (this.#drained.length === 0 || this.#queue.length > 0 || this.offset !== this.#end) return;
+    for (const resolve of this.#drained.splice(0)) resolve();
+  }
+}

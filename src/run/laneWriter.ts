@@ -1,0 +1,183 @@
+import type { DeadReason, Entry } from "#apply/entry.ts";
+import { keyOf } from "#apply/entry.ts";
+import { type DeadEntry, planBatch } from "#apply/plan.ts";
+import { identityOf } from "#bson/identity.ts";
+import type { DeadLetter, DeadLetterStore } from "#deadletter/store.ts";
+import { FerryError, isFerry } from "#errors/ferryError.ts";
+import type { Namespace } from "#flow/types.ts";
+import type { LaneState } from "#lanes/laneStore.ts";
+import { isRejected, type LaneTransactionOptions, writeLane } from "#lanes/laneTransaction.ts";
+import type { ClientSession } from "#mongo/connect.ts";
+import { isIdCollision, type MongoSink } from "#sink/mongoSink.ts";
+import type { Lookup } from "./lookup.ts";
+
+export type LaneWriterDeps = LaneTransactionOptions &
+  Readonly<{
+    ns: Namespace;
+    sink: MongoSink;
+    deadLetters: DeadLetterStore;
+    /** How updates without a document are completed; undefined applies their deltas. */
+    lookup: Lookup | undefined;
+    /** Completes one event when its delta was refused; undefined where no source is given. */
+    rescue: Lookup | undefined;
+    onError: "dead-letter" | "stop";
+    onDead: (letter: DeadLetter) => void;
+    /** Called for copied documents that were there already: the sign of a second copy, or of a target that was not empty. */
+    onCopyCollision: (entries: readonly Entry[]) => Promise<void>;
+  }>;
+
+/** After a collision, this many batches go without trying inserts; doubled each time, at most 64, and 0 again after a clean insert. */
+const MAX_PAUSE = 64;
+
+/**
+ * Writes one lane's batches: plan, transaction, and what to do when the target refuses a document. A refused batch is cut
+ * in halves along the log's order, each with its own position, until the one event at fault stands alone; that one goes
+ * to the dead letters and the lane goes on.
+ */
+export class LaneWriter {
+  readonly #deps: LaneWriterDeps;
+  readonly #session: ClientSession | undefined;
+  readonly #held: Set<string>;
+  #lane: LaneState;
+  #replaceFor = 0;
+  #pause = 1;
+
+  constructor(deps: LaneWriterDeps, lane: LaneState, session: ClientSession | undefined, held: Set<string>) {
+    this.#deps = deps;
+    this.#lane = lane;
+    this.#session = session;
+    this.#held = held;
+  }
+
+  /** Where the lane stands: everything before this offset is on the target. */
+  get state(): LaneState {
+    return this.#lane;
+  }
+
+  /**
+   * Writes entries (log order) and moves the lane to `end`. Resolves when durable.
+   * @throws FERRY_FENCED, FERRY_APPLY_DEAD_LETTER (onError: stop), FERRY_MONGO_* that do not pass by themselves.
+   */
+  async write(entries: readonly Entry[], end: number): Promise<void> {
+    const { lookup } = this.#deps;
+    for (let from = 0; ; ) {
+      const { completed, taken } =
+        lookup === undefined
+          ? { completed: entries.slice(from), taken: entries.length - from }
+          : await lookup.complete(entries, from);
+      from += taken;
+      const next = entries[from];
+      await this.#apply(completed, next === undefined ? end : next.record.offset);
+      if (next === undefined) return;
+    }
+  }
+
+  async #apply(entries: readonly Entry[], end: number): Promise<void> {
+    const insertFirst = this.#replaceFor === 0;
+    try {
+      await this.#commit(entries, end, insertFirst);
+      this.#afterSuccess(insertFirst);
+    } catch (error) {
+      if (!isRejected(error)) throw error;
+      if (insertFirst && isIdCollision(error)) await this.#replace(entries, end);
+      else await this.#divide(entries, end, error);
+    }
+  }
+
+  #afterSuccess(inserted: boolean): void {
+    if (inserted) this.#pause = 1;
+    else this.#replaceFor--;
+  }
+
+  async #replace(entries: readonly Entry[], end: number): Promise<void> {
+    this.#replaceFor = this.#pause;
+    this.#pause = Math.min(MAX_PAUSE, this.#pause * 2);
+    if (entries.some(({ event }) => event?.origin === "copy" && event.op === "write"))
+      await this.#deps.onCopyCollision(entries);
+    await this.#apply(entries, end);
+  }
+
+  async #divide(entries: readonly Entry[], end: number, error: FerryError): Promise<void> {
+    const middle = entries.length >> 1;
+    const later = entries[middle];
+    if (later === undefined) throw error; // nothing to blame: the position itself was refused
+    if (entries.length === 1) {
+      await this.#setAside(later, end, error);
+      return;
+    }
+    await this.#apply(entries.slice(0, middle), later.record.offset);
+    await this.#apply(entries.slice(middle), end);
+  }
+
+  async #setAside(entry: Entry, end: number, error: FerryError): Promise<void> {
+    const { rescue } = this.#deps;
+    if (entry.event?.op === "patch" && rescue !== undefined) {
+      const { completed } = await rescue.complete([entry], 0);
+      await this.#apply(completed, end);
+      return;
+    }
+    const dead: DeadReason = {
+      code: error.code,
+      detail: error.detail,
+      serverCode: error.facts["serverCode"] as number | undefined,
+    };
+    await this.#commit([{ ...entry, dead }], end, false);
+  }
+
+  async #commit(entries: readonly Entry[], end: number, insertFirst: boolean): Promise<void> {
+    const { sink, deadLetters, onError, onDead } = this.#deps;
+    const isHeld = (key: Uint8Array): boolean => this.#held.size > 0 && this.#held.has(identityOf(key));
+    const plan = planBatch(entries, { insertFirst, isHeld });
+    const letters = plan.dead.map((dead) => this.#letter(dead));
+    const [first] = letters;
+    if (first !== undefined && onError === "stop") {
+      throw new FerryError(
+        "FERRY_APPLY_DEAD_LETTER",
+        `${first.topic} [${first.partition}] offset ${first.offset}: ${first.code}: ${first.reason}`,
+      );
+    }
+    const { counts, at, logTimeMs } = plan;
+    const move = {
+      offset: end,
+      at: at > this.#lane.at ? at : this.#lane.at,
+      logTimeMs: logTimeMs || this.#lane.logTimeMs,
+      counts,
+    };
+    this.#lane = await writeLane(
+      this.#lane,
+      this.#session,
+      move,
+      async (session) => {
+        await sink.write(plan.ops, session);
+        if (letters.length > 0) await deadLetters.add(letters, session);
+      },
+      this.#deps,
+    );
+    for (const letter of letters) {
+      if (letter.identity !== null) this.#held.add(letter.identity);
+      onDead(letter);
+    }
+  }
+
+  #letter({ entry, reason }: DeadEntry): DeadLetter {
+    const key = keyOf(entry) ?? null;
+    return {
+      topic: this.#lane.topic,
+      partition: this.#lane.partition,
+      offset: entry.record.offset,
+      lane: this.#lane.id,
+      ns: `${this.#deps.ns.db}.${this.#deps.ns.coll}`,
+      identity: key === null ? null : identityOf(key),
+      documentKey: key,
+      code: reason.code,
+      reason: reason.detail,
+      serverCode: reason.serverCode,
+      recordKey: entry.record.key,
+      raw: entry.record.value,
+      logTimeMs: entry.record.timestampMs,
+    };
+  }
+}
+
+/** Was the lane taken over by another worker? */
+export const isFenced = (error: unknown): boolean => isFerry(error, "FERRY_FENCED");

@@ -1,0 +1,58 @@
+import { type Static, Type } from "typebox";
+
+/** How a worker works. Defaults live here only; docs/config.md and the command line's help derive from it. */
+export const WORKER_OPTIONS = Type.Object(
+  {
+    topics: Type.String({
+      default: "*.*",
+      description:
+        "Topics to apply, names or globs, comma-separated. A topic is named like its namespace: db.collection.",
+    }),
+    slices: Type.Integer({
+      default: 0,
+      minimum: 0,
+      maximum: 64,
+      description:
+        "Lanes per partition: how many disjoint key slices are written at once. 0 chooses: as many as make four lanes of a topic.",
+    }),
+    budgetMb: Type.Integer({
+      default: 48,
+      minimum: 1,
+      description: "MB of records that may be read and not yet applied: the only backpressure.",
+    }),
+    batchMb: Type.Integer({
+      default: 4,
+      minimum: 1,
+      maximum: 32,
+      description: "MB that one transaction of a lane may carry; a larger document goes alone.",
+    }),
+    batchCount: Type.Integer({
+      default: 5000,
+      minimum: 1,
+      maximum: 100_000,
+      description: "Records that one transaction of a lane may carry.",
+    }),
+    leaseMs: Type.Integer({
+      default: 3000,
+      minimum: 500,
+      description: "After this silence, ms, a worker's partitions go to the others.",
+    }),
+    onError: Type.Union([Type.Literal("dead-letter"), Type.Literal("stop")], {
+      default: "dead-letter",
+      description: "What becomes of an event that cannot be applied for a reason of its own.",
+    }),
+    deltas: Type.Union([Type.Literal("look-up"), Type.Literal("apply")], {
+      default: "look-up",
+      description:
+        "Updates that come without a document: look the document up at the source (exact bytes), or apply the delta. Without --source: apply.",
+    }),
+    accept: Type.String({
+      default: "",
+      description:
+        "Error codes, comma-separated, that no longer halt the topics read here: an operator's explicit decision.",
+    }),
+  },
+  { additionalProperties: false },
+);
+
+export type WorkerOptions = Static<typeof WORKER_OPTIONS>;
