@@ -1,0 +1,143 @@
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { FerryError } from "#errors/ferryError.ts";
+import { ensureSpace } from "./disk.ts";
+import { javaArgs, LOG4J, propertiesText } from "./java.ts";
+import { ensureJava } from "./javaArtefact.ts";
+import { ensureKafka } from "./kafkaArtefact.ts";
+import { knownBrokers } from "./kafkaMetadata.ts";
+import { freePorts, LOOPBACK } from "./ports.ts";
+import { runProgram } from "./process.ts";
+import { type Readiness, type Running, Server, type ServerSpec } from "./server.ts";
+
+export type KafkaOptions = Readonly<{
+  /** Folder of data, configuration and log; the same folder is the same broker. */
+  dir: string;
+  name?: string;
+  port?: number;
+  /** Of the KRaft controller in the same process. */
+  controllerPort?: number;
+  /** Broker properties over the defaults below. */
+  props?: Readonly<Record<string, string | number | boolean>>;
+  heap?: string;
+  detached?: boolean;
+  report?: (line: string) => void;
+  readyTimeoutMs?: number;
+}>;
+
+const NEEDED_BYTES = 512 * 2 ** 20;
+
+/** A document of 16 MB and its event around it must fit into one message. */
+export const MAX_MESSAGE_BYTES = 32 * 2 ** 20;
+
+const brokerProperties = (dir: string, port: number, controllerPort: number) => ({
+  "process.roles": "broker,controller",
+  "node.id": 1,
+  "controller.quorum.voters": `1@${LOOPBACK}:${controllerPort}`,
+  listeners: `PLAINTEXT://${LOOPBACK}:${port},CONTROLLER://${LOOPBACK}:${controllerPort}`,
+  "advertised.listeners": `PLAINTEXT://${LOOPBACK}:${port}`,
+  "controller.listener.names": "CONTROLLER",
+  "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+  "log.dirs": join(dir, "data"),
+  "message.max.bytes": MAX_MESSAGE_BYTES,
+  "replica.fetch.max.bytes": MAX_MESSAGE_BYTES,
+  "num.partitions": 1,
+  "auto.create.topics.enable": true,
+  // Records must outlast any pause of the workers: what retention removes cannot be applied any more.
+  "log.retention.ms": -1,
+  "group.initial.rebalance.delay.ms": 0,
+  "offsets.topic.replication.factor": 1,
+  "offsets.topic.num.partitions": 5,
+  "transaction.state.log.replication.factor": 1,
+  "transaction.state.log.min.isr": 1,
+  "transaction.state.log.num.partitions": 5,
+  "share.coordinator.state.topic.replication.factor": 1,
+  "share.coordinator.state.topic.min.isr": 1,
+  "share.coordinator.state.topic.num.partitions": 1,
+  // The default buffer of 128 MiB would be a quarter of the heap.
+  "log.cleaner.dedupe.buffer.size": 16 * 2 ** 20,
+});
+
+/** A single-node Kafka: broker and controller in one process. Whoever started it disposes of it. */
+export class KafkaServer extends Server {
+  get port(): number {
+    return this.spec.ports[0] ?? 0;
+  }
+
+  /** host:port for clients. */
+  get bootstrap(): string {
+    return `${LOOPBACK}:${this.port}`;
+  }
+}
+
+/** A KRaft node refuses to start on a folder that was not formatted with the id of its cluster. */
+const format = async (java: string, libs: string, dir: string, config: string): Promise<void> => {
+  if (existsSync(join(dir, "data", "meta.properties"))) return;
+  const cluster = randomBytes(16).toString("base64url");
+  const args = [...javaArgs("256m", libs), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", config];
+  const result = await runProgram(java, ["-XX:TieredStopAtLevel=1", ...args], { timeoutMs: 60_000 });
+  if (result.code === 0) return;
+  const said = `${result.stdout}\n${result.stderr}`.trim().split("\n").at(-1);
+  throw new FerryError("FERRY_STACK_CRASHED", `Kafka's data folder cannot be formatted: ${result.failure ?? said}`);
+};
+
+const listed = async (port: number): Promise<Readiness> => {
+  try {
+    return (await knownBrokers(port)) > 0 ? true : "the broker is not registered yet";
+  } catch (error) {
+    return `port ${port}: ${error instanceof Error ? error.message : String(error)}`;
+  }
+};
+
+/**
+ * Prepares the broker without starting it. `running` is the process of an earlier start, to be taken over.
+ * @throws FERRY_STACK_JAVA, FERRY_STACK_KAFKA, FERRY_STACK_DISK, FERRY_STACK_PORT, FERRY_STACK_CRASHED (formatting).
+ */
+export const prepareKafka = async (options: KafkaOptions, running?: Running): Promise<KafkaServer> => {
+  const { dir, name = "kafka", report = () => undefined } = options;
+  const java = await ensureJava(report);
+  const libs = await ensureKafka(report);
+  await ensureSpace(dir, NEEDED_BYTES, name);
+  const given = [options.port, options.controllerPort].filter((port) => port !== undefined);
+  const free = await freePorts(2 - given.length, new Set(given));
+  const port = options.port ?? (free.pop() as number);
+  const controllerPort = options.controllerPort ?? (free.pop() as number);
+
+  await mkdir(dir, { recursive: true });
+  const config = join(dir, "server.properties");
+  const log4j = join(dir, "log4j2.xml");
+  await writeFile(config, propertiesText({ ...brokerProperties(dir, port, controllerPort), ...options.props }));
+  await writeFile(log4j, LOG4J);
+  await format(java, libs, dir, config);
+
+  const spec: ServerSpec = {
+    name,
+    command: java,
+    args: [...javaArgs(options.heap ?? "512m", libs, { "log4j2.configurationFile": log4j }), "kafka.Kafka", config],
+    cwd: dir,
+    logFile: join(dir, "kafka.log"),
+    ports: [port, controllerPort],
+    ...(options.detached === undefined ? {} : { detached: options.detached }),
+    ready: () => listed(port),
+    readyTimeoutMs: options.readyTimeoutMs ?? 90_000,
+    stopTimeoutMs: 30_000,
+  };
+  return new KafkaServer(spec, running);
+};
+
+/**
+ * Starts a single-node Kafka and waits until it takes requests.
+ * @throws what `prepareKafka` throws, FERRY_STACK_CRASHED, FERRY_STACK_NOT_READY.
+ */
+export const startKafka = async (options: KafkaOptions): Promise<KafkaServer> => {
+  const server = await prepareKafka(options);
+  try {
+    await server.start();
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+  return server;
+};

@@ -1,0 +1,75 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { isSameProcess, processStamp } from "#stack/process.ts";
+import type { Running } from "#stack/server.ts";
+
+const PREFIX = "ferry-test-";
+const OWNER = "owner.json";
+
+const recorded = (file: string): Running | undefined => {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as Running;
+  } catch {
+    return undefined; // written by half, or gone
+  }
+};
+
+const pidFiles = (folder: string): readonly string[] =>
+  readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".log.pid"))
+    .map((name) => join(folder, name));
+
+/** Kills the servers whose pid files are below `folder`; each is checked by its start time first. */
+export const killServersOf = (folder: string): void => {
+  for (const file of pidFiles(folder)) {
+    const running = recorded(file);
+    if (running !== undefined && isSameProcess(running.pid, running.stamp)) process.kill(running.pid, "SIGKILL");
+  }
+};
+
+/** Removes what test runs that were killed have left behind: their servers and their folders. */
+const reap = (): void => {
+  for (const name of readdirSync(tmpdir()).filter((entry) => entry.startsWith(PREFIX))) {
+    const folder = join(tmpdir(), name);
+    const owner = recorded(join(folder, OWNER));
+    if (owner === undefined || isSameProcess(owner.pid, owner.stamp)) continue;
+    killServersOf(folder);
+    rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+  }
+};
+
+let reaped = false;
+const mine = new Set<string>();
+
+const makeFolder = (): string => {
+  if (!reaped) {
+    reaped = true;
+    reap();
+    // The last resort when a test process ends without disposing: nothing survives it.
+    process.on("exit", () => {
+      for (const folder of mine) removeFolder(folder);
+    });
+  }
+  const folder = mkdtempSync(join(tmpdir(), PREFIX));
+  writeFileSync(join(folder, OWNER), JSON.stringify({ pid: process.pid, stamp: processStamp(process.pid) }));
+  mine.add(folder);
+  return folder;
+};
+
+/** Kills what still runs in it and removes it. `FERRY_TEST_KEEP=1` keeps it, to look at logs. */
+export const removeFolder = (folder: string): void => {
+  mine.delete(folder);
+  if (!existsSync(folder)) return;
+  killServersOf(folder);
+  if (process.env["FERRY_TEST_KEEP"] !== "1") rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+};
+
+/** A folder that disappears with its scope, and that the next run removes if this one is killed. */
+export type TempFolder = Disposable & Readonly<{ path: string }>;
+
+/** A fresh folder below the system's temporary one: `using folder = tempFolder()`. */
+export const tempFolder = (): TempFolder => {
+  const path = makeFolder();
+  return { path, [Symbol.dispose]: () => removeFolder(path) };
+};

@@ -1,0 +1,106 @@
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+
+/** Decides about one chunk that a client sent, e.g. `(bytes) => bytes.includes("$changeStream")`. */
+export type Predicate = (bytes: Buffer) => boolean;
+
+/**
+ * A TCP proxy in this process, in front of one server on loopback.
+ *
+ * MongoDB drivers that discover a replica set leave a proxy behind, since they connect to the hosts that members name:
+ * give them `directConnection=true`. The Java driver inside the connector stays with a single host when the URI names no
+ * replica set.
+ */
+export class TcpProxy implements AsyncDisposable {
+  readonly #server = createServer((client) => this.#accept(client));
+  readonly #sockets = new Set<Socket>();
+  readonly #targetPort: number;
+  #delay: { when: Predicate; ms: number } | undefined;
+  #isCut = false;
+  #delayed = 0;
+  #accepted = 0;
+
+  private constructor(targetPort: number) {
+    this.#targetPort = targetPort;
+  }
+
+  /** Listens on a free loopback port. Whoever starts it disposes of it. */
+  static async start(targetPort: number): Promise<TcpProxy> {
+    const proxy = new TcpProxy(targetPort);
+    proxy.#server.listen(0, "127.0.0.1");
+    await once(proxy.#server, "listening");
+    return proxy;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** How many requests were held back so far. */
+  get delayed(): number {
+    return this.#delayed;
+  }
+
+  /** How many connections were made so far. */
+  get accepted(): number {
+    return this.#accepted;
+  }
+
+  /** Holds a request back for `ms`, and with it what follows on the same connection. Replaces an earlier rule. */
+  delayWhen(when: Predicate, ms: number): void {
+    this.#delay = { when, ms };
+  }
+
+  /** Breaks every connection and refuses new ones, until `heal()`. */
+  cut(): void {
+    this.#isCut = true;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Takes connections again, and delays nothing any more. */
+  heal(): void {
+    this.#isCut = false;
+    this.#delay = undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.cut();
+    this.#server.close();
+    await once(this.#server, "close");
+  }
+
+  #accept(client: Socket): void {
+    if (this.#isCut) {
+      client.destroy();
+      return;
+    }
+    this.#accepted += 1;
+    const server = connect({ port: this.#targetPort, host: "127.0.0.1" });
+    for (const [socket, other] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      socket.setNoDelay(true);
+      this.#sockets.add(socket);
+      socket.on("error", () => other.destroy()); // the other side sees what it would see without the proxy
+      socket.on("close", () => {
+        this.#sockets.delete(socket);
+        other.destroy();
+      });
+    }
+    server.on("data", (bytes) => client.write(bytes));
+    server.on("end", () => client.end());
+    client.on("end", () => server.end());
+    client.on("data", (bytes: Buffer) => {
+      const delay = this.#delay;
+      if (delay?.when(bytes)) {
+        this.#delayed += 1;
+        client.pause(); // keeps the order: nothing overtakes what is held back
+        setTimeout(() => {
+          server.write(bytes);
+          client.resume();
+        }, delay.ms);
+      } else server.write(bytes);
+    });
+  }
+}
