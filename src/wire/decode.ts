@@ -1,7 +1,10 @@
 import { isDocument } from "#bson/walk.ts";
 import type { ChangeEvent, LogRecord, NoopEvent } from "#flow/types.ts";
+import { type Unwrapped, unwrap } from "./envelope.ts";
 import { EventReader } from "./event.ts";
-import type { Keyed } from "./recordKey.ts";
+import { Transcoder } from "./json/transcode.ts";
+import { classifyKey, type Keyed } from "./recordKey.ts";
+import { isStructEvent, unfoldStructEvent } from "./structEvent.ts";
 
 /** A record understood, or one sentence that says why it cannot be. */
 export type Decoded =
@@ -9,6 +12,7 @@ export type Decoded =
       event: ChangeEvent;
       /** Resume token of a streamed event, `_id._data`, hexadecimal. Compare never, store always. */
       token: string | undefined;
+      /** Meaningful where the event has a `key`; ddl and heartbeats are always keyed by the resume token. */
       keyed: Keyed;
       poison?: never;
     }>
@@ -16,10 +20,15 @@ export type Decoded =
 
 export type Decoder = (record: LogRecord) => Decoded;
 
+export type DecoderOptions = Readonly<{
+  /** Validate documents to the bottom (default true), or only their top level. */
+  nested?: boolean;
+}>;
+
 const asBuffer = (bytes: Uint8Array): Buffer =>
   Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
-const nullValue = (reason: NoopEvent["reason"]): ChangeEvent => ({
+const nothing = (reason: NoopEvent["reason"]): ChangeEvent => ({
   op: "noop",
   reason,
   ns: { db: "", coll: "" },
@@ -27,34 +36,53 @@ const nullValue = (reason: NoopEvent["reason"]): ChangeEvent => ({
   origin: "stream",
 });
 
-const HEARTBEAT = Buffer.from('{"_data"');
-
-export type DecoderOptions = Readonly<{
-  /** Validate documents to the bottom (default true), or only their top level. */
-  nested?: boolean;
-}>;
+/** The connector's heartbeat: a null value under the resume token alone. */
+const isHeartbeat = (key: Buffer | null): boolean =>
+  key !== null && /^\s*"?\{\s*\\?"_data\\?"\s*:/.test(key.toString("latin1", 0, 64));
 
 /**
- * A decoder for the records of one partition or topic; keeps the last namespace and time, so do not share it between
- * threads. Never throws for what a record holds. The event's `key`, `doc`, `update` and `command` are slices of the
- * record's value where that is BSON: whoever keeps one keeps the record.
+ * A decoder for the records of one topic or partition. Detects each record's format by itself: BSON, extended JSON in
+ * all dialects the connector writes, and what Kafka Connect's converters wrap around them. Never throws for what a
+ * record holds. Where the value is BSON, the event's `key`, `doc`, `update` and `command` are slices of it: who keeps
+ * one keeps the record.
  */
 export const createDecoder = (options: DecoderOptions = {}): Decoder => {
   const reader = new EventReader({ nested: options.nested ?? true });
+  const transcoder = new Transcoder();
 
-  const fromBson = (bytes: Buffer, key: Uint8Array | null): Decoded => {
+  const fromBson = (bytes: Buffer, key: Buffer | null): Decoded => {
     const event = reader.read(bytes);
     if (typeof event === "string") return { poison: event };
-    return { event, token: reader.token, keyed: key === null ? "none" : "documentKey" };
+    return { event, token: reader.token, keyed: classifyKey(key, reader.documentKey, transcoder) };
   };
 
-  return ({ key, value }) => {
-    if (value === null) {
-      const heartbeat = key !== null && HEARTBEAT.equals(key.subarray(0, HEARTBEAT.length));
-      return { event: nullValue(heartbeat ? "heartbeat" : "tombstone"), token: undefined, keyed: "none" };
+  const fromNull = (key: Buffer | null): Decoded => ({
+    event: nothing(isHeartbeat(key) ? "heartbeat" : "tombstone"),
+    token: undefined,
+    keyed: classifyKey(key, undefined, transcoder),
+  });
+
+  const fromWrapped = (unwrapped: Unwrapped, key: Buffer | null): Decoded => {
+    switch (unwrapped.kind) {
+      case "bson":
+        return fromBson(unwrapped.bytes, key);
+      case "null":
+        return fromNull(key);
+      case "unknown":
+        return { poison: unwrapped.reason };
+      case "json": {
+        const bytes = transcoder.document(unwrapped.text);
+        if (bytes === undefined) return { poison: `The record is damaged JSON: ${transcoder.problem}.` };
+        const event = isStructEvent(bytes) ? unfoldStructEvent(bytes, transcoder) : bytes;
+        return typeof event === "string" ? { poison: event } : fromBson(event, key);
+      }
     }
-    const bytes = asBuffer(value);
-    if (isDocument(bytes)) return fromBson(bytes, key);
-    return { poison: "The record is not a BSON document." };
+  };
+
+  return (record) => {
+    const key = record.key === null ? null : asBuffer(record.key);
+    if (record.value === null) return fromNull(key);
+    const value = asBuffer(record.value);
+    return isDocument(value) ? fromBson(value, key) : fromWrapped(unwrap(value), key);
   };
 };
