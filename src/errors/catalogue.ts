@@ -121,6 +121,19 @@ export const CATALOGUE = {
     "The lost records cannot be replayed: empty the target namespace and copy again; keep retention.ms=-1 on data topics.",
   ),
 
+  FERRY_LOG_RECREATED: entry(
+    76,
+    "never",
+    "The topic ends before the saved position: it was deleted and made again.",
+    "Empty the target namespace, remove its records in ferry.lanes and ferry.partitions, and copy again; or name the old topic's data lost with --accept.",
+  ),
+  FERRY_CAPTURE_COPY_AGAIN: entry(
+    76,
+    "never",
+    "The connector copied the collection a second time: documents deleted between the two copies would stay on the target.",
+    "Run `ferry cx FILE` (without --plain): it rewinds the connector to before the first copy; or empty the target and start anew.",
+  ),
+
   // --- apply
   FERRY_FENCED: entry(
     75,
@@ -236,6 +249,154 @@ export const CATALOGUE = {
     "never",
     "The state folder of the local stack cannot be read or does not fit the request.",
     "Run `ferry stack reset` to begin anew, or choose another folder with FERRY_HOME.",
+  ),
+
+  // --- Kafka Connect
+  FERRY_CONNECT_UNREACHABLE: entry(
+    69,
+    "backoff",
+    "Kafka Connect's REST API cannot be reached.",
+    "Check that Connect runs and that --connect is its base URL; `ferry stack status` shows a local one.",
+  ),
+  FERRY_CONNECT_BUSY: entry(
+    75,
+    "backoff",
+    "Kafka Connect is rebalancing or did not answer in time.",
+    "ferry retries by itself; if it lasts, look at Connect's log.",
+  ),
+  FERRY_CONNECT_MISSING: entry(
+    64,
+    "never",
+    "Kafka Connect has no such connector.",
+    "`ferry status` lists the configured connectors; `ferry cx FILE` creates one.",
+  ),
+  FERRY_CONNECT_EXISTS: entry(
+    75,
+    "never",
+    "A connector of this name exists already.",
+    "Another `ferry cx` was faster; run the command again and it goes on from there.",
+  ),
+  FERRY_CONNECT_REFUSED: entry(
+    64,
+    "never",
+    "Kafka Connect or the connector refused the request.",
+    "The message carries Connect's own text; mend the connector file and run `ferry cx FILE` again.",
+  ),
+
+  // --- capture
+  FERRY_CAPTURE_PLUGIN_MISSING: entry(
+    64,
+    "never",
+    "Kafka Connect does not know this connector class.",
+    "Put the connector's jar on Connect's plugin.path and restart Connect; `ferry check` lists the classes it has.",
+  ),
+  FERRY_CAPTURE_TOLERANT: entry(
+    64,
+    "never",
+    "errors.tolerance=all lets the connector drop documents, and whole intervals of changes, without a word.",
+    "Set errors.tolerance (and mongo.errors.tolerance) to none; `ferry cx --plain FILE` posts it all the same.",
+  ),
+  FERRY_CAPTURE_STALE_READS: entry(
+    64,
+    "never",
+    "The connector would copy from a secondary, which may show a state from before the start position.",
+    "Remove readPreference from connection.uri, or post the file with --plain and compare afterwards.",
+  ),
+  FERRY_CAPTURE_UNUSABLE: entry(
+    64,
+    "never",
+    "The connector's records would not carry what a migration needs.",
+    "Change the option that the message names; deploy/recommended-connector.json shows a good configuration.",
+  ),
+  FERRY_CAPTURE_TOPIC_NOT_EMPTY: entry(
+    76,
+    "never",
+    "The topic holds records of an earlier capture, whose deletes since then are not known.",
+    "Delete the topic (`ferry del NAME --forget` says how) or choose another topic.prefix; --accept-topic takes it as it is.",
+  ),
+  FERRY_CAPTURE_PARTITION_CHANGED: entry(
+    64,
+    "never",
+    "With this configuration the connector would lose its position and copy everything again.",
+    "Add the offset.partition.name that the message gives, or start anew: `ferry del NAME --forget`, then `ferry cx FILE`.",
+  ),
+  FERRY_CAPTURE_START_UNKNOWN: entry(
+    76,
+    "never",
+    "The connector was started without ferry, so writes between its copy and its stream may be missing.",
+    "For a gap-free start: `ferry del NAME --forget`, delete its topic, then `ferry cx FILE`.",
+  ),
+  FERRY_CAPTURE_START_UNFINISHED: entry(
+    75,
+    "never",
+    "The connector's gap-free start has not been finished.",
+    "Run `ferry cx FILE` again; it goes on where it was.",
+  ),
+  FERRY_CAPTURE_NOT_RUNNING: entry(
+    75,
+    "never",
+    "The connector is paused, stopped or gone, so nothing new is captured.",
+    "Run `ferry cx FILE` again before the source's oplog has moved past the connector's position.",
+  ),
+  FERRY_CAPTURE_TASK_FAILED: entry(
+    69,
+    "never",
+    "The connector's task failed.",
+    "The message carries the telling line of its trace; mend the cause and run `ferry cx FILE` again.",
+  ),
+  FERRY_CAPTURE_RECORD_TOO_LARGE: entry(
+    69,
+    "never",
+    "A document is larger than Kafka's limits, so the connector's task failed and holds everything behind it back.",
+    "Raise producer.override.max.request.size on the connector and max.message.bytes on the topic, then run `ferry cx FILE` again.",
+  ),
+  FERRY_CAPTURE_EVENT_TOO_LARGE: entry(
+    69,
+    "never",
+    "A change event is larger than 16 MB (document and update description together), so the connector's task failed.",
+    'Append {"$unset":["updateDescription"]} to the connector\'s pipeline and run `ferry cx FILE` again.',
+  ),
+  FERRY_CAPTURE_KEY_FORMAT: entry(
+    64,
+    "never",
+    "Heartbeats have a text key, which a BSON key converter refuses, so the connector's task failed.",
+    "Use output.format.key=json with the StringConverter; the values may stay BSON.",
+  ),
+  FERRY_CAPTURE_HISTORY_LOST: entry(
+    76,
+    "never",
+    "The source's oplog no longer reaches back to the connector's position: changes are lost to the stream.",
+    "Enlarge the oplog, then copy again: `ferry del NAME --forget`, delete the topic, empty the target, `ferry cx FILE`.",
+  ),
+  FERRY_CAPTURE_STUCK: entry(
+    75,
+    "never",
+    "The connector says RUNNING but does not read the source's changes.",
+    "Look for `Unable to recreate the cursor` in Connect's log, mend the cause (pipeline, privileges), run `ferry cx FILE` again.",
+  ),
+  FERRY_CAPTURE_GAP: entry(
+    76,
+    "never",
+    "Changes of the source are missing in the topic although the connector has moved past them.",
+    "Compare and repair the target, or copy again; then accept with `ferry cx FILE --accept-gaps`.",
+  ),
+  FERRY_CAPTURE_REOPENED: entry(
+    76,
+    "never",
+    "The watched namespace was dropped or renamed, after which the connector reopens its stream at now and skips what lay between.",
+    "Watch the database instead (see deploy/recommended-connector.json) and copy again, or accept with `ferry cx FILE --accept-gaps`.",
+  ),
+  FERRY_CAPTURE_COPIED_AGAIN: entry(
+    76,
+    "never",
+    "The connector copies again although its start was finished: deletes in between are not in the topic.",
+    "Run `ferry cx FILE` again: it sets the offset back to the last position known to be good.",
+  ),
+  FERRY_CAPTURE_OPLOG_SHORT: entry(
+    75,
+    "never",
+    "The connector's stored position will soon fall off the source's oplog.",
+    "Set heartbeat.interval.ms (10000) on the connector so that an idle position moves, or enlarge the oplog.",
   ),
 } as const satisfies Record<string, CatalogueEntry>;
 

@@ -1,0 +1,140 @@
+import { Timestamp } from "bson";
+import type { Collection, MongoClient } from "#mongo/connect.ts";
+import { translated } from "#mongo/errors.ts";
+import type { ResumeToken } from "./resumeToken.ts";
+import type { StartPoint } from "./sourceProbe.ts";
+
+/**
+ * How far the start of a connector has come. Each phase is written before the step after it begins, so a killed
+ * `ferry cx` goes on where it was:
+ * noted → the start position is durable; the connector may or may not exist yet
+ * copying → it was told to run and copies
+ * copied → its copy is in the topic; it is being stopped and its offset set to the start position
+ * rewound → its stored offset is the start position; it is being resumed
+ * streaming → done; everything since the start position is in the topic or on its way
+ */
+export type StartPhase = "noted" | "copying" | "copied" | "rewound" | "streaming";
+
+/** How the connector came to its position: with a copy, without one because there was nothing, or not by ferry. */
+export type StartKind = "copy" | "empty" | "no-copy" | "adopted";
+
+/** A finding that stays until an operator accepts it: the interval it was seen in is behind us by the next check. */
+export type OpenFinding = { code: string; sentence: string; at: Date };
+
+/** One connector in `ferry.connectors` on the target. `_id`: the connector's name. */
+export type ConnectorRecord = {
+  _id: string;
+  phase: StartPhase;
+  kind: StartKind;
+  /** Name under which Connect keeps the offset. */
+  partition: string;
+  /** The start position R0. */
+  r0: ResumeToken;
+  r0At: Timestamp;
+  /** The source's time when the offset had been set back to R0: copies made between r0At and here are cured by it. */
+  rewoundAt?: Timestamp;
+  /** Up to here the topic was compared with the source's own stream. */
+  verified?: ResumeToken;
+  open: OpenFinding[];
+  notedAt: Date;
+  streamingAt?: Date;
+  updatedAt: Date;
+};
+
+/**
+ * Was this copy run (its `copyTime`, 64 bits) made while the start was under way? Then the rewind replays everything that
+ * happened since before it, and a second run in the topic does no harm.
+ */
+export const isCuredCopy = (record: ConnectorRecord, copyAt: bigint): boolean =>
+  copyAt >= record.r0At.toBigInt() && (record.rewoundAt === undefined || copyAt <= record.rewoundAt.toBigInt());
+
+/** What ferry remembers of connectors. Majority reads and writes; every method throws FERRY_MONGO_*. */
+export class ConnectorStore {
+  readonly #connectors: Collection<ConnectorRecord>;
+
+  constructor(client: MongoClient, stateDb: string) {
+    this.#connectors = client.db(stateDb).collection("connectors");
+  }
+
+  async find(name: string): Promise<ConnectorRecord | undefined> {
+    const found = await translated(`reading the record of ${name}`, () => this.#connectors.findOne({ _id: name }));
+    return found ?? undefined;
+  }
+
+  all(): Promise<ConnectorRecord[]> {
+    return translated("reading the connectors' records", () => this.#connectors.find().sort({ _id: 1 }).toArray());
+  }
+
+  /** Writes the start position down, unless one is there already: the first one is the one that counts. */
+  async note(
+    name: string,
+    partition: string,
+    start: StartPoint,
+    kind: StartKind,
+    phase: StartPhase,
+  ): Promise<ConnectorRecord> {
+    const now = new Date();
+    const fresh = {
+      phase,
+      kind,
+      partition,
+      r0: start.token,
+      r0At: start.at,
+      open: [],
+      notedAt: now,
+      updatedAt: now,
+      ...(phase === "streaming" ? { streamingAt: now, verified: start.token } : {}),
+    };
+    const record = await translated(`noting the start of ${name}`, () =>
+      this.#connectors.findOneAndUpdate(
+        { _id: name },
+        { $setOnInsert: fresh },
+        { upsert: true, returnDocument: "after" },
+      ),
+    );
+    return record as ConnectorRecord;
+  }
+
+  /** Moves to the next phase; a no-op when another `ferry cx` was faster. Returns the record as it is now. */
+  async advance(
+    name: string,
+    from: StartPhase,
+    to: StartPhase,
+    more: Partial<ConnectorRecord> = {},
+  ): Promise<ConnectorRecord> {
+    await this.set(name, { ...more, phase: to }, { phase: from });
+    const record = await this.find(name);
+    if (record === undefined) throw new Error(`the record of ${name} vanished`);
+    return record;
+  }
+
+  async set(name: string, fields: Partial<ConnectorRecord>, condition: Partial<ConnectorRecord> = {}): Promise<void> {
+    await translated(`updating the record of ${name}`, () =>
+      this.#connectors.updateOne({ _id: name, ...condition }, { $set: { ...fields, updatedAt: new Date() } }),
+    );
+  }
+
+  /** Keeps a finding until it is accepted; the same sentence is kept once. */
+  async keep(name: string, finding: OpenFinding): Promise<void> {
+    await translated(`keeping a finding on ${name}`, () =>
+      this.#connectors.updateOne(
+        { _id: name, "open.sentence": { $ne: finding.sentence } },
+        { $push: { open: finding }, $set: { updatedAt: new Date() } },
+      ),
+    );
+  }
+
+  /** Drops all kept findings: the operator has dealt with them. Returns them. */
+  async acceptAll(name: string): Promise<readonly OpenFinding[]> {
+    const open = (await this.find(name))?.open ?? [];
+    await this.set(name, { open: [] });
+    return open;
+  }
+
+  async forget(name: string): Promise<void> {
+    await translated(`forgetting ${name}`, () => this.#connectors.deleteOne({ _id: name }));
+  }
+}
+
+/** A 64-bit cluster time as BSON. */
+export const toTimestamp = (at: bigint): Timestamp => new Timestamp(at);

@@ -1,0 +1,28 @@
+/** MongoDB connection strings, taken apart only as far as hosts and options. Source: the Connection String Specification. */
+type Parts = Readonly<{ head: string; hosts: string; tail: string }>;
+
+const split = (uri: string): Parts | undefined => {
+  const found = /^(mongodb(?:\+srv)?:\/\/(?:[^/?]*@)?)([^/?]*)(.*)$/s.exec(uri);
+  if (found === null) return undefined;
+  const [, head = "", hosts = "", tail = ""] = found;
+  return { head, hosts, tail };
+};
+
+/** `host` or `host:port` as typed. Empty for something that is not a MongoDB URI. */
+export const hostsOf = (uri: string): readonly string[] => split(uri)?.hosts.split(",") ?? [];
+
+/** The host without its port. */
+export const hostName = (host: string): string => host.replace(/:\d+$/, "");
+
+/** The value of an option, names compared without case; undefined where it is not given. */
+export const uriOption = (uri: string, name: string): string | undefined => {
+  const query = split(uri)?.tail.split("?")[1] ?? "";
+  for (const [key, value] of new URLSearchParams(query)) if (key.toLowerCase() === name.toLowerCase()) return value;
+  return undefined;
+};
+
+/** The URI with its hosts replaced; credentials and options stay as typed. */
+export const withHosts = (uri: string, replace: (host: string) => string): string => {
+  const parts = split(uri);
+  return parts === undefined ? uri : parts.head + parts.hosts.split(",").map(replace).join(",") + parts.tail;
+};

@@ -1,0 +1,286 @@
+import { Timestamp } from "bson";
+import { isFerry } from "#errors/ferryError.ts";
+import type { Clock } from "#flow/clock.ts";
+import { formatNamespace, type Namespace } from "#flow/types.ts";
+import type { ClientSession, Document, MongoClient } from "#mongo/connect.ts";
+import { translated } from "#mongo/errors.ts";
+import { type CaptureConfig, copiedNamespaces, type Watch } from "./connectorConfig.ts";
+import type { ResumeToken } from "./resumeToken.ts";
+
+/** Server codes that say a position cannot be resumed from: 286 ChangeStreamHistoryLost, 280 ChangeStreamFatalError. */
+const UNRESUMABLE = new Set([280, 286]);
+/** 50 MaxTimeMSExpired: the server's own limit on a probe. */
+const TIME_LIMIT = 50;
+
+const serverCode = (error: unknown): number => (isFerry(error) ? Number(error.facts["serverCode"] ?? 0) : 0);
+
+/** Is the position no longer in the source's oplog? */
+export const isHistoryLost = (error: unknown): boolean => UNRESUMABLE.has(serverCode(error));
+
+type Scope = Readonly<{ db: string; target: string | 1; options: Readonly<Record<string, unknown>> }>;
+
+const scopeOf = (watch: Watch): Scope => {
+  if (watch.level === "cluster") return { db: "admin", target: 1, options: { allChangesForCluster: true } };
+  return { db: watch.db, target: watch.level === "collection" ? watch.coll : 1, options: {} };
+};
+
+type Cursor = Readonly<{ id: { toString(): string }; postBatchResumeToken?: ResumeToken } & Record<string, unknown>>;
+
+/** Opens a change stream by command, so that the server's position after each batch is seen. The caller kills it. */
+const open = async (
+  client: MongoClient,
+  watch: Watch,
+  session: ClientSession,
+  stream: Readonly<Record<string, unknown>>,
+  pipeline: readonly object[],
+  batchSize: number,
+): Promise<{ cursor: Cursor; operationTime: Timestamp; collection: string }> => {
+  const { db, target, options } = scopeOf(watch);
+  const reply = await client.db(db).command(
+    {
+      aggregate: target,
+      pipeline: [{ $changeStream: { ...options, ...stream } }, ...pipeline],
+      cursor: { batchSize },
+      readConcern: { level: "majority" },
+    },
+    { session },
+  );
+  const cursor = reply["cursor"] as Cursor;
+  const collection = String(cursor["ns"]).slice(db.length + 1);
+  return { cursor, operationTime: reply["operationTime"] as Timestamp, collection };
+};
+
+const kill = async (client: MongoClient, watch: Watch, collection: string, cursor: Cursor): Promise<void> => {
+  if (cursor.id.toString() === "0") return;
+  await client.db(scopeOf(watch).db).command({ killCursors: collection, cursors: [cursor.id] });
+};
+
+/** Where the source stands now: a token that every later event comes after, and its cluster time. */
+export type StartPoint = Readonly<{ token: ResumeToken; at: Timestamp }>;
+
+/**
+ * Notes the start position: a high-water-mark token, so it can be resumed from in any scope, and every write that is
+ * acknowledged from now on comes after it. Returns only when the position is majority-committed, so that no later
+ * majority read can be of a state before it.
+ * @throws FERRY_MONGO_*
+ */
+export const noteStart = (client: MongoClient, watch: Watch): Promise<StartPoint> =>
+  translated("noting the start position on the source", async () => {
+    const session = client.startSession();
+    try {
+      const { cursor, operationTime, collection } = await open(client, watch, session, {}, [], 0);
+      await kill(client, watch, collection, cursor);
+      const token = cursor.postBatchResumeToken;
+      if (token === undefined) throw new Error("the server gave no postBatchResumeToken");
+      await majorityAfter(client, watch, operationTime);
+      return { token, at: operationTime };
+    } finally {
+      await session.endSession();
+    }
+  });
+
+/** Waits until the source's majority view has reached a time. */
+const majorityAfter = async (client: MongoClient, watch: Watch, at: Timestamp): Promise<void> => {
+  await client.db(watch.db === "" ? "admin" : watch.db).command({
+    find: watch.coll === "" ? "ferry.barrier" : watch.coll, // any namespace serves, it need not exist
+    filter: { _id: { $in: [] } },
+    limit: 1,
+    readConcern: { level: "majority", afterClusterTime: at },
+  });
+};
+
+/** One event, without its body. */
+export type SeenEvent = Readonly<{
+  token: string;
+  op: string;
+  ns: Namespace;
+  /** Cluster time, seconds since the epoch. */
+  atSeconds: number;
+}>;
+
+export type SeenChanges = Readonly<{
+  events: readonly SeenEvent[];
+  /** Everything up to `end` was seen: the source had no more when it was asked. */
+  complete: boolean;
+  end: ResumeToken;
+  /** The source's own clock at the time, seconds. */
+  nowSeconds: number;
+}>;
+
+export type ChangesRequest = Readonly<{
+  watch: Watch;
+  after: ResumeToken;
+  pipeline: readonly object[];
+  streamOptions: Readonly<Record<string, unknown>>;
+  /** At most this many events. */
+  limit: number;
+  /** Stops looking after this long, ms. */
+  maxMs: number;
+  clock: Clock;
+}>;
+
+const toSeen = (event: Document): SeenEvent => ({
+  token: String(event["_id"]?._data ?? ""),
+  op: String(event["operationType"]),
+  ns: { db: String(event["ns"]?.db ?? ""), coll: String(event["ns"]?.coll ?? "") },
+  atSeconds: (event["clusterTime"] as Timestamp | undefined)?.getHighBits() ?? 0,
+});
+
+const PROJECT = { $project: { _id: 1, operationType: 1, ns: 1, clusterTime: 1 } };
+
+/**
+ * The events after a position, by ferry's own change stream, bodies left on the server.
+ * @throws FERRY_MONGO_*; `isHistoryLost` tells that the oplog no longer reaches back to the position.
+ */
+export const changesAfter = (client: MongoClient, request: ChangesRequest): Promise<SeenChanges> =>
+  translated("looking for changes after the connector's position", async () => {
+    const { watch, after, limit, maxMs, clock } = request;
+    const deadline = clock.now() + maxMs;
+    const session = client.startSession();
+    try {
+      const stream = { startAfter: after, ...request.streamOptions };
+      const { cursor, operationTime, collection } = await open(
+        client,
+        watch,
+        session,
+        stream,
+        [...request.pipeline, PROJECT],
+        limit,
+      );
+      let batch = (cursor["firstBatch"] ?? []) as Document[];
+      let end = cursor.postBatchResumeToken ?? after;
+      let live = cursor;
+      const events: SeenEvent[] = [];
+      for (let complete = false; ; ) {
+        events.push(...batch.map(toSeen));
+        if (complete || live.id.toString() === "0" || events.length >= limit || clock.now() >= deadline) {
+          await kill(client, watch, collection, live);
+          return { events: events.slice(0, limit), complete, end, nowSeconds: operationTime.getHighBits() };
+        }
+        const reply = await client
+          .db(scopeOf(watch).db)
+          .command({ getMore: cursor.id, collection, batchSize: limit, maxTimeMS: 200 }, { session });
+        live = reply["cursor"] as Cursor;
+        batch = (live["nextBatch"] ?? []) as Document[];
+        const moved = live.postBatchResumeToken !== undefined && live.postBatchResumeToken._data !== end._data;
+        end = live.postBatchResumeToken ?? end;
+        // An empty batch whose position stands still: the server waited at the end of its oplog.
+        complete = batch.length === 0 && !moved;
+      }
+    } finally {
+      await session.endSession();
+    }
+  });
+
+/** Can the source still be resumed from this position? @throws FERRY_MONGO_* for anything but lost history. */
+export const canResume = async (
+  client: MongoClient,
+  watch: Watch,
+  after: ResumeToken,
+  clock: Clock,
+): Promise<boolean> => {
+  const request = { watch, after, pipeline: [], streamOptions: {}, limit: 1, maxMs: 0, clock };
+  try {
+    await changesAfter(client, request);
+    return true;
+  } catch (error) {
+    if (isHistoryLost(error)) return false;
+    throw error;
+  }
+};
+
+/** Collections (no views) that exist in the watched scope. */
+export const listNamespaces = (client: MongoClient, watch: Watch): Promise<Namespace[]> =>
+  translated("listing the source's collections", async () => {
+    const dbs =
+      watch.level === "cluster"
+        ? (await client.db("admin").admin().listDatabases({ nameOnly: true })).databases.map(({ name }) => name)
+        : [watch.db];
+    const lists = await Promise.all(
+      dbs.map(async (db) => {
+        const found = await client.db(db).listCollections({ type: "collection" }, { nameOnly: true }).toArray();
+        return found.map(({ name }) => ({ db, coll: name }));
+      }),
+    );
+    return lists.flat();
+  });
+
+/** The shape in which the connector copies a document (MongoCopyDataManager), so that its pipeline sees the same. */
+const copyShape = ({ db, coll }: Namespace): object => ({
+  $replaceRoot: {
+    newRoot: {
+      _id: { _id: "$_id", copyingData: true },
+      operationType: "insert",
+      ns: { db: { $literal: db }, coll: { $literal: coll } },
+      documentKey: { _id: "$_id" },
+      fullDocument: "$$ROOT",
+    },
+  },
+});
+
+/**
+ * Would the connector's copy deliver nothing at all? Asked of the majority view at or after `after`, so that whatever
+ * appears later is an event of the stream that starts there. `undefined`: not known in the time allowed, or the pipeline
+ * cannot be read here.
+ */
+export const copyIsEmpty = async (
+  client: MongoClient,
+  capture: CaptureConfig,
+  after: Timestamp,
+  maxMs: number,
+): Promise<boolean | undefined> => {
+  const { copyPipeline, pipeline } = capture;
+  if (copyPipeline === undefined || pipeline === undefined) return undefined;
+  const namespaces = copiedNamespaces(capture, await listNamespaces(client, capture.watch));
+  try {
+    for (const ns of namespaces) {
+      const reply = await translated(`looking into ${formatNamespace(ns)}`, () =>
+        client.db(ns.db).command({
+          aggregate: ns.coll,
+          pipeline: [...copyPipeline, copyShape(ns), ...pipeline, { $limit: 1 }, { $project: { _id: 1 } }],
+          cursor: {},
+          maxTimeMS: maxMs,
+          readConcern: { level: "majority", afterClusterTime: after },
+        }),
+      );
+      if (((reply["cursor"] as Cursor)["firstBatch"] as unknown[]).length > 0) return false;
+    }
+    return true;
+  } catch (error) {
+    if (serverCode(error) === TIME_LIMIT) return undefined;
+    throw error;
+  }
+};
+
+/** How many documents the copy will read, by the collections' own counters. An estimate: it moves while it is read. */
+export const estimateCopy = (client: MongoClient, capture: CaptureConfig): Promise<number> =>
+  translated("counting what is to be copied", async () => {
+    const namespaces = copiedNamespaces(capture, await listNamespaces(client, capture.watch));
+    const counts = await Promise.all(
+      namespaces.map(({ db, coll }) => client.db(db).collection(coll).estimatedDocumentCount()),
+    );
+    return counts.reduce((sum, count) => sum + count, 0);
+  });
+
+/** The interval that the oplog covers, seconds since the epoch. */
+export type OplogWindow = Readonly<{ firstSeconds: number; lastSeconds: number }>;
+
+/** undefined where the user may not read `local` (or this is no replica set member). */
+export const oplogWindow = async (client: MongoClient): Promise<OplogWindow | undefined> => {
+  const edge = async (order: 1 | -1): Promise<number> => {
+    const found = await translated("reading the oplog's window", () =>
+      client
+        .db("local")
+        .collection("oplog.rs")
+        .findOne({}, { sort: { $natural: order }, projection: { ts: 1 }, readConcern: { level: "local" } }),
+    );
+    return found?.["ts"] instanceof Timestamp ? found["ts"].getHighBits() : 0;
+  };
+  try {
+    const [firstSeconds, lastSeconds] = [await edge(1), await edge(-1)];
+    return firstSeconds === 0 ? undefined : { firstSeconds, lastSeconds };
+  } catch (error) {
+    if (isFerry(error, "FERRY_MONGO_PRIVILEGE", "FERRY_MONGO_COMMAND")) return undefined;
+    throw error;
+  }
+};
