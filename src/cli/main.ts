@@ -1,11 +1,14 @@
 import { Command, CommanderError } from "commander";
 import { FerryError } from "#errors/ferryError.ts";
+import { registerWorker } from "./commands/worker.ts";
 import { printFailure } from "./output.ts";
 
 /** One module per command family; each adds its commands to the program. */
 const program = new Command("ferry")
   .description("Live MongoDB to MongoDB migration through Kafka")
   .showHelpAfterError();
+
+registerWorker(program);
 
 program.exitOverride();
 try {

@@ -283,6 +283,15 @@ export class LaneStore {
     });
   }
 
+  /** Does a connector start made by `ferry cx` replay everything since before the first copy of this topic? */
+  async rewindCovers(topic: string): Promise<boolean> {
+    const starts = this.#db.collection("connectors");
+    return translated(
+      "reading connector starts",
+      async () => (await starts.findOne({ topics: topic, state: { $ne: "streaming" } })) !== null,
+    );
+  }
+
   async readRuns(): Promise<ReadonlyMap<string, RunRecord>> {
     const all = await translated("reading runs", () => this.runs.find().toArray());
     return new Map(all.map((run) => [run._id, run]));

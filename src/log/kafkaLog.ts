@@ -1,3 +1,4 @@
+import { unlessAborted } from "#flow/abort.ts";
 import type { Clock } from "#flow/clock.ts";
 import { type RetryOptions, retry } from "#flow/retry.ts";
 import type { Log, LogBatch, LogPartition } from "#flow/types.ts";
@@ -15,15 +16,6 @@ export type KafkaLogOptions = KafkaOptions &
 const LONG_POLL_MS = 500;
 const MIN_WIRE_BYTES = 64 * 1024;
 const MAX_WIRE_BYTES = 8 * 1024 * 1024;
-
-/** Resolves with the value, or with undefined as soon as the signal aborts. */
-const unlessAborted = <T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> =>
-  new Promise((resolve, reject) => {
-    const onAbort = (): void => resolve(undefined);
-    if (signal.aborted) onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  });
 
 class KafkaPartition implements LogPartition {
   readonly #client: KafkaClient;

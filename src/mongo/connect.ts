@@ -18,16 +18,15 @@ export type ConnectOptions = Readonly<{
 }>;
 
 /**
- * A connected client, majority in both directions. The caller closes it.
- * @throws FERRY_USAGE on a malformed URI, FERRY_MONGO_UNREACHABLE, FERRY_MONGO_AUTH.
+ * A client that connects with its first operation: for a server that may be away right now. The caller closes it.
+ * @throws FERRY_USAGE on a malformed URI.
  */
-export const connectMongo = async (
+export const openMongo = (
   uri: string,
   { appName, timeoutMs = 10_000, maxPoolSize = 50, options = {} }: ConnectOptions,
-): Promise<MongoClient> => {
-  let client: MongoClient;
+): MongoClient => {
   try {
-    client = new MongoClient(uri, {
+    return new MongoClient(uri, {
       appName,
       serverSelectionTimeoutMS: timeoutMs,
       maxPoolSize,
@@ -39,9 +38,19 @@ export const connectMongo = async (
     throw new FerryError(
       "FERRY_USAGE",
       `${redactUri(uri)} is not a MongoDB URI: ${error instanceof Error ? error.message : error}`,
-      { cause: error },
+      {
+        cause: error,
+      },
     );
   }
+};
+
+/**
+ * A connected client, majority in both directions. The caller closes it.
+ * @throws FERRY_USAGE on a malformed URI, FERRY_MONGO_UNREACHABLE, FERRY_MONGO_AUTH.
+ */
+export const connectMongo = async (uri: string, options: ConnectOptions): Promise<MongoClient> => {
+  const client = openMongo(uri, options);
   try {
     await translated(`connecting to ${redactUri(uri)}`, async () => {
       await client.connect();

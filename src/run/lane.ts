@@ -26,6 +26,7 @@ export class Lane {
   #wake: (() => void) | undefined;
   #closed = false;
   #drained: (() => void)[] = [];
+  #behindSinceMs: number | undefined;
 
   constructor(deps: LaneDeps) {
     this.#deps = deps;
@@ -45,8 +46,8 @@ export class Lane {
   /** Adds entries (log order) and says that everything of this lane before `end` has been handed over. */
   push(entries: readonly Entry[], end: number): void {
     for (const entry of entries) this.#queue.push(entry);
+    if (entries.length > 0 || end > this.#end) this.#wake?.();
     if (end > this.#end) this.#end = end;
-    this.#wake?.();
   }
 
   /** No more entries come: `run` returns when the queue is written. */
@@ -89,36 +90,36 @@ export class Lane {
     // The batch stays at the head of the queue until it is durable: lag is the age of the oldest unsettled record.
     await writer.write(batch, this.#queue[count]?.record.offset ?? this.#end);
     this.#queue.splice(0, count);
+    this.#behindSinceMs = undefined;
     budget.give(bytes);
     onApplied(count, bytes);
   }
 
+  /** Waits for work; a lane that has none for a while saves how far the log went without it. */
   async #idle(signal: AbortSignal): Promise<void> {
-    const behind = this.#end > this.offset;
+    const { clock, writer } = this.#deps;
     const waiting = new AbortController();
     const woken = new Promise<void>((resolve) => {
       this.#wake = resolve;
       signal.addEventListener("abort", () => resolve(), { once: true, signal: waiting.signal });
     });
     try {
-      if (!behind) await woken;
-      else if (
-        (await Promise.race([woken.then(() => "woken"), this.#pause(waiting.signal)])) === "pause" &&
-        this.#queue.length === 0
-      ) {
-        await this.#deps.writer.write([], this.#end);
+      if (this.#end === this.offset) {
+        this.#behindSinceMs = undefined;
+        await woken;
+        return;
+      }
+      this.#behindSinceMs ??= clock.now();
+      const restMs = this.#behindSinceMs + IDLE_MS - clock.now();
+      if (restMs > 0) await Promise.race([woken, clock.sleep(restMs, waiting.signal).catch(() => undefined)]);
+      else {
+        await writer.write([], this.#end);
+        this.#behindSinceMs = undefined;
       }
     } finally {
       this.#wake = undefined;
       waiting.abort();
     }
-  }
-
-  #pause(signal: AbortSignal): Promise<string> {
-    return this.#deps.clock.sleep(IDLE_MS, signal).then(
-      () => "pause",
-      () => "stopped",
-    );
   }
 
   #settle(): void {

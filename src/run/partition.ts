@@ -1,0 +1,176 @@
+import type { DeadLetterStore } from "#deadletter/store.ts";
+import { FerryError } from "#errors/ferryError.ts";
+import type { ByteBudget } from "#flow/byteBudget.ts";
+import type { Clock } from "#flow/clock.ts";
+import type { RetryOptions } from "#flow/retry.ts";
+import { type DdlEvent, formatNamespace, type LogRecord, type Namespace, parseNamespace } from "#flow/types.ts";
+import type { Claim, LaneStore } from "#lanes/laneStore.ts";
+import type { KafkaLog } from "#log/kafkaLog.ts";
+import type { MongoClient } from "#mongo/connect.ts";
+import type { Logger } from "#observe/log.ts";
+import { MongoSink } from "#sink/mongoSink.ts";
+import { createDecoder } from "#wire/decode.ts";
+import { CopyGuard } from "./copyGuard.ts";
+import { Lane } from "./lane.ts";
+import { LaneWriter, type LaneWriterDeps } from "./laneWriter.ts";
+import { Lookup } from "./lookup.ts";
+import type { Meter } from "./meter.ts";
+import { PartitionRunner } from "./partitionRunner.ts";
+import type { WorkerOptions } from "./workerOptions.ts";
+
+export type PartitionContext = Readonly<{
+  claim: Claim;
+  partitionCount: number;
+  target: MongoClient;
+  source: MongoClient | undefined;
+  store: LaneStore;
+  deadLetters: DeadLetterStore;
+  log: KafkaLog;
+  budget: ByteBudget;
+  meter: Meter;
+  options: WorkerOptions;
+  logger: Logger;
+  clock: Clock;
+  hard: AbortSignal;
+  onRetry: NonNullable<RetryOptions["onRetry"]>;
+  /** Codes that an operator accepted for this topic. */
+  accepted: ReadonlySet<string>;
+}>;
+
+/** A claimed partition at work. */
+export type RunningPartition = Readonly<{
+  key: string;
+  claim: Claim;
+  /** Settles when it ended: normally after `stop`, otherwise with what made it fail. */
+  done: Promise<void>;
+  stop: () => void;
+  /** Log time of its oldest unsettled record, ms. */
+  oldestMs: () => number | undefined;
+  /** Lowest position of its lanes. */
+  offset: () => number;
+}>;
+
+/** Structure events change no document; building structure has its own place, here they are only counted. */
+const STRUCTURAL = new Set([
+  "create",
+  "createIndexes",
+  "dropIndexes",
+  "modify",
+  "shardCollection",
+  "refineCollectionShardKey",
+  "reshardCollection",
+]);
+
+/** Does the log still hold what the lanes need? @throws FERRY_LOG_TRUNCATED, FERRY_LOG_RECREATED */
+const checkBounds = async ({ claim, log, accepted }: PartitionContext): Promise<number> => {
+  const { earliest, latest } = await log.bounds(claim.topic);
+  const [first, end] = [earliest[claim.partition] ?? 0, latest[claim.partition] ?? 0];
+  const lowest = Math.min(...claim.lanes.map((lane) => lane.offset));
+  const highest = Math.max(...claim.lanes.map((lane) => lane.offset));
+  const where = `${claim.topic} [${claim.partition}]`;
+  if (highest > end)
+    throw new FerryError("FERRY_LOG_RECREATED", `${where} ends at offset ${end}, the lanes stand at ${highest}`);
+  if (lowest < first && !accepted.has("FERRY_LOG_TRUNCATED")) {
+    throw new FerryError("FERRY_LOG_TRUNCATED", `${where} begins at offset ${first}, the lanes stand at ${lowest}`);
+  }
+  return first;
+};
+
+const onDdl =
+  ({ logger, accepted }: PartitionContext, ns: Namespace) =>
+  async (event: DdlEvent, record: LogRecord): Promise<void> => {
+    const fields = { ns: formatNamespace(ns), offset: record.offset };
+    if (STRUCTURAL.has(event.kind)) {
+      logger.info(fields, `structure event ${event.kind}: counted, not applied`);
+      return;
+    }
+    if (!accepted.has("FERRY_APPLY_DDL")) {
+      throw new FerryError(
+        "FERRY_APPLY_DDL",
+        `${event.kind} of ${formatNamespace(event.ns)} at offset ${record.offset}`,
+      );
+    }
+    logger.warn(fields, `${event.kind} accepted by the operator: counted, not applied`);
+  };
+
+const laneDeps = (context: PartitionContext, ns: Namespace, sink: MongoSink, copyGuard: CopyGuard): LaneWriterDeps => {
+  const { store, clock, hard, onRetry, deadLetters, options, logger, source } = context;
+  const lookup =
+    source === undefined
+      ? undefined
+      : new Lookup(source, ns, {
+          what: "looking documents up",
+          clock,
+          signal: hard,
+          giveUpAfterMs: Number.POSITIVE_INFINITY,
+          onRetry,
+        });
+  return {
+    store,
+    clock,
+    signal: hard,
+    onRetry,
+    ns,
+    sink,
+    deadLetters,
+    lookup: options.deltas === "look-up" ? lookup : undefined,
+    rescue: lookup,
+    onError: options.onError,
+    onDead: ({ lane, offset, code, reason }) => logger.warn({ lane, offset, code }, `dead letter: ${reason}`),
+    onCopyCollision: (entries) => copyGuard.onCollision(entries),
+  };
+};
+
+/** Builds everything one claimed partition needs and sets it to work. @throws FERRY_LOG_*, FERRY_MONGO_* */
+export const openPartition = async (context: PartitionContext): Promise<RunningPartition> => {
+  const { claim, log, options, budget, clock, meter, hard, deadLetters } = context;
+  const ns = parseNamespace(claim.topic);
+  const first = await checkBounds(context);
+  const sink = new MongoSink(context.target, ns);
+  await sink.prepare();
+  const copyGuard = new CopyGuard(context);
+  const deps = laneDeps(context, ns, sink, copyGuard);
+  const lanes: Lane[] = [];
+  for (const [slice, state] of claim.lanes.entries()) {
+    const writer = new LaneWriter(deps, state, claim.sessions[slice], await deadLetters.held(state.id));
+    lanes.push(
+      new Lane({
+        writer,
+        budget,
+        clock,
+        batchBytes: options.batchMb * 1024 * 1024,
+        batchCount: options.batchCount,
+        onApplied: meter.applied,
+      }),
+    );
+  }
+  const reader = log.partition(claim.topic, claim.partition);
+  const runner = new PartitionRunner({
+    claim,
+    ns,
+    partitionCount: context.partitionCount,
+    reader,
+    firstOffset: first,
+    decode: createDecoder(),
+    lanes,
+    budget,
+    onDdl: onDdl(context, ns),
+    onCopyRun: (copyAt) => copyGuard.onCopyRun(copyAt),
+  });
+  const soft = new AbortController();
+  const work = async (): Promise<void> => {
+    await using _reader = reader;
+    await runner.run(soft.signal, hard);
+  };
+  return {
+    key: `${claim.topic}/${claim.partition}`,
+    claim,
+    done: work(),
+    stop: () => soft.abort(),
+    oldestMs: () =>
+      lanes
+        .map((lane) => lane.oldestMs)
+        .reduce((a, b) => (a === undefined || (b !== undefined && b < a) ? b : a), undefined),
+    offset: () => Math.min(...lanes.map((lane) => lane.offset)),
+  };
+};

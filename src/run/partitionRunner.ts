@@ -1,0 +1,154 @@
+import type { Entry } from "#apply/entry.ts";
+import { hashIdentity } from "#bson/identity.ts";
+import { FerryError } from "#errors/ferryError.ts";
+import { unlessAborted } from "#flow/abort.ts";
+import type { ByteBudget } from "#flow/byteBudget.ts";
+import { TaskGroup } from "#flow/taskGroup.ts";
+import {
+  type DdlEvent,
+  formatNamespace,
+  type LogBatch,
+  type LogPartition,
+  type LogRecord,
+  type Namespace,
+  type WriteEvent,
+} from "#flow/types.ts";
+import type { Claim } from "#lanes/laneStore.ts";
+import type { Decoder } from "#wire/decode.ts";
+import type { Lane } from "./lane.ts";
+
+export type PartitionDeps = Readonly<{
+  claim: Claim;
+  /** The namespace that the topic carries. */
+  ns: Namespace;
+  partitionCount: number;
+  reader: LogPartition;
+  /** First offset that the log holds; a lane that starts before it starts there. */
+  firstOffset: number;
+  decode: Decoder;
+  lanes: readonly Lane[];
+  budget: ByteBudget;
+  /** A change of the collection itself; all lanes of the partition stand exactly before it. */
+  onDdl: (event: DdlEvent, record: LogRecord) => Promise<void>;
+  /** The first copied record of a copy run that this partition has not seen. */
+  onCopyRun: (copyAt: bigint) => Promise<void>;
+}>;
+
+const poison = (record: LogRecord, code: "FERRY_APPLY_POISON" | "FERRY_APPLY_NAMESPACE", detail: string): Entry => ({
+  record,
+  event: undefined,
+  dead: { code, detail, serverCode: undefined },
+});
+
+/**
+ * Reads one partition from the lowest position of its lanes and hands each record to the lane of its key. Records that
+ * a lane already applied are skipped by that lane's own position.
+ */
+export class PartitionRunner {
+  readonly #deps: PartitionDeps;
+  readonly #nsText: string;
+  #copyAt: bigint;
+  #perLane: Entry[][];
+
+  constructor(deps: PartitionDeps) {
+    this.#deps = deps;
+    this.#nsText = formatNamespace(deps.ns);
+    this.#copyAt = deps.claim.copyAt;
+    this.#perLane = deps.lanes.map(() => []);
+  }
+
+  /**
+   * Runs until `soft` aborts (what was read is applied and saved) or `hard` does (the rest is left to the next owner).
+   * @throws the first failure of the reader or of a lane: FERRY_FENCED, FERRY_APPLY_*, FERRY_LOG_TRUNCATED, …
+   */
+  async run(soft: AbortSignal, hard: AbortSignal): Promise<void> {
+    const { lanes, reader, firstOffset } = this.#deps;
+    await using tasks = new TaskGroup(hard);
+    for (const lane of lanes) tasks.run(() => lane.run(tasks.signal));
+    tasks.run(async () => {
+      const start = Math.max(firstOffset, Math.min(...lanes.map((lane) => lane.offset)));
+      try {
+        for await (const batch of reader.read(start, AbortSignal.any([soft, tasks.signal])))
+          await this.#take(batch, tasks.signal);
+      } finally {
+        for (const lane of lanes) lane.close();
+      }
+    });
+    await tasks.settled();
+  }
+
+  async #take(batch: LogBatch, signal: AbortSignal): Promise<void> {
+    const { budget } = this.#deps;
+    await budget.take(batch.bytes, signal);
+    let skipped = 0;
+    for (const record of batch.records) {
+      const routed = this.#route(record, signal);
+      // Nearly always a plain answer: a turn of the event loop per record would be felt.
+      if (!(typeof routed === "boolean" ? routed : await routed))
+        skipped += (record.value?.length ?? 0) + (record.key?.length ?? 0);
+    }
+    this.#handOver(batch.end);
+    if (skipped > 0) budget.give(skipped);
+  }
+
+  #handOver(end: number): void {
+    const { lanes } = this.#deps;
+    const perLane = this.#perLane;
+    this.#perLane = lanes.map(() => []);
+    lanes.forEach((lane, slice) => {
+      lane.push(perLane[slice] ?? [], end);
+    });
+  }
+
+  /** Puts a record into its lane's list; false when that lane is past it already. Awaits only at a barrier or a new copy run. */
+  #route(record: LogRecord, signal: AbortSignal): boolean | Promise<boolean> {
+    const decoded = this.#deps.decode(record);
+    if (decoded.poison !== undefined) return this.#put(0, poison(record, "FERRY_APPLY_POISON", decoded.poison));
+    const { event } = decoded;
+    if (event.op === "noop") return this.#put(0, { record, event, dead: undefined });
+    if (event.op === "ddl") return this.#barrier(event, record, signal);
+    if (event.ns.db !== this.#deps.ns.db || event.ns.coll !== this.#deps.ns.coll) {
+      const detail = `the event belongs to ${formatNamespace(event.ns)}, the topic to ${this.#nsText}`;
+      return this.#put(0, poison(record, "FERRY_APPLY_NAMESPACE", detail));
+    }
+    if (decoded.keyed === "resumeToken" && this.#deps.partitionCount > 1) throw this.#unkeyed(record);
+    const { lanes } = this.#deps;
+    const slice = lanes.length === 1 ? 0 : hashIdentity(event.key) % lanes.length;
+    const entry: Entry = { record, event, dead: undefined };
+    if (event.op === "write" && event.origin === "copy" && event.at !== this.#copyAt)
+      return this.#newCopyRun(slice, entry, event);
+    return this.#put(slice, entry);
+  }
+
+  #put(slice: number, entry: Entry): boolean {
+    const lane = this.#deps.lanes[slice];
+    if (lane === undefined || entry.record.offset < lane.offset) return false;
+    this.#perLane[slice]?.push(entry);
+    return true;
+  }
+
+  async #newCopyRun(slice: number, entry: Entry, event: WriteEvent): Promise<boolean> {
+    await this.#deps.onCopyRun(event.at);
+    this.#copyAt = event.at;
+    return this.#put(slice, entry);
+  }
+
+  /** Everything before the event is applied and saved, then the event, then the log goes on. */
+  async #barrier(event: DdlEvent, record: LogRecord, signal: AbortSignal): Promise<boolean> {
+    const { lanes, onDdl } = this.#deps;
+    if (lanes.every((lane) => record.offset < lane.offset)) return false;
+    this.#handOver(record.offset);
+    await unlessAborted(Promise.all(lanes.map((lane) => lane.drained())), signal);
+    signal.throwIfAborted();
+    await onDdl(event, record);
+    return this.#put(0, { record, event, dead: undefined });
+  }
+
+  #unkeyed(record: LogRecord): FerryError {
+    const { claim, partitionCount } = this.#deps;
+    return new FerryError(
+      "FERRY_APPLY_KEYS",
+      `${claim.topic} [${claim.partition}] offset ${record.offset} is keyed by its resume token, and the topic has ${partitionCount} partitions`,
+    );
+  }
+}

@@ -1,0 +1,307 @@
+import { DeadLetterStore } from "#deadletter/store.ts";
+import type { ErrorCode } from "#errors/catalogue.ts";
+import { FerryError, isFerry } from "#errors/ferryError.ts";
+import { ByteBudget } from "#flow/byteBudget.ts";
+import type { Clock } from "#flow/clock.ts";
+import type { RetryOptions } from "#flow/retry.ts";
+import { TaskGroup } from "#flow/taskGroup.ts";
+import { type Claim, LaneStore } from "#lanes/laneStore.ts";
+import { partitionId } from "#lanes/records.ts";
+import { KafkaLog } from "#log/kafkaLog.ts";
+import { connectMongo, type MongoClient, openMongo, readTopology, type Topology } from "#mongo/connect.ts";
+import type { Logger } from "#observe/log.ts";
+import { Meter } from "./meter.ts";
+import { fairShare } from "./ownership.ts";
+import { openPartition, type RunningPartition } from "./partition.ts";
+import { topicMatcher } from "./topics.ts";
+import type { WorkerOptions } from "./workerOptions.ts";
+
+export type WorkerSettings = Readonly<{
+  source?: string | undefined;
+  target: string;
+  kafka: string;
+  stateDb: string;
+  group: string;
+}>;
+
+export type WorkerDeps = Readonly<{
+  settings: WorkerSettings;
+  options: WorkerOptions;
+  logger: Logger;
+  clock: Clock;
+  workerId: string;
+  host: string;
+  version: string;
+  /** Ends the run when what was read is applied and saved. */
+  soft: AbortSignal;
+  /** Ends it at once; the next owner goes on from the saved positions. */
+  hard: AbortSignal;
+}>;
+
+/** How often ownership and new topics are looked at, ms. */
+const OWNERSHIP_MS = 400;
+const TOPICS_MS = 2000;
+/** How often positions are shown to Kafka tools, ms. */
+const SHOW_MS = 5000;
+
+/** Exit status of errors that mean: going on would harm data. */
+const UNSAFE = 76;
+
+/**
+ * `ferry worker`: claims its fair share of partitions, applies them, reports itself, and hands partitions on as workers
+ * come and go. Everything it must remember is on the target; nothing is lost when it dies.
+ */
+export class Worker implements AsyncDisposable {
+  readonly #deps: WorkerDeps;
+  readonly #target: MongoClient;
+  readonly #source: MongoClient | undefined;
+  readonly #topology: Topology;
+  readonly #store: LaneStore;
+  readonly #deadLetters: DeadLetterStore;
+  readonly #log: KafkaLog;
+  readonly #budget: ByteBudget;
+  readonly #meter: Meter;
+  readonly #running = new Map<string, RunningPartition>();
+  readonly #partitions = new Map<string, number>();
+  readonly #startedAt: Date;
+  #leaving = false;
+
+  private constructor(deps: WorkerDeps, target: MongoClient, source: MongoClient | undefined, topology: Topology) {
+    this.#deps = deps;
+    this.#target = target;
+    this.#source = source;
+    this.#topology = topology;
+    const { settings, options, workerId, clock } = deps;
+    const transactional = topology.kind !== "standalone";
+    this.#store = new LaneStore({
+      client: target,
+      stateDb: settings.stateDb,
+      workerId,
+      leaseMs: options.leaseMs,
+      transactional,
+    });
+    this.#deadLetters = new DeadLetterStore(target, settings.stateDb);
+    this.#budget = new ByteBudget(options.budgetMb * 1024 * 1024);
+    this.#meter = new Meter(clock);
+    this.#startedAt = new Date(clock.now());
+    this.#log = new KafkaLog({
+      bootstrap: settings.kafka,
+      clientId: workerId,
+      group: settings.group,
+      clock,
+      // Every partition may hold one fetch in advance: together they stay within half of the budget.
+      fetchBytes: () =>
+        Math.max(256 * 1024, Math.min(4 * 1024 * 1024, this.#budget.limit / 2 / Math.max(1, this.#running.size))),
+      onRetry: this.#onRetry("log"),
+    });
+  }
+
+  /** Connects to what must be there at the start. @throws FERRY_MONGO_*, FERRY_KAFKA_*, FERRY_USAGE: one clear sentence each. */
+  static async open(deps: WorkerDeps): Promise<Worker> {
+    const { settings, options, workerId, logger } = deps;
+    const target = await connectMongo(settings.target, { appName: workerId });
+    try {
+      const topology = await readTopology(target);
+      const source =
+        settings.source !== undefined && options.deltas === "look-up"
+          ? openMongo(settings.source, { appName: workerId })
+          : undefined;
+      const worker = new Worker(deps, target, source, topology);
+      const guarantee = worker.#guarantee();
+      logger.info(
+        { worker: workerId },
+        `target is a ${topology.kind} (${topology.version}): effect is ${guarantee}${guarantee === "at-least-once" ? ", since it has no transactions" : ""}`,
+      );
+      return worker;
+    } catch (error) {
+      await target.close();
+      throw error;
+    }
+  }
+
+  #guarantee(): "exactly-once" | "at-least-once" {
+    return this.#topology.kind === "standalone" ? "at-least-once" : "exactly-once";
+  }
+
+  #onRetry(stage: string): NonNullable<RetryOptions["onRetry"]> {
+    return (error, attempt, ms) => {
+      // Write conflicts are everyday life; only what lasts is worth a line.
+      if (attempt === 3 || attempt % 20 === 0)
+        this.#deps.logger.warn({ stage, attempt, ms, code: error.code, err: error.detail }, "trying again");
+    };
+  }
+
+  /** Works until a signal or a failure. @throws what made it stop. */
+  async run(): Promise<void> {
+    const { soft, hard, options } = this.#deps;
+    await this.#store.prepare();
+    await this.#accept();
+    await using tasks = new TaskGroup(AbortSignal.any([soft, hard]));
+    const loop = (everyMs: number, work: () => Promise<void>): void =>
+      tasks.run(() => this.#repeat(everyMs, work, tasks.signal));
+    loop(options.leaseMs / 4, () => this.#heartbeat());
+    loop(TOPICS_MS, () => this.#discover());
+    loop(OWNERSHIP_MS, () => this.#balance(tasks));
+    loop(SHOW_MS, () => this.#show());
+    await Promise.race([aborted(tasks.signal), tasks.settled()]);
+    await this.#leave();
+    await tasks.settled();
+  }
+
+  /** A loop that survives what passes by itself, and ends quietly with the signal. */
+  async #repeat(everyMs: number, work: () => Promise<void>, signal: AbortSignal): Promise<void> {
+    for (let attempt = 0; !signal.aborted; ) {
+      try {
+        await work();
+        attempt = 0;
+      } catch (error) {
+        if (!isFerry(error) || error.entry.retry === "never") throw error;
+        this.#onRetry("worker")(error, ++attempt, everyMs);
+      }
+      await this.#deps.clock.sleep(everyMs, signal).catch(() => undefined); // woken by the signal: the loop looks at it
+    }
+  }
+
+  async #accept(): Promise<void> {
+    const codes = this.#deps.options.accept.split(",").flatMap((code) => (code.trim() === "" ? [] : [code.trim()]));
+    if (codes.length === 0) return;
+    const matches = topicMatcher(this.#deps.options.topics);
+    for (const topic of (await this.#log.topics()).filter(matches)) await this.#store.accept(topic, codes);
+  }
+
+  async #heartbeat(): Promise<void> {
+    const { host, version, clock } = this.#deps;
+    const oldest = [...this.#running.values()].flatMap((partition) => partition.oldestMs() ?? []);
+    const report = {
+      ...this.#meter.read(),
+      partitions: [...this.#running.keys()],
+      rssMb: Math.round(process.memoryUsage.rss() / 1024 / 1024),
+      bufferedBytes: this.#budget.used,
+      lagMs: oldest.length === 0 ? null : Math.max(0, clock.now() - Math.min(...oldest)),
+      guarantee: this.#guarantee(),
+    };
+    await this.#store.heartbeat(report, host, process.pid, this.#startedAt, version);
+  }
+
+  async #discover(): Promise<void> {
+    const matches = topicMatcher(this.#deps.options.topics);
+    for (const topic of (await this.#log.topics()).filter(matches)) {
+      const count = await this.#log.partitions(topic);
+      if (this.#partitions.get(topic) === count) continue;
+      await this.#store.register(topic, count, this.#slices(count));
+      this.#partitions.set(topic, count);
+      this.#deps.logger.info({ topic, count }, "topic found");
+    }
+  }
+
+  #slices(partitionCount: number): number {
+    return this.#deps.options.slices || Math.max(1, Math.ceil(4 / partitionCount));
+  }
+
+  async #balance(tasks: TaskGroup): Promise<void> {
+    const runs = await this.#store.readRuns();
+    for (const topic of this.#partitions.keys()) {
+      const halted = runs.get(topic)?.halted;
+      if (halted !== undefined)
+        throw new FerryError(
+          halted.code as ErrorCode,
+          `${topic} is halted since ${halted.at.toISOString()}: ${halted.detail}`,
+        );
+    }
+    const ownership = await this.#store.ownership();
+    const partitions = ownership.partitions.filter(
+      ({ topic, partition }) => partition < (this.#partitions.get(topic) ?? 0),
+    );
+    const share = fairShare(
+      this.#deps.workerId,
+      { workers: ownership.workers, partitions },
+      new Set(this.#running.keys()),
+    );
+    for (const { topic, partition } of share.release) this.#running.get(partitionId(topic, partition))?.stop();
+    for (const { topic, partition } of share.claim) {
+      await this.#claim(topic, partition, new Set(runs.get(topic)?.accepted ?? []), tasks);
+    }
+  }
+
+  async #claim(topic: string, partition: number, accepted: ReadonlySet<string>, tasks: TaskGroup): Promise<void> {
+    const partitionCount = this.#partitions.get(topic) ?? 0;
+    const claim = await this.#store.claim(topic, partition, this.#slices(partitionCount), 0);
+    if (claim === undefined) return;
+    if (this.#leaving) return this.#store.release(claim);
+    this.#deps.logger.info({ lane: partitionId(topic, partition), epoch: claim.epoch }, "partition claimed");
+    tasks.run(() => this.#work(claim, accepted, partitionCount));
+  }
+
+  /** One claimed partition from its opening to its release. */
+  async #work(claim: Claim, accepted: ReadonlySet<string>, partitionCount: number): Promise<void> {
+    const lane = partitionId(claim.topic, claim.partition);
+    try {
+      const partition = await openPartition({
+        ...this.#deps,
+        claim,
+        partitionCount,
+        accepted,
+        target: this.#target,
+        source: this.#source,
+        store: this.#store,
+        deadLetters: this.#deadLetters,
+        log: this.#log,
+        budget: this.#budget,
+        meter: this.#meter,
+        onRetry: this.#onRetry("lane"),
+      });
+      this.#running.set(lane, partition);
+      if (this.#leaving) partition.stop(); // it was being opened while the worker began to leave
+      await partition.done;
+      this.#deps.logger.info(
+        { lane, epoch: claim.epoch, offset: partition.offset() },
+        "partition released; position saved",
+      );
+    } catch (error) {
+      await this.#afterFailure(claim, error);
+    } finally {
+      this.#running.delete(lane);
+      await this.#store.release(claim).catch(() => undefined); // the lease runs out by itself
+    }
+  }
+
+  /** Fenced and passing failures give the partition back; unsafe ones halt the topic for all; the rest ends this worker. */
+  async #afterFailure(claim: Claim, error: unknown): Promise<void> {
+    const { logger, hard } = this.#deps;
+    if (hard.aborted) return;
+    const lane = partitionId(claim.topic, claim.partition);
+    if (isFerry(error) && error.entry.retry === "backoff") {
+      logger.warn({ lane, epoch: claim.epoch, err: error.detail, code: error.code }, "partition given back");
+      return;
+    }
+    if (isFerry(error) && error.entry.exit === UNSAFE) await this.#store.halt(claim.topic, error);
+    throw error;
+  }
+
+  async #show(): Promise<void> {
+    const topics = new Map<string, Map<number, number>>();
+    for (const { claim, offset } of this.#running.values()) {
+      const offsets = topics.get(claim.topic) ?? new Map<number, number>();
+      topics.set(claim.topic, offsets.set(claim.partition, offset()));
+    }
+    for (const [topic, offsets] of topics) await this.#log.showOffsets(topic, offsets);
+  }
+
+  async #leave(): Promise<void> {
+    this.#leaving = true;
+    for (const partition of this.#running.values()) partition.stop();
+    await Promise.allSettled([...this.#running.values()].map((partition) => partition.done));
+    if (!this.#deps.hard.aborted) await this.#show().catch(() => undefined); // a courtesy
+    await this.#store.leave().catch(() => undefined); // seen to be gone by its silence
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.allSettled([this.#log[Symbol.asyncDispose](), this.#target.close(), this.#source?.close()]);
+  }
+}
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
