@@ -1,4 +1,5 @@
 import { Timestamp } from "bson";
+import { assert } from "#errors/ferryError.ts";
 import type { Collection, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import type { ResumeToken } from "./resumeToken.ts";
@@ -104,7 +105,7 @@ export class ConnectorStore {
   ): Promise<ConnectorRecord> {
     await this.set(name, { ...more, phase: to }, { phase: from });
     const record = await this.find(name);
-    if (record === undefined) throw new Error(`the record of ${name} vanished`);
+    assert(record !== undefined, `the record of ${name} vanished`);
     return record;
   }
 

@@ -1,5 +1,5 @@
 import { Timestamp } from "bson";
-import { isFerry } from "#errors/ferryError.ts";
+import { assert, isFerry } from "#errors/ferryError.ts";
 import type { Clock } from "#flow/clock.ts";
 import { formatNamespace, type Namespace } from "#flow/types.ts";
 import type { ClientSession, Document, MongoClient } from "#mongo/connect.ts";
@@ -71,7 +71,7 @@ export const noteStart = (client: MongoClient, watch: Watch): Promise<StartPoint
       const { cursor, operationTime, collection } = await open(client, watch, session, {}, [], 0);
       await kill(client, watch, collection, cursor);
       const token = cursor.postBatchResumeToken;
-      if (token === undefined) throw new Error("the server gave no postBatchResumeToken");
+      assert(token !== undefined, "a change stream's first reply has a postBatchResumeToken since MongoDB 4.0.7");
       await majorityAfter(client, watch, operationTime);
       return { token, at: operationTime };
     } finally {

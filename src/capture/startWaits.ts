@@ -1,0 +1,116 @@
+import { FerryError } from "#errors/ferryError.ts";
+import { waitFor } from "#flow/retry.ts";
+import { type CaptureConfig, topicsInScope } from "./connectorConfig.ts";
+import type { ConnectorStatus } from "./connectRest.ts";
+import { offsetState } from "./resumeToken.ts";
+import { estimateCopy } from "./sourceProbe.ts";
+import type { StartDeps } from "./startDeps.ts";
+import { readTrace } from "./taskTrace.ts";
+
+/** Connect commits offsets and moves connectors within seconds; a validation of the source may take half a minute. */
+const SETTLE_MS = 90_000;
+const POLL_MS = 200;
+const PROGRESS_MS = 1000;
+
+/** @throws the failure of the connector or of one of its tasks, named, when there is one. */
+export const throwIfFailed = (status: ConnectorStatus): void => {
+  for (const { state, trace } of [status.connector, ...status.tasks]) {
+    if (state !== "FAILED") continue;
+    const failure = readTrace(trace ?? "");
+    throw new FerryError(failure.code, `connector ${status.name} FAILED: ${failure.line}`);
+  }
+};
+
+const brief = (status: ConnectorStatus | undefined): string =>
+  status === undefined ? "no status yet" : [status.connector, ...status.tasks].map(({ state }) => state).join(", ");
+
+/** Waits until connector and task are RUNNING. @throws FERRY_CAPTURE_* when it FAILED, FERRY_TIMEOUT. */
+export const awaitRunning = async (name: string, deps: StartDeps): Promise<void> => {
+  await waitFor(
+    async () => {
+      const status = await deps.rest.status(name);
+      if (status !== undefined) throwIfFailed(status);
+      const running =
+        status?.connector.state === "RUNNING" &&
+        status.tasks.length > 0 &&
+        status.tasks.every(({ state }) => state === "RUNNING");
+      return running ? { done: undefined } : { seen: brief(status) };
+    },
+    {
+      what: `connector ${name} RUNNING`,
+      clock: deps.clock,
+      timeoutMs: deps.settleMs ?? SETTLE_MS,
+      everyMs: POLL_MS,
+      signal: deps.signal,
+    },
+  );
+};
+
+/** Stops the connector and waits until no task is left, so that its offset can be changed. @throws FERRY_TIMEOUT */
+export const awaitStopped = async (name: string, deps: StartDeps): Promise<void> => {
+  await deps.rest.stop(name);
+  await waitFor(
+    async () => {
+      const status = await deps.rest.status(name);
+      const stopped = status?.connector.state === "STOPPED" && status.tasks.length === 0;
+      return stopped ? { done: undefined } : { seen: brief(status) };
+    },
+    {
+      what: `connector ${name} STOPPED`,
+      clock: deps.clock,
+      timeoutMs: deps.settleMs ?? SETTLE_MS,
+      everyMs: POLL_MS,
+      signal: deps.signal,
+    },
+  );
+};
+
+/** Records in the connector's topics, those removed by retention not counted. */
+export const countRecords = async (capture: CaptureConfig, deps: Pick<StartDeps, "kafka">): Promise<number> => {
+  const { kafka } = deps;
+  let count = 0;
+  for (const topic of topicsInScope(capture, await kafka.topics())) {
+    const [earliest, latest] = await Promise.all([kafka.offsets(topic, "earliest"), kafka.offsets(topic, "latest")]);
+    count += latest.reduce((sum, end, partition) => sum + end - (earliest[partition] ?? 0), 0);
+  }
+  return count;
+};
+
+/** Reports the copy's progress at most once a second. */
+const progressMeter = async (capture: CaptureConfig, deps: StartDeps): Promise<() => Promise<void>> => {
+  const { clock, report } = deps;
+  const expected = await estimateCopy(deps.source, capture);
+  const [began, base] = [clock.now(), await countRecords(capture, deps)];
+  let last = 0;
+  return async () => {
+    if (clock.now() - last < PROGRESS_MS) return;
+    last = clock.now();
+    const copied = (await countRecords(capture, deps)) - base;
+    report({ kind: "progress", copied, expected, perSecond: (copied * 1000) / Math.max(1, last - began) });
+  };
+};
+
+/**
+ * Waits until the connector's copy is complete: until its stored offset is a position in the stream. However long that
+ * takes; a Connect or broker that is away meanwhile is waited for.
+ * @throws FERRY_CAPTURE_* when a task FAILED.
+ */
+export const awaitCopied = async (name: string, capture: CaptureConfig, deps: StartDeps): Promise<void> => {
+  const progress = await progressMeter(capture, deps);
+  await waitFor(
+    async () => {
+      const status = await deps.rest.status(name);
+      if (status !== undefined) throwIfFailed(status);
+      const state = offsetState(await deps.rest.offsets(name), capture.partition);
+      await progress();
+      return state.kind === "streaming" ? { done: undefined } : { seen: `${state.kind}, ${brief(status)}` };
+    },
+    {
+      what: `copy of ${name}`,
+      clock: deps.clock,
+      timeoutMs: Number.POSITIVE_INFINITY,
+      everyMs: POLL_MS,
+      signal: deps.signal,
+    },
+  );
+};
