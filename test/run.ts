@@ -1,0 +1,160 @@
+/**
+ * `npm test [-- PART ...]`: checks, then every suite, then one summary. A part is `check`, a folder below test/ (`unit`),
+ * or the path of a test file. Files of a suite with servers run a few at a time; each gets a temporary folder that is
+ * looked through afterwards, so that no server outlives its suite.
+ */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { run } from "node:test";
+import { spec } from "node:test/reporters";
+import { ensureJava } from "#stack/javaArtefact.ts";
+import { ensureConnector, ensureKafka } from "#stack/kafkaArtefact.ts";
+import { ensureMongod } from "#stack/mongodArtefact.ts";
+import { isSameProcess } from "#stack/process.ts";
+import type { Running } from "#stack/server.ts";
+import { check } from "./check.ts";
+import { killServersOf, tempFolder } from "./harness/folders.ts";
+
+/** In the order in which they run: the cheap ones say first what is wrong. How many files at once, and do they need servers? */
+const SUITES: readonly Readonly<{ name: string; atOnce: number; servers: boolean }>[] = [
+  { name: "unit", atOnce: 2, servers: false },
+  { name: "contract", atOnce: 2, servers: true },
+  { name: "integration", atOnce: 2, servers: true },
+  { name: "fault", atOnce: 1, servers: true },
+];
+
+/** No file takes longer than this, ms; one that hangs ends here with a failure instead of holding CI. */
+const FILE_TIMEOUT_MS = 8 * 60_000;
+
+type Tally = { tests: number; passed: number; failed: number; skipped: number; cancelled: number; todo: number };
+type Timed = Readonly<{ what: string; ms: number }>;
+
+const none = (): Tally => ({ tests: 0, passed: 0, failed: 0, skipped: 0, cancelled: 0, todo: 0 });
+
+const add = (into: Tally, from: Tally): void => {
+  for (const name of Object.keys(into) as (keyof Tally)[]) into[name] += from[name];
+};
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+
+const filesOf = (folder: string): string[] =>
+  existsSync(folder)
+    ? readdirSync(folder, { recursive: true, encoding: "utf8" })
+        .filter((name) => name.endsWith(".test.ts"))
+        .map((name) => join(folder, name))
+        .sort()
+    : [];
+
+/** The files of a suite that the parts ask for; all of them where no part was named. */
+const wanted = (suite: string, parts: readonly string[]): string[] => {
+  const files = filesOf(join("test", suite));
+  if (parts.length === 0) return files;
+  const paths = parts.map((part) => relative(process.cwd(), part));
+  return files.filter((file) =>
+    paths.some((path) => [path, join("test", path)].some((p) => file === p || file.startsWith(`${p}/`))),
+  );
+};
+
+const leaked = (folder: string): string[] =>
+  readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".pid"))
+    .filter((name) => {
+      const running = JSON.parse(readFileSync(join(folder, name), "utf8")) as Running;
+      return isSameProcess(running.pid, running.stamp);
+    });
+
+const runFiles = (files: readonly string[], atOnce: number, times: Timed[]): Promise<Tally> =>
+  new Promise((resolve, reject) => {
+    const tally = none();
+    const stream = run({
+      files: [...files],
+      concurrency: atOnce,
+      timeout: FILE_TIMEOUT_MS,
+      execArgv: ["--disable-warning=ExperimentalWarning"],
+    });
+    stream.on("test:summary", ({ file, counts, duration_ms }) => {
+      if (file !== undefined) {
+        times.push({ what: relative(process.cwd(), file), ms: duration_ms });
+        return;
+      }
+      add(tally, { ...none(), ...(counts as Partial<Tally>) });
+    });
+    stream.on("error", reject);
+    stream.on("end", () => resolve(tally));
+    stream.compose(new spec()).pipe(process.stdout, { end: false });
+  });
+
+/** One suite in a temporary folder of its own. Servers that are left in it count as a failure, and are ended. */
+const runSuite = async (
+  { name, atOnce }: (typeof SUITES)[number],
+  files: readonly string[],
+  times: Timed[],
+): Promise<Tally> => {
+  using folder = tempFolder();
+  const former = process.env["TMPDIR"];
+  process.env["TMPDIR"] = folder.path; // the test processes inherit it
+  try {
+    const tally = await runFiles(files, atOnce, times);
+    const left = leaked(folder.path);
+    if (left.length > 0) {
+      console.log(`FAIL ${name} left servers running: ${left.join(", ")}`);
+      killServersOf(folder.path);
+      tally.failed += 1;
+    }
+    return tally;
+  } finally {
+    if (former === undefined) delete process.env["TMPDIR"];
+    else process.env["TMPDIR"] = former;
+  }
+};
+
+/** Fetches what the servers need before several files ask for it at once. */
+const provision = async (): Promise<void> => {
+  const report = (line: string): void => console.log(line);
+  await ensureMongod(report);
+  await ensureJava(report);
+  await ensureKafka(report);
+  await ensureConnector(report);
+};
+
+const summary = (total: Tally, suites: readonly Timed[], files: readonly Timed[], ms: number): void => {
+  console.log("\nTime per suite:");
+  for (const { what, ms: took } of suites) console.log(`  ${what.padEnd(12)} ${seconds(took)}`);
+  console.log("Slowest files:");
+  for (const { what, ms: took } of [...files].sort((a, b) => b.ms - a.ms).slice(0, 8))
+    console.log(`  ${what} ${seconds(took)}`);
+  console.log(`Total: ${seconds(ms)}\n`);
+  const { tests, passed, failed, cancelled, skipped, todo } = total;
+  console.log(
+    `tests ${tests}\npass ${passed}\nfail ${failed}\ncancelled ${cancelled}\nskipped ${skipped}\ntodo ${todo}`,
+  );
+  console.log(`${passed} passed, ${failed + cancelled} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
+};
+
+const main = async (parts: readonly string[]): Promise<boolean> => {
+  const started = performance.now();
+  const total = none();
+  const [suiteTimes, fileTimes]: [Timed[], Timed[]] = [[], []];
+  const checked = (parts.length > 0 && !parts.includes("check")) || check();
+  if (!checked) total.failed += 1;
+  const suites = parts.length === 1 && parts[0] === "check" ? [] : SUITES;
+  let provisioned = false;
+  for (const suite of suites) {
+    const files = wanted(suite.name, parts);
+    if (files.length === 0) continue;
+    const suiteStarted = performance.now();
+    if (suite.servers && !provisioned) await provision();
+    provisioned ||= suite.servers;
+    console.log(`\n=== ${suite.name}: ${files.length} files, ${suite.atOnce} at a time`);
+    add(total, await runSuite(suite, files, fileTimes));
+    suiteTimes.push({ what: suite.name, ms: performance.now() - suiteStarted });
+  }
+  if (parts.length > 0 && total.tests === 0 && suites.length > 0) {
+    console.log(`no test matches ${parts.join(" ")}`);
+    total.failed += 1;
+  }
+  summary(total, suiteTimes, fileTimes, performance.now() - started);
+  return total.failed + total.cancelled === 0;
+};
+
+process.exitCode = (await main(process.argv.slice(2))) ? 0 : 1;
