@@ -3,10 +3,9 @@ import { assert } from "#errors/ferryError.ts";
 import type { Collection, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import type { ResumeToken } from "./resumeToken.ts";
-import type { StartPoint } from "./sourceProbe.ts";
 
 /**
- * How far the start of a connector has come. Each phase is written before the step after it begins, so a killed
+ * How far the start of a connector has come. Each state is written before the step after it begins, so a killed
  * `ferry cx` goes on where it was:
  * noted → the start position is durable; the connector may or may not exist yet
  * copying → it was told to run and copies
@@ -14,7 +13,7 @@ import type { StartPoint } from "./sourceProbe.ts";
  * rewound → its stored offset is the start position; it is being resumed
  * streaming → done; everything since the start position is in the topic or on its way
  */
-export type StartPhase = "noted" | "copying" | "copied" | "rewound" | "streaming";
+export type StartState = "noted" | "copying" | "copied" | "rewound" | "streaming";
 
 /** How the connector came to its position: with a copy, without one because there was nothing, or not by ferry. */
 export type StartKind = "copy" | "empty" | "no-copy" | "adopted";
@@ -25,8 +24,10 @@ export type OpenFinding = { code: string; sentence: string; at: Date };
 /** One connector in `ferry.connectors` on the target. `_id`: the connector's name. */
 export type ConnectorRecord = {
   _id: string;
-  phase: StartPhase;
+  state: StartState;
   kind: StartKind;
+  /** Topics that its copy writes to, as known when the start was noted. */
+  topics: string[];
   /** Name under which Connect keeps the offset. */
   partition: string;
   /** The start position R0. */
@@ -49,6 +50,8 @@ export type ConnectorRecord = {
 export const isCuredCopy = (record: ConnectorRecord, copyAt: bigint): boolean =>
   copyAt >= record.r0At.toBigInt() && (record.rewoundAt === undefined || copyAt <= record.rewoundAt.toBigInt());
 
+export type NewConnector = Omit<ConnectorRecord, "_id" | "open" | "notedAt" | "updatedAt">;
+
 /** What ferry remembers of connectors. Majority reads and writes; every method throws FERRY_MONGO_*. */
 export class ConnectorStore {
   readonly #connectors: Collection<ConnectorRecord>;
@@ -67,25 +70,9 @@ export class ConnectorStore {
   }
 
   /** Writes the start position down, unless one is there already: the first one is the one that counts. */
-  async note(
-    name: string,
-    partition: string,
-    start: StartPoint,
-    kind: StartKind,
-    phase: StartPhase,
-  ): Promise<ConnectorRecord> {
+  async note(name: string, fields: NewConnector): Promise<ConnectorRecord> {
     const now = new Date();
-    const fresh = {
-      phase,
-      kind,
-      partition,
-      r0: start.token,
-      r0At: start.at,
-      open: [],
-      notedAt: now,
-      updatedAt: now,
-      ...(phase === "streaming" ? { streamingAt: now, verified: start.token } : {}),
-    };
+    const fresh = { ...fields, open: [], notedAt: now, updatedAt: now };
     const record = await translated(`noting the start of ${name}`, () =>
       this.#connectors.findOneAndUpdate(
         { _id: name },
@@ -93,17 +80,18 @@ export class ConnectorStore {
         { upsert: true, returnDocument: "after" },
       ),
     );
-    return record as ConnectorRecord;
+    assert(record !== null, `the record of ${name} vanished`);
+    return record;
   }
 
-  /** Moves to the next phase; a no-op when another `ferry cx` was faster. Returns the record as it is now. */
+  /** Moves to the next state; a no-op when another `ferry cx` was faster. Returns the record as it is now. */
   async advance(
     name: string,
-    from: StartPhase,
-    to: StartPhase,
+    from: StartState,
+    to: StartState,
     more: Partial<ConnectorRecord> = {},
   ): Promise<ConnectorRecord> {
-    await this.set(name, { ...more, phase: to }, { phase: from });
+    await this.set(name, { ...more, state: to }, { state: from });
     const record = await this.find(name);
     assert(record !== undefined, `the record of ${name} vanished`);
     return record;
@@ -130,6 +118,14 @@ export class ConnectorStore {
     const open = (await this.find(name))?.open ?? [];
     await this.set(name, { open: [] });
     return open;
+  }
+
+  /** Is a copy run in this topic covered by the rewind of a start that ferry made? `copyAt` 0n: the run has no time of its own. */
+  async coversCopy(topic: string, copyAt: bigint): Promise<boolean> {
+    const found = await translated(`reading the starts that feed ${topic}`, () =>
+      this.#connectors.find({ topics: topic }).toArray(),
+    );
+    return found.some((record) => record.kind !== "adopted" && (copyAt === 0n || isCuredCopy(record, copyAt)));
   }
 
   async forget(name: string): Promise<void> {

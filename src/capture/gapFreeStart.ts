@@ -1,8 +1,14 @@
 import { assert, FerryError } from "#errors/ferryError.ts";
-import type { CaptureConfig } from "./connectorConfig.ts";
-import { type ConnectorRecord, type StartKind, toTimestamp } from "./connectorStore.ts";
+import { type CaptureConfig, copiedNamespaces, topicOf } from "./connectorConfig.ts";
+import {
+  type ConnectorRecord,
+  type NewConnector,
+  type StartKind,
+  type StartState,
+  toTimestamp,
+} from "./connectorStore.ts";
 import { type OffsetState, offsetAt, offsetState, type ResumeToken, tokenTime } from "./resumeToken.ts";
-import { canResume, copyIsEmpty, noteStart } from "./sourceProbe.ts";
+import { canResume, copyIsEmpty, listNamespaces, noteStart, type StartPoint } from "./sourceProbe.ts";
 import { requireEmptyTopics, requireSamePartition, requireSuitable } from "./startChecks.ts";
 import type { StartDeps } from "./startDeps.ts";
 import { partitionOf, sameConfig, startingConfig } from "./startupConfig.ts";
@@ -11,8 +17,8 @@ import { awaitCopied, awaitRunning, awaitStopped } from "./startWaits.ts";
 /**
  * A start without a gap. The connector loses writes that fall between its copy and its stream, and a restart in mid-copy
  * leaves deleted documents behind; both are cured by setting its offset, after the copy, back to a position that was
- * noted before it existed: everything since is sent again and the target converges. Each phase is durable on the target
- * before its step begins (see `StartPhase`), every step can be repeated, so this can be killed anywhere and run again.
+ * noted before it existed: everything since is sent again and the target converges. Each state is durable on the target
+ * before its step begins (see `StartState`), every step can be repeated, so this can be killed anywhere and run again.
  */
 export type StartRequest = Readonly<{
   name: string;
@@ -41,7 +47,7 @@ export const startCapture = async (request: StartRequest, deps: StartDeps): Prom
   requireSuitable(name, capture);
   const known = await deps.store.find(name);
   if (known !== undefined) requireSamePartition(name, capture, known.partition);
-  if (known?.phase === "streaming") return update(request, known, deps);
+  if (known?.state === "streaming") return update(request, known, deps);
   if (known === undefined && (await deps.rest.config(name)) !== undefined) return adopt(request, deps);
   const record = known ?? (await note(request, deps));
   return { outcome: known === undefined ? "started" : "continued", record: await drive(request, record, deps) };
@@ -52,15 +58,27 @@ const note = async (request: StartRequest, deps: StartDeps): Promise<ConnectorRe
   if (!acceptTopic) await requireEmptyTopics(name, capture, deps);
   const start = await noteStart(deps.source, capture.watch);
   const kind: StartKind = capture.startup === "copy_existing" ? "copy" : "no-copy";
-  const record = await deps.store.note(name, capture.partition, start, kind, "noted");
+  const record = await deps.store.note(name, await describe(request, start, kind, "noted", deps));
   say(deps, `noted the start position on the source: ${new Date(record.r0At.getHighBits() * 1000).toISOString()}`);
   return record;
 };
 
-/** Walks the phases from wherever they stand. */
+const describe = async (
+  { capture }: StartRequest,
+  { token, at }: StartPoint,
+  kind: StartKind,
+  state: StartState,
+  deps: StartDeps,
+): Promise<NewConnector> => {
+  const namespaces = copiedNamespaces(capture, await listNamespaces(deps.source, capture.watch));
+  const topics = namespaces.map((ns) => topicOf(capture.config, ns));
+  return { state, kind, topics, partition: capture.partition, r0: token, r0At: at };
+};
+
+/** Walks the states from wherever they stand. */
 const drive = async (request: StartRequest, from: ConnectorRecord, deps: StartDeps): Promise<ConnectorRecord> => {
   let record = from;
-  while (record.phase !== "streaming") record = await STEPS[record.phase](request, record, deps);
+  while (record.state !== "streaming") record = await STEPS[record.state](request, record, deps);
   return record;
 };
 
@@ -208,8 +226,8 @@ const recover = async (
       `${name} lost its stored position, and the last one known to be good (${isoTime(good)}) has left the source's oplog`,
     );
   say(deps, `${name} lost its stored position; it is set back to the last one known to be good, ${isoTime(good)}`);
-  const phase = offset.kind === "copying" ? "copying" : "copied";
-  await deps.store.set(name, { r0: good, r0At: toTimestamp(tokenTime(good)), phase }, { phase: "streaming" });
+  const state = offset.kind === "copying" ? "copying" : "copied";
+  await deps.store.set(name, { r0: good, r0At: toTimestamp(tokenTime(good)), state }, { state: "streaming" });
   const again = await deps.store.find(name);
   assert(again !== undefined, `the record of ${name} vanished`);
   return { outcome: "continued", record: await drive(request, again, deps) };
@@ -233,5 +251,7 @@ const adopt = async (request: StartRequest, deps: StartDeps): Promise<StartOutco
   );
   await ensureRunning(request, deps);
   const start = { token: offset.token, at: toTimestamp(tokenTime(offset.token)) };
-  return { outcome: "updated", record: await deps.store.note(name, capture.partition, start, "adopted", "streaming") };
+  const described = await describe(request, start, "adopted", "streaming", deps);
+  const streaming = { ...described, streamingAt: new Date(), verified: start.token };
+  return { outcome: "updated", record: await deps.store.note(name, streaming) };
 };

@@ -21,11 +21,13 @@ export const throwIfFailed = (status: ConnectorStatus): void => {
   }
 };
 
+export type WaitDeps = Pick<StartDeps, "rest" | "clock" | "signal" | "settleMs">;
+
 const brief = (status: ConnectorStatus | undefined): string =>
   status === undefined ? "no status yet" : [status.connector, ...status.tasks].map(({ state }) => state).join(", ");
 
 /** Waits until connector and task are RUNNING. @throws FERRY_CAPTURE_* when it FAILED, FERRY_TIMEOUT. */
-export const awaitRunning = async (name: string, deps: StartDeps): Promise<void> => {
+export const awaitRunning = async (name: string, deps: WaitDeps): Promise<void> => {
   await waitFor(
     async () => {
       const status = await deps.rest.status(name);
@@ -47,7 +49,7 @@ export const awaitRunning = async (name: string, deps: StartDeps): Promise<void>
 };
 
 /** Stops the connector and waits until no task is left, so that its offset can be changed. @throws FERRY_TIMEOUT */
-export const awaitStopped = async (name: string, deps: StartDeps): Promise<void> => {
+export const awaitStopped = async (name: string, deps: WaitDeps): Promise<void> => {
   await deps.rest.stop(name);
   await waitFor(
     async () => {

@@ -1,5 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { FerryError } from "#errors/ferryError.ts";
+import { registerCx } from "./commands/cx.ts";
+import { registerDel } from "./commands/del.ts";
 import { registerWorker } from "./commands/worker.ts";
 import { printFailure } from "./output.ts";
 
@@ -8,6 +10,8 @@ const program = new Command("ferry")
   .description("Live MongoDB to MongoDB migration through Kafka")
   .showHelpAfterError();
 
+registerCx(program);
+registerDel(program);
 registerWorker(program);
 
 program.exitOverride();

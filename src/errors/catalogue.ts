@@ -386,12 +386,6 @@ export const CATALOGUE = {
     "The watched namespace was dropped or renamed, after which the connector reopens its stream at now and skips what lay between.",
     "Watch the database instead (see deploy/recommended-connector.json) and copy again, or accept with `ferry cx FILE --accept-gaps`.",
   ),
-  FERRY_CAPTURE_COPIED_AGAIN: entry(
-    76,
-    "never",
-    "The connector copies again although its start was finished: deletes in between are not in the topic.",
-    "Run `ferry cx FILE` again: it sets the offset back to the last position known to be good.",
-  ),
   FERRY_CAPTURE_OPLOG_SHORT: entry(
     75,
     "never",

@@ -1,0 +1,148 @@
+import type { Command } from "commander";
+import { isSourceConnector, parseCapture, readConnectorFile } from "#capture/connectorConfig.ts";
+import { ConnectorStore } from "#capture/connectorStore.ts";
+import { type ConnectorConfig, ConnectRest } from "#capture/connectRest.ts";
+import { startCapture } from "#capture/gapFreeStart.ts";
+import { translateHosts } from "#capture/hostNames.ts";
+import { requirePlugin } from "#capture/startChecks.ts";
+import type { StartEvent } from "#capture/startDeps.ts";
+import { awaitRunning } from "#capture/startWaits.ts";
+import { readStackEndpoints, resolveSettings } from "#config/settings.ts";
+import { isFerry } from "#errors/ferryError.ts";
+import { systemClock } from "#flow/clock.ts";
+import { KafkaClient } from "#kafka/client.ts";
+import { connectMongo, type MongoClient } from "#mongo/connect.ts";
+import { type Flags, withConnections } from "../connections.ts";
+import { print } from "../output.ts";
+import { withSignals } from "../signals.ts";
+import { count, duration } from "../table.ts";
+
+type CxFlags = Flags & Readonly<{ name?: string; plain?: boolean; acceptTopic?: boolean; acceptGaps?: boolean }>;
+
+/** `ferry cx FILE`: creates or updates a connector; a source connector that copies gets a gap-free start. */
+export const registerCx = (program: Command): void => {
+  const command = program
+    .command("cx")
+    .description("create or update a connector from its file; a source connector starts without a gap")
+    .argument("<file>", "connector file, as for Connect's REST API")
+    .option("--name <name>", "name of the connector, instead of the file's")
+    .option("--plain", "only post the file, without the gap-free start")
+    .option("--accept-topic", "start although the topic holds records already")
+    .option("--accept-gaps", "drop what `ferry status` reports of this connector's gaps: they were dealt with");
+  withConnections(command, ["source", "target", "kafka", "connect", "stateDb"]).action((file: string, flags: CxFlags) =>
+    withSignals(({ soft }) => cx(file, flags, soft)),
+  );
+};
+
+const cx = async (path: string, flags: CxFlags, signal: AbortSignal): Promise<void> => {
+  const settings = resolveSettings(flags, ["connect"]);
+  const say = flags.json === true ? (): void => undefined : print;
+  const file = readConnectorFile(path, flags.name);
+  const { config, changes } = await translateHosts(file.config, readStackEndpoints()?.names ?? {});
+  for (const change of changes) say(change);
+  const rest = new ConnectRest({
+    url: settings.connect,
+    clock: systemClock,
+    signal,
+    giveUpAfterMs: 300_000,
+    onRetry: (error, attempt) => {
+      if (attempt === 3) process.stderr.write(`${error.detail}; waiting for Kafka Connect\n`);
+    },
+  });
+  await requirePlugin(config["connector.class"] ?? "", rest);
+  if (flags.plain === true || !isSourceConnector(config)) {
+    await rest.putConfig(file.name, config);
+    await awaitRunning(file.name, { rest, clock: systemClock, signal });
+    if (flags.json === true) print(JSON.stringify({ name: file.name, outcome: "posted" }));
+    else print(`${file.name} is RUNNING`);
+    return;
+  }
+  await gapFree(file.name, config, rest, flags, signal, say);
+};
+
+const gapFree = async (
+  name: string,
+  config: ConnectorConfig,
+  rest: ConnectRest,
+  flags: CxFlags,
+  signal: AbortSignal,
+  say: (line: string) => void,
+): Promise<void> => {
+  const settings = resolveSettings(flags, ["connect", "target", "kafka"]);
+  const capture = parseCapture(config);
+  const target = await connectMongo(settings.target, { appName: "ferry cx" });
+  try {
+    const source = await openSource(capture.uri, flags.source, settings.source, say);
+    try {
+      await using kafka = new KafkaClient({ bootstrap: settings.kafka, clientId: "ferry-cx", group: settings.group });
+      const store = new ConnectorStore(target, settings.stateDb);
+      if (flags.acceptGaps === true)
+        for (const { code, sentence } of await store.acceptAll(name)) say(`accepted ${code}: ${sentence}`);
+      const progress = flags.json === true ? (): void => undefined : progressPrinter();
+      const { outcome, record } = await startCapture(
+        { name, capture, acceptTopic: flags.acceptTopic === true },
+        { rest, source, store, kafka, clock: systemClock, signal, report: progress },
+      );
+      if (flags.json === true)
+        print(JSON.stringify({ name, outcome, state: record.state, kind: record.kind, topics: record.topics }));
+      else
+        print(
+          `${name} is RUNNING${outcome === "updated" ? "" : ": everything since the noted position is in the topic or on its way"}`,
+        );
+    } finally {
+      await source.close();
+    }
+  } finally {
+    await target.close();
+  }
+};
+
+/**
+ * The database that the connector reads, as its own file names it; --source where that cannot be used from here (another
+ * network, or a secret that only Connect can resolve).
+ */
+const openSource = async (
+  uri: string,
+  flag: string | undefined,
+  setting: string | undefined,
+  say: (line: string) => void,
+): Promise<MongoClient> => {
+  const options = { appName: "ferry cx" };
+  if (flag !== undefined) return connectMongo(flag, options);
+  if (setting === undefined) return connectMongo(uri, options);
+  if (uri.includes("${")) return connectMongo(setting, options);
+  try {
+    return await connectMongo(uri, { ...options, timeoutMs: 3000 });
+  } catch (error) {
+    if (!isFerry(error, "FERRY_MONGO_UNREACHABLE")) throw error;
+    say("connection.uri cannot be reached from here; the start position is noted through the source setting");
+    return connectMongo(setting, options);
+  }
+};
+
+/** One line that is rewritten on a terminal; elsewhere a line every five seconds. */
+const progressPrinter = (): ((event: StartEvent) => void) => {
+  const terminal = process.stdout.isTTY;
+  let open = false;
+  let last = 0;
+  return (event) => {
+    if (event.kind === "said") {
+      if (open) process.stdout.write("\n");
+      open = false;
+      print(event.sentence);
+      return;
+    }
+    const { copied, expected, perSecond } = event;
+    const rest =
+      perSecond > 0 && expected > copied ? `, ${duration(((expected - copied) / perSecond) * 1000)} left` : "";
+    const share = expected > 0 ? ` (${Math.min(100, Math.floor((copied / expected) * 100))} %)` : "";
+    const line = `copying: ${count(copied)} of about ${count(expected)} records${share}, ${count(perSecond)}/s${rest}`;
+    if (terminal) {
+      process.stdout.write(`\r\x1b[K${line}`);
+      open = true;
+    } else if (systemClock.now() - last > 5000) {
+      last = systemClock.now();
+      print(line);
+    }
+  };
+};

@@ -1,0 +1,66 @@
+import type { Command } from "commander";
+import { isSourceConnector, parseCapture, topicsInScope } from "#capture/connectorConfig.ts";
+import { ConnectorStore } from "#capture/connectorStore.ts";
+import { ConnectRest } from "#capture/connectRest.ts";
+import { awaitStopped } from "#capture/startWaits.ts";
+import { resolveSettings } from "#config/settings.ts";
+import { FerryError } from "#errors/ferryError.ts";
+import { systemClock } from "#flow/clock.ts";
+import { KafkaClient } from "#kafka/client.ts";
+import { connectMongo } from "#mongo/connect.ts";
+import { type Flags, withConnections } from "../connections.ts";
+import { print } from "../output.ts";
+
+type DelFlags = Flags & Readonly<{ forget?: boolean }>;
+
+/** `ferry del NAME`: removes a connector; its position stays, unless it is to be forgotten. */
+export const registerDel = (program: Command): void => {
+  const command = program
+    .command("del")
+    .description("remove a connector; Connect and ferry keep its position, so that `ferry cx` goes on from it")
+    .argument("<name>", "name of the connector")
+    .option("--forget", "forget its position too: the next `ferry cx` copies anew");
+  withConnections(command, ["target", "kafka", "connect", "stateDb"]).action((name: string, flags: DelFlags) =>
+    flags.forget === true ? forget(name, flags) : remove(name, flags),
+  );
+};
+
+const report = (name: string, flags: DelFlags, facts: object, sentence: string): void => {
+  print(flags.json === true ? JSON.stringify({ name, removed: true, ...facts }) : sentence);
+};
+
+const remove = async (name: string, flags: DelFlags): Promise<void> => {
+  const settings = resolveSettings(flags, ["connect"]);
+  await new ConnectRest({ url: settings.connect, clock: systemClock }).remove(name);
+  report(name, flags, { forgotten: false }, `${name} is removed; its position is kept`);
+};
+
+/** Stops, deletes the offsets (Connect allows it in no other state), deletes the connector, then ferry's own record. */
+const forget = async (name: string, flags: DelFlags): Promise<void> => {
+  const settings = resolveSettings(flags, ["connect", "target", "kafka"]);
+  const rest = new ConnectRest({ url: settings.connect, clock: systemClock });
+  const target = await connectMongo(settings.target, { appName: "ferry del" });
+  try {
+    const store = new ConnectorStore(target, settings.stateDb);
+    const config = await rest.config(name);
+    const record = await store.find(name);
+    if (config === undefined && record === undefined)
+      throw new FerryError("FERRY_CONNECT_MISSING", `neither Connect nor ferry knows a connector ${name}`);
+    if (config !== undefined) {
+      await awaitStopped(name, { rest, clock: systemClock });
+      await rest.deleteOffsets(name);
+      await rest.remove(name);
+    }
+    await store.forget(name);
+    await using kafka = new KafkaClient({ bootstrap: settings.kafka, clientId: "ferry-del", group: settings.group });
+    const capture = config !== undefined && isSourceConnector(config) ? parseCapture(config) : undefined;
+    const left = capture === undefined ? (record?.topics ?? []) : topicsInScope(capture, await kafka.topics());
+    const advice =
+      left.length === 0
+        ? ""
+        : `\n  its records are still in ${left.join(", ")}: delete the topic, and empty the target, before a new copy`;
+    report(name, flags, { forgotten: true, topics: left }, `${name} is removed and its position forgotten${advice}`);
+  } finally {
+    await target.close();
+  }
+};

@@ -1,0 +1,21 @@
+/** Columns as wide as their widest cell; the last one is not padded. */
+export const table = (rows: readonly (readonly string[])[], gap = "  "): string => {
+  const columns = Math.max(0, ...rows.map((row) => row.length));
+  const widths = Array.from({ length: columns }, (_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+  return rows
+    .map((row) => row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0))).join(gap))
+    .join("\n");
+};
+
+/** `1 h 5 min`, `12 min 3 s`, `4.2 s`, `18 ms`: two units at most. */
+export const duration = (ms: number): string => {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  const seconds = ms / 1000;
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+};
+
+/** A count with thousands separated. */
+export const count = (n: number): string => Math.round(n).toLocaleString("en-US");
