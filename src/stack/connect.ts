@@ -1,5 +1,5 @@
 import { mkdir, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { ensureSpace } from "./disk.ts";
 import { javaArgs, LOG4J, propertiesText } from "./java.ts";
 import { ensureJava } from "./javaArtefact.ts";
@@ -32,6 +32,7 @@ const workerProperties = (bootstrap: string, port: number, pluginPath: string) =
   "rest.advertised.host.name": LOOPBACK,
   "rest.advertised.port": port,
   "plugin.path": pluginPath,
+  "plugin.discovery": "service_load",
   "key.converter": "org.apache.kafka.connect.storage.StringConverter",
   "value.converter": "org.apache.kafka.connect.storage.StringConverter",
   "config.storage.topic": "docker-connect-configs",
@@ -83,14 +84,14 @@ export const prepareConnect = async (options: ConnectOptions, running?: Running)
   const { dir, name = "kafka-connect", report = () => undefined } = options;
   const java = await ensureJava(report);
   const libs = await ensureKafka(report);
-  const connector = await ensureConnector(report);
+  const plugins = await ensureConnector(report);
   await ensureSpace(dir, NEEDED_BYTES, name);
   const port = options.port ?? (await freePort());
 
   await mkdir(dir, { recursive: true });
   const config = join(dir, "connect.properties");
   const log4j = join(dir, "log4j2.xml");
-  const properties = workerProperties(options.bootstrap, port, dirname(connector));
+  const properties = workerProperties(options.bootstrap, port, plugins);
   await writeFile(config, propertiesText({ ...properties, ...options.props }));
   await writeFile(log4j, LOG4J);
 
@@ -107,7 +108,7 @@ export const prepareConnect = async (options: ConnectOptions, running?: Running)
     ports: [port],
     ...(options.detached === undefined ? {} : { detached: options.detached }),
     ready: () => serves(port),
-    readyTimeoutMs: options.readyTimeoutMs ?? 120_000,
+    readyTimeoutMs: options.readyTimeoutMs ?? 240_000,
     stopTimeoutMs: 20_000,
   };
   return new ConnectServer(spec, running);

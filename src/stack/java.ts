@@ -14,7 +14,8 @@ export const LOG4J = `<?xml version="1.0" encoding="UTF-8"?>
 <Configuration status="WARN">
   <Appenders><Console name="out" target="SYSTEM_OUT"><PatternLayout pattern="%d{ISO8601} %p %m (%c{1})%n"/></Console></Appenders>
   <Loggers>
-    <Logger name="org.reflections" level="ERROR"/>
+    <!-- Every client prints its hundred settings at INFO, which buries what happened. -->
+    <Logger name="org.apache.kafka.common.config.AbstractConfig" level="WARN"/>
     <Root level="INFO"><AppenderRef ref="out"/></Root>
   </Loggers>
 </Configuration>

@@ -121,7 +121,7 @@ export const prepareKafka = async (options: KafkaOptions, running?: Running): Pr
     ports: [port, controllerPort],
     ...(options.detached === undefined ? {} : { detached: options.detached }),
     ready: () => listed(port),
-    readyTimeoutMs: options.readyTimeoutMs ?? 90_000,
+    readyTimeoutMs: options.readyTimeoutMs ?? 180_000,
     stopTimeoutMs: 30_000,
   };
   return new KafkaServer(spec, running);

@@ -65,7 +65,7 @@ export const mongodSpec = (options: MongoOptions, mongod: string, name: string, 
     ports: [port],
     ...(options.detached === undefined ? {} : { detached: options.detached }),
     ready: () => answers(port),
-    readyTimeoutMs: options.readyTimeoutMs ?? 60_000,
+    readyTimeoutMs: options.readyTimeoutMs ?? 120_000,
     stopTimeoutMs: 30_000,
   };
 };
@@ -113,7 +113,7 @@ export class MongoServer implements AsyncDisposable {
     this.nodes = nodes;
     this.ports = ports;
     this.#replSet = options.replSet;
-    this.#readyTimeoutMs = options.readyTimeoutMs ?? 60_000;
+    this.#readyTimeoutMs = options.readyTimeoutMs ?? 120_000;
     const hosts = ports.map((port) => `${LOOPBACK}:${port}`).join(",");
     this.uri = `mongodb://${hosts}/${options.replSet === null ? "" : `?replicaSet=${options.replSet}`}`;
   }

@@ -2,7 +2,7 @@ import { constants } from "node:fs";
 import { chmod, mkdir, open, writeFile } from "node:fs/promises";
 import { dirname, join, normalize } from "node:path";
 import { promisify } from "node:util";
-import { inflateRaw } from "node:zlib";
+import { crc32, inflateRaw } from "node:zlib";
 import { FerryError } from "#errors/ferryError.ts";
 
 const inflate = promisify(inflateRaw);
@@ -74,4 +74,38 @@ export const unzip = async (
     written += 1;
   }
   return written;
+};
+
+/**
+ * Writes a zip file (a jar is one) of a few small texts, uncompressed. The dates are zero, so equal content gives equal
+ * bytes.
+ */
+export const writeZip = async (file: string, texts: Readonly<Record<string, string>>): Promise<void> => {
+  const locals: Buffer[] = [];
+  const directory: Buffer[] = [];
+  let offset = 0;
+  for (const [path, text] of Object.entries(texts)) {
+    const [name, data] = [Buffer.from(path), Buffer.from(text)];
+    // Version needed, flags, method, time, date, crc, both sizes, length of the name, length of the extra field.
+    const common = Buffer.alloc(26);
+    common.writeUInt16LE(10, 0);
+    common.writeUInt32LE(crc32(data), 10);
+    common.writeUInt32LE(data.length, 14);
+    common.writeUInt32LE(data.length, 18);
+    common.writeUInt16LE(name.length, 22);
+    const local = Buffer.concat([Buffer.from([0x50, 0x4b, 0x03, 0x04]), common, name, data]);
+    const rest = Buffer.alloc(14);
+    rest.writeUInt32LE(offset, 10);
+    directory.push(Buffer.from([0x50, 0x4b, 0x01, 0x02, 10, 0]), common, rest, name);
+    locals.push(local);
+    offset += local.length;
+  }
+  const listing = Buffer.concat(directory);
+  const end = Buffer.alloc(22);
+  end.writeUInt32LE(END_OF_DIRECTORY, 0);
+  end.writeUInt16LE(locals.length, 8);
+  end.writeUInt16LE(locals.length, 10);
+  end.writeUInt32LE(listing.length, 12);
+  end.writeUInt32LE(offset, 16);
+  await writeFile(file, Buffer.concat([...locals, listing, end]));
 };
