@@ -1,0 +1,161 @@
+/** Who applies the topics in `bench apply`. Each is timed from its first visible effect on the target to its last. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { MongoClient } from "mongodb";
+import { type BenchStack, deleteConnector, startConnector } from "./stack.ts";
+import { COPY_RECORDS, DB, load, MARKS, STREAM_BASE, STREAM_EVENTS } from "./topics.ts";
+
+export type Topic = "copy" | "stream";
+export type Outcome = Readonly<{ perSecond: number; rssMb: number | undefined }>;
+
+const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
+/** How often the target is looked at, ms: the error of a measurement of several seconds. */
+const LOOK_MS = 20;
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Empties the target's collection; the stream's starts with the documents that existed before it. */
+export const prepareTarget = async (target: MongoClient, topic: Topic): Promise<void> => {
+  const db = target.db(DB);
+  await db.dropCollection(topic).catch(() => undefined);
+  await db.createCollection(topic);
+  if (topic === "stream") await load(target, "stream", STREAM_BASE);
+  await target.db("admin").command({ fsync: 1 });
+};
+
+type Progress = Readonly<{ done: number; finished: boolean }>;
+
+const progressOf = async (target: MongoClient, topic: Topic): Promise<Progress> => {
+  const collection = target.db(DB).collection<{ _id: string }>(topic);
+  if (topic === "copy") {
+    const done = await collection.estimatedDocumentCount();
+    return { done, finished: done >= COPY_RECORDS };
+  }
+  const count = (name: string): Promise<number> =>
+    collection.countDocuments({ _id: { $gte: `${name}-`, $lt: `${name}.` } });
+  const [begun, ended] = await Promise.all([count("begin"), count("end")]);
+  return { done: begun > 0 ? 1 : 0, finished: ended === MARKS };
+};
+
+/** Waits for the first effect, then for the last; records per second between them. */
+const race = async (target: MongoClient, topic: Topic, limitMs: number): Promise<number> => {
+  const deadline = Date.now() + limitMs;
+  let first: { at: number; done: number } | undefined;
+  for (;;) {
+    const { done, finished } = await progressOf(target, topic);
+    const now = performance.now();
+    if (first === undefined && done > 0) first = { at: now, done };
+    if (finished && first !== undefined) {
+      const records = topic === "copy" ? COPY_RECORDS - first.done : STREAM_EVENTS;
+      return (records * 1000) / (now - first.at);
+    }
+    if (Date.now() > deadline) throw new Error(`${topic} was not finished in ${limitMs} ms`);
+    await pause(LOOK_MS);
+  }
+};
+
+const peakRssMb = (child: ChildProcess): number => {
+  const status = readFileSync(`/proc/${child.pid}/status`, "utf8");
+  return Math.round(Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024);
+};
+
+let run = 0;
+
+/** `ferry worker`, as many processes as asked. */
+export const runWorkers = async (
+  stack: BenchStack,
+  target: MongoClient,
+  topic: Topic,
+  processes: number,
+  extra: readonly string[] = [],
+): Promise<Outcome> => {
+  await prepareTarget(target, topic);
+  const stateDb = `ferry_bench_${run++}`;
+  const args = [
+    path("../../src/cli/main.ts"),
+    "worker",
+    "--target",
+    stack.target.uri,
+    "--kafka",
+    stack.kafka.bootstrap,
+    "--topics",
+    `${DB}.${topic}`,
+    "--state-db",
+    stateDb,
+    "--log-level",
+    "error",
+    ...extra,
+  ];
+  const children = Array.from({ length: processes }, () =>
+    spawn(process.execPath, args, { stdio: ["ignore", "inherit", "inherit"] }),
+  );
+  try {
+    const perSecond = await race(target, topic, 120_000);
+    return { perSecond, rssMb: Math.max(...children.map(peakRssMb)) };
+  } finally {
+    for (const child of children) child.kill("SIGTERM");
+    await Promise.all(
+      children.map((child) => (child.exitCode === null && child.signalCode === null ? once(child, "exit") : undefined)),
+    );
+    await target.db(stateDb).dropDatabase();
+  }
+};
+
+/** The official sink connector with its change stream handler. `tuned`: larger polls and unordered bulks. */
+export const runSink = async (
+  stack: BenchStack,
+  target: MongoClient,
+  topic: Topic,
+  tasks: number,
+  tuned: boolean,
+): Promise<Outcome> => {
+  await prepareTarget(target, topic);
+  const name = `sink-${run++}`;
+  await startConnector(stack.connect.url, name, {
+    "connector.class": "com.mongodb.kafka.connect.MongoSinkConnector",
+    "tasks.max": String(tasks),
+    topics: `${DB}.${topic}`,
+    "connection.uri": stack.target.uri,
+    database: DB,
+    collection: topic,
+    "change.data.capture.handler": "com.mongodb.kafka.connect.sink.cdc.mongodb.ChangeStreamHandler",
+    "key.converter": "org.apache.kafka.connect.storage.StringConverter",
+    "value.converter": "org.apache.kafka.connect.converters.ByteArrayConverter",
+    "consumer.override.auto.offset.reset": "earliest",
+    ...(tuned
+      ? {
+          "consumer.override.max.poll.records": "5000",
+          "consumer.override.fetch.min.bytes": "65536",
+          "bulk.write.ordered": "false",
+          "max.batch.size": "5000",
+        }
+      : {}),
+  });
+  try {
+    return { perSecond: await race(target, topic, 180_000), rssMb: undefined };
+  } finally {
+    await deleteConnector(stack.connect.url, name);
+  }
+};
+
+/** Pre-built raw batches straight into the target, four in flight; optionally while a bare consumer drains the topic. */
+export const runCeiling = async (stack: BenchStack, target: MongoClient, shared: boolean): Promise<Outcome> => {
+  await prepareTarget(target, "copy");
+  const args = [
+    path("./ceiling.ts"),
+    stack.target.uri,
+    stack.kafka.bootstrap,
+    `${DB}.copy`,
+    shared ? "shared" : "alone",
+  ];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  let out = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    out += chunk.toString();
+  });
+  const [code] = (await once(child, "exit")) as [number | null];
+  if (code !== 0) throw new Error(`the ceiling run ended with ${code}`);
+  return { perSecond: (JSON.parse(out) as { perSecond: number }).perSecond, rssMb: undefined };
+};

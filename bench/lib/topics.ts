@@ -1,0 +1,173 @@
+/** The two topics of `bench apply`, made by the real connector from a real source. */
+import { readFileSync } from "node:fs";
+import { type AnyBulkWriteOperation, MongoClient } from "mongodb";
+import { systemClock } from "#flow/clock.ts";
+import { waitFor } from "#flow/retry.ts";
+import { KafkaClient } from "#kafka/client.ts";
+import { type BenchStack, deleteConnector, startConnector } from "./stack.ts";
+
+export const COPY_RECORDS = 500_000;
+export const STREAM_EVENTS = 300_000;
+/** Documents that exist before the stream begins, on both sides. */
+export const STREAM_BASE = 100_000;
+/** First and last events of the stream: enough of them that every partition has some of each. */
+export const MARKS = 64;
+export const PARTITIONS = 4;
+export const DB = "bench";
+
+const FIRST = ["Ada", "Linus", "Grace", "Alan", "Edsger", "Barbara", "Ken", "Margaret"];
+const LAST = ["Lovelace", "Hopper", "Turing", "Dijkstra", "Liskov", "Thompson", "Hamilton", "Ritchie"];
+
+/** A user of about 105 bytes. */
+export const user = (i: number): { _id: number; firstname: string; lastname: string; age: number; email: string } => ({
+  _id: i,
+  firstname: FIRST[i % FIRST.length] ?? "",
+  lastname: LAST[(i >> 3) % LAST.length] ?? "",
+  age: 18 + (i % 70),
+  email: `user${String(i).padStart(7, "0")}@example.com`,
+});
+
+/** Small seeded generator, so that every run has the same events. */
+export const random = (seed: number): (() => number) => {
+  let state = seed >>> 0;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+};
+
+/** The shipped connector settings, for one collection. */
+export const recommended = (
+  uri: string,
+  coll: string,
+  changes: Readonly<Record<string, string>> = {},
+): Record<string, string> => {
+  const file = JSON.parse(
+    readFileSync(new URL("../../deploy/recommended-connector.json", import.meta.url), "utf8"),
+  ) as { config: Record<string, string> };
+  const text = JSON.stringify(file.config)
+    .replaceAll('\\"users\\"', `\\"${coll}\\"`)
+    .replaceAll("test\\\\.users", `${DB}\\\\.${coll}`);
+  return {
+    ...(JSON.parse(text) as Record<string, string>),
+    "connection.uri": uri,
+    database: DB,
+    "offset.partition.name": `bench-${coll}`,
+    "topic.creation.default.partitions": String(PARTITIONS),
+    ...changes,
+  };
+};
+
+const awaitRecords = async (kafka: KafkaClient, topic: string, count: number): Promise<void> => {
+  await waitFor(
+    async () => {
+      const ends = await kafka.offsets(topic, "latest").catch(() => []);
+      const total = ends.reduce((sum, end) => sum + end, 0);
+      return total >= count ? { done: total } : { seen: total };
+    },
+    { what: `${count} records in ${topic}`, clock: systemClock, timeoutMs: 180_000, everyMs: 200 },
+  );
+};
+
+/** Loads documents in parallel batches. */
+export const load = async (client: MongoClient, coll: string, count: number): Promise<void> => {
+  const collection = client.db(DB).collection<{ _id: number }>(coll);
+  for (let from = 0; from < count; from += 20_000) {
+    await Promise.all(
+      [0, 1, 2, 3].map((part) => {
+        const start = from + part * 5000;
+        return collection.insertMany(
+          Array.from({ length: Math.max(0, Math.min(5000, count - start)) }, (_, i) => user(start + i)),
+          { ordered: false },
+        );
+      }),
+    );
+  }
+};
+
+const copyTopic = async (stack: BenchStack, source: MongoClient, kafka: KafkaClient): Promise<void> => {
+  await load(source, "copy", COPY_RECORDS);
+  await startConnector(stack.connect.url, "make-copy", recommended(stack.source.uri, "copy"));
+  await awaitRecords(kafka, `${DB}.copy`, COPY_RECORDS);
+  await deleteConnector(stack.connect.url, "make-copy");
+  console.log("copy topic made");
+};
+
+type Operation = Readonly<{ key: number; write: AnyBulkWriteOperation<{ _id: number }> }>;
+
+/** 50 % update, 30 % insert, 20 % delete; keys skewed: a fifth of the keys gets most of the changes. */
+const streamOperations = (): Operation[] => {
+  const next = random(42);
+  const alive = Array.from({ length: STREAM_BASE }, (_, i) => i);
+  let newest = STREAM_BASE;
+  return Array.from({ length: STREAM_EVENTS }, () => {
+    const dice = next();
+    if (dice < 0.3) {
+      alive.push(newest);
+      return { key: newest, write: { insertOne: { document: user(newest++) } } };
+    }
+    const at = Math.floor(next() ** 3 * alive.length);
+    const key = alive[at] ?? 0;
+    if (dice < 0.8) {
+      const change = {
+        age: Math.floor(next() * 90),
+        city: `c${Math.floor(next() * 50)}`,
+        seen: Math.floor(next() * 1e9),
+      };
+      return { key, write: { updateOne: { filter: { _id: key }, update: { $set: change } } } };
+    }
+    alive[at] = alive.at(-1) ?? 0;
+    alive.pop();
+    return { key, write: { deleteOne: { filter: { _id: key } } } };
+  });
+};
+
+/** Many services at once: each owns some keys and works in order, so kinds and keys interleave as they do in life. */
+const writeStream = async (client: MongoClient): Promise<void> => {
+  const collection = client.db(DB).collection<{ _id: number }>("stream");
+  const queues = Array.from({ length: 64 }, (): Operation["write"][] => []);
+  for (const { key, write } of streamOperations()) queues[key % queues.length]?.push(write);
+  await Promise.all(
+    queues.map(async (queue) => {
+      for (let from = 0; from < queue.length; from += 200)
+        await collection.bulkWrite(queue.slice(from, from + 200), { ordered: true, writeConcern: { w: 1 } });
+    }),
+  );
+};
+
+const marks = (name: string): { _id: string }[] => Array.from({ length: MARKS }, (_, i) => ({ _id: `${name}-${i}` }));
+
+const streamTopic = async (stack: BenchStack, source: MongoClient, kafka: KafkaClient): Promise<void> => {
+  const collection = source.db(DB).collection("stream");
+  await load(source, "stream", STREAM_BASE);
+  await startConnector(
+    stack.connect.url,
+    "make-stream",
+    recommended(stack.source.uri, "stream", { "startup.mode": "latest", "heartbeat.interval.ms": "500" }),
+  );
+  // The connector is at work when a probe of ours comes through.
+  await waitFor(
+    async () => {
+      await collection.updateOne({ _id: "probe" as never }, { $inc: { n: 1 } }, { upsert: true });
+      const ends = await kafka.offsets(`${DB}.stream`, "latest").catch(() => []);
+      return ends.some((end) => end > 0) ? { done: undefined } : { seen: "nothing yet" };
+    },
+    { what: "first streamed event", clock: systemClock, timeoutMs: 60_000, everyMs: 300 },
+  );
+  await collection.insertMany(marks("begin") as never);
+  await writeStream(source);
+  await collection.insertMany(marks("end") as never);
+  await awaitRecords(kafka, `${DB}.stream`, STREAM_EVENTS + 2 * MARKS);
+  await deleteConnector(stack.connect.url, "make-stream");
+};
+
+/** Makes both topics; prints how long it took. */
+export const makeTopics = async (stack: BenchStack): Promise<void> => {
+  const source = await MongoClient.connect(stack.source.uri);
+  await using kafka = new KafkaClient({ bootstrap: stack.kafka.bootstrap, clientId: "bench", group: "bench" });
+  const started = Date.now();
+  await copyTopic(stack, source, kafka);
+  await streamTopic(stack, source, kafka);
+  await source.close();
+  console.log(`topics made by the real connector in ${Math.round((Date.now() - started) / 1000)} s`);
+};

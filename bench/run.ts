@@ -1,0 +1,18 @@
+import { benchApply } from "./apply.ts";
+import { benchLatency } from "./latency.ts";
+
+const BENCHES: Readonly<Record<string, (flags: Readonly<Record<string, string>>) => Promise<void>>> = {
+  apply: benchApply,
+  latency: benchLatency,
+};
+
+const [name = "", ...rest] = process.argv.slice(2);
+const bench = BENCHES[name];
+if (bench === undefined) {
+  console.error(`usage: npm run bench -- ${Object.keys(BENCHES).join(" | ")} [--flag value ...]`);
+  process.exit(64);
+}
+const flags = Object.fromEntries(
+  rest.flatMap((word, i) => (word.startsWith("--") ? [[word.slice(2), rest[i + 1] ?? ""]] : [])),
+);
+await bench(flags);
