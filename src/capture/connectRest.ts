@@ -173,7 +173,7 @@ export class ConnectRest {
   async #find<T>(path: string): Promise<T | undefined> {
     return this.#repeat(`GET ${path}`, async () => {
       const answer = await this.#send("GET", path);
-      return answer.status === 404 ? undefined : (this.#check(answer, `GET ${path}`) as T);
+      return isMissing(answer) ? undefined : (this.#check(answer, `GET ${path}`) as T);
     });
   }
 
@@ -217,12 +217,16 @@ export class ConnectRest {
   #check({ status, body }: Answer, what: string): unknown {
     if (status < 300) return body;
     const detail = `${what}: ${textOf(body)} (${status})`;
-    if (status === 404) throw new FerryError("FERRY_CONNECT_MISSING", detail);
-    // 409 is a rebalance; 500 covers a request that timed out inside Connect while its herder was busy or restarting.
-    if (status === 409 || status >= 500) throw new FerryError("FERRY_CONNECT_BUSY", detail);
+    if (isMissing({ status, body })) throw new FerryError("FERRY_CONNECT_MISSING", detail);
+    // A bare 404 comes from a Connect that has opened its port and not yet its resources (seen after a crash). 409 is a rebalance; 500 covers a request that timed out inside Connect while its herder was busy or restarting.
+    if (status === 404 || status === 409 || status >= 500) throw new FerryError("FERRY_CONNECT_BUSY", detail);
     throw new FerryError("FERRY_CONNECT_REFUSED", detail);
   }
 }
+
+/** Connect's own "no such connector", which names it. */
+const isMissing = ({ status, body }: Answer): boolean =>
+  status === 404 && !/^(HTTP 404 )?Not Found$/.test(textOf(body));
 
 const parseBody = (text: string): unknown => {
   if (text === "") return undefined;

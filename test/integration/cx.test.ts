@@ -1,0 +1,208 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type ConnectorRecord, ConnectorStore, type StartState } from "#capture/connectorStore.ts";
+import { startCapture } from "#capture/gapFreeStart.ts";
+import { offsetState } from "#capture/resumeToken.ts";
+import { awaitRunning } from "#capture/startWaits.ts";
+import { isFerry } from "#errors/ferryError.ts";
+import { systemClock } from "#flow/clock.ts";
+import { waitFor } from "#flow/retry.ts";
+import { CaptureBench, recommended, request } from "../harness/capture.ts";
+import { compareDocuments, EQUAL } from "../harness/fold.ts";
+import { TcpProxy } from "../harness/proxy.ts";
+import { sharedConnect, sharedKafka, sharedMongo } from "../harness/servers.ts";
+
+const bench = async (): Promise<CaptureBench> => {
+  const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
+  const [kafka, connect] = [await sharedKafka(), await sharedConnect()];
+  return CaptureBench.open({
+    source: source.uri,
+    target: target.uri,
+    bootstrap: kafka.bootstrap,
+    connect: connect.url,
+  });
+};
+
+const people = (n: number): { _id: number; firstname: string; age: number }[] =>
+  Array.from({ length: n }, (_, _id) => ({ _id, firstname: `name${_id}`, age: 20 + (_id % 50) }));
+
+/** A source behind a proxy that holds every `$changeStream` back long enough to write in between. */
+const delayedSource = async (): Promise<{ proxy: TcpProxy; uri: string; copying: () => boolean }> => {
+  const source = await sharedMongo("source");
+  const proxy = await TcpProxy.start(Number(new URL(source.uri).port));
+  let copying = false;
+  proxy.delayWhen((bytes) => {
+    copying ||= bytes.includes("copyingData");
+    return bytes.includes("$changeStream");
+  }, 1000);
+  return { proxy, uri: `mongodb://127.0.0.1:${proxy.port}/?readConcernLevel=majority`, copying: () => copying };
+};
+
+/** Writes after the copy's read and before the stream is open: an update, a delete and an insert. */
+const writeInBetween = async (b: CaptureBench, db: string, copying: () => boolean, proxy: TcpProxy): Promise<void> => {
+  await waitFor(async () => (copying() && proxy.delayed > 0 ? { done: true } : { seen: `delayed ${proxy.delayed}` }), {
+    what: "the copy's read, with the stream held back",
+    clock: systemClock,
+    timeoutMs: 30_000,
+    everyMs: 10,
+  });
+  const users = b.source.db(db).collection<{ _id: number }>("users");
+  await users.updateOne({ _id: 1 }, { $set: { firstname: "changed in between" } });
+  await users.deleteOne({ _id: 2 });
+  await users.insertOne({ _id: 1000 });
+};
+
+test("writes between copy and stream are lost by the posted file alone, and kept by the default", async () => {
+  await using b = await bench();
+  for (const [db, gapFree] of [
+    ["gap_plain", false],
+    ["gap_default", true],
+  ] as const) {
+    await b.source.db(db).collection<{ _id: number }>("users").insertMany(people(60));
+    const { proxy, uri, copying } = await delayedSource();
+    await using _ = proxy;
+    const config = recommended(uri, db, "users");
+    const started = gapFree
+      ? startCapture(request(db, config), b.deps)
+      : b.deps.rest.putConfig(db, config).then(() => awaitRunning(db, b.deps));
+    await Promise.all([started, writeInBetween(b, db, copying, proxy)]);
+    const { documents } = await b.foldToNow(db, "users");
+    const difference = compareDocuments(await b.documents(db, "users"), documents);
+    assert.deepEqual(difference, gapFree ? EQUAL : { missing: 1, extra: 1, different: 1 });
+    await b.deps.rest.remove(db);
+  }
+});
+
+/** A copy slow enough to be interrupted: one record per request, each acknowledged before the next. */
+const SLOW = {
+  "producer.override.batch.size": "0",
+  "producer.override.linger.ms": "0",
+  "producer.override.max.in.flight.requests.per.connection": "1",
+  "poll.max.batch.size": "50",
+  "startup.mode.copy.existing.queue.size": "50",
+};
+
+test("a copy that Connect's crash restarts leaves deleted documents behind by the posted file alone, and none by the default", async () => {
+  await using b = await bench();
+  const connect = await sharedConnect();
+  const dbs = ["crash_plain", "crash_default"] as const;
+  for (const db of dbs) await b.source.db(db).collection<{ _id: number }>("users").insertMany(people(8000));
+  const [plain, standard] = dbs.map((db) => recommended(sourceUri(b), db, "users", SLOW));
+  assert(plain !== undefined && standard !== undefined);
+  await b.deps.rest.putConfig("crash_plain", plain);
+  const started = startCapture(request("crash_default", standard), b.deps);
+  for (const db of dbs) await recordsIn(b, `${db}.users`, 1000);
+  await connect.crash();
+  for (const db of dbs)
+    await b.source
+      .db(db)
+      .collection<{ _id: number }>("users")
+      .deleteMany({ _id: { $lt: 50 } });
+  await connect.start();
+  await started;
+  const found = [];
+  for (const db of dbs) {
+    const folded = await b.foldToNow(db, "users");
+    assert.equal(folded.copyTimes.length, 2, `${db} was copied twice`);
+    found.push(compareDocuments(await b.documents(db, "users"), folded.documents));
+    await b.deps.rest.remove(db);
+  }
+  assert.deepEqual(found, [{ missing: 0, extra: 50, different: 0 }, EQUAL]);
+});
+
+const sourceUri = (b: CaptureBench): string => `mongodb://${String(b.source.options.hosts[0])}`;
+
+const recordsIn = (b: CaptureBench, topic: string, atLeast: number): Promise<number> =>
+  waitFor(
+    async () => {
+      const exists = (await b.deps.kafka.topics()).includes(topic);
+      const [end = 0] = exists ? await b.deps.kafka.offsets(topic, "latest") : [];
+      return end >= atLeast ? { done: end } : { seen: `${end} records` };
+    },
+    { what: `${atLeast} records in ${topic}`, clock: systemClock, timeoutMs: 60_000, everyMs: 20 },
+  );
+
+class Killed extends Error {}
+
+/** A store whose process dies when a step is done and its state not yet written. */
+class DyingStore extends ConnectorStore {
+  readonly #at: StartState;
+  constructor(b: CaptureBench, at: StartState) {
+    super(b.target, "ferry");
+    this.#at = at;
+  }
+  override async advance(
+    name: string,
+    from: StartState,
+    to: StartState,
+    more: Partial<ConnectorRecord> = {},
+  ): Promise<ConnectorRecord> {
+    if (to === this.#at) throw new Killed();
+    return super.advance(name, from, to, more);
+  }
+}
+
+test("a start that is killed at any step goes on when it is run again", async () => {
+  await using b = await bench();
+  const db = "killed";
+  await b.source.db(db).collection<{ _id: number }>("users").insertMany(people(200));
+  const start = request(db, recommended(sourceUri(b), db, "users"));
+  for (const state of ["copying", "copied", "rewound", "streaming"] as const)
+    await assert.rejects(startCapture(start, { ...b.deps, store: new DyingStore(b, state) }), Killed, state);
+  const first = await b.deps.store.find(db);
+  const { outcome, record } = await startCapture(start, b.deps);
+  assert.equal(outcome, "continued");
+  assert.equal(record.state, "streaming");
+  assert.equal(record.r0._data, first?.r0._data, "the first start position is the one that counts");
+  const folded = await b.foldToNow(db, "users");
+  assert.deepEqual(compareDocuments(await b.documents(db, "users"), folded.documents), EQUAL);
+  await b.deps.rest.remove(db);
+});
+
+test("an empty collection starts without a copy, at a stored position", async () => {
+  await using b = await bench();
+  const db = "empty";
+  const config = recommended(sourceUri(b), db, "users", { "heartbeat.interval.ms": "0" });
+  const { record } = await startCapture(request(db, config), b.deps);
+  assert.equal(record.kind, "empty");
+  const offset = offsetState(await b.deps.rest.offsets(db), record.partition);
+  assert.deepEqual(offset, { kind: "streaming", token: record.r0, heartbeat: false });
+  await b.source.db(db).collection<{ _id: number }>("users").insertMany(people(10));
+  const folded = await b.foldToNow(db, "users");
+  assert.deepEqual(compareDocuments(await b.documents(db, "users"), folded.documents), EQUAL);
+  assert.equal(folded.copied, 0);
+  await b.deps.rest.remove(db);
+});
+
+test("a removed connector goes on from its position; a lost position is put back", async () => {
+  await using b = await bench();
+  const db = "again";
+  const users = b.source.db(db).collection<{ _id: number; firstname?: string }>("users");
+  await users.insertMany(people(20));
+  const start = request(db, recommended(sourceUri(b), db, "users"));
+  await startCapture(start, b.deps);
+  await b.deps.rest.remove(db);
+  await users.deleteOne({ _id: 3 });
+  assert.equal((await startCapture(start, b.deps)).outcome, "updated");
+  assert.equal((await b.foldToNow(db, "users")).copied, 20);
+  await b.deps.rest.stop(db);
+  await waitFor(
+    async () => {
+      const status = await b.deps.rest.status(db);
+      return status?.tasks.length === 0 ? { done: true } : { seen: status };
+    },
+    { what: "no task left", clock: systemClock, timeoutMs: 30_000 },
+  );
+  await b.deps.rest.deleteOffsets(db);
+  await users.deleteOne({ _id: 4 });
+  assert.equal((await startCapture(start, b.deps)).outcome, "continued");
+  const folded = await b.foldToNow(db, "users");
+  assert.equal(folded.copied, 20, "nothing was copied again");
+  assert.deepEqual(compareDocuments(await b.documents(db, "users"), folded.documents), EQUAL);
+
+  const renamed = request(db, recommended(sourceUri(b), db, "users", { "offset.partition.name": "other" }));
+  await assert.rejects(startCapture(renamed, b.deps), (error) => isFerry(error, "FERRY_CAPTURE_PARTITION_CHANGED"));
+  await b.deps.store.forget(db);
+  await b.deps.rest.remove(db);
+  await assert.rejects(startCapture(start, b.deps), (error) => isFerry(error, "FERRY_CAPTURE_TOPIC_NOT_EMPTY"));
+});
