@@ -3,7 +3,7 @@ import type { ChangeEvent, LogRecord, NoopEvent } from "#flow/types.ts";
 import { type Unwrapped, unwrap } from "./envelope.ts";
 import { EventReader } from "./event.ts";
 import { Transcoder } from "./json/transcode.ts";
-import { classifyKey, type Keyed } from "./recordKey.ts";
+import { classifyKey, isHeartbeatKey, type Keyed } from "./recordKey.ts";
 import { isStructEvent, unfoldStructEvent } from "./structEvent.ts";
 
 /** A record understood, or one sentence that says why it cannot be. */
@@ -16,7 +16,7 @@ export type Decoded =
       keyed: Keyed;
       poison?: never;
     }>
-  | Readonly<{ poison: string; event?: never }>;
+  | Readonly<{ poison: string; event?: never; token?: never; keyed?: never }>;
 
 export type Decoder = (record: LogRecord) => Decoded;
 
@@ -36,10 +36,6 @@ const nothing = (reason: NoopEvent["reason"]): ChangeEvent => ({
   origin: "stream",
 });
 
-/** The connector's heartbeat: a null value under the resume token alone. */
-const isHeartbeat = (key: Buffer | null): boolean =>
-  key !== null && /^\s*"?\{\s*\\?"_data\\?"\s*:/.test(key.toString("latin1", 0, 64));
-
 /**
  * A decoder for the records of one topic or partition. Detects each record's format by itself: BSON, extended JSON in
  * all dialects the connector writes, and what Kafka Connect's converters wrap around them. Never throws for what a
@@ -57,7 +53,7 @@ export const createDecoder = (options: DecoderOptions = {}): Decoder => {
   };
 
   const fromNull = (key: Buffer | null): Decoded => ({
-    event: nothing(isHeartbeat(key) ? "heartbeat" : "tombstone"),
+    event: nothing(isHeartbeatKey(key, transcoder) ? "heartbeat" : "tombstone"),
     token: undefined,
     keyed: classifyKey(key, undefined, transcoder),
   });

@@ -22,11 +22,14 @@ const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 
 const unknown = (reason: string): Unwrapped => ({ kind: "unknown", reason });
 
+/** Above any event; what claims to be longer is not BSON at all (letters read as a length give more). */
+const LARGEST_EVENT = 64 * 1024 * 1024;
+
 const notText = (bytes: Buffer): string => {
   if (bytes.length === 0) return "The record is empty.";
   if (bytes.length < 5) return `The record is neither BSON nor JSON: it has ${bytes.length} bytes.`;
   const claimed = bytes.readInt32LE(0);
-  if (claimed >= 5 && claimed > bytes.length) {
+  if (claimed > bytes.length && claimed < LARGEST_EVENT) {
     return `The record is neither JSON nor whole BSON: its length says ${claimed} bytes, ${bytes.length} are there.`;
   }
   if (claimed >= 5 && claimed < bytes.length && bytes[claimed - 1] === 0) {

@@ -13,8 +13,9 @@ export type Keyed = "documentKey" | "resumeToken" | "none" | "other";
 
 const JSON_START = Buffer.from('{"_id":');
 
-/** Does the text at `at` begin an object whose first key could be that of an event's own `_id`? */
+/** Does the text at `at` begin an object whose first key could be that of an event's own `_id`, or a string that holds one? */
 const mayBeEventId = (text: Uint8Array, at: number): boolean => {
+  if (text[at] === 0x22) return text[at + 1] === 0x7b;
   if (text[at] !== 0x7b) return false;
   let i = at + 1;
   while (text[i] === 0x20) i++;
@@ -61,10 +62,12 @@ const asDocument = (key: Buffer, transcoder: Transcoder): Buffer | undefined => 
   return inner === undefined ? bytes : Buffer.from(inner);
 };
 
-/** `_id` as JSON text in a string field, as the default key schema has it. */
-const idText = (bytes: Buffer): string => {
+/** An event's own `_id` as JSON text in a string, as the connector's default key schema has it. */
+const isEventIdText = (bytes: Buffer): boolean => {
   const id = find(bytes, "_id");
-  return id?.type === BsonType.string ? bytes.toString("latin1", id.start + 4, id.end - 1) : "";
+  if (id?.type !== BsonType.string) return false;
+  const text = bytes.toString("latin1", id.start + 4, id.end - 1);
+  return /^\{\s*"_data"\s*:/.test(text) || /^\{\s*"_id"\s*:.*"copyingData"\s*:\s*true\s*\}$/.test(text);
 };
 
 /** The slow way: reads the whole key and compares it with the event's documentKey. */
@@ -74,10 +77,15 @@ const classifyParsed = (key: Buffer, documentKey: Uint8Array | undefined, transc
   if (find(bytes, "_data") !== undefined) return "resumeToken";
   if (find(bytes, "_id") === undefined) return "other";
   const id = subdocument(bytes, "_id");
-  if (id === undefined) return /^\{\s*"_data"\s*:/.test(idText(bytes)) ? "resumeToken" : "documentKey";
-  if (!isEventId(id)) return "documentKey";
+  if (id === undefined ? !isEventIdText(bytes) : !isEventId(id)) return "documentKey";
   // A document's own `_id` may look like an event's: then the event's documentKey says the same.
   return documentKey !== undefined && identityOf(bytes) === identityOf(documentKey) ? "documentKey" : "resumeToken";
+};
+
+/** Is this the key of a heartbeat: the resume token alone, `{"_data": …}`? */
+export const isHeartbeatKey = (key: Buffer | null, transcoder: Transcoder): boolean => {
+  const bytes = key && asDocument(key, transcoder);
+  return bytes !== null && bytes !== undefined && find(bytes, "_data") !== undefined;
 };
 
 /**
