@@ -2,6 +2,8 @@ import { Command, CommanderError } from "commander";
 import { FerryError } from "#errors/ferryError.ts";
 import { registerCx } from "./commands/cx.ts";
 import { registerDel } from "./commands/del.ts";
+import { registerGenData } from "./commands/genData.ts";
+import { registerStack } from "./commands/stack.ts";
 import { registerWorker } from "./commands/worker.ts";
 import { printFailure } from "./output.ts";
 
@@ -12,6 +14,8 @@ const program = new Command("ferry")
 
 registerCx(program);
 registerDel(program);
+registerGenData(program);
+registerStack(program);
 registerWorker(program);
 
 program.exitOverride();

@@ -65,7 +65,7 @@ export class ConnectServer extends Server {
 }
 
 /** The REST API answers 200 for the list of connectors only once the worker has joined its group and read its state. */
-const serves = async (port: number): Promise<Readiness> => {
+export const connectReady = async (port: number): Promise<Readiness> => {
   try {
     const response = await fetch(`http://${LOOPBACK}:${port}/connectors`, { signal: AbortSignal.timeout(5000) });
     await response.arrayBuffer();
@@ -107,7 +107,7 @@ export const prepareConnect = async (options: ConnectOptions, running?: Running)
     logFile: join(dir, "connect.log"),
     ports: [port],
     ...(options.detached === undefined ? {} : { detached: options.detached }),
-    ready: () => serves(port),
+    ready: () => connectReady(port),
     readyTimeoutMs: options.readyTimeoutMs ?? 240_000,
     stopTimeoutMs: 20_000,
   };

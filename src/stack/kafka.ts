@@ -83,7 +83,8 @@ const format = async (java: string, libs: string, dir: string, config: string): 
   throw new FerryError("FERRY_STACK_CRASHED", `Kafka's data folder cannot be formatted: ${result.failure ?? said}`);
 };
 
-const listed = async (port: number): Promise<Readiness> => {
+/** Does a broker that is registered with its controller answer there? */
+export const kafkaReady = async (port: number): Promise<Readiness> => {
   try {
     return (await knownBrokers(port)) > 0 ? true : "the broker is not registered yet";
   } catch (error) {
@@ -120,7 +121,7 @@ export const prepareKafka = async (options: KafkaOptions, running?: Running): Pr
     logFile: join(dir, "kafka.log"),
     ports: [port, controllerPort],
     ...(options.detached === undefined ? {} : { detached: options.detached }),
-    ready: () => listed(port),
+    ready: () => kafkaReady(port),
     readyTimeoutMs: options.readyTimeoutMs ?? 180_000,
     stopTimeoutMs: 30_000,
   };

@@ -64,7 +64,7 @@ export const mongodSpec = (options: MongoOptions, mongod: string, name: string, 
     logFile: join(options.dir, name, "mongod.log"),
     ports: [port],
     ...(options.detached === undefined ? {} : { detached: options.detached }),
-    ready: () => answers(port),
+    ready: () => mongodReady(port),
     readyTimeoutMs: options.readyTimeoutMs ?? 120_000,
     stopTimeoutMs: 30_000,
   };
@@ -79,7 +79,8 @@ const ask = async (port: number, command: Document): Promise<Document> => {
   }
 };
 
-const answers = async (port: number): Promise<Readiness> => {
+/** Does a mongod answer there? */
+export const mongodReady = async (port: number): Promise<Readiness> => {
   const hello = await ask(port, { hello: 1, $db: "admin" });
   return hello["ok"] === 1 ? true : `port ${port}: ${hello["errmsg"]}`;
 };

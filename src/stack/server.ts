@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
@@ -31,11 +31,20 @@ export type ServerSpec = Readonly<{
   stopTimeoutMs: number;
 }>;
 
-/** A process that was recorded, to be taken over by a handle. */
-export type Running = Readonly<{ pid: number; stamp: string }>;
+/** A process as it is recorded, to be taken over by a handle of another ferry. `startedAt`: ms since the epoch. */
+export type Running = Readonly<{ pid: number; stamp: string; startedAt: number }>;
 
-/** Where a server's process is recorded, as JSON of `Running`. */
+/** Where a server's process is recorded, as JSON of `Running`. It stays when the process ends unasked. */
 export const pidFile = (logFile: string): string => `${logFile}.pid`;
+
+/** The process recorded beside a log; it may have ended since. */
+export const recordedProcess = (logFile: string): Running | undefined => {
+  try {
+    return JSON.parse(readFileSync(pidFile(logFile), "utf8")) as Running;
+  } catch {
+    return undefined; // never started, or stopped as asked
+  }
+};
 
 /** How a process ended. Both null where it was not our child and its status is unknown. */
 export type Exit = Readonly<{ code: number | null; signal: NodeJS.Signals | null }>;
@@ -144,12 +153,16 @@ export class Server implements AsyncDisposable {
 
   /** Stops it: SIGTERM, and SIGKILL when it takes longer than its limit. Resolves when it has ended. */
   async stop(): Promise<void> {
-    if (!this.isRunning()) return;
+    if (!this.isRunning()) {
+      rmSync(pidFile(this.logFile), { force: true });
+      return;
+    }
     this.kill("SIGCONT"); // a stopped process would not see the next signal
     this.kill("SIGTERM");
     const killer = setTimeout(() => this.kill("SIGKILL"), this.spec.stopTimeoutMs);
     await this.exited;
     clearTimeout(killer);
+    rmSync(pidFile(this.logFile), { force: true });
   }
 
   /** Ends it at once, as a crash would. Resolves when it has ended. */
@@ -187,7 +200,7 @@ export class Server implements AsyncDisposable {
       this.#exited = this.#exitOf(child);
       const stamp = child.pid === undefined ? undefined : processStamp(child.pid);
       if (child.pid === undefined || stamp === undefined) throw await this.#crash();
-      this.#running = { pid: child.pid, stamp };
+      this.#running = { pid: child.pid, stamp, startedAt: systemClock.now() };
       // Beside the log, so that what a killed parent left running can be found and told from a reused pid.
       writeFileSync(pidFile(spec.logFile), JSON.stringify(this.#running));
       if (spec.detached) child.unref();
