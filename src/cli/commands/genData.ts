@@ -1,0 +1,87 @@
+import type { Command } from "commander";
+import { resolveSettings } from "#config/settings.ts";
+import { FerryError } from "#errors/ferryError.ts";
+import { systemClock } from "#flow/clock.ts";
+import { formatNamespace, parseNamespace } from "#flow/types.ts";
+import { connectMongo } from "#mongo/connect.ts";
+import { insertPeople, type Person } from "#run/genData.ts";
+import { runWorkload } from "#run/genDataWorkload.ts";
+import { type Flags, withConnections } from "../connections.ts";
+import { print } from "../output.ts";
+import { withSignals } from "../signals.ts";
+import { count } from "../table.ts";
+
+type GenDataFlags = Flags &
+  Readonly<{
+    count: string;
+    rate?: string;
+    workload?: string;
+    clients: string;
+    duration?: string;
+    seed: string;
+    ns: string;
+    sex?: boolean;
+  }>;
+
+/** `ferry gen-data`: people for the run book, or a mixed load on them. */
+export const registerGenData = (program: Command): void => {
+  const command = program
+    .command("gen-data")
+    .description("insert generated people into the source, or keep it busy with mixed writes")
+    .option("--count <n>", "how many documents; with --workload, how many operations", "100")
+    .option("--rate <n>", "writes per second (default: as fast as they go)")
+    .option("--workload <kind>", "mixed: inserts, updates, replaces and deletes")
+    .option("--clients <n>", "concurrent writers of the workload", "8")
+    .option("--duration <s>", "seconds the workload lasts, instead of --count")
+    .option("--seed <n>", "the same seed gives the same data", "1")
+    .option("--ns <db.collection>", "where to", "test.users")
+    .option("--sex", "give half of the people the field `sex`, as after the schema change");
+  withConnections(command, ["source"]).action((flags: GenDataFlags) => withSignals(({ soft }) => genData(flags, soft)));
+};
+
+const number = (name: string, text: string): number => {
+  const value = Number(text);
+  if (Number.isFinite(value) && value >= 0) return value;
+  throw new FerryError("FERRY_USAGE", `--${name} wants a number that is not negative, not "${text}"`);
+};
+
+const genData = async (flags: GenDataFlags, signal: AbortSignal): Promise<void> => {
+  const settings = resolveSettings(flags, ["source"]);
+  if (flags.workload !== undefined && flags.workload !== "mixed")
+    throw new FerryError("FERRY_USAGE", `--workload knows "mixed", not "${flags.workload}"`);
+  const ns = parseNamespace(flags.ns);
+  const ratePerSecond = flags.rate === undefined ? undefined : number("rate", flags.rate);
+  const seed = number("seed", flags.seed);
+  const clients = number("clients", flags.clients);
+  const client = await connectMongo(settings.source, { appName: "ferry gen-data", maxPoolSize: Math.max(10, clients) });
+  try {
+    const users = client.db(ns.db).collection<Person>(ns.coll);
+    if (flags.workload === undefined) {
+      const options = { users, count: number("count", flags.count), seed, clock: systemClock, ratePerSecond, signal };
+      const inserted = await insertPeople({ ...options, withSex: flags.sex === true });
+      if (flags.json === true) print(JSON.stringify({ ns: formatNamespace(ns), inserted }));
+      else print(signal.aborted ? `Stopped after ${count(inserted)} documents` : "Data inserted successfully!");
+      return;
+    }
+    const timer =
+      flags.duration === undefined ? undefined : AbortSignal.timeout(number("duration", flags.duration) * 1000);
+    const counts = await runWorkload({
+      users,
+      clients,
+      seed,
+      clock: systemClock,
+      ratePerSecond,
+      signal: timer === undefined ? signal : AbortSignal.any([signal, timer]),
+      operations: timer === undefined ? Math.ceil(number("count", flags.count) / clients) : undefined,
+    });
+    if (flags.json === true) print(JSON.stringify({ ns: formatNamespace(ns), ...counts }));
+    else
+      print(
+        Object.entries(counts)
+          .map(([what, n]) => `${what} ${count(n)}`)
+          .join(", "),
+      );
+  } finally {
+    await client.close();
+  }
+};
