@@ -1,0 +1,106 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { systemClock } from "#flow/clock.ts";
+import { waitFor } from "#flow/retry.ts";
+import { Server } from "#stack/server.ts";
+import { removeFolder, tempFolder } from "./folders.ts";
+
+export type WorkerStart = Readonly<{
+  source?: string;
+  target: string;
+  kafka: string;
+  /** More flags, e.g. `["--on-error", "stop"]`. */
+  args?: readonly string[];
+  env?: Readonly<Record<string, string>>;
+  leaseMs?: number;
+}>;
+
+const MAIN = join("src", "cli", "main.ts");
+
+/** Settings come from the flags alone: nothing of a developer's own stack or environment. */
+const environment = (env: Readonly<Record<string, string>>): Record<string, string> => ({
+  FERRY_HOME: join("nowhere", "at-all"),
+  ...env,
+});
+
+const flags = ({ source, target, kafka, leaseMs = 1500, args = [] }: WorkerStart): string[] => [
+  ...["--disable-warning=ExperimentalWarning", MAIN, "worker", "--target", target, "--kafka", kafka],
+  ...(source === undefined ? [] : ["--source", source]),
+  ...["--lease-ms", String(leaseMs), ...args],
+];
+
+let started = 0;
+
+/** `ferry worker` as a child process. Disposal ends it. */
+export class WorkerProcess extends Server {
+  readonly #folder: string;
+
+  constructor(options: WorkerStart) {
+    const folder = tempFolder().path;
+    const logFile = join(folder, "worker.log");
+    super({
+      name: `worker-${++started}`,
+      command: process.execPath,
+      args: flags(options),
+      env: environment(options.env ?? {}),
+      cwd: process.cwd(),
+      logFile,
+      ports: [],
+      ready: async () => (this.log().includes("target is a ") ? true : "no first line yet"),
+      readyTimeoutMs: 60_000,
+      stopTimeoutMs: 20_000,
+    });
+    this.#folder = folder;
+  }
+
+  log(): string {
+    try {
+      return readFileSync(this.logFile, "utf8");
+    } catch {
+      return ""; // not started
+    }
+  }
+
+  /** Waits for a text in its log. @throws FERRY_TIMEOUT with the log's tail. */
+  async says(text: string | RegExp, timeoutMs = 30_000): Promise<void> {
+    const found = (): boolean => (typeof text === "string" ? this.log().includes(text) : text.test(this.log()));
+    await waitFor(async () => (found() ? { done: undefined } : { seen: this.logTail(10) }), {
+      what: `${this.name} to say ${text}`,
+      clock: systemClock,
+      timeoutMs,
+      everyMs: 50,
+    });
+  }
+
+  override async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    removeFolder(this.#folder);
+  }
+}
+
+/** A worker that has connected. The caller disposes of it. */
+export const startWorker = async (options: WorkerStart): Promise<WorkerProcess> => {
+  const worker = new WorkerProcess(options);
+  await worker.start();
+  return worker;
+};
+
+export type Ended = Readonly<{ code: number | null; signal: NodeJS.Signals | null; stderr: string }>;
+
+/** Runs a worker that is expected to end by itself. Killed after `timeoutMs`. */
+export const runWorker = async (options: WorkerStart, timeoutMs = 60_000): Promise<Ended> => {
+  const child = spawn(process.execPath, flags(options), {
+    env: { ...process.env, ...environment(options.env ?? {}) },
+    stdio: ["ignore", "ignore", "pipe"],
+    timeout: timeoutMs,
+    killSignal: "SIGKILL",
+  });
+  let stderr = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    stderr += text;
+  });
+  const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
+  return { code, signal, stderr };
+};
