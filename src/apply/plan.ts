@@ -30,8 +30,7 @@ type Change = WriteEvent | PatchEvent | DeleteEvent;
 type Slot = {
   base: WriteEvent | DeleteEvent | undefined;
   startsFresh: boolean;
-  patches: PatchEvent[];
-  entries: Entry[];
+  patches: { entry: Entry; event: PatchEvent }[];
 };
 
 const addWrite = (ops: Mutable, event: WriteEvent, asInsert: boolean): void => {
@@ -48,28 +47,33 @@ const fold = (slots: Map<string, Slot>, entry: Entry, event: Change): void => {
   const identity = identityOf(event.key);
   let slot = slots.get(identity);
   if (slot === undefined) {
-    slot = { base: undefined, startsFresh: event.op === "write" && event.fresh, patches: [], entries: [] };
+    slot = { base: undefined, startsFresh: event.op === "write" && event.fresh, patches: [] };
     slots.set(identity, slot);
   }
-  slot.entries.push(entry);
-  if (event.op === "patch") slot.patches.push(event);
+  if (event.op === "patch") slot.patches.push({ entry, event });
   else supersede(slot, event);
 };
 
-/** Writes a slot's operations; how many of its events took effect, or why its deltas cannot be applied. */
-const emit = (ops: Mutable, slot: Slot, insertFirst: boolean): number | string => {
+type Effect = Readonly<{ applied: number; dead: readonly DeadEntry[] }>;
+
+/** Writes a slot's operations. From the first delta that cannot be applied on, the key's deltas are set aside. */
+const emit = (ops: Mutable, slot: Slot, insertFirst: boolean): Effect => {
   const statements: Uint8Array[] = [];
-  for (const patch of slot.patches) {
-    const plan = planPatch(patch.update);
-    if ("unclear" in plan) return plan.unclear;
-    for (const modifiers of plan.modifiers) statements.push(modifyStatement(patch.key, modifiers));
+  const { base, patches } = slot;
+  let dead: DeadEntry[] = [];
+  // A delete followed by deltas only: nothing is there for the deltas to change.
+  for (const [index, { event }] of base?.op === "delete" ? [] : patches.entries()) {
+    const plan = planPatch(event.update);
+    if ("unclear" in plan) {
+      dead = patches.slice(index).map(({ entry }, i) => ({ entry, reason: i === 0 ? unclear(plan.unclear) : BEHIND }));
+      break;
+    }
+    for (const modifiers of plan.modifiers) statements.push(modifyStatement(event.key, modifiers));
   }
-  const { base } = slot;
   if (base?.op === "delete") ops.deletes.push(deleteStatement(base.key));
   if (base?.op === "write") addWrite(ops, base, insertFirst && slot.startsFresh && statements.length === 0);
-  // A delete followed by deltas only: nothing is there for the deltas to change.
-  if (base?.op !== "delete") ops.updates.push(...statements);
-  return (base === undefined ? 0 : 1) + slot.patches.length;
+  ops.updates.push(...statements);
+  return { applied: (base === undefined ? 0 : 1) + patches.length - dead.length, dead };
 };
 
 const isCopy = (event: ChangeEvent | undefined): event is WriteEvent =>
@@ -99,8 +103,8 @@ export const planBatch = (entries: readonly Entry[], { insertFirst, isHeld }: Pl
   }
   for (const slot of slots.values()) {
     const effect = emit(ops, slot, insertFirst);
-    if (typeof effect === "number") applied += effect;
-    else dead.push(...slot.entries.map((entry) => ({ entry, reason: unclear(effect) })));
+    applied += effect.applied;
+    dead.push(...effect.dead);
   }
   const received = entries.length;
   const counts = {

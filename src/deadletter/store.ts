@@ -113,11 +113,11 @@ export class DeadLetterStore {
     await this.#letters.replaceOne({ _id }, rest, { upsert: true, ...options });
   }
 
-  /** Identities that wait, per lane: later events of theirs must follow them. */
-  async held(lane: string): Promise<Set<string>> {
+  /** Identities that wait, of one partition (its keys may be spread over other lanes by now): later events must follow them. */
+  async held(topic: string, partition: number): Promise<Set<string>> {
     const found = await translated("reading held keys", () =>
       this.#letters
-        .find({ lane, state: "waiting", identity: { $ne: null } }, { projection: { identity: 1 } })
+        .find({ topic, partition, state: "waiting", identity: { $ne: null } }, { projection: { identity: 1 } })
         .toArray(),
     );
     return new Set(found.map((letter) => Buffer.from(letter.identity?.buffer ?? []).toString("latin1")));

@@ -60,3 +60,36 @@ export class ByteBudget {
     }
   }
 }
+
+/**
+ * One owner's part of a budget. What it took and has not given back returns when it ends, however it ends: a partition
+ * that was taken over leaves batches behind, and the others must not wait for their bytes for ever.
+ */
+export class BudgetShare implements Disposable {
+  readonly #budget: ByteBudget;
+  #used = 0;
+  #closed = false;
+
+  constructor(budget: ByteBudget) {
+    this.#budget = budget;
+  }
+
+  /** Waits for room. @throws the signal's reason when it aborts first. */
+  async take(bytes: number, signal: AbortSignal): Promise<void> {
+    await this.#budget.take(bytes, signal);
+    if (this.#closed) this.#budget.give(bytes);
+    else this.#used += bytes;
+  }
+
+  give(bytes: number): void {
+    if (this.#closed) return;
+    this.#used -= bytes;
+    this.#budget.give(bytes);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#budget.give(this.#used);
+  }
+}

@@ -39,7 +39,7 @@ export type Claim = Readonly<{
 /** Who is alive and who owns what, as the server's clock sees it. `owner` is null for a free or expired partition. */
 export type Ownership = Readonly<{
   workers: readonly string[];
-  partitions: readonly Readonly<{ topic: string; partition: number; owner: string | null }>[];
+  partitions: readonly Readonly<{ topic: string; partition: number; owner: string | null; epoch: number }>[];
 }>;
 
 export type LaneStoreOptions = Readonly<{
@@ -102,17 +102,28 @@ export class LaneStore {
     });
   }
 
-  /** Says that this worker lives, and renews its leases on the partitions that it still owns. */
-  async heartbeat(report: WorkerReport, host: string, pid: number, startedAt: Date, version: string): Promise<void> {
-    const { workerId, leaseMs } = this.#options;
-    await translated("worker heartbeat", async () => {
-      await this.workers.updateOne(
-        { _id: workerId },
+  /** Says that this worker lives and wants its share. */
+  async announce(report: WorkerReport, host: string, pid: number, startedAt: Date, version: string): Promise<void> {
+    await translated("worker heartbeat", () =>
+      this.workers.updateOne(
+        { _id: this.#options.workerId },
         [{ $set: { host, pid, startedAt, version, report: { $literal: report }, seenAt: "$$NOW" } }],
         { upsert: true },
-      );
-      await this.partitions.updateMany({ owner: workerId }, [{ $set: { expiresAt: { $add: ["$$NOW", leaseMs] } } }]);
-    });
+      ),
+    );
+  }
+
+  /**
+   * Renews the leases on the partitions that this worker works on, and on no others: one that it owns by the record only
+   * (the target went away in the middle of a claim or a release) must run out.
+   */
+  async renew(claimed: readonly string[]): Promise<void> {
+    const { workerId, leaseMs } = this.#options;
+    await translated("renewing leases", () =>
+      this.partitions.updateMany({ _id: { $in: [...claimed] }, owner: workerId }, [
+        { $set: { expiresAt: { $add: ["$$NOW", leaseMs] } } },
+      ]),
+    );
   }
 
   async ownership(): Promise<Ownership> {
@@ -122,12 +133,15 @@ export class LaneStore {
       const [workers, partitions] = await Promise.all([
         this.workers.find(alive, { projection: { _id: 1 } }).toArray(),
         this.partitions
-          .aggregate<{ topic: string; partition: number; owner: string | null }>([
-            { $project: { _id: 0, topic: 1, partition: 1, owner: { $cond: [FREE, null, "$owner"] } } },
+          .aggregate<{ topic: string; partition: number; owner: string | null; epoch: Long }>([
+            { $project: { _id: 0, topic: 1, partition: 1, epoch: 1, owner: { $cond: [FREE, null, "$owner"] } } },
           ])
           .toArray(),
       ]);
-      return { workers: workers.map((w) => w._id).sort(), partitions };
+      return {
+        workers: workers.map((w) => w._id).sort(),
+        partitions: partitions.map((p) => ({ ...p, epoch: Number(p.epoch) })),
+      };
     });
   }
 
@@ -281,15 +295,6 @@ export class LaneStore {
       await this.runs.updateOne({ _id: topic }, { $addToSet: { accepted: { $each: [...codes] } } }, { upsert: true });
       await this.runs.updateOne({ _id: topic, "halted.code": { $in: [...codes] } }, { $unset: { halted: "" } });
     });
-  }
-
-  /** Does a connector start made by `ferry cx` replay everything since before the first copy of this topic? */
-  async rewindCovers(topic: string): Promise<boolean> {
-    const starts = this.#db.collection("connectors");
-    return translated(
-      "reading connector starts",
-      async () => (await starts.findOne({ topics: topic, state: { $ne: "streaming" } })) !== null,
-    );
   }
 
   async readRuns(): Promise<ReadonlyMap<string, RunRecord>> {

@@ -108,7 +108,8 @@ const moveRecord = async (
     ),
   );
   if (result.matchedCount === 1) return true;
-  await stillAt(store, lane, move, session);
+  const unmoved = await stillAt(store, lane, move, session);
+  if (unmoved) throw new FerryError("FERRY_MONGO_TRANSIENT", `lane ${lane.id} changed while it was looked at`);
   return false;
 };
 

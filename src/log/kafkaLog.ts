@@ -1,7 +1,7 @@
 import { unlessAborted } from "#flow/abort.ts";
 import type { Clock } from "#flow/clock.ts";
 import { type RetryOptions, retry } from "#flow/retry.ts";
-import type { Log, LogBatch, LogPartition } from "#flow/types.ts";
+import type { Log, LogBatch, LogPartition, LogRecord } from "#flow/types.ts";
 import { type FetchResult, KafkaClient, type KafkaOptions } from "#kafka/client.ts";
 
 export type KafkaLogOptions = KafkaOptions &
@@ -93,6 +93,12 @@ export class KafkaLog implements Log {
       this.#client.offsets(topic, "latest"),
     ]);
     return { earliest, latest };
+  }
+
+  /** Some records from `offset` on, to look at; none where the log has none. */
+  async peek(topic: string, index: number, offset: number): Promise<readonly LogRecord[]> {
+    const what = { topic, partition: index, offset, maxBytes: MIN_WIRE_BYTES, maxWaitMs: 1 };
+    return (await this.#client.fetch(what)).records;
   }
 
   partition(topic: string, index: number): LogPartition {

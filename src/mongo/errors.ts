@@ -15,13 +15,12 @@ const PRIVILEGE = new Set([13]);
 /** The command itself is wrong for this server or namespace: no document is to blame. */
 const COMMAND = new Set([20, 26, 59, 72, 73, 115, 166, 263, 303, 352]);
 
+/** Does a server code say that the moment is wrong, and not the document? */
+export const isPassing = (code: number): boolean => TRANSIENT.has(code);
+
 const codeOf = (error: MongoServerError): ErrorCode => {
   const code = Number(error.code);
-  if (
-    TRANSIENT.has(code) ||
-    error.hasErrorLabel("TransientTransactionError") ||
-    error.hasErrorLabel("RetryableWriteError")
-  )
+  if (isPassing(code) || error.hasErrorLabel("TransientTransactionError") || error.hasErrorLabel("RetryableWriteError"))
     return "FERRY_MONGO_TRANSIENT";
   if (AUTH.has(code)) return "FERRY_MONGO_AUTH";
   if (PRIVILEGE.has(code)) return "FERRY_MONGO_PRIVILEGE";

@@ -1,11 +1,11 @@
 import { type Entry, entryBytes } from "#apply/entry.ts";
-import type { ByteBudget } from "#flow/byteBudget.ts";
+import type { BudgetShare } from "#flow/byteBudget.ts";
 import type { Clock } from "#flow/clock.ts";
 import type { LaneWriter } from "./laneWriter.ts";
 
 export type LaneDeps = Readonly<{
   writer: LaneWriter;
-  budget: ByteBudget;
+  budget: BudgetShare;
   clock: Clock;
   batchBytes: number;
   batchCount: number;

@@ -1,6 +1,6 @@
 import type { DeadReason, Entry } from "#apply/entry.ts";
 import { keyOf } from "#apply/entry.ts";
-import { type DeadEntry, planBatch } from "#apply/plan.ts";
+import { type DeadEntry, type Plan, planBatch } from "#apply/plan.ts";
 import { identityOf } from "#bson/identity.ts";
 import type { DeadLetter, DeadLetterStore } from "#deadletter/store.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
@@ -79,7 +79,7 @@ export class LaneWriter {
       this.#afterSuccess(insertFirst);
     } catch (error) {
       if (!isRejected(error)) throw error;
-      if (insertFirst && isIdCollision(error)) await this.#replace(entries, end);
+      if (insertFirst && isIdCollision(error)) await this.#replace(entries, end, error);
       else await this.#divide(entries, end, error);
     }
   }
@@ -89,12 +89,38 @@ export class LaneWriter {
     else this.#replaceFor--;
   }
 
-  async #replace(entries: readonly Entry[], end: number): Promise<void> {
+  async #replace(entries: readonly Entry[], end: number, collision: FerryError): Promise<void> {
     this.#replaceFor = this.#pause;
     this.#pause = Math.min(MAX_PAUSE, this.#pause * 2);
-    if (entries.some(({ event }) => event?.origin === "copy" && event.op === "write"))
-      await this.#deps.onCopyCollision(entries);
+    // Without transactions a batch may be replayed, and meets its own documents: that says nothing about the copy.
+    const copied = this.#session === undefined ? undefined : this.#copied(entries, collision);
+    if (copied !== undefined) await this.#deps.onCopyCollision([copied]);
     await this.#apply(entries, end);
+  }
+
+  /** The copied document that met its `_id`, if it was a copied one: a streamed insert over a copy is everyday life. */
+  #copied(entries: readonly Entry[], collision: FerryError): Entry | undefined {
+    const doc = this.#plan(entries, true).ops.inserts[Number(collision.facts["index"])];
+    return entries.find(({ event }) => event?.op === "write" && event.doc === doc && event.origin === "copy");
+  }
+
+  #plan(entries: readonly Entry[], insertFirst: boolean): Plan {
+    const isHeld = (key: Uint8Array): boolean => this.#held.size > 0 && this.#held.has(identityOf(key));
+    return planBatch(entries, { insertFirst, isHeld });
+  }
+
+  /** Deltas that cannot be said with modifiers are completed from the source, where there is one. */
+  async #planRescued(entries: readonly Entry[], insertFirst: boolean): Promise<Plan> {
+    const plan = this.#plan(entries, insertFirst);
+    const { rescue } = this.#deps;
+    const unclear = plan.dead.filter(({ reason }) => reason.code === "FERRY_APPLY_DELTA").map(({ entry }) => entry);
+    if (rescue === undefined || unclear.length === 0) return plan;
+    const { completed, taken } = await rescue.complete(unclear, 0);
+    const better = new Map(unclear.slice(0, taken).map((entry, i) => [entry, completed[i] ?? entry]));
+    return this.#planRescued(
+      entries.map((entry) => better.get(entry) ?? entry),
+      insertFirst,
+    );
   }
 
   async #divide(entries: readonly Entry[], end: number, error: FerryError): Promise<void> {
@@ -126,8 +152,7 @@ export class LaneWriter {
 
   async #commit(entries: readonly Entry[], end: number, insertFirst: boolean): Promise<void> {
     const { sink, deadLetters, onError, onDead } = this.#deps;
-    const isHeld = (key: Uint8Array): boolean => this.#held.size > 0 && this.#held.has(identityOf(key));
-    const plan = planBatch(entries, { insertFirst, isHeld });
+    const plan = await this.#planRescued(entries, insertFirst);
     const letters = plan.dead.map((dead) => this.#letter(dead));
     const [first] = letters;
     if (first !== undefined && onError === "stop") {

@@ -1,4 +1,4 @@
-import type { Ownership } from "#lanes/laneStore.ts";
+type Owned = Readonly<{ topic: string; partition: number; owner: string | null }>;
 
 export type Share = Readonly<{
   claim: readonly { topic: string; partition: number }[];
@@ -12,7 +12,11 @@ const key = (p: Readonly<{ topic: string; partition: number }>): string => `${p.
  * it from the same records, so shares add up without anyone in charge. Pure.
  * @param mine keys (`topic/partition`) that this worker holds
  */
-export const fairShare = (me: string, { workers, partitions }: Ownership, mine: ReadonlySet<string>): Share => {
+export const fairShare = (
+  me: string,
+  { workers, partitions }: Readonly<{ workers: readonly string[]; partitions: readonly Owned[] }>,
+  mine: ReadonlySet<string>,
+): Share => {
   const living = workers.includes(me) ? workers : [...workers, me].sort();
   const quota =
     Math.floor(partitions.length / living.length) + (living.indexOf(me) < partitions.length % living.length ? 1 : 0);

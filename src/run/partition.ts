@@ -1,6 +1,7 @@
+import type { ConnectorStore } from "#capture/connectorStore.ts";
 import type { DeadLetterStore } from "#deadletter/store.ts";
 import { FerryError } from "#errors/ferryError.ts";
-import type { ByteBudget } from "#flow/byteBudget.ts";
+import { BudgetShare, type ByteBudget } from "#flow/byteBudget.ts";
 import type { Clock } from "#flow/clock.ts";
 import type { RetryOptions } from "#flow/retry.ts";
 import { type DdlEvent, formatNamespace, type LogRecord, type Namespace, parseNamespace } from "#flow/types.ts";
@@ -15,7 +16,7 @@ import { Lane } from "./lane.ts";
 import { LaneWriter, type LaneWriterDeps } from "./laneWriter.ts";
 import { Lookup } from "./lookup.ts";
 import type { Meter } from "./meter.ts";
-import { PartitionRunner } from "./partitionRunner.ts";
+import { checkKeys, PartitionRunner } from "./partitionRunner.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
 
 export type PartitionContext = Readonly<{
@@ -25,6 +26,7 @@ export type PartitionContext = Readonly<{
   source: MongoClient | undefined;
   store: LaneStore;
   deadLetters: DeadLetterStore;
+  connectors: ConnectorStore;
   log: KafkaLog;
   budget: ByteBudget;
   meter: Meter;
@@ -123,16 +125,21 @@ const laneDeps = (context: PartitionContext, ns: Namespace, sink: MongoSink, cop
 
 /** Builds everything one claimed partition needs and sets it to work. @throws FERRY_LOG_*, FERRY_MONGO_* */
 export const openPartition = async (context: PartitionContext): Promise<RunningPartition> => {
-  const { claim, log, options, budget, clock, meter, hard, deadLetters } = context;
+  const { claim, log, options, clock, meter, hard, deadLetters, partitionCount } = context;
   const ns = parseNamespace(claim.topic);
   const first = await checkBounds(context);
+  const decode = createDecoder();
+  if (partitionCount > 1)
+    checkKeys(await log.peek(claim.topic, claim.partition, first), { claim, partitionCount, decode });
   const sink = new MongoSink(context.target, ns);
   await sink.prepare();
   const copyGuard = new CopyGuard(context);
   const deps = laneDeps(context, ns, sink, copyGuard);
+  const budget = new BudgetShare(context.budget);
+  const held = await deadLetters.held(claim.topic, claim.partition);
   const lanes: Lane[] = [];
   for (const [slice, state] of claim.lanes.entries()) {
-    const writer = new LaneWriter(deps, state, claim.sessions[slice], await deadLetters.held(state.id));
+    const writer = new LaneWriter(deps, state, claim.sessions[slice], held);
     lanes.push(
       new Lane({
         writer,
@@ -148,10 +155,10 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
   const runner = new PartitionRunner({
     claim,
     ns,
-    partitionCount: context.partitionCount,
+    partitionCount,
     reader,
     firstOffset: first,
-    decode: createDecoder(),
+    decode,
     lanes,
     budget,
     onDdl: onDdl(context, ns),
@@ -159,6 +166,7 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
   });
   const soft = new AbortController();
   const work = async (): Promise<void> => {
+    using _budget = budget;
     await using _reader = reader;
     await runner.run(soft.signal, hard);
   };

@@ -2,7 +2,7 @@ import type { Entry } from "#apply/entry.ts";
 import { hashIdentity } from "#bson/identity.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { unlessAborted } from "#flow/abort.ts";
-import type { ByteBudget } from "#flow/byteBudget.ts";
+import type { BudgetShare } from "#flow/byteBudget.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
 import {
   type DdlEvent,
@@ -15,6 +15,7 @@ import {
 } from "#flow/types.ts";
 import type { Claim } from "#lanes/laneStore.ts";
 import type { Decoder } from "#wire/decode.ts";
+import type { Keyed } from "#wire/recordKey.ts";
 import type { Lane } from "./lane.ts";
 
 export type PartitionDeps = Readonly<{
@@ -27,7 +28,7 @@ export type PartitionDeps = Readonly<{
   firstOffset: number;
   decode: Decoder;
   lanes: readonly Lane[];
-  budget: ByteBudget;
+  budget: BudgetShare;
   /** A change of the collection itself; all lanes of the partition stand exactly before it. */
   onDdl: (event: DdlEvent, record: LogRecord) => Promise<void>;
   /** The first copied record of a copy run that this partition has not seen. */
@@ -39,6 +40,34 @@ const poison = (record: LogRecord, code: "FERRY_APPLY_POISON" | "FERRY_APPLY_NAM
   event: undefined,
   dead: { code, detail, serverCode: undefined },
 });
+
+const KEYED: Readonly<Record<Exclude<Keyed, "documentKey">, string>> = {
+  resumeToken: "is keyed by its resume token",
+  none: "has no key",
+  other: "has a key that holds no documentKey",
+};
+
+const unkeyed = (claim: Claim, record: LogRecord, keyed: Keyed, partitionCount: number): FerryError =>
+  new FerryError(
+    "FERRY_APPLY_KEYS",
+    `${claim.topic} [${claim.partition}] offset ${record.offset} ${KEYED[keyed as keyof typeof KEYED]}, and the topic has ${partitionCount} partitions`,
+  );
+
+/**
+ * Looks at the first records of a topic with several partitions before any of them is applied.
+ * @throws FERRY_APPLY_KEYS
+ */
+export const checkKeys = (
+  records: readonly LogRecord[],
+  { claim, partitionCount, decode }: Pick<PartitionDeps, "claim" | "partitionCount" | "decode">,
+): void => {
+  if (partitionCount === 1) return;
+  for (const record of records) {
+    const { event, keyed } = decode(record);
+    if (event !== undefined && "key" in event && keyed !== "documentKey")
+      throw unkeyed(claim, record, keyed, partitionCount);
+  }
+};
 
 /**
  * Reads one partition from the lowest position of its lanes and hands each record to the lane of its key. Records that
@@ -111,7 +140,8 @@ export class PartitionRunner {
       const detail = `the event belongs to ${formatNamespace(event.ns)}, the topic to ${this.#nsText}`;
       return this.#put(0, poison(record, "FERRY_APPLY_NAMESPACE", detail));
     }
-    if (decoded.keyed === "resumeToken" && this.#deps.partitionCount > 1) throw this.#unkeyed(record);
+    if (decoded.keyed !== "documentKey" && this.#deps.partitionCount > 1)
+      throw unkeyed(this.#deps.claim, record, decoded.keyed, this.#deps.partitionCount);
     const { lanes } = this.#deps;
     const slice = lanes.length === 1 ? 0 : hashIdentity(event.key) % lanes.length;
     const entry: Entry = { record, event, dead: undefined };
@@ -142,13 +172,5 @@ export class PartitionRunner {
     signal.throwIfAborted();
     await onDdl(event, record);
     return this.#put(0, { record, event, dead: undefined });
-  }
-
-  #unkeyed(record: LogRecord): FerryError {
-    const { claim, partitionCount } = this.#deps;
-    return new FerryError(
-      "FERRY_APPLY_KEYS",
-      `${claim.topic} [${claim.partition}] offset ${record.offset} is keyed by its resume token, and the topic has ${partitionCount} partitions`,
-    );
   }
 }

@@ -1,11 +1,12 @@
+import { ConnectorStore } from "#capture/connectorStore.ts";
 import { DeadLetterStore } from "#deadletter/store.ts";
 import type { ErrorCode } from "#errors/catalogue.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 import { ByteBudget } from "#flow/byteBudget.ts";
 import type { Clock } from "#flow/clock.ts";
-import type { RetryOptions } from "#flow/retry.ts";
+import { type RetryOptions, retry } from "#flow/retry.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
-import { type Claim, LaneStore } from "#lanes/laneStore.ts";
+import { type Claim, LaneStore, type Ownership } from "#lanes/laneStore.ts";
 import { partitionId } from "#lanes/records.ts";
 import { KafkaLog } from "#log/kafkaLog.ts";
 import { connectMongo, type MongoClient, openMongo, readTopology, type Topology } from "#mongo/connect.ts";
@@ -44,6 +45,9 @@ const TOPICS_MS = 2000;
 /** How often positions are shown to Kafka tools, ms. */
 const SHOW_MS = 5000;
 
+/** How long a broker may be away at the start, ms. */
+const REACH_MS = 10_000;
+
 /** Exit status of errors that mean: going on would harm data. */
 const UNSAFE = 76;
 
@@ -58,10 +62,13 @@ export class Worker implements AsyncDisposable {
   readonly #topology: Topology;
   readonly #store: LaneStore;
   readonly #deadLetters: DeadLetterStore;
+  readonly #connectors: ConnectorStore;
   readonly #log: KafkaLog;
   readonly #budget: ByteBudget;
   readonly #meter: Meter;
   readonly #running = new Map<string, RunningPartition>();
+  /** Partitions from the moment of their claim to their release; these leases are renewed. */
+  readonly #claimed = new Set<string>();
   readonly #partitions = new Map<string, number>();
   readonly #startedAt: Date;
   #leaving = false;
@@ -81,6 +88,7 @@ export class Worker implements AsyncDisposable {
       transactional,
     });
     this.#deadLetters = new DeadLetterStore(target, settings.stateDb);
+    this.#connectors = new ConnectorStore(target, settings.stateDb);
     this.#budget = new ByteBudget(options.budgetMb * 1024 * 1024);
     this.#meter = new Meter(clock);
     this.#startedAt = new Date(clock.now());
@@ -98,15 +106,13 @@ export class Worker implements AsyncDisposable {
 
   /** Connects to what must be there at the start. @throws FERRY_MONGO_*, FERRY_KAFKA_*, FERRY_USAGE: one clear sentence each. */
   static async open(deps: WorkerDeps): Promise<Worker> {
-    const { settings, options, workerId, logger } = deps;
+    const { settings, workerId, logger } = deps;
     const target = await connectMongo(settings.target, { appName: workerId });
     try {
       const topology = await readTopology(target);
-      const source =
-        settings.source !== undefined && options.deltas === "look-up"
-          ? openMongo(settings.source, { appName: workerId })
-          : undefined;
+      const source = settings.source === undefined ? undefined : openMongo(settings.source, { appName: workerId });
       const worker = new Worker(deps, target, source, topology);
+      await worker.#reachKafka();
       const guarantee = worker.#guarantee();
       logger.info(
         { worker: workerId },
@@ -115,6 +121,19 @@ export class Worker implements AsyncDisposable {
       return worker;
     } catch (error) {
       await target.close();
+      throw error;
+    }
+  }
+
+  /** A broker that is briefly away is waited for; one that is not there is said to be so, instead of silence. */
+  async #reachKafka(): Promise<void> {
+    const { clock, soft } = this.#deps;
+    const what = `reaching Kafka at ${this.#deps.settings.kafka}`;
+    try {
+      await retry(() => this.#log.topics(), { what, clock, signal: soft, giveUpAfterMs: REACH_MS });
+    } catch (error) {
+      await this.#log[Symbol.asyncDispose]();
+      await this.#source?.close();
       throw error;
     }
   }
@@ -137,14 +156,17 @@ export class Worker implements AsyncDisposable {
     await this.#store.prepare();
     await this.#accept();
     await using tasks = new TaskGroup(AbortSignal.any([soft, hard]));
-    const loop = (everyMs: number, work: () => Promise<void>): void =>
-      tasks.run(() => this.#repeat(everyMs, work, tasks.signal));
-    loop(options.leaseMs / 4, () => this.#heartbeat());
+    const loop = (everyMs: number, work: () => Promise<void>, signal = tasks.signal): void =>
+      tasks.run(() => this.#repeat(everyMs, work, signal));
+    // Goes on while the worker leaves: what was read is still being applied under its leases.
+    const left = new AbortController();
+    loop(options.leaseMs / 4, () => this.#heartbeat(), AbortSignal.any([left.signal, hard]));
     loop(TOPICS_MS, () => this.#discover());
     loop(OWNERSHIP_MS, () => this.#balance(tasks));
     loop(SHOW_MS, () => this.#show());
     await Promise.race([aborted(tasks.signal), tasks.settled()]);
     await this.#leave();
+    left.abort();
     await tasks.settled();
   }
 
@@ -171,6 +193,8 @@ export class Worker implements AsyncDisposable {
 
   async #heartbeat(): Promise<void> {
     const { host, version, clock } = this.#deps;
+    await this.#store.renew([...this.#claimed]);
+    if (this.#leaving) return;
     const oldest = [...this.#running.values()].flatMap((partition) => partition.oldestMs() ?? []);
     const report = {
       ...this.#meter.read(),
@@ -180,7 +204,7 @@ export class Worker implements AsyncDisposable {
       lagMs: oldest.length === 0 ? null : Math.max(0, clock.now() - Math.min(...oldest)),
       guarantee: this.#guarantee(),
     };
-    await this.#store.heartbeat(report, host, process.pid, this.#startedAt, version);
+    await this.#store.announce(report, host, process.pid, this.#startedAt, version);
   }
 
   async #discover(): Promise<void> {
@@ -212,24 +236,40 @@ export class Worker implements AsyncDisposable {
     const partitions = ownership.partitions.filter(
       ({ topic, partition }) => partition < (this.#partitions.get(topic) ?? 0),
     );
-    const share = fairShare(
-      this.#deps.workerId,
-      { workers: ownership.workers, partitions },
-      new Set(this.#running.keys()),
-    );
+    this.#dropLost(partitions);
+    const share = fairShare(this.#deps.workerId, { workers: ownership.workers, partitions }, this.#claimed);
     for (const { topic, partition } of share.release) this.#running.get(partitionId(topic, partition))?.stop();
     for (const { topic, partition } of share.claim) {
       await this.#claim(topic, partition, new Set(runs.get(topic)?.accepted ?? []), tasks);
     }
   }
 
+  /** An idle lane writes nothing, so it would never learn from the fence that it was taken over: the records say it. */
+  #dropLost(partitions: Ownership["partitions"]): void {
+    for (const { topic, partition, epoch } of partitions) {
+      const lane = partitionId(topic, partition);
+      const mine = this.#running.get(lane);
+      if (mine === undefined || epoch <= mine.claim.epoch) continue;
+      this.#deps.logger.warn({ lane, epoch: mine.claim.epoch }, "partition was taken over by another worker");
+      mine.stop();
+    }
+  }
+
   async #claim(topic: string, partition: number, accepted: ReadonlySet<string>, tasks: TaskGroup): Promise<void> {
+    if (this.#leaving) return;
+    const lane = partitionId(topic, partition);
     const partitionCount = this.#partitions.get(topic) ?? 0;
-    const claim = await this.#store.claim(topic, partition, this.#slices(partitionCount), 0);
+    this.#claimed.add(lane);
+    let claim: Claim | undefined;
+    try {
+      claim = await this.#store.claim(topic, partition, this.#slices(partitionCount), 0);
+    } finally {
+      if (claim === undefined) this.#claimed.delete(lane);
+    }
     if (claim === undefined) return;
-    if (this.#leaving) return this.#store.release(claim);
-    this.#deps.logger.info({ lane: partitionId(topic, partition), epoch: claim.epoch }, "partition claimed");
-    tasks.run(() => this.#work(claim, accepted, partitionCount));
+    const won = claim;
+    this.#deps.logger.info({ lane, epoch: won.epoch }, "partition claimed");
+    tasks.run(() => this.#work(won, accepted, partitionCount));
   }
 
   /** One claimed partition from its opening to its release. */
@@ -245,6 +285,7 @@ export class Worker implements AsyncDisposable {
         source: this.#source,
         store: this.#store,
         deadLetters: this.#deadLetters,
+        connectors: this.#connectors,
         log: this.#log,
         budget: this.#budget,
         meter: this.#meter,
@@ -262,6 +303,7 @@ export class Worker implements AsyncDisposable {
     } finally {
       this.#running.delete(lane);
       await this.#store.release(claim).catch(() => undefined); // the lease runs out by itself
+      this.#claimed.delete(lane);
     }
   }
 
@@ -289,10 +331,11 @@ export class Worker implements AsyncDisposable {
 
   async #leave(): Promise<void> {
     this.#leaving = true;
+    // Out of the count first, so that the others take each partition as soon as it is released.
+    await this.#store.leave().catch(() => undefined); // otherwise seen to be gone by its silence
     for (const partition of this.#running.values()) partition.stop();
     await Promise.allSettled([...this.#running.values()].map((partition) => partition.done));
     if (!this.#deps.hard.aborted) await this.#show().catch(() => undefined); // a courtesy
-    await this.#store.leave().catch(() => undefined); // seen to be gone by its silence
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

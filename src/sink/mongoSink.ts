@@ -1,14 +1,15 @@
 import { FerryError } from "#errors/ferryError.ts";
 import type { Namespace, WriteOps } from "#flow/types.ts";
 import type { ClientSession, Db, MongoClient } from "#mongo/connect.ts";
-import { translated } from "#mongo/errors.ts";
+import { isPassing, translated } from "#mongo/errors.ts";
 import { rawDelete, rawInsert, rawUpdate, type WriteError, type WriteOutcome } from "#mongo/rawWrites.ts";
 
 /** Which list of the batch an error belongs to, for the one who decides what to do about it. */
 type Stage = "inserts" | "updates" | "deletes";
 
 const refused = (stage: Stage, { code, message, index, keyPattern }: WriteError): FerryError =>
-  new FerryError(code === 112 ? "FERRY_MONGO_TRANSIENT" : "FERRY_MONGO_REJECTED", message, {
+  // A write fence or a stepdown may be told of one statement: that is no reason to set its document aside.
+  new FerryError(isPassing(code) ? "FERRY_MONGO_TRANSIENT" : "FERRY_MONGO_REJECTED", `${message} (${code})`, {
     facts: {
       stage,
       serverCode: code,
