@@ -275,14 +275,19 @@ const flawIn = (bytes: Uint8Array, start: number, end: number, depth: number): s
 };
 
 /**
- * What makes these bytes no BSON document a server would take, as part of a sentence, or undefined where nothing does.
- * Checks the frame, every element's type, lengths and terminators, booleans, and nesting (at most 250 levels, as the
- * server). `nested: false` reads the top level only. UTF-8 is not judged.
+ * What makes `[start, end)` no BSON document a server would take, as part of a sentence, or undefined where nothing
+ * does. Checks the frame, every element's type, lengths and terminators, booleans, and nesting (at most 250 levels, as
+ * the server). `nested: false` reads the top level only. UTF-8 is not judged.
  */
-export const validate = (bytes: Uint8Array, options: Readonly<{ nested?: boolean }> = {}): string | undefined => {
-  if (bytes.length < EMPTY) return `${bytes.length} bytes are too few for a document`;
-  const length = int32At(bytes, 0);
-  if (length !== bytes.length) return `its length says ${length} bytes, ${bytes.length} are there`;
-  if (bytes[length - 1] !== 0) return "its closing zero is missing";
-  return flawIn(bytes, 0, length, options.nested === false ? -1 : 0);
+export const flawWithin = (bytes: Uint8Array, start: number, end: number, nested: boolean): string | undefined => {
+  const size = end - start;
+  if (size < EMPTY) return `${size} bytes are too few for a document`;
+  const length = int32At(bytes, start);
+  if (length !== size) return `its length says ${length} bytes, ${size} are there`;
+  if (bytes[end - 1] !== 0) return "its closing zero is missing";
+  return flawIn(bytes, start, end, nested ? 0 : -1);
 };
+
+/** `flawWithin` of all of these bytes. */
+export const validate = (bytes: Uint8Array, options: Readonly<{ nested?: boolean }> = {}): string | undefined =>
+  flawWithin(bytes, 0, bytes.length, options.nested ?? true);

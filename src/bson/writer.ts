@@ -36,8 +36,8 @@ export class BsonWriter {
 
   /** The bytes written, as a copy that is the caller's; the writer starts again. */
   take(): Buffer {
-    const copy = Buffer.allocUnsafeSlow(this.length);
-    copy.set(this.bytes.subarray(0, this.length));
+    const copy = Buffer.allocUnsafe(this.length);
+    this.bytes.copy(copy, 0, 0, this.length);
     this.length = 0;
     return copy;
   }

@@ -18,7 +18,8 @@ export type Unwrapped =
 /** A string in an envelope in a string is as deep as any converter wraps. */
 const MOST_WRAPPINGS = 3;
 
-const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
+/** UTF-8's byte order mark, which some producers put first. */
+const markAt = (bytes: Buffer): boolean => bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
 
 const unknown = (reason: string): Unwrapped => ({ kind: "unknown", reason });
 
@@ -69,8 +70,7 @@ const inEnvelope = (text: Buffer, at: number, depth: number): Unwrapped | undefi
 /** Takes the wrappings off. Copies only what was escaped or in base64. */
 export const unwrap = (bytes: Buffer, depth = 0): Unwrapped => {
   if (isDocument(bytes)) return { kind: "bson", bytes };
-  const mark = BYTE_ORDER_MARK.equals(bytes.subarray(0, 3)) ? 3 : 0;
-  const at = skipSpace(bytes, mark);
+  const at = skipSpace(bytes, markAt(bytes) ? 3 : 0);
   const text = at === 0 ? bytes : bytes.subarray(at);
   if (depth > MOST_WRAPPINGS) return unknown("The record is wrapped in more layers of JSON than any converter makes.");
   if (text[0] === OPEN_OBJECT) return inEnvelope(text, 0, depth) ?? { kind: "json", text };

@@ -1,4 +1,4 @@
-import { BsonType, Cursor, uint32At, validate } from "#bson/walk.ts";
+import { BsonType, Cursor, flawWithin, uint32At, validate } from "#bson/walk.ts";
 import type { ChangeEvent, Namespace } from "#flow/types.ts";
 
 /**
@@ -65,8 +65,6 @@ export type EventOptions = Readonly<{
 export class EventReader {
   /** `_id._data` of a streamed event, hexadecimal. */
   token: string | undefined;
-  /** Raw `_id` of the event itself (resume token, or the copy's marker), or undefined. */
-  eventId: Uint8Array | undefined;
   /** Raw documentKey, also where the event is a ddl or noop; undefined where it has none. */
   documentKey: Uint8Array | undefined;
 
@@ -102,6 +100,7 @@ export class EventReader {
   readonly #words = new Uint32Array(2);
   readonly #time = new BigUint64Array(this.#words.buffer);
   #lastAt = 0n;
+  #lastKind = "";
 
   constructor(options: EventOptions) {
     this.#nested = options.nested;
@@ -110,7 +109,6 @@ export class EventReader {
   /** The event in `bytes`, a document with a sound frame, or one sentence that says why it is none. */
   read(bytes: Buffer): ChangeEvent | string {
     this.token = undefined;
-    this.eventId = undefined;
     this.documentKey = undefined;
     for (const field of this.#fields) field.type = ABSENT;
     if (!this.#locate(bytes)) return `The record is damaged BSON: ${validate(bytes) ?? "its elements do not add up"}.`;
@@ -169,7 +167,6 @@ export class EventReader {
   /** Reads the event's own `_id`. True where it is the copy's marker. */
   #readId(bytes: Buffer): boolean {
     if (this.#id.type !== BsonType.object) return false;
-    this.eventId = bytes.subarray(this.#id.start, this.#id.end);
     const inner = this.#inner;
     inner.open(bytes, this.#id.start);
     let copied = false;
@@ -231,7 +228,7 @@ export class EventReader {
     if (key === undefined) return `The ${kind} has no documentKey.`;
     const flaw = this.#flaw(bytes, "documentKey", this.#key.start, this.#key.end);
     if (flaw !== undefined) return flaw;
-    if (!this.#hasId(key)) return "The documentKey has no _id.";
+    if (!this.#hasId(bytes, this.#key.start)) return "The documentKey has no _id.";
     if (kind === "delete") return { op: "delete", ns, at, origin, key };
     if (this.#document.type === BsonType.object) return this.#write(bytes, ns, at, origin, key, kind === "insert");
     if (kind !== "update") return `The ${kind} has no fullDocument.`;
@@ -251,10 +248,9 @@ export class EventReader {
     const { start, end } = this.#document;
     const flaw = this.#flaw(bytes, "fullDocument", start, end);
     if (flaw !== undefined) return flaw;
-    const doc = bytes.subarray(start, end);
     // Without _id the target would invent one, and a replay would insert the document again.
-    if (!this.#hasId(doc)) return "The fullDocument has no _id.";
-    return { op: "write", ns, at, origin, key, doc, fresh };
+    if (!this.#hasId(bytes, start)) return "The fullDocument has no _id.";
+    return { op: "write", ns, at, origin, key, doc: bytes.subarray(start, end), fresh };
   }
 
   #patch(bytes: Buffer, ns: Namespace, at: bigint, origin: "copy" | "stream", key: Uint8Array): ChangeEvent | string {
@@ -264,17 +260,26 @@ export class EventReader {
     return flaw ?? { op: "patch", ns, at, origin, key, update: bytes.subarray(start, end) };
   }
 
+  /** Records of one kind follow each other, and comparing some bytes is cheaper than making a string of them. */
   #kind(bytes: Buffer): string {
-    return bytes.toString("latin1", this.#operation.start + 4, this.#operation.end - 1);
+    const from = this.#operation.start + 4;
+    const last = this.#lastKind;
+    if (last.length === this.#operation.end - 1 - from) {
+      let same = 0;
+      while (same < last.length && last.charCodeAt(same) === bytes[from + same]) same++;
+      if (same === last.length) return last;
+    }
+    this.#lastKind = bytes.toString("latin1", from, this.#operation.end - 1);
+    return this.#lastKind;
   }
 
-  #hasId(document: Uint8Array): boolean {
+  #hasId(bytes: Buffer, start: number): boolean {
     const inner = this.#inner;
-    return inner.open(document) && inner.seek(ID);
+    return inner.open(bytes, start) && inner.seek(ID);
   }
 
   #flaw(bytes: Buffer, what: string, start: number, end: number): string | undefined {
-    const flaw = validate(bytes.subarray(start, end), { nested: this.#nested });
+    const flaw = flawWithin(bytes, start, end, this.#nested);
     return flaw === undefined ? undefined : `The ${what} is damaged BSON: ${flaw}.`;
   }
 

@@ -45,13 +45,12 @@ const unfold = (bytes: Buffer, texts: ReadonlySet<string>, out: BsonWriter, tran
   return true;
 };
 
+const ID = Buffer.from("_id");
+const seeker = new Cursor();
+
 /** Is this such an event? Its `_id` is text, which a change event's never is. */
-export const isStructEvent = (bytes: Buffer): boolean => {
-  // `_id` comes first in the default schema, but a schema may be the user's own.
-  const cursor = new Cursor();
-  const name = Buffer.from("_id");
-  return cursor.open(bytes) && cursor.seek(name) && cursor.type === BsonType.string;
-};
+export const isStructEvent = (bytes: Buffer): boolean =>
+  seeker.open(bytes) && seeker.seek(ID) && seeker.type === BsonType.string;
 
 /** The change event, or a sentence that says why there is none. `bytes` is a sound document. */
 export const unfoldStructEvent = (bytes: Buffer, transcoder: Transcoder): Buffer | string => {

@@ -94,7 +94,8 @@ export const membersOf = (text: Buffer, at: number, most: number): readonly Memb
 export const endOf = (text: Uint8Array, members: readonly Member[]): number =>
   skipSpace(text, members[members.length - 1]?.end ?? 0) + 1;
 
-const hexDigit = (byte: number | undefined): number => {
+/** The value of a hexadecimal digit, or -1. */
+export const hexDigit = (byte: number | undefined): number => {
   if (byte === undefined) return -1;
   if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
   const lower = byte | 0x20;

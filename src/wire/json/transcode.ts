@@ -1,5 +1,6 @@
 import { BsonType, MAX_DEPTH } from "#bson/walk.ts";
 import { BsonWriter } from "#bson/writer.ts";
+import { smallInteger, writeFastWrapper } from "./fastWrappers.ts";
 import { isNumberLiteral, parseInt64 } from "./scalars.ts";
 import {
   CLOSE_ARRAY,
@@ -44,7 +45,7 @@ export class Transcoder {
 
   /** The document that `text` is from `start` to `end`, as bytes of its own; undefined with `problem` set otherwise. */
   document(text: Buffer, start = 0, end = text.length): Buffer | undefined {
-    this.#begin(text.subarray(start, end));
+    this.#begin(start === 0 && end === text.length ? text : text.subarray(start, end));
     const at = skipSpace(this.#text, 0);
     if (this.#text[at] !== OPEN_OBJECT) return this.#refuse("it is not a JSON object", at);
     return this.#finish(this.#document(at));
@@ -54,7 +55,7 @@ export class Transcoder {
    * Any JSON value as the one field of a document, named "". For values that travel as text of their own.
    */
   value(text: Buffer, start = 0, end = text.length): Buffer | undefined {
-    this.#begin(text.subarray(start, end));
+    this.#begin(start === 0 && end === text.length ? text : text.subarray(start, end));
     const out = this.#out;
     const open = out.open();
     out.byte(0);
@@ -139,7 +140,9 @@ export class Transcoder {
     const start = out.length;
     const after = copyString(this.#text, at, out);
     if (after < 0) return this.#fail("a field name is not a sound JSON string", at);
-    if (out.bytes.subarray(start, out.length).includes(0)) return this.#fail("a field name holds a zero byte", at);
+    // A zero byte can only come from an escape, and escapes shrink.
+    if (out.length - start !== after - at - 2 && out.bytes.subarray(start, out.length).includes(0))
+      return this.#fail("a field name holds a zero byte", at);
     out.byte(0);
     return after;
   }
@@ -182,12 +185,21 @@ export class Transcoder {
     }
     const end = skipWord(this.#text, at);
     if (end < 0) return this.#fail("a value is expected", at);
+    const small = smallInteger(this.#text, at, end);
+    // A leading zero is no JSON number; let the slow path say so.
+    if (small === (small | 0) && (byte !== 0x30 || end === at + 1) && byte !== 0x2d) {
+      out.bytes[typeAt] = BsonType.int32;
+      out.rawInt32(small);
+      return end;
+    }
     return this.#word(this.#text.toString("latin1", at, end), typeAt) ? end : this.#fail("a word is no JSON value", at);
   }
 
   #object(at: number, typeAt: number): number {
     const first = skipSpace(this.#text, at + 1);
     if (this.#text[first + 1] === 0x24) {
+      const fast = writeFastWrapper(this.#text, at, first, this.#out, typeAt);
+      if (fast >= 0) return fast;
       const after = writeWrapper(this.#context, at, first, typeAt);
       if (after >= 0) return after;
       if (this.problem !== "") return -1;
@@ -232,16 +244,14 @@ export class Transcoder {
   #number(word: string, typeAt: number): boolean {
     if (!isNumberLiteral(word)) return false;
     const out = this.#out;
-    const value = Number(word);
-    const whole = !/[.eE]/.test(word);
-    if (whole && value === (value | 0)) {
+    const long = parseInt64(word);
+    if (long !== undefined && BigInt.asIntN(32, long) === long) {
       out.bytes[typeAt] = BsonType.int32;
-      out.rawInt32(value);
+      out.rawInt32(Number(long));
       return true;
     }
-    const long = whole ? parseInt64(word) : undefined;
     out.bytes[typeAt] = long === undefined ? BsonType.double : BsonType.int64;
-    if (long === undefined) out.rawDouble(value);
+    if (long === undefined) out.rawDouble(Number(word));
     else out.rawInt64(long);
     return true;
   }
