@@ -1,4 +1,5 @@
 import { Timestamp } from "bson";
+import type { ErrorCode } from "#errors/catalogue.ts";
 import { assert } from "#errors/ferryError.ts";
 import type { Collection, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
@@ -19,7 +20,7 @@ export type StartState = "noted" | "copying" | "copied" | "rewound" | "streaming
 export type StartKind = "copy" | "empty" | "no-copy" | "adopted";
 
 /** A finding that stays until an operator accepts it: the interval it was seen in is behind us by the next check. */
-export type OpenFinding = { code: string; sentence: string; at: Date };
+export type OpenFinding = { code: ErrorCode; sentence: string; at: Date };
 
 /** One connector in `ferry.connectors` on the target. `_id`: the connector's name. */
 export type ConnectorRecord = {

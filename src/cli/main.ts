@@ -3,7 +3,9 @@ import { FerryError } from "#errors/ferryError.ts";
 import { registerCx } from "./commands/cx.ts";
 import { registerDel } from "./commands/del.ts";
 import { registerGenData } from "./commands/genData.ts";
+import { registerKc } from "./commands/kc.ts";
 import { registerStack } from "./commands/stack.ts";
+import { registerStatus } from "./commands/status.ts";
 import { registerWorker } from "./commands/worker.ts";
 import { printFailure } from "./output.ts";
 
@@ -15,7 +17,9 @@ const program = new Command("ferry")
 registerCx(program);
 registerDel(program);
 registerGenData(program);
+registerKc(program);
 registerStack(program);
+registerStatus(program);
 registerWorker(program);
 
 program.exitOverride();

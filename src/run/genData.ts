@@ -114,7 +114,9 @@ export const person = (seed: number, _id: number, withSex: boolean): Person => {
 /** The number after the greatest numeric `_id` of the collection, 0 for an empty one. */
 export const nextId = async (users: Collection<Person>): Promise<number> => {
   const [last] = await translated("looking for the last _id", () =>
-    users.find({ _id: { $type: "number" } }, { sort: { _id: -1 }, limit: 1, projection: { _id: 1 } }).toArray(),
+    users
+      .find({ _id: { $gte: Number.NEGATIVE_INFINITY } }, { sort: { _id: -1 }, limit: 1, projection: { _id: 1 } })
+      .toArray(),
   );
   return last === undefined ? 0 : Math.floor(last._id) + 1;
 };

@@ -1,0 +1,26 @@
+import { CATALOGUE, type ErrorCode } from "#errors/catalogue.ts";
+
+/** Something about a connector that an operator should know. */
+export type Finding = Readonly<{
+  code: ErrorCode;
+  connector: string;
+  /** What is the case, with its facts. */
+  sentence: string;
+  remedy: string;
+  /** Going on would leave the target without changes that the source made: workers stop. */
+  dataAtStake: boolean;
+}>;
+
+/** A finding; its remedy is the catalogue's unless a better one is known. */
+export const finding = (
+  code: ErrorCode,
+  connector: string,
+  sentence: string,
+  more: Readonly<{ dataAtStake?: boolean; remedy?: string }> = {},
+): Finding => ({
+  code,
+  connector,
+  sentence,
+  remedy: more.remedy ?? CATALOGUE[code].hint,
+  dataAtStake: more.dataAtStake ?? false,
+});

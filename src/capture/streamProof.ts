@@ -1,0 +1,250 @@
+import { isFerry } from "#errors/ferryError.ts";
+import type { Clock } from "#flow/clock.ts";
+import { waitFor } from "#flow/retry.ts";
+import { formatNamespace } from "#flow/types.ts";
+import type { KafkaClient } from "#kafka/client.ts";
+import type { MongoClient } from "#mongo/connect.ts";
+import { type CaptureConfig, topicOf, type Watch } from "./connectorConfig.ts";
+import { type Finding, finding } from "./finding.ts";
+import { type ResumeToken, secondsOf, tokenTime } from "./resumeToken.ts";
+import { changesAfter, isHistoryLost, type SeenChanges, type SeenEvent } from "./sourceProbe.ts";
+import { searchTokens } from "./topicSearch.ts";
+
+/**
+ * Is what the source did since a position in the topic? ferry opens a change stream of its own there and looks for the
+ * events' resume tokens in the topic. This finds what the connector's state RUNNING hides: a task without a cursor, a
+ * stream that was reopened "from now", an offset that jumped.
+ */
+export type ProofRequest = Readonly<{
+  connector: string;
+  capture: CaptureConfig;
+  /** Compared up to here before. */
+  from: ResumeToken;
+  /** The connector's stored offset. */
+  current: ResumeToken;
+  /** Reads the stored offset again; undefined when there is none. */
+  reread: () => Promise<ResumeToken | undefined>;
+  source: MongoClient;
+  kafka: KafkaClient;
+  clock: Clock;
+  signal?: AbortSignal | undefined;
+  /** Events younger than this may still be on their way, ms. */
+  settleMs: number;
+  /** How long a suspicion is watched before it is said, ms. */
+  patienceMs: number;
+}>;
+
+export type Proof = Readonly<{
+  findings: readonly Finding[];
+  /** Everything before here is proven, or was given up as too much to compare. */
+  verified: ResumeToken;
+  /** The whole interval was compared. False also where the pipeline or privileges do not allow it. */
+  complete: boolean;
+  /** The oplog no longer reaches back to `current`. */
+  historyLost: boolean;
+}>;
+
+/** At most this many events are compared in one check; of a busier stream this is a sample. */
+const MAX_EVENTS = 1000;
+const STREAM_MS = 3000;
+/** Clocks of source and broker may differ by this, ms. */
+const SKEW_MS = 60_000;
+
+const DATA = new Set(["insert", "update", "replace", "delete"]);
+const DDL = new Set(["drop", "rename", "dropDatabase"]);
+
+/** A collection is watched through its database, which goes on where a collection's stream is invalidated. */
+const probeWatch = (watch: Watch): Watch =>
+  watch.level === "collection" ? { level: "database", db: watch.db, coll: "" } : watch;
+
+const scopeStages = ({ level, coll }: Watch): readonly object[] =>
+  level === "collection"
+    ? [{ $match: { $or: [{ "ns.coll": coll }, { "to.coll": coll }, { operationType: "dropDatabase" }] } }]
+    : [];
+
+/**
+ * Stages that decide which events come. A filter on the document itself cannot be repeated: the looked-up document has
+ * changed since.
+ */
+const repeatable = (capture: CaptureConfig): readonly object[] | undefined =>
+  capture.pipeline === undefined || /fullDocument/.test(JSON.stringify(capture.pipeline))
+    ? undefined
+    : capture.pipeline;
+
+const look = async (request: ProofRequest, after: ResumeToken): Promise<SeenChanges> => {
+  const { capture, source, clock } = request;
+  return changesAfter(source, {
+    watch: probeWatch(capture.watch),
+    after,
+    pipeline: [
+      ...scopeStages(capture.watch),
+      ...(repeatable(capture) ?? [{ $match: { operationType: { $in: [...DDL] } } }]),
+    ],
+    streamOptions: capture.streamOptions["showExpandedEvents"] === true ? { showExpandedEvents: true } : {},
+    limit: MAX_EVENTS,
+    maxMs: STREAM_MS,
+    clock,
+  });
+};
+
+const topicOfEvent = (capture: CaptureConfig, event: SeenEvent): string => topicOf(capture.config, event.ns);
+
+/** Tokens of these events that their topics do not hold. undefined: too much to search. */
+const missingOf = async (
+  request: ProofRequest,
+  events: readonly SeenEvent[],
+): Promise<ReadonlySet<string> | undefined> => {
+  const missing = new Set<string>();
+  for (const [topic, group] of Map.groupBy(events, (event) => topicOfEvent(request.capture, event))) {
+    const sinceMs = Math.min(...group.map(({ atSeconds }) => atSeconds)) * 1000 - SKEW_MS;
+    const search = await searchTokens(request.kafka, topic, new Set(group.map(({ token }) => token)), sinceMs);
+    if (!search.conclusive) return undefined;
+    for (const token of search.missing) missing.add(token);
+  }
+  return missing;
+};
+
+const ends = async (request: ProofRequest, topics: ReadonlySet<string>): Promise<string> => {
+  const existing = new Set(await request.kafka.topics());
+  const all = await Promise.all(
+    [...topics].filter((t) => existing.has(t)).map((t) => request.kafka.offsets(t, "latest")),
+  );
+  return JSON.stringify(all);
+};
+
+/** Watches a suspicious connector for a while: does its offset or its topic move? */
+const moves = async (request: ProofRequest, events: readonly SeenEvent[]): Promise<boolean> => {
+  const topics = new Set(events.map((event) => topicOfEvent(request.capture, event)));
+  const before = await ends(request, topics);
+  try {
+    return await waitFor(
+      async () => {
+        const token = await request.reread();
+        const moved =
+          (token !== undefined && token._data !== request.current._data) || (await ends(request, topics)) !== before;
+        return moved ? { done: true } : { seen: "standing still" };
+      },
+      {
+        what: "the connector",
+        clock: request.clock,
+        timeoutMs: request.patienceMs,
+        everyMs: 500,
+        signal: request.signal,
+      },
+    );
+  } catch (error) {
+    if (isFerry(error, "FERRY_TIMEOUT")) return false;
+    throw error;
+  }
+};
+
+const brief = ({ op, ns, atSeconds }: SeenEvent): string =>
+  `${op} on ${formatNamespace(ns)} at ${new Date(atSeconds * 1000).toISOString()}`;
+
+const judge = async (
+  request: ProofRequest,
+  settled: readonly SeenEvent[],
+  firstMissing: ReadonlySet<string>,
+): Promise<Finding[]> => {
+  if (firstMissing.size === 0) return [];
+  const { connector, current } = request;
+  const moving = await moves(
+    request,
+    settled.filter(({ token }) => firstMissing.has(token)),
+  );
+  // What was in flight at the first look is there by now.
+  const missing =
+    (await missingOf(
+      request,
+      settled.filter(({ token }) => firstMissing.has(token)),
+    )) ?? new Set<string>();
+  const lastFound = settled.findLastIndex(({ token }) => !missing.has(token));
+  const isPassed = ({ atSeconds }: SeenEvent, index: number): boolean =>
+    index < lastFound || atSeconds < secondsOf(tokenTime(current));
+  const gone = settled.filter((event, index) => missing.has(event.token) && isPassed(event, index));
+  const waiting = settled.filter((event, index) => missing.has(event.token) && !isPassed(event, index));
+  const findings: Finding[] = [];
+  const [ddl, data] = [gone.filter(({ op }) => DDL.has(op)), gone.filter(({ op }) => DATA.has(op))];
+  if (ddl[0] !== undefined)
+    findings.push(
+      finding(
+        "FERRY_CAPTURE_REOPENED",
+        connector,
+        `${brief(ddl[0])} is not in the topic, and the connector has gone past it`,
+        {
+          dataAtStake: true,
+        },
+      ),
+    );
+  const [first, last] = [data[0], data.at(-1)];
+  if (first !== undefined && last !== undefined)
+    findings.push(
+      finding(
+        "FERRY_CAPTURE_GAP",
+        connector,
+        `${data.length} of ${settled.length} changes compared are not in the topic, from ${brief(first)} to ${brief(last)}`,
+        { dataAtStake: true },
+      ),
+    );
+  const [stuckAt] = waiting;
+  if (stuckAt !== undefined && !moving)
+    findings.push(
+      finding(
+        "FERRY_CAPTURE_STUCK",
+        connector,
+        `${brief(stuckAt)} is not in the topic, and neither offset nor topic moves`,
+      ),
+    );
+  return findings;
+};
+
+/** Compares; see `ProofRequest`. @throws FERRY_MONGO_*, FERRY_KAFKA_* */
+export const proveStream = async (request: ProofRequest): Promise<Proof> => {
+  const { capture, from, current, source, clock, settleMs } = request;
+  const provable = repeatable(capture) !== undefined && !capture.documentsOnly;
+  let changes: SeenChanges;
+  try {
+    changes = await look(request, from);
+  } catch (error) {
+    if (!isHistoryLost(error)) throw error;
+    // The interval can no longer be compared. Whether the connector itself could still resume is another question.
+    const gone = from._data === current._data ? true : await isGone(request);
+    return { findings: [], verified: current, complete: false, historyLost: gone };
+  }
+  const nowMs = await sourceClock(source, clock);
+  const young = changes.events.findIndex(({ atSeconds }) => atSeconds * 1000 + settleMs > nowMs);
+  const settled = (young === -1 ? changes.events : changes.events.slice(0, young)).filter(
+    ({ op }) => DATA.has(op) || DDL.has(op),
+  );
+  const missing = await missingOf(request, settled);
+  const sampled = missing === undefined || (!changes.complete && young === -1);
+  const findings = missing === undefined ? [] : await judge(request, settled, missing);
+  const waiting = findings.some(({ code }) => code === "FERRY_CAPTURE_STUCK");
+  const lastSettled = settled.at(-1);
+  const upTo = young === -1 ? changes.end : lastSettled === undefined ? from : { _data: lastSettled.token };
+  const still = missing !== undefined && missing.size > 0 && findings.length === 0;
+  return {
+    findings,
+    // Not past what is still on its way: it is compared again next time.
+    verified: waiting || still ? from : sampled ? later(current, upTo) : upTo,
+    complete: !sampled && provable,
+    historyLost: false,
+  };
+};
+
+const later = (a: ResumeToken, b: ResumeToken): ResumeToken => (tokenTime(a) > tokenTime(b) ? a : b);
+
+const isGone = async (request: ProofRequest): Promise<boolean> => {
+  try {
+    await look(request, request.current);
+    return false;
+  } catch (error) {
+    if (isHistoryLost(error)) return true;
+    throw error;
+  }
+};
+
+const sourceClock = async (source: MongoClient, clock: Clock): Promise<number> => {
+  const hello = await source.db("admin").command({ hello: 1 });
+  return hello["localTime"] instanceof Date ? hello["localTime"].getTime() : clock.now();
+};

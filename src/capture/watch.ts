@@ -1,0 +1,192 @@
+import { isFerry } from "#errors/ferryError.ts";
+import type { Clock } from "#flow/clock.ts";
+import type { KafkaClient } from "#kafka/client.ts";
+import type { MongoClient } from "#mongo/connect.ts";
+import { readConnectLog } from "./connectLog.ts";
+import { type CaptureConfig, isSourceConnector, parseCapture } from "./connectorConfig.ts";
+import type { ConnectorRecord, ConnectorStore } from "./connectorStore.ts";
+import type { ConnectorView, ConnectRest } from "./connectRest.ts";
+import { type Finding, finding } from "./finding.ts";
+import { checkOplog } from "./oplogCheck.ts";
+import { offsetState, type ResumeToken } from "./resumeToken.ts";
+import { proveStream } from "./streamProof.ts";
+import { readTrace } from "./taskTrace.ts";
+
+export type { Finding } from "./finding.ts";
+
+/** What a check needs. Each absent part leaves out what it would have shown. The caller owns and closes all of it. */
+export type CaptureDeps = Readonly<{
+  rest: ConnectRest;
+  clock: Clock;
+  signal?: AbortSignal | undefined;
+  source?: MongoClient | undefined;
+  kafka?: KafkaClient | undefined;
+  store?: ConnectorStore | undefined;
+  /** Log of a local Connect: it names what the REST API hides. */
+  logFile?: string | undefined;
+  /** Changes younger than this may still be on their way, ms. */
+  settleMs?: number;
+  /** How long a suspicion is watched before it is said, ms. */
+  patienceMs?: number;
+}>;
+
+const SETTLE_MS = 10_000;
+const PATIENCE_MS = 5000;
+/** A start whose `ferry cx` has not been heard of for this long is abandoned, ms. */
+const ABANDONED_MS = 30_000;
+
+/**
+ * Looks at every MongoDB source connector for what its state RUNNING does not tell: failed, standing still, reopened
+ * "from now", copying again, about to fall off the oplog. One function for `ferry status`, `ferry check` and the workers,
+ * which stop where `dataAtStake`. Findings about an interval stay until `ferry cx FILE --accept-gaps`.
+ * @throws FERRY_CONNECT_* when Connect does not answer; FERRY_MONGO_*, FERRY_KAFKA_* likewise.
+ */
+export const checkCapture = async (deps: CaptureDeps): Promise<Finding[]> => {
+  const connectors = (await deps.rest.all()).filter(({ config }) => isSourceConnector(config));
+  const records = new Map((await deps.store?.all())?.map((record) => [record._id, record]));
+  const findings: Finding[] = [];
+  for (const connector of connectors) {
+    findings.push(...(await checkConnector(connector, records.get(connector.name), deps)));
+    records.delete(connector.name);
+  }
+  for (const record of records.values()) {
+    findings.push(
+      ...kept(record),
+      finding("FERRY_CAPTURE_NOT_RUNNING", record._id, `Connect has no connector ${record._id}`),
+    );
+  }
+  return findings;
+};
+
+const kept = (record: ConnectorRecord | undefined): Finding[] =>
+  (record?.open ?? []).map(({ code, sentence }) => finding(code, record?._id ?? "", sentence, { dataAtStake: true }));
+
+const checkConnector = async (
+  view: ConnectorView,
+  record: ConnectorRecord | undefined,
+  deps: CaptureDeps,
+): Promise<Finding[]> => {
+  const capture = parseCapture(view.config);
+  const offset = offsetState(await deps.rest.offsets(view.name), capture.partition);
+  const findings = [...kept(record), ...checkState(view, record), ...checkStart(view, capture, record, deps)];
+  if (record?.state === "streaming" && offset.kind === "copying" && record.kind !== "no-copy") {
+    const sentence = `${view.name} copies again although its start was finished: deletes in between have no event`;
+    findings.push(finding("FERRY_CAPTURE_COPY_AGAIN", view.name, sentence, { dataAtStake: true }));
+  }
+  if (offset.kind !== "streaming" || deps.source === undefined) return findings;
+  if (record !== undefined && record.state !== "streaming") return findings; // the rewind will send it all again
+  const { token } = offset;
+  findings.push(...(await checkOplog(view.name, capture, token, deps.source)));
+  findings.push(...(await checkStream(view, capture, token, record, deps)));
+  return findings;
+};
+
+/** What Connect itself says. */
+const checkState = ({ name, status }: ConnectorView, record: ConnectorRecord | undefined): Finding[] => {
+  for (const { state, trace } of [status.connector, ...status.tasks]) {
+    if (state !== "FAILED") continue;
+    const { code, line } = readTrace(trace ?? "");
+    return [finding(code, name, `${name} FAILED: ${line}`, { dataAtStake: code === "FERRY_CAPTURE_HISTORY_LOST" })];
+  }
+  const { state } = status.connector;
+  const starting = record !== undefined && record.state !== "streaming";
+  if ((state === "PAUSED" || state === "STOPPED") && !starting)
+    return [finding("FERRY_CAPTURE_NOT_RUNNING", name, `${name} is ${state}`)];
+  if (state === "RUNNING" && status.tasks.length === 0)
+    return [finding("FERRY_CAPTURE_NOT_RUNNING", name, `${name} is RUNNING, but has no task`)];
+  return [];
+};
+
+/** How it was started. */
+const checkStart = (
+  { name }: ConnectorView,
+  capture: CaptureConfig,
+  record: ConnectorRecord | undefined,
+  deps: CaptureDeps,
+): Finding[] => {
+  const findings: Finding[] = [];
+  if (capture.tolerant) findings.push(finding("FERRY_CAPTURE_TOLERANT", name, `${name} has errors.tolerance=all`));
+  if (deps.store === undefined) return findings;
+  if (capture.startup === "copy_existing" && (record === undefined || record.kind === "adopted"))
+    findings.push(finding("FERRY_CAPTURE_START_UNKNOWN", name, `${name} was started without ferry`));
+  else if (
+    record !== undefined &&
+    record.state !== "streaming" &&
+    deps.clock.now() - record.updatedAt.getTime() > ABANDONED_MS
+  )
+    findings.push(finding("FERRY_CAPTURE_START_UNFINISHED", name, `the start of ${name} stands at "${record.state}"`));
+  return findings;
+};
+
+/** Compares topic and source since the last check. */
+const checkStream = async (
+  { name, status }: ConnectorView,
+  capture: CaptureConfig,
+  token: ResumeToken,
+  record: ConnectorRecord | undefined,
+  deps: CaptureDeps,
+): Promise<Finding[]> => {
+  const { source, kafka, store, rest, clock, signal, logFile } = deps;
+  const evidence =
+    logFile === undefined
+      ? {}
+      : readConnectLog(logFile, name, record?.streamingAt?.getTime() ?? clock.now(), clock.now());
+  if (evidence.noCursor !== undefined)
+    return [
+      finding("FERRY_CAPTURE_STUCK", name, `${name} has no cursor on the source; Connect's log: ${evidence.noCursor}`),
+    ];
+  if (source === undefined || kafka === undefined) return [];
+  const proof = await proveOrSkip(() =>
+    proveStream({
+      connector: name,
+      capture,
+      from: record?.verified ?? token,
+      current: token,
+      reread: async () => {
+        const again = offsetState(await rest.offsets(name), capture.partition);
+        return again.kind === "streaming" ? again.token : undefined;
+      },
+      source,
+      kafka,
+      clock,
+      signal,
+      settleMs: deps.settleMs ?? SETTLE_MS,
+      patienceMs: deps.patienceMs ?? PATIENCE_MS,
+    }),
+  );
+  if (proof === undefined) return [];
+  const running = status.tasks.some(({ state }) => state === "RUNNING");
+  const found = proof.findings.filter(({ code }) => code !== "FERRY_CAPTURE_STUCK" || running);
+  if (proof.historyLost)
+    found.push(
+      finding(
+        "FERRY_CAPTURE_OPLOG_SHORT",
+        name,
+        `the stored position of ${name} has left the source's oplog: it runs on its open cursor, and any restart fails`,
+      ),
+    );
+  const reopened = evidence.reopened ?? evidence.unpublished;
+  if (reopened !== undefined && !proof.complete)
+    found.push(
+      finding("FERRY_CAPTURE_REOPENED", name, `${name} lost its place in the stream; Connect's log: ${reopened}`, {
+        dataAtStake: true,
+      }),
+    );
+  if (record !== undefined && store !== undefined) {
+    for (const { code, sentence, dataAtStake } of found)
+      if (dataAtStake) await store.keep(name, { code, sentence, at: new Date(clock.now()) });
+    if (record.verified?._data !== proof.verified._data) await store.set(name, { verified: proof.verified });
+  }
+  const known = new Set(record?.open.map(({ sentence }) => sentence));
+  return found.filter(({ sentence }) => !known.has(sentence));
+};
+
+/** A user who may not open change streams still sees the rest; `ferry check` names the privilege. */
+const proveOrSkip = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
+  try {
+    return await work();
+  } catch (error) {
+    if (isFerry(error, "FERRY_MONGO_PRIVILEGE")) return undefined;
+    throw error;
+  }
+};

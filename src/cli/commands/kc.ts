@@ -1,0 +1,71 @@
+import type { Command } from "commander";
+import { resolveSettings } from "#config/settings.ts";
+import { systemClock } from "#flow/clock.ts";
+import { retry } from "#flow/retry.ts";
+import type { LogRecord } from "#flow/types.ts";
+import { KafkaClient } from "#kafka/client.ts";
+import { readable } from "#wire/readable.ts";
+import { type Flags, withConnections } from "../connections.ts";
+import { print } from "../output.ts";
+import { withSignals } from "../signals.ts";
+
+type KcFlags = Flags & Readonly<{ end?: boolean; limit: string }>;
+
+/** One fetch, bytes; a single larger record still comes whole. */
+const FETCH_BYTES = 1024 * 1024;
+/** How long a partition at its end is waited on before the others get their turn, ms. */
+const WAIT_MS = 300;
+/** A broker that restarts is waited for this long, ms. */
+const PATIENCE_MS = 60_000;
+
+/** `ferry kc TOPIC`: a topic from its beginning, one readable line per record. */
+export const registerKc = (program: Command): void => {
+  const command = program
+    .command("kc")
+    .description("show a topic's records, from the beginning, and follow it")
+    .argument("<topic>", "name of the topic")
+    .option("-e, --end", "exit at the end instead of following")
+    .option("--limit <n>", "characters shown of a key or value; 0 = all", "2000");
+  withConnections(command, ["kafka"]).action((topic: string, flags: KcFlags) =>
+    withSignals(({ soft }) => kc(topic, flags, soft)),
+  );
+};
+
+const kc = async (topic: string, flags: KcFlags, signal: AbortSignal): Promise<void> => {
+  const settings = resolveSettings(flags, ["kafka"]);
+  await using kafka = new KafkaClient({ bootstrap: settings.kafka, clientId: "ferry-kc", group: settings.group });
+  await kafka.partitions(topic); // a topic that does not exist is an error at once, not a wait
+  const positions = await kafka.offsets(topic, "earliest");
+  const ended = new Set<number>();
+  const allEnded = (): boolean => ended.size === positions.length;
+  while (!signal.aborted && !(flags.end === true && allEnded())) {
+    for (const [partition, offset] of positions.entries()) {
+      if (signal.aborted) return;
+      const request = { topic, partition, offset, maxBytes: FETCH_BYTES, maxWaitMs: allEnded() ? WAIT_MS : 0 };
+      const result = await retry(() => kafka.fetch(request), {
+        what: `reading ${topic} [${partition}]`,
+        clock: systemClock,
+        signal,
+        giveUpAfterMs: PATIENCE_MS,
+        maxPauseMs: 500,
+      });
+      show(topic, partition, result.records, flags);
+      positions[partition] = result.end;
+      const moved = result.records.length > 0 || !ended.has(partition);
+      if (result.end < result.highWatermark) ended.delete(partition);
+      else ended.add(partition);
+      if (ended.has(partition) && moved && flags.json !== true)
+        print(`% Reached end of topic ${topic} [${partition}] at offset ${result.end}`);
+    }
+  }
+};
+
+const show = (topic: string, partition: number, records: readonly LogRecord[], flags: KcFlags): void => {
+  const limit = Number(flags.limit) || Number.POSITIVE_INFINITY;
+  for (const record of records) {
+    const [key, value] = [readable(record.key, { limit }), readable(record.value, { limit })];
+    const { offset, timestampMs } = record;
+    if (flags.json === true) print(JSON.stringify({ topic, partition, offset, timestampMs, key, value }));
+    else print(`${key} => ${value}`);
+  }
+};

@@ -1,0 +1,124 @@
+import type { Command } from "commander";
+import { ConnectorStore } from "#capture/connectorStore.ts";
+import { ConnectRest } from "#capture/connectRest.ts";
+import { resolveSettings } from "#config/settings.ts";
+import { systemClock } from "#flow/clock.ts";
+import { KafkaClient } from "#kafka/client.ts";
+import { type MongoClient, openMongo } from "#mongo/connect.ts";
+import { type LaneLine, readStatus, type Status, type WorkerLine } from "#run/status.ts";
+import { type Flags, withConnections } from "../connections.ts";
+import { print } from "../output.ts";
+import { count, duration, table } from "../table.ts";
+
+/** `ferry status`: topics, connectors, end offsets, lanes, workers, and what is wrong. */
+export const registerStatus = (program: Command): void => {
+  const command = program
+    .command("status")
+    .description("topics, connectors and their state, end offsets, worker lanes with lag, and what needs attention");
+  withConnections(command, ["source", "target", "kafka", "connect", "stateDb"]).action(status);
+};
+
+/** One that is set but does not answer must not hide the rest: each part says for itself that it could not be read. */
+const ANSWER_MS = 5000;
+
+const status = async (flags: Flags): Promise<void> => {
+  const settings = resolveSettings(flags, ["kafka", "connect"]);
+  const open = (uri: string | undefined): MongoClient | undefined =>
+    uri === undefined ? undefined : openMongo(uri, { appName: "ferry status", timeoutMs: ANSWER_MS });
+  const [source, target] = [open(settings.source), open(settings.target)];
+  try {
+    await using kafka = new KafkaClient({ bootstrap: settings.kafka, clientId: "ferry-status", group: settings.group });
+    const found = await readStatus({
+      kafka,
+      target,
+      stateDb: settings.stateDb,
+      capture: {
+        rest: new ConnectRest({ url: settings.connect, clock: systemClock, giveUpAfterMs: ANSWER_MS }),
+        clock: systemClock,
+        kafka,
+        source,
+        store: target === undefined ? undefined : new ConnectorStore(target, settings.stateDb),
+      },
+    });
+    print(flags.json === true ? JSON.stringify(found, withoutConfig) : formatStatus(found));
+    if (found.findings.some(({ dataAtStake }) => dataAtStake) || found.halted.length > 0) process.exitCode = 76;
+    else if (found.unread.length > 0) process.exitCode = 69;
+  } finally {
+    await Promise.allSettled([source?.close(), target?.close()]);
+  }
+};
+
+/** A connector's configuration holds its URI with the password. */
+const withoutConfig = (key: string, value: unknown): unknown => (key === "config" ? undefined : value);
+
+const section = (title: string, lines: readonly string[]): string[] =>
+  lines.length === 0 ? [] : [title, "", ...lines, ""];
+
+const connectorLines = ({ connectors }: Status): string[] =>
+  connectors.map(({ name, config, status }) => {
+    const tasks = status.tasks.map(({ state }) => state).join(", ");
+    return [status.type, name, status.connector.state, tasks || "no task", config["connector.class"]].join("  |  ");
+  });
+
+const laneLine = ({ topic, partition, slice, owner, epoch, offset, lag, counts }: LaneLine): string[] => [
+  `${topic} [${partition}]/${slice}`,
+  `offset ${count(offset)}`,
+  `lag ${count(lag)}`,
+  Object.entries(counts)
+    .map(([what, n]) => `${what} ${count(n)}`)
+    .join(" "),
+  `epoch ${epoch}`,
+  owner ?? "no owner",
+];
+
+const workerLine = ({ id, alive, seenMsAgo, report }: WorkerLine): string[] => [
+  id,
+  alive ? "alive" : `not seen for ${duration(seenMsAgo)}`,
+  `${count(report.appliedPerSecond)}/s`,
+  `lag ${report.lagMs === null ? "none" : duration(report.lagMs)}`,
+  `${count(report.rssMb)} MB`,
+  report.guarantee,
+];
+
+/** The seed's shape first, then what ferry adds. */
+export const formatStatus = (found: Status): string =>
+  [
+    ...section(
+      "Kafka topics:",
+      found.topics.map((topic) => `"topic": ${JSON.stringify(topic)}`),
+    ),
+    ...section("The status of the connectors:", connectorLines(found)),
+    "Currently configured connectors",
+    "",
+    JSON.stringify(
+      found.connectors.map(({ name }) => name),
+      null,
+      2,
+    ),
+    "",
+    ...section(
+      "End of the data topics:",
+      found.ends.map(
+        ({ topic, partition, offset }) => `% Reached end of topic ${topic} [${partition}] at offset ${offset}`,
+      ),
+    ),
+    ...section("Worker lanes:", found.lanes.length === 0 ? [] : [table(found.lanes.map(laneLine))]),
+    ...section("Workers:", found.workers.length === 0 ? [] : [table(found.workers.map(workerLine))]),
+    ...section(
+      "Halted:",
+      found.halted.map(({ topic, code, detail }) => `${topic}  ${code}: ${detail}`),
+    ),
+    ...section(
+      "Needs attention:",
+      found.findings.map(
+        ({ code, sentence, remedy, dataAtStake }) =>
+          `${dataAtStake ? "DATA AT STAKE  " : ""}${code}: ${sentence}\n  ${remedy}`,
+      ),
+    ),
+    ...section(
+      "Could not be read:",
+      found.unread.map(({ part, reason }) => `${part}: ${reason}`),
+    ),
+  ]
+    .join("\n")
+    .trimEnd();

@@ -1,0 +1,153 @@
+import type { ConnectorView } from "#capture/connectRest.ts";
+import { type CaptureDeps, checkCapture, type Finding } from "#capture/watch.ts";
+import type { KafkaClient } from "#kafka/client.ts";
+import type { LaneRecord, PartitionRecord, RunRecord, WorkerRecord } from "#lanes/records.ts";
+import type { MongoClient } from "#mongo/connect.ts";
+import { translated } from "#mongo/errors.ts";
+import { topicMatcher } from "./topics.ts";
+
+export type TopicEnd = Readonly<{ topic: string; partition: number; offset: number }>;
+
+/** One lane as `ferry status` shows it. `lag` counts records; `lagMs` is the age of the oldest one not yet applied. */
+export type LaneLine = Readonly<{
+  topic: string;
+  partition: number;
+  slice: number;
+  owner: string | null;
+  epoch: number;
+  offset: number;
+  lag: number;
+  counts: Readonly<Record<string, number>>;
+}>;
+
+export type WorkerLine = Readonly<{
+  id: string;
+  host: string;
+  pid: number;
+  seenMsAgo: number;
+  alive: boolean;
+  report: WorkerRecord["report"];
+}>;
+
+/** Everything at a glance. A part that could not be read is in `unread` with its reason, and is empty here. */
+export type Status = Readonly<{
+  topics: readonly string[];
+  connectors: readonly ConnectorView[];
+  ends: readonly TopicEnd[];
+  lanes: readonly LaneLine[];
+  workers: readonly WorkerLine[];
+  halted: readonly Readonly<{ topic: string; code: string; detail: string }>[];
+  findings: readonly Finding[];
+  unread: readonly Readonly<{ part: string; reason: string }>[];
+}>;
+
+export type StatusDeps = Readonly<{
+  kafka: KafkaClient | undefined;
+  /** Absent where only Kafka and Connect are known. */
+  target: MongoClient | undefined;
+  stateDb: string;
+  capture: CaptureDeps | undefined;
+}>;
+
+/** A worker that has not been heard of for this long counts as gone, ms. */
+const ALIVE_MS = 10_000;
+
+const isData = topicMatcher("*");
+
+const readEnds = async (kafka: KafkaClient, topics: readonly string[]): Promise<TopicEnd[]> => {
+  const ends = await Promise.all(
+    topics.filter(isData).map(async (topic) => {
+      const offsets = await kafka.offsets(topic, "latest");
+      return offsets.map((offset, partition) => ({ topic, partition, offset }));
+    }),
+  );
+  return ends.flat();
+};
+
+const readLanes = async (target: MongoClient, stateDb: string, ends: readonly TopicEnd[]): Promise<LaneLine[]> => {
+  const db = target.db(stateDb);
+  const [lanes, partitions] = await translated("reading the lanes", () =>
+    Promise.all([
+      db.collection<LaneRecord>("lanes").find().sort({ topic: 1, partition: 1, slice: 1 }).toArray(),
+      db.collection<PartitionRecord>("partitions").find().toArray(),
+    ]),
+  );
+  const byId = new Map(partitions.map((record) => [record._id, record]));
+  const endOf = new Map(ends.map(({ topic, partition, offset }) => [`${topic}/${partition}`, offset]));
+  return lanes.flatMap((lane) => {
+    const record = byId.get(`${lane.topic}/${lane.partition}`);
+    if (record !== undefined && lane.slice >= record.slices) return []; // left over from a wider division
+    const offset = Number(lane.offset);
+    return [
+      {
+        topic: lane.topic,
+        partition: lane.partition,
+        slice: lane.slice,
+        owner: record?.owner ?? null,
+        epoch: Number(lane.epoch),
+        offset,
+        lag: Math.max(0, (endOf.get(`${lane.topic}/${lane.partition}`) ?? offset) - offset),
+        counts: Object.fromEntries(Object.entries(lane.counts).map(([name, n]) => [name, Number(n)])),
+      },
+    ];
+  });
+};
+
+const readWorkers = async (target: MongoClient, stateDb: string): Promise<WorkerLine[]> => {
+  const workers = await translated("reading the workers", () =>
+    target
+      .db(stateDb)
+      .collection<WorkerRecord>("workers")
+      .aggregate<WorkerRecord & { ageMs: number }>([
+        { $set: { ageMs: { $toLong: { $subtract: ["$$NOW", "$seenAt"] } } } }, // by the server's clock, as the leases are
+        { $sort: { _id: 1 } },
+      ])
+      .toArray(),
+  );
+  return workers.map(({ _id, host, pid, ageMs, report }) => ({
+    id: _id,
+    host,
+    pid,
+    seenMsAgo: Number(ageMs),
+    alive: Number(ageMs) < ALIVE_MS,
+    report,
+  }));
+};
+
+const readHalted = async (target: MongoClient, stateDb: string): Promise<Status["halted"]> => {
+  const runs = await translated("reading the runs", () =>
+    target
+      .db(stateDb)
+      .collection<RunRecord>("runs")
+      .find({ halted: { $exists: true } })
+      .toArray(),
+  );
+  return runs.flatMap(({ _id, halted }) =>
+    halted === undefined ? [] : [{ topic: _id, code: halted.code, detail: halted.detail }],
+  );
+};
+
+/** Reads all parts; one that fails does not hide the others. */
+export const readStatus = async ({ kafka, target, stateDb, capture }: StatusDeps): Promise<Status> => {
+  const unread: { part: string; reason: string }[] = [];
+  const part = async <T>(name: string, otherwise: T, work: (() => Promise<T>) | undefined): Promise<T> => {
+    try {
+      return work === undefined ? otherwise : await work();
+    } catch (error) {
+      unread.push({ part: name, reason: error instanceof Error ? error.message : String(error) });
+      return otherwise;
+    }
+  };
+  const [topics, connectors] = await Promise.all([
+    part<string[]>("topics", [], kafka && (() => kafka.allTopics())),
+    part<ConnectorView[]>("connectors", [], capture && (() => capture.rest.all())),
+  ]);
+  const ends = await part<TopicEnd[]>("end offsets", [], kafka && (() => readEnds(kafka, topics)));
+  const [lanes, workers, halted, findings] = await Promise.all([
+    part<LaneLine[]>("lanes", [], target && (() => readLanes(target, stateDb, ends))),
+    part<WorkerLine[]>("workers", [], target && (() => readWorkers(target, stateDb))),
+    part<Status["halted"]>("runs", [], target && (() => readHalted(target, stateDb))),
+    part<Finding[]>("capture", [], capture && (() => checkCapture(capture))),
+  ]);
+  return { topics: topics.sort(), connectors, ends, lanes, workers, halted, findings, unread };
+};
