@@ -2,6 +2,7 @@ import { parseDecimal, writeDecimal } from "#bson/decimal.ts";
 import { BsonType } from "#bson/walk.ts";
 import { BsonWriter } from "#bson/writer.ts";
 import {
+  isNumberLiteral,
   parseBase64,
   parseDouble,
   parseInt32,
@@ -142,7 +143,7 @@ const regularExpression: Handler = ({ text, out }, members) => {
 
 /** An unsigned 32-bit number; a negative one is the same bits read as signed, as some writers do. */
 const wordOfTime = (spelled: string): number | undefined => {
-  const value = parseInt64(spelled);
+  const value = isNumberLiteral(spelled) ? parseInt64(spelled) : undefined;
   return value !== undefined && value >= -(2n ** 31n) && value < 2n ** 32n ? Number(value) | 0 : undefined;
 };
 
@@ -169,8 +170,8 @@ const dateOf = (context: WrapperContext, member: Member): bigint | undefined => 
     const millis = parseIsoDate(textOf(text, member) ?? "");
     return millis === undefined ? undefined : BigInt(millis);
   }
-  const millis = parseInt64(wordOf(text, member));
-  return millis !== undefined && context.legacy() ? millis : undefined;
+  const word = wordOf(text, member);
+  return isNumberLiteral(word) && context.legacy() ? parseInt64(word) : undefined;
 };
 
 const date: Handler = (context, members) => {
