@@ -2,7 +2,7 @@ import { identityOf } from "#bson/identity.ts";
 import type { ChangeEvent, Counts, DeleteEvent, PatchEvent, WriteEvent, WriteOps } from "#flow/types.ts";
 import type { DeadReason, Entry } from "./entry.ts";
 import { planPatch } from "./patch.ts";
-import { deleteStatement, modifyStatement, oddity, replaceStatement } from "./statements.ts";
+import { createStatement, deleteStatement, modifyStatement, oddity, replaceStatement } from "./statements.ts";
 
 /** An entry that is set aside, with its reason. */
 export type DeadEntry = Readonly<{ entry: Entry; reason: DeadReason }>;
@@ -33,9 +33,16 @@ type Slot = {
   patches: { entry: Entry; event: PatchEvent }[];
 };
 
-const addWrite = (ops: Mutable, event: WriteEvent, asInsert: boolean): void => {
-  if (asInsert && oddity(event.doc) !== "timestamp") ops.inserts.push(event.doc);
-  else ops.updates.push(replaceStatement(event.key, event.doc));
+/** Odd documents are deleted first and then written as new ones: see `oddity`. */
+const addWrite = (ops: Mutable, { key, doc }: WriteEvent, asInsert: boolean): void => {
+  const odd = oddity(doc);
+  if (odd === undefined && !asInsert) {
+    ops.updates.push(replaceStatement(key, doc));
+    return;
+  }
+  if (odd === "timestamp" || !asInsert) ops.deletes.push(deleteStatement(key));
+  if (odd === "timestamp") ops.updates.push(createStatement(key, doc));
+  else ops.inserts.push(doc);
 };
 
 const supersede = (slot: Slot, event: WriteEvent | DeleteEvent): void => {

@@ -97,14 +97,17 @@ export interface Log extends AsyncDisposable {
   partition(topic: string, index: number): LogPartition;
 }
 
-/** What one batch of a lane writes to one collection; every element is raw BSON, keys are disjoint between the three lists. */
+/**
+ * What one batch of a lane writes to one collection, in the order of these lists; every element is raw BSON. A key is in
+ * one list only, save for a document that must be deleted before it can be written anew.
+ */
 export type WriteOps = Readonly<{
+  /** `{ q, limit: 1 }` statements. */
+  deletes: readonly Uint8Array[];
   /** Whole documents. */
   inserts: readonly Uint8Array[];
   /** `{ q, u, upsert }` statements, run in order. */
   updates: readonly Uint8Array[];
-  /** `{ q, limit: 1 }` statements. */
-  deletes: readonly Uint8Array[];
 }>;
 
 /**

@@ -57,8 +57,8 @@ export class MongoSink {
    */
   async write(ops: WriteOps, session: ClientSession | undefined): Promise<void> {
     const call = { db: this.#db, coll: this.#coll, session, ordered: session !== undefined };
+    if (ops.deletes.length > 0) check("deletes", await rawDelete(ops.deletes, call));
     if (ops.inserts.length > 0) check("inserts", await rawInsert(ops.inserts, call));
     if (ops.updates.length > 0) check("updates", await rawUpdate(ops.updates, { ...call, ordered: true }));
-    if (ops.deletes.length > 0) check("deletes", await rawDelete(ops.deletes, call));
   }
 }
