@@ -1,4 +1,5 @@
 import type { Entry } from "#apply/entry.ts";
+import { type ConnectorRecord, type ConnectorStore, isCuredCopy } from "#capture/connectorStore.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import type { Claim, LaneStore } from "#lanes/laneStore.ts";
 import type { Logger } from "#observe/log.ts";
@@ -6,9 +7,14 @@ import type { Logger } from "#observe/log.ts";
 export type CopyGuardContext = Readonly<{
   claim: Claim;
   store: LaneStore;
+  connectors: ConnectorStore;
   logger: Logger;
   accepted: ReadonlySet<string>;
 }>;
+
+/** Without a copy time of its own a copied record has only the log's time, which has no counter: seconds decide. */
+const isCuredSince = (record: ConnectorRecord, logTimeMs: number): boolean =>
+  record.rewoundAt === undefined || Math.floor(logTimeMs / 1000) <= record.rewoundAt.getHighBitsUnsigned();
 
 /**
  * Notices a second copy. The official connector begins its copy anew after a restart in mid-copy; what was deleted
@@ -28,26 +34,34 @@ export class CopyGuard {
   /** A copy run with its own time. @throws FERRY_CAPTURE_COPY_AGAIN */
   async onCopyRun(copyAt: bigint): Promise<void> {
     const { claim, store } = this.#context;
-    if (this.#known !== 0n && copyAt !== this.#known)
-      await this.#second(`a copy of another time began (${copyAt >> 32n} after ${this.#known >> 32n})`);
+    if (this.#known !== 0n && copyAt !== this.#known) {
+      await this.#second(`a copy made at ${copyAt >> 32n} follows the one made at ${this.#known >> 32n}`, (record) =>
+        isCuredCopy(record, copyAt),
+      );
+    }
     this.#known = copyAt;
     if (copyAt !== 0n) await store.noteCopy(claim.topic, claim.partition, copyAt);
   }
 
   /** Copied documents met documents that are there already. @throws FERRY_CAPTURE_COPY_AGAIN */
-  async onCollision(_entries: readonly Entry[]): Promise<void> {
+  async onCollision(entries: readonly Entry[]): Promise<void> {
     if (this.#collided) return;
+    const logTimeMs = entries.find(({ event }) => event?.origin === "copy")?.record.timestampMs ?? 0;
+    const what = "copied documents are on the target already: the copy ran twice, or the target was not empty";
+    await this.#second(what, (record) => isCuredSince(record, logTimeMs));
     this.#collided = true;
-    await this.#second("copied documents are on the target already, so the copy ran twice or the target was not empty");
   }
 
-  async #second(what: string): Promise<void> {
-    const { claim, store, accepted, logger } = this.#context;
-    const topic = claim.topic;
-    if (accepted.has("FERRY_CAPTURE_COPY_AGAIN") || (await store.rewindCovers(topic))) {
-      logger.warn({ topic, partition: claim.partition }, `${what}; the connector's rewind covers it`);
-      return;
+  async #second(what: string, isCured: (record: ConnectorRecord) => boolean): Promise<void> {
+    const { claim, connectors, accepted, logger } = this.#context;
+    const { topic, partition } = claim;
+    const starts = (await connectors.all()).filter(({ topics, kind }) => kind === "copy" && topics.includes(topic));
+    if (!accepted.has("FERRY_CAPTURE_COPY_AGAIN") && !starts.some(isCured)) {
+      throw new FerryError("FERRY_CAPTURE_COPY_AGAIN", `${topic} [${partition}]: ${what}`);
     }
-    throw new FerryError("FERRY_CAPTURE_COPY_AGAIN", `${topic} [${claim.partition}]: ${what}`);
+    logger.warn(
+      { topic, partition },
+      `${what}; ${starts.length > 0 ? "the connector's rewind covers it" : "accepted by the operator"}`,
+    );
   }
 }

@@ -11,6 +11,7 @@ import { partitionId } from "#lanes/records.ts";
 import { KafkaLog } from "#log/kafkaLog.ts";
 import { connectMongo, type MongoClient, openMongo, readTopology, type Topology } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
+import { CaptureGuard } from "./captureGuard.ts";
 import { Meter } from "./meter.ts";
 import { fairShare } from "./ownership.ts";
 import { openPartition, type RunningPartition } from "./partition.ts";
@@ -19,6 +20,8 @@ import type { WorkerOptions } from "./workerOptions.ts";
 
 export type WorkerSettings = Readonly<{
   source?: string | undefined;
+  /** Kafka Connect, where there is one to look after. */
+  connect?: string | undefined;
   target: string;
   kafka: string;
   stateDb: string;
@@ -44,6 +47,8 @@ const OWNERSHIP_MS = 400;
 const TOPICS_MS = 2000;
 /** How often positions are shown to Kafka tools, ms. */
 const SHOW_MS = 5000;
+/** How often the connectors behind this worker's topics are looked at, ms. */
+const CAPTURE_MS = 15_000;
 
 /** How long a broker may be away at the start, ms. */
 const REACH_MS = 10_000;
@@ -66,6 +71,7 @@ export class Worker implements AsyncDisposable {
   readonly #log: KafkaLog;
   readonly #budget: ByteBudget;
   readonly #meter: Meter;
+  readonly #captureGuard: CaptureGuard | undefined;
   readonly #running = new Map<string, RunningPartition>();
   /** Partitions from the moment of their claim to their release; these leases are renewed. */
   readonly #claimed = new Set<string>();
@@ -102,6 +108,18 @@ export class Worker implements AsyncDisposable {
         Math.max(256 * 1024, Math.min(4 * 1024 * 1024, this.#budget.limit / 2 / Math.max(1, this.#running.size))),
       onRetry: this.#onRetry("log"),
     });
+    this.#captureGuard =
+      settings.connect === undefined || source === undefined
+        ? undefined
+        : new CaptureGuard({
+            connectUrl: settings.connect,
+            bootstrap: settings.kafka,
+            source,
+            connectors: this.#connectors,
+            store: this.#store,
+            clock,
+            logger: deps.logger,
+          });
   }
 
   /** Connects to what must be there at the start. @throws FERRY_MONGO_*, FERRY_KAFKA_*, FERRY_USAGE: one clear sentence each. */
@@ -164,6 +182,7 @@ export class Worker implements AsyncDisposable {
     loop(TOPICS_MS, () => this.#discover());
     loop(OWNERSHIP_MS, () => this.#balance(tasks));
     loop(SHOW_MS, () => this.#show());
+    loop(CAPTURE_MS, () => this.#checkCapture(tasks.signal));
     await Promise.race([aborted(tasks.signal), tasks.settled()]);
     await this.#leave();
     left.abort();
@@ -177,6 +196,7 @@ export class Worker implements AsyncDisposable {
         await work();
         attempt = 0;
       } catch (error) {
+        if (signal.aborted) return; // whatever was interrupted by the stop is no failure
         if (!isFerry(error) || error.entry.retry === "never") throw error;
         this.#onRetry("worker")(error, ++attempt, everyMs);
       }
@@ -320,6 +340,14 @@ export class Worker implements AsyncDisposable {
     throw error;
   }
 
+  /** One worker looks after a topic's connector: the one that has its first partition. */
+  async #checkCapture(signal: AbortSignal): Promise<void> {
+    const topics = [...this.#partitions.keys()].filter((topic) => this.#running.has(partitionId(topic, 0)));
+    if (this.#captureGuard === undefined || topics.length === 0) return;
+    const runs = await this.#store.readRuns();
+    await this.#captureGuard.check(topics, (topic) => new Set(runs.get(topic)?.accepted ?? []), signal);
+  }
+
   async #show(): Promise<void> {
     const topics = new Map<string, Map<number, number>>();
     for (const { claim, offset } of this.#running.values()) {
@@ -339,7 +367,12 @@ export class Worker implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.allSettled([this.#log[Symbol.asyncDispose](), this.#target.close(), this.#source?.close()]);
+    await Promise.allSettled([
+      this.#log[Symbol.asyncDispose](),
+      this.#captureGuard?.[Symbol.asyncDispose](),
+      this.#target.close(),
+      this.#source?.close(),
+    ]);
   }
 }
 

@@ -38,6 +38,7 @@ export const registerWorker = (program: Command): void => {
     .option("--source <uri>", "source MongoDB, for updates that come without their document")
     .option("--target <uri>", "target MongoDB")
     .option("--kafka <servers>", "Kafka bootstrap servers")
+    .option("--connect <url>", "Kafka Connect, to look after the connectors behind the topics")
     .option("--state-db <name>", "ferry's database on the target")
     .option("--group <name>", "consumer group under which offsets are shown")
     .option("--log-level <level>", "debug, info, warn, error or silent");

@@ -1,0 +1,87 @@
+import { parseCapture, topicsInScope } from "#capture/connectorConfig.ts";
+import type { ConnectorStore } from "#capture/connectorStore.ts";
+import { ConnectRest } from "#capture/connectRest.ts";
+import { checkCapture, type Finding } from "#capture/watch.ts";
+import { FerryError, isFerry } from "#errors/ferryError.ts";
+import type { Clock } from "#flow/clock.ts";
+import { KafkaClient } from "#kafka/client.ts";
+import type { LaneStore } from "#lanes/laneStore.ts";
+import type { MongoClient } from "#mongo/connect.ts";
+import type { Logger } from "#observe/log.ts";
+
+export type CaptureGuardOptions = Readonly<{
+  connectUrl: string;
+  bootstrap: string;
+  source: MongoClient;
+  connectors: ConnectorStore;
+  store: LaneStore;
+  clock: Clock;
+  logger: Logger;
+}>;
+
+/**
+ * Looks after the connectors that feed a worker's topics: a state RUNNING is no proof of life. A finding that puts data at
+ * stake halts the topics in the connector's scope for every worker; the others are logged once.
+ */
+export class CaptureGuard implements AsyncDisposable {
+  readonly #options: CaptureGuardOptions;
+  readonly #kafka: KafkaClient;
+  readonly #said = new Set<string>();
+
+  constructor(options: CaptureGuardOptions) {
+    this.#options = options;
+    this.#kafka = new KafkaClient({ bootstrap: options.bootstrap, clientId: "ferry-capture-guard", group: "ferry" });
+  }
+
+  #rest(signal: AbortSignal): ConnectRest {
+    return new ConnectRest({ url: this.#options.connectUrl, clock: this.#options.clock, signal, giveUpAfterMs: 0 });
+  }
+
+  /**
+   * One look. A Connect or source that is away right now is not a finding: what was captured can still be applied.
+   * @param accepted codes that an operator accepted, by topic
+   * @throws the finding's code where data is at stake, after halting its topics.
+   */
+  async check(
+    topics: readonly string[],
+    accepted: (topic: string) => ReadonlySet<string>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { source, connectors, clock, logger } = this.#options;
+    const rest = this.#rest(signal);
+    try {
+      for (const found of await checkCapture({ rest, clock, signal, source, kafka: this.#kafka, store: connectors })) {
+        this.#say(found);
+        if (found.dataAtStake) await this.#halt(found, topics, accepted, rest);
+      }
+    } catch (error) {
+      if (!isFerry(error) || error.entry.retry === "never") throw error;
+      logger.debug({ stage: "capture", code: error.code, err: error.detail }, "the connectors could not be looked at");
+    }
+  }
+
+  #say({ code, sentence, remedy }: Finding): void {
+    if (this.#said.has(sentence)) return;
+    this.#said.add(sentence);
+    this.#options.logger.warn({ stage: "capture", code, hint: remedy }, sentence);
+  }
+
+  async #halt(
+    found: Finding,
+    topics: readonly string[],
+    accepted: (topic: string) => ReadonlySet<string>,
+    rest: ConnectRest,
+  ): Promise<void> {
+    const config = await rest.config(found.connector);
+    const known = (await this.#options.connectors.find(found.connector))?.topics ?? [];
+    const scope = new Set([...known, ...(config === undefined ? [] : topicsInScope(parseCapture(config), topics))]);
+    const error = new FerryError(found.code, found.sentence);
+    const concerned = topics.filter((topic) => scope.has(topic) && !accepted(topic).has(found.code));
+    for (const topic of concerned) await this.#options.store.halt(topic, error);
+    if (concerned.length > 0) throw error;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#kafka[Symbol.asyncDispose]();
+  }
+}
