@@ -1,5 +1,6 @@
 import { type Binary, Long, Timestamp } from "bson";
 import { FerryError } from "#errors/ferryError.ts";
+import { faultPoint } from "#flow/fault.ts";
 import { type Counts, NO_COUNTS } from "#flow/types.ts";
 import type { ClientSession, Collection, Db, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
@@ -197,6 +198,7 @@ export class LaneStore {
         await Promise.all(sessions.map((session) => session.endSession()));
         return undefined;
       }
+      faultPoint("mid-claim");
       const epoch = Number(won.epoch);
       const lanes: LaneState[] = [];
       for (let slice = 0; slice < slices; slice++)

@@ -1,6 +1,7 @@
 import { Long, Timestamp } from "bson";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 import type { Clock } from "#flow/clock.ts";
+import { faultPoint } from "#flow/fault.ts";
 import { type RetryOptions, retry } from "#flow/retry.ts";
 import type { Counts } from "#flow/types.ts";
 import type { ClientSession } from "#mongo/connect.ts";
@@ -40,6 +41,7 @@ export const writeLane = (
       if (session === undefined) {
         if (!(await stillAt(store, lane, move))) return moved(lane, move);
         await body(undefined);
+        faultPoint("before-commit");
         await moveRecord(store, lane, move, undefined);
         return moved(lane, move);
       }
@@ -68,8 +70,11 @@ const inTransaction = async (
       await abort(session);
       return moved(lane, move);
     }
+    faultPoint("mid-batch");
     await body(session);
+    faultPoint("before-commit");
     await translated(`committing lane ${lane.id}`, () => session.commitTransaction());
+    faultPoint("after-commit");
     return moved(lane, move);
   } catch (error) {
     await abort(session);

@@ -3,6 +3,7 @@ import { hashIdentity } from "#bson/identity.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { unlessAborted } from "#flow/abort.ts";
 import type { BudgetShare } from "#flow/byteBudget.ts";
+import { faultPoint } from "#flow/fault.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
 import {
   type DdlEvent,
@@ -117,6 +118,7 @@ export class PartitionRunner {
         skipped += (record.value?.length ?? 0) + (record.key?.length ?? 0);
     }
     this.#handOver(batch.end);
+    if (batch.records.length > 0) faultPoint("after-read");
     if (skipped > 0) budget.give(skipped);
   }
 

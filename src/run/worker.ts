@@ -4,6 +4,7 @@ import type { ErrorCode } from "#errors/catalogue.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 import { ByteBudget } from "#flow/byteBudget.ts";
 import type { Clock } from "#flow/clock.ts";
+import { faultPoint } from "#flow/fault.ts";
 import { type RetryOptions, retry } from "#flow/retry.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
 import { type Claim, LaneStore, type Ownership } from "#lanes/laneStore.ts";
@@ -322,6 +323,7 @@ export class Worker implements AsyncDisposable {
       await this.#afterFailure(claim, error);
     } finally {
       this.#running.delete(lane);
+      faultPoint("before-release");
       await this.#store.release(claim).catch(() => undefined); // the lease runs out by itself
       this.#claimed.delete(lane);
     }

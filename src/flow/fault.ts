@@ -1,0 +1,31 @@
+import { writeSync } from "node:fs";
+
+/** Durable steps at whose worst moment a test may end or freeze the process. */
+export type FaultPoint =
+  /** The log's records are read and handed to the lanes; nothing of them is written. */
+  | "after-read"
+  /** In the lane's transaction: the position is moved, the data is not written. */
+  | "mid-batch"
+  /** The data is written, and not committed (without transactions: the position is not moved). */
+  | "before-commit"
+  /** Committed, and nobody knows yet. */
+  | "after-commit"
+  /** A partition's record names the new owner, its lanes still carry the old epoch. */
+  | "mid-claim"
+  /** Everything is saved, and the partition is not given back. */
+  | "before-release";
+
+let passed = 0;
+
+/**
+ * Does nothing, unless a test asks for it with `FERRY_FAULT=POINT[:N[:stop]]`: then the N-th time that the process comes
+ * here it says so on stderr, and is killed (or frozen) as if from outside.
+ */
+export const faultPoint = (point: FaultPoint): void => {
+  const fault = process.env["FERRY_FAULT"];
+  if (fault === undefined) return;
+  const [wanted, nth = "1", how = "kill"] = fault.split(":");
+  if (wanted !== point || ++passed !== Number(nth)) return;
+  writeSync(2, `fault point ${point}: ${how}\n`);
+  process.kill(process.pid, how === "stop" ? "SIGSTOP" : "SIGKILL");
+};

@@ -1,0 +1,193 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Int32 } from "bson";
+import { MongoClient } from "mongodb";
+import { systemClock } from "#flow/clock.ts";
+import { waitFor } from "#flow/retry.ts";
+import type { PartitionRecord, WorkerRecord } from "#lanes/records.ts";
+import { booksOf } from "../harness/books.ts";
+import { testSeed } from "../harness/load.ts";
+import { type Change, randomChanges, TestTopic } from "../harness/loadTopic.ts";
+import { mongo, sharedKafka, sharedMongo } from "../harness/servers.ts";
+import { startWorker, type WorkerProcess } from "../harness/worker.ts";
+
+const LEASE_MS = 1500;
+/** Beyond the lease: the others look every 400 ms, and this machine may be busy with other things. */
+const SLACK_MS = 8000;
+
+/** Owner of each partition, as the pid of a worker; null for none. */
+const ownersOf = async (client: MongoClient, topic: string): Promise<(number | null)[]> => {
+  const db = client.db("ferry");
+  const partitions = await db
+    .collection<PartitionRecord>("partitions")
+    .find({ topic })
+    .sort({ partition: 1 })
+    .toArray();
+  const workers = await db.collection<WorkerRecord>("workers").find().toArray();
+  return partitions.map(({ owner }) => workers.find(({ _id }) => _id === owner)?.pid ?? null);
+};
+
+const owners = (
+  client: MongoClient,
+  topic: string,
+  what: string,
+  holds: (pids: readonly (number | null)[]) => boolean,
+): Promise<void> =>
+  waitFor(
+    async () => {
+      const pids = await ownersOf(client, topic);
+      return pids.length > 0 && holds(pids) ? { done: undefined } : { seen: pids };
+    },
+    { what, clock: systemClock, timeoutMs: 40_000, everyMs: 25 },
+  );
+
+/** Each worker owns `share` partitions, and none is without an owner. */
+const evenly = (workers: readonly WorkerProcess[], share: number) => (pids: readonly (number | null)[]) =>
+  workers.every((worker) => pids.filter((pid) => pid === worker.pid).length === share);
+
+const open = async (name: string, partitions: number) => {
+  const [broker, server] = await Promise.all([sharedKafka(), sharedMongo("target")]);
+  const client = await new MongoClient(server.uri).connect();
+  const topic = await TestTopic.create(broker.bootstrap, name, partitions);
+  const options = {
+    target: server.uri,
+    kafka: broker.bootstrap,
+    leaseMs: LEASE_MS,
+    args: ["--topics", name, "--batch-count", "200"],
+  };
+  return {
+    client,
+    topic,
+    options,
+    broker,
+    [Symbol.asyncDispose]: async () => {
+      await topic[Symbol.asyncDispose]();
+      await client.close();
+    },
+  };
+};
+
+/** The state of key 0 in generations: whoever writes an old one late is seen. */
+const generation = (n: number, keys: number): Change[] =>
+  Array.from(
+    { length: keys },
+    (_, key): Change => ({ op: "update", doc: { _id: new Int32(key), generation: new Int32(n) } }),
+  );
+
+for (const fault of ["after-read", "mid-batch", "before-commit", "after-commit"] as const) {
+  test(`a worker frozen at ${fault} until its partitions moved writes nothing stale, rejoins, and owns its share`, async () => {
+    const name = `test.fence_${fault}`;
+    await using opened = await open(name, 2);
+    const { client, topic, options, broker } = opened;
+    await topic.send(generation(1, 50));
+    await using frozen = await startWorker({ ...options, env: { FERRY_FAULT: `${fault}:1:stop` } });
+    await frozen.says(`fault point ${fault}`);
+    const stoppedAt = performance.now();
+    await using successor = await startWorker(options);
+    await owners(client, name, "the successor to own everything", evenly([successor], 2));
+    const takeoverMs = Math.round(performance.now() - stoppedAt);
+    await topic.send(generation(2, 50)); // what the frozen one had in its hands is changed meanwhile
+    await topic.equals(client);
+
+    frozen.kill("SIGCONT");
+    await frozen.says(/FERRY_FENCED|was taken over by another worker/);
+    await owners(client, name, "each to own one partition", evenly([frozen, successor], 1));
+    await topic.send(generation(3, 50));
+    await topic.equals(client);
+    const books = await booksOf(client, broker.bootstrap, name);
+    console.log(`taken over ${takeoverMs} ms after the freeze (lease ${LEASE_MS} ms, the successor's start included)`);
+    assert.ok(takeoverMs < LEASE_MS + SLACK_MS, `${takeoverMs} ms`);
+    assert.equal(books.received, topic.sent);
+    assert.ok(frozen.isRunning() && successor.isRunning());
+  });
+}
+
+test("an idle worker that was frozen learns that its partitions are gone, and gets a share again", async () => {
+  const name = "test.fence_idle";
+  await using opened = await open(name, 4);
+  const { client, topic, options } = opened;
+  await topic.send(randomChanges(200, { seed: 1 }));
+  await using first = await startWorker(options);
+  await using second = await startWorker(options);
+  await owners(client, name, "each to own two", evenly([first, second], 2));
+  await topic.equals(client);
+  first.kill("SIGSTOP");
+  const stoppedAt = performance.now();
+  await owners(client, name, "the other to own all", evenly([second], 4));
+  const takeoverMs = Math.round(performance.now() - stoppedAt);
+  console.log(`taken over ${takeoverMs} ms after the freeze (lease ${LEASE_MS} ms)`);
+  assert.ok(takeoverMs < LEASE_MS + SLACK_MS, `${takeoverMs} ms`);
+  first.kill("SIGCONT");
+  await owners(client, name, "each to own two again", evenly([first, second], 2));
+  await topic.send(randomChanges(200, { seed: 2 }));
+  await topic.equals(client);
+});
+
+test("workers join and leave under load: every partition ends with one owner, nothing is lost", async () => {
+  const seed = testSeed();
+  const name = "test.rebalance";
+  await using opened = await open(name, 6);
+  const { client, topic, options, broker } = opened;
+  let batch = 0;
+  const ending = new AbortController();
+  const load = (async () => {
+    while (!ending.signal.aborted) await topic.send(randomChanges(200, { seed: seed + batch++ }));
+  })();
+  try {
+    await using first = await startWorker(options);
+    await owners(client, name, "one worker to own six", evenly([first], 6));
+    await using second = await startWorker(options);
+    await using third = await startWorker(options);
+    await owners(client, name, "three workers to own two each", evenly([first, second, third], 2));
+    first.kill("SIGTERM");
+    const { code, signal } = await first.exited;
+    assert.deepEqual({ code, signal }, { code: null, signal: "SIGTERM" }, first.logTail(10));
+    assert.match(first.logTail(1), /position saved/);
+    await owners(client, name, "two workers to own three each", evenly([second, third], 3));
+    ending.abort();
+    await load;
+    await topic.equals(client);
+    const books = await booksOf(client, broker.bootstrap, name);
+    assert.equal(books.received, topic.sent);
+    assert.equal(books.dead, 0);
+  } finally {
+    ending.abort();
+    await load;
+  }
+});
+
+test("a second signal ends a worker at once, even where the target does not answer", async () => {
+  const broker = await sharedKafka();
+  await using target = await mongo({ name: "frozen" });
+  await using client = await new MongoClient(target.uri).connect();
+  await using topic = await TestTopic.create(broker.bootstrap, "test.hard", 1);
+  await topic.send(randomChanges(100, { seed: 3 }));
+  await using worker = await startWorker({
+    target: target.uri,
+    kafka: broker.bootstrap,
+    args: ["--topics", "test.hard"],
+  });
+  await topic.applied(client);
+  target.kill("SIGSTOP");
+  try {
+    await topic.send(randomChanges(100, { seed: 4 }));
+    worker.kill("SIGTERM");
+    await systemClock.sleep(500); // long enough to be waiting for the target
+    assert.ok(worker.isRunning(), "a soft stop waits for what was read");
+    const asked = performance.now();
+    worker.kill("SIGTERM");
+    const { signal } = await worker.exited;
+    const tookMs = performance.now() - asked;
+    console.log(`ended ${Math.round(tookMs)} ms after the second signal`);
+    assert.ok(tookMs < 3000, `${tookMs} ms`);
+    assert.ok(signal === "SIGTERM", String(signal));
+  } finally {
+    target.kill("SIGCONT");
+  }
+  await using _next = await startWorker({
+    target: target.uri,
+    kafka: broker.bootstrap,
+    args: ["--topics", "test.hard"],
+  });
+  await topic.equals(client);
+});
