@@ -20,7 +20,13 @@ export type StartState = "noted" | "copying" | "copied" | "rewound" | "streaming
 export type StartKind = "copy" | "empty" | "no-copy" | "adopted";
 
 /** A finding that stays until an operator accepts it: the interval it was seen in is behind us by the next check. */
-export type OpenFinding = { code: ErrorCode; sentence: string; at: Date };
+export type OpenFinding = {
+  code: ErrorCode;
+  sentence: string;
+  at: Date;
+  /** The last position before what it is about: a replay from here closes the gap while the oplog still has it. */
+  from: ResumeToken;
+};
 
 /** One connector in `ferry.connectors` on the target. `_id`: the connector's name. */
 export type ConnectorRecord = {

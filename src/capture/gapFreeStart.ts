@@ -25,6 +25,8 @@ export type StartRequest = Readonly<{
   capture: CaptureConfig;
   /** Take a topic that already holds records as it is. */
   acceptTopic: boolean;
+  /** Of a streaming connector: send everything since the last position known to be good again. */
+  replay: boolean;
 }>;
 
 /** started: from the beginning; continued: an unfinished start was finished; updated: it was streaming already. */
@@ -103,7 +105,7 @@ const prepare: Step = async (request, record, deps) => {
     return deps.store.advance(name, "noted", "copying");
   }
   // Nothing existed at some moment after R0: whatever comes to exist is an event after R0, and no copy is needed. An
-  // empty copy would never store an offset (unless heartbeats are on), so that each restart would begin anew.
+  // empty copy would never store an offset (unless heartbeats are on), so that each restart would open the stream at now.
   if (record.kind === "copy") say(deps, "there is nothing to copy; the stream starts at the noted position");
   await rewind(request, record.r0, deps);
   const kind: StartKind = record.kind === "copy" ? "empty" : "no-copy";
@@ -127,7 +129,7 @@ const ensureStopped = async ({ name, capture }: StartRequest, deps: StartDeps): 
 };
 
 /** copying: run until the stored offset is one of the stream. A restarted copy begins again by itself; R0 covers it. */
-const copy: Step = async (request, _record, deps) => {
+const copy: Step = async (request, record, deps) => {
   const { name, capture } = request;
   if ((await deps.rest.config(name)) === undefined) await deps.rest.create(name, startingConfig(capture), "STOPPED");
   const state = await storedOffset(request, deps);
@@ -138,9 +140,7 @@ const copy: Step = async (request, _record, deps) => {
       await deps.rest.putConfig(name, startingConfig(capture));
     await deps.rest.resume(name);
     await deps.rest.restartFailed(name);
-    if (capture.bsonKey)
-      say(deps, "keys are BSON, so there are no heartbeats: the end of the copy shows with the source's next write");
-    await awaitCopied(name, capture, deps);
+    await awaitCopied(name, capture, record, deps);
   }
   say(deps, "the copy is in the topic");
   return deps.store.advance(name, "copying", "copied");
@@ -199,7 +199,7 @@ const update = async (request: StartRequest, record: ConnectorRecord, deps: Star
     await awaitStopped(name, deps);
   }
   const offset = await storedOffset(request, deps);
-  if (offset.kind !== "streaming" && record.kind !== "no-copy") return recover(request, record, offset, deps);
+  if (offset.kind !== "streaming" || request.replay) return recover(request, record, offset, deps);
   if (config !== undefined && !sameConfig(config, capture.config)) {
     await deps.rest.putConfig(name, capture.config);
     say(deps, `${name} is streaming already; its configuration is updated`);
@@ -208,8 +208,12 @@ const update = async (request: StartRequest, record: ConnectorRecord, deps: Star
   return { outcome: "updated", record };
 };
 
+/** Before the oldest gap that was found, else where topic and source were last compared. */
+const lastGood = ({ open, verified, r0 }: ConnectorRecord): ResumeToken =>
+  open.map(({ from }) => from).reduce((a, b) => (tokenTime(b) < tokenTime(a) ? b : a), verified ?? r0);
+
 /**
- * The stored offset is gone, or the connector has begun to copy again. The last position known to be good takes R0's
+ * The stored offset is gone, changes are missing, or the connector has begun to copy again. The last position known to be good takes R0's
  * place: without a copy under way it is simply put back, after one it is gone back to, which replays the deletes.
  */
 const recover = async (
@@ -219,15 +223,16 @@ const recover = async (
   deps: StartDeps,
 ): Promise<StartOutcome> => {
   const { name, capture } = request;
-  const good = record.verified ?? record.r0;
+  const good = lastGood(record);
   if (!(await canResume(deps.source, capture.watch, good, deps.clock)))
     throw new FerryError(
       "FERRY_CAPTURE_HISTORY_LOST",
-      `${name} lost its stored position, and the last one known to be good (${isoTime(good)}) has left the source's oplog`,
+      `the last position of ${name} that is known to be good (${isoTime(good)}) has left the source's oplog`,
     );
-  say(deps, `${name} lost its stored position; it is set back to the last one known to be good, ${isoTime(good)}`);
-  const state = offset.kind === "copying" ? "copying" : "copied";
-  await deps.store.set(name, { r0: good, r0At: toTimestamp(tokenTime(good)), state }, { state: "streaming" });
+  say(deps, `${name} is set back to the last position known to be good, ${isoTime(good)}`);
+  const state: StartState = offset.kind === "copying" ? "copying" : "copied";
+  const fields = { r0: good, r0At: toTimestamp(tokenTime(good)), verified: good, open: [], state };
+  await deps.store.set(name, fields, { state: "streaming" });
   const again = await deps.store.find(name);
   assert(again !== undefined, `the record of ${name} vanished`);
   return { outcome: "continued", record: await drive(request, again, deps) };

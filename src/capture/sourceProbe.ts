@@ -5,7 +5,7 @@ import { formatNamespace, type Namespace } from "#flow/types.ts";
 import type { ClientSession, Document, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import { type CaptureConfig, copiedNamespaces, type Watch } from "./connectorConfig.ts";
-import type { ResumeToken } from "./resumeToken.ts";
+import { type ResumeToken, tokenTime } from "./resumeToken.ts";
 
 /** Server codes that say a position cannot be resumed from: 286 ChangeStreamHistoryLost, 280 ChangeStreamFatalError. */
 const UNRESUMABLE = new Set([280, 286]);
@@ -94,8 +94,8 @@ export type SeenEvent = Readonly<{
   token: string;
   op: string;
   ns: Namespace;
-  /** Cluster time, seconds since the epoch. */
-  atSeconds: number;
+  /** Cluster time as 64 bits. */
+  at: bigint;
 }>;
 
 export type SeenChanges = Readonly<{
@@ -103,8 +103,6 @@ export type SeenChanges = Readonly<{
   /** Everything up to `end` was seen: the source had no more when it was asked. */
   complete: boolean;
   end: ResumeToken;
-  /** The source's own clock at the time, seconds. */
-  nowSeconds: number;
 }>;
 
 export type ChangesRequest = Readonly<{
@@ -123,10 +121,10 @@ const toSeen = (event: Document): SeenEvent => ({
   token: String(event["_id"]?._data ?? ""),
   op: String(event["operationType"]),
   ns: { db: String(event["ns"]?.db ?? ""), coll: String(event["ns"]?.coll ?? "") },
-  atSeconds: (event["clusterTime"] as Timestamp | undefined)?.getHighBits() ?? 0,
+  at: tokenTime({ _data: String(event["_id"]?._data ?? "") }),
 });
 
-const PROJECT = { $project: { _id: 1, operationType: 1, ns: 1, clusterTime: 1 } };
+const PROJECT = { $project: { _id: 1, operationType: 1, ns: 1 } };
 
 /**
  * The events after a position, by ferry's own change stream, bodies left on the server.
@@ -139,14 +137,7 @@ export const changesAfter = (client: MongoClient, request: ChangesRequest): Prom
     const session = client.startSession();
     try {
       const stream = { startAfter: after, ...request.streamOptions };
-      const { cursor, operationTime, collection } = await open(
-        client,
-        watch,
-        session,
-        stream,
-        [...request.pipeline, PROJECT],
-        limit,
-      );
+      const { cursor, collection } = await open(client, watch, session, stream, [...request.pipeline, PROJECT], limit);
       let batch = (cursor["firstBatch"] ?? []) as Document[];
       let end = cursor.postBatchResumeToken ?? after;
       let live = cursor;
@@ -155,7 +146,7 @@ export const changesAfter = (client: MongoClient, request: ChangesRequest): Prom
         events.push(...batch.map(toSeen));
         if (complete || live.id.toString() === "0" || events.length >= limit || clock.now() >= deadline) {
           await kill(client, watch, collection, live);
-          return { events: events.slice(0, limit), complete, end, nowSeconds: operationTime.getHighBits() };
+          return { events: events.slice(0, limit), complete, end };
         }
         const reply = await client
           .db(scopeOf(watch).db)

@@ -1,9 +1,10 @@
 import { FerryError } from "#errors/ferryError.ts";
 import { waitFor } from "#flow/retry.ts";
 import { type CaptureConfig, topicsInScope } from "./connectorConfig.ts";
+import type { ConnectorRecord } from "./connectorStore.ts";
 import type { ConnectorStatus } from "./connectRest.ts";
 import { offsetState } from "./resumeToken.ts";
-import { estimateCopy } from "./sourceProbe.ts";
+import { copyIsEmpty, estimateCopy } from "./sourceProbe.ts";
 import type { StartDeps } from "./startDeps.ts";
 import { readTrace } from "./taskTrace.ts";
 
@@ -11,6 +12,8 @@ import { readTrace } from "./taskTrace.ts";
 const SETTLE_MS = 90_000;
 const POLL_MS = 200;
 const PROGRESS_MS = 1000;
+/** How often it is looked whether there is anything to copy at all, and how long that may take, ms. */
+const EMPTY_MS = 5000;
 
 /** @throws the failure of the connector or of one of its tasks, named, when there is one. */
 export const throwIfFailed = (status: ConnectorStatus): void => {
@@ -97,15 +100,30 @@ const progressMeter = async (capture: CaptureConfig, deps: StartDeps): Promise<(
  * takes; a Connect or broker that is away meanwhile is waited for.
  * @throws FERRY_CAPTURE_* when a task FAILED.
  */
-export const awaitCopied = async (name: string, capture: CaptureConfig, deps: StartDeps): Promise<void> => {
+export const awaitCopied = async (
+  name: string,
+  capture: CaptureConfig,
+  record: ConnectorRecord,
+  deps: StartDeps,
+): Promise<void> => {
   const progress = await progressMeter(capture, deps);
+  let looked = deps.clock.now();
+  const isEmpty = async (): Promise<boolean> => {
+    if (deps.clock.now() - looked < EMPTY_MS) return false;
+    looked = deps.clock.now();
+    await deps.store.set(name, {}); // says that this start is being attended to
+    return (await copyIsEmpty(deps.source, capture, record.r0At, EMPTY_MS)) === true;
+  };
   await waitFor(
     async () => {
       const status = await deps.rest.status(name);
       if (status !== undefined) throwIfFailed(status);
       const state = offsetState(await deps.rest.offsets(name), capture.partition);
       await progress();
-      return state.kind === "streaming" ? { done: undefined } : { seen: `${state.kind}, ${brief(status)}` };
+      if (state.kind === "streaming") return { done: undefined };
+      // Emptied before it was copied: the copy will never store an offset, and R0 covers all that comes.
+      if ((await isEmpty()) && state.kind === "none") return { done: undefined };
+      return { seen: `${state.kind}, ${brief(status)}` };
     },
     {
       what: `copy of ${name}`,

@@ -1,20 +1,16 @@
 import { type CaptureConfig, parseCapture } from "./connectorConfig.ts";
 import type { ConnectorConfig } from "./connectRest.ts";
 
-/** A heartbeat this often while the start is under way, ms. */
-const HEARTBEAT_MS = 500;
+/** How long the connector waits for a change before it commits its offset, while the start is under way, ms. */
+const POLL_MS = 500;
 
 /**
- * The configuration for the time of the copy: the file's own, with quick heartbeats. Without them the connector never
- * says that its copy is over: its stored offset stays that of the last copied document until something is written to
- * the source (seen with 2.0.1), and a restart before that copies everything again. A connector with BSON keys cannot
- * have heartbeats; it waits for the source's next write.
+ * The configuration for the time of the copy: the file's own, with a short poll. The connector marks the end of its copy
+ * in the offset of the last copied record, and Connect takes that offset over only when the task's poll returns.
  */
-export const startingConfig = (capture: CaptureConfig): ConnectorConfig => {
-  if (capture.bsonKey) return capture.config;
-  const heartbeat = capture.heartbeatMs > 0 ? Math.min(capture.heartbeatMs, HEARTBEAT_MS) : HEARTBEAT_MS;
-  const poll = Math.min(Number(capture.config["poll.await.time.ms"] ?? 5000), HEARTBEAT_MS);
-  return { ...capture.config, "heartbeat.interval.ms": String(heartbeat), "poll.await.time.ms": String(poll) };
+export const startingConfig = ({ config }: CaptureConfig): ConnectorConfig => {
+  const poll = Math.min(Number(config["poll.await.time.ms"] ?? 5000), POLL_MS);
+  return { ...config, "poll.await.time.ms": String(poll) };
 };
 
 /** Are two configurations the same to Connect? The name that Connect adds does not count. */

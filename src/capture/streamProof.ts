@@ -96,7 +96,7 @@ const missingOf = async (
 ): Promise<ReadonlySet<string> | undefined> => {
   const missing = new Set<string>();
   for (const [topic, group] of Map.groupBy(events, (event) => topicOfEvent(request.capture, event))) {
-    const sinceMs = Math.min(...group.map(({ atSeconds }) => atSeconds)) * 1000 - SKEW_MS;
+    const sinceMs = Math.min(...group.map(({ at }) => secondsOf(at))) * 1000 - SKEW_MS;
     const search = await searchTokens(request.kafka, topic, new Set(group.map(({ token }) => token)), sinceMs);
     if (!search.conclusive) return undefined;
     for (const token of search.missing) missing.add(token);
@@ -138,8 +138,8 @@ const moves = async (request: ProofRequest, events: readonly SeenEvent[]): Promi
   }
 };
 
-const brief = ({ op, ns, atSeconds }: SeenEvent): string =>
-  `${op} on ${formatNamespace(ns)} at ${new Date(atSeconds * 1000).toISOString()}`;
+const brief = ({ op, ns, at }: SeenEvent): string =>
+  `${op} on ${formatNamespace(ns)} at ${new Date(secondsOf(at) * 1000).toISOString()}`;
 
 const judge = async (
   request: ProofRequest,
@@ -159,8 +159,7 @@ const judge = async (
       settled.filter(({ token }) => firstMissing.has(token)),
     )) ?? new Set<string>();
   const lastFound = settled.findLastIndex(({ token }) => !missing.has(token));
-  const isPassed = ({ atSeconds }: SeenEvent, index: number): boolean =>
-    index < lastFound || atSeconds < secondsOf(tokenTime(current));
+  const isPassed = ({ at }: SeenEvent, index: number): boolean => index < lastFound || at < tokenTime(current);
   const gone = settled.filter((event, index) => missing.has(event.token) && isPassed(event, index));
   const waiting = settled.filter((event, index) => missing.has(event.token) && !isPassed(event, index));
   const findings: Finding[] = [];
@@ -212,7 +211,7 @@ export const proveStream = async (request: ProofRequest): Promise<Proof> => {
     return { findings: [], verified: current, complete: false, historyLost: gone };
   }
   const nowMs = await sourceClock(source, clock);
-  const young = changes.events.findIndex(({ atSeconds }) => atSeconds * 1000 + settleMs > nowMs);
+  const young = changes.events.findIndex(({ at }) => secondsOf(at) * 1000 + settleMs > nowMs);
   const settled = (young === -1 ? changes.events : changes.events.slice(0, young)).filter(
     ({ op }) => DATA.has(op) || DDL.has(op),
   );

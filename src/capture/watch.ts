@@ -9,6 +9,7 @@ import type { ConnectorView, ConnectRest } from "./connectRest.ts";
 import { type Finding, finding } from "./finding.ts";
 import { checkOplog } from "./oplogCheck.ts";
 import { offsetState, type ResumeToken } from "./resumeToken.ts";
+import { changesAfter, noteStart } from "./sourceProbe.ts";
 import { proveStream } from "./streamProof.ts";
 import { readTrace } from "./taskTrace.ts";
 
@@ -73,7 +74,9 @@ const checkConnector = async (
     const sentence = `${view.name} copies again although its start was finished: deletes in between have no event`;
     findings.push(finding("FERRY_CAPTURE_COPY_AGAIN", view.name, sentence, { dataAtStake: true }));
   }
-  if (offset.kind !== "streaming" || deps.source === undefined) return findings;
+  if (deps.source === undefined) return findings;
+  if (offset.kind === "none") findings.push(...(await checkPipeline(view, capture, deps.source, deps.clock)));
+  if (offset.kind !== "streaming") return findings;
   if (record !== undefined && record.state !== "streaming") return findings; // the rewind will send it all again
   const { token } = offset;
   findings.push(...(await checkOplog(view.name, capture, token, deps.source)));
@@ -136,7 +139,7 @@ const checkStream = async (
       finding("FERRY_CAPTURE_STUCK", name, `${name} has no cursor on the source; Connect's log: ${evidence.noCursor}`),
     ];
   if (source === undefined || kafka === undefined) return [];
-  const proof = await proveOrSkip(() =>
+  const proof = await proveOrExplain(name, () =>
     proveStream({
       connector: name,
       capture,
@@ -155,6 +158,7 @@ const checkStream = async (
     }),
   );
   if (proof === undefined) return [];
+  if (!("verified" in proof)) return [...proof.findings];
   const running = status.tasks.some(({ state }) => state === "RUNNING");
   const found = proof.findings.filter(({ code }) => code !== "FERRY_CAPTURE_STUCK" || running);
   if (proof.historyLost)
@@ -172,21 +176,58 @@ const checkStream = async (
         dataAtStake: true,
       }),
     );
-  if (record !== undefined && store !== undefined) {
-    for (const { code, sentence, dataAtStake } of found)
-      if (dataAtStake) await store.keep(name, { code, sentence, at: new Date(clock.now()) });
-    if (record.verified?._data !== proof.verified._data) await store.set(name, { verified: proof.verified });
-  }
+  if (record !== undefined && store !== undefined) await remember(record, found, proof.verified, store, clock);
   const known = new Set(record?.open.map(({ sentence }) => sentence));
   return found.filter(({ sentence }) => !known.has(sentence));
 };
 
-/** A user who may not open change streams still sees the rest; `ferry check` names the privilege. */
-const proveOrSkip = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
+/** Keeps what is about an interval that is behind us now, and up to where was compared. */
+const remember = async (
+  record: ConnectorRecord,
+  found: readonly Finding[],
+  verified: ResumeToken,
+  store: ConnectorStore,
+  clock: Clock,
+): Promise<void> => {
+  const from = record.verified ?? record.r0;
+  for (const { code, sentence, dataAtStake } of found)
+    if (dataAtStake) await store.keep(record._id, { code, sentence, at: new Date(clock.now()), from });
+  if (record.verified?._data !== verified._data) await store.set(record._id, { verified });
+};
+
+/**
+ * A stream that the source refuses to ferry is refused to the connector too, which then is RUNNING without a cursor.
+ * Without a stored offset there is nothing to compare, but this shows.
+ */
+const checkPipeline = async (
+  { name, status }: ConnectorView,
+  capture: CaptureConfig,
+  source: MongoClient,
+  clock: Clock,
+): Promise<Finding[]> => {
+  const { pipeline, watch, streamOptions } = capture;
+  if (pipeline === undefined || status.connector.state !== "RUNNING") return [];
+  const proof = await proveOrExplain(name, async () => {
+    const { token } = await noteStart(source, watch);
+    await changesAfter(source, { watch, after: token, pipeline, streamOptions, limit: 1, maxMs: 0, clock });
+    return undefined;
+  });
+  return [...(proof?.findings ?? [])];
+};
+
+type Explained = Readonly<{ findings: readonly Finding[] }>;
+
+/**
+ * A user who may not open change streams still sees the rest (`ferry check` names the privilege). A stream that the
+ * source refuses for its pipeline is a finding of its own.
+ */
+const proveOrExplain = async <T>(name: string, work: () => Promise<T>): Promise<T | Explained | undefined> => {
   try {
     return await work();
   } catch (error) {
     if (isFerry(error, "FERRY_MONGO_PRIVILEGE")) return undefined;
-    throw error;
+    if (!isFerry(error, "FERRY_MONGO_REJECTED", "FERRY_MONGO_COMMAND")) throw error;
+    const sentence = `the source refuses the change stream of ${name}: ${error.detail}`;
+    return { findings: [finding("FERRY_CAPTURE_STUCK", name, sentence)] };
   }
 };

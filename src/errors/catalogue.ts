@@ -200,25 +200,25 @@ export const CATALOGUE = {
     69,
     "never",
     "No usable mongod is installed, and none can be fetched.",
-    "Install MongoDB 6.0 or newer so that mongod is on PATH; the message names what was tried.",
+    "Install MongoDB 6.0 or newer so that mongod is on PATH, or set FERRY_MIRROR_MONGODB to a site with its downloads.",
   ),
   FERRY_STACK_JAVA: entry(
     69,
     "never",
     "No usable Java is installed, and none can be fetched.",
-    "Install Java 17 or newer, or point JAVA_HOME to one; the message names what was tried.",
+    "Install Java 17 or newer, or point JAVA_HOME to one.",
   ),
   FERRY_STACK_KAFKA: entry(
     69,
     "never",
     "Kafka's jars are not in the cache and cannot be fetched.",
-    "Connect the machine, or install Maven and give it a mirror; the message names what was tried.",
+    "Install Maven (with a mirror in its settings where there is no open network), or set FERRY_MIRROR_APACHE.",
   ),
   FERRY_STACK_CONNECTOR: entry(
     69,
     "never",
     "The MongoDB connector is not in the cache and cannot be fetched.",
-    "Connect the machine, or install Maven and give it a mirror; the message names what was tried.",
+    "Install Maven, with a mirror in its settings where there is no open network.",
   ),
   FERRY_STACK_DISK: entry(
     74,
@@ -378,7 +378,7 @@ export const CATALOGUE = {
     76,
     "never",
     "Changes of the source are missing in the topic although the connector has moved past them.",
-    "Compare and repair the target, or copy again; then accept with `ferry cx FILE --accept-gaps`.",
+    "Run `ferry cx FILE --replay` while the source's oplog still has them; else copy again, or accept with `ferry cx FILE --accept-gaps`.",
   ),
   FERRY_CAPTURE_REOPENED: entry(
     76,

@@ -35,6 +35,7 @@ export const request = (name: string, config: ConnectorConfig, acceptTopic = fal
   name,
   capture: parseCapture(config),
   acceptTopic,
+  replay: false,
 });
 
 /** Everything a start needs, on given servers; `said` collects what it told. */

@@ -17,7 +17,8 @@ import { print } from "../output.ts";
 import { withSignals } from "../signals.ts";
 import { count, duration } from "../table.ts";
 
-type CxFlags = Flags & Readonly<{ name?: string; plain?: boolean; acceptTopic?: boolean; acceptGaps?: boolean }>;
+type CxFlags = Flags &
+  Readonly<{ name?: string; plain?: boolean; acceptTopic?: boolean; acceptGaps?: boolean; replay?: boolean }>;
 
 /** `ferry cx FILE`: creates or updates a connector; a source connector that copies gets a gap-free start. */
 export const registerCx = (program: Command): void => {
@@ -28,6 +29,7 @@ export const registerCx = (program: Command): void => {
     .option("--name <name>", "name of the connector, instead of the file's")
     .option("--plain", "only post the file, without the gap-free start")
     .option("--accept-topic", "start although the topic holds records already")
+    .option("--replay", "send everything since the last position known to be good again, which closes a gap")
     .option("--accept-gaps", "drop what `ferry status` reports of this connector's gaps: they were dealt with");
   withConnections(command, ["source", "target", "kafka", "connect", "stateDb"]).action((file: string, flags: CxFlags) =>
     withSignals(({ soft }) => cx(file, flags, soft)),
@@ -80,7 +82,7 @@ const gapFree = async (
         for (const { code, sentence } of await store.acceptAll(name)) say(`accepted ${code}: ${sentence}`);
       const progress = flags.json === true ? (): void => undefined : progressPrinter();
       const { outcome, record } = await startCapture(
-        { name, capture, acceptTopic: flags.acceptTopic === true },
+        { name, capture, acceptTopic: flags.acceptTopic === true, replay: flags.replay === true },
         { rest, source, store, kafka, clock: systemClock, signal, report: progress },
       );
       if (flags.json === true)

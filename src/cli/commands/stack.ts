@@ -1,3 +1,4 @@
+import { relative } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { stateFolder } from "#config/settings.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
@@ -36,13 +37,19 @@ const portOf = (text: string, before: Readonly<Record<string, number>> = {}): Re
 const reporter = ({ json }: Json): ((line: string) => void) =>
   json ? (line) => void process.stderr.write(`${line}\n`) : print;
 
+/** Shorter where it is below the working directory, as the default state folder is. */
+const shortPath = (path: string): string => {
+  const fromHere = relative(process.cwd(), path);
+  return fromHere.startsWith("..") ? path : fromHere;
+};
+
 const row = (server: ServerStatus): readonly string[] => [
   server.name,
   server.state,
   server.pid === null ? "-" : String(server.pid),
   server.upMs === null ? "-" : duration(server.upMs),
   server.kind === "worker" ? `→ ${server.address}` : server.address,
-  server.log,
+  shortPath(server.log),
 ];
 
 const showStatus = (status: StackStatus, { json }: Json): void => {
