@@ -24,8 +24,8 @@ export type Artefact = Readonly<{
   /** Bytes needed to fetch and unpack it. */
   bytes: number;
   routes: readonly Route[];
-  /** What to say when no route works: code, and how to help oneself. */
-  failure: Readonly<{ code: ErrorCode; remedy: string }>;
+  /** What to raise when no route works. Its hint in the catalogue says how to help oneself. */
+  failure: ErrorCode;
   /** Why what is installed was not taken, when something is. */
   refused?: string | undefined;
   /** Throws when the fetched program does not run on this machine. */
@@ -58,10 +58,7 @@ const tryRoutes = async (artefact: Artefact, home: string, report: Report): Prom
       report(`${artefact.what}: ${tried.at(-1)}`);
     }
   }
-  throw new FerryError(
-    artefact.failure.code,
-    `${artefact.what} is not here and cannot be fetched (${tried.join("; ")}); ${artefact.failure.remedy}`,
-  );
+  throw new FerryError(artefact.failure, `${artefact.what} is not here and cannot be fetched: ${tried.join("; ")}`);
 };
 
 /**

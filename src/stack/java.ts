@@ -16,6 +16,8 @@ export const LOG4J = `<?xml version="1.0" encoding="UTF-8"?>
   <Loggers>
     <!-- Every client prints its hundred settings at INFO, which buries what happened. -->
     <Logger name="org.apache.kafka.common.config.AbstractConfig" level="WARN"/>
+    <!-- One line for every request to Connect's REST API. -->
+    <Logger name="org.apache.kafka.connect.runtime.rest.RestServer" level="WARN"/>
     <Root level="INFO"><AppenderRef ref="out"/></Root>
   </Loggers>
 </Configuration>

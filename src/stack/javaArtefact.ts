@@ -60,10 +60,7 @@ export const ensureJava = async (report: Report, env: NodeJS.ProcessEnv = proces
       entry: join("bin", "java"),
       bytes: 250 * 2 ** 20,
       routes: wheel === undefined ? [] : [wheelRoute(wheel)],
-      failure: {
-        code: "FERRY_STACK_JAVA",
-        remedy: `install Java ${VERSIONS.javaMinimum} or newer, or point JAVA_HOME to one`,
-      },
+      failure: "FERRY_STACK_JAVA",
       refused: refused.join(", "),
       probe: async (entry) => {
         if ((await majorOf(entry)) === undefined)

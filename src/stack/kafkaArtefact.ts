@@ -63,7 +63,7 @@ const ensureMaven = async (report: Report): Promise<string> => {
           },
         },
       ],
-      failure: { code: "FERRY_STACK_DOWNLOAD", remedy: "install Maven so that mvn is on PATH" },
+      failure: "FERRY_STACK_DOWNLOAD",
       refused: `no mvn on PATH (${installed.failure ?? `exit status ${installed.code}`})`,
     },
     report,
@@ -125,10 +125,7 @@ export const ensureKafka = (report: Report): Promise<string> =>
       entry: "libs",
       bytes: 400 * 2 ** 20,
       routes: [kafkaOfficial, kafkaByMaven],
-      failure: {
-        code: "FERRY_STACK_KAFKA",
-        remedy: "install Maven, or set FERRY_MIRROR_APACHE to a mirror of Apache's downloads",
-      },
+      failure: "FERRY_STACK_KAFKA",
     },
     report,
   );
@@ -172,7 +169,7 @@ export const ensureConnector = async (report: Report): Promise<string> => {
       entry: join(PLUGIN, CONNECTOR_JAR.file),
       bytes: 40 * 2 ** 20,
       routes: [connectorByMaven],
-      failure: { code: "FERRY_STACK_CONNECTOR", remedy: "install Maven and check its settings for a mirror" },
+      failure: "FERRY_STACK_CONNECTOR",
     },
     report,
   );

@@ -72,16 +72,19 @@ const choosePorts = async (
 
 type Roles = Readonly<{ source: MongoServer; target: MongoServer; kafka: KafkaServer; connect: ConnectServer }>;
 
-/** Finds or fetches the programs, the database's beside those for Java. */
+/** Finds or fetches the programs, the database's beside those for Java. What can be fetched is kept even if one cannot. */
 const provision = async (report: (line: string) => void): Promise<string> => {
-  const [mongod] = await Promise.all([
-    ensureMongod(report),
-    (async () => {
-      await ensureJava(report);
-      await ensureKafka(report);
-      await ensureConnector(report);
-    })(),
-  ]);
+  await using tasks = new TaskGroup();
+  let mongod = "";
+  tasks.run(async () => {
+    mongod = await ensureMongod(report);
+  });
+  tasks.run(async () => {
+    await ensureJava(report);
+    await ensureKafka(report);
+    await ensureConnector(report);
+  });
+  await tasks.settled();
   return mongod;
 };
 
@@ -177,16 +180,17 @@ const reportCrashes = (before: StackState, report: (line: string) => void): void
   }
 };
 
-type Startable = Readonly<{ name: string; start: (signal: AbortSignal) => Promise<void> }>;
+type Startable = Readonly<{ name: string; isRunning: () => boolean; start: (signal: AbortSignal) => Promise<void> }>;
 
 /** Starts side by side; the first failure ends the waiting for the others, which stay up for the next `up`. */
 const startAll = async (servers: readonly Startable[], report: (line: string) => void): Promise<void> => {
   await using tasks = new TaskGroup();
   for (const server of servers) {
     tasks.run(async () => {
-      const begun = performance.now();
+      const [begun, ran] = [performance.now(), server.isRunning()];
       await server.start(tasks.signal);
-      report(`${server.name}: ready after ${((performance.now() - begun) / 1000).toFixed(1)} s`);
+      const seconds = ((performance.now() - begun) / 1000).toFixed(1);
+      report(ran ? `${server.name}: already runs` : `${server.name}: ready after ${seconds} s`);
     });
   }
   await tasks.settled();

@@ -138,6 +138,11 @@ export class MongoServer implements AsyncDisposable {
     return this.node.logFile;
   }
 
+  /** Does every member run? */
+  isRunning(): boolean {
+    return this.nodes.every((node) => node.isRunning());
+  }
+
   /**
    * Starts members that do not run, initiates the set once, and waits for a primary that takes writes.
    * @throws FERRY_STACK_PORT, FERRY_STACK_CRASHED, FERRY_STACK_NOT_READY.

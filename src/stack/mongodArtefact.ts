@@ -107,10 +107,7 @@ export const ensureMongod = async (report: Report): Promise<string> => {
       entry: join("bin", "mongod"),
       bytes: 400 * 2 ** 20,
       routes: routes(),
-      failure: {
-        code: "FERRY_STACK_MONGOD",
-        remedy: `install MongoDB ${VERSIONS.mongodMinimum} or newer so that mongod is on PATH, or set FERRY_MIRROR_MONGODB`,
-      },
+      failure: "FERRY_STACK_MONGOD",
       refused,
       probe,
     },

@@ -48,22 +48,27 @@ export const runProgram = (
   new Promise((resolve) => {
     const child = spawn(command, args, {
       stdio: ["ignore", "pipe", "pipe"],
-      timeout: options.timeoutMs,
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       ...(options.env === undefined ? {} : { env: options.env }),
     });
     let stdout = "";
     let stderr = "";
+    // Not spawn's own time limit: its timer outlives a program that could not be started, and keeps this process alive.
+    const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs);
     child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
       stdout += chunk;
     });
     child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
       stderr += chunk;
     });
+    const end = (result: RunResult): void => {
+      clearTimeout(timer);
+      resolve(result);
+    };
     child.once("error", (error: NodeJS.ErrnoException) =>
-      resolve({ code: null, stdout, stderr, failure: error.code === "ENOENT" ? "not found" : error.message }),
+      end({ code: null, stdout, stderr, failure: error.code === "ENOENT" ? "not found" : error.message }),
     );
     child.once("close", (code, signal) =>
-      resolve({ code, stdout, stderr, ...(signal === null ? {} : { failure: `ended by ${signal}` }) }),
+      end({ code, stdout, stderr, ...(signal === null ? {} : { failure: `ended by ${signal}` }) }),
     );
   });
