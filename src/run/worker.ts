@@ -106,7 +106,7 @@ export class Worker implements AsyncDisposable {
       clock,
       // Every partition may hold one fetch in advance: together they stay within half of the budget.
       fetchBytes: () =>
-        Math.max(256 * 1024, Math.min(4 * 1024 * 1024, this.#budget.limit / 2 / Math.max(1, this.#running.size))),
+        Math.max(256 * 1024, Math.min(2 * 1024 * 1024, this.#budget.limit / 2 / Math.max(1, this.#running.size))),
       onRetry: this.#onRetry("log"),
     });
     this.#captureGuard =

@@ -16,7 +16,7 @@ export const WORKER_OPTIONS = Type.Object(
         "Lanes per partition: how many disjoint key slices are written at once. 0 chooses: as many as make four lanes of a topic.",
     }),
     budgetMb: Type.Integer({
-      default: 48,
+      default: 8,
       minimum: 1,
       description: "MB of records that may be read and not yet applied: the only backpressure.",
     }),
