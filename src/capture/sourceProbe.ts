@@ -1,4 +1,4 @@
-import { Timestamp } from "bson";
+import type { Timestamp } from "bson";
 import { assert, isFerry } from "#errors/ferryError.ts";
 import type { Clock } from "#flow/clock.ts";
 import { formatNamespace, type Namespace } from "#flow/types.ts";
@@ -265,7 +265,7 @@ export const oplogWindow = async (client: MongoClient): Promise<OplogWindow | un
         .collection("oplog.rs")
         .findOne({}, { sort: { $natural: order }, projection: { ts: 1 }, readConcern: { level: "local" } }),
     );
-    return found?.["ts"] instanceof Timestamp ? found["ts"].getHighBits() : 0;
+    return (found?.["ts"] as Timestamp | undefined)?.getHighBits() ?? 0;
   };
   try {
     const [firstSeconds, lastSeconds] = [await edge(1), await edge(-1)];

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { FerryError } from "#errors/ferryError.ts";
+import { registerCheck } from "./commands/check.ts";
 import { registerCx } from "./commands/cx.ts";
 import { registerDel } from "./commands/del.ts";
 import { registerGenData } from "./commands/genData.ts";
@@ -14,6 +15,7 @@ const program = new Command("ferry")
   .description("Live MongoDB to MongoDB migration through Kafka")
   .showHelpAfterError();
 
+registerCheck(program);
 registerCx(program);
 registerDel(program);
 registerGenData(program);

@@ -1,0 +1,74 @@
+import type { Command } from "commander";
+import { ConnectorStore } from "#capture/connectorStore.ts";
+import { ConnectRest } from "#capture/connectRest.ts";
+import { resolveSettings } from "#config/settings.ts";
+import { FerryError } from "#errors/ferryError.ts";
+import { systemClock } from "#flow/clock.ts";
+import { parseNamespace } from "#flow/types.ts";
+import { KafkaClient } from "#kafka/client.ts";
+import { type MongoClient, openMongo } from "#mongo/connect.ts";
+import { checkSource, checkTarget } from "#run/checkDatabases.ts";
+import { checkConnect, checkKafka } from "#run/checkKafka.ts";
+import { roleScript, sourceNeeds, sourceWishes, targetNeeds } from "#run/checkPrivileges.ts";
+import type { CheckResult } from "#run/checkResult.ts";
+import { type Flags, withConnections } from "../connections.ts";
+import { print } from "../output.ts";
+
+type CheckFlags = Flags & Readonly<{ ns: string; printRoles?: boolean }>;
+
+/** `ferry check`: can this migration work, and what would stop it? */
+export const registerCheck = (program: Command): void => {
+  const command = program
+    .command("check")
+    .description("preflight of both databases, Kafka and Connect, each with a remedy; exit 1 when something fails")
+    .option("--ns <db.collection>", "what is to be migrated", "test.users")
+    .option("--print-roles", "print the least roles that ferry needs, ready for mongosh, and exit");
+  withConnections(command, ["source", "target", "kafka", "connect", "stateDb"]).action(check);
+};
+
+const printRoles = (db: string, stateDb: string): void => {
+  print(`// on the source, for ferry and the connector`);
+  print(roleScript("ferrySource", [...sourceNeeds(db), ...sourceWishes]));
+  print(`\n// on the target`);
+  print(roleScript("ferryTarget", targetNeeds(db, stateDb)));
+};
+
+const ANSWER_MS = 5000;
+
+const check = async (flags: CheckFlags): Promise<void> => {
+  const settings = resolveSettings(flags, []);
+  const { db } = parseNamespace(flags.ns);
+  if (flags.printRoles === true) {
+    printRoles(db, settings.stateDb);
+    return;
+  }
+  if ([settings.source, settings.target, settings.kafka, settings.connect].every((setting) => setting === undefined))
+    throw new FerryError("FERRY_USAGE", "there is nothing to check: give --source, --target, --kafka or --connect");
+  const open = (uri: string | undefined): MongoClient | undefined =>
+    uri === undefined ? undefined : openMongo(uri, { appName: "ferry check", timeoutMs: ANSWER_MS });
+  const [source, target] = [open(settings.source), open(settings.target)];
+  const options = { bootstrap: settings.kafka ?? "", clientId: "ferry-check", group: settings.group };
+  const kafka = settings.kafka === undefined ? undefined : new KafkaClient(options);
+  try {
+    const results: CheckResult[] = [];
+    if (source !== undefined) results.push(...(await checkSource(source, db)));
+    if (target !== undefined) results.push(...(await checkTarget(target, db, settings.stateDb)));
+    if (kafka !== undefined) results.push(...(await checkKafka(kafka, options)));
+    if (settings.connect !== undefined) {
+      const rest = new ConnectRest({ url: settings.connect, clock: systemClock, giveUpAfterMs: ANSWER_MS });
+      const store = target === undefined ? undefined : new ConnectorStore(target, settings.stateDb);
+      results.push(...(await checkConnect({ rest, clock: systemClock, source, kafka, store })));
+    }
+    print(flags.json === true ? JSON.stringify(results) : results.map(formatResult).join("\n"));
+    if (results.some(({ level }) => level === "fail")) process.exitCode = 1;
+  } finally {
+    await Promise.allSettled([source?.close(), target?.close(), kafka?.[Symbol.asyncDispose]()]);
+  }
+};
+
+const MARKS = { ok: "ok  ", warn: "warn", fail: "FAIL" } as const;
+
+const formatResult = ({ area, level, sentence, remedy }: CheckResult): string => {
+  const line = `${MARKS[level]}  ${area.padEnd(7)}  ${sentence}`;
+  return remedy === undefined ? line : `${line}\n      ${remedy.replaceAll("\n", "\n      ")}`;
+};

@@ -1,0 +1,84 @@
+import type { MongoClient } from "#mongo/connect.ts";
+import { translated } from "#mongo/errors.ts";
+
+/** Actions needed on one resource. `collection` "" is every collection of the database; `db` "" every database. */
+export type Need = Readonly<{ db: string; collection: string; actions: readonly string[]; why: string }>;
+
+type Resource = Readonly<{ db?: string; collection?: string; cluster?: boolean; anyResource?: boolean }>;
+type Privilege = Readonly<{ resource: Resource; actions: readonly string[] }>;
+
+/** `connectionStatus` with privileges; `users` is empty where the server asks for no authentication. */
+export const readPrivileges = async (
+  client: MongoClient,
+): Promise<Readonly<{ users: readonly string[]; privileges: readonly Privilege[] }>> => {
+  const reply = await translated("reading the user's privileges", () =>
+    client.db("admin").command({ connectionStatus: 1, showPrivileges: true }),
+  );
+  const info = reply["authInfo"] as {
+    authenticatedUsers: { user: string; db: string }[];
+    authenticatedUserPrivileges?: Privilege[];
+  };
+  return {
+    users: info.authenticatedUsers.map(({ user, db }) => `${user}@${db}`),
+    privileges: info.authenticatedUserPrivileges ?? [],
+  };
+};
+
+/** Does a resource that was granted cover the one that is needed? Source: MongoDB manual, "Resource Document". */
+const covers = (granted: Resource, need: Need): boolean => {
+  if (granted.anyResource === true) return true;
+  if (granted.db === undefined || granted.collection === undefined) return false;
+  const dbMatches = granted.db === need.db || (granted.db === "" && !["local", "config"].includes(need.db));
+  const system = need.collection.startsWith("system.") || need.db === "local";
+  return dbMatches && (granted.collection === need.collection || (granted.collection === "" && !system));
+};
+
+/** Of the needs, what is not granted; actions that are granted are left out of each. */
+export const missingPrivileges = (needs: readonly Need[], privileges: readonly Privilege[]): Need[] =>
+  needs.flatMap((need) => {
+    const granted = new Set(
+      privileges.filter(({ resource }) => covers(resource, need)).flatMap(({ actions }) => actions),
+    );
+    const missing = need.actions.filter((action) => !granted.has(action) && !granted.has("anyAction"));
+    return missing.length === 0 ? [] : [{ ...need, actions: missing }];
+  });
+
+/** What ferry and the connector need to read a database on the source. */
+export const sourceNeeds = (db: string): Need[] => [
+  { db, collection: "", actions: ["find", "changeStream"], why: "the copy and the change stream" },
+  { db, collection: "", actions: ["listCollections"], why: "what there is to copy" },
+];
+
+/** What tells how much time is left; ferry works without. */
+export const sourceWishes: readonly Need[] = [
+  { db: "local", collection: "oplog.rs", actions: ["find", "collStats"], why: "how far back the oplog reaches" },
+];
+
+/** What ferry needs to write a database on the target and to remember its positions there. */
+export const targetNeeds = (db: string, stateDb: string): Need[] => [
+  { db, collection: "", actions: ["find", "insert", "update", "remove"], why: "the migrated documents" },
+  { db, collection: "", actions: ["createCollection", "listCollections"], why: "collections that do not exist yet" },
+  {
+    db: stateDb,
+    collection: "",
+    actions: ["find", "insert", "update", "remove", "createCollection", "createIndex", "listCollections"],
+    why: "ferry's own state",
+  },
+];
+
+/** A `createRole` for mongosh that grants these, ready to paste. */
+export const roleScript = (role: string, needs: readonly Need[]): string => {
+  const privileges = needs.map(
+    ({ db, collection, actions, why }) =>
+      `    { resource: { db: ${JSON.stringify(db)}, collection: ${JSON.stringify(collection)} }, actions: ${JSON.stringify(actions)} }, // ${why}`,
+  );
+  return [
+    "db.getSiblingDB('admin').createRole({",
+    `  role: ${JSON.stringify(role)},`,
+    "  privileges: [",
+    ...privileges,
+    "  ],",
+    "  roles: [],",
+    "})",
+  ].join("\n");
+};
