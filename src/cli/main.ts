@@ -3,6 +3,7 @@ import { FerryError } from "#errors/ferryError.ts";
 import { registerCheck } from "./commands/check.ts";
 import { registerCx } from "./commands/cx.ts";
 import { registerDel } from "./commands/del.ts";
+import { registerDemo } from "./commands/demo.ts";
 import { registerGenData } from "./commands/genData.ts";
 import { registerKc } from "./commands/kc.ts";
 import { registerStack } from "./commands/stack.ts";
@@ -18,6 +19,7 @@ const program = new Command("ferry")
 registerCheck(program);
 registerCx(program);
 registerDel(program);
+registerDemo(program);
 registerGenData(program);
 registerKc(program);
 registerStack(program);

@@ -137,7 +137,7 @@ export const CATALOGUE = {
   // --- apply
   FERRY_FENCED: entry(
     75,
-    "backoff",
+    "never",
     "Another worker took the lane over; this one's write was refused by its epoch.",
     "Nothing to do: the worker gives the lane up and joins again.",
   ),
@@ -391,6 +391,13 @@ export const CATALOGUE = {
     "never",
     "The connector's stored position will soon fall off the source's oplog.",
     "Set heartbeat.interval.ms (10000) on the connector so that an idle position moves, or enlarge the oplog.",
+  ),
+  // --- the demo
+  FERRY_DEMO_STEP: entry(
+    1,
+    "never",
+    "A step of the demo did not give the expected result.",
+    "Look at the logs in the folder that the message names; `npm run demo -- --keep` leaves everything up to look at.",
   ),
 } as const satisfies Record<string, CatalogueEntry>;
 

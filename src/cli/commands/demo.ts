@@ -1,0 +1,72 @@
+import { join, relative } from "node:path";
+import { type Command, InvalidArgumentError } from "commander";
+import { stateFolder } from "#config/settings.ts";
+import { isFerry } from "#errors/ferryError.ts";
+import { stackDown, stackReset } from "#stack/localStack.ts";
+import { readState } from "#stack/stackState.ts";
+import { runDemo, type StepResult } from "../demo/runDemo.ts";
+import { print } from "../output.ts";
+import { withSignals } from "../signals.ts";
+import { duration } from "../table.ts";
+
+type DemoFlags = Readonly<{ keep?: boolean; json?: boolean; workers: number }>;
+
+const workersOf = (text: string): number => {
+  if (/^[1-9]\d?$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("a number from 1 to 99");
+};
+
+const goOn = (home: string): string => {
+  const folder = relative(process.cwd(), home) || ".";
+  const endpoints = readState(home)?.endpoints;
+  return [
+    "Everything stays up. Go on by hand, for example:",
+    `  export FERRY_HOME=${folder}`,
+    "  npm run ferry -- status",
+    "  npm run ferry -- kc test.users",
+    "  npm run ferry -- gen-data --workload mixed --duration 10",
+    "  npm run ferry -- stack logs -f",
+    `  npx mongosh "${endpoints?.source}"`,
+    `  npx mongosh "${endpoints?.target}"`,
+    "  npm run ferry -- stack reset        # when you are done",
+  ].join("\n");
+};
+
+/** `ferry demo`: the run book on real servers of its own, checked step by step. */
+export const registerDemo = (program: Command): void => {
+  program
+    .command("demo")
+    .description("walk the whole run book on real servers of its own, and check every result")
+    .option("--keep", "leave everything up afterwards, and say how to go on by hand")
+    .option("--workers <n>", "how many workers", workersOf, 2)
+    .option("--json", "print the steps as one JSON value")
+    .action((flags: DemoFlags) => withSignals(({ soft }) => demo(flags, soft)));
+};
+
+const demo = async (flags: DemoFlags, signal: AbortSignal): Promise<void> => {
+  const home = join(stateFolder(), "demo");
+  const say = flags.json ? (line: string): void => void process.stderr.write(`${line}\n`) : print;
+  const begun = performance.now();
+  try {
+    const results = await runDemo({ home, workers: flags.workers, entry: process.argv[1] ?? "", signal, print: say });
+    await finish(results, performance.now() - begun, home, flags, say);
+  } catch (error) {
+    // The logs stay; servers that nobody looks at do not.
+    if (!flags.keep) await stackDown(home, () => undefined);
+    if (isFerry(error, "FERRY_STOPPED") && signal.aborted) say("\nStopped; the demo's servers are stopped, too.");
+    throw error;
+  }
+};
+
+const finish = async (
+  results: readonly StepResult[],
+  ms: number,
+  home: string,
+  { keep, json }: DemoFlags,
+  say: (line: string) => void,
+): Promise<void> => {
+  say(`\nAll ${results.length} steps held, in ${duration(ms)}.`);
+  if (keep) say(`\n${goOn(home)}`);
+  else await stackReset(home, () => undefined);
+  if (json) print(JSON.stringify({ ok: true, ms: Math.round(ms), kept: keep === true, steps: results }, null, 2));
+};
