@@ -13,6 +13,7 @@ import { KafkaLog } from "#log/kafkaLog.ts";
 import { connectMongo, type MongoClient, openMongo, readTopology, type Topology } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
 import { CaptureGuard } from "./captureGuard.ts";
+import { isFenced } from "./laneWriter.ts";
 import { Meter } from "./meter.ts";
 import { fairShare } from "./ownership.ts";
 import { openPartition, type RunningPartition } from "./partition.ts";
@@ -76,6 +77,8 @@ export class Worker implements AsyncDisposable {
   readonly #running = new Map<string, RunningPartition>();
   /** Partitions from the moment of their claim to their release; these leases are renewed. */
   readonly #claimed = new Set<string>();
+  /** Known to be taken over; said once. */
+  readonly #lost = new WeakSet<RunningPartition>();
   readonly #partitions = new Map<string, number>();
   readonly #startedAt: Date;
   #leaving = false;
@@ -270,7 +273,8 @@ export class Worker implements AsyncDisposable {
     for (const { topic, partition, epoch } of partitions) {
       const lane = partitionId(topic, partition);
       const mine = this.#running.get(lane);
-      if (mine === undefined || epoch <= mine.claim.epoch) continue;
+      if (mine === undefined || epoch <= mine.claim.epoch || this.#lost.has(mine)) continue;
+      this.#lost.add(mine);
       this.#deps.logger.warn({ lane, epoch: mine.claim.epoch }, "partition was taken over by another worker");
       mine.stop();
     }
@@ -334,7 +338,7 @@ export class Worker implements AsyncDisposable {
     const { logger, hard } = this.#deps;
     if (hard.aborted) return;
     const lane = partitionId(claim.topic, claim.partition);
-    if (isFerry(error) && error.entry.retry === "backoff") {
+    if (isFerry(error) && (error.entry.retry === "backoff" || isFenced(error))) {
       logger.warn({ lane, epoch: claim.epoch, err: error.detail, code: error.code }, "partition given back");
       return;
     }
