@@ -112,7 +112,7 @@ const tryWriting = async (say: Say, target: MongoClient, stateDb: string, transa
       await session.endSession();
     }
   } finally {
-    await translated("removing the probe", () => probes.drop());
+    await translated("removing the probe", () => probes.deleteMany({}));
   }
 };
 

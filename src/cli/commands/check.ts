@@ -6,11 +6,11 @@ import { FerryError } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
 import { parseNamespace } from "#flow/types.ts";
 import { KafkaClient } from "#kafka/client.ts";
-import { type MongoClient, openMongo } from "#mongo/connect.ts";
+import { connectMongo, type MongoClient } from "#mongo/connect.ts";
 import { checkSource, checkTarget } from "#run/checkDatabases.ts";
 import { checkConnect, checkKafka } from "#run/checkKafka.ts";
 import { roleScript, sourceNeeds, sourceWishes, targetNeeds } from "#run/checkPrivileges.ts";
-import type { CheckResult } from "#run/checkResult.ts";
+import { type CheckResult, checking } from "#run/checkResult.ts";
 import { type Flags, withConnections } from "../connections.ts";
 import { print } from "../output.ts";
 
@@ -35,6 +35,21 @@ const printRoles = (db: string, stateDb: string): void => {
 
 const ANSWER_MS = 5000;
 
+/** A database that does not answer is a failed check, not the end of the others. */
+const connectOrSay = async (
+  area: "source" | "target",
+  uri: string | undefined,
+  results: CheckResult[],
+): Promise<MongoClient | undefined> => {
+  let client: MongoClient | undefined;
+  if (uri === undefined) return undefined;
+  const failed = await checking(area, async () => {
+    client = await connectMongo(uri, { appName: "ferry check", timeoutMs: ANSWER_MS });
+  });
+  results.push(...failed);
+  return client;
+};
+
 const check = async (flags: CheckFlags): Promise<void> => {
   const settings = resolveSettings(flags, []);
   const { db } = parseNamespace(flags.ns);
@@ -44,13 +59,14 @@ const check = async (flags: CheckFlags): Promise<void> => {
   }
   if ([settings.source, settings.target, settings.kafka, settings.connect].every((setting) => setting === undefined))
     throw new FerryError("FERRY_USAGE", "there is nothing to check: give --source, --target, --kafka or --connect");
-  const open = (uri: string | undefined): MongoClient | undefined =>
-    uri === undefined ? undefined : openMongo(uri, { appName: "ferry check", timeoutMs: ANSWER_MS });
-  const [source, target] = [open(settings.source), open(settings.target)];
+  const results: CheckResult[] = [];
+  const [source, target] = await Promise.all([
+    connectOrSay("source", settings.source, results),
+    connectOrSay("target", settings.target, results),
+  ]);
   const options = { bootstrap: settings.kafka ?? "", clientId: "ferry-check", group: settings.group };
   const kafka = settings.kafka === undefined ? undefined : new KafkaClient(options);
   try {
-    const results: CheckResult[] = [];
     if (source !== undefined) results.push(...(await checkSource(source, db)));
     if (target !== undefined) results.push(...(await checkTarget(target, db, settings.stateDb)));
     if (kafka !== undefined) results.push(...(await checkKafka(kafka, options)));

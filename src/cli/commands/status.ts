@@ -4,7 +4,7 @@ import { ConnectRest } from "#capture/connectRest.ts";
 import { resolveSettings } from "#config/settings.ts";
 import { systemClock } from "#flow/clock.ts";
 import { KafkaClient } from "#kafka/client.ts";
-import { type MongoClient, openMongo } from "#mongo/connect.ts";
+import { connectMongo, type MongoClient } from "#mongo/connect.ts";
 import { type LaneLine, readStatus, type Status, type WorkerLine } from "#run/status.ts";
 import { type Flags, withConnections } from "../connections.ts";
 import { print } from "../output.ts";
@@ -23,12 +23,19 @@ const ANSWER_MS = 5000;
 
 const status = async (flags: Flags): Promise<void> => {
   const settings = resolveSettings(flags, ["kafka", "connect"]);
-  const open = (uri: string | undefined): MongoClient | undefined =>
-    uri === undefined ? undefined : openMongo(uri, { appName: "ferry status", timeoutMs: ANSWER_MS });
-  const [source, target] = [open(settings.source), open(settings.target)];
+  const unread: { part: string; reason: string }[] = [];
+  const open = async (part: string, uri: string | undefined): Promise<MongoClient | undefined> => {
+    try {
+      return uri === undefined ? undefined : await connectMongo(uri, { appName: "ferry status", timeoutMs: ANSWER_MS });
+    } catch (error) {
+      unread.push({ part, reason: error instanceof Error ? error.message : String(error) });
+      return undefined;
+    }
+  };
+  const [source, target] = await Promise.all([open("source", settings.source), open("target", settings.target)]);
   try {
     await using kafka = new KafkaClient({ bootstrap: settings.kafka, clientId: "ferry-status", group: settings.group });
-    const found = await readStatus({
+    const status = await readStatus({
       kafka,
       target,
       stateDb: settings.stateDb,
@@ -40,6 +47,7 @@ const status = async (flags: Flags): Promise<void> => {
         store: target === undefined ? undefined : new ConnectorStore(target, settings.stateDb),
       },
     });
+    const found = { ...status, unread: [...unread, ...status.unread] };
     print(flags.json === true ? JSON.stringify(found, withoutConfig) : formatStatus(found));
     if (found.findings.some(({ dataAtStake }) => dataAtStake) || found.halted.length > 0) process.exitCode = 76;
     else if (found.unread.length > 0) process.exitCode = 69;

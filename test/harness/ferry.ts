@@ -1,0 +1,31 @@
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+
+export type FerryRun = Readonly<{ status: number | null; out: string; err: string }>;
+
+/**
+ * Runs `ferry ARGS` to its end, with settings from the arguments and `env` alone: nothing of a developer's own stack.
+ * `stopWhen` ends it with SIGINT, as Ctrl-C does, once what it has printed matches.
+ */
+export const ferry = async (
+  args: readonly string[],
+  options: Readonly<{ env?: Record<string, string>; stopWhen?: RegExp }> = {},
+): Promise<FerryRun> => {
+  const child = spawn(
+    process.execPath,
+    ["--disable-warning=ExperimentalWarning", join("src", "cli", "main.ts"), ...args],
+    {
+      env: { PATH: process.env["PATH"] ?? "", FERRY_HOME: join("nowhere", "at-all"), ...options.env },
+      stdio: ["ignore", "pipe", "pipe"],
+    },
+  );
+  let printed = "";
+  child.stdout.on("data", (bytes: Buffer) => {
+    printed += bytes.toString();
+    if (options.stopWhen?.test(printed)) child.kill("SIGINT");
+  });
+  const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
+  const [out, err, status] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
+  return { status, out, err };
+};

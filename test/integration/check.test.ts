@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { MongoClient } from "mongodb";
+import { startCapture } from "#capture/gapFreeStart.ts";
+import { connectMongo } from "#mongo/connect.ts";
+import { checkSource, checkTarget } from "#run/checkDatabases.ts";
+import { type Need, roleScript, sourceNeeds, sourceWishes, targetNeeds } from "#run/checkPrivileges.ts";
+import type { CheckResult } from "#run/checkResult.ts";
+import type { MongoServer } from "#stack/mongod.ts";
+import { CaptureBench, recommended, request } from "../harness/capture.ts";
+import { ferry } from "../harness/ferry.ts";
+import { tempFolder } from "../harness/folders.ts";
+import { mongo, sharedConnect, sharedKafka, sharedMongo } from "../harness/servers.ts";
+
+const levels = (results: readonly CheckResult[], level: CheckResult["level"]): string[] =>
+  results.filter((result) => result.level === level).map(({ sentence }) => sentence);
+
+test("a stack that is well is found well, end to end", async () => {
+  const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
+  const [kafka, connect] = [await sharedKafka(), await sharedConnect()];
+  const urls = ["--source", source.uri, "--target", target.uri, "--kafka", kafka.bootstrap, "--connect", connect.url];
+  const { status, out } = await ferry(["check", "--json", ...urls]);
+  const results = JSON.parse(out) as CheckResult[];
+  assert.equal(status, 0);
+  assert.deepEqual(levels(results, "fail"), []);
+  assert.deepEqual([...new Set(results.map(({ area }) => area))], ["source", "target", "kafka", "connect"]);
+  assert.ok(levels(results, "ok").some((sentence) => /exactly once/.test(sentence)));
+  assert.ok(levels(results, "ok").some((sentence) => /MongoDB source connector 2\./.test(sentence)));
+});
+
+test("standalone servers: no change streams on the source, at-least-once on the target", async () => {
+  await using alone = await mongo({ name: "alone", replSet: null });
+  const client = await connectMongo(alone.uri, { appName: "test", options: { readConcernLevel: "local" } });
+  const source = await checkSource(client, "test");
+  assert.match(levels(source, "fail").join(), /standalone server: it has no oplog/);
+  const target = await checkTarget(client, "test", "ferry");
+  assert.match(levels(target, "warn").join(), /at-least-once/);
+  assert.deepEqual(levels(target, "fail"), []);
+  await client.close();
+});
+
+test("what does not answer is a failed check with a remedy, and exit status 1", async () => {
+  const { status, out } = await ferry([
+    "check",
+    "--source",
+    "mongodb://127.0.0.1:1/",
+    "--connect",
+    "http://127.0.0.1:1",
+  ]);
+  assert.equal(status, 1);
+  assert.match(out, /FAIL {2}source .*\n {6}Check that it runs/);
+  assert.match(out, /FAIL {2}connect/);
+});
+
+/** A server that asks for passwords, with an administrator. */
+const guarded = async (
+  folder: string,
+): Promise<{ server: MongoServer; admin: string; uri: (user: string) => string }> => {
+  const keyFile = join(folder, "key");
+  writeFileSync(keyFile, randomBytes(48).toString("base64"), { mode: 0o400 });
+  const server = await mongo({ name: "guarded", args: ["--auth", "--keyFile", keyFile] });
+  const uri = (user: string): string =>
+    server.uri.replace("mongodb://", `mongodb://${user}:secret@`).replace(/\/\?/, "/admin?");
+  const first = await MongoClient.connect(server.uri); // the localhost exception: one user may be made
+  await first.db("admin").command({ createUser: "root", pwd: "secret", roles: ["root"] });
+  await first.close();
+  return { server, admin: uri("root"), uri };
+};
+
+const grant = async (admin: MongoClient, user: string, needs: readonly Need[]): Promise<void> => {
+  const privileges = needs.map(({ db, collection, actions }) => ({ resource: { db, collection }, actions }));
+  const db = admin.db("admin");
+  await db.command({ createRole: `${user}Role`, privileges, roles: [] });
+  await db.command({ createUser: user, pwd: "secret", roles: [`${user}Role`] });
+};
+
+test("the printed roles are enough for check and for a gap-free start, and less is named", async () => {
+  using folder = tempFolder();
+  const { server, admin: adminUri, uri } = await guarded(folder.path);
+  await using _ = server;
+  const admin = await MongoClient.connect(adminUri);
+  await grant(admin, "source", [...sourceNeeds("shop"), ...sourceWishes]);
+  await grant(admin, "target", targetNeeds("shop", "ferry"));
+  await grant(admin, "weak", [{ db: "shop", collection: "orders", actions: ["find"], why: "" }]);
+  await admin
+    .db("shop")
+    .collection("orders")
+    .insertMany([{ n: 1 }, { n: 2 }]);
+
+  const weak = await connectMongo(uri("weak"), { appName: "test" });
+  const [failed] = (await checkSource(weak, "shop")).filter(({ level }) => level === "fail");
+  assert.match(failed?.sentence ?? "", /weak@admin lacks find, changeStream on shop\.\*/);
+  assert.ok(failed?.remedy?.includes(roleScript("ferrySource", [...sourceNeeds("shop"), ...sourceWishes])));
+  await weak.close();
+
+  const [kafka, connect] = [await sharedKafka(), await sharedConnect()];
+  await using b = await CaptureBench.open({
+    source: uri("source"),
+    target: uri("target"),
+    bootstrap: kafka.bootstrap,
+    connect: connect.url,
+  });
+  assert.deepEqual(levels(await checkSource(b.source, "shop"), "fail"), []);
+  assert.deepEqual(levels(await checkTarget(b.target, "shop", "ferry"), "fail"), []);
+  const host = String(b.source.options.hosts[0]);
+  const config = recommended(`mongodb://source:secret@${host}/?authSource=admin`, "shop", "orders");
+  const { record } = await startCapture(request("guarded", config), b.deps);
+  assert.equal(record.state, "streaming");
+  await b.deps.rest.remove("guarded");
+  await admin.close();
+});

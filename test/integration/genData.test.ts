@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { systemClock } from "#flow/clock.ts";
+import { connectMongo } from "#mongo/connect.ts";
+import type { Person } from "#run/genData.ts";
+import { runWorkload } from "#run/genDataWorkload.ts";
+import { ferry } from "../harness/ferry.ts";
+import { sharedMongo } from "../harness/servers.ts";
+
+test("gen-data inserts the run book's hundred people, and goes on after them", async () => {
+  const { uri } = await sharedMongo();
+  const first = await ferry(["gen-data", "--source", uri]);
+  assert.deepEqual(first, { status: 0, out: "Data inserted successfully!\n", err: "" });
+  await ferry(["gen-data", "--source", uri, "--count", "20", "--sex", "--rate", "200"]);
+  const client = await connectMongo(uri, { appName: "test" });
+  const people = await client.db("test").collection<Person>("users").find().sort({ _id: 1 }).toArray();
+  await client.close();
+  assert.deepEqual(
+    people.map(({ _id }) => _id),
+    Array.from({ length: 120 }, (_, i) => i),
+  );
+  const [ada] = people;
+  assert.deepEqual(Object.keys(ada ?? {}), ["_id", "firstname", "lastname", "age", "email"]);
+  assert.match(ada?.email ?? "", /^[a-z]+\.[a-z]+0@example\.(com|org|net)$/);
+  assert.ok(people.slice(100).some(({ sex }) => sex === "female" || sex === "male"));
+});
+
+test("a workload is the same for the same seed, counts truly, and stops at its signal", async () => {
+  const { uri } = await sharedMongo();
+  const client = await connectMongo(uri, { appName: "test" });
+  const run = async (coll: string) => {
+    const users = client.db("load").collection<Person>(coll);
+    // One client: the order in which several reach a hot document is the server's to decide.
+    const options = {
+      users,
+      clients: 1,
+      seed: 7,
+      clock: systemClock,
+      operations: 600,
+      signal: new AbortController().signal,
+    };
+    const counts = await runWorkload(options);
+    return { counts, documents: await users.find().sort({ _id: 1 }).toArray() };
+  };
+  const [first, second] = [await run("a"), await run("b")];
+  assert.deepEqual(first.documents, second.documents);
+  assert.deepEqual(first.counts, second.counts);
+  assert.equal(first.counts.inserted - first.counts.deleted, first.documents.length);
+  for (const kind of ["inserted", "updated", "replaced", "deleted"] as const) assert.ok(first.counts[kind] > 20, kind);
+
+  const stop = new AbortController();
+  const users = client.db("load").collection<Person>("c");
+  const counts = await runWorkload({
+    users,
+    clients: 10,
+    seed: 1,
+    clock: systemClock,
+    signal: stop.signal,
+    onOperation: (total) => {
+      if (total >= 500) stop.abort();
+    },
+  });
+  assert.equal(counts.inserted - counts.deleted, await users.countDocuments());
+  await client.close();
+});
