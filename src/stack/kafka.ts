@@ -1,13 +1,15 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { FerryError } from "#errors/ferryError.ts";
-import { ensureSpace } from "./disk.ts";
+import { ensureCached } from "./artefacts.ts";
+import { ensureSpace, writeAtomically } from "./disk.ts";
 import { javaArgs, LOG4J, propertiesText } from "./java.ts";
 import { ensureJava } from "./javaArtefact.ts";
 import { ensureKafka } from "./kafkaArtefact.ts";
 import { knownBrokers } from "./kafkaMetadata.ts";
+import { VERSIONS } from "./pins.ts";
 import { freePorts, LOOPBACK } from "./ports.ts";
 import { runProgram } from "./process.ts";
 import { type Readiness, type Running, Server, type ServerSpec } from "./server.ts";
@@ -72,16 +74,59 @@ export class KafkaServer extends Server {
   }
 }
 
-/** A KRaft node refuses to start on a folder that was not formatted with the id of its cluster. */
-const format = async (java: string, libs: string, dir: string, config: string): Promise<void> => {
-  if (existsSync(join(dir, "data", "meta.properties"))) return;
-  const cluster = randomBytes(16).toString("base64url");
-  const args = [...javaArgs("256m", libs), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", config];
-  const result = await runProgram(java, ["-XX:TieredStopAtLevel=1", ...args], { timeoutMs: 60_000 });
-  if (result.code === 0) return;
-  const said = `${result.stdout}\n${result.stderr}`.trim().split("\n").at(-1);
-  throw new FerryError("FERRY_STACK_CRASHED", `Kafka's data folder cannot be formatted: ${result.failure ?? said}`);
+/**
+ * A KRaft node refuses to start on a folder that was not formatted. The tool for that needs a Java of its own, 2 s each
+ * time, to write two files: one is the same for every cluster of this version, so it is made once and kept in the cache;
+ * the other names the cluster and the folder.
+ */
+const format = async (java: string, libs: string, dir: string): Promise<void> => {
+  const data = join(dir, "data");
+  if (existsSync(join(data, "meta.properties"))) return;
+  await mkdir(data, { recursive: true });
+  await copyFile(await checkpointTemplate(java, libs), join(data, CHECKPOINT));
+  const id = (): string => randomBytes(16).toString("base64url");
+  const meta = { version: 1, "node.id": 1, "cluster.id": id(), "directory.id": id() };
+  await writeAtomically(join(data, "meta.properties"), propertiesText(meta));
 };
+
+/** The features that a new cluster begins with, as records. */
+const CHECKPOINT = "bootstrap.checkpoint";
+
+const checkpointTemplate = (java: string, libs: string): Promise<string> =>
+  ensureCached(
+    {
+      what: "Kafka's initial metadata",
+      folder: `kafka-${VERSIONS.kafka}-formatted`,
+      entry: CHECKPOINT,
+      bytes: 2 ** 20,
+      failure: "FERRY_STACK_KAFKA",
+      routes: [
+        {
+          name: "Kafka's storage tool",
+          fetch: async (folder) => {
+            const config = join(folder, "server.properties");
+            const data = join(folder, "data");
+            await writeFile(config, propertiesText({ ...brokerProperties(folder, 9092, 9093), "log.dirs": data }));
+            const tool = [
+              "kafka.tools.StorageTool",
+              "format",
+              "-t",
+              randomBytes(16).toString("base64url"),
+              "-c",
+              config,
+            ];
+            const result = await runProgram(java, [...javaArgs("256m", libs), ...tool], { timeoutMs: 120_000 });
+            const said = `${result.stdout}\n${result.stderr}`.trim().split("\n").at(-1);
+            if (result.code !== 0)
+              throw new FerryError("FERRY_STACK_KAFKA", `it cannot format a folder: ${result.failure ?? said}`);
+            await rename(join(data, CHECKPOINT), join(folder, CHECKPOINT));
+            await rm(data, { recursive: true });
+          },
+        },
+      ],
+    },
+    () => undefined,
+  );
 
 /** Does a broker that is registered with its controller answer there? */
 export const kafkaReady = async (port: number): Promise<Readiness> => {
@@ -94,7 +139,7 @@ export const kafkaReady = async (port: number): Promise<Readiness> => {
 
 /**
  * Prepares the broker without starting it. `running` is the process of an earlier start, to be taken over.
- * @throws FERRY_STACK_JAVA, FERRY_STACK_KAFKA, FERRY_STACK_DISK, FERRY_STACK_PORT, FERRY_STACK_CRASHED (formatting).
+ * @throws FERRY_STACK_JAVA, FERRY_STACK_KAFKA, FERRY_STACK_DISK, FERRY_STACK_PORT.
  */
 export const prepareKafka = async (options: KafkaOptions, running?: Running): Promise<KafkaServer> => {
   const { dir, name = "kafka", report = () => undefined } = options;
@@ -111,7 +156,7 @@ export const prepareKafka = async (options: KafkaOptions, running?: Running): Pr
   const log4j = join(dir, "log4j2.xml");
   await writeFile(config, propertiesText({ ...brokerProperties(dir, port, controllerPort), ...options.props }));
   await writeFile(log4j, LOG4J);
-  await format(java, libs, dir, config);
+  await format(java, libs, dir);
 
   const spec: ServerSpec = {
     name,

@@ -26,6 +26,8 @@ export type UpOptions = Readonly<{
   /** Ports that were asked for, by server name. */
   ports?: Readonly<Record<string, number>>;
   stateDb?: string;
+  /** Ends the waiting; what was started stays up. */
+  signal?: AbortSignal;
   report: (line: string) => void;
 }>;
 
@@ -182,17 +184,28 @@ const reportCrashes = (before: StackState, report: (line: string) => void): void
 
 type Startable = Readonly<{ name: string; isRunning: () => boolean; start: (signal: AbortSignal) => Promise<void> }>;
 
-/** Starts side by side; the first failure ends the waiting for the others, which stay up for the next `up`. */
-const startAll = async (servers: readonly Startable[], report: (line: string) => void): Promise<void> => {
-  await using tasks = new TaskGroup();
-  for (const server of servers) {
-    tasks.run(async () => {
-      const [begun, ran] = [performance.now(), server.isRunning()];
-      await server.start(tasks.signal);
-      const seconds = ((performance.now() - begun) / 1000).toFixed(1);
-      report(ran ? `${server.name}: already runs` : `${server.name}: ready after ${seconds} s`);
-    });
-  }
+/**
+ * Starts side by side: Connect asks for its Kafka until it is there, and the workers wait for what they talk to. The first
+ * failure ends the waiting for the others, which stay up for the next `up`.
+ */
+const startAll = async (
+  { source, target, kafka, connect }: Roles,
+  workers: readonly Server[],
+  report: (line: string) => void,
+  signal: AbortSignal | undefined,
+): Promise<void> => {
+  await using tasks = new TaskGroup(signal);
+  const start = async (server: Startable): Promise<void> => {
+    const [begun, ran] = [performance.now(), server.isRunning()];
+    await server.start(tasks.signal);
+    const seconds = ((performance.now() - begun) / 1000).toFixed(1);
+    report(ran ? `${server.name}: already runs` : `${server.name}: ready after ${seconds} s`);
+  };
+  for (const server of [source, connect]) tasks.run(() => start(server));
+  tasks.run(async () => {
+    await Promise.all([start(target), start(kafka)]);
+    await Promise.all(workers.map(start));
+  });
   await tasks.settled();
 };
 
@@ -225,8 +238,7 @@ export const stackUp = (options: UpOptions): Promise<void> =>
     await stopSurplus(before, wanted, report);
     await writeState(folder, stateOf(roles, { mongoNodes, ports, stateDb }, workers));
 
-    await startAll([roles.source, roles.target, roles.kafka, roles.connect], report);
-    await startAll(workers, report);
+    await startAll(roles, workers, report, options.signal);
   });
 
 /** Workers beyond the number that is wanted now. */

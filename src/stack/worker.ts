@@ -1,6 +1,10 @@
 import { join } from "node:path";
+import { cacheFolder } from "./disk.ts";
 import { mongoCommand } from "./mongoCommand.ts";
 import { type Readiness, recordedProcess, type ServerSpec } from "./server.ts";
+
+/** Where Node keeps what it compiled, so that a process of ours starts in half the time. */
+export const compileCache = (): string => join(cacheFolder(), "node");
 
 export type WorkerSpecOptions = Readonly<{
   dir: string;
@@ -47,7 +51,7 @@ export const workerSpec = (options: WorkerSpecOptions): ServerSpec => {
     name: options.name,
     command: process.execPath,
     args: ["--disable-warning=ExperimentalWarning", options.entry, "worker"],
-    env: { ...options.env, FERRY_STATE_DB: options.stateDb },
+    env: { ...options.env, FERRY_STATE_DB: options.stateDb, NODE_COMPILE_CACHE: compileCache() },
     cwd: join(options.dir, options.name),
     logFile,
     ports: [],

@@ -17,7 +17,8 @@ const workersOf = (text: string): number => {
 };
 
 const goOn = (home: string): string => {
-  const folder = relative(process.cwd(), home) || ".";
+  const fromHere = relative(process.cwd(), home);
+  const folder = fromHere.startsWith("..") ? home : fromHere;
   const endpoints = readState(home)?.endpoints;
   return [
     "Everything stays up. Go on by hand, for example:",

@@ -44,7 +44,8 @@ const shortened = (print: (line: string) => void): { line: (line: string) => voi
 const seenOf = (error: unknown): string =>
   isFerry(error) ? `${error.code}: ${error.detail}` : error instanceof Error ? error.message : String(error);
 
-const takeStep = async (
+/** Does one step and holds it against what it promises. @throws FERRY_DEMO_STEP, or the signal's reason. */
+export const takeStep = async (
   number: number,
   step: Step,
   demo: Demo,
@@ -70,11 +71,11 @@ const takeStep = async (
   return { title: step.title, expected: step.expected, seen: outcome.seen, ms };
 };
 
-const bringUp = async ({ home, workers, entry, print }: DemoOptions): Promise<StepResult> => {
+const bringUp = async ({ home, workers, entry, signal, print }: DemoOptions): Promise<StepResult> => {
   const begun = performance.now();
   print(styleText("bold", `1. Start MongoDB, Kafka, Kafka Connect and ${workers} workers`));
   if (readState(home) !== undefined) await stackReset(home, (line) => print(`    ${line}`));
-  await stackUp({ folder: home, workers, workerEntry: entry, report: (line) => print(`    ${line}`) });
+  await stackUp({ folder: home, workers, workerEntry: entry, signal, report: (line) => print(`    ${line}`) });
   const ms = performance.now() - begun;
   const expected = "all servers answer";
   print(styleText("green", `    ✓ ${expected}  (${duration(ms)})`));

@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { FerryError, isFerry } from "#errors/ferryError.ts";
+import { type Demo, RUN_BOOK } from "../../../src/cli/demo/runBook.ts";
+import { takeStep } from "../../../src/cli/demo/runDemo.ts";
+import { demoEnvironment, type Said } from "../../../src/cli/demo/runFerry.ts";
+
+const options = (lines: string[] = [], signal = new AbortController().signal) => ({
+  home: "a/folder",
+  workers: 2,
+  entry: "main.ts",
+  signal,
+  print: (line: string) => void lines.push(line),
+});
+
+/** A demo whose commands say this, and whose databases are never reached. */
+const saying = (said: Said): Demo =>
+  ({ ferry: () => Promise.resolve(said), show: () => undefined, signal: AbortSignal.abort() }) as unknown as Demo;
+
+const step = (title: string) => {
+  const found = RUN_BOOK.find((one) => one.title.startsWith(title));
+  assert.ok(found);
+  return found;
+};
+
+test("a step that does not hold names itself, what was expected, what was seen, and where the logs are", async () => {
+  const failing = { title: "Count them", expected: "100", act: () => Promise.resolve({ ok: false, seen: "99" }) };
+  await assert.rejects(
+    takeStep(3, failing, saying({ code: 0, output: "" }), options()),
+    (error) =>
+      isFerry(error, "FERRY_DEMO_STEP") &&
+      error.entry.exit === 1 &&
+      error.detail === "step 3 (Count them): expected 100; seen: 99; the logs are in a/folder/stack",
+  );
+});
+
+test("an error in a step is what was seen, and a stop stays a stop", async () => {
+  const throwing = {
+    title: "Count them",
+    expected: "100",
+    act: () => Promise.reject(new FerryError("FERRY_TIMEOUT", "last seen: 7")),
+  };
+  const demo = saying({ code: 0, output: "" });
+  await assert.rejects(
+    takeStep(3, throwing, demo, options()),
+    (error) => isFerry(error, "FERRY_DEMO_STEP") && error.detail.includes("seen: FERRY_TIMEOUT: last seen: 7"),
+  );
+  const stop = new FerryError("FERRY_STOPPED", "stopped by SIGINT");
+  await assert.rejects(takeStep(3, throwing, demo, options([], AbortSignal.abort(stop))), (error) => error === stop);
+});
+
+test("a step is held against the command's output, and against its exit status", async () => {
+  const generate = step("Generate data");
+  const said = "Data inserted successfully!\n";
+  assert.equal((await generate.act(saying({ code: 0, output: said }))).ok, true);
+  assert.equal((await generate.act(saying({ code: 1, output: said }))).ok, false);
+  const other = await generate.act(saying({ code: 0, output: "Stopped after 7 documents\n" }));
+  assert.deepEqual(other, { ok: false, seen: "no Data inserted successfully! in its output" });
+});
+
+test("the status must show the connector and its task RUNNING", async () => {
+  const status = step("Monitor the status");
+  const topics = ["docker-connect-status", "__consumer_offsets", "test.users", "docker-connect-offsets"];
+  const text = (task: string): string =>
+    [
+      ...[...topics, "docker-connect-configs"].map((topic) => `"topic": "${topic}"`),
+      `source  |  mongo-source-connect  |  RUNNING  |  ${task}  |  com.mongodb.kafka.connect.MongoSourceConnector`,
+      JSON.stringify(["mongo-source-connect"], null, 2),
+    ].join("\n");
+  assert.equal((await status.act(saying({ code: 0, output: text("RUNNING") }))).ok, true);
+  assert.equal((await status.act(saying({ code: 0, output: text("FAILED") }))).ok, false);
+});
+
+test("a demo never sees the user's own servers", () => {
+  process.env["FERRY_SOURCE"] = "mongodb://production";
+  try {
+    const env = demoEnvironment("a/folder");
+    assert.equal(env["FERRY_SOURCE"], undefined);
+    assert.equal(env["FERRY_HOME"], "a/folder");
+  } finally {
+    delete process.env["FERRY_SOURCE"];
+  }
+});
