@@ -12,6 +12,8 @@ export type FaultPoint =
   | "after-commit"
   /** A partition's record names the new owner, its lanes still carry the old epoch. */
   | "mid-claim"
+  /** A drop was met: the other partitions are fenced, the collection is still there. */
+  | "mid-drop"
   /** Everything is saved, and the partition is not given back. */
   | "before-release";
 

@@ -54,7 +54,8 @@ export type DeleteEvent = EventBase & Readonly<{ op: "delete"; key: Uint8Array }
  * An event that changes nothing by itself: an update whose looked-up document is null, so it was deleted since and its
  * delete follows; a tombstone; a heartbeat. Counted, never silent.
  */
-export type NoopEvent = EventBase & Readonly<{ op: "noop"; reason: "deleted-since" | "tombstone" | "heartbeat" }>;
+export type NoopEvent = EventBase &
+  Readonly<{ op: "noop"; reason: "deleted-since" | "dropped-since" | "tombstone" | "heartbeat" }>;
 
 /** A change of the collection itself; lands in any partition (its Kafka key is the resume token). */
 export type DdlEvent = EventBase &

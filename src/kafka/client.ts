@@ -133,6 +133,15 @@ export class KafkaClient implements AsyncDisposable {
     return (found.get(topic) ?? []).map(Number);
   }
 
+  /** First offset whose record was written at `timeMs` or later; the end where there is none yet. */
+  async offsetAt(topic: string, partition: number, timeMs: number): Promise<number> {
+    await this.#topic(topic);
+    const request = { topics: [topic], partitions: { [topic]: [partition] }, timestamp: BigInt(Math.max(0, timeMs)) };
+    const found = await this.#do(`offsets of ${topic}`, () => this.#consumer.listOffsetsWithTimestamps(request));
+    const offset = Number(found.get(topic)?.get(partition)?.offset ?? -1);
+    return offset >= 0 ? offset : ((await this.offsets(topic, "latest"))[partition] ?? 0);
+  }
+
   /** One fetch of one partition; answers with no records when `maxWaitMs` passed without any. */
   async fetch({ topic, partition, offset, maxBytes, maxWaitMs }: FetchRequest): Promise<FetchResult> {
     const phase = `reading ${topic} [${partition}] at offset ${offset}`;

@@ -1,9 +1,10 @@
 import { type Binary, Long, Timestamp } from "bson";
-import { FerryError } from "#errors/ferryError.ts";
+import type { FerryError } from "#errors/ferryError.ts";
 import { faultPoint } from "#flow/fault.ts";
 import { type Counts, NO_COUNTS } from "#flow/types.ts";
 import type { ClientSession, Collection, Db, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
+import { isOpen } from "./drops.ts";
 import {
   type LaneRecord,
   laneId,
@@ -35,6 +36,8 @@ export type Claim = Readonly<{
   lanes: readonly LaneState[];
   sessions: readonly ClientSession[];
   copyAt: bigint;
+  /** clusterTime of the newest applied drop of the namespace, 0n where there was none: what is older does not count. */
+  dropAt: bigint;
 }>;
 
 /** Who is alive and who owns what, as the server's clock sees it. `owner` is null for a free or expired partition. */
@@ -201,9 +204,23 @@ export class LaneStore {
       faultPoint("mid-claim");
       const epoch = Number(won.epoch);
       const lanes: LaneState[] = [];
-      for (let slice = 0; slice < slices; slice++)
-        lanes.push(await this.#fence(topic, partition, slice, epoch, firstOffset));
-      return { topic, partition, epoch, lanes, sessions, copyAt: won.copyAt?.toBigInt() ?? 0n };
+      for (let slice = 0; slice < slices; slice++) {
+        const lane = await this.#fence(topic, partition, slice, epoch, firstOffset);
+        if (lane === undefined) return this.#giveBack(topic, partition, epoch, sessions);
+        lanes.push(lane);
+      }
+      // Looked at after the lanes are ours: a drop that began before is seen here, one that begins later fences them.
+      const run = await this.runs.findOne({ _id: topic });
+      if (!isOpen(run, topic, partition)) return this.#giveBack(topic, partition, epoch, sessions);
+      return {
+        topic,
+        partition,
+        epoch,
+        lanes,
+        sessions,
+        copyAt: won.copyAt?.toBigInt() ?? 0n,
+        dropAt: run?.dropAt?.toBigInt() ?? 0n,
+      };
     });
   }
 
@@ -219,33 +236,36 @@ export class LaneStore {
     return wanted;
   }
 
+  /** Moves a lane to the claim's epoch, never to a lower one: undefined when somebody was faster. */
   async #fence(
     topic: string,
     partition: number,
     slice: number,
     epoch: number,
     firstOffset: number,
-  ): Promise<LaneState> {
-    const record = await this.lanes.findOneAndUpdate(
-      { _id: laneId(topic, partition, slice) },
-      {
-        $set: { epoch: Long.fromNumber(epoch) },
-        $currentDate: { updatedAt: true },
-        $setOnInsert: {
-          topic,
-          partition,
-          slice,
-          offset: Long.fromNumber(await this.#startOf(topic, partition, firstOffset)),
-          at: Timestamp.fromBits(0, 0),
-          logTime: new Date(0),
-          counts: longs(NO_COUNTS),
-        },
-      },
-      { upsert: true, returnDocument: "after" },
-    );
-    if (record === null)
-      throw new FerryError("FERRY_BUG", `lane ${laneId(topic, partition, slice)} is missing after its upsert`);
-    return toLane(record);
+  ): Promise<LaneState | undefined> {
+    const _id = laneId(topic, partition, slice);
+    const fresh = {
+      topic,
+      partition,
+      slice,
+      offset: Long.fromNumber(await this.#startOf(topic, partition, firstOffset)),
+      at: Timestamp.fromBits(0, 0),
+      logTime: new Date(0),
+      counts: longs(NO_COUNTS),
+    };
+    try {
+      const record = await this.lanes.findOneAndUpdate(
+        { _id, epoch: { $lte: Long.fromNumber(epoch) } },
+        { $set: { epoch: Long.fromNumber(epoch) }, $currentDate: { updatedAt: true }, $setOnInsert: fresh },
+        { upsert: true, returnDocument: "after" },
+      );
+      return record === null ? undefined : toLane(record);
+    } catch (error) {
+      // DuplicateKey: the lane is there, in a higher epoch
+      if ((error as { code?: number }).code === 11000) return undefined;
+      throw error;
+    }
   }
 
   /** A lane added later starts where its neighbours stand, not at the beginning of the log. */
@@ -255,18 +275,22 @@ export class LaneStore {
   }
 
   /** Gives a partition back. A no-op if it was taken over meanwhile. */
-  async release(claim: Claim): Promise<void> {
-    await translated(`releasing ${claim.topic}/${claim.partition}`, async () => {
-      await Promise.all(claim.sessions.map((session) => session.endSession()));
-      await this.partitions.updateOne(
-        {
-          _id: partitionId(claim.topic, claim.partition),
-          epoch: Long.fromNumber(claim.epoch),
-          owner: this.#options.workerId,
-        },
-        { $set: { owner: null, expiresAt: null, sessions: [] } },
-      );
-    });
+  async release({ topic, partition, epoch, sessions }: Claim): Promise<void> {
+    await translated(`releasing ${topic}/${partition}`, () => this.#giveBack(topic, partition, epoch, sessions));
+  }
+
+  async #giveBack(
+    topic: string,
+    partition: number,
+    epoch: number,
+    sessions: readonly ClientSession[],
+  ): Promise<undefined> {
+    await Promise.all(sessions.map((session) => session.endSession()));
+    await this.partitions.updateOne(
+      { _id: partitionId(topic, partition), epoch: Long.fromNumber(epoch), owner: this.#options.workerId },
+      { $set: { owner: null, expiresAt: null, sessions: [] } },
+    );
+    return undefined;
   }
 
   /** Leaves: other workers see the place at once. */

@@ -68,6 +68,10 @@ export type RunRecord = {
   halted?: { code: string; detail: string; at: Date; by: string };
   /** Codes that an operator accepted for this topic, so that they no longer halt it. */
   accepted?: string[];
+  /** A drop that is being applied: where it was found, and which incarnation of the collection goes. */
+  dropping?: { at: Timestamp; partition: number; uuid: Binary | null };
+  /** clusterTime of the newest applied drop: what is older must not come back. */
+  dropAt?: Timestamp;
 };
 
 export const partitionId = (topic: string, partition: number): string => `${topic}/${partition}`;

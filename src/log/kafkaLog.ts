@@ -95,6 +95,11 @@ export class KafkaLog implements Log {
     return { earliest, latest };
   }
 
+  /** First offset whose record was written at `timeMs` or later; the end where there is none yet. */
+  offsetAt(topic: string, index: number, timeMs: number): Promise<number> {
+    return this.#client.offsetAt(topic, index, timeMs);
+  }
+
   /** Some records from `offset` on, to look at; none where the log has none. */
   async peek(topic: string, index: number, offset: number): Promise<readonly LogRecord[]> {
     const what = { topic, partition: index, offset, maxBytes: MIN_WIRE_BYTES, maxWaitMs: 1 };

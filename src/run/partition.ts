@@ -5,6 +5,7 @@ import { BudgetShare, type ByteBudget } from "#flow/byteBudget.ts";
 import type { Clock } from "#flow/clock.ts";
 import type { RetryOptions } from "#flow/retry.ts";
 import { type DdlEvent, formatNamespace, type LogRecord, type Namespace, parseNamespace } from "#flow/types.ts";
+import type { Drops } from "#lanes/drops.ts";
 import type { Claim, LaneStore } from "#lanes/laneStore.ts";
 import type { KafkaLog } from "#log/kafkaLog.ts";
 import type { MongoClient } from "#mongo/connect.ts";
@@ -12,6 +13,7 @@ import type { Logger } from "#observe/log.ts";
 import { MongoSink } from "#sink/mongoSink.ts";
 import { createDecoder } from "#wire/decode.ts";
 import { CopyGuard } from "./copyGuard.ts";
+import { applyDrop } from "./dropBarrier.ts";
 import { Lane } from "./lane.ts";
 import { LaneWriter, type LaneWriterDeps } from "./laneWriter.ts";
 import { Lookup } from "./lookup.ts";
@@ -27,6 +29,7 @@ export type PartitionContext = Readonly<{
   store: LaneStore;
   deadLetters: DeadLetterStore;
   connectors: ConnectorStore;
+  drops: Drops;
   log: KafkaLog;
   budget: ByteBudget;
   meter: Meter;
@@ -78,22 +81,38 @@ const checkBounds = async ({ claim, log, accepted }: PartitionContext): Promise<
   return first;
 };
 
-const onDdl =
-  ({ logger, accepted }: PartitionContext, ns: Namespace) =>
-  async (event: DdlEvent, record: LogRecord): Promise<void> => {
-    const fields = { ns: formatNamespace(ns), offset: record.offset };
-    if (STRUCTURAL.has(event.kind)) {
-      logger.info(fields, `structure event ${event.kind}: counted, not applied`);
-      return;
+/** What a change of the collection itself does; all lanes of the partition stand before it. */
+class DdlPolicy {
+  readonly #context: PartitionContext;
+  readonly #ns: Namespace;
+  readonly #sink: MongoSink;
+  #dropAt: bigint;
+
+  constructor(context: PartitionContext, ns: Namespace, sink: MongoSink) {
+    this.#context = context;
+    this.#ns = ns;
+    this.#sink = sink;
+    this.#dropAt = context.claim.dropAt;
+  }
+
+  readonly dropAt = (): bigint => this.#dropAt;
+
+  /** @throws FERRY_APPLY_DDL for what would need a person */
+  readonly on = async (event: DdlEvent, record: LogRecord): Promise<void> => {
+    const { logger, accepted, options } = this.#context;
+    const fields = { ns: formatNamespace(this.#ns), offset: record.offset };
+    if (STRUCTURAL.has(event.kind)) logger.info(fields, `structure event ${event.kind}: counted, not applied`);
+    else if (accepted.has("FERRY_APPLY_DDL"))
+      logger.warn(fields, `${event.kind} accepted by the operator: counted, not applied`);
+    else if (event.kind === "drop" && options.drops === "apply") {
+      await applyDrop({ ...this.#context, sink: this.#sink }, event, record);
+      this.#dropAt = event.at;
+    } else {
+      const what = `${event.kind} of ${formatNamespace(event.ns)} at offset ${record.offset}`;
+      throw new FerryError("FERRY_APPLY_DDL", what);
     }
-    if (!accepted.has("FERRY_APPLY_DDL")) {
-      throw new FerryError(
-        "FERRY_APPLY_DDL",
-        `${event.kind} of ${formatNamespace(event.ns)} at offset ${record.offset}`,
-      );
-    }
-    logger.warn(fields, `${event.kind} accepted by the operator: counted, not applied`);
   };
+}
 
 const laneDeps = (context: PartitionContext, ns: Namespace, sink: MongoSink, copyGuard: CopyGuard): LaneWriterDeps => {
   const { store, clock, hard, onRetry, deadLetters, options, logger, source } = context;
@@ -134,6 +153,7 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
   const sink = new MongoSink(context.target, ns);
   await sink.prepare();
   const copyGuard = new CopyGuard(context);
+  const ddl = new DdlPolicy(context, ns, sink);
   const deps = laneDeps(context, ns, sink, copyGuard);
   const budget = new BudgetShare(context.budget);
   const held = await deadLetters.held(claim.topic, claim.partition);
@@ -161,7 +181,8 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
     decode,
     lanes,
     budget,
-    onDdl: onDdl(context, ns),
+    dropAt: ddl.dropAt,
+    onDdl: ddl.on,
     onCopyRun: (copyAt) => copyGuard.onCopyRun(copyAt),
   });
   const soft = new AbortController();

@@ -6,6 +6,7 @@ import type { BudgetShare } from "#flow/byteBudget.ts";
 import { faultPoint } from "#flow/fault.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
 import {
+  type ChangeEvent,
   type DdlEvent,
   formatNamespace,
   type LogBatch,
@@ -30,11 +31,21 @@ export type PartitionDeps = Readonly<{
   decode: Decoder;
   lanes: readonly Lane[];
   budget: BudgetShare;
+  /** clusterTime of the newest drop; grows when `onDdl` applies one. */
+  dropAt: () => bigint;
   /** A change of the collection itself; all lanes of the partition stand exactly before it. */
   onDdl: (event: DdlEvent, record: LogRecord) => Promise<void>;
   /** The first copied record of a copy run that this partition has not seen. */
   onCopyRun: (copyAt: bigint) => Promise<void>;
 }>;
+
+const gone = ({ ns, origin, at }: ChangeEvent): ChangeEvent => ({
+  op: "noop",
+  reason: "dropped-since",
+  ns,
+  origin,
+  at,
+});
 
 const poison = (record: LogRecord, code: "FERRY_APPLY_POISON" | "FERRY_APPLY_NAMESPACE", detail: string): Entry => ({
   record,
@@ -137,6 +148,9 @@ export class PartitionRunner {
     if (decoded.poison !== undefined) return this.#put(0, poison(record, "FERRY_APPLY_POISON", decoded.poison));
     const { event } = decoded;
     if (event.op === "noop") return this.#put(0, { record, event, dead: undefined });
+    // Older than an applied drop: sent again after a rewind, or still on its way when the drop was met elsewhere.
+    if (event.at !== 0n && event.at <= this.#deps.dropAt())
+      return this.#put(0, { record, event: gone(event), dead: undefined });
     if (event.op === "ddl") return this.#barrier(event, record, signal);
     if (event.ns.db !== this.#deps.ns.db || event.ns.coll !== this.#deps.ns.coll) {
       const detail = `the event belongs to ${formatNamespace(event.ns)}, the topic to ${this.#nsText}`;

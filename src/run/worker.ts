@@ -7,6 +7,7 @@ import type { Clock } from "#flow/clock.ts";
 import { faultPoint } from "#flow/fault.ts";
 import { type RetryOptions, retry } from "#flow/retry.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
+import { Drops } from "#lanes/drops.ts";
 import { type Claim, LaneStore, type Ownership } from "#lanes/laneStore.ts";
 import { partitionId } from "#lanes/records.ts";
 import { KafkaLog } from "#log/kafkaLog.ts";
@@ -70,6 +71,7 @@ export class Worker implements AsyncDisposable {
   readonly #store: LaneStore;
   readonly #deadLetters: DeadLetterStore;
   readonly #connectors: ConnectorStore;
+  readonly #drops: Drops;
   readonly #log: KafkaLog;
   readonly #budget: ByteBudget;
   readonly #meter: Meter;
@@ -99,6 +101,7 @@ export class Worker implements AsyncDisposable {
     });
     this.#deadLetters = new DeadLetterStore(target, settings.stateDb);
     this.#connectors = new ConnectorStore(target, settings.stateDb);
+    this.#drops = new Drops(target, settings.stateDb);
     this.#budget = new ByteBudget(options.budgetMb * 1024 * 1024);
     this.#meter = new Meter(clock);
     this.#startedAt = new Date(clock.now());
@@ -311,6 +314,7 @@ export class Worker implements AsyncDisposable {
         store: this.#store,
         deadLetters: this.#deadLetters,
         connectors: this.#connectors,
+        drops: this.#drops,
         log: this.#log,
         budget: this.#budget,
         meter: this.#meter,

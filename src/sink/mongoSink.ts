@@ -1,3 +1,4 @@
+import type { Binary } from "bson";
 import { FerryError } from "#errors/ferryError.ts";
 import type { Namespace, WriteOps } from "#flow/types.ts";
 import type { ClientSession, Db, MongoClient } from "#mongo/connect.ts";
@@ -22,6 +23,9 @@ const check = (stage: Stage, { errors }: WriteOutcome): void => {
   const [first] = errors;
   if (first !== undefined) throw refused(stage, first);
 };
+
+const NAMESPACE_NOT_FOUND = 26;
+const UUID_MISMATCH = 361;
 
 /** Does the error say that the document's `_id` is there already (and not that another unique index clashes)? */
 export const isIdCollision = (error: FerryError): boolean =>
@@ -49,6 +53,23 @@ export class MongoSink {
         if (error.code !== 48) throw error; // NamespaceExists: another worker was faster
       });
     });
+  }
+
+  /** Which incarnation of the collection is there; undefined where there is none. @throws FERRY_MONGO_* */
+  async uuid(): Promise<Binary | undefined> {
+    return translated(`looking at ${this.#db.databaseName}.${this.#coll}`, async () => {
+      const [found] = await this.#db.listCollections({ name: this.#coll }, { nameOnly: false }).toArray();
+      return (found as { info?: { uuid?: Binary } } | undefined)?.info?.uuid;
+    });
+  }
+
+  /** Drops this incarnation and no other; a no-op where it is gone. Source: the `drop` command's collectionUUID. @throws FERRY_MONGO_* */
+  async drop(incarnation: Binary): Promise<void> {
+    await translated(`dropping ${this.#db.databaseName}.${this.#coll}`, () =>
+      this.#db.command({ drop: this.#coll, collectionUUID: incarnation }).catch((error: { code?: number }) => {
+        if (error.code !== NAMESPACE_NOT_FOUND && error.code !== UUID_MISMATCH) throw error;
+      }),
+    );
   }
 
   /**

@@ -53,6 +53,14 @@ export const eventOf = (change: Change, ns: Readonly<{ db: string; coll: string 
   return Buffer.from(BSON.serialize({ ...base, ns, documentKey, ...body }, { ignoreUndefined: false }));
 };
 
+/** A change of the collection itself; keyed by its resume token, as the connector does it. */
+export const ddlRecord = (operationType: string, ns: Readonly<{ db: string; coll: string }>): RawRecord => {
+  const t = ++clock;
+  const _id = { _data: `82${t.toString(16)}00000001` };
+  const value = Buffer.from(BSON.serialize({ _id, operationType, clusterTime: new Timestamp({ t, i: 1 }), ns }));
+  return { key: Buffer.from(JSON.stringify({ _id })), value };
+};
+
 /**
  * A topic that the test writes itself: no source and no connector, so that a test is quick and knows what must come out.
  * Keeps the model: what a target must hold when everything so far is applied.
@@ -74,6 +82,11 @@ export class TestTopic implements AsyncDisposable {
 
   static async create(kafka: string, topic: string, partitions: number): Promise<TestTopic> {
     await createTopic(kafka, topic, partitions);
+    return new TestTopic(kafka, topic, partitions);
+  }
+
+  /** A topic that is there already. */
+  static async attach(kafka: string, topic: string, partitions: number): Promise<TestTopic> {
     return new TestTopic(kafka, topic, partitions);
   }
 
@@ -113,6 +126,12 @@ export class TestTopic implements AsyncDisposable {
     const records = changes.map((change) => this.record(change, copyAt));
     for (const change of changes) this.#remember(change);
     await this.sendRaw(records);
+  }
+
+  /** The collection is dropped on the source: one event, in any partition. */
+  async drop(partition: number): Promise<void> {
+    this.model.clear();
+    await this.sendRaw([{ ...ddlRecord("drop", parseNamespace(this.topic)), partition }]);
   }
 
   #remember(change: Change): void {

@@ -1,0 +1,48 @@
+import { faultPoint } from "#flow/fault.ts";
+import { type DdlEvent, formatNamespace, type LogRecord } from "#flow/types.ts";
+import type { Drops } from "#lanes/drops.ts";
+import type { Claim } from "#lanes/laneStore.ts";
+import type { KafkaLog } from "#log/kafkaLog.ts";
+import type { Logger } from "#observe/log.ts";
+import type { MongoSink } from "#sink/mongoSink.ts";
+
+export type DropContext = Readonly<{
+  claim: Claim;
+  partitionCount: number;
+  drops: Drops;
+  sink: MongoSink;
+  log: KafkaLog;
+  logger: Logger;
+}>;
+
+/** How much earlier than the drop's own log time the other partitions are read again, ms: producers send partitions side by side. */
+const MARGIN_MS = 60_000;
+
+/**
+ * Applies a drop that all lanes of this partition stand before. The connector's drop lands in one partition of several,
+ * unordered against the others: some may be behind it, some past it. So nobody aligns anything: the others are fenced, the
+ * collection goes, and they are read again from before the drop, where everything that is older than it is filtered by its
+ * clusterTime. That holds as well when the connector sends old events again after a rewind.
+ * @throws FERRY_MONGO_*, FERRY_KAFKA_*; the next owner of the partition repeats it.
+ */
+export const applyDrop = async (
+  { claim, partitionCount, drops, sink, log, logger }: DropContext,
+  event: DdlEvent,
+  record: LogRecord,
+): Promise<void> => {
+  const { topic, partition } = claim;
+  const doomed = await drops.begin(topic, partition, event.at, await sink.uuid());
+  await drops.fence(topic, partition);
+  faultPoint("mid-drop");
+  if (doomed !== undefined) await sink.drop(doomed);
+  await sink.prepare();
+  const from = new Map<number, number>();
+  for (let other = 0; other < partitionCount; other++) {
+    if (other !== partition) from.set(other, await log.offsetAt(topic, other, record.timestampMs - MARGIN_MS));
+  }
+  await drops.finish(topic, event.at, from);
+  logger.warn(
+    { ns: formatNamespace(event.ns), topic, partition, offset: record.offset },
+    "collection dropped, as on the source",
+  );
+};

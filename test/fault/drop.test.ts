@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { MongoClient } from "mongodb";
+import { booksOf } from "../harness/books.ts";
+import { testSeed } from "../harness/load.ts";
+import { ddlRecord, randomChanges, TestTopic } from "../harness/loadTopic.ts";
+import { sharedKafka, sharedMongo } from "../harness/servers.ts";
+import { startWorker } from "../harness/worker.ts";
+
+const PARTITIONS = 4;
+
+const setUp = async (name: string, partitions = PARTITIONS) => {
+  const [broker, server] = [await sharedKafka(), await sharedMongo("target")];
+  const client = await new MongoClient(server.uri).connect();
+  const topic = await TestTopic.create(broker.bootstrap, name, partitions);
+  const options = { target: server.uri, kafka: broker.bootstrap, args: ["--topics", name, "--batch-count", "100"] };
+  return { client, topic, options, broker: broker.bootstrap };
+};
+
+/** Life before the drop, the drop, and life after it, with the same keys. */
+const dropInBetween = async (topic: TestTopic, seed: number, partition: number): Promise<void> => {
+  await topic.send(randomChanges(1200, { seed }));
+  await topic.drop(partition);
+  await topic.send(randomChanges(300, { seed: seed + 1, keys: 120 }));
+};
+
+test("a dropped collection is dropped on the target, and what came after it is there, whatever the partitions' order", async (t) => {
+  const seed = testSeed();
+  for (const [name, partitions] of [
+    ["one partition", 1],
+    ["four partitions, three workers", PARTITIONS],
+  ] as const) {
+    await t.test(name, async () => {
+      const { client, topic, options } = await setUp(`test.drop_${partitions}`, partitions);
+      await using _client = client;
+      await using _topic = topic;
+      await topic.send(randomChanges(500, { seed: seed + 7, keys: 300 }));
+      await using _first = await startWorker(options);
+      await using _second = await startWorker(options);
+      await using _third = await startWorker(options);
+      await topic.applied(client);
+      await dropInBetween(topic, seed, partitions - 1);
+      await topic.equals(client);
+      await dropInBetween(topic, seed + 2, 0);
+      await topic.equals(client);
+    });
+  }
+});
+
+test("a worker killed in the middle of a drop: the next one finishes it, and drops nothing that came later", async () => {
+  const seed = testSeed();
+  const { client, topic, options, broker } = await setUp("test.drop_killed");
+  await using _client = client;
+  await using _topic = topic;
+  await dropInBetween(topic, seed, 2);
+  {
+    await using worker = await startWorker({ ...options, env: { FERRY_FAULT: "mid-drop" } });
+    assert.equal((await worker.exited).signal, "SIGKILL", worker.logTail(20));
+  }
+  await using _second = await startWorker(options);
+  await topic.equals(client);
+  assert.equal((await booksOf(client, broker, topic.topic, { exactlyOnce: false })).dead, 0);
+});
+
+test("a worker frozen in the middle of a drop wakes up when another has finished it, and drops nothing", async () => {
+  const seed = testSeed();
+  const { client, topic, options } = await setUp("test.drop_frozen");
+  await using _client = client;
+  await using _topic = topic;
+  await dropInBetween(topic, seed, 1);
+  await using frozen = await startWorker({ ...options, env: { FERRY_FAULT: "mid-drop:1:stop" } });
+  await frozen.says(/fault point/);
+  await using _second = await startWorker(options);
+  await topic.equals(client);
+  frozen.kill("SIGCONT");
+  await frozen.says(/taken over|given back|lets go/);
+  await topic.send(randomChanges(200, { seed: seed + 3, keys: 120 }));
+  await topic.equals(client);
+});
+
+test("an event older than the drop, sent again after it, changes nothing", async () => {
+  const { client, topic, options } = await setUp("test.drop_again");
+  await using _client = client;
+  await using _topic = topic;
+  const changes = randomChanges(300, { seed: testSeed() });
+  const old = changes.map((change) => topic.record(change));
+  const drop = { ...ddlRecord("drop", { db: "test", coll: "drop_again" }), partition: 3 };
+  await topic.sendRaw([...old, drop]);
+  await using _worker = await startWorker(options);
+  await topic.equals(client);
+  await topic.send(randomChanges(100, { seed: testSeed() + 1, keys: 50 }));
+  await topic.sendRaw([...old, drop]); // a connector that was rewound
+  await topic.equals(client);
+});
+
+test("--drops hold halts the topic with a name and leaves the collection", async () => {
+  const { client, topic, options } = await setUp("test.drop_held");
+  await using _client = client;
+  await using _topic = topic;
+  await topic.send(randomChanges(50, { seed: testSeed() }));
+  const kept = topic.model.size;
+  await topic.sendRaw([{ ...ddlRecord("drop", { db: "test", coll: "drop_held" }), partition: 0 }]);
+  await using worker = await startWorker({ ...options, args: [...options.args, "--drops", "hold"] });
+  assert.equal((await worker.exited).code, 76);
+  assert.match(worker.log(), /FERRY_APPLY_DDL/);
+  assert.ok((await client.db("test").collection("drop_held").countDocuments()) <= kept);
+  assert.notEqual(await client.db("ferry").collection<{ _id: string }>("runs").findOne({ _id: topic.topic }), null);
+});
