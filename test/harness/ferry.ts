@@ -6,11 +6,11 @@ export type FerryRun = Readonly<{ status: number | null; out: string; err: strin
 
 /**
  * Runs `ferry ARGS` to its end, with settings from the arguments and `env` alone: nothing of a developer's own stack.
- * `stopWhen` ends it with SIGINT, as Ctrl-C does, once what it has printed matches.
+ * `stopWhen` ends it once what it has printed matches: with SIGINT, as Ctrl-C does, or with `signal`.
  */
 export const ferry = async (
   args: readonly string[],
-  options: Readonly<{ env?: Record<string, string>; stopWhen?: RegExp }> = {},
+  options: Readonly<{ env?: Record<string, string>; stopWhen?: RegExp; signal?: NodeJS.Signals }> = {},
 ): Promise<FerryRun> => {
   const child = spawn(
     process.execPath,
@@ -23,7 +23,7 @@ export const ferry = async (
   let printed = "";
   child.stdout.on("data", (bytes: Buffer) => {
     printed += bytes.toString();
-    if (options.stopWhen?.test(printed)) child.kill("SIGINT");
+    if (options.stopWhen?.test(printed)) child.kill(options.signal ?? "SIGINT");
   });
   const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
   const [out, err, status] = await Promise.all([text(child.stdout), text(child.stderr), ended]);

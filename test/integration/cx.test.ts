@@ -1,14 +1,18 @@
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { type ConnectorRecord, ConnectorStore, type StartState } from "#capture/connectorStore.ts";
 import { startCapture } from "#capture/gapFreeStart.ts";
 import { offsetState } from "#capture/resumeToken.ts";
-import { awaitRunning } from "#capture/startWaits.ts";
+import { awaitRunning, awaitStopped } from "#capture/startWaits.ts";
 import { isFerry } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
 import { CaptureBench, recommended, request } from "../harness/capture.ts";
+import { type FerryRun, ferry } from "../harness/ferry.ts";
 import { compareDocuments, EQUAL } from "../harness/fold.ts";
+import { tempFolder } from "../harness/folders.ts";
 import { TcpProxy } from "../harness/proxy.ts";
 import { sharedConnect, sharedKafka, sharedMongo } from "../harness/servers.ts";
 
@@ -185,14 +189,7 @@ test("a removed connector goes on from its position; a lost position is put back
   await users.deleteOne({ _id: 3 });
   assert.equal((await startCapture(start, b.deps)).outcome, "updated");
   assert.equal((await b.foldToNow(db, "users")).copied, 20);
-  await b.deps.rest.stop(db);
-  await waitFor(
-    async () => {
-      const status = await b.deps.rest.status(db);
-      return status?.tasks.length === 0 ? { done: true } : { seen: status };
-    },
-    { what: "no task left", clock: systemClock, timeoutMs: 30_000 },
-  );
+  await awaitStopped(db, b.deps);
   await b.deps.rest.deleteOffsets(db);
   await users.deleteOne({ _id: 4 });
   assert.equal((await startCapture(start, b.deps)).outcome, "continued");
@@ -205,4 +202,58 @@ test("a removed connector goes on from its position; a lost position is put back
   await b.deps.store.forget(db);
   await b.deps.rest.remove(db);
   await assert.rejects(startCapture(start, b.deps), (error) => isFerry(error, "FERRY_CAPTURE_TOPIC_NOT_EMPTY"));
+});
+
+test("the run book by its commands, with its file unmodified, and cx killed in the middle", async () => {
+  const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
+  const [kafka, connect] = [await sharedKafka(), await sharedConnect()];
+  await using b = await bench();
+  using folder = tempFolder();
+  const names = { "mongo-source": `127.0.0.1:${new URL(source.uri).port}` };
+  const endpoints = { source: source.uri, target: target.uri, kafka: kafka.bootstrap, connect: connect.url, names };
+  writeFileSync(join(folder.path, "stack.json"), JSON.stringify({ endpoints }));
+  const run = (...args: string[]): Promise<FerryRun> => ferry(args, { env: { FERRY_HOME: folder.path } });
+  const file = "deploy/kafka-source-connect.json";
+
+  assert.equal((await run("gen-data")).out, "Data inserted successfully!\n");
+  const killed = await ferry(["cx", file], {
+    env: { FERRY_HOME: folder.path },
+    stopWhen: /noted the start position/,
+    signal: "SIGKILL",
+  });
+  assert.equal(killed.status, null);
+  assert.notEqual((await b.deps.store.find("mongo-source-connect"))?.state, "streaming");
+  const cx = await run("cx", file);
+  assert.equal(cx.status, 0, cx.err);
+  assert.match(cx.out, /mongo-source is 127\.0\.0\.1:\d+ on the local stack/);
+  assert.match(cx.out, /mongo-source-connect is RUNNING: everything since/);
+
+  const kc = await run("kc", "test.users", "-e");
+  assert.match(kc.out, /% Reached end of topic test\.users \[0\] at offset 100\n$/);
+  await b.source.db("test").collection("users").insertOne({ firstname: "duc", sex: "female" });
+  const status = await waitFor(
+    async () => {
+      const { out } = await run("status");
+      return out.includes("at offset 101") ? { done: out } : { seen: out };
+    },
+    { what: "offset 101", clock: systemClock, timeoutMs: 30_000 },
+  );
+  for (const line of [
+    /"topic": "docker-connect-status"/,
+    /"topic": "__consumer_offsets"|"topic": "test\.users"/,
+    /source {2}\| {2}mongo-source-connect {2}\| {2}RUNNING {2}\| {2}RUNNING {2}\| {2}com\.mongodb\.kafka\.connect\.MongoSourceConnector/,
+    /Currently configured connectors\n\n\[\n {2}"mongo-source-connect"\n\]/,
+    /% Reached end of topic test\.users \[0\] at offset 101/,
+  ])
+    assert.match(status, line);
+
+  assert.match((await run("cx", file)).out, /streaming already; it goes on/);
+  assert.match((await run("del", "mongo-source-connect")).out, /its position is kept/);
+  assert.match(
+    (await run("del", "mongo-source-connect", "--forget")).out,
+    /its position forgotten\n {2}its records are still in test\.users/,
+  );
+  const refused = await run("cx", file);
+  assert.equal(refused.status, 76);
+  assert.match(refused.err, /FERRY_CAPTURE_TOPIC_NOT_EMPTY: test\.users holds 101 records/);
 });
