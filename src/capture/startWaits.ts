@@ -1,8 +1,10 @@
-import { FerryError } from "#errors/ferryError.ts";
+import { FerryError, isFerry } from "#errors/ferryError.ts";
 import { waitFor } from "#flow/retry.ts";
+import type { KafkaClient } from "#kafka/client.ts";
 import { type CaptureConfig, topicsInScope } from "./connectorConfig.ts";
 import type { ConnectorRecord } from "./connectorStore.ts";
 import type { ConnectorStatus } from "./connectRest.ts";
+import { patiently } from "./patience.ts";
 import { offsetState } from "./resumeToken.ts";
 import { copyIsEmpty, estimateCopy } from "./sourceProbe.ts";
 import type { StartDeps } from "./startDeps.ts";
@@ -71,8 +73,12 @@ export const awaitStopped = async (name: string, deps: WaitDeps): Promise<void> 
 };
 
 /** Records in the connector's topics, those removed by retention not counted. */
-export const countRecords = async (capture: CaptureConfig, deps: Pick<StartDeps, "kafka">): Promise<number> => {
-  const { kafka } = deps;
+export const countRecords = (
+  capture: CaptureConfig,
+  deps: Pick<StartDeps, "kafka" | "clock" | "signal">,
+): Promise<number> => patiently(deps, "counting records", () => countOnce(capture, deps.kafka));
+
+const countOnce = async (capture: CaptureConfig, kafka: KafkaClient): Promise<number> => {
   let count = 0;
   for (const topic of topicsInScope(capture, await kafka.topics())) {
     const [earliest, latest] = await Promise.all([kafka.offsets(topic, "earliest"), kafka.offsets(topic, "latest")]);
@@ -90,8 +96,13 @@ const progressMeter = async (capture: CaptureConfig, deps: StartDeps): Promise<(
   return async () => {
     if (clock.now() - last < PROGRESS_MS) return;
     last = clock.now();
-    const copied = (await countRecords(capture, deps)) - base;
-    report({ kind: "progress", copied, expected, perSecond: (copied * 1000) / Math.max(1, last - began) });
+    try {
+      const copied = (await countOnce(capture, deps.kafka)) - base;
+      report({ kind: "progress", copied, expected, perSecond: (copied * 1000) / Math.max(1, last - began) });
+    } catch (error) {
+      // A broker that is away stops the reports, not the start.
+      if (!isFerry(error) || error.entry.retry === "never") throw error;
+    }
   };
 };
 

@@ -6,6 +6,7 @@ import type { KafkaClient } from "#kafka/client.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import { type CaptureConfig, topicOf, type Watch } from "./connectorConfig.ts";
 import { type Finding, finding } from "./finding.ts";
+import { patiently } from "./patience.ts";
 import { type ResumeToken, secondsOf, tokenTime } from "./resumeToken.ts";
 import { changesAfter, isHistoryLost, type SeenChanges, type SeenEvent } from "./sourceProbe.ts";
 import { searchTokens } from "./topicSearch.ts";
@@ -97,14 +98,20 @@ const missingOf = async (
   const missing = new Set<string>();
   for (const [topic, group] of Map.groupBy(events, (event) => topicOfEvent(request.capture, event))) {
     const sinceMs = Math.min(...group.map(({ at }) => secondsOf(at))) * 1000 - SKEW_MS;
-    const search = await searchTokens(request.kafka, topic, new Set(group.map(({ token }) => token)), sinceMs);
+    const tokens = new Set(group.map(({ token }) => token));
+    const search = await patiently(request, `looking into ${topic}`, () =>
+      searchTokens(request.kafka, topic, tokens, sinceMs),
+    );
     if (!search.conclusive) return undefined;
     for (const token of search.missing) missing.add(token);
   }
   return missing;
 };
 
-const ends = async (request: ProofRequest, topics: ReadonlySet<string>): Promise<string> => {
+const ends = (request: ProofRequest, topics: ReadonlySet<string>): Promise<string> =>
+  patiently(request, "end offsets", () => endsOnce(request, topics));
+
+const endsOnce = async (request: ProofRequest, topics: ReadonlySet<string>): Promise<string> => {
   const existing = new Set(await request.kafka.topics());
   const all = await Promise.all(
     [...topics].filter((t) => existing.has(t)).map((t) => request.kafka.offsets(t, "latest")),

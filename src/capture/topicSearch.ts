@@ -1,42 +1,15 @@
+import { FerryError } from "#errors/ferryError.ts";
 import type { LogRecord } from "#flow/types.ts";
-import type { FetchResult, KafkaClient } from "#kafka/client.ts";
+import type { KafkaClient } from "#kafka/client.ts";
 import { createDecoder } from "#wire/decode.ts";
 
 /** The outcome of a search. `conclusive` is false when there was more to read than the search may. */
 export type Search = Readonly<{ missing: ReadonlySet<string>; conclusive: boolean }>;
 
 const FETCH_BYTES = 4 * 2 ** 20;
-const NO_WAIT_MS = 10;
+const WAIT_MS = 1000;
 /** A search that would read more than this gives up: it must not cost more than what it watches over. */
 const MAX_RECORDS = 100_000;
-
-const fetchAt = (
-  kafka: KafkaClient,
-  topic: string,
-  partition: number,
-  offset: number,
-  maxBytes: number,
-): Promise<FetchResult> => kafka.fetch({ topic, partition, offset, maxBytes, maxWaitMs: NO_WAIT_MS });
-
-/** The first offset whose record may be as young as `sinceMs`, by bisection over the records' timestamps. */
-const offsetSince = async (
-  kafka: KafkaClient,
-  topic: string,
-  partition: number,
-  sinceMs: number,
-  earliest: number,
-  latest: number,
-): Promise<number> => {
-  let [low, high] = [earliest, latest];
-  while (low < high) {
-    const middle = Math.floor((low + high) / 2);
-    const { records } = await fetchAt(kafka, topic, partition, middle, 1);
-    const [first] = records;
-    if (first === undefined || first.timestampMs >= sinceMs) high = middle;
-    else low = Math.max(middle + 1, Math.min(first.offset + 1, high));
-  }
-  return low;
-};
 
 /**
  * Which of these resume tokens no record of the topic carries, among the records written since `sinceMs`. Resume tokens are
@@ -52,10 +25,9 @@ export const searchTokens = async (
   const missing = new Set(tokens);
   if (missing.size === 0) return { missing, conclusive: true };
   if (!(await kafka.topics()).includes(topic)) return { missing, conclusive: true };
-  const [earliest, latest] = await Promise.all([kafka.offsets(topic, "earliest"), kafka.offsets(topic, "latest")]);
   let read = 0;
-  for (const [partition, end] of latest.entries()) {
-    const start = await offsetSince(kafka, topic, partition, sinceMs, earliest[partition] ?? 0, end);
+  for (const [partition, end] of (await kafka.offsets(topic, "latest")).entries()) {
+    const start = await kafka.offsetAt(topic, partition, sinceMs);
     for await (const records of readRange(kafka, topic, partition, start, end)) {
       for (const token of tokensOf(records)) missing.delete(token);
       read += records.length;
@@ -74,9 +46,14 @@ async function* readRange(
   end: number,
 ): AsyncGenerator<readonly LogRecord[]> {
   for (let offset = start; offset < end; ) {
-    const result = await fetchAt(kafka, topic, partition, offset, FETCH_BYTES);
+    const result = await kafka.fetch({ topic, partition, offset, maxBytes: FETCH_BYTES, maxWaitMs: WAIT_MS });
+    // Records before the end are there at once: an empty answer says something of the broker, not of the topic.
+    if (result.end === offset)
+      throw new FerryError(
+        "FERRY_KAFKA_TRANSIENT",
+        `${topic} [${partition}] gave nothing at offset ${offset} of ${end}`,
+      );
     yield result.records;
-    if (result.end === offset) return; // the log ended under our feet (retention); the rest is not there
     offset = result.end;
   }
 }

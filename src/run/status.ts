@@ -1,5 +1,7 @@
 import type { ConnectorView } from "#capture/connectRest.ts";
+import { patiently } from "#capture/patience.ts";
 import { type CaptureDeps, checkCapture, type Finding } from "#capture/watch.ts";
+import { systemClock } from "#flow/clock.ts";
 import type { KafkaClient } from "#kafka/client.ts";
 import type { LaneRecord, PartitionRecord, RunRecord, WorkerRecord } from "#lanes/records.ts";
 import type { MongoClient } from "#mongo/connect.ts";
@@ -57,7 +59,9 @@ const isData = topicMatcher("*");
 const readEnds = async (kafka: KafkaClient, topics: readonly string[]): Promise<TopicEnd[]> => {
   const ends = await Promise.all(
     topics.filter(isData).map(async (topic) => {
-      const offsets = await kafka.offsets(topic, "latest");
+      const offsets = await patiently({ clock: systemClock }, `offsets of ${topic}`, () =>
+        kafka.offsets(topic, "latest"),
+      );
       return offsets.map((offset, partition) => ({ topic, partition, offset }));
     }),
   );
