@@ -1,11 +1,12 @@
 import type { Command } from "commander";
 import { ConnectorStore } from "#capture/connectorStore.ts";
 import { ConnectRest } from "#capture/connectRest.ts";
-import { resolveSettings } from "#config/settings.ts";
+import { resolveSettings, stateFolder } from "#config/settings.ts";
 import { systemClock } from "#flow/clock.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
 import { type LaneLine, readStatus, type Status, type WorkerLine } from "#run/status.ts";
+import { readState } from "#stack/stackState.ts";
 import { type Flags, withConnections } from "../connections.ts";
 import { print } from "../output.ts";
 import { count, duration, table } from "../table.ts";
@@ -44,6 +45,7 @@ const status = async (flags: Flags): Promise<void> => {
         clock: systemClock,
         kafka,
         source,
+        logFile: connectLog(settings.connect),
         store: target === undefined ? undefined : new ConnectorStore(target, settings.stateDb),
       },
     });
@@ -54,6 +56,14 @@ const status = async (flags: Flags): Promise<void> => {
   } finally {
     await Promise.allSettled([source?.close(), target?.close()]);
   }
+};
+
+/** The log of a Connect that the local stack runs: it tells what the REST API does not. */
+const connectLog = (url: string): string | undefined => {
+  const state = readState(stateFolder());
+  return state?.endpoints.connect === url
+    ? state.servers.find(({ kind }) => kind === "kafka-connect")?.spec.logFile
+    : undefined;
 };
 
 /** A connector's configuration holds its URI with the password. */
