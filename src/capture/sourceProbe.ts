@@ -26,6 +26,9 @@ const scopeOf = (watch: Watch): Scope => {
 
 type Cursor = Readonly<{ id: { toString(): string }; postBatchResumeToken?: ResumeToken } & Record<string, unknown>>;
 
+/** A cursor's id is an int64; one that happens to fit a double would be sent back as one, which the server refuses. */
+const KEEP_IDS = { promoteLongs: false } as const;
+
 /** Opens a change stream by command, so that the server's position after each batch is seen. The caller kills it. */
 const open = async (
   client: MongoClient,
@@ -43,7 +46,7 @@ const open = async (
       cursor: { batchSize },
       readConcern: { level: "majority" },
     },
-    { session },
+    { session, ...KEEP_IDS },
   );
   const cursor = reply["cursor"] as Cursor;
   const collection = String(cursor["ns"]).slice(db.length + 1);
@@ -150,7 +153,7 @@ export const changesAfter = (client: MongoClient, request: ChangesRequest): Prom
         }
         const reply = await client
           .db(scopeOf(watch).db)
-          .command({ getMore: cursor.id, collection, batchSize: limit, maxTimeMS: 200 }, { session });
+          .command({ getMore: cursor.id, collection, batchSize: limit, maxTimeMS: 200 }, { session, ...KEEP_IDS });
         live = reply["cursor"] as Cursor;
         batch = (live["nextBatch"] ?? []) as Document[];
         const moved = live.postBatchResumeToken !== undefined && live.postBatchResumeToken._data !== end._data;

@@ -48,8 +48,10 @@ export type Proof = Readonly<{
 /** At most this many events are compared in one check; of a busier stream this is a sample. */
 const MAX_EVENTS = 1000;
 const STREAM_MS = 3000;
-/** Clocks of source and broker may differ by this, ms. */
-const SKEW_MS = 60_000;
+/** Where the first search begins, before the event, ms: what is there is found at little cost. */
+const NEAR_MS = 2000;
+/** Where the second one begins: no clocks of source and Connect differ by more. */
+const FAR_MS = 24 * 3_600_000;
 
 const DATA = new Set(["insert", "update", "replace", "delete"]);
 const DDL = new Set(["drop", "rename", "dropDatabase"]);
@@ -90,14 +92,18 @@ const look = async (request: ProofRequest, after: ResumeToken): Promise<SeenChan
 
 const topicOfEvent = (capture: CaptureConfig, event: SeenEvent): string => topicOf(capture.config, event.ns);
 
-/** Tokens of these events that their topics do not hold. undefined: too much to search. */
+/**
+ * Tokens of these events that no record carries which was written since `skewMs` before the event. undefined: too much to
+ * search, or records that cannot be read here.
+ */
 const missingOf = async (
   request: ProofRequest,
   events: readonly SeenEvent[],
+  skewMs: number,
 ): Promise<ReadonlySet<string> | undefined> => {
   const missing = new Set<string>();
   for (const [topic, group] of Map.groupBy(events, (event) => topicOfEvent(request.capture, event))) {
-    const sinceMs = Math.min(...group.map(({ at }) => secondsOf(at))) * 1000 - SKEW_MS;
+    const sinceMs = Math.min(...group.map(({ at }) => secondsOf(at))) * 1000 - skewMs;
     const tokens = new Set(group.map(({ token }) => token));
     const search = await patiently(request, `looking into ${topic}`, () =>
       searchTokens(request.kafka, topic, tokens, sinceMs),
@@ -148,66 +154,57 @@ const moves = async (request: ProofRequest, events: readonly SeenEvent[]): Promi
 const brief = ({ op, ns, at }: SeenEvent): string =>
   `${op} on ${formatNamespace(ns)} at ${new Date(secondsOf(at) * 1000).toISOString()}`;
 
-const judge = async (
-  request: ProofRequest,
-  settled: readonly SeenEvent[],
-  firstMissing: ReadonlySet<string>,
-): Promise<Finding[]> => {
-  if (firstMissing.size === 0) return [];
-  const { connector, current } = request;
-  const moving = await moves(
-    request,
-    settled.filter(({ token }) => firstMissing.has(token)),
-  );
-  // What was in flight at the first look is there by now.
-  const missing =
-    (await missingOf(
-      request,
-      settled.filter(({ token }) => firstMissing.has(token)),
-    )) ?? new Set<string>();
-  const lastFound = settled.findLastIndex(({ token }) => !missing.has(token));
-  const isPassed = ({ at }: SeenEvent, index: number): boolean => index < lastFound || at < tokenTime(current);
-  const gone = settled.filter((event, index) => missing.has(event.token) && isPassed(event, index));
-  const waiting = settled.filter((event, index) => missing.has(event.token) && !isPassed(event, index));
-  const findings: Finding[] = [];
+/** What the missing events say. Passed is only what lies before the offset that was stored at the beginning. */
+const verdict = (
+  { connector, current }: ProofRequest,
+  compared: number,
+  missing: readonly SeenEvent[],
+  moving: boolean,
+): Finding[] => {
+  const [gone, waiting] = [
+    missing.filter(({ at }) => at < tokenTime(current)),
+    missing.filter(({ at }) => at >= tokenTime(current)),
+  ];
   const [ddl, data] = [gone.filter(({ op }) => DDL.has(op)), gone.filter(({ op }) => DATA.has(op))];
-  if (ddl[0] !== undefined)
-    findings.push(
-      finding(
-        "FERRY_CAPTURE_REOPENED",
-        connector,
-        `${brief(ddl[0])} is not in the topic, and the connector has gone past it`,
-        {
-          dataAtStake: true,
-        },
-      ),
-    );
+  const findings: Finding[] = [];
+  if (ddl[0] !== undefined) {
+    const sentence = `${brief(ddl[0])} is not in the topic, and the connector has gone past it`;
+    findings.push(finding("FERRY_CAPTURE_REOPENED", connector, sentence, { dataAtStake: true }));
+  }
   const [first, last] = [data[0], data.at(-1)];
-  if (first !== undefined && last !== undefined)
-    findings.push(
-      finding(
-        "FERRY_CAPTURE_GAP",
-        connector,
-        `${data.length} of ${settled.length} changes compared are not in the topic, from ${brief(first)} to ${brief(last)}`,
-        { dataAtStake: true },
-      ),
-    );
+  if (first !== undefined && last !== undefined) {
+    const sentence = `${data.length} of ${compared} changes compared are not in the topic, from ${brief(first)} to ${brief(last)}`;
+    findings.push(finding("FERRY_CAPTURE_GAP", connector, sentence, { dataAtStake: true }));
+  }
   const [stuckAt] = waiting;
-  if (stuckAt !== undefined && !moving)
-    findings.push(
-      finding(
-        "FERRY_CAPTURE_STUCK",
-        connector,
-        `${brief(stuckAt)} is not in the topic, and neither offset nor topic moves`,
-      ),
-    );
+  if (stuckAt !== undefined && !moving) {
+    const sentence = `${brief(stuckAt)} is not in the topic, and neither offset nor topic moves`;
+    findings.push(finding("FERRY_CAPTURE_STUCK", connector, sentence));
+  }
   return findings;
+};
+
+/** unclear: it could not be searched. pending: the first event that is still on its way. */
+type Comparison = Readonly<{ findings: readonly Finding[]; unclear: boolean; pending?: SeenEvent | undefined }>;
+
+const compare = async (request: ProofRequest, settled: readonly SeenEvent[]): Promise<Comparison> => {
+  const unclear = { findings: [], unclear: true };
+  const suspected = await missingOf(request, settled, NEAR_MS);
+  if (suspected === undefined) return unclear;
+  if (suspected.size === 0) return { findings: [], unclear: false };
+  const suspects = settled.filter(({ token }) => suspected.has(token));
+  const moving = await moves(request, suspects);
+  // What was in flight is there by now; and clocks that differ must not make a gap.
+  const absent = await missingOf(request, suspects, FAR_MS);
+  if (absent === undefined) return unclear;
+  const missing = suspects.filter(({ token }) => absent.has(token));
+  const findings = verdict(request, settled.length, missing, moving);
+  return { findings, unclear: false, pending: missing.find(({ at }) => at >= tokenTime(request.current)) };
 };
 
 /** Compares; see `ProofRequest`. @throws FERRY_MONGO_*, FERRY_KAFKA_* */
 export const proveStream = async (request: ProofRequest): Promise<Proof> => {
   const { capture, from, current, source, clock, settleMs } = request;
-  const provable = repeatable(capture) !== undefined && !capture.documentsOnly;
   let changes: SeenChanges;
   try {
     changes = await look(request, from);
@@ -217,26 +214,31 @@ export const proveStream = async (request: ProofRequest): Promise<Proof> => {
     const gone = from._data === current._data ? true : await isGone(request);
     return { findings: [], verified: current, complete: false, historyLost: gone };
   }
+  if (isReshaped(capture)) return { findings: [], verified: current, complete: false, historyLost: false };
   const nowMs = await sourceClock(source, clock);
   const young = changes.events.findIndex(({ at }) => secondsOf(at) * 1000 + settleMs > nowMs);
   const settled = (young === -1 ? changes.events : changes.events.slice(0, young)).filter(
     ({ op }) => DATA.has(op) || DDL.has(op),
   );
-  const missing = await missingOf(request, settled);
-  const sampled = missing === undefined || (!changes.complete && young === -1);
-  const findings = missing === undefined ? [] : await judge(request, settled, missing);
-  const waiting = findings.some(({ code }) => code === "FERRY_CAPTURE_STUCK");
-  const lastSettled = settled.at(-1);
-  const upTo = young === -1 ? changes.end : lastSettled === undefined ? from : { _data: lastSettled.token };
-  const still = missing !== undefined && missing.size > 0 && findings.length === 0;
+  const { findings, unclear, pending } = await compare(request, settled);
+  const sampled = unclear || (!changes.complete && young === -1);
+  const before = (index: number): ResumeToken => {
+    const event = settled[index - 1];
+    return event === undefined ? from : { _data: event.token };
+  };
+  const upTo = young === -1 ? changes.end : before(settled.length);
   return {
     findings,
-    // Not past what is still on its way: it is compared again next time.
-    verified: waiting || still ? from : sampled ? later(current, upTo) : upTo,
-    complete: !sampled && provable,
+    // Not past what is still on its way: it is compared again.
+    verified: pending !== undefined ? before(settled.indexOf(pending)) : sampled ? later(current, upTo) : upTo,
+    complete: !sampled && repeatable(capture) !== undefined,
     historyLost: false,
   };
 };
+
+/** Records that do not carry the event as it was, or go elsewhere: there is nothing to look for. */
+const isReshaped = ({ config, documentsOnly }: CaptureConfig): boolean =>
+  documentsOnly || (config["transforms"] ?? "") !== "" || config["topic.mapper"] !== undefined;
 
 const later = (a: ResumeToken, b: ResumeToken): ResumeToken => (tokenTime(a) > tokenTime(b) ? a : b);
 

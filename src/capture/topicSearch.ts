@@ -3,7 +3,7 @@ import type { LogRecord } from "#flow/types.ts";
 import type { KafkaClient } from "#kafka/client.ts";
 import { createDecoder } from "#wire/decode.ts";
 
-/** The outcome of a search. `conclusive` is false when there was more to read than the search may. */
+/** The outcome of a search. `conclusive` is false when there was more to read than the search may, or records that it cannot read. */
 export type Search = Readonly<{ missing: ReadonlySet<string>; conclusive: boolean }>;
 
 const FETCH_BYTES = 4 * 2 ** 20;
@@ -29,10 +29,11 @@ export const searchTokens = async (
   for (const [partition, end] of (await kafka.offsets(topic, "latest")).entries()) {
     const start = await kafka.offsetAt(topic, partition, sinceMs);
     for await (const records of readRange(kafka, topic, partition, start, end)) {
-      for (const token of tokensOf(records)) missing.delete(token);
+      const { tokens: found, unreadable } = tokensOf(records);
+      for (const token of found) missing.delete(token);
       read += records.length;
       if (missing.size === 0) return { missing, conclusive: true };
-      if (read > MAX_RECORDS) return { missing, conclusive: false };
+      if (unreadable || read > MAX_RECORDS) return { missing, conclusive: false };
     }
   }
   return { missing, conclusive: true };
@@ -58,10 +59,12 @@ async function* readRange(
   }
 }
 
-const tokensOf = (records: readonly LogRecord[]): string[] => {
+/** A record that cannot be read may be the one that is looked for. */
+const tokensOf = (records: readonly LogRecord[]): { tokens: string[]; unreadable: boolean } => {
   const decode = createDecoder({ nested: false });
-  return records.flatMap((record) => {
-    const decoded = decode(record);
-    return decoded.event === undefined || decoded.token === undefined ? [] : [decoded.token];
-  });
+  const decoded = records.map(decode);
+  return {
+    tokens: decoded.flatMap((found) => (found.event === undefined || found.token === undefined ? [] : [found.token])),
+    unreadable: decoded.some(({ event }) => event === undefined),
+  };
 };

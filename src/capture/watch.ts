@@ -47,16 +47,32 @@ export const checkCapture = async (deps: CaptureDeps): Promise<Finding[]> => {
   const records = new Map((await deps.store?.all())?.map((record) => [record._id, record]));
   const findings: Finding[] = [];
   for (const connector of connectors) {
-    findings.push(...(await checkConnector(connector, records.get(connector.name), deps)));
+    findings.push(...(await unlessRemoved(() => checkConnector(connector, records.get(connector.name), deps))));
     records.delete(connector.name);
   }
-  for (const record of records.values()) {
-    findings.push(
-      ...kept(record),
-      finding("FERRY_CAPTURE_NOT_RUNNING", record._id, `Connect has no connector ${record._id}`),
-    );
-  }
+  for (const record of records.values()) findings.push(...kept(record), ...checkAbsent(record, deps));
   return findings;
+};
+
+/** A connector that ferry knows and Connect does not. */
+const checkAbsent = (record: ConnectorRecord, deps: CaptureDeps): Finding[] =>
+  record.state === "streaming"
+    ? [finding("FERRY_CAPTURE_NOT_RUNNING", record._id, `Connect has no connector ${record._id}`)]
+    : checkAbandoned(record, deps);
+
+const checkAbandoned = (record: ConnectorRecord, { clock }: CaptureDeps): Finding[] =>
+  record.state !== "streaming" && clock.now() - record.updatedAt.getTime() > ABANDONED_MS
+    ? [finding("FERRY_CAPTURE_START_UNFINISHED", record._id, `the start of ${record._id} stands at "${record.state}"`)]
+    : [];
+
+/** Connect forgot it between two requests: somebody is removing it. */
+const unlessRemoved = async (work: () => Promise<Finding[]>): Promise<Finding[]> => {
+  try {
+    return await work();
+  } catch (error) {
+    if (isFerry(error, "FERRY_CONNECT_MISSING")) return [];
+    throw error;
+  }
 };
 
 const kept = (record: ConnectorRecord | undefined): Finding[] =>
@@ -95,7 +111,7 @@ const checkState = ({ name, status }: ConnectorView, record: ConnectorRecord | u
   const starting = record !== undefined && record.state !== "streaming";
   if ((state === "PAUSED" || state === "STOPPED") && !starting)
     return [finding("FERRY_CAPTURE_NOT_RUNNING", name, `${name} is ${state}`)];
-  if (state === "RUNNING" && status.tasks.length === 0)
+  if (state === "RUNNING" && status.tasks.length === 0 && !starting)
     return [finding("FERRY_CAPTURE_NOT_RUNNING", name, `${name} is RUNNING, but has no task`)];
   return [];
 };
@@ -112,12 +128,7 @@ const checkStart = (
   if (deps.store === undefined) return findings;
   if (capture.startup === "copy_existing" && (record === undefined || record.kind === "adopted"))
     findings.push(finding("FERRY_CAPTURE_START_UNKNOWN", name, `${name} was started without ferry`));
-  else if (
-    record !== undefined &&
-    record.state !== "streaming" &&
-    deps.clock.now() - record.updatedAt.getTime() > ABANDONED_MS
-  )
-    findings.push(finding("FERRY_CAPTURE_START_UNFINISHED", name, `the start of ${name} stands at "${record.state}"`));
+  else if (record !== undefined) findings.push(...checkAbandoned(record, deps));
   return findings;
 };
 

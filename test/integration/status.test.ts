@@ -8,6 +8,8 @@ import { awaitRunning, awaitStopped } from "#capture/startWaits.ts";
 import { checkCapture, type Finding } from "#capture/watch.ts";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
+import type { Person } from "#run/genData.ts";
+import { runWorkload } from "#run/genDataWorkload.ts";
 import { CaptureBench, recommended, request } from "../harness/capture.ts";
 import { compareDocuments, EQUAL } from "../harness/fold.ts";
 import { TcpProxy } from "../harness/proxy.ts";
@@ -78,6 +80,39 @@ test("a healthy connector has no findings, and what was compared is remembered",
   await b.deps.rest.remove("healthy");
   assert.deepEqual(codes(await findings(b, "healthy")), ["FERRY_CAPTURE_NOT_RUNNING"]);
   await b.deps.store.forget("healthy");
+});
+
+test("a start under load, from the copy over the rewind to the stream, never looks like a gap", async () => {
+  await using b = await bench();
+  const stop = new AbortController();
+  const people = b.source.db("loaded").collection<Person>("users");
+  await users(b, "loaded").insertMany(ids(0, 2000));
+  const load = runWorkload({
+    users: people,
+    clients: 4,
+    seed: 3,
+    clock: systemClock,
+    signal: stop.signal,
+    ratePerSecond: 300,
+  });
+  const config = recommended(uri(b), "loaded", "users", { "topic.creation.default.partitions": "4" });
+  let streaming = false;
+  const start = startCapture(request("loaded", config), b.deps).then(() => {
+    streaming = true;
+  });
+  try {
+    for (let after = 0; after < 8; after += streaming ? 1 : 0) {
+      assert.deepEqual(await findings(b, "loaded"), []);
+      await systemClock.sleep(200);
+    }
+  } finally {
+    stop.abort();
+    await Promise.all([start, load]);
+  }
+  const record = await b.deps.store.find("loaded");
+  assert.ok(record?.verified !== undefined && record.verified._data > record.r0._data, "it was compared meanwhile");
+  await b.deps.rest.remove("loaded");
+  await b.deps.store.forget("loaded");
 });
 
 test("an offset that jumped over changes is a gap, which stays until it is accepted", async () => {
