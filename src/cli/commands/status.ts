@@ -60,10 +60,13 @@ const status = async (flags: Flags): Promise<void> => {
 
 /** The log of a Connect that the local stack runs: it tells what the REST API does not. */
 const connectLog = (url: string): string | undefined => {
-  const state = readState(stateFolder());
-  return state?.endpoints.connect === url
-    ? state.servers.find(({ kind }) => kind === "kafka-connect")?.spec.logFile
-    : undefined;
+  try {
+    const state = readState(stateFolder());
+    if (state?.endpoints.connect !== url) return undefined;
+    return state.servers.find(({ kind }) => kind === "kafka-connect")?.spec.logFile;
+  } catch {
+    return undefined; // another version's state file: `ferry stack` says so, the status does without
+  }
 };
 
 /** A connector's configuration holds its URI with the password. */
