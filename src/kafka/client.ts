@@ -111,6 +111,11 @@ export class KafkaClient implements AsyncDisposable {
     return (await this.#topic(topic)).partitionsCount;
   }
 
+  /** The topic's id: another one under the same name is another topic. @throws FERRY_KAFKA_TOPIC_MISSING */
+  async topicId(topic: string): Promise<string> {
+    return (await this.#topic(topic)).id;
+  }
+
   async #topic(
     topic: string,
   ): Promise<{ id: string; partitionsCount: number; partitions: { leader: number; leaderEpoch: number }[] }> {

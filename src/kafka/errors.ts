@@ -32,9 +32,9 @@ export const kafkaError = (error: unknown, phase: string): FerryError => {
   const detail = `${phase}: ${deepest(error)}`;
   const has = (property: string, value: unknown): boolean => findErrorBy(error, property, value) !== null;
   for (const [apiId, code] of BY_API_ID) if (has("apiId", apiId)) return new FerryError(code, detail, { cause: error });
-  if (has("canRetry", true)) return new FerryError("FERRY_KAFKA_TRANSIENT", detail, { cause: error });
   for (const code of UNREACHABLE)
     if (has("code", code)) return new FerryError("FERRY_KAFKA_UNREACHABLE", detail, { cause: error });
+  if (has("canRetry", true)) return new FerryError("FERRY_KAFKA_TRANSIENT", detail, { cause: error });
   for (const code of REFUSED)
     if (has("code", code)) return new FerryError("FERRY_KAFKA_REQUEST", detail, { cause: error });
   return new FerryError("FERRY_KAFKA_TRANSIENT", detail, { cause: error });

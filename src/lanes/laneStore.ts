@@ -35,6 +35,8 @@ export type Claim = Readonly<{
   epoch: number;
   lanes: readonly LaneState[];
   sessions: readonly ClientSession[];
+  /** Kafka's id of the topic that the positions belong to; undefined in records of an earlier version. */
+  topicId: string | undefined;
   copyAt: bigint;
   /** clusterTime of the newest applied drop of the namespace, 0n where there was none: what is older does not count. */
   dropAt: bigint;
@@ -150,13 +152,22 @@ export class LaneStore {
   }
 
   /** Makes sure that a record exists for each partition. Idempotent. */
-  async register(topic: string, partitions: number, slices: number): Promise<void> {
+  async register(topic: string, topicId: string, partitions: number, slices: number): Promise<void> {
     await translated(`registering ${topic}`, async () => {
       const operations = Array.from({ length: partitions }, (_, partition) => ({
         updateOne: {
           filter: { _id: partitionId(topic, partition) },
           update: {
-            $setOnInsert: { topic, partition, slices, epoch: Long.ZERO, owner: null, expiresAt: null, sessions: [] },
+            $setOnInsert: {
+              topic,
+              topicId,
+              partition,
+              slices,
+              epoch: Long.ZERO,
+              owner: null,
+              expiresAt: null,
+              sessions: [],
+            },
           },
           upsert: true,
         },
@@ -218,6 +229,7 @@ export class LaneStore {
         epoch,
         lanes,
         sessions,
+        topicId: won.topicId,
         copyAt: won.copyAt?.toBigInt() ?? 0n,
         dropAt: run?.dropAt?.toBigInt() ?? 0n,
       };

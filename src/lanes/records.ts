@@ -10,6 +10,8 @@ export type PartitionRecord = {
   _id: string;
   topic: string;
   partition: number;
+  /** Kafka's id of the topic that the positions belong to. */
+  topicId?: string;
   /** How many lanes its keys are spread over; fixed while their positions differ. */
   slices: number;
   /** Owner generation; every takeover raises it. */

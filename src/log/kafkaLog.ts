@@ -86,6 +86,11 @@ export class KafkaLog implements Log {
     return this.#client.partitions(topic);
   }
 
+  /** The topic's id: another one under the same name is another topic. */
+  topicId(topic: string): Promise<string> {
+    return this.#client.topicId(topic);
+  }
+
   /** First offset held and next offset to be written, per partition. */
   async bounds(topic: string): Promise<{ earliest: number[]; latest: number[] }> {
     const [earliest, latest] = await Promise.all([

@@ -73,6 +73,12 @@ const checkBounds = async ({ claim, log, accepted }: PartitionContext): Promise<
   const lowest = Math.min(...claim.lanes.map((lane) => lane.offset));
   const highest = Math.max(...claim.lanes.map((lane) => lane.offset));
   const where = `${claim.topic} [${claim.partition}]`;
+  if (claim.topicId !== undefined && claim.topicId !== (await log.topicId(claim.topic))) {
+    throw new FerryError(
+      "FERRY_LOG_RECREATED",
+      `${where} is another topic of the same name than the one that was applied`,
+    );
+  }
   if (highest > end)
     throw new FerryError("FERRY_LOG_RECREATED", `${where} ends at offset ${end}, the lanes stand at ${highest}`);
   if (lowest < first && !accepted.has("FERRY_LOG_TRUNCATED")) {

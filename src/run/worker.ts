@@ -239,7 +239,7 @@ export class Worker implements AsyncDisposable {
     for (const topic of (await this.#log.topics()).filter(matches)) {
       const count = await this.#log.partitions(topic);
       if (this.#partitions.get(topic) === count) continue;
-      await this.#store.register(topic, count, this.#slices(count));
+      await this.#store.register(topic, await this.#log.topicId(topic), count, this.#slices(count));
       this.#partitions.set(topic, count);
       this.#deps.logger.info({ topic, count }, "topic found");
     }
