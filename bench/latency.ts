@@ -5,7 +5,7 @@ import { MongoClient } from "mongodb";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
 import { quantile, type Row, report, round } from "./lib/report.ts";
-import { type BenchStack, startConnector, startStack } from "./lib/stack.ts";
+import { type BenchStack, startConnector, startStack, versionsOf } from "./lib/stack.ts";
 import { DB, recommended, user } from "./lib/topics.ts";
 
 const PER_SECOND = 50;
@@ -111,7 +111,19 @@ export const benchLatency = async (): Promise<void> => {
     "latency",
     recommended(stack.source.uri, "latency", { "startup.mode": "latest" }),
   );
-  const args = ["worker", "--target", stack.target.uri, "--kafka", stack.kafka.bootstrap, "--log-level", "error"];
+  const args = [
+    "worker",
+    "--source",
+    stack.source.uri,
+    "--connect",
+    stack.connect.url,
+    "--target",
+    stack.target.uri,
+    "--kafka",
+    stack.kafka.bootstrap,
+    "--log-level",
+    "error",
+  ];
   const worker = spawn(process.execPath, [fileURLToPath(new URL("../src/cli/main.ts", import.meta.url)), ...args], {
     stdio: ["ignore", "inherit", "inherit"],
   });
@@ -155,6 +167,6 @@ export const benchLatency = async (): Promise<void> => {
     name: "latency",
     rows,
     ratios,
-    versions: { mongod: "6.0.5", kafka: "4.3.1", connector: "2.0.1", load: `${PER_SECOND} inserts/s for ${SECONDS} s` },
+    versions: { ...(await versionsOf(stack)), load: `${PER_SECOND} inserts/s for ${SECONDS} s` },
   });
 };

@@ -76,6 +76,10 @@ export const runWorkers = async (
   const args = [
     path("../../src/cli/main.ts"),
     "worker",
+    "--source",
+    stack.source.uri,
+    "--connect",
+    stack.connect.url,
     "--target",
     stack.target.uri,
     "--kafka",

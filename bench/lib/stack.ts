@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { MongoClient } from "mongodb";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
 import { type ConnectServer, startConnect } from "#stack/connect.ts";
@@ -30,6 +31,20 @@ export const startStack = async (): Promise<BenchStack> => {
       rmSync(dir, { recursive: true, force: true });
     },
   };
+};
+
+/** What the servers say of themselves. */
+export const versionsOf = async (stack: BenchStack): Promise<Record<string, string>> => {
+  const client = await MongoClient.connect(stack.target.uri);
+  const { version } = (await client.db("admin").command({ buildInfo: 1 })) as { version?: string };
+  await client.close();
+  const connect = (await (await fetch(stack.connect.url)).json()) as { version: string };
+  const plugins = (await (await fetch(`${stack.connect.url}/connector-plugins`)).json()) as {
+    class: string;
+    version?: string;
+  }[];
+  const connector = plugins.find((plugin) => plugin.class.endsWith("MongoSourceConnector"))?.version;
+  return { mongod: version ?? "unknown", kafka: connect.version, connector: connector ?? "unknown" };
 };
 
 /** Posts a connector and waits until it and its tasks run. */
