@@ -4,14 +4,22 @@ import { type Static, Type } from "typebox";
 import { Value } from "typebox/value";
 import { FerryError } from "#errors/ferryError.ts";
 
+const LOG_LEVELS = [
+  Type.Literal("debug"),
+  Type.Literal("info"),
+  Type.Literal("warn"),
+  Type.Literal("error"),
+  Type.Literal("silent"),
+];
+
 /**
  * Where everything is. One schema gives the type, the defaults, the environment names and docs/config.md.
  * Precedence: command line, environment (`env`), the local stack's state file, default.
  */
 export const SETTINGS = Type.Object(
   {
-    source: Type.String({ env: "FERRY_SOURCE", secret: true, description: "URI of the source MongoDB." }),
-    target: Type.String({ env: "FERRY_TARGET", secret: true, description: "URI of the target MongoDB." }),
+    source: Type.String({ env: "FERRY_SOURCE", description: "URI of the source MongoDB." }),
+    target: Type.String({ env: "FERRY_TARGET", description: "URI of the target MongoDB." }),
     kafka: Type.String({ env: "FERRY_KAFKA", description: "Kafka bootstrap servers, host:port, comma-separated." }),
     connect: Type.String({ env: "FERRY_CONNECT", description: "Base URL of Kafka Connect's REST API." }),
     stateDb: Type.String({
@@ -24,7 +32,7 @@ export const SETTINGS = Type.Object(
       default: "ferry",
       description: "Consumer group under which offsets are shown to Kafka tools.",
     }),
-    logLevel: Type.String({
+    logLevel: Type.Union(LOG_LEVELS, {
       env: "FERRY_LOG_LEVEL",
       default: "info",
       description: "debug, info, warn, error or silent.",
@@ -81,6 +89,12 @@ export const resolveSettings = <K extends keyof Settings>(
         `${name} is not set; give --${name} or ${schema.env}, or start a local stack with \`ferry stack up\``,
       );
   }
-  if (!Value.Check(Type.Partial(SETTINGS), found)) throw new FerryError("FERRY_USAGE", "a setting is malformed");
+  if (!Value.Check(Type.Partial(SETTINGS), found)) {
+    const [first] = Value.Errors(Type.Partial(SETTINGS), found);
+    throw new FerryError(
+      "FERRY_USAGE",
+      `${first?.instancePath.slice(1) ?? "a setting"} is not one of the values it may have`,
+    );
+  }
   return found as ReturnType<typeof resolveSettings<K>>;
 };

@@ -124,8 +124,8 @@ export const CATALOGUE = {
   FERRY_LOG_RECREATED: entry(
     76,
     "never",
-    "The topic ends before the saved position: it was deleted and made again.",
-    "Empty the target namespace, remove its records in ferry.lanes and ferry.partitions, and copy again; or name the old topic's data lost with --accept.",
+    "The topic was deleted and made again: the saved position belongs to the former one.",
+    "Empty the target namespace, remove the topic's records in ferry.lanes and ferry.partitions, and copy again.",
   ),
   FERRY_CAPTURE_COPY_AGAIN: entry(
     76,

@@ -124,11 +124,3 @@ export type Counts = Readonly<{
 }>;
 
 export const NO_COUNTS: Counts = { received: 0, applied: 0, superseded: 0, filtered: 0, dead: 0 };
-
-export const addCounts = (a: Counts, b: Counts): Counts => ({
-  received: a.received + b.received,
-  applied: a.applied + b.applied,
-  superseded: a.superseded + b.superseded,
-  filtered: a.filtered + b.filtered,
-  dead: a.dead + b.dead,
-});

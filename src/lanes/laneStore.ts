@@ -317,7 +317,7 @@ export class LaneStore {
     );
   }
 
-  /** Stops a topic's run for every worker, with the named reason, until an operator accepts it. */
+  /** Stops a topic's run for every worker, with the named reason, until a worker that is started anew has looked at it. */
   async halt(topic: string, error: FerryError): Promise<void> {
     await translated(`halting ${topic}`, () =>
       this.runs.updateOne(
@@ -328,11 +328,11 @@ export class LaneStore {
     );
   }
 
-  async accept(topic: string, codes: readonly string[]): Promise<void> {
-    await translated(`accepting for ${topic}`, async () => {
-      await this.runs.updateOne({ _id: topic }, { $addToSet: { accepted: { $each: [...codes] } } }, { upsert: true });
-      await this.runs.updateOne({ _id: topic, "halted.code": { $in: [...codes] } }, { $unset: { halted: "" } });
-    });
+  /** Lifts a halt. What caused it is met again where it still is. */
+  async lift(topic: string): Promise<void> {
+    await translated(`lifting the halt of ${topic}`, () =>
+      this.runs.updateOne({ _id: topic }, { $unset: { halted: "" } }),
+    );
   }
 
   async readRuns(): Promise<ReadonlyMap<string, RunRecord>> {

@@ -64,12 +64,10 @@ export type WorkerReport = Readonly<{
   guarantee: "exactly-once" | "at-least-once";
 }>;
 
-/** A topic's run: halted with a named reason until an operator accepts it. `_id`: topic. */
+/** A topic's run: halted with a named reason until its cause is mended, or accepted. `_id`: topic. */
 export type RunRecord = {
   _id: string;
   halted?: { code: string; detail: string; at: Date; by: string };
-  /** Codes that an operator accepted for this topic, so that they no longer halt it. */
-  accepted?: string[];
   /** A drop that is being applied: where it was found, and which incarnation of the collection goes. */
   dropping?: { at: Timestamp; partition: number; uuid: Binary | null };
   /** clusterTime of the newest applied drop: what is older must not come back. */

@@ -1,6 +1,6 @@
 /**
  * Raw BSON to the server, untouched. The driver's `DocumentSequence` (an OP_MSG kind 1 section) is not public API: this
- * is the only file that uses it, `test/contract/rawWrites.contract.ts` fails loudly when an upgrade changes it, and
+ * is the only file that uses it, `test/contract/rawWrites.test.ts` fails loudly when an upgrade changes it, and
  * without it the same calls go through the public API, decoded with every type kept.
  */
 import { createRequire } from "node:module";

@@ -51,10 +51,3 @@ export const createLogger = (level: string): Logger => {
     error: (fields, sentence) => out.error(withCode(fields), sentence),
   };
 };
-
-export const silentLogger: Logger = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-};

@@ -39,14 +39,11 @@ export class CaptureGuard implements AsyncDisposable {
 
   /**
    * One look. A Connect or source that is away right now is not a finding: what was captured can still be applied.
-   * @param accepted codes that an operator accepted, by topic
+   * @param accepted codes that the operator takes upon himself
+   * @returns whether the connectors could be looked at
    * @throws the finding's code where data is at stake, after halting its topics.
    */
-  async check(
-    topics: readonly string[],
-    accepted: (topic: string) => ReadonlySet<string>,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async check(topics: readonly string[], accepted: ReadonlySet<string>, signal: AbortSignal): Promise<boolean> {
     const { source, connectors, clock, logger } = this.#options;
     const rest = this.#rest(signal);
     try {
@@ -54,9 +51,11 @@ export class CaptureGuard implements AsyncDisposable {
         this.#say(found);
         if (found.dataAtStake) await this.#halt(found, topics, accepted, rest);
       }
+      return true;
     } catch (error) {
       if (!isFerry(error) || error.entry.retry === "never") throw error;
       logger.debug({ stage: "capture", code: error.code, err: error.detail }, "the connectors could not be looked at");
+      return false;
     }
   }
 
@@ -69,14 +68,14 @@ export class CaptureGuard implements AsyncDisposable {
   async #halt(
     found: Finding,
     topics: readonly string[],
-    accepted: (topic: string) => ReadonlySet<string>,
+    accepted: ReadonlySet<string>,
     rest: ConnectRest,
   ): Promise<void> {
     const config = await rest.config(found.connector);
     const known = (await this.#options.connectors.find(found.connector))?.topics ?? [];
     const scope = new Set([...known, ...(config === undefined ? [] : topicsInScope(parseCapture(config), topics))]);
     const error = new FerryError(found.code, found.sentence);
-    const concerned = topics.filter((topic) => scope.has(topic) && !accepted(topic).has(found.code));
+    const concerned = topics.filter((topic) => scope.has(topic) && !accepted.has(found.code));
     for (const topic of concerned) await this.#options.store.halt(topic, error);
     if (concerned.length > 0) throw error;
   }

@@ -58,6 +58,7 @@ export const sourceWishes: readonly Need[] = [
 export const targetNeeds = (db: string, stateDb: string): Need[] => [
   { db, collection: "", actions: ["find", "insert", "update", "remove"], why: "the migrated documents" },
   { db, collection: "", actions: ["createCollection", "listCollections"], why: "collections that do not exist yet" },
+  { db, collection: "", actions: ["dropCollection"], why: "collections that the source drops (not with --drops hold)" },
   {
     db: stateDb,
     collection: "",

@@ -38,7 +38,7 @@ export type PartitionContext = Readonly<{
   clock: Clock;
   hard: AbortSignal;
   onRetry: NonNullable<RetryOptions["onRetry"]>;
-  /** Codes that an operator accepted for this topic. */
+  /** Codes that the operator takes upon himself while this worker runs. */
   accepted: ReadonlySet<string>;
 }>;
 

@@ -9,9 +9,10 @@ import { type RetryOptions, retry } from "#flow/retry.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
 import { Drops } from "#lanes/drops.ts";
 import { type Claim, LaneStore, type Ownership } from "#lanes/laneStore.ts";
-import { partitionId } from "#lanes/records.ts";
+import { partitionId, type RunRecord } from "#lanes/records.ts";
 import { KafkaLog } from "#log/kafkaLog.ts";
 import { connectMongo, type MongoClient, openMongo, readTopology, type Topology } from "#mongo/connect.ts";
+import { rawPathAvailable } from "#mongo/rawWrites.ts";
 import type { Logger } from "#observe/log.ts";
 import { CaptureGuard } from "./captureGuard.ts";
 import { isFenced } from "./laneWriter.ts";
@@ -83,6 +84,8 @@ export class Worker implements AsyncDisposable {
   readonly #lost = new WeakSet<RunningPartition>();
   readonly #partitions = new Map<string, number>();
   readonly #startedAt: Date;
+  /** Codes that the operator takes upon himself while this worker runs. */
+  readonly #accepted: ReadonlySet<string>;
   #leaving = false;
 
   private constructor(deps: WorkerDeps, target: MongoClient, source: MongoClient | undefined, topology: Topology) {
@@ -105,6 +108,7 @@ export class Worker implements AsyncDisposable {
     this.#budget = new ByteBudget(options.budgetMb * 1024 * 1024);
     this.#meter = new Meter(clock);
     this.#startedAt = new Date(clock.now());
+    this.#accepted = new Set(options.accept.split(",").map((code) => code.trim()));
     this.#log = new KafkaLog({
       bootstrap: settings.kafka,
       clientId: workerId,
@@ -138,6 +142,16 @@ export class Worker implements AsyncDisposable {
       const source = settings.source === undefined ? undefined : openMongo(settings.source, { appName: workerId });
       const worker = new Worker(deps, target, source, topology);
       await worker.#reachKafka();
+      if (!rawPathAvailable())
+        logger.warn(
+          { worker: workerId },
+          "this MongoDB driver has no raw path: documents are decoded, which is slower and changes deprecated types",
+        );
+      if (worker.#captureGuard === undefined)
+        logger.info(
+          { worker: workerId },
+          "without --source and --connect nobody looks after the connectors behind the topics",
+        );
       const guarantee = worker.#guarantee();
       logger.info(
         { worker: workerId },
@@ -179,7 +193,7 @@ export class Worker implements AsyncDisposable {
   async run(): Promise<void> {
     const { soft, hard, options } = this.#deps;
     await this.#store.prepare();
-    await this.#accept();
+    await this.#reviewHalts();
     await using tasks = new TaskGroup(AbortSignal.any([soft, hard]));
     const loop = (everyMs: number, work: () => Promise<void>, signal = tasks.signal): void =>
       tasks.run(() => this.#repeat(everyMs, work, signal));
@@ -211,11 +225,21 @@ export class Worker implements AsyncDisposable {
     }
   }
 
-  async #accept(): Promise<void> {
-    const codes = this.#deps.options.accept.split(",").flatMap((code) => (code.trim() === "" ? [] : [code.trim()]));
-    if (codes.length === 0) return;
-    const matches = topicMatcher(this.#deps.options.topics);
-    for (const topic of (await this.#log.topics()).filter(matches)) await this.#store.accept(topic, codes);
+  /**
+   * A halt lasts until a worker is started anew: somebody has looked, and mended the cause or accepted it. What a lane met
+   * is met again at the same position; what was found at the connector is looked for once more before anything is applied.
+   */
+  async #reviewHalts(): Promise<void> {
+    const { options, logger, soft } = this.#deps;
+    const matches = topicMatcher(options.topics);
+    for (const [topic, { halted }] of await this.#store.readRuns()) {
+      if (halted === undefined || !matches(topic)) continue;
+      const atConnector = halted.code.split("_")[1] === "CAPTURE" && halted.code !== "FERRY_CAPTURE_COPY_AGAIN";
+      const looked = (await this.#captureGuard?.check([topic], this.#accepted, soft)) ?? false;
+      if (atConnector && !looked && !this.#accepted.has(halted.code)) throw haltedError(topic, halted);
+      await this.#store.lift(topic);
+      logger.warn({ topic, code: halted.code }, `the halt is lifted, since a worker was started: ${halted.detail}`);
+    }
   }
 
   async #heartbeat(): Promise<void> {
@@ -253,11 +277,7 @@ export class Worker implements AsyncDisposable {
     const runs = await this.#store.readRuns();
     for (const topic of this.#partitions.keys()) {
       const halted = runs.get(topic)?.halted;
-      if (halted !== undefined)
-        throw new FerryError(
-          halted.code as ErrorCode,
-          `${topic} is halted since ${halted.at.toISOString()}: ${halted.detail}`,
-        );
+      if (halted !== undefined) throw haltedError(topic, halted);
     }
     const ownership = await this.#store.ownership();
     const partitions = ownership.partitions.filter(
@@ -267,7 +287,7 @@ export class Worker implements AsyncDisposable {
     const share = fairShare(this.#deps.workerId, { workers: ownership.workers, partitions }, this.#claimed);
     for (const { topic, partition } of share.release) this.#running.get(partitionId(topic, partition))?.stop();
     for (const { topic, partition } of share.claim) {
-      await this.#claim(topic, partition, new Set(runs.get(topic)?.accepted ?? []), tasks);
+      await this.#claim(topic, partition, tasks);
     }
   }
 
@@ -283,7 +303,7 @@ export class Worker implements AsyncDisposable {
     }
   }
 
-  async #claim(topic: string, partition: number, accepted: ReadonlySet<string>, tasks: TaskGroup): Promise<void> {
+  async #claim(topic: string, partition: number, tasks: TaskGroup): Promise<void> {
     if (this.#leaving) return;
     const lane = partitionId(topic, partition);
     const partitionCount = this.#partitions.get(topic) ?? 0;
@@ -297,18 +317,18 @@ export class Worker implements AsyncDisposable {
     if (claim === undefined) return;
     const won = claim;
     this.#deps.logger.info({ lane, epoch: won.epoch }, "partition claimed");
-    tasks.run(() => this.#work(won, accepted, partitionCount));
+    tasks.run(() => this.#work(won, partitionCount));
   }
 
   /** One claimed partition from its opening to its release. */
-  async #work(claim: Claim, accepted: ReadonlySet<string>, partitionCount: number): Promise<void> {
+  async #work(claim: Claim, partitionCount: number): Promise<void> {
     const lane = partitionId(claim.topic, claim.partition);
     try {
       const partition = await openPartition({
         ...this.#deps,
         claim,
         partitionCount,
-        accepted,
+        accepted: this.#accepted,
         target: this.#target,
         source: this.#source,
         store: this.#store,
@@ -354,8 +374,7 @@ export class Worker implements AsyncDisposable {
   async #checkCapture(signal: AbortSignal): Promise<void> {
     const topics = [...this.#partitions.keys()].filter((topic) => this.#running.has(partitionId(topic, 0)));
     if (this.#captureGuard === undefined || topics.length === 0) return;
-    const runs = await this.#store.readRuns();
-    await this.#captureGuard.check(topics, (topic) => new Set(runs.get(topic)?.accepted ?? []), signal);
+    await this.#captureGuard.check(topics, this.#accepted, signal);
   }
 
   async #show(): Promise<void> {
@@ -385,6 +404,9 @@ export class Worker implements AsyncDisposable {
     ]);
   }
 }
+
+const haltedError = (topic: string, { code, detail, at }: NonNullable<RunRecord["halted"]>): FerryError =>
+  new FerryError(code as ErrorCode, `${topic} is halted since ${at.toISOString()}: ${detail}`);
 
 const aborted = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {

@@ -54,7 +54,7 @@ export const WORKER_OPTIONS = Type.Object(
     accept: Type.String({
       default: "",
       description:
-        "Error codes, comma-separated, that no longer halt the topics read here: an operator's explicit decision.",
+        "Error codes, comma-separated, that do not halt a topic while this worker runs: an operator's explicit decision.",
     }),
   },
   { additionalProperties: false },

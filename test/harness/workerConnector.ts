@@ -72,8 +72,3 @@ export const startConnector = async (url: string, name: string, config: Record<s
   );
   await connectorRuns(url, name);
 };
-
-/** Removes a connector, if it is there. */
-export const removeConnector = async (url: string, name: string): Promise<void> => {
-  await fetch(`${url}/connectors/${name}`, { method: "DELETE" });
-};

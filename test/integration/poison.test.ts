@@ -4,6 +4,7 @@ import { Admin } from "@platformatic/kafka";
 import { BSON, type Document, Int32 } from "bson";
 import { type Binary, MongoClient } from "mongodb";
 import type { DeadLetterRecord } from "#deadletter/store.ts";
+import type { RunRecord } from "#lanes/records.ts";
 import { booksOf } from "../harness/books.ts";
 import { type Change, eventOf, randomChanges, TestTopic } from "../harness/loadTopic.ts";
 import { sharedKafka, sharedMongo } from "../harness/servers.ts";
@@ -161,9 +162,15 @@ test("with --on-error stop the topic halts at the event, for every worker, with 
   assert.match(first.stderr, /^ferry: FERRY_APPLY_DEAD_LETTER: test\.halted \[0\] offset 1: FERRY_MONGO_REJECTED/m);
   assert.equal(await target.countDocuments(), 1, "what was before it is applied, what is behind it is not");
   assert.deepEqual(await lettersOf(client, name), []);
-  const second = await runWorker(options);
-  assert.equal(second.code, 76, second.stderr);
-  assert.match(second.stderr, /is halted since/);
+  assert.equal(
+    (await client.db("ferry").collection<RunRecord>("runs").findOne({ _id: name }))?.halted?.code,
+    "FERRY_APPLY_DEAD_LETTER",
+  );
+  const second = await runWorker({ ...options, args: [...options.args, "--on-error", "stop", "--slices", "1"] });
+  assert.equal(second.code, 76, "the cause is met again at the same position");
+  await using _third = await startWorker(options); // the operator decided: to the dead letters with it
+  await topic.applied(client);
+  assert.equal(await target.countDocuments(), 2);
 });
 
 test("a document that grows too large by its delta is set aside alone", async () => {

@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Timestamp } from "bson";
+import { MongoClient } from "mongodb";
+import { ConnectorStore } from "#capture/connectorStore.ts";
+import { randomChanges, TestTopic } from "../harness/loadTopic.ts";
+import { sharedConnect, sharedKafka, sharedMongo } from "../harness/servers.ts";
+import { runWorker, startWorker } from "../harness/worker.ts";
+
+const NAME = "guarded";
+const TOPIC = "test.guarded";
+
+test("a gap at the connector halts its topic with a name, for as long as it is open, and a worker started after it goes on", async () => {
+  const [broker, server, connect] = [await sharedKafka(), await sharedMongo(), await sharedConnect()];
+  await using client = await new MongoClient(server.uri).connect();
+  await using topic = await TestTopic.create(broker.bootstrap, TOPIC, 1);
+  await topic.send(randomChanges(100, { seed: 1 }));
+  const connectors = new ConnectorStore(client, "ferry");
+  const r0 = { _data: "820000000100000001" };
+  const start = {
+    state: "streaming",
+    kind: "copy",
+    topics: [TOPIC],
+    partition: "p",
+    r0,
+    r0At: new Timestamp({ t: 1, i: 1 }),
+  } as const;
+  await connectors.note(NAME, { ...start, topics: [TOPIC] });
+  await connectors.keep(NAME, {
+    code: "FERRY_CAPTURE_GAP",
+    sentence: "the offset jumped over 7 changes",
+    at: new Date(),
+    from: r0,
+  });
+  const options = {
+    source: server.uri,
+    target: server.uri,
+    kafka: broker.bootstrap,
+    args: ["--topics", TOPIC, "--connect", connect.url],
+  };
+  for (const attempt of ["found", "found again before anything more is applied"]) {
+    const { code, stderr } = await runWorker(options);
+    assert.equal(code, 76, `${attempt}: ${stderr}`);
+    assert.match(stderr, /^ferry: FERRY_CAPTURE_GAP: the offset jumped over 7 changes/m);
+  }
+  assert.equal((await connectors.acceptAll(NAME)).length, 1); // ferry cx FILE --accept-gaps, or a cure
+  await using _worker = await startWorker(options);
+  await topic.equals(client);
+});
