@@ -11,30 +11,43 @@ import { DB, recommended, user } from "./lib/topics.ts";
 const PER_SECOND = 50;
 const SECONDS = 20;
 const WARM_UP = 100;
+const MAIN = fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
 
 type Concern = "w1" | "majority";
 type Stamps = Map<number, number>;
 
-/** A change stream reader with nothing behind it: what any tool must wait for. */
-const bareReader = (client: MongoClient, seen: Stamps): (() => Promise<void>) => {
-  const stream = client.db(DB).collection<{ _id: number }>("latency").watch([], { fullDocument: "updateLookup" });
-  stream.on("change", (event) => {
-    if (event.operationType === "insert") seen.set(event.documentKey._id, performance.now());
-  });
-  stream.on("error", (error) => {
-    throw error;
-  });
-  return () => stream.close();
+/** A change stream reader with nothing behind it: what any tool must wait for. Open when this returns. */
+const bareReader = async (client: MongoClient, seen: Stamps): Promise<() => Promise<void>> => {
+  const stream = client
+    .db(DB)
+    .collection<{ _id: number }>("latency")
+    .watch([{ $match: { operationType: "insert" } }], { fullDocument: "updateLookup" });
+  await stream.tryNext(); // opens it: what is inserted from now on is seen
+  let closed = false;
+  const loop = (async () => {
+    while (!closed) {
+      const event = await stream.tryNext();
+      if (event?.operationType === "insert") seen.set(event.documentKey._id, performance.now());
+    }
+  })();
+  return async () => {
+    closed = true;
+    await loop;
+    await stream.close();
+  };
 };
 
 /** Looks at the target without pause for documents newer than the last one seen. */
-const watchTarget = (client: MongoClient, seen: Stamps): (() => Promise<void>) => {
+const watchTarget = (client: MongoClient, from: number, seen: Stamps): (() => Promise<void>) => {
   const collection = client.db(DB).collection<{ _id: number }>("latency");
   let stopped = false;
   const loop = (async () => {
     while (!stopped) {
       const missing = await collection
-        .find({}, { projection: { _id: 1 }, sort: { _id: -1 }, limit: 20, readConcern: { level: "local" } })
+        .find(
+          { _id: { $gte: from } },
+          { projection: { _id: 1 }, sort: { _id: -1 }, limit: 20, readConcern: { level: "local" } },
+        )
         .toArray();
       const now = performance.now();
       for (const { _id } of missing) if (!seen.has(_id)) seen.set(_id, now);
@@ -78,7 +91,7 @@ const measure = async (
     MongoClient.connect(stack.target.uri),
   ]);
   const [sent, bare, visible]: [Stamps, Stamps, Stamps] = [new Map(), new Map(), new Map()];
-  const stops = [bareReader(reader, bare), watchTarget(target, visible)];
+  const stops = [await bareReader(reader, bare), watchTarget(target, from, visible)];
   const total = WARM_UP + PER_SECOND * SECONDS;
   await insertAll(writer, concern, from, total, sent);
   await waitFor(
@@ -101,6 +114,31 @@ const measure = async (
   return { bare: after(bare), ferry: after(visible) };
 };
 
+/** One worker process, ended with what it was measured in. */
+const startWorker = (stack: BenchStack): AsyncDisposable => {
+  const { source, target, kafka, connect } = stack;
+  const servers = [
+    "--source",
+    source.uri,
+    "--target",
+    target.uri,
+    "--kafka",
+    kafka.bootstrap,
+    "--connect",
+    connect.url,
+  ];
+  const worker = spawn(process.execPath, [MAIN, "worker", ...servers, "--log-level", "error"], {
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  const exited = once(worker, "exit");
+  return {
+    [Symbol.asyncDispose]: async () => {
+      worker.kill("SIGTERM");
+      await exited;
+    },
+  };
+};
+
 /** `npm run bench -- latency`: 50 inserts/s, source write → visible on the target through Kafka, beside a bare change stream reader. */
 export const benchLatency = async (): Promise<void> => {
   await using stack = await startStack();
@@ -111,22 +149,7 @@ export const benchLatency = async (): Promise<void> => {
     "latency",
     recommended(stack.source.uri, "latency", { "startup.mode": "latest" }),
   );
-  const args = [
-    "worker",
-    "--source",
-    stack.source.uri,
-    "--connect",
-    stack.connect.url,
-    "--target",
-    stack.target.uri,
-    "--kafka",
-    stack.kafka.bootstrap,
-    "--log-level",
-    "error",
-  ];
-  const worker = spawn(process.execPath, [fileURLToPath(new URL("../src/cli/main.ts", import.meta.url)), ...args], {
-    stdio: ["ignore", "inherit", "inherit"],
-  });
+  await using _worker = startWorker(stack);
   const target = await MongoClient.connect(stack.target.uri);
   await waitFor(
     async () => {
@@ -160,8 +183,6 @@ export const benchLatency = async (): Promise<void> => {
     ratios[`${concern}.p50OverBareMs`] = round(f50 - b50);
     ratios[`${concern}.p99OverBareMs`] = round(f99 - b99);
   }
-  worker.kill("SIGTERM");
-  await once(worker, "exit");
   await Promise.all([source.close(), target.close()]);
   report({
     name: "latency",
