@@ -14,6 +14,9 @@ const path = (relative: string): string => fileURLToPath(new URL(relative, impor
 /** How often the target is looked at, ms: the error of a measurement of several seconds. */
 const LOOK_MS = 20;
 
+/** One task of the sink applies some thousand events a second. */
+const SINK_LIMIT_MS = 600_000;
+
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Empties the target's collection; the stream's starts with the documents that existed before it. */
@@ -138,7 +141,7 @@ export const runSink = async (
       : {}),
   });
   try {
-    return { perSecond: await race(target, topic, 180_000), rssMb: undefined };
+    return { perSecond: await race(target, topic, SINK_LIMIT_MS), rssMb: undefined };
   } finally {
     await deleteConnector(stack.connect.url, name);
   }
