@@ -16,6 +16,7 @@ const LOOK_MS = 20;
 
 /** One task of the sink applies some thousand events a second. */
 const SINK_LIMIT_MS = 600_000;
+const ALIVE_MS = 2000;
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -42,9 +43,15 @@ const progressOf = async (target: MongoClient, topic: Topic): Promise<Progress> 
   return { done: begun > 0 ? 1 : 0, finished: ended === MARKS };
 };
 
-/** Waits for the first effect, then for the last; records per second between them. */
-const race = async (target: MongoClient, topic: Topic, limitMs: number): Promise<number> => {
+/** Waits for the first effect, then for the last; records per second between them. `alive` throws when nothing more can come. */
+const race = async (
+  target: MongoClient,
+  topic: Topic,
+  limitMs: number,
+  alive: () => Promise<void> = async () => undefined,
+): Promise<number> => {
   const deadline = Date.now() + limitMs;
+  let lookAt = Date.now() + ALIVE_MS;
   let first: { at: number; done: number } | undefined;
   for (;;) {
     const { done, finished } = await progressOf(target, topic);
@@ -55,6 +62,10 @@ const race = async (target: MongoClient, topic: Topic, limitMs: number): Promise
       return (records * 1000) / (now - first.at);
     }
     if (Date.now() > deadline) throw new Error(`${topic} was not finished in ${limitMs} ms`);
+    if (Date.now() > lookAt) {
+      await alive();
+      lookAt = Date.now() + ALIVE_MS;
+    }
     await pause(LOOK_MS);
   }
 };
@@ -110,6 +121,15 @@ export const runWorkers = async (
   }
 };
 
+/** @throws the trace of a task that failed: nothing more will come of it */
+const checkTasks = async (url: string, name: string): Promise<void> => {
+  const { tasks } = (await (await fetch(`${url}/connectors/${name}/status`)).json()) as {
+    tasks: { state: string; trace?: string }[];
+  };
+  const failed = tasks.find(({ state }) => state === "FAILED");
+  if (failed !== undefined) throw new Error(`${name}: ${failed.trace?.slice(0, 2000)}`);
+};
+
 /** The official sink connector with its change stream handler. `tuned`: larger polls and unordered bulks. */
 export const runSink = async (
   stack: BenchStack,
@@ -131,6 +151,8 @@ export const runSink = async (
     "key.converter": "org.apache.kafka.connect.storage.StringConverter",
     "value.converter": "org.apache.kafka.connect.converters.ByteArrayConverter",
     "consumer.override.auto.offset.reset": "earliest",
+    // It fails on updates whose document was deleted since (fullDocument: null), which the stream has: it may skip them.
+    "errors.tolerance": "all",
     ...(tuned
       ? {
           "consumer.override.max.poll.records": "5000",
@@ -141,7 +163,8 @@ export const runSink = async (
       : {}),
   });
   try {
-    return { perSecond: await race(target, topic, SINK_LIMIT_MS), rssMb: undefined };
+    const alive = (): Promise<void> => checkTasks(stack.connect.url, name);
+    return { perSecond: await race(target, topic, SINK_LIMIT_MS, alive), rssMb: undefined };
   } finally {
     await deleteConnector(stack.connect.url, name);
   }
