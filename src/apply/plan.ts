@@ -1,6 +1,6 @@
 import { identityOf } from "#bson/identity.ts";
 import type { ChangeEvent, Counts, DeleteEvent, PatchEvent, WriteEvent, WriteOps } from "#flow/types.ts";
-import type { DeadReason, Entry } from "./entry.ts";
+import { type DeadReason, type Entry, keyOf } from "./entry.ts";
 import { planPatch } from "./patch.ts";
 import { createStatement, deleteStatement, modifyStatement, oddity, replaceStatement } from "./statements.ts";
 
@@ -86,6 +86,20 @@ const emit = (ops: Mutable, slot: Slot, insertFirst: boolean): Effect => {
 const isCopy = (event: ChangeEvent | undefined): event is WriteEvent =>
   event?.op === "write" && event.origin === "copy";
 
+/** Why an entry is set aside: for a reason of its own, or behind an earlier event of its key, here or in the dead letters. */
+const asideTest = (isHeld: PlanOptions["isHeld"]): ((entry: Entry) => DeadReason | undefined) => {
+  const behind = new Set<string>();
+  return (entry) => {
+    const key = keyOf(entry);
+    if (entry.dead !== undefined) {
+      if (key !== undefined) behind.add(identityOf(key));
+      return entry.dead;
+    }
+    if (key === undefined) return undefined;
+    return isHeld(key) || (behind.size > 0 && behind.has(identityOf(key))) ? BEHIND : undefined;
+  };
+};
+
 /**
  * Plans one batch of a lane: several events of one key become the last one, inserts are kept apart from replacements,
  * records that hold no event and events behind a dead letter are set aside. Pure; entries are in log order.
@@ -97,12 +111,13 @@ export const planBatch = (entries: readonly Entry[], { insertFirst, isHeld }: Pl
   let [applied, filtered, at] = [0, 0, 0n];
   // The copy sends each key once: no need to look for later events of the same key.
   const onlyCopy = entries.every((entry) => isCopy(entry.event));
+  const aside = asideTest(isHeld);
   for (const entry of entries) {
     const { event } = entry;
     if (event !== undefined && event.at > at) at = event.at;
-    if (entry.dead !== undefined) dead.push({ entry, reason: entry.dead });
+    const reason = aside(entry);
+    if (reason !== undefined) dead.push({ entry, reason });
     else if (event === undefined || event.op === "noop" || event.op === "ddl") filtered++;
-    else if (isHeld(event.key)) dead.push({ entry, reason: BEHIND });
     else if (onlyCopy && isCopy(event)) {
       addWrite(ops, event, insertFirst);
       applied++;

@@ -79,13 +79,13 @@ const documentBody = (bytes: Uint8Array, start: number, named: boolean): string 
   cursor.open(bytes, start);
   while (cursor.next()) {
     const name = named ? `${latin1(bytes, cursor.nameStart, cursor.nameEnd)}\0` : "";
-    body += `,${name}${canonical(bytes, cursor.type, cursor.valueStart, cursor.valueEnd)}`;
+    body += `,${name}${canonicalValue(bytes, cursor.type, cursor.valueStart, cursor.valueEnd)}`;
   }
   return body;
 };
 
-/** The canonical form of one value. The bytes are a validated document's. */
-const canonical = (bytes: Uint8Array, type: number, start: number, end: number): string => {
+/** The canonical form of one value: the same string where MongoDB holds two values to be equal. The bytes are a validated document's. */
+export const canonicalValue = (bytes: Uint8Array, type: number, start: number, end: number): string => {
   switch (type) {
     case BsonType.objectId:
       return `o${latin1(bytes, start, end)}`;
@@ -138,7 +138,7 @@ export const identityOf = (documentKey: Uint8Array): string => {
     if (type === BsonType.int32) return `n${int32At(documentKey, 9)};`;
   }
   const id = seekId(documentKey);
-  return canonical(documentKey, id.type, id.valueStart, id.valueEnd);
+  return canonicalValue(documentKey, id.type, id.valueStart, id.valueEnd);
 };
 
 /** Final mixing of a 32-bit word (murmur3's finalizer): every input bit moves every output bit. */
@@ -184,7 +184,7 @@ const hashValue = (bytes: Uint8Array, type: number, start: number, end: number):
     const value = doubleAt(bytes, start);
     if ((value | 0) === value) return hashInt32(value | 0);
   }
-  const text = canonical(bytes, type, start, end);
+  const text = canonicalValue(bytes, type, start, end);
   if (type === BsonType.decimal128 && text.length <= 13) {
     const value = Number(text.slice(1, -1));
     if ((value | 0) === value) return hashInt32(value);

@@ -1,9 +1,13 @@
 import { Command, CommanderError } from "commander";
 import { FerryError } from "#errors/ferryError.ts";
 import { registerCheck } from "./commands/check.ts";
+import { registerConfig } from "./commands/config.ts";
 import { registerCx } from "./commands/cx.ts";
 import { registerDel } from "./commands/del.ts";
 import { registerDemo } from "./commands/demo.ts";
+import { registerDlq } from "./commands/dlq.ts";
+import { registerDrift } from "./commands/drift.ts";
+import { registerFilter } from "./commands/filter.ts";
 import { registerGenData } from "./commands/genData.ts";
 import { registerKc } from "./commands/kc.ts";
 import { registerStack } from "./commands/stack.ts";
@@ -17,9 +21,13 @@ const program = new Command("ferry")
   .showHelpAfterError();
 
 registerCheck(program);
+registerConfig(program);
 registerCx(program);
 registerDel(program);
 registerDemo(program);
+registerDlq(program);
+registerDrift(program);
+registerFilter(program);
 registerGenData(program);
 registerKc(program);
 registerStack(program);

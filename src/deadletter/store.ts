@@ -1,85 +1,39 @@
-import { Binary, Long } from "bson";
-import type { ErrorCode } from "#errors/catalogue.ts";
+import { Binary, type Document } from "bson";
 import type { ClientSession, Collection, Db, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
-
-/** One event set aside. `_id` is its position, so that it is stored once however often it is met. */
-export type DeadLetter = Readonly<{
-  topic: string;
-  partition: number;
-  offset: number;
-  lane: string;
-  ns: string;
-  /** Identity of the documentKey (`bson/identity.ts`); null where the record holds no key. */
-  identity: string | null;
-  /** Raw documentKey. */
-  documentKey: Uint8Array | null;
-  code: ErrorCode;
-  reason: string;
-  /** The target's own error code, where it was the target that refused. */
-  serverCode: number | undefined;
-  recordKey: Uint8Array | null;
-  /** The record's value as it was on the topic. */
-  raw: Uint8Array | null;
-  logTimeMs: number;
-}>;
-
-export type DeadLetterRecord = {
-  _id: string;
-  topic: string;
-  partition: number;
-  offset: Long;
-  lane: string;
-  ns: string;
-  identity: Binary | null;
-  documentKey: Binary | null;
-  code: string;
-  reason: string;
-  serverCode: number | null;
-  recordKey: Binary | null;
-  /** Null when the value is empty or lies in chunks. */
-  raw: Binary | null;
-  rawBytes: number;
-  chunks: number;
-  logTime: Date;
-  storedAt: Date;
-  attempts: number;
-  state: "waiting";
-};
+import {
+  CHUNK_BYTES,
+  type DeadLetter,
+  type DeadLetterRecord,
+  INLINE_BYTES,
+  identityBinary,
+  identityText,
+  type LetterState,
+  toRecord,
+} from "./records.ts";
 
 type ChunkRecord = { _id: string; letter: string; n: number; data: Binary };
 
-/** A record may be as large as a document may be; beside its reason it would no longer fit one. */
-const INLINE_BYTES = 4 * 1024 * 1024;
-const CHUNK_BYTES = 8 * 1024 * 1024;
+/** Which letters are meant; what is left out does not limit. */
+export type LetterFilter = Readonly<{
+  ids?: readonly string[];
+  route?: string | undefined;
+  /** Code of the reason. */
+  code?: string | undefined;
+  identity?: string | undefined;
+}>;
 
-const binary = (bytes: Uint8Array | null): Binary | null => (bytes === null ? null : new Binary(bytes));
-
-const positionOf = (letter: DeadLetter): string => `${letter.topic}/${letter.partition}/${letter.offset}`;
-
-const toRecord = (letter: DeadLetter, chunks: number): DeadLetterRecord => ({
-  _id: positionOf(letter),
-  topic: letter.topic,
-  partition: letter.partition,
-  offset: Long.fromNumber(letter.offset),
-  lane: letter.lane,
-  ns: letter.ns,
-  identity: letter.identity === null ? null : new Binary(Buffer.from(letter.identity, "latin1")),
-  documentKey: binary(letter.documentKey),
-  code: letter.code,
-  reason: letter.reason,
-  serverCode: letter.serverCode ?? null,
-  recordKey: binary(letter.recordKey),
-  raw: chunks > 0 ? null : binary(letter.raw),
-  rawBytes: letter.raw?.length ?? 0,
-  chunks,
-  logTime: new Date(letter.logTimeMs),
-  storedAt: new Date(),
-  attempts: 1,
-  state: "waiting",
+const queryOf = ({ ids, route, code, identity }: LetterFilter): Document => ({
+  ...(ids === undefined ? {} : { _id: { $in: [...ids] } }),
+  ...(route === undefined ? {} : { route }),
+  ...(code === undefined ? {} : { code }),
+  ...(identity === undefined ? {} : { identity: identityBinary(identity) }),
 });
 
-/** The dead letters in ferry's database on the target. Every method throws FERRY_MONGO_*. */
+/**
+ * The dead letters in ferry's database on the target. Operators read and mark them from anywhere; only the owner of their
+ * partition adds, replays and removes them, in its lane's transaction. Every method throws FERRY_MONGO_*.
+ */
 export class DeadLetterStore {
   readonly #letters: Collection<DeadLetterRecord>;
   readonly #chunks: Collection<ChunkRecord>;
@@ -88,6 +42,16 @@ export class DeadLetterStore {
     const db: Db = client.db(stateDb);
     this.#letters = db.collection("deadLetters");
     this.#chunks = db.collection("deadLetterChunks");
+  }
+
+  /** Indexes for what is asked again and again. */
+  async prepare(): Promise<void> {
+    await translated("indexing the dead letters", () =>
+      this.#letters.createIndexes([
+        { key: { route: 1, partition: 1, state: 1 } },
+        { key: { route: 1, partition: 1, identity: 1, offset: 1 } },
+      ]),
+    );
   }
 
   /** Stores letters, within the lane's transaction where there is one. */
@@ -114,16 +78,91 @@ export class DeadLetterStore {
   }
 
   /** Identities that wait, of one partition (its keys may be spread over other lanes by now): later events must follow them. */
-  async held(topic: string, partition: number): Promise<Set<string>> {
+  async held(route: string, partition: number): Promise<Set<string>> {
     const found = await translated("reading held keys", () =>
-      this.#letters
-        .find({ topic, partition, state: "waiting", identity: { $ne: null } }, { projection: { identity: 1 } })
-        .toArray(),
+      this.#letters.find({ route, partition, identity: { $ne: null } }, { projection: { identity: 1 } }).toArray(),
     );
-    return new Set(found.map((letter) => Buffer.from(letter.identity?.buffer ?? []).toString("latin1")));
+    return new Set(found.flatMap(({ identity }) => (identity === null ? [] : identityText(identity))));
   }
 
-  async count(topic: string): Promise<number> {
-    return translated("counting dead letters", () => this.#letters.countDocuments({ topic, state: "waiting" }));
+  async count(route: string): Promise<number> {
+    return translated("counting dead letters", () => this.#letters.countDocuments({ route }));
+  }
+
+  /** Letters without their raw values, in the order of the log. */
+  list(filter: LetterFilter, limit: number): Promise<DeadLetterRecord[]> {
+    return translated(
+      "listing dead letters",
+      () =>
+        this.#letters
+          .find(queryOf(filter), { projection: { raw: 0 } })
+          .sort({ route: 1, partition: 1, offset: 1 })
+          .limit(limit)
+          .toArray() as Promise<DeadLetterRecord[]>,
+    );
+  }
+
+  /** Notes a decision. Answers with how many letters it is for. */
+  async decide(filter: LetterFilter, state: LetterState): Promise<number> {
+    const result = await translated("deciding on dead letters", () =>
+      this.#letters.updateMany(queryOf(filter), { $set: { state } }),
+    );
+    return result.matchedCount;
+  }
+
+  /** Letters of one partition that somebody has decided on, without their raw values. */
+  decided(route: string, partition: number): Promise<DeadLetterRecord[]> {
+    return translated(
+      "reading decided dead letters",
+      () =>
+        this.#letters
+          .find({ route, partition, state: { $ne: "waiting" } }, { projection: { raw: 0 } })
+          .sort({ offset: 1 })
+          .limit(1000)
+          .toArray() as Promise<DeadLetterRecord[]>,
+    );
+  }
+
+  /** The letters of one key, in order; the first one is what the others wait for. */
+  queue(route: string, partition: number, identity: string): Promise<DeadLetterRecord[]> {
+    return translated(
+      "reading a key's dead letters",
+      () =>
+        this.#letters
+          .find({ route, partition, identity: identityBinary(identity) }, { projection: { raw: 0 } })
+          .sort({ offset: 1 })
+          .limit(1000)
+          .toArray() as Promise<DeadLetterRecord[]>,
+    );
+  }
+
+  /** The record's value as it was on the topic. */
+  async raw(id: string): Promise<Uint8Array | null> {
+    return translated("reading a dead letter", async () => {
+      const letter = await this.#letters.findOne({ _id: id });
+      if (letter === null) return null;
+      if (letter.chunks === 0) return letter.raw?.buffer ?? null;
+      const chunks = await this.#chunks.find({ letter: id }).sort({ n: 1 }).toArray();
+      return Buffer.concat(chunks.map(({ data }) => data.buffer));
+    });
+  }
+
+  /** Removes a letter. False where it was gone already. */
+  async remove(id: string, session: ClientSession | undefined): Promise<boolean> {
+    const options = session === undefined ? {} : { session };
+    return translated("removing a dead letter", async () => {
+      await this.#chunks.deleteMany({ letter: id }, options);
+      return (await this.#letters.deleteOne({ _id: id }, options)).deletedCount === 1;
+    });
+  }
+
+  /** A replay failed: the letter waits again, with what it met this time. */
+  async again(id: string, code: string, reason: string, serverCode: number | null): Promise<void> {
+    await translated("keeping a dead letter", () =>
+      this.#letters.updateOne(
+        { _id: id },
+        { $set: { state: "waiting", code, reason, serverCode }, $inc: { attempts: 1 } },
+      ),
+    );
   }
 }

@@ -38,6 +38,12 @@ export const CATALOGUE = {
     "The command line or a setting is not valid.",
     "Run the command with --help; docs/config.md lists every setting.",
   ),
+  FERRY_CONFIG: entry(
+    64,
+    "never",
+    "The configuration file is not valid.",
+    "Mend the place that the message names; `ferry config check` looks at the whole file, docs/35-routes.md explains it.",
+  ),
   FERRY_TIMEOUT: entry(
     75,
     "backoff",
@@ -176,6 +182,18 @@ export const CATALOGUE = {
     "never",
     "An event cannot be applied, and onError is stop.",
     "Look at the event with its code and reason; mend the target, or run with --on-error dead-letter.",
+  ),
+  FERRY_DRIFT_HELD: entry(
+    76,
+    "never",
+    "A document has a field or a type that was not there before, and the route's policy holds it.",
+    "Decide with `ferry drift decide ROUTE PATH pass|drop`; the held documents then go on.",
+  ),
+  FERRY_DRIFT_STOP: entry(
+    76,
+    "never",
+    "A document has a field or a type that was not there before, and the route's policy is to stop.",
+    "Decide with `ferry drift decide ROUTE PATH pass|drop`, then start the worker again.",
   ),
   FERRY_APPLY_DDL: entry(
     76,

@@ -1,13 +1,13 @@
 import { type Binary, Long, Timestamp } from "bson";
-import type { Collection, MongoClient } from "#mongo/connect.ts";
+import type { ClientSession, Collection, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
-import { type LaneRecord, type PartitionRecord, partitionId, type RunRecord } from "./records.ts";
+import type { LaneRecord, PartitionRecord, RunRecord } from "./records.ts";
 
 /**
- * The barrier of a dropped collection, in the topic's run record. A drop lands in one partition, and the others know
+ * The barrier of a dropped collection, in the route's run record. A drop lands in one partition, and the others know
  * nothing of it; while it is being applied nobody may write, and afterwards what is older than the drop must not come back.
  *
- * begin → no partition of the topic is claimed any more (but the one that carries the drop)
+ * begin → no partition of the route is claimed any more (but the one that carries the drop)
  * fence → what was claimed before is fenced
  * finish → the other lanes go back far enough to have everything after the drop again; the drop's time is remembered
  *
@@ -19,7 +19,11 @@ export class Drops {
   readonly #partitions: Collection<PartitionRecord>;
   readonly #lanes: Collection<LaneRecord>;
 
-  constructor(client: MongoClient, stateDb: string) {
+  readonly #transactional: boolean;
+
+  /** @param transactional false on a standalone target */
+  constructor(client: MongoClient, stateDb: string, transactional: boolean) {
+    this.#transactional = transactional;
     const db = client.db(stateDb);
     this.#client = client;
     this.#runs = db.collection("runs");
@@ -28,23 +32,23 @@ export class Drops {
   }
 
   /**
-   * Closes the topic. Answers with the incarnation of the collection that is to go: the one that was there when this drop
+   * Closes the route. Answers with the incarnation of the collection that is to go: the one that was there when this drop
    * was first begun, so that an owner that was frozen meanwhile cannot drop what came after.
    */
-  async begin(topic: string, partition: number, at: bigint, uuid: Binary | undefined): Promise<Binary | undefined> {
-    return translated(`closing ${topic} for a drop`, async () => {
-      const known = (await this.#runs.findOne({ _id: topic }))?.dropping;
+  async begin(route: string, partition: number, at: bigint, uuid: Binary | undefined): Promise<Binary | undefined> {
+    return translated(`closing ${route} for a drop`, async () => {
+      const known = (await this.#runs.findOne({ _id: route }))?.dropping;
       if (known !== undefined && known.at.toBigInt() === at) return known.uuid ?? undefined;
       const dropping = { at: new Timestamp(at), partition, uuid: uuid ?? null };
-      await this.#runs.updateOne({ _id: topic }, { $set: { dropping } }, { upsert: true });
+      await this.#runs.updateOne({ _id: route }, { $set: { dropping } }, { upsert: true });
       return uuid;
     });
   }
 
   /** Takes every other partition from its owner: sessions ended, epochs raised, so that no write of theirs succeeds. */
-  async fence(topic: string, partition: number): Promise<void> {
-    await translated(`fencing the partitions of ${topic}`, async () => {
-      const others = await this.#partitions.find({ topic, partition: { $ne: partition } }).toArray();
+  async fence(route: string, partition: number): Promise<void> {
+    await translated(`fencing the partitions of ${route}`, async () => {
+      const others = await this.#partitions.find({ route, partition: { $ne: partition } }).toArray();
       for (const { _id, partition: other, sessions } of others) {
         if (sessions.length > 0)
           await this.#client.db("admin").command({ killSessions: sessions.map((id) => ({ id })) });
@@ -54,23 +58,44 @@ export class Drops {
           { returnDocument: "after" },
         );
         if (fenced !== null)
-          await this.#lanes.updateMany({ topic, partition: other }, { $set: { epoch: fenced.epoch } });
+          await this.#lanes.updateMany({ route, partition: other }, { $set: { epoch: fenced.epoch } });
       }
     });
   }
 
-  /** Opens the topic again. `from`: per other partition, an offset at or before its first record after the drop. */
-  async finish(topic: string, at: bigint, from: ReadonlyMap<number, number>): Promise<void> {
-    await translated(`opening ${topic} after a drop`, async () => {
-      for (const [partition, offset] of from) {
-        const back = Long.fromNumber(offset);
-        await this.#lanes.updateMany({ topic, partition, offset: { $gt: back } }, { $set: { offset: back } });
+  /**
+   * Opens the route again. `from`: per other partition, an offset at or before its first record after the drop. One step on a
+   * target with transactions: an owner that was frozen until another had finished must not send the lanes back once more.
+   */
+  async finish(route: string, at: bigint, from: ReadonlyMap<number, number>): Promise<void> {
+    await translated(`opening ${route} after a drop`, async () => {
+      const session = this.#transactional ? this.#client.startSession() : undefined;
+      try {
+        if (session === undefined) await this.#finish(route, at, from, {});
+        else await session.withTransaction(() => this.#finish(route, at, from, { session }));
+      } finally {
+        await session?.endSession();
       }
-      await this.#runs.updateOne({ _id: topic }, { $set: { dropAt: new Timestamp(at) }, $unset: { dropping: "" } });
     });
+  }
+
+  async #finish(
+    route: string,
+    at: bigint,
+    from: ReadonlyMap<number, number>,
+    options: { session?: ClientSession },
+  ): Promise<void> {
+    const dropping = { _id: route, "dropping.at": new Timestamp(at) };
+    if ((await this.#runs.findOne(dropping, options)) === null) return; // somebody else has finished it
+    for (const [partition, offset] of from) {
+      const back = Long.fromNumber(offset);
+      await this.#lanes.updateMany({ route, partition, offset: { $gt: back } }, { $set: { offset: back } }, options);
+    }
+    const opened = { $set: { dropAt: new Timestamp(at) }, $unset: { dropping: "" as const } };
+    await this.#runs.updateOne(dropping, opened, options);
   }
 }
 
-/** May this partition be claimed while the topic's run stands like this? The drop's own partition must go on after a crash. */
-export const isOpen = (run: RunRecord | null, topic: string, partition: number): boolean =>
-  run?.dropping === undefined || partitionId(topic, run.dropping.partition) === partitionId(topic, partition);
+/** May this partition be claimed while its route's run stands like this? The drop's own partition must go on after a crash. */
+export const isOpen = (run: RunRecord | null, partition: number): boolean =>
+  run?.dropping === undefined || run.dropping.partition === partition;

@@ -18,6 +18,7 @@ import {
 /** A lane as its owner knows it. `offset` is the next one to read. */
 export type LaneState = Readonly<{
   id: string;
+  route: string;
   topic: string;
   partition: number;
   slice: number;
@@ -30,6 +31,7 @@ export type LaneState = Readonly<{
 
 /** A partition that this worker owns: one session and one lane per slice. */
 export type Claim = Readonly<{
+  route: string;
   topic: string;
   partition: number;
   epoch: number;
@@ -45,7 +47,7 @@ export type Claim = Readonly<{
 /** Who is alive and who owns what, as the server's clock sees it. `owner` is null for a free or expired partition. */
 export type Ownership = Readonly<{
   workers: readonly string[];
-  partitions: readonly Readonly<{ topic: string; partition: number; owner: string | null; epoch: number }>[];
+  partitions: readonly Readonly<{ route: string; partition: number; owner: string | null; epoch: number }>[];
 }>;
 
 export type LaneStoreOptions = Readonly<{
@@ -60,6 +62,7 @@ export type LaneStoreOptions = Readonly<{
 
 const toLane = (record: LaneRecord): LaneState => ({
   id: record._id,
+  route: record.route,
   topic: record.topic,
   partition: record.partition,
   slice: record.slice,
@@ -102,7 +105,7 @@ export class LaneStore {
   async prepare(): Promise<void> {
     await translated("preparing ferry's database", async () => {
       const existing = new Set((await this.#db.listCollections({}, { nameOnly: true }).toArray()).map((c) => c.name));
-      for (const name of ["partitions", "lanes", "workers", "runs", "deadLetters", "deadLetterChunks"]) {
+      for (const name of ["partitions", "lanes", "workers", "runs", "deadLetters", "deadLetterChunks", "drift"]) {
         if (!existing.has(name)) await this.#db.createCollection(name).catch(ignoreExists);
       }
     });
@@ -139,8 +142,8 @@ export class LaneStore {
       const [workers, partitions] = await Promise.all([
         this.workers.find(alive, { projection: { _id: 1 } }).toArray(),
         this.partitions
-          .aggregate<{ topic: string; partition: number; owner: string | null; epoch: Long }>([
-            { $project: { _id: 0, topic: 1, partition: 1, epoch: 1, owner: { $cond: [FREE, null, "$owner"] } } },
+          .aggregate<{ route: string; partition: number; owner: string | null; epoch: Long }>([
+            { $project: { _id: 0, route: 1, partition: 1, epoch: 1, owner: { $cond: [FREE, null, "$owner"] } } },
           ])
           .toArray(),
       ]);
@@ -152,13 +155,19 @@ export class LaneStore {
   }
 
   /** Makes sure that a record exists for each partition. Idempotent. */
-  async register(topic: string, topicId: string, partitions: number, slices: number): Promise<void> {
-    await translated(`registering ${topic}`, async () => {
+  async register(
+    { name: route, from: topic }: Readonly<{ name: string; from: string }>,
+    topicId: string,
+    partitions: number,
+    slices: number,
+  ): Promise<void> {
+    await translated(`registering ${route}`, async () => {
       const operations = Array.from({ length: partitions }, (_, partition) => ({
         updateOne: {
-          filter: { _id: partitionId(topic, partition) },
+          filter: { _id: partitionId(route, partition) },
           update: {
             $setOnInsert: {
+              route,
               topic,
               topicId,
               partition,
@@ -181,16 +190,16 @@ export class LaneStore {
    * for a minute otherwise), raises the epoch, then moves every lane to it and reads its position in the same step.
    * Undefined when somebody else was faster.
    */
-  async claim(topic: string, partition: number, wantedSlices: number, firstOffset: number): Promise<Claim | undefined> {
+  async claim(route: string, partition: number, wantedSlices: number, firstOffset: number): Promise<Claim | undefined> {
     const { client, workerId, leaseMs, transactional } = this.#options;
-    const _id = partitionId(topic, partition);
+    const _id = partitionId(route, partition);
     return translated(`claiming ${_id}`, async () => {
       const former = await this.partitions.findOne({ _id, $expr: FREE });
       if (former === null) return undefined;
       if (former.owner !== null && former.sessions.length > 0) {
         await client.db("admin").command({ killSessions: former.sessions.map((id) => ({ id })) });
       }
-      const slices = await this.#slices(topic, partition, former.slices, wantedSlices);
+      const slices = await this.#slices(route, partition, former.slices, wantedSlices);
       const sessions = transactional ? Array.from({ length: slices }, () => client.startSession()) : [];
       const ids = sessions.map((session) => session.id?.["id"] as Binary);
       const won = await this.partitions.findOneAndUpdate(
@@ -216,15 +225,16 @@ export class LaneStore {
       const epoch = Number(won.epoch);
       const lanes: LaneState[] = [];
       for (let slice = 0; slice < slices; slice++) {
-        const lane = await this.#fence(topic, partition, slice, epoch, firstOffset);
-        if (lane === undefined) return this.#giveBack(topic, partition, epoch, sessions);
+        const lane = await this.#fence(won, slice, epoch, firstOffset);
+        if (lane === undefined) return this.#giveBack(route, partition, epoch, sessions);
         lanes.push(lane);
       }
       // Looked at after the lanes are ours: a drop that began before is seen here, one that begins later fences them.
-      const run = await this.runs.findOne({ _id: topic });
-      if (!isOpen(run, topic, partition)) return this.#giveBack(topic, partition, epoch, sessions);
+      const run = await this.runs.findOne({ _id: route });
+      if (!isOpen(run, partition)) return this.#giveBack(route, partition, epoch, sessions);
       return {
-        topic,
+        route,
+        topic: won.topic,
         partition,
         epoch,
         lanes,
@@ -237,31 +247,31 @@ export class LaneStore {
   }
 
   /** Keys may only be spread anew while every lane of the partition stands at one position. */
-  async #slices(topic: string, partition: number, current: number, wanted: number): Promise<number> {
+  async #slices(route: string, partition: number, current: number, wanted: number): Promise<number> {
     if (current === wanted) return current;
-    const lanes = await this.lanes.find({ topic, partition }).toArray();
+    const lanes = await this.lanes.find({ route, partition }).toArray();
     const used = lanes.filter((lane) => lane.slice < current);
     const level = new Set(used.map((lane) => String(lane.offset)));
     if (level.size > 1) return current;
     const [offset] = used.map((lane) => lane.offset);
-    if (offset !== undefined) await this.lanes.updateMany({ topic, partition }, { $set: { offset } });
+    if (offset !== undefined) await this.lanes.updateMany({ route, partition }, { $set: { offset } });
     return wanted;
   }
 
   /** Moves a lane to the claim's epoch, never to a lower one: undefined when somebody was faster. */
   async #fence(
-    topic: string,
-    partition: number,
+    { route, topic, partition }: PartitionRecord,
     slice: number,
     epoch: number,
     firstOffset: number,
   ): Promise<LaneState | undefined> {
-    const _id = laneId(topic, partition, slice);
+    const _id = laneId(route, partition, slice);
     const fresh = {
+      route,
       topic,
       partition,
       slice,
-      offset: Long.fromNumber(await this.#startOf(topic, partition, firstOffset)),
+      offset: Long.fromNumber(await this.#startOf(route, partition, firstOffset)),
       at: Timestamp.fromBits(0, 0),
       logTime: new Date(0),
       counts: longs(NO_COUNTS),
@@ -281,25 +291,25 @@ export class LaneStore {
   }
 
   /** A lane added later starts where its neighbours stand, not at the beginning of the log. */
-  async #startOf(topic: string, partition: number, firstOffset: number): Promise<number> {
-    const neighbour = await this.lanes.findOne({ topic, partition }, { sort: { offset: 1 } });
+  async #startOf(route: string, partition: number, firstOffset: number): Promise<number> {
+    const neighbour = await this.lanes.findOne({ route, partition }, { sort: { offset: 1 } });
     return neighbour === null ? firstOffset : Number(neighbour.offset);
   }
 
   /** Gives a partition back. A no-op if it was taken over meanwhile. */
-  async release({ topic, partition, epoch, sessions }: Claim): Promise<void> {
-    await translated(`releasing ${topic}/${partition}`, () => this.#giveBack(topic, partition, epoch, sessions));
+  async release({ route, partition, epoch, sessions }: Claim): Promise<void> {
+    await translated(`releasing ${route}/${partition}`, () => this.#giveBack(route, partition, epoch, sessions));
   }
 
   async #giveBack(
-    topic: string,
+    route: string,
     partition: number,
     epoch: number,
     sessions: readonly ClientSession[],
   ): Promise<undefined> {
     await Promise.all(sessions.map((session) => session.endSession()));
     await this.partitions.updateOne(
-      { _id: partitionId(topic, partition), epoch: Long.fromNumber(epoch), owner: this.#options.workerId },
+      { _id: partitionId(route, partition), epoch: Long.fromNumber(epoch), owner: this.#options.workerId },
       { $set: { owner: null, expiresAt: null, sessions: [] } },
     );
     return undefined;
@@ -311,17 +321,17 @@ export class LaneStore {
   }
 
   /** Notes the copy's own time of a partition; the first one stays until an accepted new copy replaces it. */
-  async noteCopy(topic: string, partition: number, copyAt: bigint): Promise<void> {
+  async noteCopy(route: string, partition: number, copyAt: bigint): Promise<void> {
     await translated("noting the copy's time", () =>
-      this.partitions.updateOne({ _id: partitionId(topic, partition) }, { $set: { copyAt: new Timestamp(copyAt) } }),
+      this.partitions.updateOne({ _id: partitionId(route, partition) }, { $set: { copyAt: new Timestamp(copyAt) } }),
     );
   }
 
-  /** Stops a topic's run for every worker, with the named reason, until a worker that is started anew has looked at it. */
-  async halt(topic: string, error: FerryError): Promise<void> {
-    await translated(`halting ${topic}`, () =>
+  /** Stops a route's run for every worker, with the named reason, until a worker that is started anew has looked at it. */
+  async halt(route: string, error: FerryError): Promise<void> {
+    await translated(`halting ${route}`, () =>
       this.runs.updateOne(
-        { _id: topic },
+        { _id: route },
         { $set: { halted: { code: error.code, detail: error.detail, at: new Date(), by: this.#options.workerId } } },
         { upsert: true },
       ),
@@ -329,9 +339,9 @@ export class LaneStore {
   }
 
   /** Lifts a halt. What caused it is met again where it still is. */
-  async lift(topic: string): Promise<void> {
-    await translated(`lifting the halt of ${topic}`, () =>
-      this.runs.updateOne({ _id: topic }, { $unset: { halted: "" } }),
+  async lift(route: string): Promise<void> {
+    await translated(`lifting the halt of ${route}`, () =>
+      this.runs.updateOne({ _id: route }, { $unset: { halted: "" } }),
     );
   }
 

@@ -5,9 +5,13 @@
 import type { Binary, Long, Timestamp } from "bson";
 import type { Counts } from "#flow/types.ts";
 
-/** One partition of a topic: who owns it, until when, and in which epoch. `_id`: `topic/partition`. */
+/**
+ * One partition of a route: who owns it, until when, and in which epoch. `_id`: `route/partition`. A route reads its topic
+ * by itself and has positions of its own; without a configuration it is called like the topic.
+ */
 export type PartitionRecord = {
   _id: string;
+  route: string;
   topic: string;
   partition: number;
   /** Kafka's id of the topic that the positions belong to. */
@@ -24,9 +28,10 @@ export type PartitionRecord = {
   copyAt?: Timestamp;
 };
 
-/** One lane: a serial queue for one slice of a partition's keys. `_id`: `topic/partition/slice`. */
+/** One lane: a serial queue for one slice of a partition's keys. `_id`: `route/partition/slice`. */
 export type LaneRecord = {
   _id: string;
+  route: string;
   topic: string;
   partition: number;
   slice: number;
@@ -64,7 +69,7 @@ export type WorkerReport = Readonly<{
   guarantee: "exactly-once" | "at-least-once";
 }>;
 
-/** A topic's run: halted with a named reason until its cause is mended, or accepted. `_id`: topic. */
+/** A route's run: halted with a named reason until its cause is mended, or accepted. `_id`: route. */
 export type RunRecord = {
   _id: string;
   halted?: { code: string; detail: string; at: Date; by: string };
@@ -74,5 +79,5 @@ export type RunRecord = {
   dropAt?: Timestamp;
 };
 
-export const partitionId = (topic: string, partition: number): string => `${topic}/${partition}`;
-export const laneId = (topic: string, partition: number, slice: number): string => `${topic}/${partition}/${slice}`;
+export const partitionId = (route: string, partition: number): string => `${route}/${partition}`;
+export const laneId = (route: string, partition: number, slice: number): string => `${route}/${partition}/${slice}`;

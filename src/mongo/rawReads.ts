@@ -23,3 +23,13 @@ export const readByKeys = (
       .find({ _id: { $in: ids } }, { raw: true, readConcern: { level: "majority" } });
     return (await found.toArray()) as unknown as Uint8Array[];
   });
+
+/** Some documents at random, raw. @throws FERRY_MONGO_* */
+export const sampleRaw = (client: MongoClient, db: string, coll: string, size: number): Promise<Uint8Array[]> =>
+  translated(`sampling ${db}.${coll}`, async () => {
+    const found = client
+      .db(db)
+      .collection(coll)
+      .aggregate([{ $sample: { size } }], { raw: true });
+    return (await found.toArray()) as unknown as Uint8Array[];
+  });

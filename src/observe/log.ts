@@ -10,6 +10,7 @@ export type LogFields = Readonly<
     lane: string;
     worker: string;
     ns: string;
+    route: string;
     topic: string;
     partition: number;
     offset: number;

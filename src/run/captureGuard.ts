@@ -19,9 +19,12 @@ export type CaptureGuardOptions = Readonly<{
   logger: Logger;
 }>;
 
+/** A route and the topic that it reads. */
+export type Guarded = Readonly<{ name: string; from: string }>;
+
 /**
  * Looks after the connectors that feed a worker's topics: a state RUNNING is no proof of life. A finding that puts data at
- * stake halts the topics in the connector's scope for every worker; the others are logged once.
+ * stake halts the routes in the connector's scope for every worker; the others are logged once.
  */
 export class CaptureGuard implements AsyncDisposable {
   readonly #options: CaptureGuardOptions;
@@ -41,15 +44,15 @@ export class CaptureGuard implements AsyncDisposable {
    * One look. A Connect or source that is away right now is not a finding: what was captured can still be applied.
    * @param accepted codes that the operator takes upon himself
    * @returns whether the connectors could be looked at
-   * @throws the finding's code where data is at stake, after halting its topics.
+   * @throws the finding's code where data is at stake, after halting the routes that read its topics.
    */
-  async check(topics: readonly string[], accepted: ReadonlySet<string>, signal: AbortSignal): Promise<boolean> {
+  async check(routes: readonly Guarded[], accepted: ReadonlySet<string>, signal: AbortSignal): Promise<boolean> {
     const { source, connectors, clock, logger } = this.#options;
     const rest = this.#rest(signal);
     try {
       for (const found of await checkCapture({ rest, clock, signal, source, kafka: this.#kafka, store: connectors })) {
         this.#say(found);
-        if (found.dataAtStake) await this.#halt(found, topics, accepted, rest);
+        if (found.dataAtStake) await this.#halt(found, routes, accepted, rest);
       }
       return true;
     } catch (error) {
@@ -67,16 +70,17 @@ export class CaptureGuard implements AsyncDisposable {
 
   async #halt(
     found: Finding,
-    topics: readonly string[],
+    routes: readonly Guarded[],
     accepted: ReadonlySet<string>,
     rest: ConnectRest,
   ): Promise<void> {
     const config = await rest.config(found.connector);
     const known = (await this.#options.connectors.find(found.connector))?.topics ?? [];
+    const topics = routes.map(({ from }) => from);
     const scope = new Set([...known, ...(config === undefined ? [] : topicsInScope(parseCapture(config), topics))]);
     const error = new FerryError(found.code, found.sentence);
-    const concerned = topics.filter((topic) => scope.has(topic) && !accepted.has(found.code));
-    for (const topic of concerned) await this.#options.store.halt(topic, error);
+    const concerned = routes.filter(({ from }) => scope.has(from) && !accepted.has(found.code));
+    for (const { name } of concerned) await this.#options.store.halt(name, error);
     if (concerned.length > 0) throw error;
   }
 

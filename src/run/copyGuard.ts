@@ -40,7 +40,7 @@ export class CopyGuard {
       );
     }
     this.#known = copyAt;
-    if (copyAt !== 0n) await store.noteCopy(claim.topic, claim.partition, copyAt);
+    if (copyAt !== 0n) await store.noteCopy(claim.route, claim.partition, copyAt);
   }
 
   /** Copied documents met documents that are there already. @throws FERRY_CAPTURE_COPY_AGAIN */

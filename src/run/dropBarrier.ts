@@ -30,9 +30,9 @@ export const applyDrop = async (
   event: DdlEvent,
   record: LogRecord,
 ): Promise<void> => {
-  const { topic, partition } = claim;
-  const doomed = await drops.begin(topic, partition, event.at, await sink.uuid());
-  await drops.fence(topic, partition);
+  const { route, topic, partition } = claim;
+  const doomed = await drops.begin(route, partition, event.at, await sink.uuid());
+  await drops.fence(route, partition);
   faultPoint("mid-drop");
   if (doomed !== undefined) await sink.drop(doomed);
   await sink.prepare();
@@ -40,9 +40,9 @@ export const applyDrop = async (
   for (let other = 0; other < partitionCount; other++) {
     if (other !== partition) from.set(other, await log.offsetAt(topic, other, record.timestampMs - MARGIN_MS));
   }
-  await drops.finish(topic, event.at, from);
+  await drops.finish(route, event.at, from);
   logger.warn(
-    { ns: formatNamespace(event.ns), topic, partition, offset: record.offset },
+    { ns: formatNamespace(event.ns), route, partition, offset: record.offset },
     "collection dropped, as on the source",
   );
 };

@@ -26,6 +26,7 @@ export class Lane {
   #wake: (() => void) | undefined;
   #closed = false;
   #drained: (() => void)[] = [];
+  #jobs: (() => Promise<void>)[] = [];
   #behindSinceMs: number | undefined;
 
   constructor(deps: LaneDeps) {
@@ -50,6 +51,14 @@ export class Lane {
     if (end > this.#end) this.#end = end;
   }
 
+  /** Runs `job` between two batches: no write of this lane is under way meanwhile. Never run after the lane has ended. */
+  between(job: () => Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#jobs.push(() => job().then(resolve, reject));
+      this.#wake?.();
+    });
+  }
+
   /** No more entries come: `run` returns when the queue is written. */
   close(): void {
     this.#closed = true;
@@ -68,7 +77,9 @@ export class Lane {
   /** Writes until closed and empty. @throws what the writer throws; `signal` ends it at once. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      if (this.#queue.length > 0) await this.#writeBatch();
+      const job = this.#jobs.shift();
+      if (job !== undefined) await job();
+      else if (this.#queue.length > 0) await this.#writeBatch();
       else if (this.#end > this.offset && (this.#closed || this.#drained.length > 0))
         await this.#deps.writer.write([], this.#end);
       else if (this.#closed) return;

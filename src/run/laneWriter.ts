@@ -2,17 +2,21 @@ import type { DeadReason, Entry } from "#apply/entry.ts";
 import { keyOf } from "#apply/entry.ts";
 import { type DeadEntry, type Plan, planBatch } from "#apply/plan.ts";
 import { identityOf } from "#bson/identity.ts";
-import type { DeadLetter, DeadLetterStore } from "#deadletter/store.ts";
+import type { DeadLetter } from "#deadletter/records.ts";
+import type { DeadLetterStore } from "#deadletter/store.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
-import type { Namespace } from "#flow/types.ts";
+import { type Counts, type Namespace, NO_COUNTS } from "#flow/types.ts";
 import type { LaneState } from "#lanes/laneStore.ts";
-import { isRejected, type LaneTransactionOptions, writeLane } from "#lanes/laneTransaction.ts";
+import { isRejected, type LaneMove, type LaneTransactionOptions, writeLane } from "#lanes/laneTransaction.ts";
 import type { ClientSession } from "#mongo/connect.ts";
 import { isIdCollision, type MongoSink } from "#sink/mongoSink.ts";
+import type { DriftGate } from "./driftGate.ts";
 import type { Lookup } from "./lookup.ts";
+import type { Shape } from "./shape.ts";
 
 export type LaneWriterDeps = LaneTransactionOptions &
   Readonly<{
+    /** Source namespace of the lane's events. */
     ns: Namespace;
     sink: MongoSink;
     deadLetters: DeadLetterStore;
@@ -20,6 +24,10 @@ export type LaneWriterDeps = LaneTransactionOptions &
     lookup: Lookup | undefined;
     /** Completes one event when its delta was refused; undefined where no source is given. */
     rescue: Lookup | undefined;
+    /** Looks at each document's shape; undefined keeps no ledger. */
+    drift: DriftGate | undefined;
+    /** The route's filter; undefined leaves documents as they lie. */
+    shape: Shape | undefined;
     onError: "dead-letter" | "stop";
     onDead: (letter: DeadLetter) => void;
     /** Called for copied documents that were there already: the sign of a second copy, or of a target that was not empty. */
@@ -67,9 +75,16 @@ export class LaneWriter {
           : await lookup.complete(entries, from);
       from += taken;
       const next = entries[from];
-      await this.#apply(completed, next === undefined ? end : next.record.offset);
+      await this.#apply(await this.#shaped(completed), next === undefined ? end : next.record.offset);
       if (next === undefined) return;
     }
+  }
+
+  /** What drift policy and filter make of entries that have their documents. */
+  async #shaped(entries: readonly Entry[]): Promise<readonly Entry[]> {
+    const { shape, drift } = this.#deps;
+    const passed = drift === undefined ? entries : await drift.pass(entries);
+    return shape === undefined ? passed : passed.map(shape);
   }
 
   async #apply(entries: readonly Entry[], end: number): Promise<void> {
@@ -104,22 +119,28 @@ export class LaneWriter {
     return entries.find(({ event }) => event?.op === "write" && event.doc === doc && event.origin === "copy");
   }
 
-  #plan(entries: readonly Entry[], insertFirst: boolean): Plan {
-    const isHeld = (key: Uint8Array): boolean => this.#held.size > 0 && this.#held.has(identityOf(key));
+  readonly #isHeld = (key: Uint8Array): boolean => this.#held.size > 0 && this.#held.has(identityOf(key));
+
+  #plan(entries: readonly Entry[], insertFirst: boolean, isHeld = this.#isHeld): Plan {
     return planBatch(entries, { insertFirst, isHeld });
   }
 
   /** Deltas that cannot be said with modifiers are completed from the source, where there is one. */
-  async #planRescued(entries: readonly Entry[], insertFirst: boolean): Promise<Plan> {
-    const plan = this.#plan(entries, insertFirst);
+  async #planRescued(entries: readonly Entry[], insertFirst: boolean, isHeld = this.#isHeld): Promise<Plan> {
+    const plan = this.#plan(entries, insertFirst, isHeld);
     const { rescue } = this.#deps;
     const unclear = plan.dead.filter(({ reason }) => reason.code === "FERRY_APPLY_DELTA").map(({ entry }) => entry);
     if (rescue === undefined || unclear.length === 0) return plan;
-    const { completed, taken } = await rescue.complete(unclear, 0);
-    const better = new Map(unclear.slice(0, taken).map((entry, i) => [entry, completed[i] ?? entry]));
+    const { completed, taken } = await rescue.complete(
+      unclear.map((entry) => ({ ...entry, dead: undefined })),
+      0,
+    );
+    const whole = await this.#shaped(completed);
+    const better = new Map(unclear.slice(0, taken).map((entry, i) => [entry, whole[i] ?? entry]));
     return this.#planRescued(
       entries.map((entry) => better.get(entry) ?? entry),
       insertFirst,
+      isHeld,
     );
   }
 
@@ -139,15 +160,10 @@ export class LaneWriter {
     const { rescue } = this.#deps;
     if (entry.event?.op === "patch" && rescue !== undefined) {
       const { completed } = await rescue.complete([entry], 0);
-      await this.#apply(completed, end);
+      await this.#apply(await this.#shaped(completed), end);
       return;
     }
-    const dead: DeadReason = {
-      code: error.code,
-      detail: error.detail,
-      serverCode: error.facts["serverCode"] as number | undefined,
-    };
-    await this.#commit([{ ...entry, dead }], end, false);
+    await this.#commit([{ ...entry, dead: reasonOf(error) }], end, false);
   }
 
   async #commit(entries: readonly Entry[], end: number, insertFirst: boolean): Promise<void> {
@@ -168,25 +184,93 @@ export class LaneWriter {
       logTimeMs: logTimeMs || this.#lane.logTimeMs,
       counts,
     };
-    this.#lane = await writeLane(
-      this.#lane,
-      this.#session,
-      move,
-      async (session) => {
-        await sink.write(plan.ops, session);
-        if (letters.length > 0) await deadLetters.add(letters, session);
-      },
-      this.#deps,
-    );
+    await this.#move(move, async (session) => {
+      await sink.write(plan.ops, session);
+      if (letters.length > 0) await deadLetters.add(letters, session);
+    });
     for (const letter of letters) {
       if (letter.identity !== null) this.#held.add(letter.identity);
       onDead(letter);
     }
   }
 
+  /**
+   * Applies a dead letter's entry and removes the letter, in one transaction. Answers with the reason where it is refused
+   * again. @throws FERRY_FENCED, FERRY_MONGO_*
+   */
+  async replay(id: string, entry: Entry): Promise<DeadReason | undefined> {
+    const { lookup, sink } = this.#deps;
+    const whole = lookup === undefined ? [entry] : (await lookup.complete([entry], 0)).completed;
+    const plan = await this.#planRescued(await this.#shaped(whole), false, () => false);
+    const [still] = plan.dead;
+    if (still !== undefined) return still.reason;
+    try {
+      await this.#resolve(id, { ...plan.counts, received: 0, dead: -1 }, (session) => sink.write(plan.ops, session));
+      return undefined;
+    } catch (error) {
+      if (!isRejected(error)) throw error;
+      return reasonOf(error);
+    }
+  }
+
+  /** Removes a dead letter for good; it stays in the books as dead. @throws FERRY_FENCED, FERRY_MONGO_* */
+  async discard(id: string): Promise<void> {
+    await this.#resolve(id, NO_COUNTS, async () => undefined);
+  }
+
+  async #resolve(
+    id: string,
+    counts: Counts,
+    work: (session: ClientSession | undefined) => Promise<void>,
+  ): Promise<void> {
+    const { deadLetters } = this.#deps;
+    const { offset, at, logTimeMs } = this.#lane;
+    const body = async (session: ClientSession | undefined): Promise<void> => {
+      // A commit whose outcome was unknown is tried again: then the letter is gone, and its effect is there.
+      if (session !== undefined && !(await deadLetters.remove(id, session))) throw new LetterGone();
+      await work(session);
+      if (session === undefined) await deadLetters.remove(id, undefined);
+    };
+    try {
+      await this.#move({ offset, at, logTimeMs, counts }, body);
+    } catch (error) {
+      if (!(error instanceof LetterGone)) throw error;
+    }
+  }
+
+  /** One transaction of the lane, with what is to be written to the drift ledger. */
+  async #move(move: LaneMove, body: (session: ClientSession | undefined) => Promise<void>): Promise<void> {
+    const { drift, clock } = this.#deps;
+    const changes = drift?.due(clock.now()) === true ? drift.take(clock.now()) : [];
+    try {
+      this.#lane = await writeLane(
+        this.#lane,
+        this.#session,
+        move,
+        async (session) => {
+          await body(session);
+          if (changes.length > 0) await drift?.write(changes, session);
+        },
+        this.#deps,
+      );
+    } catch (error) {
+      drift?.giveBack(changes);
+      throw error;
+    }
+  }
+
+  /** Writes counts of the drift ledger that no batch has taken along. @throws FERRY_FENCED, FERRY_MONGO_* */
+  async saveDrift(): Promise<void> {
+    const { drift, clock } = this.#deps;
+    if (drift?.due(clock.now()) !== true) return;
+    const { offset, at, logTimeMs } = this.#lane;
+    await this.#move({ offset, at, logTimeMs, counts: NO_COUNTS }, async () => undefined);
+  }
+
   #letter({ entry, reason }: DeadEntry): DeadLetter {
     const key = keyOf(entry) ?? null;
     return {
+      route: this.#lane.route,
       topic: this.#lane.topic,
       partition: this.#lane.partition,
       offset: entry.record.offset,
@@ -203,6 +287,14 @@ export class LaneWriter {
     };
   }
 }
+
+const reasonOf = (error: FerryError): DeadReason => ({
+  code: error.code,
+  detail: error.detail,
+  serverCode: error.facts["serverCode"] as number | undefined,
+});
+
+class LetterGone extends Error {}
 
 /** Was the lane taken over by another worker? */
 export const isFenced = (error: unknown): boolean => isFerry(error, "FERRY_FENCED");

@@ -1,16 +1,16 @@
-type Owned = Readonly<{ topic: string; partition: number; owner: string | null }>;
+type Owned = Readonly<{ route: string; partition: number; owner: string | null }>;
 
 export type Share = Readonly<{
-  claim: readonly { topic: string; partition: number }[];
-  release: readonly { topic: string; partition: number }[];
+  claim: readonly { route: string; partition: number }[];
+  release: readonly { route: string; partition: number }[];
 }>;
 
-const key = (p: Readonly<{ topic: string; partition: number }>): string => `${p.topic}/${p.partition}`;
+const key = (p: Readonly<{ route: string; partition: number }>): string => `${p.route}/${p.partition}`;
 
 /**
  * This worker's fair share: partitions ÷ living workers, the remainder to the first in order of id. Every worker computes
  * it from the same records, so shares add up without anyone in charge. Pure.
- * @param mine keys (`topic/partition`) that this worker holds
+ * @param mine keys (`route/partition`) that this worker holds
  */
 export const fairShare = (
   me: string,

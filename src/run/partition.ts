@@ -1,28 +1,39 @@
 import type { ConnectorStore } from "#capture/connectorStore.ts";
+import type { Route } from "#config/routes.ts";
 import type { DeadLetterStore } from "#deadletter/store.ts";
+import type { DriftLedger } from "#drift/ledger.ts";
 import { FerryError } from "#errors/ferryError.ts";
+import type { RouteFilter } from "#filter/routeFilter.ts";
+import { unlessAborted } from "#flow/abort.ts";
 import { BudgetShare, type ByteBudget } from "#flow/byteBudget.ts";
 import type { Clock } from "#flow/clock.ts";
 import type { RetryOptions } from "#flow/retry.ts";
+import { TaskGroup } from "#flow/taskGroup.ts";
 import { type DdlEvent, formatNamespace, type LogRecord, type Namespace, parseNamespace } from "#flow/types.ts";
 import type { Drops } from "#lanes/drops.ts";
-import type { Claim, LaneStore } from "#lanes/laneStore.ts";
+import type { Claim, LaneState, LaneStore } from "#lanes/laneStore.ts";
+import { partitionId } from "#lanes/records.ts";
 import type { KafkaLog } from "#log/kafkaLog.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
 import { MongoSink } from "#sink/mongoSink.ts";
 import { createDecoder } from "#wire/decode.ts";
 import { CopyGuard } from "./copyGuard.ts";
+import { DriftGate } from "./driftGate.ts";
 import { applyDrop } from "./dropBarrier.ts";
 import { Lane } from "./lane.ts";
 import { LaneWriter, type LaneWriterDeps } from "./laneWriter.ts";
+import { Letters } from "./letters.ts";
 import { Lookup } from "./lookup.ts";
 import type { Meter } from "./meter.ts";
 import { checkKeys, PartitionRunner } from "./partitionRunner.ts";
+import { shaper } from "./shape.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
 
 export type PartitionContext = Readonly<{
   claim: Claim;
+  route: Route;
+  filter: RouteFilter | undefined;
   partitionCount: number;
   target: MongoClient;
   source: MongoClient | undefined;
@@ -30,6 +41,7 @@ export type PartitionContext = Readonly<{
   deadLetters: DeadLetterStore;
   connectors: ConnectorStore;
   drops: Drops;
+  drift: DriftLedger;
   log: KafkaLog;
   budget: ByteBudget;
   meter: Meter;
@@ -120,8 +132,32 @@ class DdlPolicy {
   };
 }
 
-const laneDeps = (context: PartitionContext, ns: Namespace, sink: MongoSink, copyGuard: CopyGuard): LaneWriterDeps => {
-  const { store, clock, hard, onRetry, deadLetters, options, logger, source } = context;
+/** How often operators' decisions are looked for, and counts are saved, ms. */
+const LOOK_MS = 1000;
+
+/** Repeats quiet work beside the lanes until the signal; work that waits for a lane that has ended is left behind. */
+const everySecond = async (clock: Clock, signal: AbortSignal, work: () => Promise<void>): Promise<void> => {
+  while (!signal.aborted) {
+    await clock.sleep(LOOK_MS, signal).catch(() => undefined); // woken by the signal: the loop looks at it
+    if (!signal.aborted) await unlessAborted(work(), signal);
+  }
+};
+
+const openGate = async (
+  context: PartitionContext,
+  { id, route, partition }: LaneState,
+): Promise<DriftGate | undefined> => {
+  const { drift: ledger, filter, logger } = context;
+  const policy = context.route.drift;
+  if (policy.depth === 0) return undefined;
+  const leavesOut = (path: string): boolean => filter?.leavesOut(path) ?? false;
+  return DriftGate.open({ lane: { id, route, partition }, policy, ledger, leavesOut, logger });
+};
+
+type SharedDeps = Omit<LaneWriterDeps, "drift">;
+
+const laneDeps = (context: PartitionContext, ns: Namespace, sink: MongoSink, copyGuard: CopyGuard): SharedDeps => {
+  const { store, clock, hard, onRetry, deadLetters, options, logger, source, filter } = context;
   const lookup =
     source === undefined
       ? undefined
@@ -142,6 +178,7 @@ const laneDeps = (context: PartitionContext, ns: Namespace, sink: MongoSink, cop
     deadLetters,
     lookup: options.deltas === "look-up" ? lookup : undefined,
     rescue: lookup,
+    shape: filter === undefined ? undefined : shaper(filter),
     onError: options.onError,
     onDead: ({ lane, offset, code, reason }) => logger.warn({ lane, offset, code }, `dead letter: ${reason}`),
     onCopyCollision: (entries) => copyGuard.onCollision(entries),
@@ -156,27 +193,44 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
   const decode = createDecoder();
   if (partitionCount > 1)
     checkKeys(await log.peek(claim.topic, claim.partition, first), { claim, partitionCount, decode });
-  const sink = new MongoSink(context.target, ns);
+  const sink = new MongoSink(context.target, parseNamespace(context.route.to));
   await sink.prepare();
   const copyGuard = new CopyGuard(context);
   const ddl = new DdlPolicy(context, ns, sink);
   const deps = laneDeps(context, ns, sink, copyGuard);
   const budget = new BudgetShare(context.budget);
-  const held = await deadLetters.held(claim.topic, claim.partition);
-  const lanes: Lane[] = [];
+  const held = await deadLetters.held(claim.route, claim.partition);
+  const gates: DriftGate[] = [];
+  const pairs: { lane: Lane; writer: LaneWriter }[] = [];
   for (const [slice, state] of claim.lanes.entries()) {
-    const writer = new LaneWriter(deps, state, claim.sessions[slice], held);
-    lanes.push(
-      new Lane({
-        writer,
-        budget,
-        clock,
-        batchBytes: options.batchMb * 1024 * 1024,
-        batchCount: options.batchCount,
-        onApplied: meter.applied,
-      }),
-    );
+    const gate = await openGate(context, state);
+    if (gate !== undefined) gates.push(gate);
+    const writer = new LaneWriter({ ...deps, drift: gate }, state, claim.sessions[slice], held);
+    const lane = new Lane({
+      writer,
+      budget,
+      clock,
+      batchBytes: options.batchMb * 1024 * 1024,
+      batchCount: options.batchCount,
+      onApplied: meter.applied,
+    });
+    pairs.push({ lane, writer });
   }
+  const lanes = pairs.map(({ lane }) => lane);
+  const refresh = async (): Promise<void> => {
+    const decisions = gates.length === 0 ? [] : await context.drift.decisions(claim.route);
+    for (const gate of gates) gate.decide(decisions);
+  };
+  const letters = new Letters({
+    claim,
+    ns,
+    store: deadLetters,
+    decode,
+    dropAt: ddl.dropAt,
+    lanes: pairs,
+    held,
+    refresh,
+  });
   const reader = log.partition(claim.topic, claim.partition);
   const runner = new PartitionRunner({
     claim,
@@ -195,10 +249,17 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
   const work = async (): Promise<void> => {
     using _budget = budget;
     await using _reader = reader;
-    await runner.run(soft.signal, hard);
+    await using tasks = new TaskGroup(hard);
+    const leaving = AbortSignal.any([soft.signal, tasks.signal]);
+    tasks.run(() => runner.run(soft.signal, tasks.signal));
+    tasks.run(() => everySecond(clock, leaving, () => letters.look()));
+    tasks.run(() => everySecond(clock, leaving, refresh));
+    for (const { lane, writer } of pairs)
+      tasks.run(() => everySecond(clock, leaving, () => lane.between(() => writer.saveDrift())));
+    await tasks.settled();
   };
   return {
-    key: `${claim.topic}/${claim.partition}`,
+    key: partitionId(claim.route, claim.partition),
     claim,
     done: work(),
     stop: () => soft.abort(),

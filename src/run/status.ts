@@ -3,15 +3,22 @@ import { patiently } from "#capture/patience.ts";
 import { type CaptureDeps, checkCapture, type Finding } from "#capture/watch.ts";
 import { systemClock } from "#flow/clock.ts";
 import type { KafkaClient } from "#kafka/client.ts";
-import type { LaneRecord, PartitionRecord, RunRecord, WorkerRecord } from "#lanes/records.ts";
+import {
+  type LaneRecord,
+  type PartitionRecord,
+  partitionId,
+  type RunRecord,
+  type WorkerRecord,
+} from "#lanes/records.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import { topicMatcher } from "./topics.ts";
 
 export type TopicEnd = Readonly<{ topic: string; partition: number; offset: number }>;
 
-/** One lane as `ferry status` shows it. `lag` counts records; `lagMs` is the age of the oldest one not yet applied. */
+/** One lane as `ferry status` shows it. `lag` counts records. */
 export type LaneLine = Readonly<{
+  route: string;
   topic: string;
   partition: number;
   slice: number;
@@ -38,7 +45,7 @@ export type Status = Readonly<{
   ends: readonly TopicEnd[];
   lanes: readonly LaneLine[];
   workers: readonly WorkerLine[];
-  halted: readonly Readonly<{ topic: string; code: string; detail: string }>[];
+  halted: readonly Readonly<{ route: string; code: string; detail: string }>[];
   findings: readonly Finding[];
   unread: readonly Readonly<{ part: string; reason: string }>[];
 }>;
@@ -72,18 +79,19 @@ const readLanes = async (target: MongoClient, stateDb: string, ends: readonly To
   const db = target.db(stateDb);
   const [lanes, partitions] = await translated("reading the lanes", () =>
     Promise.all([
-      db.collection<LaneRecord>("lanes").find().sort({ topic: 1, partition: 1, slice: 1 }).toArray(),
+      db.collection<LaneRecord>("lanes").find().sort({ route: 1, partition: 1, slice: 1 }).toArray(),
       db.collection<PartitionRecord>("partitions").find().toArray(),
     ]),
   );
   const byId = new Map(partitions.map((record) => [record._id, record]));
   const endOf = new Map(ends.map(({ topic, partition, offset }) => [`${topic}/${partition}`, offset]));
   return lanes.flatMap((lane) => {
-    const record = byId.get(`${lane.topic}/${lane.partition}`);
+    const record = byId.get(partitionId(lane.route, lane.partition));
     if (record !== undefined && lane.slice >= record.slices) return []; // left over from a wider division
     const offset = Number(lane.offset);
     return [
       {
+        route: lane.route,
         topic: lane.topic,
         partition: lane.partition,
         slice: lane.slice,
@@ -127,7 +135,7 @@ const readHalted = async (target: MongoClient, stateDb: string): Promise<Status[
       .toArray(),
   );
   return runs.flatMap(({ _id, halted }) =>
-    halted === undefined ? [] : [{ topic: _id, code: halted.code, detail: halted.detail }],
+    halted === undefined ? [] : [{ route: _id, code: halted.code, detail: halted.detail }],
   );
 };
 

@@ -1,5 +1,7 @@
 import { ConnectorStore } from "#capture/connectorStore.ts";
+import type { Route } from "#config/routes.ts";
 import { DeadLetterStore } from "#deadletter/store.ts";
+import { DriftLedger } from "#drift/ledger.ts";
 import type { ErrorCode } from "#errors/catalogue.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 import { ByteBudget } from "#flow/byteBudget.ts";
@@ -19,7 +21,7 @@ import { isFenced } from "./laneWriter.ts";
 import { Meter } from "./meter.ts";
 import { fairShare } from "./ownership.ts";
 import { openPartition, type RunningPartition } from "./partition.ts";
-import { topicMatcher } from "./topics.ts";
+import { type LiveRoute, RouteTable } from "./routeTable.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
 
 export type WorkerSettings = Readonly<{
@@ -35,6 +37,8 @@ export type WorkerSettings = Readonly<{
 export type WorkerDeps = Readonly<{
   settings: WorkerSettings;
   options: WorkerOptions;
+  /** Undefined carries every topic to the namespace of its name. */
+  routes: readonly Route[] | undefined;
   logger: Logger;
   clock: Clock;
   workerId: string;
@@ -73,6 +77,7 @@ export class Worker implements AsyncDisposable {
   readonly #deadLetters: DeadLetterStore;
   readonly #connectors: ConnectorStore;
   readonly #drops: Drops;
+  readonly #drift: DriftLedger;
   readonly #log: KafkaLog;
   readonly #budget: ByteBudget;
   readonly #meter: Meter;
@@ -82,7 +87,7 @@ export class Worker implements AsyncDisposable {
   readonly #claimed = new Set<string>();
   /** Known to be taken over; said once. */
   readonly #lost = new WeakSet<RunningPartition>();
-  readonly #partitions = new Map<string, number>();
+  readonly #routes: RouteTable;
   readonly #startedAt: Date;
   /** Codes that the operator takes upon himself while this worker runs. */
   readonly #accepted: ReadonlySet<string>;
@@ -104,9 +109,11 @@ export class Worker implements AsyncDisposable {
     });
     this.#deadLetters = new DeadLetterStore(target, settings.stateDb);
     this.#connectors = new ConnectorStore(target, settings.stateDb);
-    this.#drops = new Drops(target, settings.stateDb);
+    this.#drops = new Drops(target, settings.stateDb, transactional);
+    this.#drift = new DriftLedger(target, settings.stateDb);
     this.#budget = new ByteBudget(options.budgetMb * 1024 * 1024);
     this.#meter = new Meter(clock);
+    this.#routes = new RouteTable({ configured: deps.routes, topics: options.topics, logger: deps.logger });
     this.#startedAt = new Date(clock.now());
     this.#accepted = new Set(options.accept.split(",").map((code) => code.trim()));
     this.#log = new KafkaLog({
@@ -193,6 +200,8 @@ export class Worker implements AsyncDisposable {
   async run(): Promise<void> {
     const { soft, hard, options } = this.#deps;
     await this.#store.prepare();
+    await this.#deadLetters.prepare();
+    await this.#drift.prepare();
     await this.#reviewHalts();
     await using tasks = new TaskGroup(AbortSignal.any([soft, hard]));
     const loop = (everyMs: number, work: () => Promise<void>, signal = tasks.signal): void =>
@@ -230,15 +239,18 @@ export class Worker implements AsyncDisposable {
    * is met again at the same position; what was found at the connector is looked for once more before anything is applied.
    */
   async #reviewHalts(): Promise<void> {
-    const { options, logger, soft } = this.#deps;
-    const matches = topicMatcher(options.topics);
-    for (const [topic, { halted }] of await this.#store.readRuns()) {
-      if (halted === undefined || !matches(topic)) continue;
+    const { logger, soft } = this.#deps;
+    for (const [name, { halted }] of await this.#store.readRuns()) {
+      const route = this.#routes.named(name);
+      if (halted === undefined || route === undefined) continue;
       const atConnector = halted.code.split("_")[1] === "CAPTURE" && halted.code !== "FERRY_CAPTURE_COPY_AGAIN";
-      const looked = (await this.#captureGuard?.check([topic], this.#accepted, soft)) ?? false;
-      if (atConnector && !looked && !this.#accepted.has(halted.code)) throw haltedError(topic, halted);
-      await this.#store.lift(topic);
-      logger.warn({ topic, code: halted.code }, `the halt is lifted, since a worker was started: ${halted.detail}`);
+      const looked = (await this.#captureGuard?.check([route], this.#accepted, soft)) ?? false;
+      if (atConnector && !looked && !this.#accepted.has(halted.code)) throw haltedError(name, halted);
+      await this.#store.lift(name);
+      logger.warn(
+        { route: name, code: halted.code },
+        `the halt is lifted, since a worker was started: ${halted.detail}`,
+      );
     }
   }
 
@@ -259,14 +271,9 @@ export class Worker implements AsyncDisposable {
   }
 
   async #discover(): Promise<void> {
-    const matches = topicMatcher(this.#deps.options.topics);
-    for (const topic of (await this.#log.topics()).filter(matches)) {
-      const count = await this.#log.partitions(topic);
-      if (this.#partitions.get(topic) === count) continue;
-      await this.#store.register(topic, await this.#log.topicId(topic), count, this.#slices(count));
-      this.#partitions.set(topic, count);
-      this.#deps.logger.info({ topic, count }, "topic found");
-    }
+    await this.#routes.discover(this.#log, async ({ route, partitions }) =>
+      this.#store.register(route, await this.#log.topicId(route.from), partitions, this.#slices(partitions)),
+    );
   }
 
   #slices(partitionCount: number): number {
@@ -275,26 +282,27 @@ export class Worker implements AsyncDisposable {
 
   async #balance(tasks: TaskGroup): Promise<void> {
     const runs = await this.#store.readRuns();
-    for (const topic of this.#partitions.keys()) {
-      const halted = runs.get(topic)?.halted;
-      if (halted !== undefined) throw haltedError(topic, halted);
+    for (const { route } of this.#routes.all()) {
+      const halted = runs.get(route.name)?.halted;
+      if (halted !== undefined) throw haltedError(route.name, halted);
     }
     const ownership = await this.#store.ownership();
     const partitions = ownership.partitions.filter(
-      ({ topic, partition }) => partition < (this.#partitions.get(topic) ?? 0),
+      ({ route, partition }) => partition < (this.#routes.live(route)?.partitions ?? 0),
     );
     this.#dropLost(partitions);
     const share = fairShare(this.#deps.workerId, { workers: ownership.workers, partitions }, this.#claimed);
-    for (const { topic, partition } of share.release) this.#running.get(partitionId(topic, partition))?.stop();
-    for (const { topic, partition } of share.claim) {
-      await this.#claim(topic, partition, tasks);
+    for (const { route, partition } of share.release) this.#running.get(partitionId(route, partition))?.stop();
+    for (const { route, partition } of share.claim) {
+      const live = this.#routes.live(route);
+      if (live !== undefined) await this.#claim(live, partition, tasks);
     }
   }
 
   /** An idle lane writes nothing, so it would never learn from the fence that it was taken over: the records say it. */
   #dropLost(partitions: Ownership["partitions"]): void {
-    for (const { topic, partition, epoch } of partitions) {
-      const lane = partitionId(topic, partition);
+    for (const { route, partition, epoch } of partitions) {
+      const lane = partitionId(route, partition);
       const mine = this.#running.get(lane);
       if (mine === undefined || epoch <= mine.claim.epoch || this.#lost.has(mine)) continue;
       this.#lost.add(mine);
@@ -303,31 +311,33 @@ export class Worker implements AsyncDisposable {
     }
   }
 
-  async #claim(topic: string, partition: number, tasks: TaskGroup): Promise<void> {
+  async #claim(live: LiveRoute, partition: number, tasks: TaskGroup): Promise<void> {
     if (this.#leaving) return;
-    const lane = partitionId(topic, partition);
-    const partitionCount = this.#partitions.get(topic) ?? 0;
+    const { name } = live.route;
+    const lane = partitionId(name, partition);
     this.#claimed.add(lane);
     let claim: Claim | undefined;
     try {
-      claim = await this.#store.claim(topic, partition, this.#slices(partitionCount), 0);
+      claim = await this.#store.claim(name, partition, this.#slices(live.partitions), 0);
     } finally {
       if (claim === undefined) this.#claimed.delete(lane);
     }
     if (claim === undefined) return;
     const won = claim;
     this.#deps.logger.info({ lane, epoch: won.epoch }, "partition claimed");
-    tasks.run(() => this.#work(won, partitionCount));
+    tasks.run(() => this.#work(won, live));
   }
 
   /** One claimed partition from its opening to its release. */
-  async #work(claim: Claim, partitionCount: number): Promise<void> {
-    const lane = partitionId(claim.topic, claim.partition);
+  async #work(claim: Claim, { route, filter, partitions }: LiveRoute): Promise<void> {
+    const lane = partitionId(claim.route, claim.partition);
     try {
       const partition = await openPartition({
         ...this.#deps,
         claim,
-        partitionCount,
+        route,
+        filter,
+        partitionCount: partitions,
         accepted: this.#accepted,
         target: this.#target,
         source: this.#source,
@@ -335,6 +345,7 @@ export class Worker implements AsyncDisposable {
         deadLetters: this.#deadLetters,
         connectors: this.#connectors,
         drops: this.#drops,
+        drift: this.#drift,
         log: this.#log,
         budget: this.#budget,
         meter: this.#meter,
@@ -357,31 +368,36 @@ export class Worker implements AsyncDisposable {
     }
   }
 
-  /** Fenced and passing failures give the partition back; unsafe ones halt the topic for all; the rest ends this worker. */
+  /** Fenced and passing failures give the partition back; unsafe ones halt the route for all; the rest ends this worker. */
   async #afterFailure(claim: Claim, error: unknown): Promise<void> {
     const { logger, hard } = this.#deps;
     if (hard.aborted) return;
-    const lane = partitionId(claim.topic, claim.partition);
+    const lane = partitionId(claim.route, claim.partition);
     if (isFerry(error) && (error.entry.retry === "backoff" || isFenced(error))) {
       logger.warn({ lane, epoch: claim.epoch, err: error.detail, code: error.code }, "partition given back");
       return;
     }
-    if (isFerry(error) && error.entry.exit === UNSAFE) await this.#store.halt(claim.topic, error);
+    if (isFerry(error) && error.entry.exit === UNSAFE) await this.#store.halt(claim.route, error);
     throw error;
   }
 
-  /** One worker looks after a topic's connector: the one that has its first partition. */
+  /** One worker looks after a route's connector: the one that has its first partition. */
   async #checkCapture(signal: AbortSignal): Promise<void> {
-    const topics = [...this.#partitions.keys()].filter((topic) => this.#running.has(partitionId(topic, 0)));
-    if (this.#captureGuard === undefined || topics.length === 0) return;
-    await this.#captureGuard.check(topics, this.#accepted, signal);
+    const routes = this.#routes.all().filter(({ route }) => this.#running.has(partitionId(route.name, 0)));
+    if (this.#captureGuard === undefined || routes.length === 0) return;
+    await this.#captureGuard.check(
+      routes.map(({ route }) => route),
+      this.#accepted,
+      signal,
+    );
   }
 
   async #show(): Promise<void> {
     const topics = new Map<string, Map<number, number>>();
     for (const { claim, offset } of this.#running.values()) {
       const offsets = topics.get(claim.topic) ?? new Map<number, number>();
-      topics.set(claim.topic, offsets.set(claim.partition, offset()));
+      const lowest = Math.min(offset(), offsets.get(claim.partition) ?? Number.POSITIVE_INFINITY); // routes share a topic
+      topics.set(claim.topic, offsets.set(claim.partition, lowest));
     }
     for (const [topic, offsets] of topics) await this.#log.showOffsets(topic, offsets);
   }
@@ -405,8 +421,8 @@ export class Worker implements AsyncDisposable {
   }
 }
 
-const haltedError = (topic: string, { code, detail, at }: NonNullable<RunRecord["halted"]>): FerryError =>
-  new FerryError(code as ErrorCode, `${topic} is halted since ${at.toISOString()}: ${detail}`);
+const haltedError = (route: string, { code, detail, at }: NonNullable<RunRecord["halted"]>): FerryError =>
+  new FerryError(code as ErrorCode, `${route} is halted since ${at.toISOString()}: ${detail}`);
 
 const aborted = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { Admin } from "@platformatic/kafka";
 import { BSON, type Document, Int32 } from "bson";
 import { type Binary, MongoClient } from "mongodb";
-import type { DeadLetterRecord } from "#deadletter/store.ts";
+import type { DeadLetterRecord } from "#deadletter/records.ts";
 import type { RunRecord } from "#lanes/records.ts";
 import { booksOf } from "../harness/books.ts";
 import { type Change, eventOf, randomChanges, TestTopic } from "../harness/loadTopic.ts";

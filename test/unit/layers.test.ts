@@ -15,6 +15,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   kafka: 2,
   capture: 3,
   log: 3,
+  drift: 3,
   filter: 3,
   apply: 3,
   sink: 3,

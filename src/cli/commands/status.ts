@@ -81,8 +81,8 @@ const connectorLines = ({ connectors }: Status): string[] =>
     return [status.type, name, status.connector.state, tasks || "no task", config["connector.class"]].join("  |  ");
   });
 
-const laneLine = ({ topic, partition, slice, owner, epoch, offset, lag, counts }: LaneLine): string[] => [
-  `${topic} [${partition}]/${slice}`,
+const laneLine = ({ route, partition, slice, owner, epoch, offset, lag, counts }: LaneLine): string[] => [
+  `${route} [${partition}]/${slice}`,
   `offset ${count(offset)}`,
   `lag ${count(lag)}`,
   Object.entries(counts)
@@ -127,7 +127,7 @@ export const formatStatus = (found: Status): string =>
     ...section("Workers:", found.workers.length === 0 ? [] : [table(found.workers.map(workerLine))]),
     ...section(
       "Halted:",
-      found.halted.map(({ topic, code, detail }) => `${topic}  ${code}: ${detail}`),
+      found.halted.map(({ route, code, detail }) => `${route}  ${code}: ${detail}`),
     ),
     ...section(
       "Needs attention:",

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { Command } from "commander";
 import { Value } from "typebox/value";
+import { readRoutes } from "#config/routes.ts";
 import { resolveSettings } from "#config/settings.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
@@ -40,6 +41,7 @@ export const registerWorker = (program: Command): void => {
     .option("--kafka <servers>", "Kafka bootstrap servers")
     .option("--connect <url>", "Kafka Connect, to look after the connectors behind the topics")
     .option("--state-db <name>", "ferry's database on the target")
+    .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
     .option("--group <name>", "consumer group under which offsets are shown")
     .option("--log-level <level>", "debug, info, warn, error or silent");
   for (const [name, { description, default: value }] of properties) {
@@ -48,11 +50,13 @@ export const registerWorker = (program: Command): void => {
   command.action(async (flags: Record<string, string | undefined>) => {
     const settings = resolveSettings(flags, ["target", "kafka"]);
     const options = parseOptions(flags);
+    const routes = readRoutes(flags["config"]);
     const host = hostname();
     await withSignals(async ({ soft, hard }) => {
       await using worker = await Worker.open({
         settings,
         options,
+        routes,
         logger: createLogger(settings.logLevel),
         clock: systemClock,
         workerId: `${host}-${process.pid}-${randomBytes(2).toString("hex")}`,

@@ -3,8 +3,8 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { fairShare } from "#run/ownership.ts";
 
-type Partition = { topic: string; partition: number; owner: string | null };
-const keyOf = ({ topic, partition }: Partition): string => `${topic}/${partition}`;
+type Partition = { route: string; partition: number; owner: string | null };
+const keyOf = ({ route, partition }: Partition): string => `${route}/${partition}`;
 
 /** Every living worker takes a turn; until nobody moves anything. Answers how many turns moved something. */
 const settle = (workers: readonly string[], partitions: Partition[]): { moves: number; rounds: number } => {
@@ -14,14 +14,14 @@ const settle = (workers: readonly string[], partitions: Partition[]): { moves: n
     for (const me of workers) {
       const mine = new Set(partitions.filter((p) => p.owner === me).map(keyOf));
       const share = fairShare(me, { workers: [...workers].sort(), partitions }, mine);
-      for (const { topic, partition } of share.release) {
-        const found = partitions.find((p) => p.topic === topic && p.partition === partition);
+      for (const { route, partition } of share.release) {
+        const found = partitions.find((p) => p.route === route && p.partition === partition);
         assert.ok(found !== undefined && found.owner === me, "only what is its own is given back");
         found.owner = null;
         moved++;
       }
-      for (const { topic, partition } of share.claim) {
-        const found = partitions.find((p) => p.topic === topic && p.partition === partition);
+      for (const { route, partition } of share.claim) {
+        const found = partitions.find((p) => p.route === route && p.partition === partition);
         assert.ok(found !== undefined && found.owner === null, "only what is free is claimed");
         found.owner = me;
       }
@@ -35,8 +35,8 @@ const settle = (workers: readonly string[], partitions: Partition[]): { moves: n
 const workerNames = fc.uniqueArray(fc.stringMatching(/^[a-z]{1,6}$/), { minLength: 1, maxLength: 6 });
 const counts = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 3 });
 const partitionsOf = (sizes: readonly number[]): Partition[] =>
-  sizes.flatMap((size, topic) =>
-    Array.from({ length: size }, (_, partition) => ({ topic: `t${topic}`, partition, owner: null })),
+  sizes.flatMap((size, route) =>
+    Array.from({ length: size }, (_, partition) => ({ route: `t${route}`, partition, owner: null })),
   );
 
 test("every partition gets one owner, and shares differ by one at most", () => {

@@ -1,0 +1,214 @@
+import { once } from "node:events";
+import { createWriteStream } from "node:fs";
+import { BSON } from "bson";
+import type { Command } from "commander";
+import { identityOf } from "#bson/identity.ts";
+import { bsonText } from "#bson/text.ts";
+import { resolveSettings } from "#config/settings.ts";
+import type { DeadLetterRecord } from "#deadletter/records.ts";
+import { DeadLetterStore, type LetterFilter } from "#deadletter/store.ts";
+import { FerryError } from "#errors/ferryError.ts";
+import { systemClock } from "#flow/clock.ts";
+import { connectMongo } from "#mongo/connect.ts";
+import { awaitDecided, type Decided } from "#run/decisions.ts";
+import { readable } from "#wire/readable.ts";
+import { type Flags, withConnections } from "../connections.ts";
+import { print } from "../output.ts";
+import { table } from "../table.ts";
+
+type DlqFlags = Flags &
+  Readonly<{
+    reason?: string;
+    route?: string;
+    key?: string;
+    limit?: string;
+    all?: boolean;
+    wait?: string;
+    out?: string;
+  }>;
+
+const DEFAULT_LIMIT = 100;
+const EVERYTHING = 1_000_000;
+
+/** `ferry dlq list | show | replay | discard | export`: what could not be applied, and what becomes of it. */
+export const registerDlq = (program: Command): void => {
+  const dlq = program.command("dlq").description("the dead letters: events that could not be applied");
+  const add = (usage: string, description: string): Command =>
+    withConnections(dlq.command(usage).description(description), ["target", "stateDb"]);
+  const selecting = (command: Command): Command =>
+    command
+      .option("--reason <code>", "only those with this code")
+      .option("--route <name>", "only those of this route")
+      .option("--key <id>", "only those of this _id, as extended JSON")
+      .option("--all", "all of them");
+
+  selecting(add("list", "list them, oldest position first"))
+    .option("--limit <n>", "at most so many", String(DEFAULT_LIMIT))
+    .action((flags: DlqFlags) => withStore(flags, (store) => list(store, flags)));
+  add("show", "one letter with its record")
+    .argument("<id>", "route/partition/offset")
+    .action((id: string, flags: DlqFlags) => withStore(flags, (store) => show(store, id, flags)));
+  for (const [verb, description] of [
+    ["replay", "apply them again, in each key's order; what only waited behind them follows"],
+    ["discard", "give them up for good; what waited behind them is applied"],
+  ] as const)
+    selecting(add(verb, description))
+      .argument("[ids...]", "route/partition/offset")
+      .option("--wait <seconds>", "how long to wait for a worker to do it", "60")
+      .action((ids: string[], flags: DlqFlags) =>
+        withStore(flags, (store, client, stateDb) => decide(verb, { store, client, stateDb, ids, flags })),
+      );
+  selecting(add("export", "write them as lines of JSON, raw records in base64"))
+    .option("--out <file>", "file instead of standard output")
+    .action((flags: DlqFlags) => withStore(flags, (store) => exportLetters(store, flags)));
+};
+
+type Client = Awaited<ReturnType<typeof connectMongo>>;
+
+const withStore = async (
+  flags: DlqFlags,
+  work: (store: DeadLetterStore, client: Client, stateDb: string) => Promise<void>,
+): Promise<void> => {
+  const { target, stateDb } = resolveSettings(flags, ["target"]);
+  const client = await connectMongo(target, { appName: "ferry dlq" });
+  try {
+    await work(new DeadLetterStore(client, stateDb), client, stateDb);
+  } finally {
+    await client.close();
+  }
+};
+
+/** @throws FERRY_USAGE for a key that is no extended JSON */
+const filterOf = ({ reason, route, key }: DlqFlags, ids: readonly string[] = []): LetterFilter => ({
+  ...(ids.length === 0 ? {} : { ids }),
+  route,
+  code: reason,
+  identity: key === undefined ? undefined : identityOfText(key),
+});
+
+const identityOfText = (key: string): string => {
+  try {
+    return identityOf(BSON.serialize(BSON.EJSON.parse(`{"_id":${key}}`)));
+  } catch {
+    throw new FerryError("FERRY_USAGE", `--key ${key} is no extended JSON; a string needs its quotes: --key '"abc"'`);
+  }
+};
+
+const keyText = ({ documentKey }: DeadLetterRecord): string => {
+  if (documentKey === null) return "no key";
+  const text = bsonText(documentKey.buffer);
+  return /^\{"_id":(.*)\}$/.exec(text)?.[1] ?? text;
+};
+
+const facts = (letter: DeadLetterRecord): Record<string, unknown> => {
+  const { _id, route, topic, partition, offset, code, reason, serverCode, attempts, state, rawBytes, storedAt } =
+    letter;
+  const key = letter.documentKey === null ? null : JSON.parse(bsonText(letter.documentKey.buffer));
+  return {
+    id: _id,
+    route,
+    topic,
+    partition,
+    offset: Number(offset),
+    key,
+    code,
+    reason,
+    serverCode,
+    attempts,
+    state,
+    rawBytes,
+    storedAt,
+  };
+};
+
+const list = async (store: DeadLetterStore, flags: DlqFlags): Promise<void> => {
+  const limit = Number(flags.limit ?? DEFAULT_LIMIT);
+  if (!Number.isInteger(limit) || limit < 1)
+    throw new FerryError("FERRY_USAGE", "--limit must be a whole number from 1 on");
+  const letters = await store.list(filterOf(flags), limit);
+  if (flags.json === true) return print(JSON.stringify(letters.map(facts)));
+  if (letters.length === 0) return print("no dead letters");
+  print(
+    table(
+      letters.map((letter) => [
+        letter._id,
+        keyText(letter),
+        letter.code,
+        `${letter.attempts}×`,
+        letter.state,
+        letter.reason,
+      ]),
+    ),
+  );
+};
+
+const show = async (store: DeadLetterStore, id: string, flags: DlqFlags): Promise<void> => {
+  const [letter] = await store.list({ ids: [id] }, 1);
+  if (letter === undefined)
+    throw new FerryError("FERRY_USAGE", `there is no dead letter ${id}; \`ferry dlq list\` shows them`);
+  const raw = await store.raw(id);
+  const value = raw === null ? null : readable(raw);
+  if (flags.json === true) return print(JSON.stringify({ ...facts(letter), value }));
+  const lines = Object.entries(facts(letter)).map(([name, fact]) => [
+    name,
+    typeof fact === "string" ? fact : JSON.stringify(fact),
+  ]);
+  print(`${table(lines)}\n\n${value ?? "(no value)"}`);
+};
+
+type Decision = Readonly<{
+  store: DeadLetterStore;
+  client: Client;
+  stateDb: string;
+  ids: readonly string[];
+  flags: DlqFlags;
+}>;
+
+const decide = async (verb: "replay" | "discard", { store, client, stateDb, ids, flags }: Decision): Promise<void> => {
+  if (
+    ids.length === 0 &&
+    flags.all !== true &&
+    flags.reason === undefined &&
+    flags.route === undefined &&
+    flags.key === undefined
+  )
+    throw new FerryError("FERRY_USAGE", `say which letters: ids, --reason, --route, --key, or --all`);
+  const chosen = await store.list(filterOf(flags, ids), EVERYTHING);
+  const missing = ids.filter((id) => !chosen.some(({ _id }) => _id === id));
+  if (missing.length > 0)
+    throw new FerryError("FERRY_USAGE", `there is no dead letter ${missing[0]}; \`ferry dlq list\` shows them`);
+  await store.decide({ ids: chosen.map(({ _id }) => _id) }, verb);
+  const waitMs = Number(flags.wait ?? 60) * 1000;
+  const found = await awaitDecided(chosen, { store, client, stateDb, clock: systemClock, waitMs });
+  print(flags.json === true ? JSON.stringify({ verb, ...found }) : outcome(verb, found));
+  if (found.refused.length > 0) process.exitCode = 76;
+  else if (found.open > 0) process.exitCode = 75;
+};
+
+const outcome = (verb: string, { done, refused, open, workers }: Decided): string =>
+  [
+    `${done} ${verb === "replay" ? "replayed" : "discarded"}`,
+    ...refused.map(({ id, code, reason }) => `still dead: ${id}  ${code}: ${reason}`),
+    ...(open === 0
+      ? []
+      : [
+          `${open} noted and not carried out yet${workers === 0 ? ": no worker runs" : "; earlier letters of the same key may be in the way"}`,
+        ]),
+  ].join("\n");
+
+const exportLetters = async (store: DeadLetterStore, flags: DlqFlags): Promise<void> => {
+  const out = flags.out === undefined ? process.stdout : createWriteStream(flags.out);
+  for (const letter of await store.list(filterOf(flags), EVERYTHING)) {
+    const raw = await store.raw(letter._id);
+    const line = {
+      ...facts(letter),
+      recordKey: letter.recordKey === null ? null : Buffer.from(letter.recordKey.buffer).toString("base64"),
+      raw: raw === null ? null : Buffer.from(raw).toString("base64"),
+    };
+    if (!out.write(`${JSON.stringify(line)}\n`)) await once(out, "drain");
+  }
+  if (out !== process.stdout) {
+    out.end();
+    await once(out, "finish");
+  }
+};

@@ -1,0 +1,206 @@
+import { existsSync, readFileSync } from "node:fs";
+import { type Static, type TSchema, Type } from "typebox";
+import { Value } from "typebox/value";
+import { parse, YAMLParseError } from "yaml";
+import { FerryError } from "#errors/ferryError.ts";
+import { nearest } from "./suggest.ts";
+
+const NAMESPACE = '^[^.$/\\\\ "]+\\.[^$]+$';
+const closed = { additionalProperties: false } as const;
+
+const MASK = Type.Union([
+  Type.Object(
+    {
+      sha256: Type.Object(
+        { saltEnv: Type.String({ description: "Environment variable that holds the secret salt." }) },
+        closed,
+      ),
+    },
+    closed,
+  ),
+  Type.Object({ text: Type.String({ description: "The text that stands for every value." }) }, closed),
+  Type.Object(
+    { keepLast: Type.Integer({ minimum: 0, description: "How many last characters stay readable." }) },
+    closed,
+  ),
+]);
+
+const FIELDS = Type.Object(
+  {
+    allow: Type.Optional(
+      Type.Array(Type.String(), {
+        minItems: 1,
+        description: "Paths that are written; everything else stays out. `_id` always is.",
+      }),
+    ),
+    deny: Type.Optional(Type.Array(Type.String(), { description: "Paths that stay out." })),
+    rename: Type.Optional(Type.Record(Type.String(), Type.String(), { description: "Path to its new last name." })),
+    mask: Type.Optional(
+      Type.Record(Type.String(), MASK, { description: "Path to how its values are made unreadable." }),
+    ),
+  },
+  closed,
+);
+
+const POLICY = Type.Union([
+  Type.Literal("pass"),
+  Type.Literal("drop-and-report"),
+  Type.Literal("hold"),
+  Type.Literal("stop"),
+]);
+
+const DRIFT = Type.Object(
+  {
+    newField: Type.Optional({
+      ...POLICY,
+      description:
+        "A field that the copy did not have: written, left out, its documents held in the dead letters, or the route stops. Default: pass.",
+    }),
+    typeChange: Type.Optional({ ...POLICY, description: "A known field with another type. Default: pass." }),
+    depth: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 50,
+        description: "Levels of nesting that the ledger looks at; 0 keeps no ledger. Default: 8.",
+      }),
+    ),
+  },
+  closed,
+);
+
+const ROUTE = Type.Object(
+  {
+    name: Type.Optional(
+      Type.String({
+        pattern: "^[^/\\s]+$",
+        description:
+          "How records, status and commands call the route. Default: its `from`, and `from>to` where they differ.",
+      }),
+    ),
+    from: Type.String({
+      pattern: NAMESPACE,
+      description: "Source namespace, `db.collection`: the topic of the same name.",
+    }),
+    to: Type.Optional(
+      Type.Object(
+        { mongodb: Type.String({ pattern: NAMESPACE, description: "Target namespace." }) },
+        { ...closed, description: "Default: the same namespace." },
+      ),
+    ),
+    fields: Type.Optional(FIELDS),
+    where: Type.Optional(
+      Type.Record(Type.String(), Type.Unknown(), {
+        description:
+          "Row filter in MongoDB's query language: $eq, $ne, $gt, $gte, $lt, $lte, $in, $nin, $exists, $not, $and, $or, $nor.",
+      }),
+    ),
+    drift: Type.Optional({ ...DRIFT, description: "What becomes of fields and types that were not there before." }),
+  },
+  closed,
+);
+
+/** `ferry.yaml`. One schema gives the type, the check, the published JSON Schema and the docs. */
+export const CONFIG = Type.Object(
+  {
+    routes: Type.Array(ROUTE, {
+      minItems: 1,
+      description: "What is carried where. Without a file every topic goes to the namespace of its name.",
+    }),
+  },
+  { ...closed, $id: "ferry.yaml", title: "ferry.yaml" },
+);
+
+type RouteConfig = Static<typeof ROUTE>;
+
+/** What becomes of news in the documents' shape. */
+export type DriftPolicy = Required<Static<typeof DRIFT>>;
+
+const DEFAULT_DRIFT: DriftPolicy = { newField: "pass", typeChange: "pass", depth: 8 };
+
+/** One stream from a source namespace into a target namespace, with lanes, books and dead letters of its own. */
+export type Route = Readonly<
+  Omit<RouteConfig, "name" | "to" | "drift"> & { name: string; to: string; drift: DriftPolicy }
+>;
+
+const invalid = (file: string, sentence: string): FerryError => new FerryError("FERRY_CONFIG", `${file}: ${sentence}`);
+
+const spell = (pointer: string): string => {
+  const parts = pointer.split("/").slice(1);
+  return parts.map((part, i) => (/^\d+$/.test(part) ? `[${part}]` : `${i === 0 ? "" : "."}${part}`)).join("");
+};
+
+const schemaAt = (pointer: string): TSchema | undefined => {
+  let schema: TSchema | undefined = CONFIG;
+  for (const part of pointer.split("/").slice(1)) {
+    const node = schema as { items?: TSchema; properties?: Record<string, TSchema> } | undefined;
+    schema = node?.items ?? node?.properties?.[part];
+  }
+  return schema;
+};
+
+type Finding = Readonly<{ keyword: string; instancePath: string; message: string; params: Record<string, unknown> }>;
+
+/** The first thing that is wrong, as a sentence; a key nobody knows comes before its consequences. */
+const complaint = (findings: readonly Finding[]): string => {
+  const unknown = findings.find(({ keyword }) => keyword === "additionalProperties");
+  const [first] = findings;
+  const { instancePath, message, params } = unknown ?? (first as Finding);
+  const where = spell(instancePath);
+  if (unknown === undefined) return `${where === "" ? "the file" : where} ${message}`;
+  const [key = ""] = (params["additionalProperties"] ?? []) as string[];
+  const known = Object.keys((schemaAt(instancePath) as { properties?: object } | undefined)?.properties ?? {});
+  const close = nearest(key, known);
+  const hint = close === undefined ? `known are ${known.join(", ")}` : `did you mean ${JSON.stringify(close)}?`;
+  return `${where === "" ? "" : `${where}: `}unknown key ${JSON.stringify(key)}; ${hint}`;
+};
+
+const named = (route: RouteConfig): Route => {
+  const to = route.to?.mongodb ?? route.from;
+  const name = route.name ?? (to === route.from ? to : `${route.from}>${to}`);
+  return { ...route, to, name, drift: { ...DEFAULT_DRIFT, ...route.drift } };
+};
+
+const twice = (values: readonly string[]): string | undefined => values.find((value, i) => values.indexOf(value) !== i);
+
+/** Routes from the text of a configuration file. @throws FERRY_CONFIG, one sentence that names the place */
+export const parseRoutes = (text: string, file: string): readonly Route[] => {
+  let given: unknown;
+  try {
+    given = parse(text, { prettyErrors: true });
+  } catch (error) {
+    if (!(error instanceof YAMLParseError)) throw error;
+    throw invalid(file, `no YAML: ${error.message.split("\n")[0]?.replace(/:$/, "") ?? ""}`);
+  }
+  if (!Value.Check(CONFIG, given))
+    throw invalid(file, complaint([...Value.Errors(CONFIG, given)] as unknown as Finding[]));
+  const routes = given.routes.map(named);
+  const name = twice(routes.map((route) => route.name));
+  if (name !== undefined) throw invalid(file, `two routes are called ${name}; give one of them another name`);
+  const to = twice(routes.map((route) => route.to));
+  if (to !== undefined) throw invalid(file, `two routes write to ${to}; one namespace has one route`);
+  return routes;
+};
+
+/** The file in the working directory that is taken without being asked for. */
+const DEFAULT_FILE = "ferry.yaml";
+
+/** Routes of the file given, else of `ferry.yaml` here; undefined where there is none. @throws FERRY_CONFIG */
+export const readRoutes = (file: string | undefined): readonly Route[] | undefined => {
+  const path = file ?? DEFAULT_FILE;
+  if (file === undefined && !existsSync(path)) return undefined;
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    throw invalid(path, `cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+  return parseRoutes(text, path);
+};
+
+/** Without a configuration: a topic goes to the namespace of its name, untouched. */
+export const plainRoute = (topic: string): Route => ({
+  name: topic,
+  from: topic,
+  to: topic,
+  drift: DEFAULT_DRIFT,
+});

@@ -1,0 +1,88 @@
+import { Binary, Long } from "bson";
+import type { ErrorCode } from "#errors/catalogue.ts";
+
+/** One event set aside. `_id` is its position, so that it is stored once however often it is met. */
+export type DeadLetter = Readonly<{
+  route: string;
+  topic: string;
+  partition: number;
+  offset: number;
+  lane: string;
+  ns: string;
+  /** Identity of the documentKey (`bson/identity.ts`); null where the record holds no key. */
+  identity: string | null;
+  /** Raw documentKey. */
+  documentKey: Uint8Array | null;
+  code: ErrorCode;
+  reason: string;
+  /** The target's own error code, where it was the target that refused. */
+  serverCode: number | undefined;
+  recordKey: Uint8Array | null;
+  /** The record's value as it was on the topic. */
+  raw: Uint8Array | null;
+  logTimeMs: number;
+}>;
+
+/** `waiting` for a decision; `replay` or `discard` are decisions that the partition's owner carries out. */
+export type LetterState = "waiting" | "replay" | "discard";
+
+/** A letter as it is stored. `_id`: `route/partition/offset`. */
+export type DeadLetterRecord = {
+  _id: string;
+  route: string;
+  topic: string;
+  partition: number;
+  offset: Long;
+  lane: string;
+  ns: string;
+  identity: Binary | null;
+  documentKey: Binary | null;
+  code: string;
+  reason: string;
+  serverCode: number | null;
+  recordKey: Binary | null;
+  /** Null when the value is empty or lies in chunks. */
+  raw: Binary | null;
+  rawBytes: number;
+  chunks: number;
+  logTime: Date;
+  storedAt: Date;
+  /** How often applying it was tried. */
+  attempts: number;
+  state: LetterState;
+};
+
+/** A record may be as large as a document may be; beside its reason it would no longer fit one. */
+export const INLINE_BYTES = 4 * 1024 * 1024;
+export const CHUNK_BYTES = 8 * 1024 * 1024;
+
+export const letterId = (route: string, partition: number, offset: number): string => `${route}/${partition}/${offset}`;
+
+export const identityBinary = (identity: string): Binary => new Binary(Buffer.from(identity, "latin1"));
+
+export const identityText = (identity: Binary): string => Buffer.from(identity.buffer).toString("latin1");
+
+const binary = (bytes: Uint8Array | null): Binary | null => (bytes === null ? null : new Binary(bytes));
+
+export const toRecord = (letter: DeadLetter, chunks: number): DeadLetterRecord => ({
+  _id: letterId(letter.route, letter.partition, letter.offset),
+  route: letter.route,
+  topic: letter.topic,
+  partition: letter.partition,
+  offset: Long.fromNumber(letter.offset),
+  lane: letter.lane,
+  ns: letter.ns,
+  identity: letter.identity === null ? null : identityBinary(letter.identity),
+  documentKey: binary(letter.documentKey),
+  code: letter.code,
+  reason: letter.reason,
+  serverCode: letter.serverCode ?? null,
+  recordKey: binary(letter.recordKey),
+  raw: chunks > 0 ? null : binary(letter.raw),
+  rawBytes: letter.raw?.length ?? 0,
+  chunks,
+  logTime: new Date(letter.logTimeMs),
+  storedAt: new Date(),
+  attempts: 1,
+  state: "waiting",
+});

@@ -1,0 +1,42 @@
+import { BsonType, Cursor } from "#bson/walk.ts";
+import { type Rule, unlisted } from "./rules.ts";
+
+type Visit = Readonly<{ doc: Uint8Array; lost: Set<string> }>;
+
+const holdsNames = (type: number): boolean => type === BsonType.object || type === BsonType.array;
+
+const visit = (into: Visit, start: number, rule: Rule, path: string, inArray: boolean): void => {
+  const cursor = new Cursor();
+  cursor.open(into.doc, start);
+  while (cursor.next()) {
+    if (inArray) {
+      visitValue(into, cursor, rule, path);
+      continue;
+    }
+    const name = Buffer.from(into.doc.subarray(cursor.nameStart, cursor.nameEnd)).toString();
+    const own = rule.children?.named(name) ?? unlisted(rule);
+    visitValue(into, cursor, own, path === "" ? name : `${path}.${name}`);
+  }
+};
+
+const visitValue = (into: Visit, { type, valueStart }: Cursor, own: Rule, path: string): void => {
+  if (own.drop || (!own.rest && !holdsNames(type))) into.lost.add(path);
+  else if (holdsNames(type) && own.children !== undefined) visit(into, valueStart, own, path, type === BsonType.array);
+};
+
+/** The topmost paths of a document that rules leave out; array indexes are not part of a path. */
+export const lostPaths = (doc: Uint8Array, root: Rule): string[] => {
+  const lost = new Set<string>();
+  visit({ doc, lost }, 0, root, "", false);
+  return [...lost];
+};
+
+/** Is a path, or a path above it, left out? */
+export const isLeftOut = (path: string, root: Rule): boolean => {
+  let rule = root;
+  for (const part of path.split(".")) {
+    rule = rule.children?.named(part) ?? unlisted(rule);
+    if (rule.drop) return true;
+  }
+  return false;
+};

@@ -1,0 +1,65 @@
+import { createHmac } from "node:crypto";
+import { BsonType, int32At } from "#bson/walk.ts";
+import { FerryError } from "#errors/ferryError.ts";
+
+/** How values are made unreadable; always into a string. Documents and arrays keep their shape, their values are masked. */
+export type MaskRule =
+  /** HMAC-SHA-256 in hexadecimal, keyed with the salt: equal values stay equal, so that joins still work. */
+  | Readonly<{ sha256: Readonly<{ saltEnv: string }> }>
+  | Readonly<{ text: string }>
+  /** The last characters of a string or number, `*` for the others. */
+  | Readonly<{ keepLast: number }>;
+
+/** The text that replaces a value; undefined where there is nothing to hide (null and undefined). */
+export type Mask = (bytes: Uint8Array, type: number, start: number, end: number) => string | undefined;
+
+const MIN_SALT_BYTES = 8;
+
+const isEmpty = (type: number): boolean => type === BsonType.null || type === BsonType.undefined;
+
+const buffer = (bytes: Uint8Array, start: number, end: number): Buffer =>
+  Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start);
+
+/** Strings by their text, so that others can recompute it; everything else by type and bytes. */
+const hashed =
+  (salt: string): Mask =>
+  (bytes, type, start, end) => {
+    if (isEmpty(type)) return undefined;
+    const hmac = createHmac("sha256", salt);
+    if (type === BsonType.string) hmac.update(buffer(bytes, start + 4, end - 1));
+    else hmac.update(Buffer.from([0, type])).update(buffer(bytes, start, end));
+    return hmac.digest("hex");
+  };
+
+const plainText = (bytes: Uint8Array, type: number, start: number, end: number): string | undefined => {
+  if (type === BsonType.string) return buffer(bytes, start + 4, end - 1).toString();
+  if (type === BsonType.int32) return String(int32At(bytes, start));
+  if (type === BsonType.int64) return String(buffer(bytes, start, end).readBigInt64LE());
+  if (type === BsonType.double) return String(buffer(bytes, start, end).readDoubleLE());
+  return undefined;
+};
+
+const lastCharacters =
+  (count: number): Mask =>
+  (bytes, type, start, end) => {
+    if (isEmpty(type)) return undefined;
+    const text = plainText(bytes, type, start, end);
+    if (text === undefined) return "***";
+    const characters = [...text];
+    const hidden = Math.max(0, characters.length - count);
+    return "*".repeat(hidden) + characters.slice(hidden).join("");
+  };
+
+/** @throws FERRY_CONFIG where the salt is not set */
+export const compileMask = (rule: MaskRule, path: string): Mask => {
+  if ("text" in rule) return (_bytes, type) => (isEmpty(type) ? undefined : rule.text);
+  if ("keepLast" in rule) return lastCharacters(rule.keepLast);
+  const { saltEnv } = rule.sha256;
+  const salt = process.env[saltEnv] ?? "";
+  if (Buffer.byteLength(salt) < MIN_SALT_BYTES)
+    throw new FerryError(
+      "FERRY_CONFIG",
+      `mask: ${path}: the salt in ${saltEnv} is ${salt === "" ? "not set" : `shorter than ${MIN_SALT_BYTES} bytes`}`,
+    );
+  return hashed(salt);
+};

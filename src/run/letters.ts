@@ -1,0 +1,122 @@
+import type { Entry } from "#apply/entry.ts";
+import { hashIdentity } from "#bson/identity.ts";
+import { type DeadLetterRecord, identityText } from "#deadletter/records.ts";
+import type { DeadLetterStore } from "#deadletter/store.ts";
+import { formatNamespace, type LogRecord, type Namespace } from "#flow/types.ts";
+import type { Claim } from "#lanes/laneStore.ts";
+import type { Decoder } from "#wire/decode.ts";
+import type { Lane } from "./lane.ts";
+import type { LaneWriter } from "./laneWriter.ts";
+
+export type LettersDeps = Readonly<{
+  claim: Claim;
+  /** Namespace of the topic. */
+  ns: Namespace;
+  store: DeadLetterStore;
+  decode: Decoder;
+  /** clusterTime of the newest drop: what is older does not count any more. */
+  dropAt: () => bigint;
+  lanes: readonly Readonly<{ lane: Lane; writer: LaneWriter }>[];
+  /** Identities of this partition that wait; shared with the writers. */
+  held: Set<string>;
+  /** Brings other decisions up to date before letters are replayed: the one that let them go was noted before. */
+  refresh: () => Promise<void>;
+}>;
+
+const bytesOf = (value: DeadLetterRecord["documentKey"]): Uint8Array | null => value?.buffer ?? null;
+
+/**
+ * Carries out what operators decided on this partition's dead letters. It happens between two batches of the lane that
+ * owns the key, each letter in a transaction of its own with the lane's epoch: exactly once, and in the key's order.
+ */
+export class Letters {
+  readonly #deps: LettersDeps;
+
+  constructor(deps: LettersDeps) {
+    this.#deps = deps;
+  }
+
+  /** One look; resolves when all that was decided by now is carried out. @throws FERRY_FENCED, FERRY_MONGO_* */
+  async look(): Promise<void> {
+    const { claim, store } = this.#deps;
+    const decided = await store.decided(claim.route, claim.partition);
+    if (decided.length > 0) await this.#deps.refresh();
+    const keyless = decided.filter(({ identity }) => identity === null);
+    const keyed = new Map(
+      decided.flatMap((letter) => (letter.identity === null ? [] : [[identityText(letter.identity), letter]])),
+    );
+    const first = this.#deps.lanes[0];
+    if (keyless.length > 0 && first !== undefined)
+      await first.lane.between(async () => {
+        for (const letter of keyless) await this.#carryOut(letter, first.writer);
+      });
+    for (const [identity, letter] of keyed) {
+      const owner = this.#ownerOf(letter);
+      if (owner !== undefined) await owner.lane.between(() => this.#queue(identity, owner.writer));
+    }
+  }
+
+  #ownerOf({ documentKey }: DeadLetterRecord): LettersDeps["lanes"][number] | undefined {
+    const { lanes } = this.#deps;
+    const key = bytesOf(documentKey);
+    return key === null ? undefined : lanes[hashIdentity(key) % lanes.length];
+  }
+
+  /** From the key's first letter on, as far as decisions go; what only waited behind them goes along. */
+  async #queue(identity: string, writer: LaneWriter): Promise<void> {
+    const { claim, store, held } = this.#deps;
+    for (let began = false; ; ) {
+      const letters = await store.queue(claim.route, claim.partition, identity);
+      if (letters.length === 0) {
+        held.delete(identity);
+        return;
+      }
+      for (const letter of letters) {
+        const goesAlong = began && letter.code === "FERRY_APPLY_BEHIND";
+        if (letter.state === "waiting" && !goesAlong) return;
+        if (!(await this.#carryOut(letter, writer))) return;
+        began = true;
+      }
+    }
+  }
+
+  /** False where the letter stays. */
+  async #carryOut(letter: DeadLetterRecord, writer: LaneWriter): Promise<boolean> {
+    if (letter.state === "discard") {
+      await writer.discard(letter._id);
+      return true;
+    }
+    const failed = await writer.replay(letter._id, await this.#entry(letter));
+    if (failed === undefined) return true;
+    await this.#deps.store.again(letter._id, failed.code, failed.detail, failed.serverCode ?? null);
+    return false;
+  }
+
+  /** The letter's record read once more, as the partition's reader would. */
+  async #entry(letter: DeadLetterRecord): Promise<Entry> {
+    const { store, decode, ns, dropAt } = this.#deps;
+    const record: LogRecord = {
+      key: bytesOf(letter.recordKey),
+      value: await store.raw(letter._id),
+      offset: Number(letter.offset),
+      timestampMs: letter.logTime.getTime(),
+    };
+    const { event, poison } = decode(record);
+    if (event === undefined) return dead(record, "FERRY_APPLY_POISON", poison);
+    if (event.op !== "noop" && (event.ns.db !== ns.db || event.ns.coll !== ns.coll))
+      return dead(record, "FERRY_APPLY_NAMESPACE", `the event belongs to ${formatNamespace(event.ns)}`);
+    if (event.at !== 0n && event.at <= dropAt())
+      return {
+        record,
+        event: { op: "noop", reason: "dropped-since", ns, origin: event.origin, at: event.at },
+        dead: undefined,
+      };
+    return { record, event, dead: undefined };
+  }
+}
+
+const dead = (record: LogRecord, code: "FERRY_APPLY_POISON" | "FERRY_APPLY_NAMESPACE", detail: string): Entry => ({
+  record,
+  event: undefined,
+  dead: { code, detail, serverCode: undefined },
+});

@@ -1,0 +1,82 @@
+import { plainRoute, type Route } from "#config/routes.ts";
+import { RouteFilter } from "#filter/routeFilter.ts";
+import type { KafkaLog } from "#log/kafkaLog.ts";
+import type { Logger } from "#observe/log.ts";
+import { topicMatcher } from "./topics.ts";
+
+/** A route at work: its topic is there. */
+export type LiveRoute = Readonly<{
+  route: Route;
+  /** Undefined where the route changes nothing: documents stay as they lie. */
+  filter: RouteFilter | undefined;
+  partitions: number;
+}>;
+
+export type RouteTableOptions = Readonly<{
+  /** Routes of the configuration; undefined carries every topic to the namespace of its name. */
+  configured: readonly Route[] | undefined;
+  /** Topics to apply, as globs. */
+  topics: string;
+  logger: Logger;
+}>;
+
+/** Which routes there are, and which of them have a topic by now. */
+export class RouteTable {
+  readonly #options: RouteTableOptions;
+  readonly #matches: (topic: string) => boolean;
+  readonly #filters = new Map<string, RouteFilter>();
+  readonly #live = new Map<string, LiveRoute>();
+  readonly #unrouted = new Set<string>();
+
+  /** @throws FERRY_CONFIG for rules that contradict each other */
+  constructor(options: RouteTableOptions) {
+    this.#options = options;
+    this.#matches = topicMatcher(options.topics);
+    for (const route of options.configured ?? []) {
+      const { name, fields, where } = route;
+      if (fields !== undefined || where !== undefined) this.#filters.set(name, new RouteFilter({ fields, where }));
+    }
+  }
+
+  /** The route of this name, whether its topic is there or not; undefined where this worker does not carry it. */
+  named(name: string): Route | undefined {
+    const { configured } = this.#options;
+    const route = configured === undefined ? plainRoute(name) : configured.find((one) => one.name === name);
+    return route !== undefined && this.#matches(route.from) ? route : undefined;
+  }
+
+  live(name: string): LiveRoute | undefined {
+    return this.#live.get(name);
+  }
+
+  all(): readonly LiveRoute[] {
+    return [...this.#live.values()];
+  }
+
+  /** Looks for topics, and calls back for each route that is new or whose topic got more partitions. @throws FERRY_KAFKA_* */
+  async discover(log: KafkaLog, register: (found: LiveRoute) => Promise<void>): Promise<void> {
+    for (const topic of (await log.topics()).filter(this.#matches)) {
+      const routes = this.#routesFrom(topic);
+      if (routes.length === 0) this.#sayUnrouted(topic);
+      const partitions = routes.length === 0 ? 0 : await log.partitions(topic);
+      for (const route of routes) {
+        if (this.#live.get(route.name)?.partitions === partitions) continue;
+        const found = { route, filter: this.#filters.get(route.name), partitions };
+        await register(found);
+        this.#live.set(route.name, found);
+        this.#options.logger.info({ route: route.name, topic, count: partitions }, "topic found");
+      }
+    }
+  }
+
+  #routesFrom(topic: string): readonly Route[] {
+    const { configured } = this.#options;
+    return configured === undefined ? [plainRoute(topic)] : configured.filter(({ from }) => from === topic);
+  }
+
+  #sayUnrouted(topic: string): void {
+    if (this.#unrouted.has(topic)) return;
+    this.#unrouted.add(topic);
+    this.#options.logger.warn({ topic }, "no route reads this topic: it is not applied");
+  }
+}

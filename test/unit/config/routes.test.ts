@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseRoutes } from "#config/routes.ts";
+
+const routes = (text: string): ReturnType<typeof parseRoutes> => parseRoutes(text, "ferry.yaml");
+
+test("a route is named by what it carries", () => {
+  const [users, slim, named] = routes(`
+routes:
+  - from: test.users
+  - from: test.users
+    to: { mongodb: shop.members }
+    fields: { allow: [email, address.zip], rename: { email: mail } }
+    where: { active: true }
+  - name: archive
+    from: test.orders
+    to: { mongodb: archive.orders.2024 }
+`);
+  assert.deepEqual([users?.name, users?.to], ["test.users", "test.users"]);
+  assert.deepEqual([slim?.name, slim?.to, slim?.where], ["test.users>shop.members", "shop.members", { active: true }]);
+  assert.deepEqual([named?.name, named?.to], ["archive", "archive.orders.2024"]);
+});
+
+const WRONG: readonly (readonly [string, RegExp])[] = [
+  [
+    "routes:\n  - from: test.users\n    feilds: {}\n",
+    /ferry\.yaml: routes\[0\]: unknown key "feilds"; did you mean "fields"\?/,
+  ],
+  [
+    "routes:\n  - from: test.users\n    fields: { alow: [a] }\n",
+    /routes\[0\]\.fields: unknown key "alow"; did you mean "allow"\?/,
+  ],
+  ["route: []\n", /unknown key "route"; did you mean "routes"\?/],
+  ["routes:\n  - from: users\n", /routes\[0\]\.from /],
+  ["routes:\n  - { from: a.b }\n  - { from: a.b }\n", /two routes are called a\.b/],
+  [
+    "routes:\n  - { from: a.b, to: { mongodb: x.y } }\n  - { from: a.c, to: { mongodb: x.y } }\n",
+    /two routes write to x\.y/,
+  ],
+  ["routes: [\n", /no YAML/],
+  ["", /ferry\.yaml: /],
+];
+
+test("what is wrong is said in one sentence that names the place", () => {
+  for (const [text, sentence] of WRONG) assert.throws(() => routes(text), sentence, text);
+});
