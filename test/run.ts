@@ -20,7 +20,7 @@ const SUITES: readonly Readonly<{ name: string; atOnce: number; servers: boolean
   { name: "unit", atOnce: 2, servers: false },
   { name: "contract", atOnce: 2, servers: true },
   { name: "integration", atOnce: 2, servers: true },
-  { name: "fault", atOnce: 1, servers: true },
+  { name: "fault", atOnce: 2, servers: true },
 ];
 
 /** No file takes longer than this, ms; one that hangs ends here with a failure instead of holding CI. */

@@ -8,11 +8,11 @@ import type { Change, Kind, Verdict } from "./observer.ts";
 /** A place in the stream: clusterTime of the event, and its position. */
 export type Place = { at: Timestamp; partition: number; offset: Long };
 
-/** One type of one path as one lane saw it; a route's ledger is the sum of its lanes'. `_id`: `lane/type/path`. */
+/** One type of one path as one partition has it; a route's ledger is the sum of its partitions'. `_id`: `route/partition/type/path`. */
 export type DriftRecord = {
   _id: string;
   route: string;
-  lane: string;
+  partition: number;
   path: string;
   /** As `$type` spells it. */
   type: string;
@@ -76,30 +76,29 @@ export class DriftLedger {
     });
   }
 
-  /** Adds what a lane saw, within its transaction where there is one. */
+  /** Adds what a partition's lanes saw, within a lane's transaction where there is one. */
   async write(
-    lane: Readonly<{ id: string; route: string; partition: number }>,
+    { route, partition }: Readonly<{ route: string; partition: number }>,
     changes: readonly Change[],
     session: ClientSession | undefined,
   ): Promise<void> {
     if (changes.length === 0) return;
-    const { id, route, partition } = lane;
-    const operations = changes.map(({ entry, count, firstAt, firstOffset, lastAt, lastOffset, example }) => ({
+    const operations = changes.map(({ entry, count }) => ({
       updateOne: {
-        filter: { _id: `${id}/${entry.type}/${entry.path}` },
+        filter: { _id: `${route}/${partition}/${entry.type}/${entry.path}` },
         update: {
           $inc: { count: Long.fromNumber(count) },
-          $set: { last: place(lastAt, partition, lastOffset) },
+          $set: { last: place(entry.lastAt, partition, entry.lastOffset) },
           $setOnInsert: {
             route,
-            lane: id,
+            partition,
             path: entry.path,
             type: entry.type,
             kind: entry.kind,
             baseline: entry.baseline,
             outcome: entry.verdict,
-            first: place(firstAt, partition, firstOffset),
-            example: idOf(example),
+            first: place(entry.firstAt, partition, entry.firstOffset),
+            example: idOf(entry.example),
             seenAt: new Date(),
           },
         },

@@ -15,13 +15,15 @@ export class TypeEntry {
   verdict: Verdict = "open";
   /** Part of what was there when the route began: no news. */
   baseline = false;
+  /** Is it in the ledger, as far as this partition goes? What is new is written with the batch that has it. */
+  stored = false;
   /** Documents and elements since it was last written to the ledger. */
   count = 0;
-  /** clusterTime and offset of the first and the last event that had it, since it was last written. */
+  /** clusterTime and offset of the first and the last event that had it, as seen here; offset −1 where none was. */
   firstAt = 0n;
-  firstOffset = 0;
+  firstOffset = -1;
   lastAt = 0n;
-  lastOffset = 0;
+  lastOffset = -1;
   /** Raw document that had it first, until it is written. */
   example: Uint8Array | undefined;
 
@@ -33,9 +35,7 @@ export class TypeEntry {
 }
 
 /** What one entry saw since it was last written to the ledger. */
-export type Change = Readonly<
-  Pick<TypeEntry, "count" | "firstAt" | "firstOffset" | "lastAt" | "lastOffset" | "example"> & { entry: TypeEntry }
->;
+export type Change = Readonly<{ entry: TypeEntry; count: number }>;
 
 /** One name below its parent. */
 class Field {
@@ -97,20 +97,21 @@ export class DriftObserver {
   #novel = false;
   #at = 0n;
   #offset = 0;
-  #touched = false;
 
   /** @param depth levels of nesting to look at; 1 is the top level */
   constructor(depth: number) {
     this.#depth = depth;
   }
 
-  /** Has anything been seen since the last `takeChanges`? */
-  get touched(): boolean {
-    return this.#touched;
+  /** Are there counts that the ledger does not have, of what has been judged? */
+  get hasCounts(): boolean {
+    for (const { verdict, count } of this.#entries.values()) if (verdict !== "open" && count > 0) return true;
+    return false;
   }
 
-  get isEmpty(): boolean {
-    return this.#entries.size === 0;
+  /** Entries known. */
+  get size(): number {
+    return this.#entries.size;
   }
 
   /** Makes a path and type known, as the ledger has them. */
@@ -136,35 +137,14 @@ export class DriftObserver {
     this.#novel = false;
     this.#at = at;
     this.#offset = offset;
-    this.#touched = true;
     this.#document(doc, 0, this.#root, 0);
     if (this.#novel) for (const entry of this.#flagged) if (entry.verdict === "open") entry.example ??= doc;
     return this.#flagged;
   }
 
-  /** What is to be written to the ledger; counting begins anew. */
-  takeChanges(): readonly Change[] {
-    this.#touched = false;
-    const changes: Change[] = [];
-    for (const entry of this.#entries.values()) {
-      const { count, firstAt, firstOffset, lastAt, lastOffset, example } = entry;
-      if (count === 0) continue;
-      changes.push({ entry, count, firstAt, firstOffset, lastAt, lastOffset, example });
-      entry.count = 0;
-      entry.example = undefined;
-    }
-    return changes;
-  }
-
-  /** Changes that could not be written after all. */
-  giveBack(changes: readonly Change[]): void {
-    for (const { entry, count, firstAt, firstOffset, example } of changes) {
-      entry.count += count;
-      entry.firstAt = firstAt;
-      entry.firstOffset = firstOffset;
-      entry.example ??= example;
-    }
-    this.#touched = true;
+  /** Counts of what has been judged, to be added to the ledger; counting begins anew. */
+  takeCounts(): readonly Change[] {
+    return [...this.#entries.values()].filter(({ verdict, count }) => verdict !== "open" && count > 0).map(takeCount);
   }
 
   #fieldAt(path: string): Field {
@@ -223,7 +203,8 @@ export class DriftObserver {
       this.#novel = true;
     }
     if (entry.verdict !== "pass") this.#flagged.push(entry);
-    if (entry.count++ === 0) {
+    entry.count++;
+    if (entry.firstOffset === -1) {
       entry.firstAt = this.#at;
       entry.firstOffset = this.#offset;
     }
@@ -240,6 +221,13 @@ export class DriftObserver {
     while (cursor.next()) this.#value(doc, cursor, elements, depth);
   }
 }
+
+/** What one entry saw since it was last written; counting begins anew. */
+export const takeCount = (entry: TypeEntry): Change => {
+  const { count } = entry;
+  entry.count = 0;
+  return { entry, count };
+};
 
 const levelOf = (field: Field): Level => {
   field.level ??= new Level(field.path.replaceAll("[]", ""));

@@ -1,20 +1,22 @@
 import type { Entry } from "#apply/entry.ts";
 import type { DriftPolicy } from "#config/routes.ts";
 import type { DriftDecision, DriftLedger, DriftRecord } from "#drift/ledger.ts";
-import { type Change, DriftObserver, type TypeEntry, type Verdict } from "#drift/observer.ts";
+import { type Change, DriftObserver, type TypeEntry, takeCount, type Verdict } from "#drift/observer.ts";
 import { typeByte } from "#drift/typeNames.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 import { RouteFilter } from "#filter/routeFilter.ts";
-import type { WriteEvent } from "#flow/types.ts";
+import type { LogRecord, WriteEvent } from "#flow/types.ts";
 import type { ClientSession } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
 
 export type DriftGateDeps = Readonly<{
-  lane: Readonly<{ id: string; route: string; partition: number }>;
+  where: Readonly<{ route: string; partition: number }>;
   policy: DriftPolicy;
   ledger: DriftLedger;
   /** Does the route leave this path out anyway? Then its news are noted, and nothing more is wanted. */
   leavesOut: (path: string) => boolean;
+  /** Does the topic begin with a copy? Without one, the first document is the baseline. */
+  hasCopy: boolean;
   logger: Logger;
 }>;
 
@@ -40,15 +42,20 @@ const SAID: Readonly<Record<Verdict, string>> = {
 const rulePath = (path: string): string => path.replaceAll("[]", "");
 
 /**
- * Notices new fields and types before the filter sees a document, and does with them what the route's policy, or an
- * operator's decision, wants. What the copy had is the baseline; so is the first document of a route that copies nothing.
+ * One partition's eye on the shape of its documents. The reader shows it each document in the order of the log, so that the
+ * copy is known before the stream; the lanes ask it what to do, and write what is new together with the batch that has it.
+ *
+ * What is new is treated as the route's policy, or an operator's decision, wants. What the copy had is the baseline; so is the
+ * first document of a route that copies nothing.
  */
 export class DriftGate {
   readonly #deps: DriftGateDeps;
   readonly #observer: DriftObserver;
   readonly #decisions = new Map<string, "pass" | "drop">();
   readonly #droppers = new Map<string, RouteFilter | undefined>();
-  #news = false;
+  /** What there is to say of a record; few have anything. */
+  readonly #found = new WeakMap<LogRecord, readonly TypeEntry[]>();
+  #founding: readonly TypeEntry[] = [];
   #writtenAt = 0;
 
   private constructor(deps: DriftGateDeps) {
@@ -60,19 +67,20 @@ export class DriftGate {
   static async open(deps: DriftGateDeps): Promise<DriftGate> {
     const gate = new DriftGate(deps);
     const [records, decisions] = await Promise.all([
-      deps.ledger.read(deps.lane.route),
-      deps.ledger.decisions(deps.lane.route),
+      deps.ledger.read(deps.where.route),
+      deps.ledger.decisions(deps.where.route),
     ]);
     gate.decide(decisions);
     for (const record of records) gate.#know(record);
     return gate;
   }
 
-  #know({ path, type, kind, baseline }: DriftRecord): void {
+  #know({ path, type, kind, baseline, partition }: DriftRecord): void {
     const byte = typeByte(type);
     if (byte === undefined) return;
     const entry = this.#observer.know(path, byte, kind);
     entry.baseline ||= baseline;
+    entry.stored ||= partition === this.#deps.where.partition;
     entry.verdict = this.#verdict(entry);
   }
 
@@ -93,42 +101,52 @@ export class DriftGate {
     return BY_POLICY[kind === "field" ? this.#deps.policy.newField : this.#deps.policy.typeChange];
   }
 
-  /** Looks at entries in order. @throws FERRY_DRIFT_STOP, FERRY_MONGO_* */
-  async pass(entries: readonly Entry[]): Promise<readonly Entry[]> {
-    const noted = new Map<number, readonly TypeEntry[]>();
-    let founding: readonly TypeEntry[] = []; // of the first document that this lane sees at all
-    for (let index = 0; index < entries.length; index++) {
-      const { event, record, dead } = entries[index] as Entry;
-      if (event?.op !== "write" || dead !== undefined) continue;
-      const isFirst = this.#observer.isEmpty;
-      const found = this.#observer.observe(event.doc, event.at, record.offset);
-      if (found.length === 0) continue;
-      if (event.origin === "copy") takeAsBaseline(found);
-      else if (isFirst) founding = found;
-      noted.set(index, found);
-    }
-    if (noted.size === 0) return entries;
-    await this.#judge([...noted.values()].flat(), founding);
-    return entries.map((entry, index) => this.#treat(entry, noted.get(index) ?? []));
+  /** Looks at an entry's document, where it has one. Entries are shown once, in the order of the log. */
+  see({ event, record, dead }: Entry): void {
+    if (event?.op !== "write" || dead !== undefined) return;
+    const isFirst = this.#observer.size === 0 && !this.#deps.hasCopy;
+    const found = this.#observer.observe(event.doc, event.at, record.offset);
+    if (found.length === 0) return;
+    if (event.origin === "copy") takeAsBaseline(found);
+    this.#found.set(record, found);
+    if (isFirst) this.#founding = found;
   }
 
-  async #judge(found: readonly TypeEntry[], founding: readonly TypeEntry[]): Promise<void> {
+  /** What becomes of entries that were seen. @throws FERRY_DRIFT_STOP, FERRY_MONGO_* */
+  async pass(entries: readonly Entry[]): Promise<readonly Entry[]> {
+    const found = this.#of(entries);
+    if (found.length === 0) return entries;
+    await this.#judge(found);
+    await this.#stopAt(entries);
+    return entries.map((entry) => this.#treat(entry, this.#found.get(entry.record) ?? []));
+  }
+
+  #of(entries: readonly Entry[]): TypeEntry[] {
+    const found: TypeEntry[] = [];
+    for (const { record } of entries) {
+      const own = this.#found.get(record);
+      if (own !== undefined) found.push(...own);
+    }
+    return found;
+  }
+
+  async #judge(found: readonly TypeEntry[]): Promise<void> {
     const open = [...new Set(found.filter(({ verdict }) => verdict === "open"))];
-    if (open.length === 0) return;
-    this.#news = true;
     const unsure = open.filter(({ baseline }) => !baseline);
-    if (unsure.length > 0) await this.#askLedger(unsure, founding);
+    if (unsure.length > 0) await this.#askLedger(unsure);
     for (const entry of open) {
+      if (entry.verdict !== "open") continue; // another lane was faster
       entry.verdict = this.#verdict(entry);
       if (!entry.baseline) this.#say(entry);
     }
   }
 
-  /** Another lane may have met it in the copy; and where nobody has met anything, the first document is what there was. */
-  async #askLedger(unsure: readonly TypeEntry[], founding: readonly TypeEntry[]): Promise<void> {
-    const { ledger, lane } = this.#deps;
-    if (founding.length > 0 && (await ledger.isEmpty(lane.route))) takeAsBaseline(founding);
-    const known = await ledger.read(lane.route, [...new Set(unsure.map(({ path }) => path))]);
+  /** Another partition may have met it in the copy; and where nobody has met anything, the first document is what there was. */
+  async #askLedger(unsure: readonly TypeEntry[]): Promise<void> {
+    const { ledger, where } = this.#deps;
+    if (this.#founding.length > 0 && (await ledger.isEmpty(where.route))) takeAsBaseline(this.#founding);
+    this.#founding = [];
+    const known = await ledger.read(where.route, [...new Set(unsure.map(({ path }) => path))]);
     for (const entry of unsure)
       entry.baseline ||= known.some(
         ({ path, type, baseline }) => baseline && path === entry.path && type === entry.type,
@@ -136,16 +154,24 @@ export class DriftGate {
   }
 
   #say({ path, type, kind, verdict, firstOffset }: TypeEntry): void {
-    const { logger, lane } = this.#deps;
+    const { logger, where } = this.#deps;
     const what = kind === "field" ? `new field ${path} (${type})` : `${path} has a new type: ${type}`;
-    logger.warn({ route: lane.route, lane: lane.id, offset: firstOffset }, `${what}; ${SAID[verdict]}`);
+    logger.warn({ ...where, offset: firstOffset }, `${what}; ${SAID[verdict]}`);
+  }
+
+  /** Nothing of the batch is applied, but what stops it is in the ledger, so that it can be decided on. @throws FERRY_DRIFT_STOP */
+  async #stopAt(entries: readonly Entry[]): Promise<void> {
+    for (const { record } of entries) {
+      const stop = this.#found.get(record)?.find(({ verdict }) => verdict === "stop");
+      if (stop === undefined) continue;
+      await this.write([takeCount(stop)], undefined);
+      throw new FerryError("FERRY_DRIFT_STOP", `${news(stop)} at offset ${record.offset}`);
+    }
   }
 
   #treat(entry: Entry, found: readonly TypeEntry[]): Entry {
     const wanted = found.filter(({ verdict }) => verdict !== "pass");
     if (wanted.length === 0 || entry.event?.op !== "write") return entry;
-    const stop = wanted.find(({ verdict }) => verdict === "stop");
-    if (stop !== undefined) throw new FerryError("FERRY_DRIFT_STOP", `${news(stop)} at offset ${entry.record.offset}`);
     const hold = wanted.find(({ verdict }) => verdict === "hold");
     const dropped = hold === undefined ? this.#without(entry.event, wanted) : undefined;
     if (dropped !== undefined) return { ...entry, event: dropped };
@@ -161,25 +187,32 @@ export class DriftGate {
     return doc === undefined ? undefined : { ...event, doc };
   }
 
-  /** Is there something to be written down with the next batch? */
-  due(nowMs: number): boolean {
-    return this.#news || (this.#observer.touched && nowMs - this.#writtenAt >= COUNTS_MS);
+  /** Is it time to write counts down? */
+  isDue(nowMs: number): boolean {
+    return nowMs - this.#writtenAt >= COUNTS_MS && this.#observer.hasCounts;
   }
 
-  /** What is to be written down; `giveBack` it when that fails. */
-  take(nowMs: number): readonly Change[] {
-    this.#news = false;
+  /** What is to be written down with these entries: what is new in them, and counts now and then. `settle` it afterwards. */
+  take(entries: readonly Entry[], nowMs: number): readonly Change[] {
+    const fresh = [...new Set(this.#of(entries).filter(({ stored }) => !stored))].map(takeCount);
+    if (!this.isDue(nowMs)) return fresh;
     this.#writtenAt = nowMs;
-    return this.#observer.takeChanges();
+    return [...fresh, ...this.#observer.takeCounts()];
   }
 
-  giveBack(changes: readonly Change[]): void {
-    this.#news = true;
-    this.#observer.giveBack(changes);
+  /** Tells whether what was taken is in the ledger now. */
+  settle(changes: readonly Change[], written: boolean): void {
+    for (const { entry, count } of changes) {
+      if (!written) entry.count += count;
+      else {
+        entry.stored = true;
+        entry.example = undefined;
+      }
+    }
   }
 
   write(changes: readonly Change[], session: ClientSession | undefined): Promise<void> {
-    return this.#deps.ledger.write(this.#deps.lane, changes, session);
+    return this.#deps.ledger.write(this.#deps.where, changes, session);
   }
 }
 

@@ -75,14 +75,18 @@ export class LaneWriter {
           : await lookup.complete(entries, from);
       from += taken;
       const next = entries[from];
-      await this.#apply(await this.#shaped(completed), next === undefined ? end : next.record.offset);
+      await this.#apply(
+        await this.#shaped(completed, entries.slice(from - taken, from)),
+        next === undefined ? end : next.record.offset,
+      );
       if (next === undefined) return;
     }
   }
 
-  /** What drift policy and filter make of entries that have their documents. */
-  async #shaped(entries: readonly Entry[]): Promise<readonly Entry[]> {
+  /** What drift policy and filter make of entries that have their documents; `before`: as they were when the reader saw them. */
+  async #shaped(entries: readonly Entry[], before: readonly Entry[]): Promise<readonly Entry[]> {
     const { shape, drift } = this.#deps;
+    if (drift !== undefined) for (const [i, entry] of entries.entries()) if (entry !== before[i]) drift.see(entry); // looked up since
     const passed = drift === undefined ? entries : await drift.pass(entries);
     return shape === undefined ? passed : passed.map(shape);
   }
@@ -135,7 +139,7 @@ export class LaneWriter {
       unclear.map((entry) => ({ ...entry, dead: undefined })),
       0,
     );
-    const whole = await this.#shaped(completed);
+    const whole = await this.#shaped(completed, []);
     const better = new Map(unclear.slice(0, taken).map((entry, i) => [entry, whole[i] ?? entry]));
     return this.#planRescued(
       entries.map((entry) => better.get(entry) ?? entry),
@@ -160,7 +164,7 @@ export class LaneWriter {
     const { rescue } = this.#deps;
     if (entry.event?.op === "patch" && rescue !== undefined) {
       const { completed } = await rescue.complete([entry], 0);
-      await this.#apply(await this.#shaped(completed), end);
+      await this.#apply(await this.#shaped(completed, [entry]), end);
       return;
     }
     await this.#commit([{ ...entry, dead: reasonOf(error) }], end, false);
@@ -184,7 +188,7 @@ export class LaneWriter {
       logTimeMs: logTimeMs || this.#lane.logTimeMs,
       counts,
     };
-    await this.#move(move, async (session) => {
+    await this.#move(move, entries, async (session) => {
       await sink.write(plan.ops, session);
       if (letters.length > 0) await deadLetters.add(letters, session);
     });
@@ -201,7 +205,7 @@ export class LaneWriter {
   async replay(id: string, entry: Entry): Promise<DeadReason | undefined> {
     const { lookup, sink } = this.#deps;
     const whole = lookup === undefined ? [entry] : (await lookup.complete([entry], 0)).completed;
-    const plan = await this.#planRescued(await this.#shaped(whole), false, () => false);
+    const plan = await this.#planRescued(await this.#shaped(whole, []), false, () => false);
     const [still] = plan.dead;
     if (still !== undefined) return still.reason;
     try {
@@ -232,16 +236,21 @@ export class LaneWriter {
       if (session === undefined) await deadLetters.remove(id, undefined);
     };
     try {
-      await this.#move({ offset, at, logTimeMs, counts }, body);
+      await this.#move({ offset, at, logTimeMs, counts }, [], body);
     } catch (error) {
       if (!(error instanceof LetterGone)) throw error;
     }
   }
 
   /** One transaction of the lane, with what is to be written to the drift ledger. */
-  async #move(move: LaneMove, body: (session: ClientSession | undefined) => Promise<void>): Promise<void> {
+  async #move(
+    move: LaneMove,
+    entries: readonly Entry[],
+    body: (session: ClientSession | undefined) => Promise<void>,
+  ): Promise<void> {
     const { drift, clock } = this.#deps;
-    const changes = drift?.due(clock.now()) === true ? drift.take(clock.now()) : [];
+    const changes = drift?.take(entries, clock.now()) ?? [];
+    let written = false;
     try {
       this.#lane = await writeLane(
         this.#lane,
@@ -253,18 +262,18 @@ export class LaneWriter {
         },
         this.#deps,
       );
-    } catch (error) {
-      drift?.giveBack(changes);
-      throw error;
+      written = true;
+    } finally {
+      drift?.settle(changes, written);
     }
   }
 
   /** Writes counts of the drift ledger that no batch has taken along. @throws FERRY_FENCED, FERRY_MONGO_* */
   async saveDrift(): Promise<void> {
     const { drift, clock } = this.#deps;
-    if (drift?.due(clock.now()) !== true) return;
+    if (drift?.isDue(clock.now()) !== true) return;
     const { offset, at, logTimeMs } = this.#lane;
-    await this.#move({ offset, at, logTimeMs, counts: NO_COUNTS }, async () => undefined);
+    await this.#move({ offset, at, logTimeMs, counts: NO_COUNTS }, [], async () => undefined);
   }
 
   #letter({ entry, reason }: DeadEntry): DeadLetter {

@@ -11,13 +11,13 @@ import type { RetryOptions } from "#flow/retry.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
 import { type DdlEvent, formatNamespace, type LogRecord, type Namespace, parseNamespace } from "#flow/types.ts";
 import type { Drops } from "#lanes/drops.ts";
-import type { Claim, LaneState, LaneStore } from "#lanes/laneStore.ts";
+import type { Claim, LaneStore } from "#lanes/laneStore.ts";
 import { partitionId } from "#lanes/records.ts";
 import type { KafkaLog } from "#log/kafkaLog.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
 import { MongoSink } from "#sink/mongoSink.ts";
-import { createDecoder } from "#wire/decode.ts";
+import { createDecoder, type Decoder } from "#wire/decode.ts";
 import { CopyGuard } from "./copyGuard.ts";
 import { DriftGate } from "./driftGate.ts";
 import { applyDrop } from "./dropBarrier.ts";
@@ -143,15 +143,23 @@ const everySecond = async (clock: Clock, signal: AbortSignal, work: () => Promis
   }
 };
 
-const openGate = async (
-  context: PartitionContext,
-  { id, route, partition }: LaneState,
-): Promise<DriftGate | undefined> => {
-  const { drift: ledger, filter, logger } = context;
+/** Does the topic begin with copied records? */
+const beginsWithCopy = async ({ claim, log, partitionCount }: PartitionContext, decode: Decoder): Promise<boolean> => {
+  const { earliest } = await log.bounds(claim.topic);
+  for (let index = 0; index < partitionCount; index++) {
+    const [first] = await log.peek(claim.topic, index, earliest[index] ?? 0);
+    if (first !== undefined && decode(first).event?.origin === "copy") return true;
+  }
+  return false;
+};
+
+const openGate = async (context: PartitionContext, decode: Decoder): Promise<DriftGate | undefined> => {
+  const { drift: ledger, filter, logger, claim } = context;
   const policy = context.route.drift;
   if (policy.depth === 0) return undefined;
+  const where = { route: claim.route, partition: claim.partition };
   const leavesOut = (path: string): boolean => filter?.leavesOut(path) ?? false;
-  return DriftGate.open({ lane: { id, route, partition }, policy, ledger, leavesOut, logger });
+  return DriftGate.open({ where, policy, ledger, leavesOut, hasCopy: await beginsWithCopy(context, decode), logger });
 };
 
 type SharedDeps = Omit<LaneWriterDeps, "drift">;
@@ -200,12 +208,10 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
   const deps = laneDeps(context, ns, sink, copyGuard);
   const budget = new BudgetShare(context.budget);
   const held = await deadLetters.held(claim.route, claim.partition);
-  const gates: DriftGate[] = [];
+  const drift = await openGate(context, decode);
   const pairs: { lane: Lane; writer: LaneWriter }[] = [];
   for (const [slice, state] of claim.lanes.entries()) {
-    const gate = await openGate(context, state);
-    if (gate !== undefined) gates.push(gate);
-    const writer = new LaneWriter({ ...deps, drift: gate }, state, claim.sessions[slice], held);
+    const writer = new LaneWriter({ ...deps, drift }, state, claim.sessions[slice], held);
     const lane = new Lane({
       writer,
       budget,
@@ -217,10 +223,7 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
     pairs.push({ lane, writer });
   }
   const lanes = pairs.map(({ lane }) => lane);
-  const refresh = async (): Promise<void> => {
-    const decisions = gates.length === 0 ? [] : await context.drift.decisions(claim.route);
-    for (const gate of gates) gate.decide(decisions);
-  };
+  const refresh = async (): Promise<void> => drift?.decide(await context.drift.decisions(claim.route));
   const letters = new Letters({
     claim,
     ns,
@@ -243,6 +246,7 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
     budget,
     dropAt: ddl.dropAt,
     onDdl: ddl.on,
+    see: drift === undefined ? undefined : (entry) => drift.see(entry),
     onCopyRun: (copyAt) => copyGuard.onCopyRun(copyAt),
   });
   const soft = new AbortController();
@@ -254,8 +258,9 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
     tasks.run(() => runner.run(soft.signal, tasks.signal));
     tasks.run(() => everySecond(clock, leaving, () => letters.look()));
     tasks.run(() => everySecond(clock, leaving, refresh));
-    for (const { lane, writer } of pairs)
-      tasks.run(() => everySecond(clock, leaving, () => lane.between(() => writer.saveDrift())));
+    const [first] = pairs;
+    if (first !== undefined)
+      tasks.run(() => everySecond(clock, leaving, () => first.lane.between(() => first.writer.saveDrift())));
     await tasks.settled();
   };
   return {

@@ -35,6 +35,8 @@ export type PartitionDeps = Readonly<{
   dropAt: () => bigint;
   /** A change of the collection itself; all lanes of the partition stand exactly before it. */
   onDdl: (event: DdlEvent, record: LogRecord) => Promise<void>;
+  /** Looks at each entry that is handed to a lane, in the order of the log. */
+  see: ((entry: Entry) => void) | undefined;
   /** The first copied record of a copy run that this partition has not seen. */
   onCopyRun: (copyAt: bigint) => Promise<void>;
 }>;
@@ -169,6 +171,7 @@ export class PartitionRunner {
   #put(slice: number, entry: Entry): boolean {
     const lane = this.#deps.lanes[slice];
     if (lane === undefined || entry.record.offset < lane.offset) return false;
+    this.#deps.see?.(entry);
     this.#perLane[slice]?.push(entry);
     return true;
   }

@@ -93,8 +93,15 @@ export class Worker implements AsyncDisposable {
   readonly #accepted: ReadonlySet<string>;
   #leaving = false;
 
-  private constructor(deps: WorkerDeps, target: MongoClient, source: MongoClient | undefined, topology: Topology) {
+  private constructor(
+    deps: WorkerDeps,
+    routes: RouteTable,
+    target: MongoClient,
+    source: MongoClient | undefined,
+    topology: Topology,
+  ) {
     this.#deps = deps;
+    this.#routes = routes;
     this.#target = target;
     this.#source = source;
     this.#topology = topology;
@@ -113,7 +120,6 @@ export class Worker implements AsyncDisposable {
     this.#drift = new DriftLedger(target, settings.stateDb);
     this.#budget = new ByteBudget(options.budgetMb * 1024 * 1024);
     this.#meter = new Meter(clock);
-    this.#routes = new RouteTable({ configured: deps.routes, topics: options.topics, logger: deps.logger });
     this.#startedAt = new Date(clock.now());
     this.#accepted = new Set(options.accept.split(",").map((code) => code.trim()));
     this.#log = new KafkaLog({
@@ -140,14 +146,16 @@ export class Worker implements AsyncDisposable {
           });
   }
 
-  /** Connects to what must be there at the start. @throws FERRY_MONGO_*, FERRY_KAFKA_*, FERRY_USAGE: one clear sentence each. */
+  /** Connects to what must be there at the start. @throws FERRY_CONFIG, FERRY_MONGO_*, FERRY_KAFKA_*, FERRY_USAGE: one clear sentence each. */
   static async open(deps: WorkerDeps): Promise<Worker> {
-    const { settings, workerId, logger } = deps;
+    const { settings, options, workerId, logger } = deps;
+    // First of all: rules that contradict each other must not be met when half of the work has begun.
+    const routes = new RouteTable({ configured: deps.routes, topics: options.topics, logger });
     const target = await connectMongo(settings.target, { appName: workerId });
     try {
       const topology = await readTopology(target);
       const source = settings.source === undefined ? undefined : openMongo(settings.source, { appName: workerId });
-      const worker = new Worker(deps, target, source, topology);
+      const worker = new Worker(deps, routes, target, source, topology);
       await worker.#reachKafka();
       if (!rawPathAvailable())
         logger.warn(

@@ -1,0 +1,225 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { isDeepStrictEqual } from "node:util";
+import { Int32 } from "bson";
+import { type Document, MongoClient } from "mongodb";
+import { systemClock } from "#flow/clock.ts";
+import { waitFor } from "#flow/retry.ts";
+import { booksOf } from "../harness/books.ts";
+import { ferry } from "../harness/ferry.ts";
+import { removeFolder, tempFolder } from "../harness/folders.ts";
+import { TestTopic } from "../harness/loadTopic.ts";
+import { sharedKafka, sharedMongo } from "../harness/servers.ts";
+import { runWorker, startWorker } from "../harness/worker.ts";
+
+const open = async (name: string, yaml: string, partitions = 1) => {
+  const [broker, server] = await Promise.all([sharedKafka(), sharedMongo("target")]);
+  const client = await new MongoClient(server.uri).connect();
+  const topic = await TestTopic.create(broker.bootstrap, name, partitions);
+  const folder = tempFolder().path;
+  const config = join(folder, "ferry.yaml");
+  writeFileSync(config, yaml);
+  const options = { target: server.uri, kafka: broker.bootstrap, args: ["--config", config] };
+  const run = (...args: string[]) => ferry([...args, "--target", server.uri]);
+  return {
+    client,
+    topic,
+    config,
+    options,
+    run,
+    uri: server.uri,
+    kafka: broker.bootstrap,
+    [Symbol.asyncDispose]: async () => {
+      await topic[Symbol.asyncDispose]();
+      await client.close();
+      removeFolder(folder);
+    },
+  };
+};
+
+const all = (client: MongoClient, ns: string): Promise<Document[]> => {
+  const [db = "", coll = ""] = ns.split(".");
+  return client.db(db).collection(coll).find().sort({ _id: 1 }).toArray();
+};
+
+const user = (_id: number, more: Document = {}): Document => ({
+  _id: new Int32(_id),
+  firstname: `f${_id}`,
+  lastname: `l${_id}`,
+  email: `u${_id}@example.com`,
+  active: true,
+  ...more,
+});
+
+test("two routes read one topic, each with its own rules, namespace, positions and books", async () => {
+  await using opened = await open(
+    "test.routed",
+    `
+routes:
+  - from: test.routed
+  - name: slim
+    from: test.routed
+    to: { mongodb: shop.members }
+    fields: { allow: [email, address.zip], rename: { email: mail } }
+    where: { active: true }
+`,
+  );
+  const { client, topic, options, kafka } = opened;
+  await topic.send(
+    [user(1, { address: { zip: "1", street: "x" } }), user(2, { active: false }), user(3)].map((doc) => ({
+      op: "copy",
+      doc,
+    })),
+  );
+  await using _worker = await startWorker(options);
+  await topic.equals(client);
+  assert.deepEqual(await all(client, "shop.members"), [
+    { _id: 1, mail: "u1@example.com", address: { zip: "1" } },
+    { _id: 3, mail: "u3@example.com" },
+  ]);
+  // One stops matching and goes, one begins to match and comes whole, one is deleted.
+  await topic.send([
+    { op: "update", doc: user(1, { active: false }) },
+    { op: "update", doc: user(2, { address: { zip: "2" } }) },
+    { op: "delete", _id: new Int32(3) },
+    { op: "insert", doc: user(4, { active: false }) },
+  ]);
+  await topic.equals(client);
+  assert.deepEqual(await all(client, "shop.members"), [{ _id: 2, mail: "u2@example.com", address: { zip: "2" } }]);
+  const lanes = await client.db("ferry").collection("lanes").distinct("route", { topic: topic.topic });
+  assert.deepEqual(lanes.sort(), ["slim", "test.routed"]);
+  await booksOf(client, kafka, topic.topic, { exactlyOnce: false });
+  const status = await client.db("ferry").collection("lanes").find({ route: "slim" }).toArray();
+  const filtered = status.reduce((sum, lane) => sum + Number(lane["counts"].filtered), 0);
+  assert.equal(filtered, 2); // the copy of 2 and the insert of 4
+});
+
+test("a configuration that is wrong is refused before anything is touched", async () => {
+  await using opened = await open("test.misrouted", "routes:\n  - from: test.misrouted\n    fields: { deny: [_id] }\n");
+  const { options, config, client, topic } = opened;
+  await topic.send([{ op: "copy", doc: user(1) }]);
+  const refused = await runWorker(options);
+  assert.equal(refused.code, 64);
+  assert.match(refused.stderr, /FERRY_CONFIG: deny: a rule on _id would break the documents' identity/);
+  assert.deepEqual(await all(client, "test.misrouted"), []);
+  const checked = await ferry(["config", "check", "--config", config]);
+  assert.equal(checked.status, 64);
+});
+
+test("a new field is reported with its policy's outcome, and held documents go on when it is decided", async () => {
+  await using opened = await open(
+    "test.drifting",
+    `
+routes:
+  - { name: passing, from: test.drifting, to: { mongodb: drift.passing } }
+  - { name: dropping, from: test.drifting, to: { mongodb: drift.dropping }, drift: { newField: drop-and-report } }
+  - { name: holding, from: test.drifting, to: { mongodb: drift.holding }, drift: { newField: hold, typeChange: hold } }
+`,
+    2,
+  );
+  const { client, topic, options, run } = opened;
+  await topic.send(Array.from({ length: 20 }, (_, i) => ({ op: "copy", doc: user(i) }) as const));
+  await using worker = await startWorker(options);
+  await topic.applied(client);
+  await topic.send([
+    { op: "insert", doc: user(100, { sex: "F" }) },
+    { op: "update", doc: user(100, { sex: "F", firstname: "later" }) },
+    { op: "insert", doc: user(101, { firstname: new Int32(7) }) },
+    { op: "insert", doc: user(102) },
+  ]);
+  await topic.applied(client);
+  const ids = async (ns: string): Promise<unknown[]> =>
+    (await all(client, ns)).slice(20).map(({ _id, sex }) => [_id, sex]);
+  assert.deepEqual(await ids("drift.passing"), [
+    [100, "F"],
+    [101, undefined],
+    [102, undefined],
+  ]);
+  assert.deepEqual(await ids("drift.dropping"), [
+    [100, undefined],
+    [101, undefined],
+    [102, undefined],
+  ]);
+  assert.deepEqual(await ids("drift.holding"), [[102, undefined]]);
+  await worker.says(/new field sex \(string\); its documents wait in the dead letters/);
+
+  const timeline = JSON.parse((await run("drift", "--route", "holding", "--json")).out) as Document[];
+  assert.deepEqual(
+    timeline.map(({ path, type, kind, outcome, example }) => [path, type, kind, outcome, example]),
+    [
+      ["sex", "string", "field", "hold", { _id: 100 }],
+      ["firstname", "int", "type", "hold", { _id: 101 }],
+    ],
+  );
+  assert.match((await run("drift", "--route", "dropping")).out, /sex \(string\) +new field +drop/);
+  await waitFor(
+    async () => {
+      const whole = JSON.parse((await run("drift", "--route", "passing", "--all", "--json")).out) as Document[];
+      const email = whole.find(({ path }) => path === "email");
+      const seen = [email?.["baseline"], email?.["count"]];
+      return isDeepStrictEqual(seen, [true, 24]) ? { done: undefined } : { seen };
+    },
+    { what: "every document to be counted", clock: systemClock, timeoutMs: 10_000 },
+  );
+
+  const listed = JSON.parse((await run("dlq", "list", "--route", "holding", "--json")).out) as Document[];
+  assert.deepEqual(listed.map(({ key, code }) => [key._id, code]).sort(), [
+    [100, "FERRY_DRIFT_HELD"],
+    [100, "FERRY_DRIFT_HELD"],
+    [101, "FERRY_DRIFT_HELD"],
+  ]);
+  assert.match(
+    (await run("drift", "decide", "holding", "sex", "pass")).out,
+    /sex: written from now on; 3 held events go on/,
+  );
+  await waitFor(
+    async () => {
+      const seen = await ids("drift.holding");
+      return seen.length === 2 ? { done: undefined } : { seen };
+    },
+    { what: "the held document to go on", clock: systemClock, timeoutMs: 15_000 },
+  );
+  const [freed] = (await all(client, "drift.holding")).slice(20);
+  assert.deepEqual([freed?.["sex"], freed?.["firstname"]], ["F", "later"]);
+  assert.match(
+    (await run("drift", "decide", "holding", "firstname", "drop", "--type", "int")).out,
+    /left out from now on/,
+  );
+  await waitFor(
+    async () => {
+      const seen = await ids("drift.holding");
+      return seen.length === 3 ? { done: undefined } : { seen };
+    },
+    { what: "the other one too", clock: systemClock, timeoutMs: 15_000 },
+  );
+  await topic.send([{ op: "insert", doc: user(103, { sex: "M" }) }]);
+  await topic.applied(client);
+  assert.equal((await all(client, "drift.holding")).at(-1)?.["sex"], "M");
+  assert.match((await run("dlq", "list", "--route", "holding")).out, /no dead letters/);
+  await booksOf(client, opened.kafka, topic.topic, { exactlyOnce: false });
+});
+
+test("a route whose policy is to stop stops by name, and goes on when the field is decided", async () => {
+  await using opened = await open("test.stopping", "routes:\n  - { from: test.stopping, drift: { newField: stop } }\n");
+  const { client, topic, options, run } = opened;
+  await topic.send([
+    { op: "copy", doc: user(1) },
+    { op: "insert", doc: user(2, { sex: "F" }) },
+  ]);
+  const stopped = await runWorker(options);
+  assert.equal(stopped.code, 76);
+  assert.match(stopped.stderr, /FERRY_DRIFT_STOP: .*new field sex \(string\)/);
+  assert.equal(
+    await client
+      .db("test")
+      .collection<Document>("stopping")
+      .findOne({ _id: 2 as never }),
+    null,
+  );
+  const decided = await run("drift", "decide", "test.stopping", "sex", "pass");
+  assert.equal(decided.status, 0, `${decided.out}${decided.err}`);
+  await using _worker = await startWorker(options);
+  await topic.equals(client);
+});
