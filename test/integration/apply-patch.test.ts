@@ -1,59 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Collection, type Document, Double, Int32, Long, MongoClient } from "mongodb";
+import { type Document, MongoClient } from "mongodb";
 import type { Entry } from "#apply/entry.ts";
 import { planBatch } from "#apply/plan.ts";
 import { MongoSink } from "#sink/mongoSink.ts";
 import { createDecoder } from "#wire/decode.ts";
 import { compare } from "../harness/compare.ts";
-import { pick, type Random, randomOf, testSeed } from "../harness/load.ts";
+import { eventsSince, randomUpdate, randomValue, updateNames } from "../harness/deltas.ts";
+import { randomOf, testSeed } from "../harness/load.ts";
 import { sharedMongo } from "../harness/servers.ts";
-
-const names = ["z", "m", "a", "k1", "k10", "k2", "o", "list"] as const;
-
-const value = (random: Random): unknown =>
-  pick<() => unknown>(random, [
-    () => new Int32(Math.floor(random() * 9)),
-    () => new Double(Math.floor(random() * 9)),
-    () => Long.fromNumber(Math.floor(random() * 9)),
-    () => "text",
-    () => [1, 2, 3, 4, 5].slice(0, Math.floor(random() * 6)),
-    () => ({ z: 1, a: { y: 2, b: 3 }, "0": "digit" }),
-    () => [{ n: 1 }, { n: 2, list: [1, 2] }],
-    () => null,
-  ])();
-
-/** Whatever an application may say; what the server refuses changes nothing and makes no event. */
-const update = (random: Random): Document | Document[] => {
-  const name = (): string => pick(random, names);
-  const path = (): string =>
-    pick(random, [name(), `o.${name()}`, `list.${Math.floor(random() * 5)}`, "o.a.b", "list.1.n", "o.0"]);
-  return pick<() => Document | Document[]>(random, [
-    () => ({ $set: { [path()]: value(random), [name()]: value(random), [name()]: value(random) } }),
-    () => ({ $set: { z9: value(random), b9: value(random), m9: value(random) } }),
-    () => ({ $unset: { [path()]: "", z9: "", [name()]: "" } }),
-    () => ({ $set: { [path()]: value(random) }, $unset: { [`x${name()}`]: "", m9: "" } }),
-    () => ({ $push: { list: { $each: [1, { n: 3 }], $slice: pick(random, [3, -3, 10]) } } }),
-    () => ({ $pop: { list: pick(random, [1, -1]) } }),
-    () => ({ $pull: { list: 1 } }),
-    () => ({ $inc: { [path()]: 1 } }),
-    () => ({ $rename: { a: "renamed", z: "o.moved" } }),
-    () => [{ $set: { [name()]: "$m", list: { $slice: ["$list", 2] } } }],
-    () => [{ $unset: ["o.a", "z"] }, { $set: { o: { $mergeObjects: ["$o", { q: 1 }] } } }],
-  ])();
-};
-
-/** The collection's events since `from`, raw, until `count` of them are there. */
-const eventsSince = async (source: Collection, from: unknown, last: unknown): Promise<Buffer[]> => {
-  const stream = source.aggregate([{ $changeStream: { startAtOperationTime: from } }], { raw: true } as object);
-  const events: Buffer[] = [];
-  const marker = Buffer.from(String(last));
-  for await (const event of stream as unknown as AsyncIterable<Buffer>) {
-    if (event.includes(marker)) break;
-    events.push(Buffer.from(event));
-  }
-  return events;
-};
 
 test("deltas alone, applied in order, leave the source's documents; what they cannot say is set aside, not guessed", async () => {
   const random = randomOf(testSeed());
@@ -64,7 +19,7 @@ test("deltas alone, applied in order, leave the source's documents; what they ca
   const sink = new MongoSink(client, ns);
   await sink.prepare();
   const documents = Array.from({ length: 100 }, (_, _id) => {
-    const fields = names.filter(() => random() < 0.6).map((name) => [name, value(random)] as const);
+    const fields = updateNames.filter(() => random() < 0.6).map((name) => [name, randomValue(random)] as const);
     return { _id, ...Object.fromEntries(fields) } as Document;
   });
   await source.insertMany(documents);
@@ -73,7 +28,7 @@ test("deltas alone, applied in order, leave the source's documents; what they ca
   let refused = 0;
   for (let n = 0; n < 3000; n++) {
     const filter = { _id: Math.floor(random() * 100) } as Document;
-    await source.updateOne(filter, update(random)).catch(() => {
+    await source.updateOne(filter, randomUpdate(random)).catch(() => {
       refused++;
     });
   }
