@@ -50,6 +50,8 @@ export type DeadLetterRecord = {
   /** How often applying it was tried. */
   attempts: number;
   state: LetterState;
+  /** When it is tried again without being asked: a clash that may come from order alone. Null where nobody will. */
+  retryAt: Date | null;
 };
 
 /** A record may be as large as a document may be; beside its reason it would no longer fit one. */
@@ -61,6 +63,20 @@ export const letterId = (route: string, partition: number, offset: number): stri
 export const identityBinary = (identity: string): Binary => new Binary(Buffer.from(identity, "latin1"));
 
 export const identityText = (identity: Binary): string => Buffer.from(identity.buffer).toString("latin1");
+
+const DUPLICATE_KEY = 11000;
+const MAX_TRIES = 5;
+
+/**
+ * One document gives up a unique value and another takes it, in different lanes: a clash of order, gone a moment later. So
+ * clashes are tried again after 1, 4, 16 and 64 s before they count as real.
+ */
+export const nextTry = (attempts: number, serverCode: number | null, now = Date.now()): Date | null =>
+  serverCode === DUPLICATE_KEY && attempts < MAX_TRIES ? new Date(now + 1000 * 4 ** (attempts - 1)) : null;
+
+/** Is it to be carried out now, by a decision or by the clock? */
+export const isDue = ({ state, retryAt }: Pick<DeadLetterRecord, "state" | "retryAt">, now = Date.now()): boolean =>
+  state !== "waiting" || (retryAt !== null && retryAt.getTime() <= now);
 
 const binary = (bytes: Uint8Array | null): Binary | null => (bytes === null ? null : new Binary(bytes));
 
@@ -85,4 +101,5 @@ export const toRecord = (letter: DeadLetter, chunks: number): DeadLetterRecord =
   storedAt: new Date(),
   attempts: 1,
   state: "waiting",
+  retryAt: nextTry(1, letter.serverCode ?? null),
 });

@@ -9,6 +9,7 @@ import {
   identityBinary,
   identityText,
   type LetterState,
+  nextTry,
   toRecord,
 } from "./records.ts";
 
@@ -110,13 +111,16 @@ export class DeadLetterStore {
     return result.matchedCount;
   }
 
-  /** Letters of one partition that somebody has decided on, without their raw values. */
-  decided(route: string, partition: number): Promise<DeadLetterRecord[]> {
+  /** Letters of one partition that are to be carried out: decided on, or tried again by the clock. Without their raw values. */
+  due(route: string, partition: number): Promise<DeadLetterRecord[]> {
     return translated(
-      "reading decided dead letters",
+      "reading due dead letters",
       () =>
         this.#letters
-          .find({ route, partition, state: { $ne: "waiting" } }, { projection: { raw: 0 } })
+          .find(
+            { route, partition, $or: [{ state: { $ne: "waiting" } }, { retryAt: { $lte: new Date() } }] },
+            { projection: { raw: 0 } },
+          )
           .sort({ offset: 1 })
           .limit(1000)
           .toArray() as Promise<DeadLetterRecord[]>,
@@ -157,11 +161,17 @@ export class DeadLetterStore {
   }
 
   /** A replay failed: the letter waits again, with what it met this time. */
-  async again(id: string, code: string, reason: string, serverCode: number | null): Promise<void> {
+  async again(
+    { _id, attempts }: DeadLetterRecord,
+    code: string,
+    reason: string,
+    serverCode: number | null,
+  ): Promise<void> {
+    const retryAt = nextTry(attempts + 1, serverCode);
     await translated("keeping a dead letter", () =>
       this.#letters.updateOne(
-        { _id: id },
-        { $set: { state: "waiting", code, reason, serverCode }, $inc: { attempts: 1 } },
+        { _id },
+        { $set: { state: "waiting", code, reason, serverCode, retryAt }, $inc: { attempts: 1 } },
       ),
     );
   }

@@ -1,6 +1,6 @@
 import type { Entry } from "#apply/entry.ts";
 import { hashIdentity } from "#bson/identity.ts";
-import { type DeadLetterRecord, identityText } from "#deadletter/records.ts";
+import { type DeadLetterRecord, identityText, isDue } from "#deadletter/records.ts";
 import type { DeadLetterStore } from "#deadletter/store.ts";
 import { formatNamespace, type LogRecord, type Namespace } from "#flow/types.ts";
 import type { Claim } from "#lanes/laneStore.ts";
@@ -26,7 +26,7 @@ export type LettersDeps = Readonly<{
 const bytesOf = (value: DeadLetterRecord["documentKey"]): Uint8Array | null => value?.buffer ?? null;
 
 /**
- * Carries out what operators decided on this partition's dead letters. It happens between two batches of the lane that
+ * Carries out what operators decided on this partition's dead letters, and tries clashes again. It happens between two batches of the lane that
  * owns the key, each letter in a transaction of its own with the lane's epoch: exactly once, and in the key's order.
  */
 export class Letters {
@@ -39,11 +39,11 @@ export class Letters {
   /** One look; resolves when all that was decided by now is carried out. @throws FERRY_FENCED, FERRY_MONGO_* */
   async look(): Promise<void> {
     const { claim, store } = this.#deps;
-    const decided = await store.decided(claim.route, claim.partition);
-    if (decided.length > 0) await this.#deps.refresh();
-    const keyless = decided.filter(({ identity }) => identity === null);
+    const due = await store.due(claim.route, claim.partition);
+    if (due.length > 0) await this.#deps.refresh();
+    const keyless = due.filter(({ identity }) => identity === null);
     const keyed = new Map(
-      decided.flatMap((letter) => (letter.identity === null ? [] : [[identityText(letter.identity), letter]])),
+      due.flatMap((letter) => (letter.identity === null ? [] : [[identityText(letter.identity), letter]])),
     );
     const first = this.#deps.lanes[0];
     if (keyless.length > 0 && first !== undefined)
@@ -73,7 +73,7 @@ export class Letters {
       }
       for (const letter of letters) {
         const goesAlong = began && letter.code === "FERRY_APPLY_BEHIND";
-        if (letter.state === "waiting" && !goesAlong) return;
+        if (!isDue(letter) && !goesAlong) return;
         if (!(await this.#carryOut(letter, writer))) return;
         began = true;
       }
@@ -88,7 +88,7 @@ export class Letters {
     }
     const failed = await writer.replay(letter._id, await this.#entry(letter));
     if (failed === undefined) return true;
-    await this.#deps.store.again(letter._id, failed.code, failed.detail, failed.serverCode ?? null);
+    await this.#deps.store.again(letter, failed.code, failed.detail, failed.serverCode ?? null);
     return false;
   }
 
