@@ -14,7 +14,7 @@ export const benchApply = async (flags: Readonly<Record<string, string>>): Promi
   const rounds = Number(flags["rounds"] ?? 3);
   const only = flags["only"]?.split(",");
   await using stack = await startStack();
-  await makeTopics(stack);
+  await makeTopics(stack, ["copy", "stream"]);
   const target = await MongoClient.connect(stack.target.uri);
   const both: readonly Topic[] = ["copy", "stream"];
   const everyone: readonly Contestant[] = [

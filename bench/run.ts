@@ -1,8 +1,10 @@
 import { benchApply } from "./apply.ts";
+import { benchFilter } from "./filter.ts";
 import { benchLatency } from "./latency.ts";
 
 const BENCHES: Readonly<Record<string, (flags: Readonly<Record<string, string>>) => Promise<void>>> = {
   apply: benchApply,
+  filter: benchFilter,
   latency: benchLatency,
 };
 

@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { CONFIG } from "#config/routes.ts";
 import { SETTINGS } from "#config/settings.ts";
 import { CATALOGUE, type CatalogueEntry } from "#errors/catalogue.ts";
 import { WORKER_OPTIONS } from "#run/workerOptions.ts";
@@ -82,6 +83,7 @@ ${table(
 export const generatedPages = (): Readonly<Record<string, string>> => ({
   "errors.md": errorsPage(),
   "config.md": configPage(),
+  "ferry.schema.json": `${JSON.stringify(CONFIG, null, 2)}\n`,
 });
 
 /** Names of pages on disk that are not what the code says. */

@@ -5,9 +5,9 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { MongoClient } from "mongodb";
 import { type BenchStack, deleteConnector, startConnector } from "./stack.ts";
-import { COPY_RECORDS, DB, load, MARKS, STREAM_BASE, STREAM_EVENTS } from "./topics.ts";
+import { COPIES, DB, load, MARKS, STREAM_BASE, STREAM_EVENTS } from "./topics.ts";
 
-export type Topic = "copy" | "stream";
+export type Topic = "copy" | "stream" | "nested";
 export type Outcome = Readonly<{ perSecond: number; rssMb: number | undefined }>;
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
@@ -33,9 +33,9 @@ type Progress = Readonly<{ done: number; finished: boolean }>;
 
 const progressOf = async (target: MongoClient, topic: Topic): Promise<Progress> => {
   const collection = target.db(DB).collection<{ _id: string }>(topic);
-  if (topic === "copy") {
+  if (topic !== "stream") {
     const done = await collection.estimatedDocumentCount();
-    return { done, finished: done >= COPY_RECORDS };
+    return { done, finished: done >= COPIES[topic] };
   }
   const count = (name: string): Promise<number> =>
     collection.countDocuments({ _id: { $gte: `${name}-`, $lt: `${name}.` } });
@@ -58,7 +58,7 @@ const race = async (
     const now = performance.now();
     if (first === undefined && done > 0) first = { at: now, done };
     if (finished && first !== undefined) {
-      const records = topic === "copy" ? COPY_RECORDS - first.done : STREAM_EVENTS;
+      const records = topic === "stream" ? STREAM_EVENTS : COPIES[topic] - first.done;
       return (records * 1000) / (now - first.at);
     }
     if (Date.now() > deadline) throw new Error(`${topic} was not finished in ${limitMs} ms`);

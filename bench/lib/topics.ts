@@ -7,6 +7,8 @@ import { KafkaClient } from "#kafka/client.ts";
 import { type BenchStack, deleteConnector, startConnector } from "./stack.ts";
 
 export const COPY_RECORDS = 500_000;
+/** Copied documents per topic. */
+export const COPIES = { copy: COPY_RECORDS, nested: 250_000 } as const;
 export const STREAM_EVENTS = 300_000;
 /** Documents that exist before the stream begins, on both sides. */
 export const STREAM_BASE = 100_000;
@@ -25,6 +27,21 @@ export const user = (i: number): { _id: number; firstname: string; lastname: str
   lastname: LAST[(i >> 3) % LAST.length] ?? "",
   age: 18 + (i % 70),
   email: `user${String(i).padStart(7, "0")}@example.com`,
+});
+
+/** A user with an address and orders, of about 330 bytes. */
+export const nestedUser = (i: number): { _id: number; address: object; orders: object[] } => ({
+  ...user(i),
+  address: {
+    street: `${i} Long Street`,
+    zip: String(10_000 + (i % 90_000)),
+    geo: { lat: (i % 180) - 90, lon: i % 360 },
+  },
+  orders: Array.from({ length: 3 }, (_, n) => ({
+    sku: `sku-${(i * 7 + n) % 1000}`,
+    price: n * 10 + 0.5,
+    note: "as usual",
+  })),
 });
 
 /** Small seeded generator, so that every run has the same events. */
@@ -70,14 +87,19 @@ const awaitRecords = async (kafka: KafkaClient, topic: string, count: number): P
 };
 
 /** Loads documents in parallel batches. */
-export const load = async (client: MongoClient, coll: string, count: number): Promise<void> => {
+export const load = async (
+  client: MongoClient,
+  coll: string,
+  count: number,
+  document: (i: number) => { _id: number } = user,
+): Promise<void> => {
   const collection = client.db(DB).collection<{ _id: number }>(coll);
   for (let from = 0; from < count; from += 20_000) {
     await Promise.all(
       [0, 1, 2, 3].map((part) => {
         const start = from + part * 5000;
         return collection.insertMany(
-          Array.from({ length: Math.max(0, Math.min(5000, count - start)) }, (_, i) => user(start + i)),
+          Array.from({ length: Math.max(0, Math.min(5000, count - start)) }, (_, i) => document(start + i)),
           { ordered: false },
         );
       }),
@@ -85,12 +107,26 @@ export const load = async (client: MongoClient, coll: string, count: number): Pr
   }
 };
 
-const copyTopic = async (stack: BenchStack, source: MongoClient, kafka: KafkaClient): Promise<void> => {
-  await load(source, "copy", COPY_RECORDS);
-  await startConnector(stack.connect.url, "make-copy", recommended(stack.source.uri, "copy"));
-  await awaitRecords(kafka, `${DB}.copy`, COPY_RECORDS);
-  await deleteConnector(stack.connect.url, "make-copy");
-  console.log("copy topic made");
+const copyTopic = async (
+  stack: BenchStack,
+  {
+    source,
+    kafka,
+    coll,
+    document,
+  }: Readonly<{
+    source: MongoClient;
+    kafka: KafkaClient;
+    coll: "copy" | "nested";
+    document: (i: number) => { _id: number };
+  }>,
+): Promise<void> => {
+  const count = COPIES[coll];
+  await load(source, coll, count, document);
+  await startConnector(stack.connect.url, `make-${coll}`, recommended(stack.source.uri, coll));
+  await awaitRecords(kafka, `${DB}.${coll}`, count);
+  await deleteConnector(stack.connect.url, `make-${coll}`);
+  console.log(`${coll} topic made`);
 };
 
 type Operation = Readonly<{ key: number; write: AnyBulkWriteOperation<{ _id: number }> }>;
@@ -161,13 +197,18 @@ const streamTopic = async (stack: BenchStack, source: MongoClient, kafka: KafkaC
   await deleteConnector(stack.connect.url, "make-stream");
 };
 
-/** Makes both topics; prints how long it took. */
-export const makeTopics = async (stack: BenchStack): Promise<void> => {
+/** Makes topics; prints how long it took. */
+export const makeTopics = async (
+  stack: BenchStack,
+  topics: readonly ("copy" | "stream" | "nested")[],
+): Promise<void> => {
   const source = await MongoClient.connect(stack.source.uri);
   await using kafka = new KafkaClient({ bootstrap: stack.kafka.bootstrap, clientId: "bench", group: "bench" });
   const started = Date.now();
-  await copyTopic(stack, source, kafka);
-  await streamTopic(stack, source, kafka);
+  for (const topic of topics) {
+    if (topic === "stream") await streamTopic(stack, source, kafka);
+    else await copyTopic(stack, { source, kafka, coll: topic, document: topic === "copy" ? user : nestedUser });
+  }
   await source.close();
   console.log(`topics made by the real connector in ${Math.round((Date.now() - started) / 1000)} s`);
 };

@@ -23,7 +23,7 @@ test("the demo walks the run book to two equal collections, and leaves nothing b
   assert.equal(code, 0, stderr);
   const { ok, steps } = JSON.parse(stdout) as { ok: boolean; steps: { expected: string; seen: string }[] };
   assert.equal(ok, true);
-  assert.equal(steps.length, 11);
-  assert.match(steps.at(-1)?.seen ?? "", /^101 on mongo-source, 101 on mongo-target, 0 different/);
+  assert.equal(steps.length, 12);
+  assert.match(steps.at(-2)?.seen ?? "", /^101 on mongo-source, 101 on mongo-target, 0 different/);
   assert.equal(existsSync(join(folder.path, "demo", "stack")), false);
 });

@@ -155,4 +155,9 @@ export const RUN_BOOK: readonly Step[] = [
       return { ok: different === 0 && source === GENERATED + 1, seen };
     },
   },
+  {
+    title: "See what the drift ledger says of the new field",
+    expected: "sex (string), a new field, passed",
+    act: async (demo) => holds(await demo.ferry("drift"), /sex \(string\) +new field +pass +1×/),
+  },
 ];
