@@ -289,14 +289,10 @@ export class Worker implements AsyncDisposable {
   }
 
   async #balance(tasks: TaskGroup): Promise<void> {
-    const runs = await this.#store.readRuns();
-    for (const { route } of this.#routes.all()) {
-      const halted = runs.get(route.name)?.halted;
-      if (halted !== undefined) throw haltedError(route.name, halted);
-    }
+    const halted = await this.#halted();
     const ownership = await this.#store.ownership();
     const partitions = ownership.partitions.filter(
-      ({ route, partition }) => partition < (this.#routes.live(route)?.partitions ?? 0),
+      ({ route, partition }) => !halted.has(route) && partition < (this.#routes.live(route)?.partitions ?? 0),
     );
     this.#dropLost(partitions);
     const share = fairShare(this.#deps.workerId, { workers: ownership.workers, partitions }, this.#claimed);
@@ -305,6 +301,32 @@ export class Worker implements AsyncDisposable {
       const live = this.#routes.live(route);
       if (live !== undefined) await this.#claim(live, partition, tasks);
     }
+  }
+
+  /**
+   * Routes that somebody has halted; their partitions stop here. What one route met is no reason to hold the others up.
+   * @throws the halt's code where no route is left to work on
+   */
+  async #halted(): Promise<ReadonlySet<string>> {
+    const runs = await this.#store.readRuns();
+    const halted = new Set<string>();
+    let last: FerryError | undefined;
+    for (const { route } of this.#routes.all()) {
+      const halt = runs.get(route.name)?.halted;
+      if (halt === undefined) continue;
+      halted.add(route.name);
+      last = haltedError(route.name, halt);
+      for (const { claim, stop } of this.#running.values()) if (claim.route === route.name) stop();
+    }
+    if (last !== undefined && halted.size === this.#routes.all().length) throw last;
+    return halted;
+  }
+
+  /** After a halt: the worker goes on with its other routes. @throws the error where there are none */
+  async #goOn(error: FerryError): Promise<void> {
+    const runs = await this.#store.readRuns();
+    if (this.#routes.all().every(({ route }) => runs.get(route.name)?.halted !== undefined)) throw error;
+    this.#deps.logger.error({ code: error.code, hint: error.entry.hint }, `a route is halted: ${error.detail}`);
   }
 
   /** An idle lane writes nothing, so it would never learn from the fence that it was taken over: the records say it. */
@@ -385,19 +407,22 @@ export class Worker implements AsyncDisposable {
       logger.warn({ lane, epoch: claim.epoch, err: error.detail, code: error.code }, "partition given back");
       return;
     }
-    if (isFerry(error) && error.entry.exit === UNSAFE) await this.#store.halt(claim.route, error);
-    throw error;
+    if (!isFerry(error) || error.entry.exit !== UNSAFE) throw error;
+    await this.#store.halt(claim.route, error);
+    await this.#goOn(error);
   }
 
   /** One worker looks after a route's connector: the one that has its first partition. */
   async #checkCapture(signal: AbortSignal): Promise<void> {
     const routes = this.#routes.all().filter(({ route }) => this.#running.has(partitionId(route.name, 0)));
     if (this.#captureGuard === undefined || routes.length === 0) return;
-    await this.#captureGuard.check(
-      routes.map(({ route }) => route),
-      this.#accepted,
-      signal,
-    );
+    const guarded = routes.map(({ route }) => route);
+    try {
+      await this.#captureGuard.check(guarded, this.#accepted, signal);
+    } catch (error) {
+      if (!isFerry(error) || error.entry.exit !== UNSAFE) throw error;
+      await this.#goOn(error);
+    }
   }
 
   async #show(): Promise<void> {

@@ -223,3 +223,41 @@ test("a route whose policy is to stop stops by name, and goes on when the field 
   await using _worker = await startWorker(options);
   await topic.equals(client);
 });
+
+test("a route that halts does not hold the others up", async () => {
+  await using opened = await open(
+    "test.halting",
+    `
+routes:
+  - { name: strict, from: test.halting, to: { mongodb: halting.strict }, drift: { newField: stop } }
+  - { from: test.halting }
+`,
+  );
+  const { client, topic, options, run } = opened;
+  await topic.send([{ op: "copy", doc: user(1) }]);
+  await using worker = await startWorker(options);
+  await topic.equals(client);
+  await topic.send([{ op: "insert", doc: user(2, { sex: "F" }) }]);
+  await worker.says(/a route is halted: .*new field sex/);
+  await topic.send([{ op: "insert", doc: user(3) }]);
+  await waitFor(
+    async () => {
+      const seen = await client.db("test").collection("halting").countDocuments();
+      return seen === 3 ? { done: undefined } : { seen };
+    },
+    { what: "the other route to go on", clock: systemClock, timeoutMs: 15_000 },
+  );
+  assert.equal(
+    await client
+      .db("halting")
+      .collection<Document>("strict")
+      .findOne({ _id: 3 as never }),
+    null,
+  );
+  assert.ok(worker.isRunning());
+  assert.equal((await run("drift", "decide", "strict", "sex", "pass")).status, 0);
+  await worker.stop();
+  await using _second = await startWorker(options);
+  await topic.equals(client);
+  assert.equal(await client.db("halting").collection("strict").countDocuments(), 3);
+});
