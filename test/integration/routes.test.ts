@@ -261,3 +261,39 @@ routes:
   await topic.equals(client);
   assert.equal(await client.db("halting").collection("strict").countDocuments(), 3);
 });
+
+test("ferry filter try shows real documents before and after, and ferry config says what a file means", async () => {
+  await using opened = await open(
+    "test.tried",
+    `
+routes:
+  - name: slim
+    from: test.sampled
+    fields: { allow: [email, address.zip], mask: { email: { keepLast: 4 } } }
+    where: { active: true }
+`,
+  );
+  const { client, config, uri } = opened;
+  await client
+    .db("test")
+    .collection<Document>("sampled")
+    .insertMany([user(1, { address: { zip: "1", street: "x" } }), user(2, { active: false })]);
+  const tried = await ferry(["filter", "try", "slim", "--config", config, "--source", uri]);
+  assert.equal(tried.status, 0, tried.err);
+  assert.match(tried.out, /^- \{"_id":1,.*"street":"x".*\}$/m);
+  assert.match(tried.out, /^\+ \{"_id":1,"email":"\*+\.com","address":\{"zip":"1"\}\}$/m);
+  assert.match(tried.out, /^\+ \(left out by where\)$/m);
+  assert.match(tried.out, /slim: 2 documents, 1 left out by where/);
+  assert.match(tried.out, /stay out: firstname \(1\), lastname \(1\), active \(1\), address\.street \(1\)/);
+  assert.match(tried.out, /\d+ → \d+ bytes, \d+ % saved/);
+  const facts = JSON.parse(
+    (await ferry(["filter", "try", "slim", "--config", config, "--source", uri, "--json"])).out,
+  ) as Document;
+  assert.equal(facts["leftOut"], 1);
+  const unknown = await ferry(["filter", "try", "slimm", "--config", config, "--source", uri]);
+  assert.deepEqual([unknown.status, /there is no route slimm; there are slim/.test(unknown.err)], [64, true]);
+  const checked = await ferry(["config", "check", "--config", config]);
+  assert.match(checked.out, /^slim +test\.sampled → test\.sampled +allow 2, mask 1, where$/m);
+  const schema = JSON.parse((await ferry(["config", "schema"])).out) as Document;
+  assert.deepEqual(schema["required"], ["routes"]);
+});
