@@ -37,7 +37,8 @@ const errorsPage = (): string => {
   ]);
   return `${HEADER}# Errors
 
-Every error is one sentence with a code; the command's exit status follows from the code. \`--json\` prints the same facts.
+Every error is one sentence with a code; the command's exit status follows from the code. With \`--json\` a
+command prints it as one line of JSON on stderr: \`code\`, \`detail\`, \`hint\`, \`exit\` and \`facts\`.
 
 ${table(["code", "what is the case", "what to do", "retried", "exit"], rows)}
 `;
