@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { ENVIRONMENT } from "#config/environment.ts";
 import { SETTINGS } from "#config/settings.ts";
 import { CATALOGUE, type CatalogueEntry } from "#errors/catalogue.ts";
 import { WORKER_OPTIONS } from "#run/workerOptions.ts";
@@ -68,6 +69,13 @@ ${table(
     valuesOf(property),
     property.description,
   ]),
+)}
+
+Without a flag, for the local stack:
+
+${table(
+  ["environment", "otherwise", "meaning"],
+  Object.values(ENVIRONMENT).map(({ env, otherwise, description }) => [`\`${env}\``, otherwise, description]),
 )}
 
 ## \`ferry worker\`

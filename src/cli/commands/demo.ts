@@ -1,5 +1,6 @@
 import { join, relative } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
+import { ENVIRONMENT } from "#config/environment.ts";
 import { stateFolder } from "#config/settings.ts";
 import { isFerry } from "#errors/ferryError.ts";
 import { stackDown, stackReset } from "#stack/localStack.ts";
@@ -22,7 +23,7 @@ const goOn = (home: string): string => {
   const endpoints = readState(home)?.endpoints;
   return [
     "Everything stays up. Go on by hand, for example:",
-    `  export FERRY_HOME=${folder}`,
+    `  export ${ENVIRONMENT.home.env}=${folder}`,
     "  npm run ferry -- status",
     "  npm run ferry -- kc test.users",
     "  npm run ferry -- gen-data --workload mixed --duration 10",
