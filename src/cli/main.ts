@@ -14,12 +14,16 @@ import { registerStack } from "./commands/stack.ts";
 import { registerStatus } from "./commands/status.ts";
 import { registerWorker } from "./commands/worker.ts";
 import { printFailure } from "./output.ts";
+import { VERSION } from "./version.ts";
 
 /** Asked of the command line itself: one that cannot be parsed fails as JSON, too. */
 const json = process.argv.includes("--json");
 
 /** One module per command family; each adds its commands to the program, and takes over how it ends and prints. */
-const program = new Command("ferry").description("Live MongoDB to MongoDB migration through Kafka").exitOverride();
+const program = new Command("ferry")
+  .description("Live MongoDB to MongoDB migration through Kafka")
+  .version(VERSION)
+  .exitOverride();
 if (json) program.configureOutput({ writeErr: () => undefined });
 else program.showHelpAfterError();
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { CATALOGUE } from "#errors/catalogue.ts";
 import { FerryError } from "#errors/ferryError.ts";
@@ -48,4 +49,9 @@ test("with --json a failure is one line of JSON on stderr, with the exit status 
     err,
     `ferry: FERRY_CONFIG: nowhere/ferry.yaml: cannot be read (ENOENT)\n  ${CATALOGUE.FERRY_CONFIG.hint}\n`,
   );
+});
+
+test("--version is the one of package.json", async () => {
+  const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
+  assert.deepEqual(await ferry(["--version"]), { status: 0, out: `${version}\n`, err: "" });
 });
