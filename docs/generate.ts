@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { ENVIRONMENT } from "#config/environment.ts";
 import { CONFIG } from "#config/routes.ts";
 import { SETTINGS } from "#config/settings.ts";
 import { CATALOGUE, type CatalogueEntry } from "#errors/catalogue.ts";
@@ -38,7 +39,8 @@ const errorsPage = (): string => {
   ]);
   return `${HEADER}# Errors
 
-Every error is one sentence with a code; the command's exit status follows from the code. \`--json\` prints the same facts.
+Every error is one sentence with a code; the command's exit status follows from the code. With \`--json\` a
+command prints it as one line of JSON on stderr: \`code\`, \`detail\`, \`hint\`, \`exit\` and \`facts\`.
 
 ${table(["code", "what is the case", "what to do", "retried", "exit"], rows)}
 `;
@@ -68,6 +70,13 @@ ${table(
     valuesOf(property),
     property.description,
   ]),
+)}
+
+Without a flag, for the local stack:
+
+${table(
+  ["environment", "otherwise", "meaning"],
+  Object.values(ENVIRONMENT).map(({ env, otherwise, description }) => [`\`${env}\``, otherwise, description]),
 )}
 
 ## \`ferry worker\`

@@ -14,11 +14,18 @@ import { registerStack } from "./commands/stack.ts";
 import { registerStatus } from "./commands/status.ts";
 import { registerWorker } from "./commands/worker.ts";
 import { printFailure } from "./output.ts";
+import { VERSION } from "./version.ts";
 
-/** One module per command family; each adds its commands to the program. */
+/** Asked of the command line itself: one that cannot be parsed fails as JSON, too. */
+const json = process.argv.includes("--json");
+
+/** One module per command family; each adds its commands to the program, and takes over how it ends and prints. */
 const program = new Command("ferry")
   .description("Live MongoDB to MongoDB migration through Kafka")
-  .showHelpAfterError();
+  .version(VERSION)
+  .exitOverride();
+if (json) program.configureOutput({ writeErr: () => undefined });
+else program.showHelpAfterError();
 
 registerCheck(program);
 registerConfig(program);
@@ -34,10 +41,15 @@ registerStack(program);
 registerStatus(program);
 registerWorker(program);
 
-program.exitOverride();
+/** A command alone that has only subcommands is no error to commander: it shows the help instead. */
+const usage = ({ code, message }: CommanderError): FerryError =>
+  new FerryError("FERRY_USAGE", code === "commander.help" ? "a command is missing" : message.replace(/^error: /, ""));
+
 try {
   await program.parseAsync();
 } catch (error) {
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 64;
-  else process.exitCode = printFailure(error instanceof Error ? error : new FerryError("FERRY_BUG", String(error)));
+  if (!(error instanceof CommanderError))
+    process.exitCode = printFailure(error instanceof Error ? error : new FerryError("FERRY_BUG", String(error)), json);
+  else if (error.exitCode === 0) process.exitCode = 0;
+  else process.exitCode = json ? printFailure(usage(error), json) : 64; // without --json commander has said it, with help
 }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { type Static, Type } from "typebox";
 import { Value } from "typebox/value";
 import { FerryError } from "#errors/ferryError.ts";
+import { ENVIRONMENT } from "./environment.ts";
 
 const LOG_LEVELS = [
   Type.Literal("debug"),
@@ -45,7 +46,7 @@ export type Settings = Static<typeof SETTINGS>;
 
 /** Folder of the local stack's state: `$FERRY_HOME`, else `.ferry` in the working directory. */
 export const stateFolder = (env: NodeJS.ProcessEnv = process.env): string =>
-  env["FERRY_HOME"] ?? join(process.cwd(), ".ferry");
+  env[ENVIRONMENT.home.env] ?? join(process.cwd(), ".ferry");
 
 /** What `ferry stack up` leaves for the other commands, in `stack.json` of the state folder. */
 export type StackEndpoints = Readonly<{

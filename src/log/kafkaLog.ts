@@ -16,6 +16,8 @@ export type KafkaLogOptions = KafkaOptions &
 const LONG_POLL_MS = 500;
 const MIN_WIRE_BYTES = 64 * 1024;
 const MAX_WIRE_BYTES = 8 * 1024 * 1024;
+/** Behind a batch larger than this nothing is read ahead: with documents of 16 MB every partition would hold two. */
+const MAX_AHEAD_BYTES = 8 * 1024 * 1024;
 
 class KafkaPartition implements LogPartition {
   readonly #client: KafkaClient;
@@ -56,9 +58,14 @@ class KafkaPartition implements LogPartition {
       const result = await unlessAborted(next, soft);
       if (result === undefined) break;
       if (result.wireBytes > 0) this.#ratio = Math.max(1, 0.5 * this.#ratio + (0.5 * result.bytes) / result.wireBytes);
-      next = this.#fetch(result.end, soft); // one batch ahead: the broker works while the lanes write
-      next.catch(() => undefined); // reported where it is awaited; nobody awaits it after a stop
-      yield { records: result.records, bytes: result.bytes, end: result.end, highWatermark: result.highWatermark };
+      const { records, bytes, end, highWatermark } = result;
+      const ahead = bytes <= MAX_AHEAD_BYTES;
+      if (ahead) {
+        next = this.#fetch(end, soft); // one batch ahead: the broker works while the lanes write
+        next.catch(() => undefined); // reported where it is awaited; nobody awaits it after a stop
+      }
+      yield { records, bytes, end, highWatermark };
+      if (!ahead) next = this.#fetch(end, soft);
     }
     next.catch(() => undefined);
   }

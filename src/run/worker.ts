@@ -437,11 +437,17 @@ export class Worker implements AsyncDisposable {
 
   async #leave(): Promise<void> {
     this.#leaving = true;
+    const { soft, hard, logger, workerId } = this.#deps;
+    if (soft.aborted && !hard.aborted)
+      logger.info(
+        { worker: workerId, bytes: this.#budget.used },
+        "asked to stop: what was read is applied and saved first; a second signal stops at once",
+      );
     // Out of the count first, so that the others take each partition as soon as it is released.
     await this.#store.leave().catch(() => undefined); // otherwise seen to be gone by its silence
     for (const partition of this.#running.values()) partition.stop();
     await Promise.allSettled([...this.#running.values()].map((partition) => partition.done));
-    if (!this.#deps.hard.aborted) await this.#show().catch(() => undefined); // a courtesy
+    if (!hard.aborted) await this.#show().catch(() => undefined); // a courtesy
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, open, readFile, rename, rm, statfs, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
+import { ENVIRONMENT } from "#config/environment.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
@@ -10,7 +11,8 @@ import { isSameProcess, processStamp } from "./process.ts";
 
 /** Where fetched programs are kept: `$FERRY_CACHE`, else `$XDG_CACHE_HOME/ferry`, else `~/.cache/ferry`. */
 export const cacheFolder = (env: NodeJS.ProcessEnv = process.env): string => {
-  if (env["FERRY_CACHE"]) return env["FERRY_CACHE"];
+  const given = env[ENVIRONMENT.cache.env];
+  if (given) return given;
   return join(env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "ferry");
 };
 

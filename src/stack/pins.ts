@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { ENVIRONMENT } from "#config/environment.ts";
 
 /**
  * What the local stack runs, pinned: versions, where the official builds are, and the checksum of every file that is
@@ -93,8 +94,11 @@ export const kafkaJars = (): readonly Pinned[] =>
 
 /** Official download sites; a mirror is given by the environment variable. */
 export const SITES = {
-  mongodb: { env: "FERRY_MIRROR_MONGODB", urls: ["https://fastdl.mongodb.org"] },
-  apache: { env: "FERRY_MIRROR_APACHE", urls: ["https://downloads.apache.org", "https://archive.apache.org/dist"] },
+  mongodb: { env: ENVIRONMENT.mirrorMongodb.env, urls: ["https://fastdl.mongodb.org"] },
+  apache: {
+    env: ENVIRONMENT.mirrorApache.env,
+    urls: ["https://downloads.apache.org", "https://archive.apache.org/dist"],
+  },
 } as const;
 
 /** The base URLs to try for a site, first to last. */

@@ -8,6 +8,7 @@ import type { PartitionRecord, WorkerRecord } from "#lanes/records.ts";
 import { booksOf } from "../harness/books.ts";
 import { testSeed } from "../harness/load.ts";
 import { type Change, randomChanges, TestTopic } from "../harness/loadTopic.ts";
+import { TcpProxy } from "../harness/proxy.ts";
 import { mongo, sharedKafka, sharedMongo } from "../harness/servers.ts";
 import { startWorker, type WorkerProcess } from "../harness/worker.ts";
 
@@ -163,17 +164,24 @@ test("a second signal ends a worker at once, even where the target does not answ
   await using client = await new MongoClient(target.uri).connect();
   await using topic = await TestTopic.create(broker.bootstrap, "test.hard", 1);
   await topic.send(randomChanges(100, { seed: 3 }));
+  await using proxy = await TcpProxy.start(target.port);
   await using worker = await startWorker({
-    target: target.uri,
+    target: `mongodb://127.0.0.1:${proxy.port}/?directConnection=true`,
     kafka: broker.bootstrap,
     args: ["--topics", "test.hard"],
   });
   await topic.applied(client);
-  target.kill("SIGSTOP");
+  proxy.delayWhen((bytes) => bytes.includes("startTransaction"), 5000);
+  await topic.send(randomChanges(100, { seed: 4 }));
+  await waitFor(async () => (proxy.delayed > 0 ? { done: undefined } : { seen: proxy.delayed }), {
+    what: "a lane's transaction to wait for the target",
+    clock: systemClock,
+    timeoutMs: 20_000,
+  });
+  target.kill("SIGSTOP"); // what is held back now is not answered later either
   try {
-    await topic.send(randomChanges(100, { seed: 4 }));
     worker.kill("SIGTERM");
-    await systemClock.sleep(500); // long enough to be waiting for the target
+    await worker.says("asked to stop");
     assert.ok(worker.isRunning(), "a soft stop waits for what was read");
     const asked = performance.now();
     worker.kill("SIGTERM");

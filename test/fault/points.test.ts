@@ -46,7 +46,13 @@ const scenario = async (
     assert.match(worker.log(), /fault point/);
   }
   await topic.send(randomChanges(500, { seed: seed + 1 }));
-  await using _second = await startWorker(options);
+  await using second = await startWorker(options);
+  assert.match(
+    second.log(),
+    standalone
+      ? /target is a standalone \(.*\): effect is at-least-once, since it has no transactions/
+      : /target is a replica ?set \(.*\): effect is exactly-once"/i,
+  );
   await topic.equals(client);
   const books = await booksOf(client, broker.bootstrap, name, { exactlyOnce: !standalone });
   assert.equal(books.dead, 0);

@@ -7,6 +7,7 @@ import { planBatch } from "#apply/plan.ts";
 import type { ChangeEvent } from "#flow/types.ts";
 import { rawDelete, rawInsert } from "#mongo/rawWrites.ts";
 import { MongoSink } from "#sink/mongoSink.ts";
+import { isRefusal } from "../harness/refusal.ts";
 import { sharedMongo } from "../harness/servers.ts";
 import { anyFields, encode, type Fields, type Value } from "../unit/bson/arbitrary.ts";
 
@@ -162,9 +163,10 @@ type Opened = Awaited<ReturnType<typeof open>>;
 /** The bytes as a source holds them, or undefined where it refuses them. */
 const atSource = async ({ db }: Opened, bytes: Buffer): Promise<Buffer | undefined> => {
   await db.collection("source").deleteMany({});
-  const { errors } = await rawInsert([bytes], { db, coll: "source", ordered: true }).catch((error: unknown) => ({
-    errors: [error],
-  }));
+  const { errors } = await rawInsert([bytes], { db, coll: "source", ordered: true }).catch((error: unknown) => {
+    if (!isRefusal(error)) throw error;
+    return { errors: [error] };
+  });
   if (errors.length > 0) return undefined;
   const [found] = (await db.collection("source").find({}, { raw: true }).toArray()) as unknown as Buffer[];
   return found;

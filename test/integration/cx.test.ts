@@ -11,7 +11,7 @@ import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
 import { CaptureBench, recommended, request } from "../harness/capture.ts";
 import { type FerryRun, ferry } from "../harness/ferry.ts";
-import { compareDocuments, EQUAL } from "../harness/fold.ts";
+import { compareDocuments, EQUAL, fold, readTopic } from "../harness/fold.ts";
 import { tempFolder } from "../harness/folders.ts";
 import { TcpProxy } from "../harness/proxy.ts";
 import { sharedConnect, sharedKafka, sharedMongo } from "../harness/servers.ts";
@@ -202,6 +202,32 @@ test("a removed connector goes on from its position; a lost position is put back
   await b.deps.store.forget(db);
   await b.deps.rest.remove(db);
   await assert.rejects(startCapture(start, b.deps), (error) => isFerry(error, "FERRY_CAPTURE_TOPIC_NOT_EMPTY"));
+});
+
+test("cx --plain posts the file, says so, and neither notes a start position nor rewinds", async () => {
+  await using b = await bench();
+  const { url } = await sharedConnect();
+  using folder = tempFolder();
+  const db = "posted";
+  await b.source.db(db).collection<{ _id: number }>("users").insertMany(people(20));
+  const config = recommended(sourceUri(b), db, "users");
+  const file = join(folder.path, "posted.json");
+  writeFileSync(file, JSON.stringify({ name: db, config }));
+  const { status, out, err } = await ferry(["cx", file, "--plain", "--connect", url]);
+  assert.deepEqual(
+    [status, out],
+    [0, "posted is RUNNING: only posted, so what is written between its copy and its stream may be missing\n"],
+    err,
+  );
+  assert.deepEqual(
+    (await b.deps.rest.status(db))?.tasks.map(({ state }) => state),
+    ["RUNNING"],
+  );
+  assert.equal(await b.deps.store.find(db), undefined, "no start position is noted");
+  await recordsIn(b, `${db}.users`, 20);
+  const copied = fold(await readTopic(b.bootstrap, `${db}.users`));
+  assert.deepEqual([copied.records, copied.copied, copied.copyTimes.length], [20, 20, 1], "copied once, and no more");
+  await b.deps.rest.remove(db);
 });
 
 test("the run book by its commands, with its file unmodified, and cx killed in the middle", async () => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { Admin } from "@platformatic/kafka";
 import { BSON, type Document, Int32 } from "bson";
@@ -47,6 +48,10 @@ const rawOf = async (client: MongoClient, letter: DeadLetterRecord): Promise<Buf
     .toArray();
   return Buffer.concat(chunks.map(({ data }) => Buffer.from(data.buffer)));
 };
+
+/** The most memory that a process has had so far, by the kernel's own account. */
+const peakRssMb = (pid: number | undefined): number =>
+  Math.ceil(Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024);
 
 const doc = (id: number, more: Document = {}): Document => ({ _id: new Int32(id), ...more });
 const insert = (id: number, more: Document = {}): Change => ({ op: "insert", doc: doc(id, more) });
@@ -171,6 +176,30 @@ test("with --on-error stop the topic halts at the event, for every worker, with 
   await using _third = await startWorker(options); // the operator decided: to the dead letters with it
   await topic.applied(client);
   assert.equal(await target.countDocuments(), 2);
+});
+
+test("a backlog of 15 MB documents in every partition is applied within 512 MB of memory", async () => {
+  const name = "test.heavy";
+  const count = 40;
+  await using opened = await open(name, 4);
+  const { topic, options, target, client, kafka } = opened;
+  const body = Buffer.alloc(15_000_000);
+  for (let id = 0; id < count; id++) {
+    body.writeInt32LE(id);
+    await topic.sendRaw([topic.record(insert(id, { body }))]);
+  }
+  await using worker = await startWorker(options);
+  await topic.applied(client, 120_000);
+  const peakMb = peakRssMb(worker.pid);
+  console.log(`peak RSS ${peakMb} MB`);
+  const [found] = await target
+    .aggregate([{ $group: { _id: null, n: { $sum: 1 }, bytes: { $sum: { $binarySize: "$body" } } } }])
+    .toArray();
+  assert.deepEqual(found, { _id: null, n: count, bytes: count * body.length });
+  const last = await target.findOne({ _id: count - 1 } as Document);
+  assert.equal(Buffer.compare(last?.["body"].buffer, body), 0);
+  assert.equal((await booksOf(client, kafka, name)).applied, count);
+  assert.ok(peakMb <= 512, `${peakMb} MB`);
 });
 
 test("a document that grows too large by its delta is set aside alone", async () => {

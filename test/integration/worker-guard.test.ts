@@ -3,6 +3,9 @@ import { test } from "node:test";
 import { Timestamp } from "bson";
 import { MongoClient } from "mongodb";
 import { ConnectorStore } from "#capture/connectorStore.ts";
+import { systemClock } from "#flow/clock.ts";
+import { waitFor } from "#flow/retry.ts";
+import { ferry } from "../harness/ferry.ts";
 import { randomChanges, TestTopic } from "../harness/loadTopic.ts";
 import { sharedConnect, sharedKafka, sharedMongo } from "../harness/servers.ts";
 import { runWorker, startWorker } from "../harness/worker.ts";
@@ -43,7 +46,22 @@ test("a gap at the connector halts its topic with a name, for as long as it is o
     assert.equal(code, 76, `${attempt}: ${stderr}`);
     assert.match(stderr, /^ferry: FERRY_CAPTURE_GAP: the offset jumped over 7 changes/m);
   }
+  const urls = ["--target", server.uri, "--kafka", broker.bootstrap, "--connect", connect.url];
+  const halted = await ferry(["status", ...urls]);
+  assert.equal(halted.status, 76, halted.err);
+  assert.match(halted.out, /^Halted:\n\ntest\.guarded {2}FERRY_CAPTURE_GAP: the offset jumped over 7 changes$/m);
   assert.equal((await connectors.acceptAll(NAME)).length, 1); // ferry cx FILE --accept-gaps, or a cure
   await using _worker = await startWorker(options);
   await topic.equals(client);
+  await waitFor(
+    async () => {
+      const { out } = await ferry(["status", ...urls]);
+      const lanes = out.match(
+        /^test\.guarded \[0\]\/\d {2}offset 100 {2}lag 0 {2}received [1-9]\d* applied [1-9].* dead 0 +epoch [1-9]\d* +\S+-\d+-\w{4}$/gm,
+      );
+      const worker = /^\S+-\d+-\w{4} {2}alive +\d+\/s +lag (none|[\d.]+ m?s) +[1-9]\d+ MB +exactly-once$/m.test(out);
+      return lanes?.length === 4 && worker && !out.includes("Halted:") ? { done: undefined } : { seen: out };
+    },
+    { what: "the status to show four lanes and their worker", clock: systemClock, timeoutMs: 20_000 },
+  );
 });

@@ -8,6 +8,7 @@ import { rawDelete, rawInsert, rawUpdate } from "#mongo/rawWrites.ts";
 import { booksOf } from "../harness/books.ts";
 import { compare, waitConverged } from "../harness/compare.ts";
 import { pick, type Random, randomOf, testSeed } from "../harness/load.ts";
+import { isRefusal } from "../harness/refusal.ts";
 import { sharedConnect, sharedKafka, sharedMongo } from "../harness/servers.ts";
 import { startWorker } from "../harness/worker.ts";
 import { createTopic, recommendedConnector, seedConnector, startConnector } from "../harness/workerConnector.ts";
@@ -159,9 +160,14 @@ class Writer {
     ]);
     const call = { db: this.#db, coll: this.#coll, ordered: false };
     // Some of what is random here no server takes: a path through a scalar, a field name that it reserves.
-    const { errors } = await rawUpdate([statement], call).catch(() => ({ errors: [1] }));
-    this.refused += errors.length;
-    this.done += 1 - errors.length;
+    try {
+      const { errors } = await rawUpdate([statement], call);
+      this.refused += errors.length;
+      this.done += 1 - errors.length;
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      this.refused += 1;
+    }
   }
 
   async change(): Promise<void> {

@@ -56,7 +56,10 @@ const cx = async (path: string, flags: CxFlags, signal: AbortSignal): Promise<vo
     await rest.putConfig(file.name, config);
     await awaitRunning(file.name, { rest, clock: systemClock, signal });
     if (flags.json === true) print(JSON.stringify({ name: file.name, outcome: "posted" }));
-    else print(`${file.name} is RUNNING`);
+    else
+      print(
+        `${file.name} is RUNNING${isSourceConnector(config) ? ": only posted, so what is written between its copy and its stream may be missing" : ""}`,
+      );
     return;
   }
   await gapFree(file.name, config, rest, flags, signal, say);

@@ -1,9 +1,9 @@
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { stateFolder } from "#config/settings.ts";
 import { isFerry } from "#errors/ferryError.ts";
 import { stackDown, stackReset } from "#stack/localStack.ts";
-import { readState } from "#stack/stackState.ts";
+import { goOn } from "../demo/goOn.ts";
 import { runDemo, type StepResult } from "../demo/runDemo.ts";
 import { print } from "../output.ts";
 import { withSignals } from "../signals.ts";
@@ -14,23 +14,6 @@ type DemoFlags = Readonly<{ keep?: boolean; json?: boolean; workers: number }>;
 const workersOf = (text: string): number => {
   if (/^[1-9]\d?$/.test(text)) return Number(text);
   throw new InvalidArgumentError("a number from 1 to 99");
-};
-
-const goOn = (home: string): string => {
-  const fromHere = relative(process.cwd(), home);
-  const folder = fromHere.startsWith("..") ? home : fromHere;
-  const endpoints = readState(home)?.endpoints;
-  return [
-    "Everything stays up. Go on by hand, for example:",
-    `  export FERRY_HOME=${folder}`,
-    "  npm run ferry -- status",
-    "  npm run ferry -- kc test.users",
-    "  npm run ferry -- gen-data --workload mixed --duration 10",
-    "  npm run ferry -- stack logs -f",
-    `  npx mongosh "${endpoints?.source}"`,
-    `  npx mongosh "${endpoints?.target}"`,
-    "  npm run ferry -- stack reset        # when you are done",
-  ].join("\n");
 };
 
 /** `ferry demo`: the run book on real servers of its own, checked step by step. */
@@ -52,10 +35,19 @@ const demo = async (flags: DemoFlags, signal: AbortSignal): Promise<void> => {
     const results = await runDemo({ home, workers: flags.workers, entry: process.argv[1] ?? "", signal, print: say });
     await finish(results, performance.now() - begun, home, flags, say);
   } catch (error) {
-    // The logs stay; servers that nobody looks at do not.
-    if (!flags.keep) await stackDown(home, () => undefined);
-    if (isFerry(error, "FERRY_STOPPED") && signal.aborted) say("\nStopped; the demo's servers are stopped, too.");
+    if (flags.keep) say(`\n${goOn(home, { failed: true })}\n`);
+    else await leaveLogsOnly(home, isFerry(error, "FERRY_STOPPED") && signal.aborted, say);
     throw error;
+  }
+};
+
+/** The logs stay; servers that nobody looks at do not. What keeps one from being stopped must not hide the failure itself. */
+const leaveLogsOnly = async (home: string, stopped: boolean, say: (line: string) => void): Promise<void> => {
+  try {
+    await stackDown(home, () => undefined);
+    if (stopped) say("\nStopped; the demo's servers are stopped, too.");
+  } catch (error) {
+    say(`\nThe demo's servers could not be stopped: ${error instanceof Error ? error.message : String(error)}`);
   }
 };
 
@@ -67,7 +59,7 @@ const finish = async (
   say: (line: string) => void,
 ): Promise<void> => {
   say(`\nAll ${results.length} steps held, in ${duration(ms)}.`);
-  if (keep) say(`\n${goOn(home)}`);
+  if (keep) say(`\n${goOn(home, { failed: false })}`);
   else await stackReset(home, () => undefined);
   if (json) print(JSON.stringify({ ok: true, ms: Math.round(ms), kept: keep === true, steps: results }, null, 2));
 };

@@ -10,6 +10,7 @@ import { createLogger } from "#observe/log.ts";
 import { Worker } from "#run/worker.ts";
 import { WORKER_OPTIONS, type WorkerOptions } from "#run/workerOptions.ts";
 import { withSignals } from "../signals.ts";
+import { VERSION } from "../version.ts";
 
 type Property = Readonly<{ description: string; default: unknown; type?: string }>;
 
@@ -61,7 +62,7 @@ export const registerWorker = (program: Command): void => {
         clock: systemClock,
         workerId: `${host}-${process.pid}-${randomBytes(2).toString("hex")}`,
         host,
-        version: "0.1.0",
+        version: VERSION,
         soft,
         hard,
       });

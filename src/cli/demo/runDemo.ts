@@ -2,9 +2,9 @@ import { styleText } from "node:util";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 import { connectMongo } from "#mongo/connect.ts";
 import { stackReset, stackUp } from "#stack/localStack.ts";
-import { readState } from "#stack/stackState.ts";
+import { dataFolder, readState } from "#stack/stackState.ts";
 import { duration } from "../table.ts";
-import { type Demo, type Outcome, RUN_BOOK, type Step } from "./runBook.ts";
+import { type Demo, type Outcome, RUN_BOOK } from "./runBook.ts";
 import { runFerry, type Said } from "./runFerry.ts";
 
 export type DemoOptions = Readonly<{
@@ -41,14 +41,18 @@ const shortened = (print: (line: string) => void): { line: (line: string) => voi
   };
 };
 
-const seenOf = (error: unknown): string =>
-  isFerry(error) ? `${error.code}: ${error.detail}` : error instanceof Error ? error.message : String(error);
+/** What the stack's errors advise (a port, a disk, a mirror) is not in any log. */
+const seenOf = (error: unknown): string => {
+  if (!isFerry(error)) return error instanceof Error ? error.message : String(error);
+  const remedy = error.code.split("_")[1] === "STACK" ? ` (${error.entry.hint})` : "";
+  return `${error.code}: ${error.detail}${remedy}`;
+};
 
 /** Does one step and holds it against what it promises. @throws FERRY_DEMO_STEP, or the signal's reason. */
-export const takeStep = async (
+export const takeStep = async <T>(
   number: number,
-  step: Step,
-  demo: Demo,
+  step: Readonly<{ title: string; expected: string; act: (on: T) => Promise<Outcome> }>,
+  demo: T,
   { home, print, signal }: DemoOptions,
 ): Promise<StepResult> => {
   const begun = performance.now();
@@ -64,31 +68,32 @@ export const takeStep = async (
   if (!outcome.ok)
     throw new FerryError(
       "FERRY_DEMO_STEP",
-      `step ${number} (${step.title}): expected ${step.expected}; seen: ${outcome.seen}; the logs are in ${home}/stack`,
+      `step ${number} (${step.title}): expected ${step.expected}; seen: ${outcome.seen}; the logs are in ${dataFolder(home)}`,
       { facts: { step: number, title: step.title, expected: step.expected, seen: outcome.seen } },
     );
   print(styleText("green", `    ✓ ${step.expected}  (${duration(ms)})`));
   return { title: step.title, expected: step.expected, seen: outcome.seen, ms };
 };
 
-const bringUp = async ({ home, workers, entry, signal, print }: DemoOptions): Promise<StepResult> => {
-  const begun = performance.now();
-  print(styleText("bold", `1. Start MongoDB, Kafka, Kafka Connect and ${workers} workers`));
-  if (readState(home) !== undefined) await stackReset(home, (line) => print(`    ${line}`));
-  await stackUp({ folder: home, workers, workerEntry: entry, signal, report: (line) => print(`    ${line}`) });
-  const ms = performance.now() - begun;
-  const expected = "all servers answer";
-  print(styleText("green", `    ✓ ${expected}  (${duration(ms)})`));
-  return { title: "Start the servers", expected, seen: expected, ms };
-};
+/** The step before the run book's own. */
+const bringUp = (workers: number) => ({
+  title: `Start MongoDB, Kafka, Kafka Connect and ${workers} workers`,
+  expected: "all servers answer",
+  act: async ({ home, entry, signal, print }: DemoOptions): Promise<Outcome> => {
+    const report = (line: string): void => print(`    ${line}`);
+    if (readState(home) !== undefined) await stackReset(home, report);
+    await stackUp({ folder: home, workers, workerEntry: entry, signal, report });
+    return { ok: true, seen: "all servers answer" };
+  },
+});
 
 /**
  * The run book from an empty folder to a migrated and compared collection, on real servers of its own. They are left
  * running, whatever comes of it: the caller stops or keeps them.
- * @throws FERRY_DEMO_STEP naming the step, what was expected and what was seen; FERRY_STACK_*; FERRY_STOPPED.
+ * @throws FERRY_DEMO_STEP naming the step, what was expected and what was seen; FERRY_STOPPED.
  */
 export const runDemo = async (options: DemoOptions): Promise<readonly StepResult[]> => {
-  const results = [await bringUp(options)];
+  const results = [await takeStep(1, bringUp(options.workers), options, options)];
   const endpoints = readState(options.home)?.endpoints;
   if (endpoints === undefined) throw new FerryError("FERRY_BUG", "a stack that is up has no state file");
   const { signal, print } = options;

@@ -1,9 +1,15 @@
 import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
+import { CATALOGUE } from "#errors/catalogue.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
+import { goOn } from "../../../src/cli/demo/goOn.ts";
 import { type Demo, RUN_BOOK } from "../../../src/cli/demo/runBook.ts";
-import { takeStep } from "../../../src/cli/demo/runDemo.ts";
+import { runDemo, takeStep } from "../../../src/cli/demo/runDemo.ts";
 import { demoEnvironment, type Said } from "../../../src/cli/demo/runFerry.ts";
+import { ferry } from "../../harness/ferry.ts";
+import { tempFolder } from "../../harness/folders.ts";
 
 const options = (lines: string[] = [], signal = new AbortController().signal) => ({
   home: "a/folder",
@@ -47,6 +53,57 @@ test("an error in a step is what was seen, and a stop stays a stop", async () =>
   );
   const stop = new FerryError("FERRY_STOPPED", "stopped by SIGINT");
   await assert.rejects(takeStep(3, throwing, demo, options([], AbortSignal.abort(stop))), (error) => error === stop);
+});
+
+/** A state folder whose stack nobody can start. */
+const broken = (home: string): string => {
+  mkdirSync(home, { recursive: true });
+  writeFileSync(join(home, "stack.json"), "no JSON");
+  return home;
+};
+
+test("servers that do not start are a failed first step, with the remedy", async () => {
+  using folder = tempFolder();
+  const home = broken(folder.path);
+  const lines: string[] = [];
+  await assert.rejects(runDemo({ ...options(lines), home }), (error) => {
+    assert.ok(isFerry(error, "FERRY_DEMO_STEP"));
+    assert.equal(
+      error.detail,
+      `step 1 (Start MongoDB, Kafka, Kafka Connect and 2 workers): expected all servers answer; seen: FERRY_STACK_STATE: ${home}/stack.json is not a state file of this version (${CATALOGUE.FERRY_STACK_STATE.hint}); the logs are in ${home}/stack`,
+    );
+    return true;
+  });
+  assert.match(lines.join("\n"), /^.*1\. Start MongoDB/s);
+});
+
+test("a failing demo names its step; with --keep it says how to go on by hand and where the logs are", async () => {
+  using folder = tempFolder();
+  broken(join(folder.path, "demo"));
+  const env = { FERRY_HOME: folder.path };
+  const [kept, plain] = await Promise.all([ferry(["demo", "--keep"], { env }), ferry(["demo"], { env })]);
+  for (const { status, err } of [kept, plain]) {
+    assert.match(
+      err,
+      /^ferry: FERRY_DEMO_STEP: step 1 \(Start MongoDB.*\): expected all servers answer; seen: FERRY_STACK_STATE/m,
+    );
+    assert.equal(status, 1);
+  }
+  const logs = join(folder.path, "demo", "stack");
+  assert.ok(kept.out.includes(`What is up stays up; the logs are in ${logs}. Go on by hand`), kept.out);
+  assert.ok(kept.out.includes(`export FERRY_HOME=${join(folder.path, "demo")}`), kept.out);
+  assert.match(plain.out, /The demo's servers could not be stopped: FERRY_STACK_STATE/);
+  assert.doesNotMatch(plain.out, /by hand/);
+});
+
+test("what --keep says names the databases where they are known", () => {
+  using folder = tempFolder();
+  assert.doesNotMatch(goOn(folder.path, { failed: true }), /mongosh|undefined/);
+  const endpoints = { source: "mongodb://source", target: "mongodb://target", kafka: "k", connect: "c", names: {} };
+  writeFileSync(join(folder.path, "stack.json"), JSON.stringify({ endpoints }));
+  for (const failed of [true, false])
+    assert.match(goOn(folder.path, { failed }), /mongosh "mongodb:\/\/source"\n +npx mongosh "mongodb:\/\/target"/);
+  assert.match(goOn(folder.path, { failed: false }), /^Everything stays up\./);
 });
 
 test("a step is held against the command's output, and against its exit status", async () => {

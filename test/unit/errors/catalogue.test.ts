@@ -10,7 +10,7 @@ const SOURCES = readdirSync("src", { recursive: true, encoding: "utf8" })
 
 /** Environment variables and the like, which begin alike. */
 const NO_CODES =
-  /process\.env|env\[|env: "FERRY_|FERRY_(HOME|CACHE|FAULT|SOURCE|TARGET|KAFKA|CONNECT|STATE_DB|GROUP|LOG_LEVEL|SEED|TEST_KEEP)\b/;
+  /process\.env|env\[|env: "FERRY_|FERRY_(HOME|CACHE|MIRROR_MONGODB|MIRROR_APACHE|FAULT|SOURCE|TARGET|KAFKA|CONNECT|STATE_DB|GROUP|LOG_LEVEL|SEED|TEST_KEEP)\b/;
 
 test("every code that the sources name is in the catalogue", () => {
   const unknown = SOURCES.flatMap(({ name, text }) =>

@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CATALOGUE } from "#errors/catalogue.ts";
+import type { LaneLine, Status, WorkerLine } from "#run/status.ts";
+import { formatStatus } from "../../../src/cli/commands/status.ts";
+
+const NOTHING: Status = {
+  topics: [],
+  connectors: [],
+  ends: [],
+  lanes: [],
+  workers: [],
+  halted: [],
+  findings: [],
+  unread: [],
+};
+
+const lane = (partition: number, slice: number, more: Partial<LaneLine> = {}): LaneLine => ({
+  route: "test.users",
+  topic: "test.users",
+  partition,
+  slice,
+  owner: "host-1-abcd",
+  epoch: 3,
+  offset: 1_000_000,
+  lag: 0,
+  counts: { received: 1_000_000, applied: 999_990, superseded: 10, filtered: 0, dead: 0 },
+  ...more,
+});
+
+const worker = (
+  id: string,
+  more: Partial<WorkerLine> = {},
+  report: Partial<WorkerLine["report"]> = {},
+): WorkerLine => ({
+  id,
+  host: "host",
+  pid: 1,
+  seenMsAgo: 400,
+  alive: true,
+  report: {
+    partitions: ["test.users/0"],
+    appliedPerSecond: 12_345,
+    bytesPerSecond: 9_000_000,
+    rssMb: 231,
+    bufferedBytes: 1024,
+    lagMs: 18,
+    guarantee: "exactly-once",
+    ...report,
+  },
+  ...more,
+});
+
+/** The lines below a title, up to the next empty one. */
+const sectionOf = (text: string, title: string): string[] => {
+  const lines = text.split("\n");
+  const at = lines.indexOf(title);
+  if (at < 0) return [];
+  assert.equal(lines[at + 1], "", `${title} is followed by an empty line`);
+  const rest = lines.slice(at + 2);
+  return rest.slice(0, rest.indexOf("") < 0 ? rest.length : rest.indexOf(""));
+};
+
+test("lanes are shown with position, lag in records, what was done, epoch and owner, in columns", () => {
+  const lanes = [lane(0, 0), lane(0, 1, { offset: 7, lag: 1234, owner: null, epoch: 12, counts: {} })];
+  assert.deepEqual(sectionOf(formatStatus({ ...NOTHING, lanes }), "Worker lanes:"), [
+    "test.users [0]/0  offset 1,000,000  lag 0      received 1,000,000 applied 999,990 superseded 10 filtered 0 dead 0  epoch 3   host-1-abcd",
+    "test.users [0]/1  offset 7          lag 1,234                                                                      epoch 12  no owner",
+  ]);
+});
+
+test("workers are shown with rate, lag in time, memory and guarantee; one that is gone with its silence", () => {
+  const workers = [
+    worker("host-1-abcd"),
+    worker("host-2-ef01", {}, { lagMs: null, appliedPerSecond: 0, guarantee: "at-least-once" }),
+    worker("host-3-2345", { alive: false, seenMsAgo: 125_000 }, { lagMs: 4200 }),
+  ];
+  assert.deepEqual(sectionOf(formatStatus({ ...NOTHING, workers }), "Workers:"), [
+    "host-1-abcd  alive                   12,345/s  lag 18 ms  231 MB  exactly-once",
+    "host-2-ef01  alive                   0/s       lag none   231 MB  at-least-once",
+    "host-3-2345  not seen for 2 min 5 s  12,345/s  lag 4.2 s  231 MB  exactly-once",
+  ]);
+});
+
+test("what is halted, what needs attention and what could not be read is said with code and reason", () => {
+  const { hint } = CATALOGUE.FERRY_CAPTURE_GAP;
+  const text = formatStatus({
+    ...NOTHING,
+    halted: [{ route: "test.users", code: "FERRY_APPLY_DDL", detail: "rename at offset 7" }],
+    findings: [
+      { code: "FERRY_CAPTURE_GAP", connector: "a", sentence: "7 are missing", remedy: hint, dataAtStake: true },
+      { code: "FERRY_CAPTURE_NOT_RUNNING", connector: "b", sentence: "b is paused", remedy: "Go.", dataAtStake: false },
+    ],
+    unread: [{ part: "source", reason: "FERRY_MONGO_UNREACHABLE: no" }],
+  });
+  assert.deepEqual(sectionOf(text, "Halted:"), ["test.users  FERRY_APPLY_DDL: rename at offset 7"]);
+  assert.deepEqual(sectionOf(text, "Needs attention:"), [
+    "DATA AT STAKE  FERRY_CAPTURE_GAP: 7 are missing",
+    `  ${hint}`,
+    "FERRY_CAPTURE_NOT_RUNNING: b is paused",
+    "  Go.",
+  ]);
+  assert.deepEqual(sectionOf(text, "Could not be read:"), ["source: FERRY_MONGO_UNREACHABLE: no"]);
+});
+
+test("a part that is empty has no title, but the list of connectors is always there", () => {
+  assert.equal(formatStatus(NOTHING), "Currently configured connectors\n\n[]");
+});
