@@ -8,7 +8,7 @@ import { type BenchStack, deleteConnector, startConnector } from "./stack.ts";
 
 export const COPY_RECORDS = 500_000;
 /** Copied documents per topic. */
-export const COPIES = { copy: COPY_RECORDS, nested: 250_000 } as const;
+export const COPIES = { copy: COPY_RECORDS, nested: 240_000 } as const;
 export const STREAM_EVENTS = 300_000;
 /** Documents that exist before the stream begins, on both sides. */
 export const STREAM_BASE = 100_000;

@@ -2,14 +2,14 @@ import type { ConnectorStore } from "#capture/connectorStore.ts";
 import type { Route } from "#config/routes.ts";
 import type { DeadLetterStore } from "#deadletter/store.ts";
 import type { DriftLedger } from "#drift/ledger.ts";
-import { FerryError } from "#errors/ferryError.ts";
+import { FerryError, isFerry } from "#errors/ferryError.ts";
 import type { RouteFilter } from "#filter/routeFilter.ts";
 import { unlessAborted } from "#flow/abort.ts";
 import { BudgetShare, type ByteBudget } from "#flow/byteBudget.ts";
 import type { Clock } from "#flow/clock.ts";
 import type { RetryOptions } from "#flow/retry.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
-import { type DdlEvent, formatNamespace, type LogRecord, type Namespace, parseNamespace } from "#flow/types.ts";
+import { type Namespace, parseNamespace } from "#flow/types.ts";
 import type { Drops } from "#lanes/drops.ts";
 import type { Claim, LaneStore } from "#lanes/laneStore.ts";
 import { partitionId } from "#lanes/records.ts";
@@ -19,8 +19,8 @@ import type { Logger } from "#observe/log.ts";
 import { MongoSink } from "#sink/mongoSink.ts";
 import { createDecoder, type Decoder } from "#wire/decode.ts";
 import { CopyGuard } from "./copyGuard.ts";
+import { DdlPolicy } from "./ddlPolicy.ts";
 import { DriftGate } from "./driftGate.ts";
-import { applyDrop } from "./dropBarrier.ts";
 import { Lane } from "./lane.ts";
 import { LaneWriter, type LaneWriterDeps } from "./laneWriter.ts";
 import { Letters } from "./letters.ts";
@@ -67,17 +67,6 @@ export type RunningPartition = Readonly<{
   offset: () => number;
 }>;
 
-/** Structure events change no document; building structure has its own place, here they are only counted. */
-const STRUCTURAL = new Set([
-  "create",
-  "createIndexes",
-  "dropIndexes",
-  "modify",
-  "shardCollection",
-  "refineCollectionShardKey",
-  "reshardCollection",
-]);
-
 /** Does the log still hold what the lanes need? @throws FERRY_LOG_TRUNCATED, FERRY_LOG_RECREATED */
 const checkBounds = async ({ claim, log, accepted }: PartitionContext): Promise<number> => {
   const { earliest, latest } = await log.bounds(claim.topic);
@@ -99,48 +88,22 @@ const checkBounds = async ({ claim, log, accepted }: PartitionContext): Promise<
   return first;
 };
 
-/** What a change of the collection itself does; all lanes of the partition stand before it. */
-class DdlPolicy {
-  readonly #context: PartitionContext;
-  readonly #ns: Namespace;
-  readonly #sink: MongoSink;
-  #dropAt: bigint;
-
-  constructor(context: PartitionContext, ns: Namespace, sink: MongoSink) {
-    this.#context = context;
-    this.#ns = ns;
-    this.#sink = sink;
-    this.#dropAt = context.claim.dropAt;
-  }
-
-  readonly dropAt = (): bigint => this.#dropAt;
-
-  /** @throws FERRY_APPLY_DDL for what would need a person */
-  readonly on = async (event: DdlEvent, record: LogRecord): Promise<void> => {
-    const { logger, accepted, options } = this.#context;
-    const fields = { ns: formatNamespace(this.#ns), offset: record.offset };
-    if (STRUCTURAL.has(event.kind)) logger.info(fields, `structure event ${event.kind}: counted, not applied`);
-    else if (accepted.has("FERRY_APPLY_DDL"))
-      logger.warn(fields, `${event.kind} accepted by the operator: counted, not applied`);
-    else if (event.kind === "drop" && options.drops === "apply") {
-      await applyDrop({ ...this.#context, sink: this.#sink }, event, record);
-      this.#dropAt = event.at;
-    } else {
-      const what = `${event.kind} of ${formatNamespace(event.ns)} at offset ${record.offset}`;
-      throw new FerryError("FERRY_APPLY_DDL", what);
-    }
-  };
-}
-
 /** How often operators' decisions are looked for, and counts are saved, ms. */
 const LOOK_MS = 1000;
 
-/** Repeats quiet work beside the lanes until the signal; work that waits for a lane that has ended is left behind. */
+/**
+ * Repeats quiet work beside the lanes until the signal. What passes by itself is left for the next time: the lanes notice a
+ * target that is away, and wait for it. Work that waits for a lane that has ended is left behind.
+ */
 const everySecond = async (clock: Clock, signal: AbortSignal, work: () => Promise<void>): Promise<void> => {
   while (!signal.aborted) {
     await clock.sleep(LOOK_MS, signal).catch(() => undefined); // woken by the signal: the loop looks at it
-    if (!signal.aborted) await unlessAborted(work(), signal);
+    if (!signal.aborted) await unlessAborted(work().catch(unlessItPasses), signal);
   }
+};
+
+const unlessItPasses = (error: unknown): void => {
+  if (!isFerry(error) || error.entry.retry === "never") throw error;
 };
 
 /** Does the topic begin with copied records? */
@@ -204,7 +167,7 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
   const sink = new MongoSink(context.target, parseNamespace(context.route.to));
   await sink.prepare();
   const copyGuard = new CopyGuard(context);
-  const ddl = new DdlPolicy(context, ns, sink);
+  const ddl = new DdlPolicy(context, sink);
   const deps = laneDeps(context, ns, sink, copyGuard);
   const budget = new BudgetShare(context.budget);
   const held = await deadLetters.held(claim.route, claim.partition);
