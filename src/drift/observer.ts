@@ -168,12 +168,15 @@ export class DriftObserver {
     return entry;
   }
 
+  /** One per level of nesting, since a level goes on where its inner ones ended. */
+  #cursor(depth: number): Cursor {
+    const cursor = this.#cursors[depth] ?? new Cursor();
+    this.#cursors[depth] = cursor;
+    return cursor;
+  }
+
   #document(doc: Uint8Array, start: number, level: Level, depth: number): void {
-    let cursor = this.#cursors[depth];
-    if (cursor === undefined) {
-      cursor = new Cursor();
-      this.#cursors[depth] = cursor;
-    }
+    const cursor = this.#cursor(depth);
     cursor.open(doc, start);
     let expected = level.first;
     let previous: Field | undefined;
@@ -216,7 +219,7 @@ export class DriftObserver {
   }
 
   #array(doc: Uint8Array, start: number, elements: Field, depth: number): void {
-    const cursor = new Cursor();
+    const cursor = this.#cursor(depth);
     cursor.open(doc, start);
     while (cursor.next()) this.#value(doc, cursor, elements, depth);
   }
