@@ -97,7 +97,20 @@ export class TestTopic implements AsyncDisposable {
 
   /** Records as they are; without a partition they go to the first. */
   async sendRaw(records: readonly RawRecord[]): Promise<void> {
-    const messages = records.map(({ key, value, partition = 0 }) => ({
+    const byPartition = new Map<number, RawRecord[]>();
+    for (const record of records) {
+      const { partition = 0 } = record;
+      const own = byPartition.get(partition);
+      if (own === undefined) byPartition.set(partition, [record]);
+      else own.push(record);
+    }
+    // One partition a request: a request that one partition refuses (no leader yet) is sent again whole, for all of them.
+    for (const [partition, own] of byPartition) await this.#sendTo(partition, own);
+    this.#sent += records.length;
+  }
+
+  async #sendTo(partition: number, records: readonly RawRecord[]): Promise<void> {
+    const messages = records.map(({ key, value }) => ({
       topic: this.topic,
       partition,
       ...(key === null ? {} : { key }),
@@ -105,7 +118,6 @@ export class TestTopic implements AsyncDisposable {
     }));
     for (let from = 0; from < messages.length; from += 500)
       await this.#producer.send({ messages: messages.slice(from, from + 500), acks: ProduceAcks.ALL });
-    this.#sent += records.length;
   }
 
   /** Which partition a key goes to; numbers by their value, so that tests can choose. */
