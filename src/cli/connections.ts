@@ -1,5 +1,7 @@
 import type { Command } from "commander";
-import type { Settings } from "#config/settings.ts";
+import { resolveSettings, type Settings } from "#config/settings.ts";
+import { FerryError } from "#errors/ferryError.ts";
+import { connectMongo, type MongoClient } from "#mongo/connect.ts";
 
 /** Flags as commander hands them over. */
 export type Flags = Readonly<Partial<Record<keyof Settings, string>>> & Readonly<{ json?: boolean }>;
@@ -16,4 +18,26 @@ const FLAGS = {
 export const withConnections = (command: Command, names: readonly (keyof typeof FLAGS)[]): Command => {
   for (const name of names) command.option(...(FLAGS[name] as [string, string]));
   return command.option("--json", "print the facts as one JSON value");
+};
+
+/** Works on the target, where ferry keeps its state, and closes the connection afterwards. @throws FERRY_USAGE, FERRY_MONGO_* */
+export const withTarget = async (
+  flags: Flags,
+  appName: string,
+  work: (client: MongoClient, stateDb: string) => Promise<void>,
+): Promise<void> => {
+  const { target, stateDb } = resolveSettings(flags, ["target"]);
+  const client = await connectMongo(target, { appName });
+  try {
+    await work(client, stateDb);
+  } finally {
+    await client.close();
+  }
+};
+
+/** A count given as a flag. @throws FERRY_USAGE */
+export const wholeNumber = (flag: string, text: string): number => {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 1) return value;
+  throw new FerryError("FERRY_USAGE", `${flag} must be a whole number from 1 on`);
 };

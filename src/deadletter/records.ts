@@ -58,8 +58,6 @@ export type DeadLetterRecord = {
 export const INLINE_BYTES = 4 * 1024 * 1024;
 export const CHUNK_BYTES = 8 * 1024 * 1024;
 
-export const letterId = (route: string, partition: number, offset: number): string => `${route}/${partition}/${offset}`;
-
 export const identityBinary = (identity: string): Binary => new Binary(Buffer.from(identity, "latin1"));
 
 export const identityText = (identity: Binary): string => Buffer.from(identity.buffer).toString("latin1");
@@ -81,7 +79,7 @@ export const isDue = ({ state, retryAt }: Pick<DeadLetterRecord, "state" | "retr
 const binary = (bytes: Uint8Array | null): Binary | null => (bytes === null ? null : new Binary(bytes));
 
 export const toRecord = (letter: DeadLetter, chunks: number): DeadLetterRecord => ({
-  _id: letterId(letter.route, letter.partition, letter.offset),
+  _id: `${letter.route}/${letter.partition}/${letter.offset}`,
   route: letter.route,
   topic: letter.topic,
   partition: letter.partition,

@@ -15,6 +15,9 @@ import {
 
 type ChunkRecord = { _id: string; letter: string; n: number; data: Binary };
 
+/** Letters that a partition's owner reads at a time. */
+const AT_ONCE = 1000;
+
 /** Which letters are meant; what is left out does not limit. */
 export type LetterFilter = Readonly<{
   ids?: readonly string[];
@@ -86,21 +89,14 @@ export class DeadLetterStore {
     return new Set(found.flatMap(({ identity }) => (identity === null ? [] : identityText(identity))));
   }
 
-  async count(route: string): Promise<number> {
-    return translated("counting dead letters", () => this.#letters.countDocuments({ route }));
-  }
-
   /** Letters without their raw values, in the order of the log. */
   list(filter: LetterFilter, limit: number): Promise<DeadLetterRecord[]> {
-    return translated(
-      "listing dead letters",
-      () =>
-        this.#letters
-          .find(queryOf(filter), { projection: { raw: 0 } })
-          .sort({ route: 1, partition: 1, offset: 1 })
-          .limit(limit)
-          .toArray() as Promise<DeadLetterRecord[]>,
-    );
+    return this.#find("listing dead letters", queryOf(filter), limit);
+  }
+
+  #find(what: string, query: Document, limit: number): Promise<DeadLetterRecord[]> {
+    const found = this.#letters.find(query, { projection: { raw: 0 } }).sort({ route: 1, partition: 1, offset: 1 });
+    return translated(what, () => found.limit(limit).toArray() as Promise<DeadLetterRecord[]>);
   }
 
   /** Notes a decision. Answers with how many letters it is for. */
@@ -113,31 +109,14 @@ export class DeadLetterStore {
 
   /** Letters of one partition that are to be carried out: decided on, or tried again by the clock. Without their raw values. */
   due(route: string, partition: number): Promise<DeadLetterRecord[]> {
-    return translated(
-      "reading due dead letters",
-      () =>
-        this.#letters
-          .find(
-            { route, partition, $or: [{ state: { $ne: "waiting" } }, { retryAt: { $lte: new Date() } }] },
-            { projection: { raw: 0 } },
-          )
-          .sort({ offset: 1 })
-          .limit(1000)
-          .toArray() as Promise<DeadLetterRecord[]>,
-    );
+    const due = [{ state: { $ne: "waiting" } }, { retryAt: { $lte: new Date() } }];
+    return this.#find("reading due dead letters", { route, partition, $or: due }, AT_ONCE);
   }
 
   /** The letters of one key, in order; the first one is what the others wait for. */
   queue(route: string, partition: number, identity: string): Promise<DeadLetterRecord[]> {
-    return translated(
-      "reading a key's dead letters",
-      () =>
-        this.#letters
-          .find({ route, partition, identity: identityBinary(identity) }, { projection: { raw: 0 } })
-          .sort({ offset: 1 })
-          .limit(1000)
-          .toArray() as Promise<DeadLetterRecord[]>,
-    );
+    const query = { route, partition, identity: identityBinary(identity) };
+    return this.#find("reading a key's dead letters", query, AT_ONCE);
   }
 
   /** The record's value as it was on the topic. */

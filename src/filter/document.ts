@@ -4,7 +4,8 @@ import { isWhole, type Rule, unlisted } from "./rules.ts";
 
 const isCopied = (rule: Rule): boolean => rule.name === undefined && isWhole(rule);
 
-const holdsNames = (type: number): boolean => type === BsonType.object || type === BsonType.array;
+/** Is the value a document or an array? */
+export const holdsNames = (type: number): boolean => type === BsonType.object || type === BsonType.array;
 
 /**
  * Copies the wanted elements of raw documents. Nothing is decoded: what is kept whole is copied as a run of bytes, and only

@@ -1,9 +1,8 @@
 import { BsonType, Cursor } from "#bson/walk.ts";
+import { holdsNames } from "./document.ts";
 import { type Rule, unlisted } from "./rules.ts";
 
 type Visit = Readonly<{ doc: Uint8Array; lost: Set<string> }>;
-
-const holdsNames = (type: number): boolean => type === BsonType.object || type === BsonType.array;
 
 const visit = (into: Visit, start: number, rule: Rule, path: string, inArray: boolean): void => {
   const cursor = new Cursor();

@@ -18,7 +18,6 @@ export class Drops {
   readonly #runs: Collection<RunRecord>;
   readonly #partitions: Collection<PartitionRecord>;
   readonly #lanes: Collection<LaneRecord>;
-
   readonly #transactional: boolean;
 
   /** @param transactional false on a standalone target */

@@ -118,7 +118,7 @@ export class KafkaLog implements Log {
     const what = { topic, partition: index, offset, maxBytes: MIN_WIRE_BYTES, maxWaitMs: 1 };
     // One after the other: two fetches at once on one connection break its fetch session.
     const turn = this.#peeking.then(() => this.#client.fetch(what));
-    this.#peeking = turn.catch(() => undefined);
+    this.#peeking = turn.catch(() => undefined); // its own caller is told; the next one only waits for its end
     return (await turn).records;
   }
 

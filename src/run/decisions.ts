@@ -3,6 +3,7 @@ import type { DeadLetterStore } from "#deadletter/store.ts";
 import type { Clock } from "#flow/clock.ts";
 import type { WorkerRecord } from "#lanes/records.ts";
 import type { MongoClient } from "#mongo/connect.ts";
+import { ALIVE_MS } from "./status.ts";
 
 /** What became of decided letters within the time given. */
 export type Decided = Readonly<{
@@ -22,7 +23,6 @@ export type DecisionDeps = Readonly<{
 }>;
 
 const LOOK_MS = 200;
-const ALIVE_MS = 10_000;
 
 const livingWorkers = (client: MongoClient, stateDb: string): Promise<number> =>
   client

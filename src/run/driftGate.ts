@@ -15,8 +15,8 @@ export type DriftGateDeps = Readonly<{
   ledger: DriftLedger;
   /** Does the route leave this path out anyway? Then its news are noted, and nothing more is wanted. */
   leavesOut: (path: string) => boolean;
-  /** Does the topic begin with a copy? Without one, the first document is the baseline. */
-  hasCopy: boolean;
+  /** Does the topic begin with a copy? Without one, the first document is the baseline. Asked where the ledger is empty. */
+  hasCopy: () => Promise<boolean>;
   logger: Logger;
 }>;
 
@@ -55,6 +55,8 @@ export class DriftGate {
   readonly #droppers = new Map<string, RouteFilter | undefined>();
   /** What there is to say of a record; few have anything. */
   readonly #found = new WeakMap<LogRecord, readonly TypeEntry[]>();
+  /** May the first document be the baseline? */
+  #mayFound = false;
   #founding: readonly TypeEntry[] = [];
   #writtenAt = 0;
 
@@ -72,6 +74,7 @@ export class DriftGate {
     ]);
     gate.decide(decisions);
     for (const record of records) gate.#know(record);
+    gate.#mayFound = records.length === 0 && !(await deps.hasCopy());
     return gate;
   }
 
@@ -104,7 +107,7 @@ export class DriftGate {
   /** Looks at an entry's document, where it has one. Entries are shown once, in the order of the log. */
   see({ event, record, dead }: Entry): void {
     if (event?.op !== "write" || dead !== undefined) return;
-    const isFirst = this.#observer.size === 0 && !this.#deps.hasCopy;
+    const isFirst = this.#mayFound && this.#observer.size === 0;
     const found = this.#observer.observe(event.doc, event.at, record.offset);
     if (found.length === 0) return;
     if (event.origin === "copy") takeAsBaseline(found);

@@ -5,6 +5,7 @@ import type { DeadLetterStore } from "#deadletter/store.ts";
 import { formatNamespace, type LogRecord, type Namespace } from "#flow/types.ts";
 import type { Claim } from "#lanes/laneStore.ts";
 import type { Decoder } from "#wire/decode.ts";
+import { gone, poison } from "./entries.ts";
 import type { Lane } from "./lane.ts";
 import type { LaneWriter } from "./laneWriter.ts";
 
@@ -26,8 +27,9 @@ export type LettersDeps = Readonly<{
 const bytesOf = (value: DeadLetterRecord["documentKey"]): Uint8Array | null => value?.buffer ?? null;
 
 /**
- * Carries out what operators decided on this partition's dead letters, and tries clashes again. It happens between two batches of the lane that
- * owns the key, each letter in a transaction of its own with the lane's epoch: exactly once, and in the key's order.
+ * Carries out what operators decided on this partition's dead letters, and tries clashes again. It happens between two
+ * batches of the lane that owns the key, each letter in a transaction of its own with the lane's epoch: exactly once, and
+ * in the key's order.
  */
 export class Letters {
   readonly #deps: LettersDeps;
@@ -101,22 +103,12 @@ export class Letters {
       offset: Number(letter.offset),
       timestampMs: letter.logTime.getTime(),
     };
-    const { event, poison } = decode(record);
-    if (event === undefined) return dead(record, "FERRY_APPLY_POISON", poison);
+    const decoded = decode(record);
+    if (decoded.poison !== undefined) return poison(record, "FERRY_APPLY_POISON", decoded.poison);
+    const { event } = decoded;
     if (event.op !== "noop" && (event.ns.db !== ns.db || event.ns.coll !== ns.coll))
-      return dead(record, "FERRY_APPLY_NAMESPACE", `the event belongs to ${formatNamespace(event.ns)}`);
-    if (event.at !== 0n && event.at <= dropAt())
-      return {
-        record,
-        event: { op: "noop", reason: "dropped-since", ns, origin: event.origin, at: event.at },
-        dead: undefined,
-      };
-    return { record, event, dead: undefined };
+      return poison(record, "FERRY_APPLY_NAMESPACE", `the event belongs to ${formatNamespace(event.ns)}`);
+    const isGone = event.at !== 0n && event.at <= dropAt();
+    return { record, event: isGone ? gone(event) : event, dead: undefined };
   }
 }
-
-const dead = (record: LogRecord, code: "FERRY_APPLY_POISON" | "FERRY_APPLY_NAMESPACE", detail: string): Entry => ({
-  record,
-  event: undefined,
-  dead: { code, detail, serverCode: undefined },
-});

@@ -122,7 +122,8 @@ const openGate = async (context: PartitionContext, decode: Decoder): Promise<Dri
   if (policy.depth === 0) return undefined;
   const where = { route: claim.route, partition: claim.partition };
   const leavesOut = (path: string): boolean => filter?.leavesOut(path) ?? false;
-  return DriftGate.open({ where, policy, ledger, leavesOut, hasCopy: await beginsWithCopy(context, decode), logger });
+  const hasCopy = (): Promise<boolean> => beginsWithCopy(context, decode);
+  return DriftGate.open({ where, policy, ledger, leavesOut, hasCopy, logger });
 };
 
 type SharedDeps = Omit<LaneWriterDeps, "drift">;

@@ -6,7 +6,6 @@ import type { BudgetShare } from "#flow/byteBudget.ts";
 import { faultPoint } from "#flow/fault.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
 import {
-  type ChangeEvent,
   type DdlEvent,
   formatNamespace,
   type LogBatch,
@@ -18,6 +17,7 @@ import {
 import type { Claim } from "#lanes/laneStore.ts";
 import type { Decoder } from "#wire/decode.ts";
 import type { Keyed } from "#wire/recordKey.ts";
+import { gone, poison } from "./entries.ts";
 import type { Lane } from "./lane.ts";
 
 export type PartitionDeps = Readonly<{
@@ -40,20 +40,6 @@ export type PartitionDeps = Readonly<{
   /** The first copied record of a copy run that this partition has not seen. */
   onCopyRun: (copyAt: bigint) => Promise<void>;
 }>;
-
-const gone = ({ ns, origin, at }: ChangeEvent): ChangeEvent => ({
-  op: "noop",
-  reason: "dropped-since",
-  ns,
-  origin,
-  at,
-});
-
-const poison = (record: LogRecord, code: "FERRY_APPLY_POISON" | "FERRY_APPLY_NAMESPACE", detail: string): Entry => ({
-  record,
-  event: undefined,
-  dead: { code, detail, serverCode: undefined },
-});
 
 const KEYED: Readonly<Record<Exclude<Keyed, "documentKey">, string>> = {
   resumeToken: "is keyed by its resume token",

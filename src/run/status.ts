@@ -59,7 +59,7 @@ export type StatusDeps = Readonly<{
 }>;
 
 /** A worker that has not been heard of for this long counts as gone, ms. */
-const ALIVE_MS = 10_000;
+export const ALIVE_MS = 10_000;
 
 const isData = topicMatcher("*");
 

@@ -4,15 +4,14 @@ import { BSON } from "bson";
 import type { Command } from "commander";
 import { identityOf } from "#bson/identity.ts";
 import { bsonText } from "#bson/text.ts";
-import { resolveSettings } from "#config/settings.ts";
 import type { DeadLetterRecord } from "#deadletter/records.ts";
 import { DeadLetterStore, type LetterFilter } from "#deadletter/store.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
-import { connectMongo } from "#mongo/connect.ts";
+import type { MongoClient } from "#mongo/connect.ts";
 import { awaitDecided, type Decided } from "#run/decisions.ts";
 import { readable } from "#wire/readable.ts";
-import { type Flags, withConnections } from "../connections.ts";
+import { type Flags, wholeNumber, withConnections, withTarget } from "../connections.ts";
 import { print } from "../output.ts";
 import { table } from "../table.ts";
 
@@ -63,20 +62,11 @@ export const registerDlq = (program: Command): void => {
     .action((flags: DlqFlags) => withStore(flags, (store) => exportLetters(store, flags)));
 };
 
-type Client = Awaited<ReturnType<typeof connectMongo>>;
-
-const withStore = async (
+const withStore = (
   flags: DlqFlags,
-  work: (store: DeadLetterStore, client: Client, stateDb: string) => Promise<void>,
-): Promise<void> => {
-  const { target, stateDb } = resolveSettings(flags, ["target"]);
-  const client = await connectMongo(target, { appName: "ferry dlq" });
-  try {
-    await work(new DeadLetterStore(client, stateDb), client, stateDb);
-  } finally {
-    await client.close();
-  }
-};
+  work: (store: DeadLetterStore, client: MongoClient, stateDb: string) => Promise<void>,
+): Promise<void> =>
+  withTarget(flags, "ferry dlq", (client, stateDb) => work(new DeadLetterStore(client, stateDb), client, stateDb));
 
 /** @throws FERRY_USAGE for a key that is no extended JSON */
 const filterOf = ({ reason, route, key }: DlqFlags, ids: readonly string[] = []): LetterFilter => ({
@@ -122,9 +112,7 @@ const facts = (letter: DeadLetterRecord): Record<string, unknown> => {
 };
 
 const list = async (store: DeadLetterStore, flags: DlqFlags): Promise<void> => {
-  const limit = Number(flags.limit ?? DEFAULT_LIMIT);
-  if (!Number.isInteger(limit) || limit < 1)
-    throw new FerryError("FERRY_USAGE", "--limit must be a whole number from 1 on");
+  const limit = wholeNumber("--limit", flags.limit ?? String(DEFAULT_LIMIT));
   const letters = await store.list(filterOf(flags), limit);
   if (flags.json === true) return print(JSON.stringify(letters.map(facts)));
   if (letters.length === 0) return print("no dead letters");
@@ -158,7 +146,7 @@ const show = async (store: DeadLetterStore, id: string, flags: DlqFlags): Promis
 
 type Decision = Readonly<{
   store: DeadLetterStore;
-  client: Client;
+  client: MongoClient;
   stateDb: string;
   ids: readonly string[];
   flags: DlqFlags;

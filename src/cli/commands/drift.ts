@@ -1,12 +1,10 @@
 import type { Command } from "commander";
 import { bsonText } from "#bson/text.ts";
-import { resolveSettings } from "#config/settings.ts";
 import { DeadLetterStore } from "#deadletter/store.ts";
 import { DriftLedger } from "#drift/ledger.ts";
 import { FerryError } from "#errors/ferryError.ts";
-import { connectMongo, type MongoClient } from "#mongo/connect.ts";
 import { type DriftLine, readTimeline } from "#run/driftTimeline.ts";
-import { type Flags, withConnections } from "../connections.ts";
+import { type Flags, withConnections, withTarget } from "../connections.ts";
 import { print } from "../output.ts";
 import { count, table } from "../table.ts";
 
@@ -31,19 +29,6 @@ export const registerDrift = (program: Command): void => {
     );
 };
 
-const withTarget = async (
-  flags: DriftFlags,
-  work: (client: MongoClient, stateDb: string) => Promise<void>,
-): Promise<void> => {
-  const { target, stateDb } = resolveSettings(flags, ["target"]);
-  const client = await connectMongo(target, { appName: "ferry drift" });
-  try {
-    await work(client, stateDb);
-  } finally {
-    await client.close();
-  }
-};
-
 /** Seconds since the epoch. @throws FERRY_USAGE */
 const sinceOf = (text: string | undefined): number => {
   if (text === undefined) return 0;
@@ -54,7 +39,7 @@ const sinceOf = (text: string | undefined): number => {
 
 const timeline = async (flags: DriftFlags): Promise<void> => {
   const since = sinceOf(flags.since);
-  await withTarget(flags, async (client, stateDb) => {
+  await withTarget(flags, "ferry drift", async (client, stateDb) => {
     const lines = await readTimeline(new DriftLedger(client, stateDb), flags.route);
     const shown = lines.filter(({ baseline, first }) => (flags.all === true || !baseline) && first.seconds >= since);
     if (flags.json === true) print(JSON.stringify(shown.map(facts)));
@@ -86,7 +71,7 @@ const decide = async (
 ): Promise<void> => {
   if (verdict !== "pass" && verdict !== "drop")
     throw new FerryError("FERRY_USAGE", `${verdict} is neither pass nor drop`);
-  await withTarget(flags, async (client, stateDb) => {
+  await withTarget(flags, "ferry drift", async (client, stateDb) => {
     const ledger = new DriftLedger(client, stateDb);
     const known = await ledger.read(route, [path]);
     if (known.length === 0)

@@ -4,7 +4,7 @@ import { resolveSettings } from "#config/settings.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { connectMongo } from "#mongo/connect.ts";
 import { type Trial, tryFilter } from "#run/filterTry.ts";
-import { type Flags, withConnections } from "../connections.ts";
+import { type Flags, wholeNumber, withConnections } from "../connections.ts";
 import { print } from "../output.ts";
 import { routesOf } from "./config.ts";
 
@@ -30,9 +30,7 @@ const tryRoute = async (name: string, flags: TryFlags): Promise<void> => {
       "FERRY_USAGE",
       `there is no route ${name}; there are ${routes.map((one) => one.name).join(", ")}`,
     );
-  const sample = Number(flags.sample);
-  if (!Number.isInteger(sample) || sample < 1)
-    throw new FerryError("FERRY_USAGE", "--sample must be a whole number from 1 on");
+  const sample = wholeNumber("--sample", flags.sample);
   const { source } = resolveSettings(flags, ["source"]);
   const client = await connectMongo(source, { appName: "ferry filter" });
   try {

@@ -1,0 +1,18 @@
+import type { Entry } from "#apply/entry.ts";
+import type { ChangeEvent, LogRecord } from "#flow/types.ts";
+
+/** An entry of a record that no lane can make anything of. */
+export const poison = (
+  record: LogRecord,
+  code: "FERRY_APPLY_POISON" | "FERRY_APPLY_NAMESPACE",
+  detail: string,
+): Entry => ({ record, event: undefined, dead: { code, detail, serverCode: undefined } });
+
+/** What is left of an event that is older than an applied drop. */
+export const gone = ({ ns, origin, at }: ChangeEvent): ChangeEvent => ({
+  op: "noop",
+  reason: "dropped-since",
+  ns,
+  origin,
+  at,
+});
