@@ -1,6 +1,8 @@
 import type { Command } from "commander";
+import { ConnectRest } from "#capture/connectRest.ts";
 import { resolveSettings, type Settings } from "#config/settings.ts";
 import { FerryError } from "#errors/ferryError.ts";
+import { systemClock } from "#flow/clock.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
 
 /** Flags as commander hands them over. */
@@ -35,9 +37,24 @@ export const withTarget = async (
   }
 };
 
+/** Kafka Connect for a command that can wait for it, and says so when it does. */
+export const patientConnect = (
+  url: string,
+  { giveUpAfterMs, signal }: Readonly<{ giveUpAfterMs: number; signal?: AbortSignal }>,
+): ConnectRest =>
+  new ConnectRest({
+    url,
+    clock: systemClock,
+    signal,
+    giveUpAfterMs,
+    onRetry: (error, attempt) => {
+      if (attempt === 3) process.stderr.write(`${error.detail}; waiting for Kafka Connect\n`);
+    },
+  });
+
 /** A count given as a flag. @throws FERRY_USAGE */
 export const wholeNumber = (flag: string, text: string): number => {
   const value = Number(text);
   if (Number.isInteger(value) && value >= 1) return value;
-  throw new FerryError("FERRY_USAGE", `${flag} must be a whole number from 1 on`);
+  throw new FerryError("FERRY_USAGE", `${flag} must be a whole number from 1 on, not "${text}"`);
 };

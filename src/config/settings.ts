@@ -22,7 +22,11 @@ export const SETTINGS = Type.Object(
     source: Type.String({ env: "FERRY_SOURCE", description: "URI of the source MongoDB." }),
     target: Type.String({ env: "FERRY_TARGET", description: "URI of the target MongoDB." }),
     kafka: Type.String({ env: "FERRY_KAFKA", description: "Kafka bootstrap servers, host:port, comma-separated." }),
-    connect: Type.String({ env: "FERRY_CONNECT", description: "Base URL of Kafka Connect's REST API." }),
+    connect: Type.String({
+      env: "FERRY_CONNECT",
+      pattern: "^https?://[^\\s/]+",
+      description: "Base URL of Kafka Connect's REST API, such as http://127.0.0.1:8083.",
+    }),
     stateDb: Type.String({
       env: "FERRY_STATE_DB",
       default: "ferry",
@@ -92,10 +96,9 @@ export const resolveSettings = <K extends keyof Settings>(
   }
   if (!Value.Check(Type.Partial(SETTINGS), found)) {
     const [first] = Value.Errors(Type.Partial(SETTINGS), found);
-    throw new FerryError(
-      "FERRY_USAGE",
-      `${first?.instancePath.slice(1) ?? "a setting"} is not one of the values it may have`,
-    );
+    const name = first?.instancePath.slice(1) ?? "";
+    const { description } = (SETTINGS.properties as unknown as Record<string, { description: string }>)[name] ?? {};
+    throw new FerryError("FERRY_USAGE", `${name} is not what it must be: ${description}`); // the value may hold a password
   }
   return found as ReturnType<typeof resolveSettings<K>>;
 };

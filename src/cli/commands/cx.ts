@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { isSourceConnector, parseCapture, readConnectorFile } from "#capture/connectorConfig.ts";
 import { ConnectorStore } from "#capture/connectorStore.ts";
-import { type ConnectorConfig, ConnectRest } from "#capture/connectRest.ts";
+import type { ConnectorConfig, ConnectRest } from "#capture/connectRest.ts";
 import { startCapture } from "#capture/gapFreeStart.ts";
 import { translateHosts } from "#capture/hostNames.ts";
 import { requirePlugin } from "#capture/startChecks.ts";
@@ -12,7 +12,7 @@ import { isFerry } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
-import { type Flags, withConnections } from "../connections.ts";
+import { type Flags, patientConnect, withConnections } from "../connections.ts";
 import { print } from "../output.ts";
 import { withSignals } from "../signals.ts";
 import { count, duration } from "../table.ts";
@@ -42,15 +42,7 @@ const cx = async (path: string, flags: CxFlags, signal: AbortSignal): Promise<vo
   const file = readConnectorFile(path, flags.name);
   const { config, changes } = await translateHosts(file.config, readStackEndpoints()?.names ?? {});
   for (const change of changes) say(change);
-  const rest = new ConnectRest({
-    url: settings.connect,
-    clock: systemClock,
-    signal,
-    giveUpAfterMs: 300_000,
-    onRetry: (error, attempt) => {
-      if (attempt === 3) process.stderr.write(`${error.detail}; waiting for Kafka Connect\n`);
-    },
-  });
+  const rest = patientConnect(settings.connect, { giveUpAfterMs: 300_000, signal });
   await requirePlugin(config["connector.class"] ?? "", rest);
   if (flags.plain === true || !isSourceConnector(config)) {
     await rest.putConfig(file.name, config);

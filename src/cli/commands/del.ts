@@ -1,15 +1,17 @@
 import type { Command } from "commander";
 import { isSourceConnector, parseCapture, topicsInScope } from "#capture/connectorConfig.ts";
 import { ConnectorStore } from "#capture/connectorStore.ts";
-import { ConnectRest } from "#capture/connectRest.ts";
 import { awaitStopped } from "#capture/startWaits.ts";
 import { resolveSettings } from "#config/settings.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import { connectMongo } from "#mongo/connect.ts";
-import { type Flags, withConnections } from "../connections.ts";
+import { type Flags, patientConnect, withConnections } from "../connections.ts";
 import { print } from "../output.ts";
+
+/** A Connect that is just starting, or moving its connectors, answers within this, ms. */
+const PATIENCE_MS = 20_000;
 
 type DelFlags = Flags & Readonly<{ forget?: boolean }>;
 
@@ -31,14 +33,14 @@ const report = (name: string, flags: DelFlags, facts: object, sentence: string):
 
 const remove = async (name: string, flags: DelFlags): Promise<void> => {
   const settings = resolveSettings(flags, ["connect"]);
-  await new ConnectRest({ url: settings.connect, clock: systemClock }).remove(name);
+  await patientConnect(settings.connect, { giveUpAfterMs: PATIENCE_MS }).remove(name);
   report(name, flags, { forgotten: false }, `${name} is removed; its position is kept`);
 };
 
 /** Stops, deletes the offsets (Connect allows it in no other state), deletes the connector, then ferry's own record. */
 const forget = async (name: string, flags: DelFlags): Promise<void> => {
   const settings = resolveSettings(flags, ["connect", "target", "kafka"]);
-  const rest = new ConnectRest({ url: settings.connect, clock: systemClock });
+  const rest = patientConnect(settings.connect, { giveUpAfterMs: PATIENCE_MS });
   const target = await connectMongo(settings.target, { appName: "ferry del" });
   try {
     const store = new ConnectorStore(target, settings.stateDb);
