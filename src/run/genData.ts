@@ -1,5 +1,5 @@
 import type { Clock } from "#flow/clock.ts";
-import type { Collection } from "#mongo/connect.ts";
+import type { Collection, Document } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 
 /** A document of the run book's `users`. `sex` is the field that a later schema added. */
@@ -112,17 +112,21 @@ export const person = (seed: number, _id: number, withSex: boolean): Person => {
 };
 
 /** The number after the greatest numeric `_id` of the collection, 0 for an empty one. */
-export const nextId = async (users: Collection<Person>): Promise<number> => {
+export const nextId = async (collection: Collection): Promise<number> => {
   const [last] = await translated("looking for the last _id", () =>
-    users
-      .find({ _id: { $gte: Number.NEGATIVE_INFINITY } }, { sort: { _id: -1 }, limit: 1, projection: { _id: 1 } })
+    collection
+      .find({ _id: { $gte: Number.NEGATIVE_INFINITY } } as Document, {
+        sort: { _id: -1 },
+        limit: 1,
+        projection: { _id: 1 },
+      })
       .toArray(),
   );
-  return last === undefined ? 0 : Math.floor(last._id) + 1;
+  return last === undefined ? 0 : Math.floor(Number(last._id)) + 1;
 };
 
 export type InsertOptions = Readonly<{
-  users: Collection<Person>;
+  users: Collection;
   count: number;
   seed: number;
   clock: Clock;
@@ -148,7 +152,7 @@ export const insertPeople = async (options: InsertOptions): Promise<number> => {
     const batch = Array.from({ length: Math.min(size, count - done) }, (_, i) =>
       person(seed, first + done + i, withSex),
     );
-    await translated("inserting people", () => users.insertMany(batch, { ordered: true }));
+    await translated("inserting people", () => users.insertMany(batch as Document[], { ordered: true }));
     done += batch.length;
     if (ratePerSecond === undefined) continue;
     const ahead = (done / ratePerSecond) * 1000 - (clock.now() - began);

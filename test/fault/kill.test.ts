@@ -3,9 +3,10 @@ import { test } from "node:test";
 import { type Document, MongoClient } from "mongodb";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
+import { type Random, seeded } from "#run/genData.ts";
 import { booksOf } from "../harness/books.ts";
 import { waitConverged } from "../harness/compare.ts";
-import { fill, type Random, randomOf, startLoad, testSeed } from "../harness/load.ts";
+import { fill, startLoad, testSeed } from "../harness/load.ts";
 import { connect, kafka, mongo } from "../harness/servers.ts";
 import { startWorker, type WorkerProcess, type WorkerStart } from "../harness/worker.ts";
 import {
@@ -87,7 +88,7 @@ const streams = async (client: MongoClient, target: MongoClient, coll: string): 
 
 test("three workers killed 20 times, Connect, the broker and the target once each: equal, and the books balance", async () => {
   const seed = testSeed();
-  const random = randomOf(seed);
+  const random = seeded(seed);
   const topic = `${DB}.users`;
   await using stack = await ownStack();
   const { source, target, broker, connectServer, sourceClient, targetClient } = stack;
@@ -99,7 +100,7 @@ test("three workers killed 20 times, Connect, the broker and the target once eac
   await crew.hire(3);
   await streams(sourceClient, targetClient, "users");
 
-  const load = startLoad(users, { seed, writers: 60, keys: 6000 });
+  const load = startLoad(users, { seed, clients: 60, known: 5000 });
   const special: Readonly<Record<number, () => Promise<void>>> = {
     5: async () => {
       await connectServer.crash();
@@ -132,7 +133,7 @@ test("three workers killed 20 times, Connect, the broker and the target once eac
 
 test("the user's own connector, deltas looked up, five kills: equal, and the books balance", async () => {
   const seed = testSeed();
-  const random = randomOf(seed);
+  const random = seeded(seed);
   const topic = `${DB}.people`;
   await using stack = await ownStack();
   const { source, target, broker, connectServer, sourceClient, targetClient } = stack;
@@ -143,7 +144,7 @@ test("the user's own connector, deltas looked up, five kills: equal, and the boo
   await using crew = new Crew({ target: target.uri, source: source.uri, kafka: broker.bootstrap });
   await crew.hire(2);
   await streams(sourceClient, targetClient, "people");
-  const load = startLoad(people, { seed, writers: 50, keys: 1500 });
+  const load = startLoad(people, { seed, clients: 50, known: 1000 });
   for (let kill = 0; kill < 5; kill++) {
     await rest(500 + random() * 1500);
     await crew.killOne(random);

@@ -1,5 +1,5 @@
 import { type Collection, type Document, Double, Int32, Long } from "mongodb";
-import { pick, type Random } from "./load.ts";
+import { pick, type Random } from "#run/genData.ts";
 
 /** Field names of documents that are updated at random: some that sort apart from where they stand. */
 export const updateNames = ["z", "m", "a", "k1", "k10", "k2", "o", "list"] as const;

@@ -7,8 +7,8 @@ import { parseNamespace } from "#flow/types.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import type { LaneRecord } from "#lanes/records.ts";
 import { rawInsert } from "#mongo/rawWrites.ts";
+import { pick, seeded } from "#run/genData.ts";
 import { type Comparison, compare } from "./compare.ts";
-import { pick, randomOf } from "./load.ts";
 import { createTopic } from "./workerConnector.ts";
 
 /** One change as the connector would report it. `patch` is an update without its document. */
@@ -193,7 +193,7 @@ export class TestTopic implements AsyncDisposable {
 
 /** Seeded changes of `keys` documents: inserts, replacements, updates with their document, and deletes. */
 export const randomChanges = (count: number, { seed, keys = 200 }: { seed: number; keys?: number }): Change[] => {
-  const random = randomOf(seed);
+  const random = seeded(seed);
   return Array.from({ length: count }, (_, n): Change => {
     const _id = new Int32(Math.floor(random() ** 2 * keys));
     const op = pick(random, ["insert", "update", "update", "replace", "delete"] as const);

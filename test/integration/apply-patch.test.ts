@@ -3,16 +3,17 @@ import { test } from "node:test";
 import { type Document, MongoClient } from "mongodb";
 import type { Entry } from "#apply/entry.ts";
 import { planBatch } from "#apply/plan.ts";
+import { seeded } from "#run/genData.ts";
 import { MongoSink } from "#sink/mongoSink.ts";
 import { createDecoder } from "#wire/decode.ts";
 import { compare } from "../harness/compare.ts";
 import { eventsSince, randomUpdate, randomValue, updateNames } from "../harness/deltas.ts";
-import { randomOf, testSeed } from "../harness/load.ts";
+import { testSeed } from "../harness/load.ts";
 import { isRefusal } from "../harness/refusal.ts";
 import { sharedMongo } from "../harness/servers.ts";
 
 test("deltas alone, applied in order, leave the source's documents; what they cannot say is set aside, not guessed", async () => {
-  const random = randomOf(testSeed());
+  const random = seeded(testSeed());
   const { uri } = await sharedMongo();
   await using client = await new MongoClient(uri).connect();
   const source = client.db("patch").collection("source");

@@ -6,11 +6,12 @@ import type { Entry } from "#apply/entry.ts";
 import { planBatch } from "#apply/plan.ts";
 import { RouteFilter } from "#filter/routeFilter.ts";
 import type { FieldRules } from "#filter/rules.ts";
+import { pick, type Random, seeded } from "#run/genData.ts";
 import { shaper } from "#run/shape.ts";
 import { MongoSink } from "#sink/mongoSink.ts";
 import { createDecoder } from "#wire/decode.ts";
 import { eventsSince, randomUpdate, randomValue, updateNames } from "../harness/deltas.ts";
-import { pick, type Random, randomOf, testSeed } from "../harness/load.ts";
+import { testSeed } from "../harness/load.ts";
 import { isRefusal } from "../harness/refusal.ts";
 import { sharedMongo } from "../harness/servers.ts";
 
@@ -41,7 +42,7 @@ const randomRules = (random: Random): FieldRules => {
 };
 
 test("filtered deltas on filtered documents leave what the filter makes of the final documents", async () => {
-  const random = randomOf(testSeed());
+  const random = seeded(testSeed());
   const { uri } = await sharedMongo();
   await using client = await new MongoClient(uri).connect();
   const db = client.db("filterdelta");

@@ -25,14 +25,42 @@ test("gen-data inserts the run book's hundred people, and goes on after them", a
   assert.ok(people.slice(100).some(({ sex }) => sex === "female" || sex === "male"));
 });
 
+test("gen-data --workload does as many operations as asked, at the rate asked, with bounds that are said", async () => {
+  const { uri } = await sharedMongo();
+  const workload = ["gen-data", "--source", uri, "--workload", "mixed", "--ns", "load.cli"];
+  const began = performance.now();
+  const { out, err } = await ferry([...workload, "--count", "51", "--clients", "4", "--rate", "50/s", "--json"]);
+  const { ns, ...counts } = JSON.parse(out) as Record<string, number> & { ns: string };
+  assert.equal(ns, "load.cli", err);
+  assert.equal(
+    Object.values(counts).reduce((a, b) => a + b, 0),
+    51,
+  );
+  assert.ok(performance.now() - began > 1000, "51 operations at 50 a second take a second");
+  const refused = [
+    [["--rate", "0"], '--rate must be a number above 0, not "0"'],
+    [["--count", "1.5"], '--count must be a whole number from 1 on, not "1.5"'],
+    [["--clients", "x"], '--clients must be a whole number from 1 on, not "x"'],
+    [["--duration", "soon"], '--duration must be a number above 0, not "soon"'],
+    [["--ns", "users"], '--ns must be a collection such as test.users, not "users"'],
+    [["--workload", "heavy"], '--workload knows "mixed", not "heavy"'],
+  ] as const;
+  await Promise.all(
+    refused.map(async ([flags, sentence]) => {
+      const { status, err } = await ferry([...workload, ...flags]);
+      assert.deepEqual([status, err.split("\n")[0]], [64, `ferry: FERRY_USAGE: ${sentence}`]);
+    }),
+  );
+});
+
 test("a workload is the same for the same seed, counts truly, and stops at its signal", async () => {
   const { uri } = await sharedMongo();
   const client = await connectMongo(uri, { appName: "test" });
   const run = async (coll: string) => {
-    const users = client.db("load").collection<Person>(coll);
+    const collection = client.db("load").collection(coll);
     // One client: the order in which several reach a hot document is the server's to decide.
     const options = {
-      users,
+      collection,
       clients: 1,
       seed: 7,
       clock: systemClock,
@@ -40,7 +68,7 @@ test("a workload is the same for the same seed, counts truly, and stops at its s
       signal: new AbortController().signal,
     };
     const counts = await runWorkload(options);
-    return { counts, documents: await users.find().sort({ _id: 1 }).toArray() };
+    return { counts, documents: await collection.find().sort({ _id: 1 }).toArray() };
   };
   const [first, second] = [await run("a"), await run("b")];
   assert.deepEqual(first.documents, second.documents);
@@ -49,9 +77,9 @@ test("a workload is the same for the same seed, counts truly, and stops at its s
   for (const kind of ["inserted", "updated", "replaced", "deleted"] as const) assert.ok(first.counts[kind] > 20, kind);
 
   const stop = new AbortController();
-  const users = client.db("load").collection<Person>("c");
+  const collection = client.db("load").collection("c");
   const counts = await runWorkload({
-    users,
+    collection,
     clients: 10,
     seed: 1,
     clock: systemClock,
@@ -60,6 +88,6 @@ test("a workload is the same for the same seed, counts truly, and stops at its s
       if (total >= 500) stop.abort();
     },
   });
-  assert.equal(counts.inserted - counts.deleted, await users.countDocuments());
+  assert.equal(counts.inserted - counts.deleted, await collection.countDocuments());
   await client.close();
 });

@@ -5,9 +5,10 @@ import { type Db, type Document, MongoClient } from "mongodb";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
 import { rawDelete, rawInsert, rawUpdate } from "#mongo/rawWrites.ts";
+import { pick, type Random, seeded } from "#run/genData.ts";
 import { booksOf } from "../harness/books.ts";
 import { compare, waitConverged } from "../harness/compare.ts";
-import { pick, type Random, randomOf, testSeed } from "../harness/load.ts";
+import { testSeed } from "../harness/load.ts";
 import { isRefusal } from "../harness/refusal.ts";
 import { sharedConnect, sharedKafka, sharedMongo } from "../harness/servers.ts";
 import { startWorker } from "../harness/worker.ts";
@@ -129,7 +130,7 @@ class Writer {
   constructor(db: Db, flavour: Flavour, seed: number) {
     this.#db = db;
     this.#coll = flavour.coll;
-    this.#random = randomOf(seed);
+    this.#random = seeded(seed);
     this.#flavour = flavour;
     this.#values = fc.sample(anyValue, { numRuns: 300, seed }).filter(flavour.fits);
     const fields = fc.sample(anyFields, { numRuns: 300, seed });

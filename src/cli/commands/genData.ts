@@ -2,11 +2,11 @@ import type { Command } from "commander";
 import { resolveSettings } from "#config/settings.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
-import { formatNamespace, parseNamespace } from "#flow/types.ts";
+import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
 import { connectMongo } from "#mongo/connect.ts";
-import { insertPeople, type Person } from "#run/genData.ts";
+import { insertPeople } from "#run/genData.ts";
 import { runWorkload } from "#run/genDataWorkload.ts";
-import { type Flags, withConnections } from "../connections.ts";
+import { type Flags, wholeNumber, withConnections } from "../connections.ts";
 import { print } from "../output.ts";
 import { withSignals } from "../signals.ts";
 import { count } from "../table.ts";
@@ -29,7 +29,7 @@ export const registerGenData = (program: Command): void => {
     .command("gen-data")
     .description("insert generated people into the source, or keep it busy with mixed writes")
     .option("--count <n>", "how many documents; with --workload, how many operations", "100")
-    .option("--rate <n>", "writes per second (default: as fast as they go)")
+    .option("--rate <n/s>", "writes per second (default: as fast as they go)")
     .option("--workload <kind>", "mixed: inserts, updates, replaces and deletes")
     .option("--clients <n>", "concurrent writers of the workload", "8")
     .option("--duration <s>", "seconds the workload lasts, instead of --count")
@@ -39,40 +39,48 @@ export const registerGenData = (program: Command): void => {
   withConnections(command, ["source"]).action((flags: GenDataFlags) => withSignals(({ soft }) => genData(flags, soft)));
 };
 
-const number = (name: string, text: string): number => {
-  const value = Number(text);
-  if (Number.isFinite(value) && value >= 0) return value;
-  throw new FerryError("FERRY_USAGE", `--${name} wants a number that is not negative, not "${text}"`);
+/** Seconds or a rate: `50`, `0.5`, and for a rate `50/s` as well. */
+const positive = (flag: string, text: string): number => {
+  const value = Number(text.replace(/\/s$/, ""));
+  if (Number.isFinite(value) && value > 0) return value;
+  throw new FerryError("FERRY_USAGE", `${flag} must be a number above 0, not "${text}"`);
+};
+
+const collectionOf = (text: string): Namespace => {
+  const ns = parseNamespace(text);
+  if (ns.db !== "" && ns.coll !== "") return ns;
+  throw new FerryError("FERRY_USAGE", `--ns must be a collection such as test.users, not "${text}"`);
 };
 
 const genData = async (flags: GenDataFlags, signal: AbortSignal): Promise<void> => {
   const settings = resolveSettings(flags, ["source"]);
   if (flags.workload !== undefined && flags.workload !== "mixed")
     throw new FerryError("FERRY_USAGE", `--workload knows "mixed", not "${flags.workload}"`);
-  const ns = parseNamespace(flags.ns);
-  const ratePerSecond = flags.rate === undefined ? undefined : number("rate", flags.rate);
-  const seed = number("seed", flags.seed);
-  const clients = number("clients", flags.clients);
+  const ns = collectionOf(flags.ns);
+  const ratePerSecond = flags.rate === undefined ? undefined : positive("--rate", flags.rate);
+  const seconds = flags.duration === undefined ? undefined : positive("--duration", flags.duration);
+  const total = wholeNumber("--count", flags.count);
+  const seed = wholeNumber("--seed", flags.seed);
+  const clients = wholeNumber("--clients", flags.clients);
   const client = await connectMongo(settings.source, { appName: "ferry gen-data", maxPoolSize: Math.max(10, clients) });
   try {
-    const users = client.db(ns.db).collection<Person>(ns.coll);
+    const users = client.db(ns.db).collection(ns.coll);
     if (flags.workload === undefined) {
-      const options = { users, count: number("count", flags.count), seed, clock: systemClock, ratePerSecond, signal };
+      const options = { users, count: total, seed, clock: systemClock, ratePerSecond, signal };
       const inserted = await insertPeople({ ...options, withSex: flags.sex === true });
       if (flags.json === true) print(JSON.stringify({ ns: formatNamespace(ns), inserted }));
       else print(signal.aborted ? `Stopped after ${count(inserted)} documents` : "Data inserted successfully!");
       return;
     }
-    const timer =
-      flags.duration === undefined ? undefined : AbortSignal.timeout(number("duration", flags.duration) * 1000);
+    const timer = seconds === undefined ? undefined : AbortSignal.timeout(seconds * 1000);
     const counts = await runWorkload({
-      users,
+      collection: users,
       clients,
       seed,
       clock: systemClock,
       ratePerSecond,
       signal: timer === undefined ? signal : AbortSignal.any([signal, timer]),
-      operations: timer === undefined ? Math.ceil(number("count", flags.count) / clients) : undefined,
+      operations: timer === undefined ? total : undefined,
     });
     if (flags.json === true) print(JSON.stringify({ ns: formatNamespace(ns), ...counts }));
     else
