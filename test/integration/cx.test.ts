@@ -114,6 +114,30 @@ test("a copy that Connect's crash restarts leaves deleted documents behind by th
   assert.deepEqual(found, [{ missing: 0, extra: 50, different: 0 }, EQUAL]);
 });
 
+test("a broker that crashes in mid-copy is waited for by cx: nothing is missing, and no deleted document stays", async () => {
+  await using b = await bench();
+  using folder = tempFolder();
+  const [broker, target, connect] = [await sharedKafka(), await sharedMongo("target"), await sharedConnect()];
+  const db = "broker";
+  const users = b.source.db(db).collection<{ _id: number }>("users");
+  await users.insertMany(people(8000));
+  const file = join(folder.path, "broker.json");
+  writeFileSync(file, JSON.stringify({ name: db, config: recommended(sourceUri(b), db, "users", SLOW) }));
+  const urls = ["--target", target.uri, "--kafka", broker.bootstrap, "--connect", connect.url];
+  const cx = ferry(["cx", file, ...urls]);
+  await recordsIn(b, `${db}.users`, 1000);
+  await broker.crash();
+  await users.deleteMany({ _id: { $lt: 50 } });
+  await broker.start();
+  const { status, out, err } = await cx;
+  assert.equal(status, 0, err);
+  assert.match(out, /broker is RUNNING: everything since the noted position/);
+  const folded = await b.foldToNow(db, "users");
+  assert.ok(folded.copied >= 7950, `${folded.copied} copied`);
+  assert.deepEqual(compareDocuments(await b.documents(db, "users"), folded.documents), EQUAL);
+  await b.deps.rest.remove(db);
+});
+
 const sourceUri = (b: CaptureBench): string => `mongodb://${String(b.source.options.hosts[0])}`;
 
 const recordsIn = (b: CaptureBench, topic: string, atLeast: number): Promise<number> =>
