@@ -8,6 +8,7 @@ import { resolveSettings } from "#config/settings.ts";
 import { freePort } from "#stack/ports.ts";
 import { isSameProcess, processStamp } from "#stack/process.ts";
 import type { StackStatus } from "#stack/stackStatus.ts";
+import { ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
 
 type Said = Readonly<{ code: number | null; stdout: string; stderr: string }>;
@@ -99,6 +100,36 @@ test("a stack comes up, survives its command, heals after a crash on the same po
   assert.equal((await ferryStack(home, ["reset"])).code, 0);
   assert.equal(existsSync(join(home, "stack")), false);
   assert.equal(existsSync(join(home, "stack.json")), false);
+});
+
+test("--mongo-nodes 3 gives two sets of three that go on without their first members, and is remembered", async () => {
+  using folder = tempFolder();
+  const home = folder.path;
+  const up = ["up", "--workers", "0", "--json"];
+  const first = await ferryStack(home, [...up, "--mongo-nodes", "3"]);
+  assert.equal(first.code, 0, first.stderr);
+  const { servers, endpoints } = parse(first);
+  const members = ["mongo-source", "mongo-target"].flatMap((name) => [1, 2, 3].map((n) => `${name}-${n}`));
+  assert.deepEqual(
+    servers.filter(({ kind }) => kind === "mongod").map(({ name, state }) => [name, state]),
+    members.map((name) => [name, "up"]),
+  );
+  for (const [name, uri] of [
+    ["mongo-source", endpoints?.source ?? ""],
+    ["mongo-target", endpoints?.target ?? ""],
+  ] as const) {
+    assert.match(uri, /^mongodb:\/\/127\.0\.0\.1:\d+,127\.0\.0\.1:\d+,127\.0\.0\.1:\d+\/\?replicaSet=rs-/);
+    process.kill(servers.find((server) => server.name === `${name}-1`)?.pid ?? 0, "SIGKILL");
+    assert.equal((await ferry(["gen-data", "--source", uri])).out, "Data inserted successfully!\n", name);
+  }
+  const healed = await ferryStack(home, up);
+  assert.equal(healed.code, 0, healed.stderr);
+  assert.match(healed.stderr, /mongo-source-1 had ended by itself and is started again; the end of/);
+  assert.deepEqual(
+    parse(healed).servers.map(({ name, state, ports }) => [name, state, ports]),
+    servers.map(({ name, ports }) => [name, "up", ports]),
+  );
+  assert.equal((await ferryStack(home, ["reset"])).code, 0);
 });
 
 test("a taken port is one sentence with the remedy", async () => {
