@@ -68,6 +68,11 @@ const DRIFT = Type.Object(
   closed,
 );
 
+const CONFLICT = Type.Union([Type.Literal("mirror"), Type.Literal("merge"), Type.Literal("keep-target")]);
+
+/** What becomes of documents that services of the target write as well. */
+export type ConflictPolicy = Static<typeof CONFLICT>;
+
 const ROUTE = Type.Object(
   {
     name: Type.Optional(
@@ -95,6 +100,11 @@ const ROUTE = Type.Object(
       }),
     ),
     drift: Type.Optional({ ...DRIFT, description: "What becomes of fields and types that were not there before." }),
+    conflict: Type.Optional({
+      ...CONFLICT,
+      description:
+        "Who wins where services write to the target as well: the source's whole documents (mirror), the source's fields while others survive (merge), or documents that the target changed (keep-target). Default: mirror for a target that is empty at the start; one that is not is refused until a policy is named.",
+    }),
   },
   closed,
 );

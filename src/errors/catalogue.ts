@@ -201,6 +201,24 @@ export const CATALOGUE = {
     "The source changed the collection itself (drop, rename) and this cannot be applied safely.",
     "Decide by hand what the target should become, then accept the event with --accept, or empty the target and copy again.",
   ),
+  FERRY_TARGET_NOT_EMPTY: entry(
+    76,
+    "never",
+    "The target collection has documents before the route begins, and no policy says what becomes of them.",
+    "Empty it, or name a policy: `conflict: mirror | merge | keep-target` in the route, or --conflict (docs/37-target-writers.md).",
+  ),
+  FERRY_TARGET_HISTORY: entry(
+    76,
+    "never",
+    "The target's oplog no longer holds what its other writers did while no worker ran.",
+    "Start with --accept FERRY_TARGET_HISTORY: from then on merge reads every document before it writes it; under keep-target what others wrote meanwhile counts as ferry's.",
+  ),
+  FERRY_TARGET_POLICY: entry(
+    64,
+    "never",
+    "The route's conflict policy cannot be followed on this target.",
+    "The message says why; choose another policy, or begin the route anew with an empty target.",
+  ),
   // --- the local stack
   FERRY_STACK_DOWNLOAD: entry(
     69,

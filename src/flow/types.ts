@@ -55,7 +55,10 @@ export type DeleteEvent = EventBase & Readonly<{ op: "delete"; key: Uint8Array }
  * delete follows; a tombstone; a heartbeat. Counted, never silent.
  */
 export type NoopEvent = EventBase &
-  Readonly<{ op: "noop"; reason: "deleted-since" | "dropped-since" | "filtered-out" | "tombstone" | "heartbeat" }>;
+  Readonly<{
+    op: "noop";
+    reason: "deleted-since" | "dropped-since" | "filtered-out" | "kept-target" | "tombstone" | "heartbeat";
+  }>;
 
 /** A change of the collection itself; lands in any partition (its Kafka key is the resume token). */
 export type DdlEvent = EventBase &

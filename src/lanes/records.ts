@@ -3,6 +3,7 @@
  * in mongosh, `ferry status` reads them, and a later version must understand an earlier one's.
  */
 import type { Binary, Long, Timestamp } from "bson";
+import type { ConflictPolicy } from "#config/routes.ts";
 import type { Counts } from "#flow/types.ts";
 
 /**
@@ -69,6 +70,21 @@ export type WorkerReport = Readonly<{
   guarantee: "exactly-once" | "at-least-once";
 }>;
 
+/** How a route began. */
+export type Beginning = {
+  policy: ConflictPolicy;
+  /** clusterTime before ferry's first write; absent on a standalone target. */
+  at?: Timestamp;
+  /** Did the target collection have documents? */
+  occupied: boolean;
+  /** Documents that were there are still being marked: nothing is applied before that is done. */
+  seeding: boolean;
+  /** The number that their marks bear. */
+  seed?: number;
+  /** Were writes of others missed? Then marks do not tell which documents have fields of the target's own. */
+  unsure?: boolean;
+};
+
 /** A route's run: halted with a named reason until its cause is mended, or accepted. `_id`: route. */
 export type RunRecord = {
   _id: string;
@@ -77,6 +93,9 @@ export type RunRecord = {
   dropping?: { at: Timestamp; partition: number; uuid: Binary | null };
   /** clusterTime of the newest applied drop: what is older must not come back. */
   dropAt?: Timestamp;
+  begun?: Beginning;
+  /** `_data` of the resume token up to which every write of others on the target is marked. */
+  watched?: string;
 };
 
 export const partitionId = (route: string, partition: number): string => `${route}/${partition}`;

@@ -1,3 +1,4 @@
+import type { ConflictPolicy } from "#config/routes.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { type DdlEvent, formatNamespace, type LogRecord } from "#flow/types.ts";
 import type { MongoSink } from "#sink/mongoSink.ts";
@@ -7,6 +8,8 @@ import type { WorkerOptions } from "./workerOptions.ts";
 export type DdlContext = Omit<DropContext, "sink"> &
   Readonly<{
     options: WorkerOptions;
+    /** Who owns the target's documents: a drop takes those of its own writers along. */
+    policy: ConflictPolicy;
     /** Codes that the operator takes upon himself while this worker runs. */
     accepted: ReadonlySet<string>;
   }>;
@@ -38,12 +41,12 @@ export class DdlPolicy {
 
   /** @throws FERRY_APPLY_DDL for what would need a person */
   readonly on = async (event: DdlEvent, record: LogRecord): Promise<void> => {
-    const { logger, accepted, options } = this.#context;
+    const { logger, accepted, options, policy } = this.#context;
     const fields = { ns: this.#context.claim.topic, offset: record.offset };
     if (STRUCTURAL.has(event.kind)) logger.info(fields, `structure event ${event.kind}: counted, not applied`);
     else if (accepted.has("FERRY_APPLY_DDL"))
       logger.warn(fields, `${event.kind} accepted by the operator: counted, not applied`);
-    else if (event.kind === "drop" && options.drops === "apply") {
+    else if (event.kind === "drop" && options.drops === "apply" && policy === "mirror") {
       await applyDrop({ ...this.#context, sink: this.#sink }, event, record);
       this.#dropAt = event.at;
     } else {

@@ -1,5 +1,7 @@
 import { ConnectorStore } from "#capture/connectorStore.ts";
 import type { Route } from "#config/routes.ts";
+import { MarkStore } from "#conflict/marks.ts";
+import { ConflictStore } from "#conflict/store.ts";
 import { DeadLetterStore } from "#deadletter/store.ts";
 import { DriftLedger } from "#drift/ledger.ts";
 import type { ErrorCode } from "#errors/catalogue.ts";
@@ -22,6 +24,7 @@ import { Meter } from "./meter.ts";
 import { fairShare } from "./ownership.ts";
 import { openPartition, type RunningPartition } from "./partition.ts";
 import { type LiveRoute, RouteTable } from "./routeTable.ts";
+import { TargetWatches } from "./targetWatches.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
 
 export type WorkerSettings = Readonly<{
@@ -78,6 +81,9 @@ export class Worker implements AsyncDisposable {
   readonly #connectors: ConnectorStore;
   readonly #drops: Drops;
   readonly #drift: DriftLedger;
+  readonly #marks: MarkStore;
+  readonly #conflicts: ConflictStore;
+  readonly #watches: TargetWatches;
   readonly #log: KafkaLog;
   readonly #budget: ByteBudget;
   readonly #meter: Meter;
@@ -122,6 +128,17 @@ export class Worker implements AsyncDisposable {
     this.#meter = new Meter(clock);
     this.#startedAt = new Date(clock.now());
     this.#accepted = new Set(options.accept.split(",").map((code) => code.trim()));
+    this.#marks = new MarkStore(target, settings.stateDb);
+    this.#conflicts = new ConflictStore(target, settings.stateDb);
+    this.#watches = new TargetWatches({
+      target,
+      store: this.#store,
+      marks: this.#marks,
+      accepted: this.#accepted,
+      clock,
+      logger: deps.logger,
+      onRetry: this.#onRetry("target watch"),
+    });
     this.#log = new KafkaLog({
       bootstrap: settings.kafka,
       clientId: workerId,
@@ -210,6 +227,7 @@ export class Worker implements AsyncDisposable {
     await this.#store.prepare();
     await this.#deadLetters.prepare();
     await this.#drift.prepare();
+    await this.#conflicts.prepare();
     await this.#reviewHalts();
     await using tasks = new TaskGroup(AbortSignal.any([soft, hard]));
     const loop = (everyMs: number, work: () => Promise<void>, signal = tasks.signal): void =>
@@ -376,6 +394,9 @@ export class Worker implements AsyncDisposable {
         connectors: this.#connectors,
         drops: this.#drops,
         drift: this.#drift,
+        marks: this.#marks,
+        conflicts: this.#conflicts,
+        watches: this.#watches,
         log: this.#log,
         budget: this.#budget,
         meter: this.#meter,
@@ -451,6 +472,7 @@ export class Worker implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#watches[Symbol.asyncDispose]();
     await Promise.allSettled([
       this.#log[Symbol.asyncDispose](),
       this.#captureGuard?.[Symbol.asyncDispose](),

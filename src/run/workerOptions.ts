@@ -51,6 +51,14 @@ export const WORKER_OPTIONS = Type.Object(
       description:
         "Updates that come without a document: look the document up at the source (exact bytes), or apply the delta. Without --source: apply.",
     }),
+    conflict: Type.Union(
+      [Type.Literal("refuse"), Type.Literal("mirror"), Type.Literal("merge"), Type.Literal("keep-target")],
+      {
+        default: "refuse",
+        description:
+          "Conflict policy of routes that name none. refuse: mirror, and a target collection that has documents at the first start is refused.",
+      },
+    ),
     accept: Type.String({
       default: "",
       description:

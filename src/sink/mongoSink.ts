@@ -1,4 +1,4 @@
-import type { Binary } from "bson";
+import type { Binary, Timestamp } from "bson";
 import { FerryError } from "#errors/ferryError.ts";
 import type { Namespace, WriteOps } from "#flow/types.ts";
 import type { ClientSession, Db, MongoClient } from "#mongo/connect.ts";
@@ -53,6 +53,35 @@ export class MongoSink {
         if (error.code !== 48) throw error; // NamespaceExists: another worker was faster
       });
     });
+  }
+
+  /** Target namespace, as text. */
+  get name(): string {
+    return `${this.#db.databaseName}.${this.#coll}`;
+  }
+
+  /** Are there documents, and which clusterTime is it (undefined on a standalone)? @throws FERRY_MONGO_* */
+  async look(): Promise<Readonly<{ occupied: boolean; at: Timestamp | undefined }>> {
+    return translated(`looking at ${this.name}`, async () => {
+      const { operationTime } = (await this.#db.command({ ping: 1 })) as { operationTime?: Timestamp };
+      const found = await this.#db.collection(this.#coll).findOne({}, { projection: { _id: 1 } });
+      return { occupied: found !== null, at: operationTime };
+    });
+  }
+
+  /** Raw `{ _id }` of every document, in batches. @throws FERRY_MONGO_* */
+  async *keys(batch: number): AsyncGenerator<readonly Uint8Array[]> {
+    const found = this.#db.collection(this.#coll).find({}, { projection: { _id: 1 }, raw: true, batchSize: batch });
+    try {
+      for (;;) {
+        const more = await translated(`reading the keys of ${this.name}`, () => found.hasNext());
+        if (!more) return;
+        // Copied: the driver's documents are views of one reply, which would be kept alive.
+        yield (found.readBufferedDocuments(batch) as unknown as Uint8Array[]).map((key) => Buffer.from(key));
+      }
+    } finally {
+      await found.close();
+    }
   }
 
   /** Which incarnation of the collection is there; undefined where there is none. @throws FERRY_MONGO_* */
