@@ -142,7 +142,6 @@ export const planBatch = (entries: readonly Entry[], { insertFirst, isHeld }: Pl
 const BEHIND: DeadReason = {
   code: "FERRY_APPLY_BEHIND",
   detail: "an earlier event of the same key waits in the dead letters",
-  serverCode: undefined,
 };
 
-const unclear = (detail: string): DeadReason => ({ code: "FERRY_APPLY_DELTA", detail, serverCode: undefined });
+const unclear = (detail: string): DeadReason => ({ code: "FERRY_APPLY_DELTA", detail });

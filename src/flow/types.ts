@@ -114,6 +114,9 @@ export type WriteOps = Readonly<{
   updates: readonly Uint8Array[];
 }>;
 
+/** A unique value that another document has already. `other`: raw `{ _id }` of that document, where it was found. */
+export type Clash = Readonly<{ index: string; other: Uint8Array | undefined }>;
+
 /**
  * The books of a lane. received = applied + superseded + filtered + dead, always: they move in the same transaction as
  * the position.

@@ -185,7 +185,7 @@ export class DriftGate {
     const hold = wanted.find(({ verdict }) => verdict === "hold");
     const dropped = hold === undefined ? this.#without(entry.event, wanted) : undefined;
     if (dropped !== undefined) return { ...entry, event: dropped };
-    return { ...entry, dead: { code: "FERRY_DRIFT_HELD", detail: news(hold ?? wanted[0]), serverCode: undefined } };
+    return { ...entry, dead: { code: "FERRY_DRIFT_HELD", detail: news(hold ?? wanted[0]) } };
   }
 
   /** The event without these paths; undefined where a name cannot be said in a rule (dots, digits). */

@@ -207,7 +207,7 @@ export class LaneWriter {
       await this.#apply(await this.#shaped(completed, [entry]), end);
       return;
     }
-    await this.#commit([{ ...entry, dead: reasonOf(error) }], end, false);
+    await this.#commit([{ ...entry, dead: await this.#reasonOf(error) }], end, false);
   }
 
   async #commit(entries: readonly Entry[], end: number, insertFirst: boolean): Promise<void> {
@@ -262,7 +262,7 @@ export class LaneWriter {
     } catch (error) {
       if (error instanceof StillDead) return error.reason;
       if (!isRejected(error)) throw error;
-      return reasonOf(error);
+      return this.#reasonOf(error);
     }
   }
 
@@ -354,6 +354,11 @@ export class LaneWriter {
     }));
   }
 
+  async #reasonOf(error: FerryError): Promise<DeadReason> {
+    const serverCode = error.facts["serverCode"] as number | undefined;
+    return { code: error.code, detail: error.detail, serverCode, clash: await this.#deps.sink.clash(error) };
+  }
+
   #letter({ entry, reason }: DeadEntry): DeadLetter {
     const key = keyOf(entry) ?? null;
     return {
@@ -368,18 +373,13 @@ export class LaneWriter {
       code: reason.code,
       reason: reason.detail,
       serverCode: reason.serverCode,
+      clash: reason.clash,
       recordKey: entry.record.key,
       raw: entry.record.value,
       logTimeMs: entry.record.timestampMs,
     };
   }
 }
-
-const reasonOf = (error: FerryError): DeadReason => ({
-  code: error.code,
-  detail: error.detail,
-  serverCode: error.facts["serverCode"] as number | undefined,
-});
 
 class LetterGone extends Error {}
 

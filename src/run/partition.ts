@@ -185,7 +185,12 @@ const laneDeps = (context: PartitionContext, ns: Namespace, sink: MongoSink, cop
     rescue: lookup,
     shape: filter === undefined ? undefined : shaper(filter),
     onError: options.onError,
-    onDead: ({ lane, offset, code, reason }) => logger.warn({ lane, offset, code }, `dead letter: ${reason}`),
+    // Not the reason: the server's text may hold a value of the document.
+    onDead: ({ lane, offset, code, clash }) =>
+      logger.warn(
+        { lane, offset, code },
+        `dead letter${clash === undefined ? "" : `: a value of ${clash.index} is taken`}`,
+      ),
     onCopyCollision: (entries) => copyGuard.onCollision(entries),
   };
 };

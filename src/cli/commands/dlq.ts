@@ -78,10 +78,22 @@ const filterOf = ({ reason, route, key }: DlqFlags, ids: readonly string[] = [])
 const letterKey = ({ documentKey }: DeadLetterRecord): string =>
   documentKey === null ? "no key" : keyText(documentKey.buffer);
 
+const clashKey = ({ clash }: DeadLetterRecord): string | null =>
+  clash?.other == null ? null : keyText(clash.other.buffer);
+
+/** A clash's other document is named: the two of them are what has to be decided on. */
+const reasonText = (letter: DeadLetterRecord): string => {
+  const other = clashKey(letter);
+  return other === null
+    ? letter.reason
+    : `${letter.reason}: the value of ${letter.clash?.index} is that of _id ${other}`;
+};
+
 const facts = (letter: DeadLetterRecord): Record<string, unknown> => {
   const { _id, route, topic, partition, offset, code, reason, serverCode, attempts, state, rawBytes, storedAt } =
     letter;
   const key = letter.documentKey === null ? null : JSON.parse(bsonText(letter.documentKey.buffer));
+  const other = clashKey(letter);
   return {
     id: _id,
     route,
@@ -92,6 +104,7 @@ const facts = (letter: DeadLetterRecord): Record<string, unknown> => {
     code,
     reason,
     serverCode,
+    clash: letter.clash && { index: letter.clash.index, other: other === null ? null : { _id: JSON.parse(other) } },
     attempts,
     state,
     rawBytes,
@@ -112,7 +125,7 @@ const list = async (store: DeadLetterStore, flags: DlqFlags): Promise<void> => {
         letter.code,
         `${letter.attempts}×`,
         letter.state,
-        letter.reason,
+        reasonText(letter),
       ]),
     ),
   );

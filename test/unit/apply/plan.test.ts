@@ -50,7 +50,7 @@ const entriesOf = (steps: readonly Step[]): Entry[] =>
   steps.map((step, offset) => ({
     record: { key: null, value: null, offset, timestampMs: offset },
     event: eventOf(step),
-    dead: step.op === "poison" ? { code: "FERRY_APPLY_POISON", detail: "poison", serverCode: undefined } : undefined,
+    dead: step.op === "poison" ? { code: "FERRY_APPLY_POISON", detail: "poison" } : undefined,
   }));
 
 type Target = Map<string, Document>;
