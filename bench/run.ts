@@ -1,11 +1,13 @@
 import { benchApply } from "./apply.ts";
 import { benchFilter } from "./filter.ts";
 import { benchLatency } from "./latency.ts";
+import { benchThrottle } from "./throttle.ts";
 
 const BENCHES: Readonly<Record<string, (flags: Readonly<Record<string, string>>) => Promise<void>>> = {
   apply: benchApply,
   filter: benchFilter,
   latency: benchLatency,
+  throttle: benchThrottle,
 };
 
 const [name = "", ...rest] = process.argv.slice(2);

@@ -119,6 +119,7 @@ export class LaneStore {
         "touched",
         "settled",
         "conflicts",
+        "probes",
       ]) {
         if (!existing.has(name)) await this.#db.createCollection(name).catch(ignoreExists);
       }

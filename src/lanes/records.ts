@@ -68,6 +68,8 @@ export type WorkerReport = Readonly<{
   /** Age of the oldest unsettled record, ms; null while there is none. */
   lagMs: number | null;
   guarantee: "exactly-once" | "at-least-once";
+  /** Part of the time in which lanes may write, and the target's answers that it follows from; null without a limit. */
+  throttle: Readonly<{ share: number; latencyMs: number | null; limitMs: number }> | null;
 }>;
 
 /** How a route began. */

@@ -2,6 +2,7 @@ import { type Entry, entryBytes } from "#apply/entry.ts";
 import type { BudgetShare } from "#flow/byteBudget.ts";
 import type { Clock } from "#flow/clock.ts";
 import type { LaneWriter } from "./laneWriter.ts";
+import type { Throttle } from "./throttle.ts";
 
 export type LaneDeps = Readonly<{
   writer: LaneWriter;
@@ -9,6 +10,8 @@ export type LaneDeps = Readonly<{
   clock: Clock;
   batchBytes: number;
   batchCount: number;
+  /** Undefined where the target's services need no consideration. */
+  throttle: Throttle | undefined;
   onApplied: (count: number, bytes: number) => void;
 }>;
 
@@ -79,7 +82,7 @@ export class Lane {
     while (!signal.aborted) {
       const job = this.#jobs.shift();
       if (job !== undefined) await job();
-      else if (this.#queue.length > 0) await this.#writeBatch();
+      else if (this.#queue.length > 0) await this.#writeBatch(signal);
       else if (this.#end > this.offset && (this.#closed || this.#drained.length > 0))
         await this.#deps.writer.write([], this.#end);
       else if (this.#closed) return;
@@ -88,8 +91,10 @@ export class Lane {
     }
   }
 
-  async #writeBatch(): Promise<void> {
-    const { writer, budget, batchBytes, batchCount, onApplied } = this.#deps;
+  async #writeBatch(signal: AbortSignal): Promise<void> {
+    const { writer, budget, clock, throttle, batchBytes, onApplied } = this.#deps;
+    const batchCount = throttle?.batchCount(this.#deps.batchCount) ?? this.#deps.batchCount;
+    const startedAt = clock.now();
     let [count, bytes] = [0, 0];
     for (const entry of this.#queue) {
       const size = entryBytes(entry);
@@ -104,6 +109,8 @@ export class Lane {
     this.#behindSinceMs = undefined;
     budget.give(bytes);
     onApplied(count, bytes);
+    const restMs = throttle?.restAfter(clock.now() - startedAt) ?? 0;
+    if (restMs > 0) await clock.sleep(restMs, signal).catch(() => undefined); // woken by the signal: the loop looks at it
   }
 
   /** Waits for work; a lane that has none for a while saves how far the log went without it. */

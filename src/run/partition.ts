@@ -33,6 +33,7 @@ import type { Meter } from "./meter.ts";
 import { checkKeys, PartitionRunner } from "./partitionRunner.ts";
 import { shaper } from "./shape.ts";
 import type { TargetWatches } from "./targetWatches.ts";
+import type { Throttle } from "./throttle.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
 
 export type PartitionContext = Readonly<{
@@ -53,6 +54,7 @@ export type PartitionContext = Readonly<{
   log: KafkaLog;
   budget: ByteBudget;
   meter: Meter;
+  throttle: Throttle | undefined;
   options: WorkerOptions;
   logger: Logger;
   clock: Clock;
@@ -197,7 +199,7 @@ const laneDeps = (context: PartitionContext, ns: Namespace, sink: MongoSink, cop
 
 /** Builds everything one claimed partition needs and sets it to work. @throws FERRY_LOG_*, FERRY_MONGO_* */
 export const openPartition = async (context: PartitionContext): Promise<RunningPartition> => {
-  const { claim, log, options, clock, meter, hard, deadLetters, partitionCount } = context;
+  const { claim, log, options, clock, meter, throttle, hard, deadLetters, partitionCount } = context;
   const ns = parseNamespace(claim.topic);
   const first = await checkBounds(context);
   const decode = createDecoder();
@@ -222,6 +224,7 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
       clock,
       batchBytes: options.batchMb * 1024 * 1024,
       batchCount: options.batchCount,
+      throttle,
       onApplied: meter.applied,
     });
     pairs.push({ lane, writer });

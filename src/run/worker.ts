@@ -24,6 +24,7 @@ import { Meter } from "./meter.ts";
 import { fairShare } from "./ownership.ts";
 import { openPartition, type RunningPartition } from "./partition.ts";
 import { type LiveRoute, RouteTable } from "./routeTable.ts";
+import { TargetPace } from "./targetPace.ts";
 import { TargetWatches } from "./targetWatches.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
 
@@ -87,6 +88,7 @@ export class Worker implements AsyncDisposable {
   readonly #log: KafkaLog;
   readonly #budget: ByteBudget;
   readonly #meter: Meter;
+  readonly #pace: TargetPace | undefined;
   readonly #captureGuard: CaptureGuard | undefined;
   readonly #running = new Map<string, RunningPartition>();
   /** Partitions from the moment of their claim to their release; these leases are renewed. */
@@ -126,6 +128,8 @@ export class Worker implements AsyncDisposable {
     this.#drift = new DriftLedger(target, settings.stateDb);
     this.#budget = new ByteBudget(options.budgetMb * 1024 * 1024);
     this.#meter = new Meter(clock);
+    const probe = { uri: settings.target, stateDb: settings.stateDb, workerId };
+    this.#pace = options.targetLatencyMs === 0 ? undefined : new TargetPace(options.targetLatencyMs, probe, clock);
     this.#startedAt = new Date(clock.now());
     this.#accepted = new Set(options.accept.split(",").map((code) => code.trim()));
     this.#marks = new MarkStore(target, settings.stateDb);
@@ -292,6 +296,7 @@ export class Worker implements AsyncDisposable {
       bufferedBytes: this.#budget.used,
       lagMs: oldest.length === 0 ? null : Math.max(0, clock.now() - Math.min(...oldest)),
       guarantee: this.#guarantee(),
+      throttle: this.#pace?.throttle.state ?? null,
     };
     await this.#store.announce(report, host, process.pid, this.#startedAt, version);
   }
@@ -400,6 +405,7 @@ export class Worker implements AsyncDisposable {
         log: this.#log,
         budget: this.#budget,
         meter: this.#meter,
+        throttle: this.#pace?.throttle,
         onRetry: this.#onRetry("lane"),
       });
       this.#running.set(lane, partition);
@@ -474,6 +480,7 @@ export class Worker implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#watches[Symbol.asyncDispose]();
     await Promise.allSettled([
+      this.#pace?.[Symbol.asyncDispose](),
       this.#log[Symbol.asyncDispose](),
       this.#captureGuard?.[Symbol.asyncDispose](),
       this.#target.close(),

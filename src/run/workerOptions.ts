@@ -59,6 +59,12 @@ export const WORKER_OPTIONS = Type.Object(
           "Conflict policy of routes that name none. refuse: mirror, and a target collection that has documents at the first start is refused.",
       },
     ),
+    targetLatencyMs: Type.Integer({
+      default: 0,
+      minimum: 0,
+      description:
+        "Slow down while the target takes longer than this, ms, for one small majority write (95th percentile): its services come first. 0: never.",
+    }),
     accept: Type.String({
       default: "",
       description:

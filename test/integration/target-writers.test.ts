@@ -4,6 +4,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { Int32 } from "bson";
 import { type Collection, type Document, MongoClient } from "mongodb";
+import { systemClock } from "#flow/clock.ts";
+import { waitFor } from "#flow/retry.ts";
+import type { WorkerRecord, WorkerReport } from "#lanes/records.ts";
 import { ferry } from "../harness/ferry.ts";
 import { removeFolder, tempFolder } from "../harness/folders.ts";
 import { TestTopic } from "../harness/loadTopic.ts";
@@ -185,4 +188,32 @@ test("a drop on the source does not take the documents of the target's own servi
   await topic.drop(0);
   await worker.says("FERRY_APPLY_DDL");
   assert.equal(await target.countDocuments(), 1);
+});
+
+test("a target that becomes slow is written to less, and more again when it has recovered", async () => {
+  await using opened = await open("paced", "");
+  const { client, topic, options } = opened;
+  await topic.send([{ op: "copy", doc: user(1) }]);
+  await using worker = await startWorker({ ...options, args: [...options.args, "--target-latency-ms", "100"] });
+  await topic.applied(client);
+  const id = /"worker":"([^"]+)"/.exec(worker.log())?.[1] ?? "";
+  const workers = client.db("ferry").collection<WorkerRecord>("workers");
+  const share = (what: string, holds: (throttle: NonNullable<WorkerReport["throttle"]>) => boolean): Promise<void> =>
+    waitFor(
+      async () => {
+        const seen = (await workers.findOne({ _id: id }))?.report.throttle;
+        return seen !== null && seen !== undefined && holds(seen) ? { done: undefined } : { seen };
+      },
+      { what, clock: systemClock, timeoutMs: 30_000 },
+    );
+  await share("an answer of the target", ({ latencyMs }) => latencyMs !== null);
+  const slow = { failCommands: ["update"], appName: `${id}-probe`, blockConnection: true, blockTimeMS: 300 };
+  const failPoint = (mode: string): Promise<Document> =>
+    client.db("admin").command({ configureFailPoint: "failCommand", mode, data: slow });
+  await failPoint("alwaysOn");
+  await share("less than half of the time", (throttle) => throttle.share < 0.5 && (throttle.latencyMs ?? 0) >= 300);
+  await topic.send([{ op: "insert", doc: user(2) }]);
+  await topic.applied(client); // slowly, and not never
+  await failPoint("off");
+  await share("more than half of the time", (throttle) => throttle.share > 0.5);
 });

@@ -99,7 +99,15 @@ const workerLine = ({ id, alive, seenMsAgo, report }: WorkerLine): string[] => [
   `lag ${report.lagMs === null ? "none" : duration(report.lagMs)}`,
   `${count(report.rssMb)} MB`,
   report.guarantee,
+  ...throttleText(report.throttle),
 ];
+
+const throttleText = (throttle: WorkerLine["report"]["throttle"]): string[] => {
+  if (throttle === null) return [];
+  const { share, latencyMs, limitMs } = throttle;
+  const answers = latencyMs === null ? "" : `, the target answers in ${latencyMs.toFixed(1)} ms of ${limitMs} ms`;
+  return [`writes ${Math.round(share * 100)} % of the time${answers}`];
+};
 
 /** The seed's shape first, then what ferry adds. */
 export const formatStatus = (found: Status): string =>

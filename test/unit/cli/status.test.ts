@@ -46,6 +46,7 @@ const worker = (
     bufferedBytes: 1024,
     lagMs: 18,
     guarantee: "exactly-once",
+    throttle: null,
     ...report,
   },
   ...more,
@@ -74,11 +75,13 @@ test("workers are shown with rate, lag in time, memory and guarantee; one that i
     worker("host-1-abcd"),
     worker("host-2-ef01", {}, { lagMs: null, appliedPerSecond: 0, guarantee: "at-least-once" }),
     worker("host-3-2345", { alive: false, seenMsAgo: 125_000 }, { lagMs: 4200 }),
+    worker("host-4-6789", {}, { throttle: { share: 0.36, latencyMs: 31.24, limitMs: 20 } }),
   ];
   assert.deepEqual(sectionOf(formatStatus({ ...NOTHING, workers }), "Workers:"), [
     "host-1-abcd  alive                   12,345/s  lag 18 ms  231 MB  exactly-once",
     "host-2-ef01  alive                   0/s       lag none   231 MB  at-least-once",
     "host-3-2345  not seen for 2 min 5 s  12,345/s  lag 4.2 s  231 MB  exactly-once",
+    "host-4-6789  alive                   12,345/s  lag 18 ms  231 MB  exactly-once   writes 36 % of the time, the target answers in 31.2 ms of 20 ms",
   ]);
 });
 
