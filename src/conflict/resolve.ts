@@ -31,7 +31,7 @@ type Keyed = WriteEvent | PatchEvent | DeleteEvent;
 /** What a batch does to one touched document. */
 type Case = Touched & { last: Readonly<{ entry: Entry; event: Keyed }> | undefined; now: Uint8Array | undefined };
 
-const kept = ({ ns, origin, at }: ChangeEvent): NoopEvent => ({ op: "noop", reason: "kept-target", ns, origin, at });
+const kept = ({ ns, origin, at }: ChangeEvent): NoopEvent => ({ op: "noop", reason: "keep-target", ns, origin, at });
 
 const isKeyed = (event: ChangeEvent | undefined): event is Keyed =>
   event?.op === "write" || event?.op === "patch" || event?.op === "delete";

@@ -11,7 +11,7 @@ export type RouteRules = Readonly<{ fields?: FieldRules | undefined; where?: Rea
 /** A delta that rules cannot be applied to; the whole document is needed. */
 export type NeedsDocument = Readonly<{ op: "needs-document"; why: string }>;
 
-const left = ({ ns, origin, at }: ChangeEvent): NoopEvent => ({ op: "noop", reason: "filtered-out", ns, origin, at });
+const left = ({ ns, origin, at }: ChangeEvent): NoopEvent => ({ op: "noop", reason: "where", ns, origin, at });
 
 /**
  * What a route lets through. The meaning of its rules is one: a copied document, an event with a document and a delta

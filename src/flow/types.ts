@@ -57,7 +57,7 @@ export type DeleteEvent = EventBase & Readonly<{ op: "delete"; key: Uint8Array }
 export type NoopEvent = EventBase &
   Readonly<{
     op: "noop";
-    reason: "deleted-since" | "dropped-since" | "filtered-out" | "kept-target" | "tombstone" | "heartbeat";
+    reason: "deleted-since" | "dropped-since" | "where" | "keep-target" | "tombstone" | "heartbeat";
   }>;
 
 /** A change of the collection itself; lands in any partition (its Kafka key is the resume token). */
@@ -113,6 +113,9 @@ export type WriteOps = Readonly<{
   /** `{ q, u, upsert }` statements, run in order. */
   updates: readonly Uint8Array[];
 }>;
+
+/** Of the filtered ones: how many for which reason, a no-op's or the kind of a change of the collection. */
+export type FilteredBy = Readonly<Record<string, number>>;
 
 /** A unique value that another document has already. `other`: raw `{ _id }` of that document, where it was found. */
 export type Clash = Readonly<{ index: string; other: Uint8Array | undefined }>;

@@ -3,14 +3,20 @@ import { FerryError, isFerry } from "#errors/ferryError.ts";
 import type { Clock } from "#flow/clock.ts";
 import { faultPoint } from "#flow/fault.ts";
 import { type RetryOptions, retry } from "#flow/retry.ts";
-import type { Counts } from "#flow/types.ts";
+import type { Counts, FilteredBy } from "#flow/types.ts";
 import type { ClientSession } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import { snapshotAt } from "#mongo/session.ts";
 import type { LaneState, LaneStore } from "./laneStore.ts";
 
 /** Where a lane stands after a batch. `counts` are the batch's own, added to the lane's books. */
-export type LaneMove = Readonly<{ offset: number; at: bigint; logTimeMs: number; counts: Counts }>;
+export type LaneMove = Readonly<{
+  offset: number;
+  at: bigint;
+  logTimeMs: number;
+  counts: Counts;
+  filteredBy: FilteredBy;
+}>;
 
 /** What one try of a lane's transaction does. */
 export type LaneWork = Readonly<{
@@ -117,7 +123,8 @@ const moveRecord = async (
   move: LaneMove,
   session: ClientSession | undefined,
 ): Promise<boolean> => {
-  const { counts } = move;
+  const { counts, filteredBy } = move;
+  const reasons = Object.entries(filteredBy).map(([reason, n]) => [`filteredBy.${reason}`, Long.fromNumber(n)]);
   const result = await translated(`moving lane ${lane.id}`, () =>
     store.lanes.updateOne(
       { _id: lane.id, epoch: Long.fromNumber(lane.epoch), offset: Long.fromNumber(lane.offset) },
@@ -129,6 +136,7 @@ const moveRecord = async (
           "counts.superseded": Long.fromNumber(counts.superseded),
           "counts.filtered": Long.fromNumber(counts.filtered),
           "counts.dead": Long.fromNumber(counts.dead),
+          ...Object.fromEntries(reasons),
         },
         $currentDate: { updatedAt: true },
       },

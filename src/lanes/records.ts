@@ -44,6 +44,8 @@ export type LaneRecord = {
   /** Log time of the newest applied record, ms since the epoch. */
   logTime: Date;
   counts: Record<keyof Counts, Long>;
+  /** What `counts.filtered` consists of, by reason. */
+  filteredBy?: Record<string, Long>;
   updatedAt: Date;
 };
 

@@ -5,7 +5,7 @@ import { identityOf } from "#bson/identity.ts";
 import type { DeadLetter } from "#deadletter/records.ts";
 import type { DeadLetterStore } from "#deadletter/store.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
-import { type Counts, type Namespace, NO_COUNTS } from "#flow/types.ts";
+import { type Namespace, NO_COUNTS } from "#flow/types.ts";
 import type { LaneState } from "#lanes/laneStore.ts";
 import {
   Contended,
@@ -223,7 +223,7 @@ export class LaneWriter {
   /** What a batch's transaction does. @throws FERRY_APPLY_DEAD_LETTER (onError: stop) */
   async #batch(entries: readonly Entry[], end: number, insertFirst: boolean): Promise<Batch> {
     const { sink, deadLetters, onError } = this.#deps;
-    const { ops, dead, counts, at, logTimeMs } = await this.#planRescued(entries, insertFirst);
+    const { ops, dead, counts, filteredBy, at, logTimeMs } = await this.#planRescued(entries, insertFirst);
     const letters = dead.map((one) => this.#letter(one));
     const [first] = letters;
     if (first !== undefined && onError === "stop") {
@@ -235,7 +235,13 @@ export class LaneWriter {
     const lane = this.#lane;
     return {
       letters,
-      move: { offset: end, at: at > lane.at ? at : lane.at, logTimeMs: logTimeMs || lane.logTimeMs, counts },
+      move: {
+        offset: end,
+        at: at > lane.at ? at : lane.at,
+        logTimeMs: logTimeMs || lane.logTimeMs,
+        counts,
+        filteredBy,
+      },
       body: async (session) => {
         await sink.write(ops, session);
         if (letters.length > 0) await deadLetters.add(letters, session);
@@ -253,10 +259,11 @@ export class LaneWriter {
     const entries = await this.#shaped(whole, []);
     try {
       await this.#resolve(id, entries, async (resolved) => {
-        const { ops, dead, counts } = await this.#planRescued(resolved, false, () => false);
+        const { ops, dead, counts, filteredBy } = await this.#planRescued(resolved, false, () => false);
         const [still] = dead;
         if (still !== undefined) throw new StillDead(still.reason);
-        return { counts: { ...counts, received: 0, dead: -1 }, body: (session) => sink.write(ops, session) };
+        const moved = { counts: { ...counts, received: 0, dead: -1 }, filteredBy };
+        return { ...moved, body: (session) => sink.write(ops, session) };
       });
       return undefined;
     } catch (error) {
@@ -268,21 +275,21 @@ export class LaneWriter {
 
   /** Removes a dead letter for good; it stays in the books as dead. @throws FERRY_FENCED, FERRY_MONGO_* */
   async discard(id: string): Promise<void> {
-    await this.#resolve(id, [], async () => ({ counts: NO_COUNTS, body: async () => undefined }));
+    await this.#resolve(id, [], async () => ({ counts: NO_COUNTS, filteredBy: {}, body: async () => undefined }));
   }
 
   async #resolve(
     id: string,
     entries: readonly Entry[],
-    prepare: (entries: readonly Entry[]) => Promise<Pick<Batch, "body"> & Readonly<{ counts: Counts }>>,
+    prepare: (entries: readonly Entry[]) => Promise<Pick<Batch, "body"> & Pick<LaneMove, "counts" | "filteredBy">>,
   ): Promise<void> {
     const { deadLetters } = this.#deps;
     try {
       await this.#move(entries, Number.POSITIVE_INFINITY, async (resolved) => {
-        const { counts, body } = await prepare(resolved);
+        const { counts, filteredBy, body } = await prepare(resolved);
         return {
           letters: [],
-          move: { ...this.#standing(), counts },
+          move: { ...this.#standing(), counts, filteredBy },
           body: async (session) => {
             // A commit whose outcome was unknown is tried again: then the letter is gone, and its effect is there.
             if (session !== undefined && !(await deadLetters.remove(id, session))) throw new LetterGone();
@@ -299,7 +306,7 @@ export class LaneWriter {
   /** A move that leaves the lane where it is. */
   #standing(): LaneMove {
     const { offset, at, logTimeMs } = this.#lane;
-    return { offset, at, logTimeMs, counts: NO_COUNTS };
+    return { offset, at, logTimeMs, counts: NO_COUNTS, filteredBy: {} };
   }
 
   /**

@@ -1,3 +1,4 @@
+import type { Long } from "bson";
 import type { ConnectorView } from "#capture/connectRest.ts";
 import { patiently } from "#capture/patience.ts";
 import { type CaptureDeps, checkCapture, type Finding } from "#capture/watch.ts";
@@ -27,6 +28,8 @@ export type LaneLine = Readonly<{
   offset: number;
   lag: number;
   counts: Readonly<Record<string, number>>;
+  /** What the filtered ones consist of, by reason. */
+  filteredBy: Readonly<Record<string, number>>;
 }>;
 
 export type WorkerLine = Readonly<{
@@ -75,6 +78,9 @@ const readEnds = async (kafka: KafkaClient, topics: readonly string[]): Promise<
   return ends.flat();
 };
 
+const numbers = (longs: Readonly<Record<string, Long>>): Record<string, number> =>
+  Object.fromEntries(Object.entries(longs).map(([name, n]) => [name, Number(n)]));
+
 const readLanes = async (target: MongoClient, stateDb: string, ends: readonly TopicEnd[]): Promise<LaneLine[]> => {
   const db = target.db(stateDb);
   const [lanes, partitions] = await translated("reading the lanes", () =>
@@ -99,7 +105,8 @@ const readLanes = async (target: MongoClient, stateDb: string, ends: readonly To
         epoch: Number(lane.epoch),
         offset,
         lag: Math.max(0, (endOf.get(`${lane.topic}/${lane.partition}`) ?? offset) - offset),
-        counts: Object.fromEntries(Object.entries(lane.counts).map(([name, n]) => [name, Number(n)])),
+        counts: numbers(lane.counts),
+        filteredBy: numbers(lane.filteredBy ?? {}),
       },
     ];
   });

@@ -81,15 +81,21 @@ const connectorLines = ({ connectors }: Status): string[] =>
     return [status.type, name, status.connector.state, tasks || "no task", config["connector.class"]].join("  |  ");
   });
 
-const laneLine = ({ route, partition, slice, owner, epoch, offset, lag, counts }: LaneLine): string[] => [
-  `${route} [${partition}]/${slice}`,
-  `offset ${count(offset)}`,
-  `lag ${count(lag)}`,
-  Object.entries(counts)
-    .map(([what, n]) => `${what} ${count(n)}`)
-    .join(" "),
-  `epoch ${epoch}`,
-  owner ?? "no owner",
+/** `received 7 applied 4 filtered 3 (where 2, tombstone 1) …` */
+const booksText = ({ counts, filteredBy }: LaneLine): string => {
+  const reasons = Object.entries(filteredBy).map(([reason, n]) => `${reason} ${count(n)}`);
+  return Object.entries(counts)
+    .map(([what, n]) => `${what} ${count(n)}${what === "filtered" && n > 0 ? ` (${reasons.join(", ")})` : ""}`)
+    .join(" ");
+};
+
+const laneLine = (lane: LaneLine): string[] => [
+  `${lane.route} [${lane.partition}]/${lane.slice}`,
+  `offset ${count(lane.offset)}`,
+  `lag ${count(lane.lag)}`,
+  booksText(lane),
+  `epoch ${lane.epoch}`,
+  lane.owner ?? "no owner",
 ];
 
 const workerLine = ({ id, alive, seenMsAgo, report }: WorkerLine): string[] => [

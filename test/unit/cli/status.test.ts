@@ -25,6 +25,7 @@ const lane = (partition: number, slice: number, more: Partial<LaneLine> = {}): L
   offset: 1_000_000,
   lag: 0,
   counts: { received: 1_000_000, applied: 999_990, superseded: 10, filtered: 0, dead: 0 },
+  filteredBy: {},
   ...more,
 });
 
@@ -63,10 +64,20 @@ const sectionOf = (text: string, title: string): string[] => {
 };
 
 test("lanes are shown with position, lag in records, what was done, epoch and owner, in columns", () => {
-  const lanes = [lane(0, 0), lane(0, 1, { offset: 7, lag: 1234, owner: null, epoch: 12, counts: {} })];
+  const lanes = [
+    lane(0, 0),
+    lane(0, 1, {
+      offset: 7,
+      lag: 1234,
+      owner: null,
+      epoch: 12,
+      counts: { filtered: 3 },
+      filteredBy: { where: 2, tombstone: 1 },
+    }),
+  ];
   assert.deepEqual(sectionOf(formatStatus({ ...NOTHING, lanes }), "Worker lanes:"), [
     "test.users [0]/0  offset 1,000,000  lag 0      received 1,000,000 applied 999,990 superseded 10 filtered 0 dead 0  epoch 3   host-1-abcd",
-    "test.users [0]/1  offset 7          lag 1,234                                                                      epoch 12  no owner",
+    "test.users [0]/1  offset 7          lag 1,234  filtered 3 (where 2, tombstone 1)                                   epoch 12  no owner",
   ]);
 });
 
