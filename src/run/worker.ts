@@ -1,3 +1,4 @@
+import { writeFile } from "node:fs/promises";
 import { ConnectorStore } from "#capture/connectorStore.ts";
 import type { Route } from "#config/routes.ts";
 import { DeadLetterStore } from "#deadletter/store.ts";
@@ -44,6 +45,8 @@ export type WorkerDeps = Readonly<{
   workerId: string;
   host: string;
   version: string;
+  /** Touched after each report to the target: for health checks of containers. */
+  aliveFile?: string | undefined;
   /** Ends the run when what was read is applied and saved. */
   soft: AbortSignal;
   /** Ends it at once; the next owner goes on from the saved positions. */
@@ -263,7 +266,7 @@ export class Worker implements AsyncDisposable {
   }
 
   async #heartbeat(): Promise<void> {
-    const { host, version, clock } = this.#deps;
+    const { host, version, clock, aliveFile } = this.#deps;
     await this.#store.renew([...this.#claimed]);
     if (this.#leaving) return;
     const oldest = [...this.#running.values()].flatMap((partition) => partition.oldestMs() ?? []);
@@ -276,6 +279,7 @@ export class Worker implements AsyncDisposable {
       guarantee: this.#guarantee(),
     };
     await this.#store.announce(report, host, process.pid, this.#startedAt, version);
+    if (aliveFile !== undefined) await writeFile(aliveFile, `${new Date(clock.now()).toISOString()}\n`);
   }
 
   async #discover(): Promise<void> {

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { Command } from "commander";
 import { Value } from "typebox/value";
+import { ENVIRONMENT } from "#config/environment.ts";
 import { readRoutes } from "#config/routes.ts";
 import { resolveSettings } from "#config/settings.ts";
 import { FerryError } from "#errors/ferryError.ts";
@@ -44,6 +45,7 @@ export const registerWorker = (program: Command): void => {
     .option("--state-db <name>", "ferry's database on the target")
     .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
     .option("--group <name>", "consumer group under which offsets are shown")
+    .option("--alive-file <file>", "touched after each report to the target, for health checks")
     .option("--log-level <level>", "debug, info, warn, error or silent");
   for (const [name, { description, default: value }] of properties) {
     command.option(`${flagOf(name)} <value>`, `${description} (default: ${JSON.stringify(value)})`);
@@ -63,6 +65,7 @@ export const registerWorker = (program: Command): void => {
         workerId: `${host}-${process.pid}-${randomBytes(2).toString("hex")}`,
         host,
         version: VERSION,
+        aliveFile: flags["aliveFile"] ?? process.env[ENVIRONMENT.aliveFile.env],
         soft,
         hard,
       });
