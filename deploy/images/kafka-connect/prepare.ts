@@ -11,7 +11,7 @@ import { ensureConnector } from "#stack/kafkaArtefact.ts";
 const PORT = 8083;
 const [, , folder = "."] = process.argv;
 const plugins = join(folder, "plugins");
-/** Where secrets are mounted that connector files name: `${file:/opt/kafka-connect/secrets/NAME:KEY}`. */
+/** Where secrets are mounted that connector files name: `${directory:/opt/kafka-connect/secrets:FILE}`. */
 const secrets = join(folder, "secrets");
 
 mkdirSync(secrets, { recursive: true });
@@ -26,10 +26,10 @@ writeFileSync(
     "offset.storage.replication.factor": "${env:CONNECT_REPLICATION}",
     "status.storage.replication.factor": "${env:CONNECT_REPLICATION}",
     // Only these variables, so that a connector's file cannot read others; and the files of one folder.
-    "config.providers": "env,file",
+    "config.providers": "env,directory",
     "config.providers.env.class": "org.apache.kafka.common.config.provider.EnvVarConfigProvider",
     "config.providers.env.param.allowlist.pattern": "CONNECT_.*",
-    "config.providers.file.class": "org.apache.kafka.common.config.provider.FileConfigProvider",
-    "config.providers.file.param.allowed.paths": secrets,
+    "config.providers.directory.class": "org.apache.kafka.common.config.provider.DirectoryConfigProvider",
+    "config.providers.directory.param.allowed.paths": secrets,
   }),
 );
