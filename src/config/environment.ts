@@ -26,9 +26,4 @@ export const ENVIRONMENT = {
     otherwise: "the official sites",
     description: "Base URL of a site with Apache's downloads (Kafka, Maven).",
   },
-  aliveFile: {
-    env: "FERRY_ALIVE_FILE",
-    otherwise: "none",
-    description: "File that a worker touches after each report to the target, for health checks without a server.",
-  },
 } as const satisfies Readonly<Record<string, Variable>>;

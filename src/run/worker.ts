@@ -33,6 +33,8 @@ export type WorkerSettings = Readonly<{
   kafka: string;
   stateDb: string;
   group: string;
+  /** Touched after each report to the target: for health checks of containers. */
+  aliveFile?: string | undefined;
 }>;
 
 export type WorkerDeps = Readonly<{
@@ -45,8 +47,6 @@ export type WorkerDeps = Readonly<{
   workerId: string;
   host: string;
   version: string;
-  /** Touched after each report to the target: for health checks of containers. */
-  aliveFile?: string | undefined;
   /** Ends the run when what was read is applied and saved. */
   soft: AbortSignal;
   /** Ends it at once; the next owner goes on from the saved positions. */
@@ -266,7 +266,7 @@ export class Worker implements AsyncDisposable {
   }
 
   async #heartbeat(): Promise<void> {
-    const { host, version, clock, aliveFile } = this.#deps;
+    const { host, version, clock, settings } = this.#deps;
     await this.#store.renew([...this.#claimed]);
     if (this.#leaving) return;
     const oldest = [...this.#running.values()].flatMap((partition) => partition.oldestMs() ?? []);
@@ -279,7 +279,7 @@ export class Worker implements AsyncDisposable {
       guarantee: this.#guarantee(),
     };
     await this.#store.announce(report, host, process.pid, this.#startedAt, version);
-    if (aliveFile !== undefined) await writeFile(aliveFile, `${new Date(clock.now()).toISOString()}\n`);
+    if (settings.aliveFile !== undefined) await touch(settings.aliveFile, clock);
   }
 
   async #discover(): Promise<void> {
@@ -463,6 +463,16 @@ export class Worker implements AsyncDisposable {
     ]);
   }
 }
+
+/** @throws FERRY_USAGE where it cannot be written: a health check that nobody feeds would end a worker that is well. */
+const touch = async (file: string, clock: Clock): Promise<void> => {
+  try {
+    await writeFile(file, `${new Date(clock.now()).toISOString()}\n`);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new FerryError("FERRY_USAGE", `the alive file cannot be written: ${reason}`, { cause: error });
+  }
+};
 
 const haltedError = (route: string, { code, detail, at }: NonNullable<RunRecord["halted"]>): FerryError =>
   new FerryError(code as ErrorCode, `${route} is halted since ${at.toISOString()}: ${detail}`);

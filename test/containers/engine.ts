@@ -30,8 +30,14 @@ const missing = async (): Promise<boolean> =>
 const install = async (report: Report): Promise<void> => {
   report(`apt-get installs ${PACKAGES.join(", ")}`);
   const env = { DEBIAN_FRONTEND: "noninteractive" };
-  await must("apt-get", ["update", "-qq"], { env });
-  await must("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...PACKAGES], { env });
+  try {
+    await must("apt-get", ["update", "-qq"], { env });
+    await must("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...PACKAGES], { env });
+  } catch (error) {
+    throw new Unavailable(
+      `apt-get cannot install ${PACKAGES.join(", ")}: ${error instanceof Error ? error.message : error}`,
+    );
+  }
 };
 
 /** Why no engine can be had here, and what to do; undefined where one can. */
@@ -63,7 +69,11 @@ const startOwn = async (): Promise<Engine> => {
     readyTimeoutMs: 60_000,
     stopTimeoutMs: 60_000,
   });
-  await server.start();
+  try {
+    await server.start();
+  } catch (error) {
+    throw new Unavailable(`dockerd cannot be started here: ${error instanceof Error ? error.message : error}`);
+  }
   process.env["DOCKER_HOST"] = host; // for every docker and compose that is started from here
   return {
     version: (await versionOf()) ?? "",

@@ -62,6 +62,9 @@ const complete = (): Promise<unknown> =>
     { what: "all tasks to run", clock: systemClock, timeoutMs: 180_000, everyMs: 1000 },
   );
 
+const workers = async (): Promise<readonly string[]> =>
+  (await docker("ps", "-q", "-f", `name=${STACK}_worker`)).split("\n");
+
 const leaves = async (): Promise<void> => {
   await attempt("docker", ["stack", "rm", STACK]);
   const label = `label=com.docker.stack.namespace=${STACK}`;
@@ -86,10 +89,16 @@ test("docker stack deploy: the run book in the stack's tasks; workers are scaled
     await typeRunBook({ source: task("mongo-source"), target: task("mongo-target") });
     await docker("service", "scale", "-d", `${STACK}_worker=3`);
     await complete();
-    const [worker = ""] = (await docker("ps", "-q", "-f", `name=${STACK}_worker`)).split("\n");
-    await docker("kill", worker);
+    const [killed = ""] = await workers();
+    await docker("kill", killed);
+    await waitFor(
+      async () => {
+        const running = await workers();
+        return running.length === 3 && !running.includes(killed) ? { done: true } : { seen: running };
+      },
+      { what: "a new worker in place of the killed one", clock: systemClock, timeoutMs: 60_000, everyMs: 500 },
+    );
     await complete();
-    assert.equal((await docker("ps", "-q", "-f", `name=${STACK}_worker`)).split("\n").length, 3);
   } finally {
     if (process.env["FERRY_TEST_KEEP"] !== "1") await leaves();
   }

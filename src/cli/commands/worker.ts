@@ -2,7 +2,6 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { Command } from "commander";
 import { Value } from "typebox/value";
-import { ENVIRONMENT } from "#config/environment.ts";
 import { readRoutes } from "#config/routes.ts";
 import { resolveSettings } from "#config/settings.ts";
 import { FerryError } from "#errors/ferryError.ts";
@@ -65,7 +64,6 @@ export const registerWorker = (program: Command): void => {
         workerId: `${host}-${process.pid}-${randomBytes(2).toString("hex")}`,
         host,
         version: VERSION,
-        aliveFile: flags["aliveFile"] ?? process.env[ENVIRONMENT.aliveFile.env],
         soft,
         hard,
       });
