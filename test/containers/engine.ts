@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Report } from "#stack/artefacts.ts";
 import { cacheFolder } from "#stack/disk.ts";
@@ -51,6 +51,11 @@ const obstacle = async (mayInstall: boolean): Promise<string | undefined> => {
     : `no Docker engine answers, and dockerd is not installed: ${remedy}, or let --install get Debian's ${PACKAGES.join(", ")}`;
 };
 
+const running = async (): Promise<Engine | undefined> => {
+  const version = await versionOf();
+  return version === undefined ? undefined : { version, own: false, [Symbol.asyncDispose]: async () => undefined };
+};
+
 /** Its images stay in the cache, so that the next run finds them; everything else is in a temporary folder. */
 const startOwn = async (): Promise<Engine> => {
   const folder = tempFolder();
@@ -91,10 +96,10 @@ const startOwn = async (): Promise<Engine> => {
  * @throws Unavailable in one sentence, with what to do.
  */
 export const openEngine = async (mayInstall: boolean, report: Report): Promise<Engine> => {
-  const running = await versionOf();
-  if (running !== undefined) return { version: running, own: false, [Symbol.asyncDispose]: async () => undefined };
+  const found = await running();
+  if (found !== undefined) return found;
   const reason = await obstacle(mayInstall);
   if (reason !== undefined) throw new Unavailable(reason);
-  if (mayInstall && existsSync("/usr/bin/apt-get") && (await missing())) await install(report);
-  return startOwn();
+  if (mayInstall && (await runs("apt-get")) && (await missing())) await install(report);
+  return (await running()) ?? startOwn(); // where there is a service manager, the package has started one
 };

@@ -19,7 +19,9 @@ test("a port that is taken is named, with the variable that moves it", async () 
 });
 
 test("no engine is one sentence with a remedy", async () => {
-  const { status, out } = await ferry(["check", "--containers"], { env: { DOCKER_HOST: "unix:///nowhere/docker.sock" } });
+  const { status, out } = await ferry(["check", "--containers"], {
+    env: { DOCKER_HOST: "unix:///nowhere/docker.sock" },
+  });
   assert.equal(status, 1);
   assert.match(out, /^FAIL {2}docker {3}no Docker engine answers\n {6}Start it .* `ferry stack up`\.$/m);
 });
