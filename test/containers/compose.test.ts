@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { docker } from "./command.ts";
-import { converged, inContainer, lacks, Project } from "./project.ts";
+import { converged, inContainer, lacks, Project, unnamedVolumes } from "./project.ts";
 import { typeRunBook } from "./runBook.ts";
 
 type Inspected = Readonly<{
@@ -23,6 +23,7 @@ const inspect = async (names: readonly string[]): Promise<readonly Inspected[]> 
 test("docker-compose up --build: the run book, typed literally; down and up again finds everything", {
   skip: lacks("v1"),
 }, async (t) => {
+  const before = await unnamedVolumes();
   await using project = new Project("v1");
   await project.up();
   const names = await project.containers();
@@ -50,6 +51,7 @@ test("docker-compose up --build: the run book, typed literally; down and up agai
 
   await t.test("after down and up, all is there and goes on", async () => {
     await project.compose("down");
+    assert.deepEqual((await unnamedVolumes()).difference(before).size, 0, "nothing unnamed is left behind");
     if (lacks("v2") === false) project.use("v2"); // the same project, typed the other way
     await project.up();
     const count = ["mongosh", "--quiet", "mongodb://mongo-target", "--eval", "db.users.countDocuments()"];

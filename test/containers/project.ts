@@ -72,6 +72,10 @@ export class Project implements AsyncDisposable {
   }
 }
 
+/** Volumes without a name, which a container leaves behind unless they are removed with it. */
+export const unnamedVolumes = async (): Promise<ReadonlySet<string>> =>
+  new Set((await docker("volume", "ls", "-q")).split("\n").filter((name) => /^[0-9a-f]{64}$/.test(name)));
+
 /** Runs a command in a container. @returns what it printed */
 export const inContainer = (container: string, ...command: readonly string[]): Promise<string> =>
   docker("exec", container, ...command);

@@ -3,7 +3,7 @@ import { after, before, test } from "node:test";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
 import { attempt, docker } from "./command.ts";
-import { lacks, Project } from "./project.ts";
+import { lacks, Project, unnamedVolumes } from "./project.ts";
 import { typeRunBook } from "./runBook.ts";
 
 const VERSION = lacks("v2") === false ? "v2" : "v1";
@@ -82,6 +82,7 @@ const leaves = async (): Promise<void> => {
 };
 
 test("docker stack deploy: the run book in the stack's tasks; workers are scaled, and one that is killed returns", async () => {
+  const before = await unnamedVolumes();
   await docker("stack", "deploy", "--compose-file", "deploy/swarm/stack.yaml", STACK);
   try {
     await complete();
@@ -102,4 +103,5 @@ test("docker stack deploy: the run book in the stack's tasks; workers are scaled
   } finally {
     if (process.env["FERRY_TEST_KEEP"] !== "1") await leaves();
   }
+  assert.equal((await unnamedVolumes()).difference(before).size, 0, "nothing unnamed is left behind");
 });
