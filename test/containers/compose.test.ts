@@ -10,10 +10,11 @@ type Inspected = Readonly<{
     Memory: number;
     NanoCpus: number;
     RestartPolicy: { Name: string };
+    CapDrop: readonly string[] | null;
+    SecurityOpt: readonly string[] | null;
     PortBindings: Ports | null;
   }>;
   State: Readonly<{ Health: { Status: string } }>;
-  NetworkSettings: Readonly<{ Networks: Readonly<Record<string, unknown>> }>;
 }>;
 type Ports = Readonly<Record<string, readonly { HostIp: string }[] | null>>;
 
@@ -28,16 +29,24 @@ test("docker-compose up --build: the run book, typed literally; down and up agai
   await project.up();
   const names = await project.containers();
 
-  await t.test("every container has limits, a restart policy, health, and ports on loopback only", async () => {
-    for (const { Name, HostConfig, State } of await inspect(names)) {
-      assert.ok(HostConfig.Memory > 0, `${Name} has a memory limit`);
-      assert.ok(HostConfig.NanoCpus > 0, `${Name} has a CPU limit`);
-      assert.equal(HostConfig.RestartPolicy.Name, "unless-stopped", Name);
-      assert.equal(State.Health.Status, "healthy", Name);
-      for (const bindings of Object.values(HostConfig.PortBindings ?? {}))
-        for (const { HostIp } of bindings ?? []) assert.equal(HostIp, "127.0.0.1", Name);
-    }
-  });
+  await t.test(
+    "every container has limits, no capabilities, a restart policy, health, and ports on loopback only",
+    async () => {
+      for (const { Name, HostConfig, State } of await inspect(names)) {
+        assert.ok(HostConfig.Memory > 0, `${Name} has a memory limit`);
+        assert.ok(HostConfig.NanoCpus > 0, `${Name} has a CPU limit`);
+        assert.deepEqual(HostConfig.CapDrop, ["ALL"], Name);
+        assert.ok(
+          HostConfig.SecurityOpt?.some((option) => option.startsWith("no-new-privileges")),
+          Name,
+        );
+        assert.equal(HostConfig.RestartPolicy.Name, "unless-stopped", Name);
+        assert.equal(State.Health.Status, "healthy", Name);
+        for (const bindings of Object.values(HostConfig.PortBindings ?? {}))
+          for (const { HostIp } of bindings ?? []) assert.equal(HostIp, "127.0.0.1", Name);
+      }
+    },
+  );
 
   await t.test("nothing runs as root, and containers find each other by name", async () => {
     for (const name of names) {
