@@ -1,3 +1,4 @@
+import { writeFile } from "node:fs/promises";
 import { ConnectorStore } from "#capture/connectorStore.ts";
 import type { Route } from "#config/routes.ts";
 import { MarkStore } from "#conflict/marks.ts";
@@ -36,6 +37,8 @@ export type WorkerSettings = Readonly<{
   kafka: string;
   stateDb: string;
   group: string;
+  /** Touched after each report to the target: for health checks of containers. */
+  aliveFile?: string | undefined;
 }>;
 
 export type WorkerDeps = Readonly<{
@@ -285,7 +288,7 @@ export class Worker implements AsyncDisposable {
   }
 
   async #heartbeat(): Promise<void> {
-    const { host, version, clock } = this.#deps;
+    const { host, version, clock, settings } = this.#deps;
     await this.#store.renew([...this.#claimed]);
     if (this.#leaving) return;
     const oldest = [...this.#running.values()].flatMap((partition) => partition.oldestMs() ?? []);
@@ -299,6 +302,7 @@ export class Worker implements AsyncDisposable {
       throttle: this.#pace?.throttle.state ?? null,
     };
     await this.#store.announce(report, host, process.pid, this.#startedAt, version);
+    if (settings.aliveFile !== undefined) await touch(settings.aliveFile, clock);
   }
 
   async #discover(): Promise<void> {
@@ -488,6 +492,16 @@ export class Worker implements AsyncDisposable {
     ]);
   }
 }
+
+/** @throws FERRY_USAGE where it cannot be written: a health check that nobody feeds would end a worker that is well. */
+const touch = async (file: string, clock: Clock): Promise<void> => {
+  try {
+    await writeFile(file, `${new Date(clock.now()).toISOString()}\n`);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new FerryError("FERRY_USAGE", `the alive file cannot be written: ${reason}`, { cause: error });
+  }
+};
 
 const haltedError = (route: string, { code, detail, at }: NonNullable<RunRecord["halted"]>): FerryError =>
   new FerryError(code as ErrorCode, `${route} is halted since ${at.toISOString()}: ${detail}`);

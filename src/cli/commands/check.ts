@@ -11,10 +11,11 @@ import { checkSource, checkTarget } from "#run/checkDatabases.ts";
 import { checkConnect, checkKafka } from "#run/checkKafka.ts";
 import { roleScript, sourceNeeds, sourceWishes, targetNeeds } from "#run/checkPrivileges.ts";
 import { type CheckResult, checking } from "#run/checkResult.ts";
+import { checkContainers } from "#stack/containerChecks.ts";
 import { type Flags, withConnections } from "../connections.ts";
 import { print } from "../output.ts";
 
-type CheckFlags = Flags & Readonly<{ ns: string; printRoles?: boolean }>;
+type CheckFlags = Flags & Readonly<{ ns: string; printRoles?: boolean; containers?: boolean }>;
 
 /** `ferry check`: can this migration work, and what would stop it? */
 export const registerCheck = (program: Command): void => {
@@ -22,6 +23,7 @@ export const registerCheck = (program: Command): void => {
     .command("check")
     .description("preflight of both databases, Kafka and Connect, each with a remedy; exit 1 when something fails")
     .option("--ns <db.collection>", "what is to be migrated", "test.users")
+    .option("--containers", "check only what compose.yaml needs: a Docker engine, its memory, free ports")
     .option("--print-roles", "print the least roles that ferry needs, ready for mongosh, and exit");
   withConnections(command, ["source", "target", "kafka", "connect", "stateDb"]).action(check);
 };
@@ -50,7 +52,19 @@ const connectOrSay = async (
   return client;
 };
 
+const show = (results: readonly CheckResult[], { json }: CheckFlags): void => {
+  print(json === true ? JSON.stringify(results) : results.map(formatResult).join("\n"));
+  if (results.some(({ level }) => level === "fail")) process.exitCode = 1;
+};
+
 const check = async (flags: CheckFlags): Promise<void> => {
+  if (flags.containers === true) {
+    show(
+      (await checkContainers()).map((result) => ({ area: "docker", ...result })),
+      flags,
+    );
+    return;
+  }
   const settings = resolveSettings(flags, []);
   const { db } = parseNamespace(flags.ns);
   if (flags.printRoles === true) {
@@ -75,8 +89,7 @@ const check = async (flags: CheckFlags): Promise<void> => {
       const store = target === undefined ? undefined : new ConnectorStore(target, settings.stateDb);
       results.push(...(await checkConnect({ rest, clock: systemClock, source, kafka, store })));
     }
-    print(flags.json === true ? JSON.stringify(results) : results.map(formatResult).join("\n"));
-    if (results.some(({ level }) => level === "fail")) process.exitCode = 1;
+    show(results, flags);
   } finally {
     await Promise.allSettled([source?.close(), target?.close(), kafka?.[Symbol.asyncDispose]()]);
   }

@@ -44,6 +44,7 @@ export const registerWorker = (program: Command): void => {
     .option("--state-db <name>", "ferry's database on the target")
     .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
     .option("--group <name>", "consumer group under which offsets are shown")
+    .option("--alive-file <file>", "touched after each report to the target, for health checks")
     .option("--log-level <level>", "debug, info, warn, error or silent");
   for (const [name, { description, default: value }] of properties) {
     command.option(`${flagOf(name)} <value>`, `${description} (default: ${JSON.stringify(value)})`);
