@@ -219,6 +219,37 @@ export const CATALOGUE = {
     "The route's conflict policy cannot be followed on this target.",
     "The message says why; choose another policy, or begin the route anew with an empty target.",
   ),
+  // --- structure
+  FERRY_STRUCTURE_SELECTION: entry(
+    64,
+    "never",
+    "What was selected does not exist on the source.",
+    "Check the spelling of --include, or the routes' `from` in ferry.yaml; `ferry structure plan --include '*'` shows all there is.",
+  ),
+  FERRY_STRUCTURE_SAME: entry(
+    64,
+    "never",
+    "Source and target are the same server, and a collection would be carried onto itself.",
+    "Check --source and --target; within one server a route must give the collection another name.",
+  ),
+  FERRY_STRUCTURE_REFUSED: entry(
+    76,
+    "never",
+    "The target cannot be given this structure; nothing was written.",
+    "`ferry structure plan` shows each reason: leave those namespaces out with --exclude, mend the target, or empty them with --replace-target.",
+  ),
+  FERRY_STRUCTURE_INCOMPLETE: entry(
+    1,
+    "never",
+    "A part of the structure could not be built or restored.",
+    "`ferry structure status` shows each reason, and duplicates with their values; mend them and run the command again: it goes on with what is left.",
+  ),
+  FERRY_STRUCTURE_BUSY: entry(
+    75,
+    "never",
+    "Workers are at work on what is to be replaced.",
+    "Stop the workers of these routes, then run the command again.",
+  ),
   // --- the local stack
   FERRY_STACK_DOWNLOAD: entry(
     69,
