@@ -13,6 +13,7 @@ import { registerGenData } from "./commands/genData.ts";
 import { registerKc } from "./commands/kc.ts";
 import { registerStack } from "./commands/stack.ts";
 import { registerStatus } from "./commands/status.ts";
+import { registerStructure } from "./commands/structure.ts";
 import { registerWorker } from "./commands/worker.ts";
 import { printFailure } from "./output.ts";
 import { VERSION } from "./version.ts";
@@ -41,6 +42,7 @@ registerGenData(program);
 registerKc(program);
 registerStack(program);
 registerStatus(program);
+registerStructure(program);
 registerWorker(program);
 
 /** A command alone that has only subcommands is no error to commander: it shows the help instead. */

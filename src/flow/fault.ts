@@ -14,6 +14,14 @@ export type FaultPoint =
   | "mid-claim"
   /** A drop was met: the other partitions are fenced, the collection is still there. */
   | "mid-drop"
+  /** A part of the structure is noted in the journal, and not built. */
+  | "structure-noted"
+  /** It is built, and the journal does not know. */
+  | "structure-built"
+  /** An index refuses new duplicates, and is not unique. */
+  | "structure-prepared"
+  /** What was held back is given back, and the journal does not know. */
+  | "structure-restored"
   /** Everything is saved, and the partition is not given back. */
   | "before-release";
 

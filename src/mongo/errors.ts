@@ -1,4 +1,4 @@
-import { MongoError, MongoNetworkError, MongoServerError, MongoServerSelectionError } from "mongodb";
+import { type Document, MongoError, MongoNetworkError, MongoServerError, MongoServerSelectionError } from "mongodb";
 import type { ErrorCode } from "#errors/catalogue.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 
@@ -73,3 +73,15 @@ export const translated = async <T>(phase: string, work: () => Promise<T>): Prom
     throw mongoError(error, phase);
   }
 };
+
+/** What the server's answer says besides code and text; empty where the error came from elsewhere. */
+const answerOf = (error: unknown): Document =>
+  error instanceof FerryError && error.cause instanceof MongoServerError ? error.cause.errorResponse : {};
+
+/** `_id`s of documents that keep an index from becoming unique, one list for each value (CannotConvertIndexToUnique, 359). */
+export const violationsOf = (error: unknown): readonly (readonly unknown[])[] =>
+  ((answerOf(error)["violations"] ?? []) as { ids: unknown[] }[]).map(({ ids }) => ids);
+
+/** The value that two documents share where a unique index was to be built (DuplicateKey, 11000). */
+export const duplicateOf = (error: unknown): Document | undefined =>
+  answerOf(error)["keyValue"] as Document | undefined;
