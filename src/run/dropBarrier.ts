@@ -11,6 +11,8 @@ export type DropContext = Readonly<{
   partitionCount: number;
   drops: Drops;
   sink: MongoSink;
+  /** Makes the collection anew: as the source has it by now, or a plain one. */
+  prepare: () => Promise<void>;
   log: KafkaLog;
   logger: Logger;
 }>;
@@ -26,7 +28,7 @@ const MARGIN_MS = 60_000;
  * @throws FERRY_MONGO_*, FERRY_KAFKA_*; the next owner of the partition repeats it.
  */
 export const applyDrop = async (
-  { claim, partitionCount, drops, sink, log, logger }: DropContext,
+  { claim, partitionCount, drops, sink, prepare, log, logger }: DropContext,
   event: DdlEvent,
   record: LogRecord,
 ): Promise<void> => {
@@ -35,7 +37,7 @@ export const applyDrop = async (
   await drops.fence(route, partition);
   faultPoint("mid-drop");
   if (doomed !== undefined) await sink.drop(doomed);
-  await sink.prepare();
+  await prepare();
   const from = new Map<number, number>();
   for (let other = 0; other < partitionCount; other++) {
     if (other !== partition) from.set(other, await log.offsetAt(topic, other, record.timestampMs - MARGIN_MS));

@@ -8,6 +8,7 @@ import { type MongoClient, readTopology } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import { carryOut, type Failure, type StructureEvent } from "#structure/build.ts";
 import { finalizeStructure } from "#structure/finalize.ts";
+import type { CollectionSpec } from "#structure/model.ts";
 import { type Plan, planStructure } from "#structure/plan.ts";
 import { readStructure } from "#structure/read.ts";
 import { abilitiesOf } from "#structure/relax.ts";
@@ -34,7 +35,7 @@ export type StructureDeps = Readonly<{
 const touches = (path: string, other: string): boolean =>
   path === other || path.startsWith(`${other}.`) || other.startsWith(`${path}.`);
 
-const fieldMap = (route: Route): FieldMap | undefined => {
+const fieldMap = (route: Pick<Route, "fields">): FieldMap | undefined => {
   if (route.fields === undefined) return undefined;
   const filter = new RouteFilter({ fields: route.fields });
   const masks = Object.entries(route.fields.mask ?? {});
@@ -48,7 +49,8 @@ const fieldMap = (route: Route): FieldMap | undefined => {
   };
 };
 
-const routed = (routes: readonly Route[]): readonly RoutedNamespace[] =>
+/** What field rules and names of routes mean for structure. */
+export const routed = (routes: readonly Pick<Route, "from" | "to" | "fields">[]): readonly RoutedNamespace[] =>
   routes.map((route) => ({ from: route.from, to: route.to, fields: fieldMap(route) }));
 
 /** Which process answers; undefined where it does not say so. */
@@ -65,6 +67,27 @@ const requireApart = async ({ source, target }: StructureDeps, wanted: readonly 
   const [one, other] = await Promise.all([processOf(source), processOf(target)]);
   if (one !== undefined && one === other)
     throw new FerryError("FERRY_STRUCTURE_SAME", `${onto.from} would be carried onto itself`);
+};
+
+/** Collections of the target that the source has no more, and that nobody has written to since. */
+const emptyAmong = async (
+  target: MongoClient,
+  present: readonly CollectionSpec[],
+  wanted: readonly Wanted[],
+): Promise<ReadonlySet<string>> => {
+  const names = new Set(wanted.map(({ spec }) => formatNamespace(spec.ns)));
+  const empty = new Set<string>();
+  for (const { ns, kind } of present) {
+    if (kind === "view" || names.has(formatNamespace(ns))) continue;
+    const found = await translated(`looking at ${formatNamespace(ns)}`, () =>
+      target
+        .db(ns.db)
+        .collection(ns.coll)
+        .findOne({}, { projection: { _id: 1 } }),
+    );
+    if (found === null) empty.add(formatNamespace(ns));
+  }
+  return empty;
 };
 
 export type StructurePlan = Plan & Readonly<{ wanted: readonly Wanted[] }>;
@@ -92,6 +115,7 @@ export const planOf = async (deps: StructureDeps, replace = false): Promise<Stru
     journal,
     abilities: abilitiesOf(version),
     replace,
+    empty: await emptyAmong(target, present.collections, wanted),
     stateDb,
   });
   return { wanted, steps: plan.steps, findings: [...findings, ...plan.findings] };

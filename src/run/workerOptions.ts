@@ -41,11 +41,6 @@ export const WORKER_OPTIONS = Type.Object(
       default: "dead-letter",
       description: "What becomes of an event that cannot be applied for a reason of its own.",
     }),
-    drops: Type.Union([Type.Literal("apply"), Type.Literal("hold")], {
-      default: "apply",
-      description:
-        "What becomes of a collection that the source drops: dropped on the target as well, or the topic halts until an operator decides.",
-    }),
     deltas: Type.Union([Type.Literal("look-up"), Type.Literal("apply")], {
       default: "look-up",
       description:

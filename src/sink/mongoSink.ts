@@ -66,10 +66,15 @@ export class MongoSink {
     return `${this.#db.databaseName}.${this.#coll}`;
   }
 
-  /** Are there documents, and which clusterTime is it (undefined on a standalone)? @throws FERRY_MONGO_* */
+  /**
+   * Are there documents, and which clusterTime is it (undefined on a standalone)? What a view shows are others' documents, and
+   * those of a time series are not carried. @throws FERRY_MONGO_*
+   */
   async look(): Promise<Readonly<{ occupied: boolean; at: Timestamp | undefined }>> {
     return translated(`looking at ${this.name}`, async () => {
       const { operationTime } = (await this.#db.command({ ping: 1 })) as { operationTime?: Timestamp };
+      const [listed] = await this.#db.listCollections({ name: this.#coll }, { nameOnly: true }).toArray();
+      if (listed?.type !== "collection") return { occupied: false, at: operationTime };
       const found = await this.#db.collection(this.#coll).findOne({}, { projection: { _id: 1 } });
       return { occupied: found !== null, at: operationTime };
     });

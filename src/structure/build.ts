@@ -93,7 +93,7 @@ const what = (step: Step): string => {
     case "remember":
       return step.item.index === "" ? "notes the collection" : `notes index ${step.item.index}`;
     case "forget":
-      return `forgets index ${step.index}`;
+      return step.index === "" ? "forgets the collection" : `forgets index ${step.index}`;
     default:
       return step satisfies never;
   }

@@ -27,6 +27,9 @@ const FLAGS = new Set(["unique", "sparse", "hidden", "prepareUnique"]);
 
 export const isOn = (value: unknown): boolean => value !== undefined && value !== false && Number(value) !== 0;
 
+/** What servers write out after a `collMod`, and leave out before. */
+const DEFAULTS: Readonly<Record<string, unknown>> = { validationLevel: "strict", validationAction: "error" };
+
 const plain = (value: unknown): string => EJSON.stringify({ value } as Document, { relaxed: true });
 
 const isSimple = (collation: unknown): boolean => (collation as Document | undefined)?.["locale"] === "simple";
@@ -36,6 +39,7 @@ const meanings = (options: Document): Map<string, string> => {
   const entries = Object.entries(options).flatMap(([name, value]): [string, string][] => {
     if (FLAGS.has(name)) return isOn(value) ? [[name, "true"]] : [];
     if (name === "collation" && isSimple(value)) return [];
+    if (DEFAULTS[name] === value) return [];
     if (name === "v" || name.endsWith("IndexVersion")) return [];
     return [[name, plain(value)]];
   });

@@ -1,5 +1,5 @@
 import type { Document } from "bson";
-import { formatNamespace, type Namespace } from "#flow/types.ts";
+import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
 import { type CollectionSpec, differences, type IndexSpec, keyText, sameIndex, specText } from "./model.ts";
 import type { StructureRecord } from "./records.ts";
 import { type Abilities, type Held, impossible, type Relaxed, relaxCollection, relaxIndexes } from "./relax.ts";
@@ -37,6 +37,11 @@ export type PlanInput = Readonly<{
   abilities: Abilities;
   /** Selected target namespaces are emptied first. */
   replace: boolean;
+  /**
+   * Collections of the target that are not wanted and have no documents: gone with the source's. Undefined leaves
+   * collections to the events of their drops.
+   */
+  empty: ReadonlySet<string> | undefined;
   /** ferry's own database on the target. */
   stateDb: string;
 }>;
@@ -226,12 +231,15 @@ class Planner {
       this.#refuse(formatNamespace(item.ns), `the target has the same index under the name ${twin.name}`, item.index);
   }
 
-  /** What ferry built of collections that are gone on the source; drops have events of their own, views may not. */
-  gone(scope: ReadonlySet<string>): void {
-    for (const { _id, kind } of this.#input.journal) {
-      if (kind !== "view" || scope.has(_id.ns)) continue;
+  /** What ferry built and the source has no more. Documents are never dropped here: they go with the drop's own event. */
+  gone(wanted: ReadonlySet<string>): void {
+    const { journal, empty } = this.#input;
+    for (const { _id, kind } of journal) {
+      if (kind === "index" || wanted.has(_id.ns)) continue;
       const there = this.#target.get(_id.ns);
-      if (there?.kind === "view") this.steps.push({ do: "drop", ns: there.ns, view: true });
+      if (there === undefined) this.steps.push({ do: "forget", ns: parseNamespace(_id.ns), index: "" });
+      else if (there.kind !== "collection" || empty?.has(_id.ns))
+        this.steps.push({ do: "drop", ns: there.ns, view: there.kind === "view" });
     }
   }
 }

@@ -43,7 +43,9 @@ export type DdlRecord = {
   /** What it said, shortened. */
   description: string;
   outcome: "applied" | "held" | "counted";
+  /** An operator has approved of what is held. */
+  approvedAt?: Date;
   /** What was done on the target. */
   steps: readonly string[];
-  appliedAt: Date;
+  notedAt: Date;
 };

@@ -25,7 +25,8 @@ export type SelectionOptions = Readonly<{
 
 export type Destination = Readonly<{ ns: Namespace; fields: FieldMap | undefined }>;
 
-const whole = (pattern: string): string => (pattern.includes(".") ? pattern : `${pattern}.*`);
+/** A name without a dot is a whole database. */
+export const wholeDatabase = (pattern: string): string => (pattern.includes(".") ? pattern : `${pattern}.*`);
 
 /** Which namespaces of the source are meant, and what they are called on the target. */
 export class Selection {
@@ -42,7 +43,7 @@ export class Selection {
         "FERRY_USAGE",
         "say what is meant: --include 'shop.*', --include '*', or routes in ferry.yaml",
       );
-    const [wanted, unwanted] = [globMatcher(include.map(whole)), globMatcher(exclude.map(whole))];
+    const [wanted, unwanted] = [globMatcher(include.map(wholeDatabase)), globMatcher(exclude.map(wholeDatabase))];
     this.#options = options;
     this.#includes = (ns) => (include.length === 0 || wanted(ns)) && !unwanted(ns);
     this.#routes = routes === undefined ? undefined : grouped(routes);
@@ -75,7 +76,7 @@ export class Selection {
     const names = source.map(({ ns }) => formatNamespace(ns));
     const { routes, include } = this.#options;
     const missing = [
-      ...include.filter((pattern) => !names.some(globMatcher([whole(pattern)]))),
+      ...include.filter((pattern) => !names.some(globMatcher([wholeDatabase(pattern)]))),
       ...(routes ?? []).map(({ from }) => from).filter((from) => this.#includes(from) && !names.includes(from)),
     ];
     if (missing.length > 0)

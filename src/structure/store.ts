@@ -124,11 +124,27 @@ export class StructureStore {
     return (await this.readAt(ns)).equals(at);
   }
 
+  /** Met again after a crash, the same change keeps what was done for it. */
   async noteDdl(record: DdlRecord): Promise<void> {
-    const { _id, ...rest } = record;
+    const { _id, outcome, steps, notedAt, ...rest } = record;
+    const now = { outcome, notedAt, ...(steps.length > 0 ? { steps: [...steps] } : {}) };
+    const first = steps.length > 0 ? rest : { ...rest, steps: [] };
     await translated("noting a change of structure", () =>
-      this.#ddl.updateOne({ _id }, { $setOnInsert: rest }, { upsert: true }),
+      this.#ddl.updateOne({ _id }, { $set: now, $setOnInsert: first }, { upsert: true }),
     );
+  }
+
+  /** False where no such change is held. */
+  async approve(id: string): Promise<boolean> {
+    const { matchedCount } = await translated("approving a change of structure", () =>
+      this.#ddl.updateOne({ _id: id, outcome: "held" }, { $set: { approvedAt: new Date() } }),
+    );
+    return matchedCount === 1;
+  }
+
+  async isApproved(id: string): Promise<boolean> {
+    const found = await translated("asking whether a change is approved", () => this.#ddl.findOne({ _id: id }));
+    return found?.approvedAt !== undefined;
   }
 
   /** The newest first. */

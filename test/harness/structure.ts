@@ -81,6 +81,9 @@ export const structureOf = async (client: MongoClient, name: string): Promise<Re
     const sorted = indexes.map((index) =>
       EJSON.stringify(Object.entries(index).sort(([a], [b]) => (a < b ? -1 : 1)) as Document),
     );
+    // Servers write these out after a collMod, and leave them out before.
+    if (options.validationLevel === "strict") delete options.validationLevel;
+    if (options.validationAction === "error") delete options.validationAction;
     found[coll] = [
       type,
       EJSON.stringify(Object.entries(options).sort(([a], [b]) => (a < b ? -1 : 1)) as Document),

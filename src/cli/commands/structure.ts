@@ -1,6 +1,7 @@
 import type { Command } from "commander";
-import { readRoutes } from "#config/routes.ts";
+import { readConfig } from "#config/routes.ts";
 import { resolveSettings } from "#config/settings.ts";
+import { FerryError } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
 import { formatNamespace } from "#flow/types.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
@@ -49,6 +50,10 @@ export const registerStructure = (program: Command): void => {
   withSelection(structure.command("finalize"))
     .description("when nothing is on its way any more: unique again, TTL, validators, capped collections")
     .action(finish);
+  withConnections(structure.command("approve"), ["target", "stateDb"])
+    .description("let a drop happen that is held; then start the worker again")
+    .argument("<id>", "of the change: route/partition/offset, as `status` shows it")
+    .action(approve);
   withConnections(structure.command("status"), ["target", "stateDb"])
     .description("what is built, what is held back, what failed, and which changes of the source were followed")
     .action(status);
@@ -84,7 +89,7 @@ const wiring = (
 ): Omit<StructureDeps, "source"> => ({
   target,
   stateDb,
-  routes: readRoutes(flags.config),
+  routes: readConfig(flags.config).routes,
   include: list(flags.include),
   exclude: list(flags.exclude),
   clock: systemClock,
@@ -167,6 +172,17 @@ const finish = (flags: StructureFlags): Promise<void> =>
     if (flags.json !== true) print(`${records.length} collections, indexes and views are as on the source`);
   });
 
+const approve = (id: string, flags: StructureFlags): Promise<void> =>
+  withTarget(flags, "ferry structure", async (client, stateDb) => {
+    if (!(await new StructureStore(client, stateDb).approve(id)))
+      throw new FerryError("FERRY_USAGE", `no change ${id} is held; \`ferry structure status\` shows those that are`);
+    print(
+      flags.json === true
+        ? JSON.stringify({ approved: id })
+        : `${id} is approved: it is applied when a worker is started`,
+    );
+  });
+
 const recordFacts = ({ _id, wanted, ...rest }: StructureRecord): object => ({
   ns: _id.ns,
   index: _id.index,
@@ -195,6 +211,12 @@ const statusText = (records: readonly StructureRecord[]): string =>
     ])
     .join("\n");
 
+const ddlText = ({ _id, ns, kind, outcome, approvedAt, steps, notedAt }: DdlRecord): string => {
+  const approved = approvedAt === undefined ? "" : ", approved";
+  const what = outcome === "held" ? [`held${approved}`, _id] : [outcome, ...steps];
+  return `${notedAt.toISOString()}  ${ns}  ${kind}  ${what[0]}${what.length > 1 ? `: ${what.slice(1).join("; ")}` : ""}`;
+};
+
 const status = (flags: StructureFlags): Promise<void> =>
   withTarget(flags, "ferry structure", async (client, stateDb) => {
     const store = new StructureStore(client, stateDb);
@@ -202,9 +224,6 @@ const status = (flags: StructureFlags): Promise<void> =>
     if (flags.json === true) print(JSON.stringify({ records: records.map(recordFacts), ddl: ddl.map(ddlFacts) }));
     else {
       print(records.length === 0 ? "no structure was built by ferry" : statusText(records));
-      for (const { ns, kind, outcome, steps, appliedAt } of ddl)
-        print(
-          `${appliedAt.toISOString()}  ${ns}  ${kind}  ${outcome}${steps.length === 0 ? "" : `: ${steps.join("; ")}`}`,
-        );
+      for (const record of ddl) print(ddlText(record));
     }
   });

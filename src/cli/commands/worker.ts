@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { Command } from "commander";
 import { Value } from "typebox/value";
-import { readRoutes } from "#config/routes.ts";
+import { readConfig } from "#config/routes.ts";
 import { resolveSettings } from "#config/settings.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
@@ -52,13 +52,14 @@ export const registerWorker = (program: Command): void => {
   command.action(async (flags: Record<string, string | undefined>) => {
     const settings = resolveSettings(flags, ["target", "kafka"]);
     const options = parseOptions(flags);
-    const routes = readRoutes(flags["config"]);
+    const { routes, ddl } = readConfig(flags["config"]);
     const host = hostname();
     await withSignals(async ({ soft, hard }) => {
       await using worker = await Worker.open({
         settings,
         options,
         routes,
+        ddl,
         logger: createLogger(settings.logLevel),
         clock: systemClock,
         workerId: `${host}-${process.pid}-${randomBytes(2).toString("hex")}`,

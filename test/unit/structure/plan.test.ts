@@ -43,6 +43,7 @@ const plan = (wanted: CollectionSpec, more: Partial<PlanInput> = {}): string[] =
     journal: [],
     abilities: abilitiesOf("6.0.5"),
     replace: false,
+    empty: new Set(),
     stateDb: "ferry",
     ...more,
   });
@@ -86,6 +87,7 @@ test("an older target builds unique indexes at the end, keeps the longest TTL, a
     journal: [],
     abilities,
     replace: false,
+    empty: new Set(),
     stateDb: "ferry",
   });
   assert.equal(steps[1]?.do, "remember");
