@@ -1,5 +1,5 @@
 import type { ConnectorStore } from "#capture/connectorStore.ts";
-import type { Route } from "#config/routes.ts";
+import type { DdlRules, Route } from "#config/routes.ts";
 import type { MarkStore } from "#conflict/marks.ts";
 import type { ConflictStore } from "#conflict/store.ts";
 import type { DeadLetterStore } from "#deadletter/store.ts";
@@ -32,6 +32,7 @@ import { Lookup } from "./lookup.ts";
 import type { Meter } from "./meter.ts";
 import { checkKeys, PartitionRunner } from "./partitionRunner.ts";
 import { shaper } from "./shape.ts";
+import { StructureFollower } from "./structureFollower.ts";
 import type { TargetWatches } from "./targetWatches.ts";
 import type { Throttle } from "./throttle.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
@@ -60,6 +61,9 @@ export type PartitionContext = Readonly<{
   clock: Clock;
   hard: AbortSignal;
   onRetry: NonNullable<RetryOptions["onRetry"]>;
+  /** Whose `stateDb` is ferry's database on the target. */
+  settings: Readonly<{ stateDb: string }>;
+  ddl: DdlRules;
   /** Codes that the operator takes upon himself while this worker runs. */
   accepted: ReadonlySet<string>;
 }>;
@@ -207,9 +211,10 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
     checkKeys(await log.peek(claim.topic, claim.partition, first), { claim, partitionCount, decode });
   const sink = new MongoSink(context.target, parseNamespace(context.route.to));
   const begun = await beginRoute(context, sink);
-  await sink.prepare();
+  const follower = new StructureFollower({ ...context, stateDb: context.settings.stateDb, sink });
+  await follower.prepare();
   const copyGuard = new CopyGuard({ ...context, occupied: begun.occupied });
-  const ddl = new DdlPolicy({ ...context, policy: begun.policy }, sink);
+  const ddl = new DdlPolicy({ ...context, follower, policy: begun.policy }, sink);
   const deps = laneDeps(context, ns, sink, copyGuard);
   const budget = new BudgetShare(context.budget);
   const held = await deadLetters.held(claim.route, claim.partition);

@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { ConnectorStore } from "#capture/connectorStore.ts";
-import type { Route } from "#config/routes.ts";
+import type { DdlRules, Route } from "#config/routes.ts";
 import { MarkStore } from "#conflict/marks.ts";
 import { ConflictStore } from "#conflict/store.ts";
 import { DeadLetterStore } from "#deadletter/store.ts";
@@ -46,6 +46,7 @@ export type WorkerDeps = Readonly<{
   options: WorkerOptions;
   /** Undefined carries every topic to the namespace of its name. */
   routes: readonly Route[] | undefined;
+  ddl: DdlRules;
   logger: Logger;
   clock: Clock;
   workerId: string;
