@@ -14,6 +14,8 @@ export type FaultPoint =
   | "mid-claim"
   /** A drop was met: the other partitions are fenced, the collection is still there. */
   | "mid-drop"
+  /** A rename was met, and a part of the renamed collection is copied anew. */
+  | "mid-rename"
   /** A part of the structure is noted in the journal, and not built. */
   | "structure-noted"
   /** It is built, and the journal does not know. */

@@ -360,11 +360,6 @@ export class LaneStore {
     );
   }
 
-  /** Names of the routes that read a topic, wherever they are at work. */
-  async routesOf(topic: string): Promise<readonly string[]> {
-    return translated(`looking for the routes of ${topic}`, () => this.partitions.distinct("route", { topic }));
-  }
-
   async run(route: string): Promise<RunRecord | undefined> {
     return (await translated(`reading the run of ${route}`, () => this.runs.findOne({ _id: route }))) ?? undefined;
   }

@@ -93,8 +93,11 @@ export type Beginning = {
 export type RunRecord = {
   _id: string;
   halted?: { code: string; detail: string; at: Date; by: string };
-  /** A drop that is being applied: where it was found, and which incarnation of the collection goes. */
-  dropping?: { at: Timestamp; partition: number; uuid: Binary | null };
+  /**
+   * A drop that is being applied: where it was found, and which incarnation of the collection goes. A rename onto the
+   * collection was found elsewhere (partition -1): who fills it anew, and with how many batches so far.
+   */
+  dropping?: { at: Timestamp; partition: number; uuid: Binary | null; filler?: string; batches?: number };
   /** clusterTime of the newest applied drop: what is older must not come back. */
   dropAt?: Timestamp;
   begun?: Beginning;

@@ -2,6 +2,9 @@ import { BSON, type MongoClient, type Timestamp } from "mongodb";
 import { translated } from "./errors.ts";
 import { snapshotAt } from "./session.ts";
 
+/** Documents of one reply; the server cuts it at 16 MB. */
+const READ_BATCH = 5000;
+
 const KEEP_TYPES = { promoteValues: false, bsonRegExp: true, promoteBuffers: false } as const;
 
 /**
@@ -39,3 +42,20 @@ export const sampleRaw = (client: MongoClient, db: string, coll: string, size: n
       .aggregate([{ $sample: { size } }], { raw: true });
     return (await found.toArray()) as unknown as Uint8Array[];
   });
+
+/** Every document of a collection, raw, in the server's batches; a copy of their bytes. @throws FERRY_MONGO_* */
+export async function* readRaw(
+  client: MongoClient,
+  { db, coll }: Readonly<{ db: string; coll: string }>,
+): AsyncGenerator<readonly Uint8Array[]> {
+  const found = client.db(db).collection(coll).find({}, { raw: true, batchSize: READ_BATCH });
+  try {
+    for (;;) {
+      if (!(await translated(`reading ${db}.${coll}`, () => found.hasNext()))) return;
+      // Copied: the driver's documents are views of one reply, which would be kept alive.
+      yield (found.readBufferedDocuments(READ_BATCH) as unknown as Uint8Array[]).map((doc) => Buffer.from(doc));
+    }
+  } finally {
+    await found.close();
+  }
+}

@@ -64,6 +64,8 @@ export type PartitionContext = Readonly<{
   /** Whose `stateDb` is ferry's database on the target. */
   settings: Readonly<{ stateDb: string }>;
   ddl: DdlRules;
+  /** All of the configuration's routes; undefined carries every topic to the namespace of its name. */
+  routes: readonly Route[] | undefined;
   /** Codes that the operator takes upon himself while this worker runs. */
   accepted: ReadonlySet<string>;
 }>;
@@ -211,10 +213,11 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
     checkKeys(await log.peek(claim.topic, claim.partition, first), { claim, partitionCount, decode });
   const sink = new MongoSink(context.target, parseNamespace(context.route.to));
   const begun = await beginRoute(context, sink);
-  const follower = new StructureFollower({ ...context, stateDb: context.settings.stateDb, sink });
+  const { stateDb } = context.settings;
+  const follower = new StructureFollower({ ...context, stateDb, sink });
   await follower.prepare();
   const copyGuard = new CopyGuard({ ...context, occupied: begun.occupied });
-  const ddl = new DdlPolicy({ ...context, follower, policy: begun.policy }, sink);
+  const ddl = new DdlPolicy({ ...context, stateDb, follower, policy: begun.policy }, sink);
   const deps = laneDeps(context, ns, sink, copyGuard);
   const budget = new BudgetShare(context.budget);
   const held = await deadLetters.held(claim.route, claim.partition);

@@ -69,7 +69,7 @@ export class StructureFollower {
     const { sink, route } = this.#deps;
     // It gets its documents on the server itself: none of them come here.
     if (parseNamespace(route.from).coll.includes(".convertToCapped.")) return;
-    if ((await this.follow(route)) === undefined) await sink.prepare();
+    if ((await this.follow()) === undefined) await sink.prepare();
   }
 
   /**
@@ -88,17 +88,14 @@ export class StructureFollower {
       const { collections, at = Timestamp.fromBits(0, 0) } = await readStructure(source, scope);
       // Somebody else, who works on another partition, has seen the source later: what was read here is too old.
       if (!(await this.#store.claimReading(route.to, at))) continue;
-      const steps = await this.#converge(route, collections);
+      const steps = await this.#converge(collections);
       // Seen later by somebody else while this was being built: one of both must look once more, and it is this one.
       if ((await this.#store.readAt(route.to)).equals(at)) return steps;
     }
   }
 
-  async #converge(
-    route: Pick<Route, "from" | "to" | "fields">,
-    collections: Awaited<ReturnType<typeof readStructure>>["collections"],
-  ): Promise<readonly string[]> {
-    const { target, stateDb, clock, hard, logger } = this.#deps;
+  async #converge(collections: Awaited<ReturnType<typeof readStructure>>["collections"]): Promise<readonly string[]> {
+    const { target, stateDb, clock, hard, logger, route } = this.#deps;
     const same = route.from === route.to && route.fields === undefined;
     const selection = new Selection({ routes: same ? undefined : routed([route]), include: ["*.*"], exclude: [] });
     const { wanted } = wantedStructure(collections, selection);

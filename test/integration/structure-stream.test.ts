@@ -22,7 +22,7 @@ const rows = (from: number, count: number): Row[] =>
 
 /** Collections of one phase, as they are before anything is carried. */
 const before = async (db: Db, phase: string): Promise<void> => {
-  for (const name of ["indexed", "modified", "again", "gone", "ring"])
+  for (const name of ["indexed", "modified", "again", "gone", "ring", "old", "over", "rotated", "out"])
     await db.collection<Row>(`${phase}_${name}`).insertMany(rows(0, 60));
   await db.command({
     createIndexes: `${phase}_indexed`,
@@ -78,12 +78,26 @@ const happen = async (db: Db, phase: string): Promise<void> => {
   await db.command({ convertToCapped: `${phase}_ring`, size: 1_000_000 });
   await db.collection<Row>(`${phase}_ring`).insertMany(rows(100, 5));
 
+  // Renamed to a name that is free, over one that is not, and away with the old name taken again; $out renames, too.
+  const rename = (from: string, to: string, dropTarget: boolean): Promise<unknown> =>
+    db.renameCollection(`${phase}_${from}`, `${phase}_${to}`, { dropTarget });
+  await db.collection<Row>(`${phase}_old`).updateMany({ _id: { $lt: 30 } }, { $set: { n: -5 } });
+  await db.collection<Row>(`${phase}_old`).deleteMany({ _id: { $gte: 50 } });
+  await rename("old", "over", true);
+  await db.collection<Row>(`${phase}_over`).insertMany(rows(200, 20));
+  await rename("rotated", "archive", false);
+  await db.collection<Row>(`${phase}_rotated`).insertMany(rows(40, 40));
+  await db
+    .collection(`${phase}_over`)
+    .aggregate([{ $match: { n: { $gt: 20 } } }, { $out: `${phase}_out` }])
+    .toArray();
+
   await db.command({ collMod: `${phase}_view`, viewOn: modified, pipeline: [{ $match: { n: 1 } }] });
   await db.collection(`${phase}_viewgone`).drop();
   await db.createCollection(`${phase}_viewnew`, { viewOn: indexed, pipeline: [] });
 };
 
-const CARRIED = ["indexed", "modified", "again", "ring", "new"];
+const CARRIED = ["indexed", "modified", "again", "ring", "new", "over", "archive", "rotated", "out"];
 
 /** Until every collection has the source's documents, and the structure has nothing left to follow. */
 const sameAgain = async (
@@ -133,7 +147,8 @@ test("changes of structure while copying and while streaming arrive through the 
     pipeline: JSON.stringify([
       { $addFields: { copyTime: { $cond: ["$_id.copyingData", "$$CLUSTER_TIME", "$$REMOVE"] } } },
     ]),
-    "startup.mode.copy.existing.namespace.regex": "^shop\\.(copy|stream)_(indexed|modified|again|gone|ring|new)$",
+    "startup.mode.copy.existing.namespace.regex":
+      "^shop\\.(copy|stream)_(indexed|modified|again|gone|ring|new|old|over|archive|rotated|out)$",
     "topic.creation.default.partitions": "2",
   });
   writeFileSync(file, JSON.stringify({ name: "shop", config }));
