@@ -18,7 +18,7 @@ import { textSpec } from "#structure/model.ts";
 import type { DdlRecord, StructureRecord } from "#structure/records.ts";
 import { StructureStore } from "#structure/store.ts";
 import type { Finding } from "#structure/wanted.ts";
-import { type Flags, withConnections, withTarget } from "../connections.ts";
+import { commaSeparated, type Flags, withConnections, withTarget } from "../connections.ts";
 import { print } from "../output.ts";
 import { withSignals } from "../signals.ts";
 import { duration, table } from "../table.ts";
@@ -59,12 +59,6 @@ export const registerStructure = (program: Command): void => {
     .action(status);
 };
 
-const list = (text: string | undefined): readonly string[] =>
-  (text ?? "")
-    .split(",")
-    .map((part) => part.trim())
-    .filter((part) => part !== "");
-
 type Sides = Readonly<{ source: MongoClient | undefined; target: MongoClient; stateDb: string }>;
 
 const connected = async (
@@ -90,8 +84,8 @@ const wiring = (
   target,
   stateDb,
   routes: readConfig(flags.config).routes,
-  include: list(flags.include),
-  exclude: list(flags.exclude),
+  include: commaSeparated(flags.include),
+  exclude: commaSeparated(flags.exclude),
   clock: systemClock,
   signal,
   report: flags.json === true ? () => undefined : (event) => say(event),
