@@ -199,7 +199,7 @@ export const CATALOGUE = {
     76,
     "never",
     "The source changed the collection itself (drop, rename) and this cannot be applied safely.",
-    "Decide by hand what the target should become, then accept the event with --accept, or empty the target and copy again.",
+    "Where it is held, `ferry structure approve ID` lets it happen; else decide by hand what the target should become, then accept the event with --accept, or empty the target and copy again.",
   ),
   FERRY_TARGET_NOT_EMPTY: entry(
     76,
