@@ -1,5 +1,5 @@
 import type { ErrorCode } from "#errors/catalogue.ts";
-import type { ChangeEvent, Clash, LogRecord } from "#flow/types.ts";
+import { type ChangeEvent, type Clash, type LogRecord, recordBytes } from "#flow/types.ts";
 
 /** Why a record is set aside. */
 export type DeadReason = Readonly<{
@@ -15,7 +15,7 @@ export type DeadReason = Readonly<{
 export type Entry = Readonly<{ record: LogRecord; event: ChangeEvent | undefined; dead: DeadReason | undefined }>;
 
 /** Bytes that an entry keeps in memory. */
-export const entryBytes = ({ record }: Entry): number => (record.value?.length ?? 0) + (record.key?.length ?? 0);
+export const entryBytes = ({ record }: Entry): number => recordBytes(record);
 
 /** Raw documentKey of an entry, where its event has one. */
 export const keyOf = ({ event }: Entry): Uint8Array | undefined =>

@@ -78,7 +78,15 @@ export type LogRecord = Readonly<{
   value: Uint8Array | null;
   offset: number;
   timestampMs: number;
+  /** The event, where the record never left this process and its writer knows it already. */
+  event?: ChangeEvent;
+  /** Bytes that it keeps in memory, where key and value are made only when somebody asks for them. */
+  size?: number;
 }>;
+
+/** Bytes that a record keeps in memory. */
+export const recordBytes = ({ size, key, value }: LogRecord): number =>
+  size ?? (value?.length ?? 0) + (key?.length ?? 0);
 
 /** The unit of resume: `end` is the offset to read next once every item is durable. */
 export type LogBatch = Readonly<{
@@ -93,12 +101,26 @@ export type LogBatch = Readonly<{
 export interface LogPartition extends AsyncDisposable {
   /** Reads from `offset` until `soft` aborts, which ends the iteration normally. An idle log yields empty batches now and then. */
   read(offset: number, soft: AbortSignal): AsyncIterable<LogBatch>;
+  /** Everything before `offset` is durable downstream: a log that keeps records for this reader only may forget them. */
+  settled?(offset: number): void;
 }
 
 /** A log: topics of partitions. Kafka in production, memory in `ferry run`. */
 export interface Log extends AsyncDisposable {
+  topics(): Promise<string[]>;
   partitions(topic: string): Promise<number>;
-  partition(topic: string, index: number): LogPartition;
+  /** Another topic of the same name has another id. */
+  topicId(topic: string): Promise<string>;
+  /** First offset held and next offset to be written, per partition. */
+  bounds(topic: string): Promise<{ earliest: number[]; latest: number[] }>;
+  /** First offset whose record was written at `timeMs` or later; the end where there is none yet. */
+  offsetAt(topic: string, index: number, timeMs: number): Promise<number>;
+  /** Some records from `offset` on, to look at; none where the log has none. */
+  peek(topic: string, index: number, offset: number): Promise<readonly LogRecord[]>;
+  /** @param reader whose positions these are: several may read one partition */
+  partition(topic: string, index: number, reader: string): LogPartition;
+  /** Shows positions to the log's own tools, where it has some; the truth is in the lane records. */
+  showOffsets(topic: string, offsets: ReadonlyMap<number, number>): Promise<void>;
 }
 
 /**

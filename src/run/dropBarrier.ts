@@ -1,8 +1,7 @@
 import { faultPoint } from "#flow/fault.ts";
-import { type DdlEvent, formatNamespace, type LogRecord } from "#flow/types.ts";
+import { type DdlEvent, formatNamespace, type Log, type LogRecord } from "#flow/types.ts";
 import type { Drops } from "#lanes/drops.ts";
 import type { Claim } from "#lanes/laneStore.ts";
-import type { KafkaLog } from "#log/kafkaLog.ts";
 import type { Logger } from "#observe/log.ts";
 import type { MongoSink } from "#sink/mongoSink.ts";
 
@@ -13,7 +12,7 @@ export type DropContext = Readonly<{
   sink: MongoSink;
   /** Makes the collection anew: as the source has it by now, or a plain one. */
   prepare: () => Promise<void>;
-  log: KafkaLog;
+  log: Log;
   logger: Logger;
 }>;
 

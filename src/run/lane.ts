@@ -12,6 +12,7 @@ export type LaneDeps = Readonly<{
   batchCount: number;
   /** Undefined where the target's services need no consideration. */
   throttle: Throttle | undefined;
+  /** What was applied, and that the position has moved: with nothing applied, past records of other lanes. */
   onApplied: (count: number, bytes: number) => void;
 }>;
 
@@ -83,8 +84,7 @@ export class Lane {
       const job = this.#jobs.shift();
       if (job !== undefined) await job();
       else if (this.#queue.length > 0) await this.#writeBatch(signal);
-      else if (this.#end > this.offset && (this.#closed || this.#drained.length > 0))
-        await this.#deps.writer.write([], this.#end);
+      else if (this.#end > this.offset && (this.#closed || this.#drained.length > 0)) await this.#move();
       else if (this.#closed) return;
       else await this.#idle(signal);
       this.#settle();
@@ -113,9 +113,16 @@ export class Lane {
     if (restMs > 0) await clock.sleep(restMs, signal).catch(() => undefined); // woken by the signal: the loop looks at it
   }
 
+  /** Saves how far the log went without records of this lane. */
+  async #move(): Promise<void> {
+    await this.#deps.writer.write([], this.#end);
+    this.#behindSinceMs = undefined;
+    this.#deps.onApplied(0, 0);
+  }
+
   /** Waits for work; a lane that has none for a while saves how far the log went without it. */
   async #idle(signal: AbortSignal): Promise<void> {
-    const { clock, writer } = this.#deps;
+    const { clock } = this.#deps;
     const waiting = new AbortController();
     const woken = new Promise<void>((resolve) => {
       this.#wake = resolve;
@@ -130,10 +137,7 @@ export class Lane {
       this.#behindSinceMs ??= clock.now();
       const restMs = this.#behindSinceMs + IDLE_MS - clock.now();
       if (restMs > 0) await Promise.race([woken, clock.sleep(restMs, waiting.signal).catch(() => undefined)]);
-      else {
-        await writer.write([], this.#end);
-        this.#behindSinceMs = undefined;
-      }
+      else await this.#move();
     } finally {
       this.#wake = undefined;
       waiting.abort();

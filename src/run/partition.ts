@@ -11,11 +11,10 @@ import { BudgetShare, type ByteBudget } from "#flow/byteBudget.ts";
 import type { Clock } from "#flow/clock.ts";
 import type { RetryOptions } from "#flow/retry.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
-import { type Namespace, parseNamespace } from "#flow/types.ts";
+import { type Log, type Namespace, parseNamespace } from "#flow/types.ts";
 import type { Drops } from "#lanes/drops.ts";
 import type { Claim, LaneStore } from "#lanes/laneStore.ts";
 import { type Beginning, partitionId } from "#lanes/records.ts";
-import type { KafkaLog } from "#log/kafkaLog.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
 import { MongoSink } from "#sink/mongoSink.ts";
@@ -52,7 +51,7 @@ export type PartitionContext = Readonly<{
   marks: MarkStore;
   conflicts: ConflictStore;
   watches: TargetWatches;
-  log: KafkaLog;
+  log: Log;
   budget: ByteBudget;
   meter: Meter;
   throttle: Throttle | undefined;
@@ -223,7 +222,9 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
   const held = await deadLetters.held(claim.route, claim.partition);
   const drift = await openGate(context, decode);
   const conflicts = await openConflicts(context, begun, drift);
+  const reader = log.partition(claim.topic, claim.partition, claim.route);
   const pairs: { lane: Lane; writer: LaneWriter }[] = [];
+  const lowest = (): number => Math.min(...pairs.map(({ lane }) => lane.offset));
   for (const [slice, state] of claim.lanes.entries()) {
     const writer = new LaneWriter({ ...deps, drift, conflicts }, state, claim.sessions[slice], held);
     const lane = new Lane({
@@ -233,7 +234,10 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
       batchBytes: options.batchMb * 1024 * 1024,
       batchCount: options.batchCount,
       throttle,
-      onApplied: meter.applied,
+      onApplied: (count, bytes) => {
+        meter.applied(count, bytes);
+        reader.settled?.(lowest());
+      },
     });
     pairs.push({ lane, writer });
   }
@@ -252,7 +256,6 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
     held,
     refresh,
   });
-  const reader = log.partition(claim.topic, claim.partition);
   const runner = new PartitionRunner({
     claim,
     ns,
@@ -290,6 +293,6 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
       lanes
         .map((lane) => lane.oldestMs)
         .reduce((a, b) => (a === undefined || (b !== undefined && b < a) ? b : a), undefined),
-    offset: () => Math.min(...lanes.map((lane) => lane.offset)),
+    offset: lowest,
   };
 };

@@ -12,6 +12,7 @@ import type { Clock } from "#flow/clock.ts";
 import { faultPoint } from "#flow/fault.ts";
 import { type RetryOptions, retry } from "#flow/retry.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
+import type { Log } from "#flow/types.ts";
 import { Drops } from "#lanes/drops.ts";
 import { type Claim, LaneStore, type Ownership } from "#lanes/laneStore.ts";
 import { partitionId, type RunRecord } from "#lanes/records.ts";
@@ -34,7 +35,8 @@ export type WorkerSettings = Readonly<{
   /** Kafka Connect, where there is one to look after. */
   connect?: string | undefined;
   target: string;
-  kafka: string;
+  /** Needed where no other log is given. */
+  kafka?: string | undefined;
   stateDb: string;
   group: string;
   /** Touched after each report to the target: for health checks of containers. */
@@ -44,6 +46,8 @@ export type WorkerSettings = Readonly<{
 export type WorkerDeps = Readonly<{
   settings: WorkerSettings;
   options: WorkerOptions;
+  /** Read instead of Kafka: a log in this process, with a capture of its own behind it. */
+  log?: Log | undefined;
   /** Undefined carries every topic to the namespace of its name. */
   routes: readonly Route[] | undefined;
   ddl: DdlRules;
@@ -89,7 +93,7 @@ export class Worker implements AsyncDisposable {
   readonly #marks: MarkStore;
   readonly #conflicts: ConflictStore;
   readonly #watches: TargetWatches;
-  readonly #log: KafkaLog;
+  readonly #log: Log;
   readonly #budget: ByteBudget;
   readonly #meter: Meter;
   readonly #pace: TargetPace | undefined;
@@ -147,18 +151,9 @@ export class Worker implements AsyncDisposable {
       logger: deps.logger,
       onRetry: this.#onRetry("target watch"),
     });
-    this.#log = new KafkaLog({
-      bootstrap: settings.kafka,
-      clientId: workerId,
-      group: settings.group,
-      clock,
-      // Every partition may hold one fetch in advance: together they stay within half of the budget.
-      fetchBytes: () =>
-        Math.max(256 * 1024, Math.min(2 * 1024 * 1024, this.#budget.limit / 2 / Math.max(1, this.#running.size))),
-      onRetry: this.#onRetry("log"),
-    });
+    this.#log = deps.log ?? this.#kafkaLog();
     this.#captureGuard =
-      settings.connect === undefined || source === undefined
+      settings.connect === undefined || settings.kafka === undefined || source === undefined
         ? undefined
         : new CaptureGuard({
             connectUrl: settings.connect,
@@ -169,6 +164,20 @@ export class Worker implements AsyncDisposable {
             clock,
             logger: deps.logger,
           });
+  }
+
+  #kafkaLog(): KafkaLog {
+    const { settings, workerId, clock } = this.#deps;
+    return new KafkaLog({
+      bootstrap: settings.kafka ?? "",
+      clientId: workerId,
+      group: settings.group,
+      clock,
+      // Every partition may hold one fetch in advance: together they stay within half of the budget.
+      fetchBytes: () =>
+        Math.max(256 * 1024, Math.min(2 * 1024 * 1024, this.#budget.limit / 2 / Math.max(1, this.#running.size))),
+      onRetry: this.#onRetry("log"),
+    });
   }
 
   /** Connects to what must be there at the start. @throws FERRY_CONFIG, FERRY_MONGO_*, FERRY_KAFKA_*, FERRY_USAGE: one clear sentence each. */
@@ -187,7 +196,7 @@ export class Worker implements AsyncDisposable {
           { worker: workerId },
           "this MongoDB driver has no raw path: documents are decoded, which is slower and changes deprecated types",
         );
-      if (worker.#captureGuard === undefined)
+      if (worker.#captureGuard === undefined && deps.log === undefined)
         logger.info(
           { worker: workerId },
           "without --source and --connect nobody looks after the connectors behind the topics",
