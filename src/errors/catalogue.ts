@@ -459,6 +459,49 @@ export const CATALOGUE = {
     "The connector's stored position will soon fall off the source's oplog.",
     "Set heartbeat.interval.ms (10000) on the connector so that an idle position moves, or enlarge the oplog.",
   ),
+  // --- ferry's own capture
+  FERRY_SOURCE_HISTORY_LOST: entry(
+    76,
+    "never",
+    "The source's oplog no longer reaches back to the saved position: changes are lost to the stream.",
+    "Enlarge the oplog, then start again with --recopy: everything is copied once more, and what the source no longer has is removed from the target.",
+  ),
+  FERRY_SOURCE_STANDALONE: entry(
+    64,
+    "never",
+    "The source is a standalone server: without an oplog it has no change streams.",
+    "Start it with --replSet NAME and run rs.initiate() once; one member is enough.",
+  ),
+  FERRY_SERVER_TOO_OLD: entry(
+    64,
+    "never",
+    "A MongoDB server is too old for ferry.",
+    "Upgrade it to the version that the message names.",
+  ),
+  FERRY_SAME_SERVER: entry(
+    64,
+    "never",
+    "Source and target are the same MongoDB deployment.",
+    "Check both URIs; ferry carries documents from one deployment to another.",
+  ),
+  FERRY_SOURCE_NOTHING: entry(
+    64,
+    "never",
+    "What is to be carried does not exist on the source.",
+    "Check the names given with --include, or the routes' `from`; `db.*` takes in what is created later, once the database has a collection.",
+  ),
+  FERRY_CAPTURE_TAKEN: entry(
+    75,
+    "never",
+    "Another process captures into this target already.",
+    "Stop it first, or give this one another --state-db; after a crash its lease ends within seconds.",
+  ),
+  FERRY_CAPTURE_OTHER: entry(
+    64,
+    "never",
+    "This target remembers a capture of another source or of other namespaces.",
+    "Start with what the message names, or begin anew with an empty target and another --state-db.",
+  ),
   // --- the demo
   FERRY_DEMO_STEP: entry(
     1,

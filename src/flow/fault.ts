@@ -24,6 +24,16 @@ export type FaultPoint =
   | "structure-prepared"
   /** What was held back is given back, and the journal does not know. */
   | "structure-restored"
+  /** Capture: a chunk of a range is in the log, its progress is not saved. */
+  | "mid-range"
+  /** Capture: the last chunk of a range is in the log, and nobody has noted that the range is done. */
+  | "after-range"
+  /** Capture: events of the change stream are read, and not in the log. */
+  | "after-events"
+  /** Capture: what lies before a position is settled, the position is not saved. */
+  | "before-checkpoint"
+  /** Capture: the position is saved. */
+  | "after-checkpoint"
   /** Everything is saved, and the partition is not given back. */
   | "before-release";
 

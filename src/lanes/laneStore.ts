@@ -406,6 +406,14 @@ export class LaneStore {
     );
   }
 
+  /** Where every lane stands. */
+  async positions(): Promise<Readonly<{ topic: string; offset: number }>[]> {
+    const all = await translated("reading the lanes' positions", () =>
+      this.lanes.find({}, { projection: { topic: 1, offset: 1 } }).toArray(),
+    );
+    return all.map(({ topic, offset }) => ({ topic, offset: Number(offset) }));
+  }
+
   async readRuns(): Promise<ReadonlyMap<string, RunRecord>> {
     const all = await translated("reading runs", () => this.runs.find().toArray());
     return new Map(all.map((run) => [run._id, run]));

@@ -1,4 +1,5 @@
 import { BSON, type MongoClient, type Timestamp } from "mongodb";
+import { identityOf } from "#bson/identity.ts";
 import { translated } from "./errors.ts";
 import { snapshotAt } from "./session.ts";
 
@@ -31,6 +32,27 @@ export const readByKeys = (
         { raw: true, readConcern: at === undefined ? { level: "majority" } : snapshotAt(at) },
       );
     return (await found.toArray()) as unknown as Uint8Array[];
+  });
+
+/**
+ * Of these keys, those that the collection has not, by a majority read.
+ * @param keys raw documentKeys
+ * @throws FERRY_MONGO_*
+ */
+export const missingKeys = (
+  client: MongoClient,
+  db: string,
+  coll: string,
+  keys: readonly Uint8Array[],
+): Promise<Uint8Array[]> =>
+  translated(`looking for documents in ${db}.${coll}`, async () => {
+    const ids = keys.map((key) => BSON.deserialize(key, KEEP_TYPES)["_id"]);
+    const found = client
+      .db(db)
+      .collection(coll)
+      .find({ _id: { $in: ids } }, { raw: true, projection: { _id: 1 }, readConcern: { level: "majority" } });
+    const there = new Set(((await found.toArray()) as unknown as Uint8Array[]).map(identityOf));
+    return keys.filter((key) => !there.has(identityOf(key)));
   });
 
 /** Some documents at random, raw. @throws FERRY_MONGO_* */

@@ -1,0 +1,93 @@
+import { Binary, BSON, Long } from "bson";
+import { formatNamespace, type Namespace } from "#flow/types.ts";
+import type { MongoClient } from "#mongo/connect.ts";
+import { translated } from "#mongo/errors.ts";
+import { type RangeRecord, rangeId } from "./captureStore.ts";
+
+/** Documents and bytes that make one range, about: what a kill may cost, and what one reader takes at once. */
+const RANGE_DOCUMENTS = 50_000;
+const RANGE_BYTES = 128 * 1024 * 1024;
+const MAX_RANGES = 1000;
+/** Samples per bound: the more, the more even the ranges. */
+const SAMPLES = 16;
+
+/** What a collection says of its own size; estimates, but good enough to divide it. */
+export type CollectionSize = Readonly<{ documents: number; averageBytes: number }>;
+
+export const readSize = (client: MongoClient, { db, coll }: Namespace): Promise<CollectionSize> =>
+  translated(`reading the size of ${db}.${coll}`, async () => {
+    const [stats] = await client
+      .db(db)
+      .collection(coll)
+      .aggregate<{ count: number; avgObjSize: number }>([
+        { $collStats: { storageStats: {} } },
+        // A sharded collection answers once per shard.
+        {
+          $group: {
+            _id: null,
+            count: { $sum: "$storageStats.count" },
+            avgObjSize: { $max: "$storageStats.avgObjSize" },
+          },
+        },
+      ])
+      .toArray();
+    return { documents: Number(stats?.count ?? 0), averageBytes: Number(stats?.avgObjSize ?? 0) };
+  });
+
+/** How many ranges a collection of this size is divided into. */
+export const rangeCount = ({ documents, averageBytes }: CollectionSize): number => {
+  const byCount = Math.ceil(documents / RANGE_DOCUMENTS);
+  const byBytes = Math.ceil((documents * averageBytes) / RANGE_BYTES);
+  return Math.max(1, Math.min(MAX_RANGES, Math.max(byCount, byBytes)));
+};
+
+const KEEP_TYPES = { promoteValues: false, bsonRegExp: true, promoteBuffers: false } as const;
+
+/** Bounds between ranges, in the index's own order, which is defined across all types of `_id`. */
+const sampleBounds = (client: MongoClient, { db, coll }: Namespace, ranges: number): Promise<Uint8Array[]> =>
+  translated(`sampling ${db}.${coll}`, async () => {
+    const sampled = await client
+      .db(db)
+      .collection(coll)
+      .aggregate([{ $sample: { size: ranges * SAMPLES } }, { $project: { _id: 1 } }, { $sort: { _id: 1 } }], {
+        raw: true,
+        allowDiskUse: true,
+      })
+      .toArray();
+    const keys = sampled as unknown as Uint8Array[];
+    const bounds: Uint8Array[] = [];
+    for (let i = 1; i < ranges; i++) {
+      const key = keys[Math.floor((i * keys.length) / ranges)];
+      const last = bounds.at(-1);
+      if (key !== undefined && (last === undefined || Buffer.compare(key, last) !== 0)) bounds.push(Buffer.from(key));
+    }
+    return bounds;
+  });
+
+/** Divides a collection into ranges of `_id` that together hold every document, now and later. @throws FERRY_MONGO_* */
+export const planRanges = async (
+  client: MongoClient,
+  ns: Namespace,
+  generation: number,
+): Promise<{ ranges: RangeRecord[]; size: CollectionSize }> => {
+  const size = await readSize(client, ns);
+  const count = rangeCount(size);
+  const bounds = count === 1 ? [] : await sampleBounds(client, ns, count);
+  const topic = formatNamespace(ns);
+  const edges = [null, ...bounds.map((bound) => new Binary(bound)), null];
+  const ranges = edges.slice(1).map((to, index) => ({
+    _id: rangeId(topic, generation, index),
+    topic,
+    generation,
+    index,
+    from: edges[index] ?? null,
+    to,
+    at: null,
+    documents: Long.ZERO,
+    done: false,
+  }));
+  return { ranges, size };
+};
+
+/** The `_id` of a raw `{ _id }`, with its exact type. */
+export const boundValue = (bound: Uint8Array): unknown => BSON.deserialize(bound, KEEP_TYPES)["_id"];
