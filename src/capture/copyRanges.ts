@@ -4,8 +4,7 @@ import type { MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import { type RangeRecord, rangeId } from "./captureStore.ts";
 
-/** Documents and bytes that make one range, about: what a kill may cost, and what one reader takes at once. */
-const RANGE_DOCUMENTS = 50_000;
+/** Bytes that make one range, about, where documents are large. */
 const RANGE_BYTES = 128 * 1024 * 1024;
 const MAX_RANGES = 1000;
 /** Samples per bound: the more, the more even the ranges. */
@@ -34,9 +33,9 @@ export const readSize = (client: MongoClient, { db, coll }: Namespace): Promise<
     return { documents: Number(stats?.count ?? 0), averageBytes: Number(stats?.avgObjSize ?? 0) };
   });
 
-/** How many ranges a collection of this size is divided into. */
-export const rangeCount = ({ documents, averageBytes }: CollectionSize): number => {
-  const byCount = Math.ceil(documents / RANGE_DOCUMENTS);
+/** How many ranges of about so many documents a collection of this size is divided into. */
+export const rangeCount = ({ documents, averageBytes }: CollectionSize, rangeDocuments: number): number => {
+  const byCount = Math.ceil(documents / rangeDocuments);
   const byBytes = Math.ceil((documents * averageBytes) / RANGE_BYTES);
   return Math.max(1, Math.min(MAX_RANGES, Math.max(byCount, byBytes)));
 };
@@ -69,9 +68,10 @@ export const planRanges = async (
   client: MongoClient,
   ns: Namespace,
   generation: number,
+  rangeDocuments: number,
 ): Promise<{ ranges: RangeRecord[]; size: CollectionSize }> => {
   const size = await readSize(client, ns);
-  const count = rangeCount(size);
+  const count = rangeCount(size, rangeDocuments);
   const bounds = count === 1 ? [] : await sampleBounds(client, ns, count);
   const topic = formatNamespace(ns);
   const edges = [null, ...bounds.map((bound) => new Binary(bound)), null];

@@ -58,6 +58,8 @@ export type NoopEvent = EventBase &
   Readonly<{
     op: "noop";
     reason: "deleted-since" | "dropped-since" | "where" | "keep-target" | "tombstone" | "heartbeat";
+    /** Raw documentKey of the event that it was, where its lane must not depend on what a look-up happens to find. */
+    of?: Uint8Array;
   }>;
 
 /** A change of the collection itself; lands in any partition (its Kafka key is the resume token). */

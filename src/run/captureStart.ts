@@ -20,20 +20,22 @@ export type CaptureStartDeps = Readonly<{
   store: CaptureStore;
   mode: CaptureRecord["mode"];
   leaseMs: number;
+  /** Documents of one range of the copy, about. */
+  rangeDocuments: number;
   clock: Clock;
   logger: Logger;
   soft: AbortSignal;
 }>;
 
 const plan = async (
-  source: MongoClient,
+  { source, rangeDocuments }: CaptureStartDeps,
   namespaces: readonly Namespace[],
   generation: number,
 ): Promise<{ ranges: RangeRecord[]; documents: number }> => {
   const ranges: RangeRecord[] = [];
   let documents = 0;
   for (const ns of namespaces) {
-    const planned = await planRanges(source, ns, generation);
+    const planned = await planRanges(source, ns, generation, rangeDocuments);
     ranges.push(...planned.ranges);
     documents += planned.size.documents;
   }
@@ -41,12 +43,10 @@ const plan = async (
 };
 
 /** Notes the start position, then what there is to copy: in this order, so that whatever happens meanwhile is in the stream. */
-const begin = async (
-  { source, deployment, scope, store, mode, logger }: CaptureStartDeps,
-  namespaces: readonly Namespace[],
-): Promise<void> => {
+const begin = async (deps: CaptureStartDeps, namespaces: readonly Namespace[]): Promise<void> => {
+  const { source, deployment, scope, store, mode, logger } = deps;
   const { token, at } = await noteStart(source, scope.watch);
-  const { ranges, documents } = await plan(source, namespaces, 1);
+  const { ranges, documents } = await plan(deps, namespaces, 1);
   const capture: NewCapture = {
     id: randomBytes(8).toString("hex"),
     mode,
@@ -71,15 +71,16 @@ const begin = async (
  * the source no longer has is removed from the target ahead of the copied documents.
  */
 const beginAgain = async (
-  { source, scope, store, logger }: CaptureStartDeps,
+  deps: CaptureStartDeps,
   record: CaptureRecord,
   existing: readonly Namespace[],
 ): Promise<void> => {
+  const { source, scope, store, logger } = deps;
   const { token, at } = await noteStart(source, scope.watch);
   const known = record.topics.map(({ name }) => parseNamespace(name));
   const names = new Set([...known, ...existing].map(formatNamespace));
   const generation = record.generation + 1;
-  const { ranges, documents } = await plan(source, [...names].map(parseNamespace), generation);
+  const { ranges, documents } = await plan(deps, [...names].map(parseNamespace), generation);
   const next = new Map(record.topics.map(({ name, next: at }) => [name, at]));
   const topics = [...names].map((name) => ({ name, next: next.get(name) ?? Long.ZERO }));
   await store.restart({ generation, start: token, startAt: at, topics }, ranges);

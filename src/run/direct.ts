@@ -25,8 +25,9 @@ export type DirectDeps = Readonly<{
   options: WorkerOptions;
   spec: ScopeSpec;
   routes: readonly Route[] | undefined;
-  /** Ranges that are copied at once. */
+  /** Ranges that are copied at once, and documents of one of them, about. */
   readers: number;
+  rangeDocuments: number;
   /** Copy everything again, from a new start. */
   recopy: boolean;
   logger: Logger;
@@ -105,6 +106,7 @@ const runBetween = async (deps: DirectDeps, source: MongoClient, target: MongoCl
     store,
     mode: "direct" as const,
     leaseMs: options.leaseMs,
+    rangeDocuments: deps.rangeDocuments,
     clock,
     logger,
     soft,

@@ -15,6 +15,7 @@ import { parseWorkerOptions, withWorkerOptions } from "../workerFlags.ts";
 /** Copied documents wait in memory as the server sent them, for several lanes at once. */
 const DEFAULTS = { budgetMb: 32 } as const;
 const READERS = "4";
+const RANGE_DOCUMENTS = "50000";
 
 const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
 
@@ -40,6 +41,10 @@ export const registerRun = (program: Command): void => {
     .option("--exclude <names>", "namespaces or globs to leave out; may be repeated", collect, [])
     .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
     .option("--readers <count>", `ranges that are copied at once (default: ${READERS})`)
+    .option(
+      "--range-documents <count>",
+      `documents of one range, about: what a kill may cost at most (default: ${RANGE_DOCUMENTS})`,
+    )
     .option("--recopy", "copy everything again from a new start, and remove what the source no longer has")
     .option("--state-db <name>", "ferry's database on the target")
     .option("--log-level <level>", "debug, info, warn, error or silent");
@@ -58,6 +63,7 @@ export const registerRun = (program: Command): void => {
         spec,
         routes,
         readers: wholeNumber("--readers", texts["readers"] ?? READERS),
+        rangeDocuments: wholeNumber("--range-documents", texts["rangeDocuments"] ?? RANGE_DOCUMENTS),
         recopy,
         logger: createLogger(settings.logLevel),
         clock: systemClock,
