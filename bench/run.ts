@@ -1,10 +1,12 @@
 import { benchApply } from "./apply.ts";
+import { benchDirect } from "./direct.ts";
 import { benchFilter } from "./filter.ts";
 import { benchLatency } from "./latency.ts";
 import { benchThrottle } from "./throttle.ts";
 
 const BENCHES: Readonly<Record<string, (flags: Readonly<Record<string, string>>) => Promise<void>>> = {
   apply: benchApply,
+  direct: benchDirect,
   filter: benchFilter,
   latency: benchLatency,
   throttle: benchThrottle,
