@@ -1,14 +1,18 @@
 import { benchApply } from "./apply.ts";
 import { benchDirect } from "./direct.ts";
+import { benchDrain } from "./drain.ts";
 import { benchFilter } from "./filter.ts";
 import { benchLatency } from "./latency.ts";
+import { benchLatencyDirect } from "./latencyDirect.ts";
 import { benchThrottle } from "./throttle.ts";
 
 const BENCHES: Readonly<Record<string, (flags: Readonly<Record<string, string>>) => Promise<void>>> = {
   apply: benchApply,
   direct: benchDirect,
+  drain: benchDrain,
   filter: benchFilter,
   latency: benchLatency,
+  "latency-direct": benchLatencyDirect,
   throttle: benchThrottle,
 };
 
