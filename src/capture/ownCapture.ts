@@ -177,6 +177,11 @@ export class OwnCapture {
         this.#token = batch.token;
         if (this.#mark === undefined && batch.token._data !== this.#saved)
           this.#mark = { token: batch.token, ends: output.ends() };
+        if (batch.cutDown)
+          logger.warn(
+            { stage: "stream" },
+            "an event of more than 16 MB came by its key; its document was looked up apart",
+          );
         if (batch.invalidated)
           logger.warn({ stage: "stream" }, "the watched database was dropped; watching goes on behind it");
       }

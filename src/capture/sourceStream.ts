@@ -38,6 +38,8 @@ export type EventBatch = Readonly<{
   token: ResumeToken;
   /** The stream's scope is gone (its database was dropped): it is opened anew behind this position. */
   invalidated: boolean;
+  /** An event was too large for the server's reply: it came by its key, its document was looked up apart. */
+  cutDown: boolean;
 }>;
 
 /** BSONObjectTooLarge: the event, document and delta together, does not fit into a reply. */
@@ -157,7 +159,7 @@ export class SourceStream implements AsyncDisposable {
     else if (invalidated) this.#token = ownToken(last) ?? this.#token;
     else if (postBatchResumeToken !== undefined) this.#token = tokenOf(postBatchResumeToken);
     if (ended) await this.#close();
-    return { events, bytes, token: this.#token, invalidated };
+    return { events, bytes, token: this.#token, invalidated, cutDown: false };
   }
 
   /** The event that is too large, without what makes it so: its key, and the document as it is now. */
@@ -166,7 +168,7 @@ export class SourceStream implements AsyncDisposable {
     await using cursor = await this.#open(1, [KEY_ONLY], false);
     const reply = await this.#take(await cursor.next({ batchSize: 1, maxTimeMS: waitMs }));
     const [event] = reply.events;
-    return event === undefined ? reply : { ...reply, events: [await withDocument(client, event)] };
+    return event === undefined ? reply : { ...reply, events: [await withDocument(client, event)], cutDown: true };
   }
 
   async #close(): Promise<void> {
