@@ -57,7 +57,8 @@ export class EventRouter {
     const event = typeof read === "string" ? undefined : read;
     const topic = this.#topicOf(event?.ns ?? namespaceIn(bytes, "ns"), bytes);
     if (topic === undefined) return;
-    const record = new StreamedRecord(bytes, event, this.#reader.token, now);
+    const { documentKey, token } = this.#reader;
+    const record = new StreamedRecord(bytes, event, { documentKey, token }, now);
     const part = parts.get(topic);
     if (part === undefined) parts.set(topic, { records: [record], bytes: record.size });
     else {

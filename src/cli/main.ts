@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { FerryError } from "#errors/ferryError.ts";
+import { registerCapture } from "./commands/capture.ts";
 import { registerCheck } from "./commands/check.ts";
 import { registerConfig } from "./commands/config.ts";
 import { registerConflicts } from "./commands/conflicts.ts";
@@ -30,6 +31,7 @@ const program = new Command("ferry")
 if (json) program.configureOutput({ writeErr: () => undefined });
 else program.showHelpAfterError();
 
+registerCapture(program);
 registerCheck(program);
 registerConfig(program);
 registerCx(program);

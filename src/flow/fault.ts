@@ -30,6 +30,10 @@ export type FaultPoint =
   | "after-range"
   /** Capture: events of the change stream are read, and not in the log. */
   | "after-events"
+  /** Capture: a batch is about to be sent to Kafka. */
+  | "before-produce"
+  /** Capture: Kafka has it, and nobody knows yet. */
+  | "after-produce"
   /** Capture: what lies before a position is settled, the position is not saved. */
   | "before-checkpoint"
   /** Capture: the position is saved. */

@@ -66,7 +66,8 @@ export const checkRights = async (
   stateDb: string,
 ): Promise<void> => {
   await lacking("source", source, sourceNeeds(scope.watch.db));
-  const dbs = new Set(routes.map(({ to }) => parseNamespace(to).db));
+  // Without routes it writes its own state only.
+  const dbs = new Set(routes.length === 0 ? [stateDb] : routes.map(({ to }) => parseNamespace(to).db));
   await lacking(
     "target",
     target,

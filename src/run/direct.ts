@@ -1,7 +1,7 @@
 import { CaptureStore } from "#capture/captureStore.ts";
 import type { CaptureOutput } from "#capture/output.ts";
 import { OwnCapture } from "#capture/ownCapture.ts";
-import { Scope, type ScopeSpec } from "#capture/scope.ts";
+import type { ScopeSpec } from "#capture/scope.ts";
 import { listNamespaces } from "#capture/sourceProbe.ts";
 import { featuresOf } from "#capture/sourceStream.ts";
 import { plainRoute, type Route } from "#config/routes.ts";
@@ -15,6 +15,7 @@ import { MemoryLog, type TopicStart } from "#log/memoryLog.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
 import { checkDeployments, checkEmpty, checkRights, checkScope, readDeployment } from "./captureChecks.ts";
+import { scopeOf } from "./captureScope.ts";
 import { checkKnown, startCapture } from "./captureStart.ts";
 import { leftoversOn } from "./leftovers.ts";
 import { Worker } from "./worker.ts";
@@ -38,12 +39,6 @@ export type DirectDeps = Readonly<{
   soft: AbortSignal;
   hard: AbortSignal;
 }>;
-
-/** Whole cluster, unless told otherwise: by names, or by the routes of a configuration. */
-export const scopeOf = (spec: ScopeSpec, routes: readonly Route[] | undefined, stateDb: string): Scope => {
-  const wanted = spec.include.length > 0 ? spec.include : (routes?.map(({ from }) => from) ?? ["*.*"]);
-  return new Scope({ include: [...new Set(wanted)], exclude: spec.exclude }, stateDb);
-};
 
 const routesOf = (routes: readonly Route[] | undefined, namespaces: readonly Namespace[]): readonly Route[] => {
   const names = new Set(namespaces.map(formatNamespace));

@@ -17,7 +17,7 @@ export const leftoversOn = (
   source: MongoClient,
   target: MongoClient,
   routes: readonly Route[] | undefined,
-  options: WorkerOptions,
+  options: Pick<WorkerOptions, "conflict">,
   logger: Logger,
 ): ((ns: Namespace) => AsyncGenerator<readonly Uint8Array[]>) =>
   async function* (ns) {

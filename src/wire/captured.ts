@@ -108,6 +108,9 @@ export class CopiedRecord implements CapturedRecord {
   }
 }
 
+/** Parts of a streamed event beside the event itself, as the reader of its bytes found them. */
+export type StreamedParts = Readonly<{ documentKey: Uint8Array | undefined; token: string | undefined }>;
+
 /** An event of the change stream, as the server sent it. */
 export class StreamedRecord implements CapturedRecord {
   offset = 0;
@@ -115,12 +118,12 @@ export class StreamedRecord implements CapturedRecord {
   declare readonly event?: ChangeEvent;
   readonly value: Uint8Array;
   readonly timestampMs: number;
-  readonly #token: string | undefined;
+  readonly #parts: StreamedParts;
 
-  constructor(value: Uint8Array, event: ChangeEvent | undefined, token: string | undefined, timestampMs: number) {
+  constructor(value: Uint8Array, event: ChangeEvent | undefined, parts: StreamedParts, timestampMs: number) {
     this.value = value;
     if (event !== undefined) this.event = event;
-    this.#token = token;
+    this.#parts = parts;
     this.timestampMs = timestampMs;
   }
 
@@ -129,9 +132,9 @@ export class StreamedRecord implements CapturedRecord {
   }
 
   get key(): Uint8Array | null {
-    const { event } = this;
-    if (event !== undefined && "key" in event) return Buffer.from(keyText(event.key));
-    return this.#token === undefined ? null : Buffer.from(tokenKeyText(this.#token));
+    const { documentKey, token } = this.#parts;
+    if (documentKey !== undefined) return Buffer.from(keyText(documentKey));
+    return token === undefined ? null : Buffer.from(tokenKeyText(token));
   }
 }
 
@@ -144,5 +147,5 @@ export const removalRecord = (run: CopyRun, documentKey: Uint8Array, timestampMs
   writeNamespace(run.ns);
   writer.document("documentKey", documentKey);
   writer.close(top);
-  return new StreamedRecord(writer.take(), event, undefined, timestampMs);
+  return new StreamedRecord(writer.take(), event, { documentKey, token: undefined }, timestampMs);
 };

@@ -57,3 +57,13 @@ export const directConverged = (
     { what: `${namespace} to be equal on both sides`, clock: systemClock, timeoutMs, everyMs: 200 },
   );
 };
+
+export type CaptureStart = DirectStart & Readonly<{ kafka: string }>;
+
+/** `ferry capture` as a child process that writes to Kafka. The caller disposes of it. */
+export const startCapture = async ({ kafka, ...options }: CaptureStart): Promise<FerryProcess> => {
+  const args = ["capture", ...flags(options).slice(1), "--kafka", kafka];
+  const capture = new FerryProcess("capture", args, options.env ?? {}, "writing to Kafka");
+  await capture.start();
+  return capture;
+};
