@@ -1,4 +1,5 @@
 import { benchApply } from "./apply.ts";
+import { benchCapture } from "./capture.ts";
 import { benchDirect } from "./direct.ts";
 import { benchDrain } from "./drain.ts";
 import { benchFilter } from "./filter.ts";
@@ -8,6 +9,7 @@ import { benchThrottle } from "./throttle.ts";
 
 const BENCHES: Readonly<Record<string, (flags: Readonly<Record<string, string>>) => Promise<void>>> = {
   apply: benchApply,
+  capture: benchCapture,
   direct: benchDirect,
   drain: benchDrain,
   filter: benchFilter,
