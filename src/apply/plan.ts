@@ -106,7 +106,8 @@ const isCopy = (event: ChangeEvent | undefined): event is WriteEvent =>
 const asideTest = (isHeld: PlanOptions["isHeld"]): ((entry: Entry) => DeadReason | undefined) => {
   const behind = new Set<string>();
   return (entry) => {
-    const key = keyOf(entry);
+    // A document has its `_id` in it, and many copied ones have no key of their own yet.
+    const key = entry.event?.op === "write" ? entry.event.doc : keyOf(entry);
     if (entry.dead !== undefined) {
       if (key !== undefined) behind.add(identityOf(key));
       return entry.dead;

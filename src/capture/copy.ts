@@ -6,7 +6,7 @@ import { TaskGroup } from "#flow/taskGroup.ts";
 import { type Namespace, parseNamespace } from "#flow/types.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import { isCursorGone } from "#mongo/rawCursor.ts";
-import { CopiedRecord, type CopyRun, removalRecord } from "#wire/captured.ts";
+import { CopiedRecord, type CopyRun, RECORD_BYTES, removalRecord } from "#wire/captured.ts";
 import type { CaptureStore, RangeRecord } from "./captureStore.ts";
 import type { CaptureOutput } from "./output.ts";
 import { RangeReader } from "./rangeReader.ts";
@@ -121,7 +121,7 @@ export class Copy {
       await output.append(
         topic,
         documents.map((document) => new CopiedRecord(run, document, now)),
-        bytes,
+        bytes + documents.length * RECORD_BYTES,
         hard,
       );
       if (last !== undefined) range.at = new Binary(last);

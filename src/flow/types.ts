@@ -86,9 +86,9 @@ export type LogRecord = Readonly<{
   size?: number;
 }>;
 
-/** Bytes that a record keeps in memory. */
-export const recordBytes = ({ size, key, value }: LogRecord): number =>
-  size ?? (value?.length ?? 0) + (key?.length ?? 0);
+/** Bytes that a record keeps in memory. Key and value may be made by asking for them: so they are not asked for in vain. */
+export const recordBytes = (record: LogRecord): number =>
+  record.size ?? (record.value?.length ?? 0) + (record.key?.length ?? 0);
 
 /** The unit of resume: `end` is the offset to read next once every item is durable. */
 export type LogBatch = Readonly<{

@@ -55,6 +55,8 @@ export class DriftGate {
   readonly #droppers = new Map<string, RouteFilter | undefined>();
   /** What there is to say of a record; few have anything. */
   readonly #found = new WeakMap<LogRecord, readonly TypeEntry[]>();
+  /** Highest offset of a record that has: the batches behind it need not be looked through. */
+  #lastFound = -1;
   /** May the first document be the baseline? */
   #mayFound = false;
   #founding: readonly TypeEntry[] = [];
@@ -118,6 +120,7 @@ export class DriftGate {
     this.#carried = undefined;
     if (event.origin === "copy") takeAsBaseline(found);
     this.#found.set(record, found);
+    if (record.offset > this.#lastFound) this.#lastFound = record.offset;
     if (isFirst) this.#founding = found;
   }
 
@@ -132,6 +135,8 @@ export class DriftGate {
 
   #of(entries: readonly Entry[]): TypeEntry[] {
     const found: TypeEntry[] = [];
+    const [first] = entries; // in the order of the log
+    if (first === undefined || first.record.offset > this.#lastFound) return found;
     for (const { record } of entries) {
       const own = this.#found.get(record);
       if (own !== undefined) found.push(...own);

@@ -84,6 +84,9 @@ const copyEnvelope = ({ ns, at, doc, key }: CopiedWrite): Buffer => {
   return writer.take();
 };
 
+/** What a record costs beside its bytes, about: objects, and the view of the server's reply. Small documents are mostly this. */
+export const RECORD_BYTES = 256;
+
 /** A copied document. Made a million times a copy: two small objects around a view of the server's reply. */
 export class CopiedRecord implements CapturedRecord {
   offset = 0;
@@ -96,7 +99,7 @@ export class CopiedRecord implements CapturedRecord {
   }
 
   get size(): number {
-    return this.event.doc.length;
+    return this.event.doc.length + RECORD_BYTES;
   }
 
   get key(): Uint8Array {
@@ -128,7 +131,7 @@ export class StreamedRecord implements CapturedRecord {
   }
 
   get size(): number {
-    return this.value.length;
+    return this.value.length + RECORD_BYTES;
   }
 
   get key(): Uint8Array | null {

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { type Document, MongoClient } from "mongodb";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
 import { directConverged, endDirect, startDirect } from "../harness/directRun.ts";
+import { tempFolder } from "../harness/folders.ts";
 import { fill, startLoad, testSeed } from "../harness/load.ts";
 import { mongo, sharedMongo } from "../harness/servers.ts";
 
@@ -160,4 +163,36 @@ test("a second process for the same target is refused, other namespaces as well"
   const other = await endDirect({ ...options, include: ["twice.*"] });
   assert.equal(other.status, 64, other.err);
   assert.match(other.err, /FERRY_CAPTURE_OTHER: .*--include 'twice\.a'/);
+});
+
+test("a user who lacks a privilege is refused, and told which one", async () => {
+  using folder = tempFolder();
+  const keyFile = join(folder.path, "key");
+  writeFileSync(keyFile, "ferryferryferryferry", { mode: 0o600 });
+  await using source = await mongo({
+    args: ["--setParameter", "enableLocalhostAuthBypass=1", "--auth", "--keyFile", keyFile],
+  });
+  const target = await sharedMongo("target");
+  await using admin = await new MongoClient(source.uri).connect();
+  await admin.db("admin").command({ createUser: "root", pwd: "root", roles: ["root"] });
+  const uri = (user: string): string =>
+    `${source.uri.replace("mongodb://", `mongodb://${user}:${user}@`)}&authSource=admin`;
+  await using root = await new MongoClient(uri("root")).connect();
+  await root.db("shop").collection("users").insertOne({ n: 1 });
+  await root.db("admin").command({
+    createRole: "half",
+    privileges: [{ resource: { db: "shop", collection: "" }, actions: ["find", "listCollections"] }],
+    roles: [],
+  });
+  await root.db("admin").command({ createUser: "reader", pwd: "reader", roles: ["half"] });
+  const { status, err } = await endDirect({
+    source: uri("reader"),
+    target: target.uri,
+    include: ["shop.users"],
+    args: ["--state-db", "ferry_rights"],
+  });
+  assert.equal(status, 77, err);
+  assert.match(err, /FERRY_MONGO_PRIVILEGE: reader@admin lacks changeStream on shop of the source/);
+  await using there = await new MongoClient(target.uri).connect();
+  assert.equal((await there.db("ferry_rights").listCollections().toArray()).length, 0, "nothing is written");
 });
