@@ -8,6 +8,7 @@ const NOTHING: Status = {
   topics: [],
   connectors: [],
   ends: [],
+  own: null,
   lanes: [],
   workers: [],
   halted: [],
