@@ -1,4 +1,5 @@
 import { Binary, Long } from "bson";
+import { ByteBudget } from "#flow/byteBudget.ts";
 import type { Clock } from "#flow/clock.ts";
 import { faultPoint } from "#flow/fault.ts";
 import { type RetryOptions, retry } from "#flow/retry.ts";
@@ -9,7 +10,7 @@ import { isCursorGone } from "#mongo/rawCursor.ts";
 import { CopiedRecord, type CopyRun, RECORD_BYTES, removalRecord } from "#wire/captured.ts";
 import type { CaptureStore, RangeRecord } from "./captureStore.ts";
 import type { CaptureOutput } from "./output.ts";
-import { RangeReader } from "./rangeReader.ts";
+import { type Chunk, RangeReader } from "./rangeReader.ts";
 
 /** A range and how far it is in the output. */
 type Running = { readonly record: RangeRecord; at: Binary | null; documents: number; done: boolean; saved: boolean };
@@ -30,6 +31,12 @@ export type CopyDeps = Readonly<{
 
 /** How often progress is looked at, to be saved, ms. */
 const SAVE_MS = 200;
+/** Bytes that all readers together may hold before they are in the output: documents of 16 MB are read one by one. */
+const READ_BYTES = 24 * 1024 * 1024;
+/** Of a document, before any was seen. */
+const AVERAGE_BYTES = 1024;
+/** What a reader is taken to bring before it has brought anything: the most that a reply of the server may hold. */
+const UNKNOWN_BYTES = 16 * 1024 * 1024;
 
 const bytesOf = (value: Binary | null): Uint8Array | undefined => value?.buffer;
 
@@ -40,6 +47,7 @@ const bytesOf = (value: Binary | null): Uint8Array | undefined => value?.buffer;
 export class Copy {
   readonly #deps: CopyDeps;
   readonly #ranges: Running[];
+  readonly #reading = new ByteBudget(READ_BYTES);
   #next = 0;
 
   constructor(ranges: readonly RangeRecord[], deps: CopyDeps) {
@@ -114,16 +122,20 @@ export class Copy {
     const run: CopyRun = { ns, at: this.#deps.at };
     const bounds = { from: bytesOf(from), to: bytesOf(to), after: bytesOf(range.at) };
     if (index === 0 && range.at === null) await this.#removeLeftovers(run, hard);
-    await using reader = await RangeReader.open(source, ns, bounds, 1024);
+    await using reader = await RangeReader.open(source, ns, bounds, AVERAGE_BYTES);
     for (;;) {
-      const { documents, bytes, last, ended } = await reader.next();
-      const now = this.#deps.clock.now();
-      await output.append(
-        topic,
-        documents.map((document) => new CopiedRecord(run, document, now)),
-        bytes + documents.length * RECORD_BYTES,
-        hard,
-      );
+      const expected = reader.expectedBytes ?? UNKNOWN_BYTES;
+      await this.#reading.take(expected, hard);
+      let chunk: Chunk;
+      try {
+        chunk = await reader.next();
+        const now = this.#deps.clock.now();
+        const records = chunk.documents.map((document) => new CopiedRecord(run, document, now));
+        await output.append(topic, records, chunk.bytes + records.length * RECORD_BYTES, hard);
+      } finally {
+        this.#reading.give(expected);
+      }
+      const { documents, last, ended } = chunk;
       if (last !== undefined) range.at = new Binary(last);
       range.documents += documents.length;
       range.done = ended;

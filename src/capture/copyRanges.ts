@@ -16,14 +16,18 @@ export type CollectionSize = Readonly<{ documents: number; averageBytes: number 
 /** Documents whose size stands for all. */
 const MEASURED = 50;
 
-/** Asks for no more than may be read anyway: a collection's own statistics need a privilege of their own. */
+/** Asks for no more than may be read anyway: a collection's own statistics need a privilege of their own. Sizes are taken on the server. */
 export const readSize = (client: MongoClient, { db, coll }: Namespace): Promise<CollectionSize> =>
   translated(`reading the size of ${db}.${coll}`, async () => {
     const collection = client.db(db).collection(coll);
     const documents = await collection.estimatedDocumentCount();
-    const some = (await collection.find({}, { raw: true, limit: MEASURED }).toArray()) as unknown as Uint8Array[];
-    const bytes = some.reduce((sum, document) => sum + document.length, 0);
-    return { documents, averageBytes: bytes / Math.max(1, some.length) };
+    const [found] = await collection
+      .aggregate<{ bytes: number }>([
+        { $limit: MEASURED },
+        { $group: { _id: null, bytes: { $avg: { $bsonSize: "$$ROOT" } } } },
+      ])
+      .toArray();
+    return { documents, averageBytes: Number(found?.bytes ?? 0) };
   });
 
 /** How many ranges of about so many documents a collection of this size is divided into. */

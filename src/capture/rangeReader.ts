@@ -14,6 +14,8 @@ export type RangeBounds = Readonly<{
 /** Bytes of one chunk, about: large enough for the server, small enough that several wait in memory. */
 const CHUNK_BYTES = 2 * 1024 * 1024;
 const MAX_DOCUMENTS = 5000;
+/** Behind a larger chunk nothing is read ahead: with documents of 16 MB every reader would hold two. */
+const MAX_AHEAD_BYTES = 4 * 1024 * 1024;
 
 export type Chunk = Readonly<{
   documents: readonly Uint8Array[];
@@ -34,16 +36,17 @@ const isSameKey = (document: Uint8Array | undefined, key: Uint8Array): boolean =
 export class RangeReader implements AsyncDisposable {
   readonly #cursor: RawCursor;
   readonly #after: Uint8Array | undefined;
-  #next: Promise<RawReply>;
+  /** The next reply, where it was asked for already. */
+  #ahead: Promise<RawReply> | undefined;
   #batchSize: number;
   #isFirst = true;
+  /** Bytes of the next chunk, about; undefined before the first one. */
+  expectedBytes: number | undefined;
 
   private constructor(cursor: RawCursor, after: Uint8Array | undefined, batchSize: number) {
     this.#cursor = cursor;
     this.#after = after;
     this.#batchSize = batchSize;
-    this.#next = cursor.next({ batchSize });
-    this.#next.catch(() => undefined); // reported where it is awaited
   }
 
   /** @param averageBytes size of a document, about. @throws FERRY_MONGO_* */
@@ -71,12 +74,11 @@ export class RangeReader implements AsyncDisposable {
 
   /** @throws FERRY_MONGO_* */
   async next(): Promise<Chunk> {
-    const { documents, bytes, ended } = await this.#next;
+    const { documents, bytes, ended } = await (this.#ahead ?? this.#cursor.next({ batchSize: this.#batchSize }));
     if (documents.length > 0) this.#batchSize = documentsPerChunk(bytes / documents.length);
-    if (!ended) {
-      this.#next = this.#cursor.next({ batchSize: this.#batchSize });
-      this.#next.catch(() => undefined); // reported where it is awaited
-    }
+    this.expectedBytes = bytes;
+    this.#ahead = ended || bytes > MAX_AHEAD_BYTES ? undefined : this.#cursor.next({ batchSize: this.#batchSize });
+    this.#ahead?.catch(() => undefined); // reported where it is awaited
     const last = documents.at(-1);
     // `min` includes its bound: the document that was copied last, if it is still there.
     const again = this.#isFirst && this.#after !== undefined && isSameKey(documents[0], this.#after);
@@ -91,7 +93,7 @@ export class RangeReader implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#next.catch(() => undefined); // a cursor must not be killed while it reads ahead
+    await this.#ahead?.catch(() => undefined); // a cursor must not be killed while it reads ahead
     await this.#cursor[Symbol.asyncDispose]();
   }
 }

@@ -45,6 +45,8 @@ export type EventBatch = Readonly<{
 /** BSONObjectTooLarge: the event, document and delta together, does not fit into a reply. */
 const TOO_LARGE = 10334;
 const AT_ONCE = 10_000;
+/** Behind a larger reply nothing is read ahead: events of 16 MB would fill the memory. */
+const MAX_AHEAD_BYTES = 4 * 1024 * 1024;
 /** After an event that was too large, so many come one by one before the server is asked for full replies again. */
 const CAREFUL = 20;
 
@@ -117,7 +119,7 @@ export class SourceStream implements AsyncDisposable {
     this.#cursor ??= await this.#open(AT_ONCE);
     const ask = { batchSize: AT_ONCE, maxTimeMS: waitMs };
     const reply = await (this.#ahead ?? this.#cursor.next(ask));
-    this.#ahead = reply.ended ? undefined : this.#cursor.next(ask);
+    this.#ahead = reply.ended || reply.bytes > MAX_AHEAD_BYTES ? undefined : this.#cursor.next(ask);
     this.#ahead?.catch(() => undefined); // reported where it is awaited
     return this.#take(reply);
   }
