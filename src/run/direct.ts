@@ -4,7 +4,7 @@ import { OwnCapture } from "#capture/ownCapture.ts";
 import type { ScopeSpec } from "#capture/scope.ts";
 import { listNamespaces } from "#capture/sourceProbe.ts";
 import { featuresOf } from "#capture/sourceStream.ts";
-import { plainRoute, type Route } from "#config/routes.ts";
+import { type DdlRules, plainRoute, type Route } from "#config/routes.ts";
 import type { ErrorCode } from "#errors/catalogue.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import type { Clock } from "#flow/clock.ts";
@@ -26,6 +26,7 @@ export type DirectDeps = Readonly<{
   options: WorkerOptions;
   spec: ScopeSpec;
   routes: readonly Route[] | undefined;
+  ddl: DdlRules;
   /** Ranges that are copied at once, and documents of one of them, about. */
   readers: number;
   rangeDocuments: number;

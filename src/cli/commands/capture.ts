@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { Command } from "commander";
-import { readRoutes } from "#config/routes.ts";
+import { readConfig } from "#config/routes.ts";
 import { resolveSettings } from "#config/settings.ts";
 import { systemClock } from "#flow/clock.ts";
 import { createLogger } from "#observe/log.ts";
@@ -28,7 +28,7 @@ export const registerCapture = (program: Command): void => {
     .action(async (flags: CaptureFlags) => {
       const { texts, ...capture } = parseCapture(flags);
       const settings = resolveSettings(texts, ["source", "target", "kafka"]);
-      const routes = readRoutes(texts["config"]);
+      const { routes } = readConfig(texts["config"]);
       await withSignals(({ soft, hard }) =>
         runKafkaCapture({
           ...capture,

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { Command } from "commander";
-import { readRoutes } from "#config/routes.ts";
+import { readConfig } from "#config/routes.ts";
 import { resolveSettings } from "#config/settings.ts";
 import { systemClock } from "#flow/clock.ts";
 import { createLogger } from "#observe/log.ts";
@@ -24,7 +24,7 @@ export const registerRun = (program: Command): void => {
     const { texts, ...capture } = parseCapture(flags);
     const settings = resolveSettings(texts, ["source", "target"]);
     const options = parseWorkerOptions({ budgetMb: String(DEFAULTS.budgetMb), ...texts });
-    const routes = readRoutes(texts["config"]);
+    const { routes, ddl } = readConfig(texts["config"]);
     const host = hostname();
     await withSignals(({ soft, hard }) =>
       runDirect({
@@ -32,6 +32,7 @@ export const registerRun = (program: Command): void => {
         settings,
         options,
         routes,
+        ddl,
         logger: createLogger(settings.logLevel),
         clock: systemClock,
         runId: `${host}-${process.pid}-${randomBytes(2).toString("hex")}`,
