@@ -4,11 +4,11 @@ import { FerryError, isFerry } from "#errors/ferryError.ts";
 
 /**
  * Server codes that pass by themselves (elections, shutdowns, write conflicts, interrupted or expired transactions,
- * a write fence, a full disk that an operator will clear). Source: the server's error_codes.yml.
+ * a write fence, a full disk that an operator will clear, a collection that went away under a read). Source: the server's error_codes.yml.
  */
 const TRANSIENT = new Set([
-  6, 7, 24, 50, 63, 64, 89, 91, 107, 112, 133, 189, 225, 234, 237, 244, 246, 251, 256, 262, 290, 317, 365, 371, 9001,
-  10107, 11600, 11601, 11602, 13388, 13435, 13436, 14031,
+  6, 7, 24, 50, 63, 64, 89, 91, 107, 112, 133, 175, 189, 225, 234, 237, 244, 246, 251, 256, 262, 290, 317, 365, 371,
+  9001, 10107, 11600, 11601, 11602, 13388, 13435, 13436, 14031,
 ]);
 const AUTH = new Set([18, 8000]);
 const PRIVILEGE = new Set([13]);

@@ -8,7 +8,7 @@ import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
 import type { DdlRecord } from "#structure/records.ts";
 import { recommended } from "../harness/capture.ts";
-import { compare } from "../harness/compare.ts";
+import { compareLive } from "../harness/compare.ts";
 import { ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
 import { sharedConnect, sharedKafka, sharedMongo } from "../harness/servers.ts";
@@ -111,7 +111,7 @@ const sameAgain = async (
       for (const phase of phases)
         for (const name of CARRIED) {
           const coll = `${phase}_${name}`;
-          const found = await compare(source.collection(coll), target.collection(coll));
+          const found = await compareLive(source.collection(coll), target.collection(coll));
           if (found.wrong > 0 || found.source === 0) return { seen: { coll, ...found, different: [] } };
         }
       const left = await plan();

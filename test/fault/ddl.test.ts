@@ -4,7 +4,9 @@ import { BSON, Int32 } from "bson";
 import { MongoClient } from "mongodb";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
-import { compare } from "../harness/compare.ts";
+import type { DdlRecord } from "#structure/records.ts";
+import { compareLive } from "../harness/compare.ts";
+import { ferry } from "../harness/ferry.ts";
 import { ddlRecord, randomChanges, TestTopic } from "../harness/loadTopic.ts";
 import { sharedKafka, sharedMongo } from "../harness/servers.ts";
 import { startWorker } from "../harness/worker.ts";
@@ -45,7 +47,7 @@ const renamed = async (name: string) => {
   const followed = () =>
     waitFor(
       async () => {
-        const found = await compare(db.collection(to), target.db("test").collection(to));
+        const found = await compareLive(db.collection(to), target.db("test").collection(to));
         const left = await target.db("test").collection(from).countDocuments();
         if (found.wrong === 0 && left === 0) return { done: undefined };
         return { seen: { ...found, left, different: [], missing: [], extra: [] } };
@@ -122,4 +124,41 @@ test("BSON that an insert would change is copied by a rename as it is", async ()
   await topics.from.applied(target);
   await bench.rename();
   await bench.followed();
+});
+
+test("a worker killed while it follows a change of structure: the next one finishes it, and the journal says what was done", async () => {
+  const [broker, one, other] = [await sharedKafka(), await sharedMongo("source"), await sharedMongo("target")];
+  await using source = await new MongoClient(one.uri).connect();
+  await using target = await new MongoClient(other.uri).connect();
+  await using topic = await TestTopic.create(broker.bootstrap, "test.followed", 2);
+  const db = source.db("test");
+  await db.createCollection("followed");
+  const built = await ferry([
+    "structure",
+    "build",
+    "--include",
+    "test.followed",
+    "--source",
+    one.uri,
+    "--target",
+    other.uri,
+  ]);
+  assert.equal(built.status, 0, built.err);
+  const options = { source: one.uri, target: other.uri, kafka: broker.bootstrap, args: ["--topics", "test.followed"] };
+  const indexes = () => target.db("test").collection("followed").indexes();
+  for (const fault of ["structure-noted", "structure-built"]) {
+    await using worker = await startWorker({ ...options, env: { FERRY_FAULT: fault } });
+    await topic.applied(target);
+    await db.collection("followed").createIndex({ [fault]: 1 }, { unique: true, name: fault });
+    const event = ddlRecord("createIndexes", { db: "test", coll: "followed" }, { operationDescription: { fault } });
+    await topic.sendRaw([{ ...event, partition: 1 }]);
+    assert.equal((await worker.exited).signal, "SIGKILL", worker.logTail(20));
+    await using _next = await startWorker(options);
+    await topic.applied(target);
+    assert.equal((await indexes()).find(({ name }) => name === fault)?.unique, undefined, "relaxed until finalize");
+    assert.ok((await indexes()).some(({ name }) => name === fault));
+  }
+  const journal = target.db("ferry").collection<DdlRecord>("ddl");
+  const [first] = await journal.find({ route: "test.followed" }).sort({ _id: 1 }).toArray();
+  assert.deepEqual([first?.kind, first?.outcome], ["createIndexes", "applied"]);
 });
