@@ -18,6 +18,7 @@ import { checkDeployments, checkEmpty, checkRights, checkScope, readDeployment }
 import { scopeOf } from "./captureScope.ts";
 import { checkKnown, startCapture } from "./captureStart.ts";
 import { leftoversOn } from "./leftovers.ts";
+import { unlessStopped } from "./unlessStopped.ts";
 import { Worker } from "./worker.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
 
@@ -78,7 +79,7 @@ export const runDirect = async (deps: DirectDeps): Promise<void> => {
     return client;
   };
   const [source, target] = [await open(settings.source), await open(settings.target)];
-  await runBetween(deps, source, target);
+  await unlessStopped(runBetween(deps, source, target), deps.hard);
 };
 
 const runBetween = async (deps: DirectDeps, source: MongoClient, target: MongoClient): Promise<void> => {

@@ -14,6 +14,7 @@ import { checkDeployments, checkRights, checkScope, readDeployment } from "./cap
 import { scopeOf } from "./captureScope.ts";
 import { checkKnown, startCapture } from "./captureStart.ts";
 import { leftoversOn } from "./leftovers.ts";
+import { unlessStopped } from "./unlessStopped.ts";
 
 export type KafkaCaptureDeps = Readonly<{
   settings: Readonly<{ source: string; target: string; kafka: string; stateDb: string; group: string }>;
@@ -52,7 +53,7 @@ export const runKafkaCapture = async (deps: KafkaCaptureDeps): Promise<void> => 
   const { kafka: bootstrap, group } = settings;
   const client = stack.use(new KafkaClient({ bootstrap, clientId: runId, group }));
   await client.topics(); // a broker that is not there is said to be so before anything is noted
-  await captureBetween(deps, source, target, client);
+  await unlessStopped(captureBetween(deps, source, target, client), deps.hard);
 };
 
 const captureBetween = async (

@@ -12,7 +12,7 @@ import { VERSION } from "../version.ts";
 import { parseWorkerOptions, withWorkerOptions } from "../workerFlags.ts";
 
 /** Copied documents wait in memory as the server sent them, for several lanes at once. */
-const DEFAULTS = { budgetMb: 32 } as const;
+const DEFAULTS = { budgetMb: 24 } as const;
 
 /** `ferry run`: source to target in one process, without Kafka and Java. */
 export const registerRun = (program: Command): void => {
