@@ -19,6 +19,7 @@ const FORMS: readonly Form[] = [
     rules: "drift: { depth: 0 }, fields: { allow: [firstname, lastname, email] }",
   },
   { name: "drift ledger", topic: "copy", ratio: "drift", rules: "drift: { depth: 8 }" },
+  { name: "merge, nobody else writes", topic: "copy", ratio: "merge", rules: "conflict: merge" },
   { name: "nested, unfiltered, no ledger", topic: "nested", ratio: undefined, rules: "drift: { depth: 0 }" },
   {
     name: "nested rules",

@@ -8,12 +8,12 @@ import { quantile, type Row, report, round } from "./lib/report.ts";
 import { type BenchStack, startConnector, startStack, versionsOf } from "./lib/stack.ts";
 import { DB, recommended, user } from "./lib/topics.ts";
 
-const PER_SECOND = 50;
-const SECONDS = 20;
+export const PER_SECOND = 50;
+export const SECONDS = 20;
 const WARM_UP = 100;
 const MAIN = fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
 
-type Concern = "w1" | "majority";
+export type Concern = "w1" | "majority";
 type Stamps = Map<number, number>;
 
 /** A change stream reader with nothing behind it: what any tool must wait for. Open when this returns. */
@@ -80,8 +80,9 @@ const insertAll = async (
   await Promise.all(pending);
 };
 
-const measure = async (
-  stack: BenchStack,
+/** Milliseconds from a source write to a bare reader's eyes, and to the document on the target. */
+export const measure = async (
+  stack: Pick<BenchStack, "source" | "target">,
   concern: Concern,
   from: number,
 ): Promise<{ bare: number[]; ferry: number[] }> => {

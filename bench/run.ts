@@ -1,11 +1,21 @@
 import { benchApply } from "./apply.ts";
+import { benchCapture } from "./capture.ts";
+import { benchDirect } from "./direct.ts";
+import { benchDrain } from "./drain.ts";
 import { benchFilter } from "./filter.ts";
 import { benchLatency } from "./latency.ts";
+import { benchLatencyDirect } from "./latencyDirect.ts";
+import { benchThrottle } from "./throttle.ts";
 
 const BENCHES: Readonly<Record<string, (flags: Readonly<Record<string, string>>) => Promise<void>>> = {
   apply: benchApply,
+  capture: benchCapture,
+  direct: benchDirect,
+  drain: benchDrain,
   filter: benchFilter,
   latency: benchLatency,
+  "latency-direct": benchLatencyDirect,
+  throttle: benchThrottle,
 };
 
 const [name = "", ...rest] = process.argv.slice(2);

@@ -5,8 +5,6 @@
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
-import { run } from "node:test";
-import { spec } from "node:test/reporters";
 import { ensureJava } from "#stack/javaArtefact.ts";
 import { ensureConnector, ensureKafka } from "#stack/kafkaArtefact.ts";
 import { ensureMongod } from "#stack/mongodArtefact.ts";
@@ -14,6 +12,7 @@ import { isSameProcess } from "#stack/process.ts";
 import type { Running } from "#stack/server.ts";
 import { check } from "./check.ts";
 import { killServersOf, tempFolder } from "./harness/folders.ts";
+import { add, none, runFiles, summary, type Tally, type Timed } from "./harness/suite.ts";
 
 /** In the order in which they run: the cheap ones say first what is wrong. How many files at once, and do they need servers? */
 const SUITES: readonly Readonly<{ name: string; atOnce: number; servers: boolean }>[] = [
@@ -25,17 +24,6 @@ const SUITES: readonly Readonly<{ name: string; atOnce: number; servers: boolean
 
 /** No file takes longer than this, ms; one that hangs ends here with a failure instead of holding CI. */
 const FILE_TIMEOUT_MS = 8 * 60_000;
-
-type Tally = { tests: number; passed: number; failed: number; skipped: number; cancelled: number; todo: number };
-type Timed = Readonly<{ what: string; ms: number }>;
-
-const none = (): Tally => ({ tests: 0, passed: 0, failed: 0, skipped: 0, cancelled: 0, todo: 0 });
-
-const add = (into: Tally, from: Tally): void => {
-  for (const name of Object.keys(into) as (keyof Tally)[]) into[name] += from[name];
-};
-
-const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
 const filesOf = (folder: string): string[] =>
   existsSync(folder)
@@ -63,27 +51,6 @@ const leaked = (folder: string): string[] =>
       return isSameProcess(running.pid, running.stamp);
     });
 
-const runFiles = (files: readonly string[], atOnce: number, times: Timed[]): Promise<Tally> =>
-  new Promise((resolve, reject) => {
-    const tally = none();
-    const stream = run({
-      files: [...files],
-      concurrency: atOnce,
-      timeout: FILE_TIMEOUT_MS,
-      execArgv: ["--disable-warning=ExperimentalWarning"],
-    });
-    stream.on("test:summary", ({ file, counts, duration_ms }) => {
-      if (file !== undefined) {
-        times.push({ what: relative(process.cwd(), file), ms: duration_ms });
-        return;
-      }
-      add(tally, { ...none(), ...(counts as Partial<Tally>) });
-    });
-    stream.on("error", reject);
-    stream.on("end", () => resolve(tally));
-    stream.compose(new spec()).pipe(process.stdout, { end: false });
-  });
-
 /** One suite in a temporary folder of its own. Servers that are left in it count as a failure, and are ended. */
 const runSuite = async (
   { name, atOnce }: (typeof SUITES)[number],
@@ -94,7 +61,7 @@ const runSuite = async (
   const former = process.env["TMPDIR"];
   process.env["TMPDIR"] = folder.path; // the test processes inherit it
   try {
-    const tally = await runFiles(files, atOnce, times);
+    const tally = await runFiles(files, atOnce, times, FILE_TIMEOUT_MS);
     const left = leaked(folder.path);
     if (left.length > 0) {
       console.log(`FAIL ${name} left servers running: ${left.join(", ")}`);
@@ -115,20 +82,6 @@ const provision = async (): Promise<void> => {
   await ensureJava(report);
   await ensureKafka(report);
   await ensureConnector(report);
-};
-
-const summary = (total: Tally, suites: readonly Timed[], files: readonly Timed[], ms: number): void => {
-  console.log("\nTime per suite:");
-  for (const { what, ms: took } of suites) console.log(`  ${what.padEnd(12)} ${seconds(took)}`);
-  console.log("Slowest files:");
-  for (const { what, ms: took } of [...files].sort((a, b) => b.ms - a.ms).slice(0, 8))
-    console.log(`  ${what} ${seconds(took)}`);
-  console.log(`Total: ${seconds(ms)}\n`);
-  const { tests, passed, failed, cancelled, skipped, todo } = total;
-  console.log(
-    `tests ${tests}\npass ${passed}\nfail ${failed}\ncancelled ${cancelled}\nskipped ${skipped}\ntodo ${todo}`,
-  );
-  console.log(`${passed} passed, ${failed + cancelled} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
 };
 
 const main = async (parts: readonly string[]): Promise<boolean> => {

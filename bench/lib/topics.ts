@@ -98,6 +98,7 @@ export const load = async (
     await Promise.all(
       [0, 1, 2, 3].map((part) => {
         const start = from + part * 5000;
+        if (start >= count) return undefined;
         return collection.insertMany(
           Array.from({ length: Math.max(0, Math.min(5000, count - start)) }, (_, i) => document(start + i)),
           { ordered: false },

@@ -1,5 +1,15 @@
 import { identityOf } from "#bson/identity.ts";
-import type { ChangeEvent, Counts, DeleteEvent, PatchEvent, WriteEvent, WriteOps } from "#flow/types.ts";
+import type {
+  ChangeEvent,
+  Counts,
+  DdlEvent,
+  DeleteEvent,
+  FilteredBy,
+  NoopEvent,
+  PatchEvent,
+  WriteEvent,
+  WriteOps,
+} from "#flow/types.ts";
 import { type DeadReason, type Entry, keyOf } from "./entry.ts";
 import { planPatch } from "./patch.ts";
 import { createStatement, deleteStatement, modifyStatement, oddity, replaceStatement } from "./statements.ts";
@@ -12,6 +22,7 @@ export type Plan = Readonly<{
   ops: WriteOps;
   dead: readonly DeadEntry[];
   counts: Counts;
+  filteredBy: FilteredBy;
   at: bigint;
   logTimeMs: number;
 }>;
@@ -83,6 +94,11 @@ const emit = (ops: Mutable, slot: Slot, insertFirst: boolean): Effect => {
   return { applied: (base === undefined ? 0 : 1) + patches.length - dead.length, dead };
 };
 
+const filterReason = (event: NoopEvent | DdlEvent | undefined): string => {
+  if (event === undefined) return "no-event";
+  return event.op === "noop" ? event.reason : event.kind;
+};
+
 const isCopy = (event: ChangeEvent | undefined): event is WriteEvent =>
   event?.op === "write" && event.origin === "copy";
 
@@ -90,7 +106,8 @@ const isCopy = (event: ChangeEvent | undefined): event is WriteEvent =>
 const asideTest = (isHeld: PlanOptions["isHeld"]): ((entry: Entry) => DeadReason | undefined) => {
   const behind = new Set<string>();
   return (entry) => {
-    const key = keyOf(entry);
+    // A document has its `_id` in it, and many copied ones have no key of their own yet.
+    const key = entry.event?.op === "write" ? entry.event.doc : keyOf(entry);
     if (entry.dead !== undefined) {
       if (key !== undefined) behind.add(identityOf(key));
       return entry.dead;
@@ -108,6 +125,7 @@ export const planBatch = (entries: readonly Entry[], { insertFirst, isHeld }: Pl
   const ops: Mutable = { inserts: [], updates: [], deletes: [] };
   const dead: DeadEntry[] = [];
   const slots = new Map<string, Slot>();
+  const filteredBy: Record<string, number> = {};
   let [applied, filtered, at] = [0, 0, 0n];
   // The copy sends each key once: no need to look for later events of the same key.
   const onlyCopy = entries.every((entry) => isCopy(entry.event));
@@ -117,8 +135,11 @@ export const planBatch = (entries: readonly Entry[], { insertFirst, isHeld }: Pl
     if (event !== undefined && event.at > at) at = event.at;
     const reason = aside(entry);
     if (reason !== undefined) dead.push({ entry, reason });
-    else if (event === undefined || event.op === "noop" || event.op === "ddl") filtered++;
-    else if (onlyCopy && isCopy(event)) {
+    else if (event === undefined || event.op === "noop" || event.op === "ddl") {
+      const reason = filterReason(event);
+      filteredBy[reason] = (filteredBy[reason] ?? 0) + 1;
+      filtered++;
+    } else if (onlyCopy && isCopy(event)) {
       addWrite(ops, event, insertFirst);
       applied++;
     } else fold(slots, entry, event);
@@ -136,13 +157,12 @@ export const planBatch = (entries: readonly Entry[], { insertFirst, isHeld }: Pl
     dead: dead.length,
     superseded: received - applied - filtered - dead.length,
   };
-  return { ops, dead, counts, at, logTimeMs: entries.at(-1)?.record.timestampMs ?? 0 };
+  return { ops, dead, counts, filteredBy, at, logTimeMs: entries.at(-1)?.record.timestampMs ?? 0 };
 };
 
 const BEHIND: DeadReason = {
   code: "FERRY_APPLY_BEHIND",
   detail: "an earlier event of the same key waits in the dead letters",
-  serverCode: undefined,
 };
 
-const unclear = (detail: string): DeadReason => ({ code: "FERRY_APPLY_DELTA", detail, serverCode: undefined });
+const unclear = (detail: string): DeadReason => ({ code: "FERRY_APPLY_DELTA", detail });

@@ -3,6 +3,7 @@ import type { ErrorCode } from "#errors/catalogue.ts";
 import { assert } from "#errors/ferryError.ts";
 import type { Collection, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
+import type { CaptureRecord } from "./captureStore.ts";
 import type { ResumeToken } from "./resumeToken.ts";
 
 /**
@@ -62,9 +63,19 @@ export type NewConnector = Omit<ConnectorRecord, "_id" | "open" | "notedAt" | "u
 /** What ferry remembers of connectors. Majority reads and writes; every method throws FERRY_MONGO_*. */
 export class ConnectorStore {
   readonly #connectors: Collection<ConnectorRecord>;
+  readonly #captures: Collection<CaptureRecord>;
 
   constructor(client: MongoClient, stateDb: string) {
     this.#connectors = client.db(stateDb).collection("connectors");
+    this.#captures = client.db(stateDb).collection("capture");
+  }
+
+  /** Is the topic written by ferry's own capture? Its stream always begins before the first copied document. */
+  async isOwn(topic: string): Promise<boolean> {
+    const found = await translated(`looking for who captures ${topic}`, () =>
+      this.#captures.findOne({ "topics.name": topic }, { projection: { _id: 1 } }),
+    );
+    return found !== null;
   }
 
   async find(name: string): Promise<ConnectorRecord | undefined> {

@@ -52,6 +52,13 @@ export const patientConnect = (
     },
   });
 
+/** The parts of a flag that takes several. */
+export const commaSeparated = (text: string | undefined): readonly string[] =>
+  (text ?? "")
+    .split(",")
+    .map((part) => part.trim())
+    .filter((part) => part !== "");
+
 /** A count given as a flag. @throws FERRY_USAGE */
 export const wholeNumber = (flag: string, text: string): number => {
   const value = Number(text);

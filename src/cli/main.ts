@@ -1,7 +1,9 @@
 import { Command, CommanderError } from "commander";
 import { FerryError } from "#errors/ferryError.ts";
+import { registerCapture } from "./commands/capture.ts";
 import { registerCheck } from "./commands/check.ts";
 import { registerConfig } from "./commands/config.ts";
+import { registerConflicts } from "./commands/conflicts.ts";
 import { registerCx } from "./commands/cx.ts";
 import { registerDel } from "./commands/del.ts";
 import { registerDemo } from "./commands/demo.ts";
@@ -10,8 +12,10 @@ import { registerDrift } from "./commands/drift.ts";
 import { registerFilter } from "./commands/filter.ts";
 import { registerGenData } from "./commands/genData.ts";
 import { registerKc } from "./commands/kc.ts";
+import { registerRun } from "./commands/run.ts";
 import { registerStack } from "./commands/stack.ts";
 import { registerStatus } from "./commands/status.ts";
+import { registerStructure } from "./commands/structure.ts";
 import { registerWorker } from "./commands/worker.ts";
 import { printFailure } from "./output.ts";
 import { VERSION } from "./version.ts";
@@ -27,18 +31,22 @@ const program = new Command("ferry")
 if (json) program.configureOutput({ writeErr: () => undefined });
 else program.showHelpAfterError();
 
+registerCapture(program);
 registerCheck(program);
 registerConfig(program);
 registerCx(program);
 registerDel(program);
 registerDemo(program);
 registerDlq(program);
+registerConflicts(program);
 registerDrift(program);
 registerFilter(program);
 registerGenData(program);
 registerKc(program);
+registerRun(program);
 registerStack(program);
 registerStatus(program);
+registerStructure(program);
 registerWorker(program);
 
 /** A command alone that has only subcommands is no error to commander: it shows the help instead. */

@@ -68,6 +68,11 @@ const DRIFT = Type.Object(
   closed,
 );
 
+const CONFLICT = Type.Union([Type.Literal("mirror"), Type.Literal("merge"), Type.Literal("keep-target")]);
+
+/** What becomes of documents that services of the target write as well. */
+export type ConflictPolicy = Static<typeof CONFLICT>;
+
 const ROUTE = Type.Object(
   {
     name: Type.Optional(
@@ -95,17 +100,42 @@ const ROUTE = Type.Object(
       }),
     ),
     drift: Type.Optional({ ...DRIFT, description: "What becomes of fields and types that were not there before." }),
+    conflict: Type.Optional({
+      ...CONFLICT,
+      description:
+        "Who wins where services write to the target as well: the source's whole documents (mirror), the source's fields while others survive (merge), or documents that the target changed (keep-target). Default: mirror for a target that is empty at the start; one that is not is refused until a policy is named.",
+    }),
   },
   closed,
 );
 
+const DDL = Type.Object(
+  {
+    drop: Type.Optional(
+      Type.Union([Type.Literal("apply"), Type.Literal("hold")], {
+        description:
+          "A collection that the source drops: dropped on the target as well, or the route halts until somebody approves it with `ferry structure approve`. Default: apply.",
+      }),
+    ),
+  },
+  closed,
+);
+
+/** What becomes of changes of the source's structure. */
+export type DdlRules = Required<Static<typeof DDL>>;
+
+const DEFAULT_DDL: DdlRules = { drop: "apply" };
+
 /** `ferry.yaml`. One schema gives the type, the check, the published JSON Schema and the docs. */
 export const CONFIG = Type.Object(
   {
-    routes: Type.Array(ROUTE, {
-      minItems: 1,
-      description: "What is carried where. Without a file every topic goes to the namespace of its name.",
-    }),
+    routes: Type.Optional(
+      Type.Array(ROUTE, {
+        minItems: 1,
+        description: "What is carried where. Without it every topic goes to the namespace of its name.",
+      }),
+    ),
+    ddl: Type.Optional({ ...DDL, description: "What becomes of changes of the source's structure." }),
   },
   { ...closed, $id: "ferry.yaml", title: "ferry.yaml" },
 );
@@ -162,8 +192,11 @@ const named = (route: RouteConfig): Route => {
 
 const twice = (values: readonly string[]): string | undefined => values.find((value, i) => values.indexOf(value) !== i);
 
-/** Routes from the text of a configuration file. @throws FERRY_CONFIG, one sentence that names the place */
-export const parseRoutes = (text: string, file: string): readonly Route[] => {
+/** What `ferry.yaml` says; without routes every topic goes to the namespace of its name. */
+export type Config = Readonly<{ routes: readonly Route[] | undefined; ddl: DdlRules }>;
+
+/** The text of a configuration file. @throws FERRY_CONFIG, one sentence that names the place */
+export const parseConfig = (text: string, file: string): Config => {
   let given: unknown;
   try {
     given = parse(text, { prettyErrors: true });
@@ -173,28 +206,30 @@ export const parseRoutes = (text: string, file: string): readonly Route[] => {
   }
   if (!Value.Check(CONFIG, given))
     throw invalid(file, complaint([...Value.Errors(CONFIG, given)] as unknown as Finding[]));
+  const ddl = { ...DEFAULT_DDL, ...given.ddl };
+  if (given.routes === undefined) return { routes: undefined, ddl };
   const routes = given.routes.map(named);
   const name = twice(routes.map((route) => route.name));
   if (name !== undefined) throw invalid(file, `two routes are called ${name}; give one of them another name`);
   const to = twice(routes.map((route) => route.to));
   if (to !== undefined) throw invalid(file, `two routes write to ${to}; one namespace has one route`);
-  return routes;
+  return { routes, ddl };
 };
 
 /** The file in the working directory that is taken without being asked for. */
 const DEFAULT_FILE = "ferry.yaml";
 
-/** Routes of the file given, else of `ferry.yaml` here; undefined where there is none. @throws FERRY_CONFIG */
-export const readRoutes = (file: string | undefined): readonly Route[] | undefined => {
+/** The file given, else `ferry.yaml` here; the defaults where there is none. @throws FERRY_CONFIG */
+export const readConfig = (file: string | undefined): Config => {
   const path = file ?? DEFAULT_FILE;
-  if (file === undefined && !existsSync(path)) return undefined;
+  if (file === undefined && !existsSync(path)) return { routes: undefined, ddl: DEFAULT_DDL };
   let text: string;
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
     throw invalid(path, `cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
-  return parseRoutes(text, path);
+  return parseConfig(text, path);
 };
 
 /** Without a configuration: a topic goes to the namespace of its name, untouched. */

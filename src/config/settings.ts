@@ -37,6 +37,11 @@ export const SETTINGS = Type.Object(
       default: "ferry",
       description: "Consumer group under which offsets are shown to Kafka tools.",
     }),
+    aliveFile: Type.String({
+      env: "FERRY_ALIVE_FILE",
+      description:
+        "File that a worker touches after each report to the target: for health checks, since it has no port.",
+    }),
     logLevel: Type.Union(LOG_LEVELS, {
       env: "FERRY_LOG_LEVEL",
       default: "info",

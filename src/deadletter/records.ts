@@ -1,5 +1,6 @@
 import { Binary, Long } from "bson";
 import type { ErrorCode } from "#errors/catalogue.ts";
+import type { Clash } from "#flow/types.ts";
 
 /** One event set aside. `_id` is its position, so that it is stored once however often it is met. */
 export type DeadLetter = Readonly<{
@@ -16,7 +17,9 @@ export type DeadLetter = Readonly<{
   code: ErrorCode;
   reason: string;
   /** The target's own error code, where it was the target that refused. */
-  serverCode: number | undefined;
+  serverCode?: number | undefined;
+  /** The unique index that refused it, and whose the value is. */
+  clash?: Clash | undefined;
   recordKey: Uint8Array | null;
   /** The record's value as it was on the topic. */
   raw: Uint8Array | null;
@@ -40,6 +43,8 @@ export type DeadLetterRecord = {
   code: string;
   reason: string;
   serverCode: number | null;
+  /** `other`: raw `{ _id }` of the document that has the value; null where it was not found. */
+  clash: { index: string; other: Binary | null } | null;
   recordKey: Binary | null;
   /** Null when the value is empty or lies in chunks. */
   raw: Binary | null;
@@ -76,7 +81,17 @@ export const nextTry = (attempts: number, serverCode: number | null, now = Date.
 export const isDue = ({ state, retryAt }: Pick<DeadLetterRecord, "state" | "retryAt">, now = Date.now()): boolean =>
   state !== "waiting" || (retryAt !== null && retryAt.getTime() <= now);
 
-const binary = (bytes: Uint8Array | null): Binary | null => (bytes === null ? null : new Binary(bytes));
+const binary = (bytes: Uint8Array | null | undefined): Binary | null => (bytes ? new Binary(bytes) : null);
+
+/** What stands in a letter of why it is dead; told anew after each attempt. */
+export type Why = Pick<DeadLetterRecord, "code" | "reason" | "serverCode" | "clash">;
+
+export const whyOf = ({ code, reason, serverCode, clash }: Pick<DeadLetter, keyof Why>): Why => ({
+  code,
+  reason,
+  serverCode: serverCode ?? null,
+  clash: clash === undefined ? null : { index: clash.index, other: binary(clash.other) },
+});
 
 export const toRecord = (letter: DeadLetter, chunks: number): DeadLetterRecord => ({
   _id: `${letter.route}/${letter.partition}/${letter.offset}`,
@@ -88,9 +103,7 @@ export const toRecord = (letter: DeadLetter, chunks: number): DeadLetterRecord =
   ns: letter.ns,
   identity: letter.identity === null ? null : identityBinary(letter.identity),
   documentKey: binary(letter.documentKey),
-  code: letter.code,
-  reason: letter.reason,
-  serverCode: letter.serverCode ?? null,
+  ...whyOf(letter),
   recordKey: binary(letter.recordKey),
   raw: chunks > 0 ? null : binary(letter.raw),
   rawBytes: letter.raw?.length ?? 0,

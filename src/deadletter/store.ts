@@ -11,6 +11,7 @@ import {
   type LetterState,
   nextTry,
   toRecord,
+  type Why,
 } from "./records.ts";
 
 type ChunkRecord = { _id: string; letter: string; n: number; data: Binary };
@@ -140,18 +141,10 @@ export class DeadLetterStore {
   }
 
   /** A replay failed: the letter waits again, with what it met this time. */
-  async again(
-    { _id, attempts }: DeadLetterRecord,
-    code: string,
-    reason: string,
-    serverCode: number | null,
-  ): Promise<void> {
-    const retryAt = nextTry(attempts + 1, serverCode);
+  async again({ _id, attempts }: DeadLetterRecord, why: Why): Promise<void> {
+    const retryAt = nextTry(attempts + 1, why.serverCode);
     await translated("keeping a dead letter", () =>
-      this.#letters.updateOne(
-        { _id },
-        { $set: { state: "waiting", code, reason, serverCode, retryAt }, $inc: { attempts: 1 } },
-      ),
+      this.#letters.updateOne({ _id }, { $set: { ...why, state: "waiting", retryAt }, $inc: { attempts: 1 } }),
     );
   }
 }

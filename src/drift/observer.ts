@@ -81,7 +81,8 @@ class Level {
 
 /** Names at one place beyond which documents are taken for maps with keys of their own: one entry stands for the rest. */
 const MAX_NAMES = 500;
-const MANY = Buffer.from("*");
+export const MANY_NAMES = "*";
+const MANY = Buffer.from(MANY_NAMES);
 
 /**
  * Knows every path of the documents that pass and the types found there. Exact and cheap: names are compared as bytes with
@@ -121,6 +122,11 @@ export class DriftObserver {
 
   entry(path: string, type: string): TypeEntry | undefined {
     return this.#entries.get(`${path}\0${type}`);
+  }
+
+  /** Paths that were let through with one of their types at least, or have not been judged. */
+  *carried(): Generator<string> {
+    for (const { path, verdict } of this.#entries.values()) if (verdict !== "drop") yield path;
   }
 
   /** All types of a path. */

@@ -199,7 +199,56 @@ export const CATALOGUE = {
     76,
     "never",
     "The source changed the collection itself (drop, rename) and this cannot be applied safely.",
-    "Decide by hand what the target should become, then accept the event with --accept, or empty the target and copy again.",
+    "Where it is held, `ferry structure approve ID` lets it happen; else decide by hand what the target should become, then accept the event with --accept, or empty the target and copy again.",
+  ),
+  FERRY_TARGET_NOT_EMPTY: entry(
+    76,
+    "never",
+    "The target collection has documents before the route begins, and no policy says what becomes of them.",
+    "Empty it, or name a policy: `conflict: mirror | merge | keep-target` in the route, or --conflict (docs/37-target-writers.md).",
+  ),
+  FERRY_TARGET_HISTORY: entry(
+    76,
+    "never",
+    "The target's oplog no longer holds what its other writers did while no worker ran.",
+    "Start with --accept FERRY_TARGET_HISTORY: from then on merge reads every document before it writes it; under keep-target what others wrote meanwhile counts as ferry's.",
+  ),
+  FERRY_TARGET_POLICY: entry(
+    64,
+    "never",
+    "The route's conflict policy cannot be followed on this target.",
+    "The message says why; choose another policy, or begin the route anew with an empty target.",
+  ),
+  // --- structure
+  FERRY_STRUCTURE_SELECTION: entry(
+    64,
+    "never",
+    "What was selected does not exist on the source.",
+    "Check the spelling of --include, or the routes' `from` in ferry.yaml; `ferry structure plan --include '*'` shows all there is.",
+  ),
+  FERRY_STRUCTURE_SAME: entry(
+    64,
+    "never",
+    "Source and target are the same server, and a collection would be carried onto itself.",
+    "Check --source and --target; within one server a route must give the collection another name.",
+  ),
+  FERRY_STRUCTURE_REFUSED: entry(
+    76,
+    "never",
+    "The target cannot be given this structure; nothing was written.",
+    "`ferry structure plan` shows each reason: leave those namespaces out with --exclude, mend the target, or empty them with --replace-target.",
+  ),
+  FERRY_STRUCTURE_INCOMPLETE: entry(
+    1,
+    "never",
+    "A part of the structure could not be built or restored.",
+    "`ferry structure status` shows each reason, and duplicates with their values; mend them and run the command again: it goes on with what is left.",
+  ),
+  FERRY_STRUCTURE_BUSY: entry(
+    75,
+    "never",
+    "Workers are at work on what is to be replaced.",
+    "Stop the workers of these routes, then run the command again.",
   ),
   // --- the local stack
   FERRY_STACK_DOWNLOAD: entry(
@@ -409,6 +458,49 @@ export const CATALOGUE = {
     "never",
     "The connector's stored position will soon fall off the source's oplog.",
     "Set heartbeat.interval.ms (10000) on the connector so that an idle position moves, or enlarge the oplog.",
+  ),
+  // --- ferry's own capture
+  FERRY_SOURCE_HISTORY_LOST: entry(
+    76,
+    "never",
+    "The source's oplog no longer reaches back to the saved position: changes are lost to the stream.",
+    "Enlarge the oplog, then start again with --recopy: everything is copied once more, and what the source no longer has is removed from the target.",
+  ),
+  FERRY_SOURCE_STANDALONE: entry(
+    64,
+    "never",
+    "The source is a standalone server: without an oplog it has no change streams.",
+    "Start it with --replSet NAME and run rs.initiate() once; one member is enough.",
+  ),
+  FERRY_SERVER_TOO_OLD: entry(
+    64,
+    "never",
+    "A MongoDB server is too old for ferry.",
+    "Upgrade it to the version that the message names.",
+  ),
+  FERRY_SAME_SERVER: entry(
+    64,
+    "never",
+    "Source and target are the same MongoDB deployment.",
+    "Check both URIs; ferry carries documents from one deployment to another.",
+  ),
+  FERRY_SOURCE_NOTHING: entry(
+    64,
+    "never",
+    "What is to be carried does not exist on the source.",
+    "Check the names given with --include, or the routes' `from`; `db.*` takes in what is created later, once the database has a collection.",
+  ),
+  FERRY_CAPTURE_TAKEN: entry(
+    75,
+    "never",
+    "Another process captures into this target already.",
+    "Stop it first, or give this one another --state-db; after a crash its lease ends within seconds.",
+  ),
+  FERRY_CAPTURE_OTHER: entry(
+    64,
+    "never",
+    "This target remembers a capture of another source or of other namespaces.",
+    "Start with what the message names, or begin anew with an empty target and another --state-db.",
   ),
   // --- the demo
   FERRY_DEMO_STEP: entry(

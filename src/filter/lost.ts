@@ -30,12 +30,14 @@ export const lostPaths = (doc: Uint8Array, root: Rule): string[] => {
   return [...lost];
 };
 
-/** Is a path, or a path above it, left out? */
-export const isLeftOut = (path: string, root: Rule): boolean => {
+/** A path as it is called on the target; undefined where it, or a path above it, is left out. */
+export const targetPath = (path: string, root: Rule): string | undefined => {
   let rule = root;
+  const names: string[] = [];
   for (const part of path.split(".")) {
     rule = rule.children?.named(part) ?? unlisted(rule);
-    if (rule.drop) return true;
+    if (rule.drop) return undefined;
+    names.push(rule.name?.toString() ?? part);
   }
-  return false;
+  return names.join(".");
 };

@@ -2,7 +2,7 @@ import type { Document } from "bson";
 import type { ChangeEvent, NoopEvent, PatchEvent, WriteEvent } from "#flow/types.ts";
 import { filterDelta } from "./delta.ts";
 import { DocumentFilter } from "./document.ts";
-import { isLeftOut, lostPaths } from "./lost.ts";
+import { lostPaths, targetPath } from "./lost.ts";
 import { compileRules, type FieldRules, isWhole, type Rule } from "./rules.ts";
 import { compileWhere, type Where } from "./where.ts";
 
@@ -11,7 +11,7 @@ export type RouteRules = Readonly<{ fields?: FieldRules | undefined; where?: Rea
 /** A delta that rules cannot be applied to; the whole document is needed. */
 export type NeedsDocument = Readonly<{ op: "needs-document"; why: string }>;
 
-const left = ({ ns, origin, at }: ChangeEvent): NoopEvent => ({ op: "noop", reason: "filtered-out", ns, origin, at });
+const left = ({ ns, origin, at }: ChangeEvent): NoopEvent => ({ op: "noop", reason: "where", ns, origin, at });
 
 /**
  * What a route lets through. The meaning of its rules is one: a copied document, an event with a document and a delta
@@ -40,9 +40,9 @@ export class RouteFilter {
     return this.#root === undefined ? [] : lostPaths(doc, this.#root);
   }
 
-  /** Do the field rules leave this path out? */
-  leavesOut(path: string): boolean {
-    return this.#root !== undefined && isLeftOut(path, this.#root);
+  /** How a path is called on the target; undefined where the field rules leave it out. */
+  targetPath(path: string): string | undefined {
+    return this.#root === undefined ? path : targetPath(path, this.#root);
   }
 
   event(event: ChangeEvent): ChangeEvent | NeedsDocument {

@@ -14,6 +14,30 @@ export type FaultPoint =
   | "mid-claim"
   /** A drop was met: the other partitions are fenced, the collection is still there. */
   | "mid-drop"
+  /** A rename was met, and a part of the renamed collection is copied anew. */
+  | "mid-rename"
+  /** A part of the structure is noted in the journal, and not built. */
+  | "structure-noted"
+  /** It is built, and the journal does not know. */
+  | "structure-built"
+  /** An index refuses new duplicates, and is not unique. */
+  | "structure-prepared"
+  /** What was held back is given back, and the journal does not know. */
+  | "structure-restored"
+  /** Capture: a chunk of a range is in the log, its progress is not saved. */
+  | "mid-range"
+  /** Capture: the last chunk of a range is in the log, and nobody has noted that the range is done. */
+  | "after-range"
+  /** Capture: events of the change stream are read, and not in the log. */
+  | "after-events"
+  /** Capture: a batch is about to be sent to Kafka. */
+  | "before-produce"
+  /** Capture: Kafka has it, and nobody knows yet. */
+  | "after-produce"
+  /** Capture: what lies before a position is settled, the position is not saved. */
+  | "before-checkpoint"
+  /** Capture: the position is saved. */
+  | "after-checkpoint"
   /** Everything is saved, and the partition is not given back. */
   | "before-release";
 

@@ -55,7 +55,12 @@ export type DeleteEvent = EventBase & Readonly<{ op: "delete"; key: Uint8Array }
  * delete follows; a tombstone; a heartbeat. Counted, never silent.
  */
 export type NoopEvent = EventBase &
-  Readonly<{ op: "noop"; reason: "deleted-since" | "dropped-since" | "filtered-out" | "tombstone" | "heartbeat" }>;
+  Readonly<{
+    op: "noop";
+    reason: "deleted-since" | "dropped-since" | "where" | "keep-target" | "tombstone" | "heartbeat";
+    /** Raw documentKey of the event that it was, where its lane must not depend on what a look-up happens to find. */
+    of?: Uint8Array;
+  }>;
 
 /** A change of the collection itself; lands in any partition (its Kafka key is the resume token). */
 export type DdlEvent = EventBase &
@@ -75,7 +80,15 @@ export type LogRecord = Readonly<{
   value: Uint8Array | null;
   offset: number;
   timestampMs: number;
+  /** The event, where the record never left this process and its writer knows it already. */
+  event?: ChangeEvent;
+  /** Bytes that it keeps in memory, where key and value are made only when somebody asks for them. */
+  size?: number;
 }>;
+
+/** Bytes that a record keeps in memory. Key and value may be made by asking for them: so they are not asked for in vain. */
+export const recordBytes = (record: LogRecord): number =>
+  record.size ?? (record.value?.length ?? 0) + (record.key?.length ?? 0);
 
 /** The unit of resume: `end` is the offset to read next once every item is durable. */
 export type LogBatch = Readonly<{
@@ -90,12 +103,26 @@ export type LogBatch = Readonly<{
 export interface LogPartition extends AsyncDisposable {
   /** Reads from `offset` until `soft` aborts, which ends the iteration normally. An idle log yields empty batches now and then. */
   read(offset: number, soft: AbortSignal): AsyncIterable<LogBatch>;
+  /** Everything before `offset` is durable downstream: a log that keeps records for this reader only may forget them. */
+  settled?(offset: number): void;
 }
 
 /** A log: topics of partitions. Kafka in production, memory in `ferry run`. */
 export interface Log extends AsyncDisposable {
+  topics(): Promise<string[]>;
   partitions(topic: string): Promise<number>;
-  partition(topic: string, index: number): LogPartition;
+  /** Another topic of the same name has another id. */
+  topicId(topic: string): Promise<string>;
+  /** First offset held and next offset to be written, per partition. */
+  bounds(topic: string): Promise<{ earliest: number[]; latest: number[] }>;
+  /** First offset whose record was written at `timeMs` or later; the end where there is none yet. */
+  offsetAt(topic: string, index: number, timeMs: number): Promise<number>;
+  /** Some records from `offset` on, to look at; none where the log has none. */
+  peek(topic: string, index: number, offset: number): Promise<readonly LogRecord[]>;
+  /** @param reader whose positions these are: several may read one partition */
+  partition(topic: string, index: number, reader: string): LogPartition;
+  /** Shows positions to the log's own tools, where it has some; the truth is in the lane records. */
+  showOffsets(topic: string, offsets: ReadonlyMap<number, number>): Promise<void>;
 }
 
 /**
@@ -110,6 +137,12 @@ export type WriteOps = Readonly<{
   /** `{ q, u, upsert }` statements, run in order. */
   updates: readonly Uint8Array[];
 }>;
+
+/** Of the filtered ones: how many for which reason, a no-op's or the kind of a change of the collection. */
+export type FilteredBy = Readonly<Record<string, number>>;
+
+/** A unique value that another document has already. `other`: raw `{ _id }` of that document, where it was found. */
+export type Clash = Readonly<{ index: string; other: Uint8Array | undefined }>;
 
 /**
  * The books of a lane. received = applied + superseded + filtered + dead, always: they move in the same transaction as

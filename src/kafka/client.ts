@@ -202,10 +202,16 @@ export class KafkaClient implements AsyncDisposable {
     );
   }
 
-  async createTopic(topic: string, partitions: number, configs: Readonly<Record<string, string>> = {}): Promise<void> {
+  /** @param replicas -1: as many as the broker's own default */
+  async createTopic(
+    topic: string,
+    partitions: number,
+    configs: Readonly<Record<string, string>> = {},
+    replicas = 1,
+  ): Promise<void> {
     const list = Object.entries(configs).map(([name, value]) => ({ name, value }));
     await this.#do(`creating topic ${topic}`, () =>
-      this.#adminClient().createTopics({ topics: [topic], partitions, replicas: 1, configs: list }),
+      this.#adminClient().createTopics({ topics: [topic], partitions, replicas, configs: list }),
     );
   }
 

@@ -1,7 +1,17 @@
 import { type Binary, Long, Timestamp } from "bson";
+import { FerryError } from "#errors/ferryError.ts";
 import type { ClientSession, Collection, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
-import type { LaneRecord, PartitionRecord, RunRecord } from "./records.ts";
+import { type LaneRecord, type PartitionRecord, partitionId, type RunRecord } from "./records.ts";
+
+/** A collection of a route that is being filled anew after a rename, and the claim under which it is. */
+export type Filling = Readonly<{
+  route: string;
+  at: bigint;
+  owner: Readonly<{ route: string; partition: number; epoch: number }>;
+}>;
+
+const fillerOf = ({ route, partition, epoch }: Filling["owner"]): string => `${partitionId(route, partition)}#${epoch}`;
 
 /**
  * The barrier of a dropped collection, in the route's run record. A drop lands in one partition, and the others know
@@ -59,6 +69,43 @@ export class Drops {
         if (fenced !== null)
           await this.#lanes.updateMany({ route, partition: other }, { $set: { epoch: fenced.epoch } });
       }
+    });
+  }
+
+  /** Whoever fills the collection anew says so: a former owner that wakes up can write nothing more. */
+  async take({ route, at, owner }: Filling): Promise<void> {
+    await translated(`taking ${route} over`, () =>
+      this.#runs.updateOne(
+        { _id: route, "dropping.at": new Timestamp(at) },
+        { $set: { "dropping.filler": fillerOf(owner) } },
+      ),
+    );
+  }
+
+  /** Writes into a closed route's collection, in one transaction with the proof that it is still closed for this filling. @throws FERRY_FENCED, FERRY_MONGO_* */
+  async within(
+    { route, at, owner }: Filling,
+    write: (session: ClientSession | undefined) => Promise<void>,
+  ): Promise<void> {
+    const mine = { _id: route, "dropping.at": new Timestamp(at), "dropping.filler": fillerOf(owner) };
+    const prove = async (session: ClientSession | undefined): Promise<void> => {
+      const { matchedCount } = await this.#runs.updateOne(
+        mine,
+        { $inc: { "dropping.batches": 1 } },
+        session === undefined ? {} : { session },
+      );
+      if (matchedCount === 0) throw new FerryError("FERRY_FENCED", `${route} is being filled anew by another worker`);
+    };
+    await translated(`filling ${route} anew`, async () => {
+      if (!this.#transactional) {
+        await prove(undefined);
+        return write(undefined);
+      }
+      await using session = this.#client.startSession();
+      await session.withTransaction(async () => {
+        await prove(session);
+        await write(session);
+      });
     });
   }
 

@@ -1,11 +1,14 @@
 import { type Binary, Long, Timestamp } from "bson";
+import type { ConflictPolicy } from "#config/routes.ts";
 import type { FerryError } from "#errors/ferryError.ts";
 import { faultPoint } from "#flow/fault.ts";
 import { type Counts, NO_COUNTS } from "#flow/types.ts";
 import type { ClientSession, Collection, Db, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
+import { laneSession } from "#mongo/session.ts";
 import { isOpen } from "./drops.ts";
 import {
+  type Beginning,
   type LaneRecord,
   laneId,
   type PartitionRecord,
@@ -105,7 +108,19 @@ export class LaneStore {
   async prepare(): Promise<void> {
     await translated("preparing ferry's database", async () => {
       const existing = new Set((await this.#db.listCollections({}, { nameOnly: true }).toArray()).map((c) => c.name));
-      for (const name of ["partitions", "lanes", "workers", "runs", "deadLetters", "deadLetterChunks", "drift"]) {
+      for (const name of [
+        "partitions",
+        "lanes",
+        "workers",
+        "runs",
+        "deadLetters",
+        "deadLetterChunks",
+        "drift",
+        "touched",
+        "settled",
+        "conflicts",
+        "probes",
+      ]) {
         if (!existing.has(name)) await this.#db.createCollection(name).catch(ignoreExists);
       }
     });
@@ -200,7 +215,7 @@ export class LaneStore {
         await client.db("admin").command({ killSessions: former.sessions.map((id) => ({ id })) });
       }
       const slices = await this.#slices(route, partition, former.slices, wantedSlices);
-      const sessions = transactional ? Array.from({ length: slices }, () => client.startSession()) : [];
+      const sessions = transactional ? Array.from({ length: slices }, () => laneSession(client)) : [];
       const ids = sessions.map((session) => session.id?.["id"] as Binary);
       const won = await this.partitions.findOneAndUpdate(
         { _id, epoch: former.epoch, $expr: FREE },
@@ -343,6 +358,60 @@ export class LaneStore {
     await translated(`lifting the halt of ${route}`, () =>
       this.runs.updateOne({ _id: route }, { $unset: { halted: "" } }),
     );
+  }
+
+  async run(route: string): Promise<RunRecord | undefined> {
+    return (await translated(`reading the run of ${route}`, () => this.runs.findOne({ _id: route }))) ?? undefined;
+  }
+
+  /** Notes how a route begins; the first one to say so counts. Answers with what counts. */
+  async begin(route: string, begun: Beginning): Promise<Beginning> {
+    return translated(`beginning ${route}`, async () => {
+      await this.runs
+        .updateOne({ _id: route, begun: { $exists: false } }, { $set: { begun } }, { upsert: true })
+        .catch((error: { code?: number }) => {
+          if (error.code !== 11000) throw error; // somebody else was faster
+        });
+      return (await this.runs.findOne({ _id: route }))?.begun ?? begun;
+    });
+  }
+
+  /** The documents that were there before the route began are marked with this number; the first one to say so counts. */
+  async seeded(route: string, seed: number): Promise<void> {
+    await translated(`beginning ${route}`, () =>
+      this.runs.updateOne(
+        { _id: route, "begun.seeding": true },
+        { $set: { "begun.seeding": false, "begun.seed": seed } },
+      ),
+    );
+  }
+
+  async changePolicy(route: string, policy: ConflictPolicy): Promise<void> {
+    await translated(`noting the policy of ${route}`, () =>
+      this.runs.updateOne({ _id: route }, { $set: { "begun.policy": policy } }),
+    );
+  }
+
+  /** Writes of others were missed: marks are not complete any more. */
+  async unsure(route: string): Promise<void> {
+    await translated(`noting that ${route} missed writes`, () =>
+      this.runs.updateOne({ _id: route }, { $set: { "begun.unsure": true }, $unset: { watched: "" } }),
+    );
+  }
+
+  /** Every write of others on the target is marked up to this token. Later ones win, whoever says so. */
+  async watched(route: string, token: string): Promise<void> {
+    await translated(`noting how far ${route} is watched`, () =>
+      this.runs.updateOne({ _id: route }, { $max: { watched: token } }),
+    );
+  }
+
+  /** Where every lane stands. */
+  async positions(): Promise<Readonly<{ topic: string; offset: number }>[]> {
+    const all = await translated("reading the lanes' positions", () =>
+      this.lanes.find({}, { projection: { topic: 1, offset: 1 } }).toArray(),
+    );
+    return all.map(({ topic, offset }) => ({ topic, offset: Number(offset) }));
   }
 
   async readRuns(): Promise<ReadonlyMap<string, RunRecord>> {

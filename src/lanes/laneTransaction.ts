@@ -3,13 +3,28 @@ import { FerryError, isFerry } from "#errors/ferryError.ts";
 import type { Clock } from "#flow/clock.ts";
 import { faultPoint } from "#flow/fault.ts";
 import { type RetryOptions, retry } from "#flow/retry.ts";
-import type { Counts } from "#flow/types.ts";
+import type { Counts, FilteredBy } from "#flow/types.ts";
 import type { ClientSession } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
+import { snapshotAt } from "#mongo/session.ts";
 import type { LaneState, LaneStore } from "./laneStore.ts";
 
 /** Where a lane stands after a batch. `counts` are the batch's own, added to the lane's books. */
-export type LaneMove = Readonly<{ offset: number; at: bigint; logTimeMs: number; counts: Counts }>;
+export type LaneMove = Readonly<{
+  offset: number;
+  at: bigint;
+  logTimeMs: number;
+  counts: Counts;
+  filteredBy: FilteredBy;
+}>;
+
+/** What one try of a lane's transaction does. */
+export type LaneWork = Readonly<{
+  move: LaneMove;
+  body: (session: ClientSession | undefined) => Promise<void>;
+  /** Reads as of this instant; undefined for the newest. */
+  at?: Timestamp | undefined;
+}>;
 
 export type LaneTransactionOptions = Readonly<{
   store: LaneStore;
@@ -26,29 +41,43 @@ export type LaneTransactionOptions = Readonly<{
  * unknown (network, election), the next try finds the lane already at the batch's end in its own epoch and is done.
  * Without a session (standalone target) the data goes first and the position after it: at least once.
  *
- * @throws FERRY_FENCED when another owner has the lane; FERRY_MONGO_REJECTED when the target refuses a document; after
- * retries with jitter for as long as the signal lets it, never for transient errors.
+ * @param prepare called before each try
+ * @param patience how many write conflicts in a row are borne with
+ * @throws FERRY_FENCED when another owner has the lane; FERRY_MONGO_REJECTED when the target refuses a document; Contended;
+ * after retries with jitter for as long as the signal lets it, never for transient errors.
  */
 export const writeLane = (
   lane: LaneState,
   session: ClientSession | undefined,
-  move: LaneMove,
-  body: (session: ClientSession | undefined) => Promise<void>,
+  prepare: () => Promise<LaneWork>,
+  patience: number,
   { store, clock, signal, onRetry }: LaneTransactionOptions,
-): Promise<LaneState> =>
-  retry(
+): Promise<LaneState> => {
+  let contended = 0;
+  return retry(
     async () => {
-      if (session === undefined) {
-        if (!(await stillAt(store, lane, move))) return moved(lane, move);
-        await body(undefined);
+      const work = await prepare();
+      try {
+        if (session !== undefined) return await inTransaction(store, lane, session, work);
+        if (!(await stillAt(store, lane, work.move))) return moved(lane, work.move);
+        await work.body(undefined);
         faultPoint("before-commit");
-        await moveRecord(store, lane, move, undefined);
-        return moved(lane, move);
+        await moveRecord(store, lane, work.move, undefined);
+        return moved(lane, work.move);
+      } catch (error) {
+        if (isFerry(error) && error.facts["serverCode"] === WRITE_CONFLICT && ++contended >= patience)
+          throw new Contended();
+        throw error;
       }
-      return inTransaction(store, lane, session, move, body);
     },
     { what: `writing lane ${lane.id}`, clock, signal, giveUpAfterMs: Number.POSITIVE_INFINITY, onRetry },
   );
+};
+
+const WRITE_CONFLICT = 112;
+
+/** Others write the same documents all the time: a smaller batch would get through sooner, and stand in their way for less long. */
+export class Contended extends Error {}
 
 const moved = (lane: LaneState, move: LaneMove): LaneState => ({
   ...lane,
@@ -61,10 +90,10 @@ const inTransaction = async (
   store: LaneStore,
   lane: LaneState,
   session: ClientSession,
-  move: LaneMove,
-  body: (session: ClientSession) => Promise<void>,
+  { move, body, at }: LaneWork,
 ): Promise<LaneState> => {
-  session.startTransaction({ readConcern: { level: "local" }, writeConcern: { w: "majority" } });
+  const readConcern = at === undefined ? { level: "local" as const } : snapshotAt(at);
+  session.startTransaction({ readConcern, writeConcern: { w: "majority" } });
   try {
     if (!(await moveRecord(store, lane, move, session))) {
       await abort(session);
@@ -94,7 +123,8 @@ const moveRecord = async (
   move: LaneMove,
   session: ClientSession | undefined,
 ): Promise<boolean> => {
-  const { counts } = move;
+  const { counts, filteredBy } = move;
+  const reasons = Object.entries(filteredBy).map(([reason, n]) => [`filteredBy.${reason}`, Long.fromNumber(n)]);
   const result = await translated(`moving lane ${lane.id}`, () =>
     store.lanes.updateOne(
       { _id: lane.id, epoch: Long.fromNumber(lane.epoch), offset: Long.fromNumber(lane.offset) },
@@ -106,6 +136,7 @@ const moveRecord = async (
           "counts.superseded": Long.fromNumber(counts.superseded),
           "counts.filtered": Long.fromNumber(counts.filtered),
           "counts.dead": Long.fromNumber(counts.dead),
+          ...Object.fromEntries(reasons),
         },
         $currentDate: { updatedAt: true },
       },

@@ -3,6 +3,7 @@
  * in mongosh, `ferry status` reads them, and a later version must understand an earlier one's.
  */
 import type { Binary, Long, Timestamp } from "bson";
+import type { ConflictPolicy } from "#config/routes.ts";
 import type { Counts } from "#flow/types.ts";
 
 /**
@@ -43,6 +44,8 @@ export type LaneRecord = {
   /** Log time of the newest applied record, ms since the epoch. */
   logTime: Date;
   counts: Record<keyof Counts, Long>;
+  /** What `counts.filtered` consists of, by reason. */
+  filteredBy?: Record<string, Long>;
   updatedAt: Date;
 };
 
@@ -67,16 +70,39 @@ export type WorkerReport = Readonly<{
   /** Age of the oldest unsettled record, ms; null while there is none. */
   lagMs: number | null;
   guarantee: "exactly-once" | "at-least-once";
+  /** Part of the time in which lanes may write, and the target's answers that it follows from; null without a limit. */
+  throttle: Readonly<{ share: number; latencyMs: number | null; limitMs: number }> | null;
 }>;
+
+/** How a route began. */
+export type Beginning = {
+  policy: ConflictPolicy;
+  /** clusterTime before ferry's first write; absent on a standalone target. */
+  at?: Timestamp;
+  /** Did the target collection have documents? */
+  occupied: boolean;
+  /** Documents that were there are still being marked: nothing is applied before that is done. */
+  seeding: boolean;
+  /** The number that their marks bear. */
+  seed?: number;
+  /** Were writes of others missed? Then marks do not tell which documents have fields of the target's own. */
+  unsure?: boolean;
+};
 
 /** A route's run: halted with a named reason until its cause is mended, or accepted. `_id`: route. */
 export type RunRecord = {
   _id: string;
   halted?: { code: string; detail: string; at: Date; by: string };
-  /** A drop that is being applied: where it was found, and which incarnation of the collection goes. */
-  dropping?: { at: Timestamp; partition: number; uuid: Binary | null };
+  /**
+   * A drop that is being applied: where it was found, and which incarnation of the collection goes. A rename onto the
+   * collection was found elsewhere (partition -1): who fills it anew, and with how many batches so far.
+   */
+  dropping?: { at: Timestamp; partition: number; uuid: Binary | null; filler?: string; batches?: number };
   /** clusterTime of the newest applied drop: what is older must not come back. */
   dropAt?: Timestamp;
+  begun?: Beginning;
+  /** `_data` of the resume token up to which every write of others on the target is marked. */
+  watched?: string;
 };
 
 export const partitionId = (route: string, partition: number): string => `${route}/${partition}`;

@@ -1,14 +1,14 @@
-import { MongoError, MongoNetworkError, MongoServerError, MongoServerSelectionError } from "mongodb";
+import { type Document, MongoError, MongoNetworkError, MongoServerError, MongoServerSelectionError } from "mongodb";
 import type { ErrorCode } from "#errors/catalogue.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 
 /**
  * Server codes that pass by themselves (elections, shutdowns, write conflicts, interrupted or expired transactions,
- * a write fence, a full disk that an operator will clear). Source: the server's error_codes.yml.
+ * a write fence, a full disk that an operator will clear, a collection that went away under a read). Source: the server's error_codes.yml.
  */
 const TRANSIENT = new Set([
-  6, 7, 24, 50, 63, 64, 89, 91, 107, 112, 133, 189, 225, 234, 237, 244, 246, 251, 256, 262, 290, 317, 365, 371, 9001,
-  10107, 11600, 11601, 11602, 13388, 13435, 13436, 14031,
+  6, 7, 24, 50, 63, 64, 89, 91, 107, 112, 133, 175, 189, 225, 234, 237, 244, 246, 251, 256, 262, 290, 317, 365, 371,
+  9001, 10107, 11600, 11601, 11602, 13388, 13435, 13436, 14031,
 ]);
 const AUTH = new Set([18, 8000]);
 const PRIVILEGE = new Set([13]);
@@ -73,3 +73,15 @@ export const translated = async <T>(phase: string, work: () => Promise<T>): Prom
     throw mongoError(error, phase);
   }
 };
+
+/** What the server's answer says besides code and text; empty where the error came from elsewhere. */
+const answerOf = (error: unknown): Document =>
+  error instanceof FerryError && error.cause instanceof MongoServerError ? error.cause.errorResponse : {};
+
+/** `_id`s of documents that keep an index from becoming unique, one list for each value (CannotConvertIndexToUnique, 359). */
+export const violationsOf = (error: unknown): readonly (readonly unknown[])[] =>
+  ((answerOf(error)["violations"] ?? []) as { ids: unknown[] }[]).map(({ ids }) => ids);
+
+/** The value that two documents share where a unique index was to be built (DuplicateKey, 11000). */
+export const duplicateOf = (error: unknown): Document | undefined =>
+  answerOf(error)["keyValue"] as Document | undefined;

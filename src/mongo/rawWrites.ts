@@ -41,7 +41,14 @@ const section = (field: string, raw: readonly Uint8Array[], from: number, to: nu
 };
 
 /** One refused statement. `index` is its place in the whole list; codes as the server numbers them. */
-export type WriteError = Readonly<{ index: number; code: number; message: string; keyPattern: Document | undefined }>;
+export type WriteError = Readonly<{
+  index: number;
+  code: number;
+  message: string;
+  /** Of the unique index that it clashes with, and the value that is there already. */
+  keyPattern: Document | undefined;
+  keyValue: Document | undefined;
+}>;
 export type WriteOutcome = Readonly<{ n: number; errors: readonly WriteError[] }>;
 export type WriteCall = Readonly<{ db: Db; coll: string; session?: ClientSession | undefined; ordered: boolean }>;
 
@@ -53,6 +60,7 @@ const errorsOf = (reply: Document, offset: number): WriteError[] =>
     code: Number(error["code"]),
     message: String(error["errmsg"]),
     keyPattern: error["keyPattern"] as Document | undefined,
+    keyValue: error["keyValue"] as Document | undefined,
   }));
 
 const cut = (raw: readonly Uint8Array[], from: number): number => {

@@ -16,11 +16,12 @@ import { type CheckResult, checking } from "./checkResult.ts";
 const HOUR = 3600;
 /** Below this a full oplog is short for a copy and a weekend. */
 const SHORT_OPLOG_SECONDS = 24 * HOUR;
-const OLDEST_VERSION = [4, 4] as const;
+/** The oldest server that ferry works with, on either side. */
+export const OLDEST_VERSION = [4, 4] as const;
 
 type Say = Parameters<Parameters<typeof checking>[1]>[0];
 
-const atLeast = (version: string, [major, minor]: readonly [number, number]): boolean => {
+export const atLeast = (version: string, [major, minor]: readonly [number, number]): boolean => {
   const [a = 0, b = 0] = version.split(".").map(Number);
   return a > major || (a === major && b >= minor);
 };

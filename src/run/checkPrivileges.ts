@@ -47,6 +47,7 @@ export const missingPrivileges = (needs: readonly Need[], privileges: readonly P
 export const sourceNeeds = (db: string): Need[] => [
   { db, collection: "", actions: ["find", "changeStream"], why: "the copy and the change stream" },
   { db, collection: "", actions: ["listCollections"], why: "what there is to copy" },
+  { db, collection: "", actions: ["listIndexes"], why: "the structure" },
 ];
 
 /** What tells how much time is left; ferry works without. */
@@ -58,7 +59,13 @@ export const sourceWishes: readonly Need[] = [
 export const targetNeeds = (db: string, stateDb: string): Need[] => [
   { db, collection: "", actions: ["find", "insert", "update", "remove"], why: "the migrated documents" },
   { db, collection: "", actions: ["createCollection", "listCollections"], why: "collections that do not exist yet" },
-  { db, collection: "", actions: ["dropCollection"], why: "collections that the source drops (not with --drops hold)" },
+  { db, collection: "", actions: ["dropCollection"], why: "collections that the source drops or renames" },
+  {
+    db,
+    collection: "",
+    actions: ["listIndexes", "createIndex", "dropIndex", "collMod", "convertToCapped", "renameCollectionSameDB"],
+    why: "the structure: indexes, options, capped collections built in order",
+  },
   {
     db: stateDb,
     collection: "",

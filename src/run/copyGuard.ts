@@ -10,6 +10,8 @@ export type CopyGuardContext = Readonly<{
   connectors: ConnectorStore;
   logger: Logger;
   accepted: ReadonlySet<string>;
+  /** Did the target have documents when the route began? Then to meet some tells nothing. */
+  occupied: boolean;
 }>;
 
 /** Without a copy time of its own a copied record has only the log's time, which has no counter: seconds decide. */
@@ -45,7 +47,7 @@ export class CopyGuard {
 
   /** Copied documents met documents that are there already. @throws FERRY_CAPTURE_COPY_AGAIN */
   async onCollision(entries: readonly Entry[]): Promise<void> {
-    if (this.#collided) return;
+    if (this.#collided || this.#context.occupied) return;
     const logTimeMs = entries.find(({ event }) => event?.origin === "copy")?.record.timestampMs ?? 0;
     const what = "copied documents are on the target already: the copy ran twice, or the target was not empty";
     await this.#second(what, (record) => isCuredSince(record, logTimeMs));
@@ -55,6 +57,8 @@ export class CopyGuard {
   async #second(what: string, isCured: (record: ConnectorRecord) => boolean): Promise<void> {
     const { claim, connectors, accepted, logger } = this.#context;
     const { topic, partition } = claim;
+    // A killed capture reads the rest of its ranges again, and a re-copy all of them: the stream behind it covers both.
+    if (await connectors.isOwn(topic)) return;
     const starts = (await connectors.all()).filter(({ topics, kind }) => kind === "copy" && topics.includes(topic));
     if (!accepted.has("FERRY_CAPTURE_COPY_AGAIN") && !starts.some(isCured)) {
       throw new FerryError("FERRY_CAPTURE_COPY_AGAIN", `${topic} [${partition}]: ${what}`);

@@ -1,7 +1,7 @@
 import type { Entry } from "#apply/entry.ts";
 import type { DriftPolicy } from "#config/routes.ts";
 import type { DriftDecision, DriftLedger, DriftRecord } from "#drift/ledger.ts";
-import { type Change, DriftObserver, type TypeEntry, takeCount, type Verdict } from "#drift/observer.ts";
+import { type Change, DriftObserver, MANY_NAMES, type TypeEntry, takeCount, type Verdict } from "#drift/observer.ts";
 import { typeByte } from "#drift/typeNames.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 import { RouteFilter } from "#filter/routeFilter.ts";
@@ -13,8 +13,8 @@ export type DriftGateDeps = Readonly<{
   where: Readonly<{ route: string; partition: number }>;
   policy: DriftPolicy;
   ledger: DriftLedger;
-  /** Does the route leave this path out anyway? Then its news are noted, and nothing more is wanted. */
-  leavesOut: (path: string) => boolean;
+  /** How the route calls this path on the target; undefined where it leaves it out: then its news are noted, and nothing more is wanted. */
+  targetPath: (path: string) => string | undefined;
   /** Does the topic begin with a copy? Without one, the first document is the baseline. Asked where the ledger is empty. */
   hasCopy: () => Promise<boolean>;
   logger: Logger;
@@ -55,10 +55,16 @@ export class DriftGate {
   readonly #droppers = new Map<string, RouteFilter | undefined>();
   /** What there is to say of a record; few have anything. */
   readonly #found = new WeakMap<LogRecord, readonly TypeEntry[]>();
+  /** Highest offset of a record that has: the batches behind it need not be looked through. */
+  #lastFound = -1;
   /** May the first document be the baseline? */
   #mayFound = false;
   #founding: readonly TypeEntry[] = [];
   #writtenAt = 0;
+  /** Paths that other partitions have seen. */
+  readonly #elsewhere = new Set<string>();
+  /** What `carries` knows; made anew when it is asked after something has changed. */
+  #carried: ReadonlySet<string> | undefined;
 
   private constructor(deps: DriftGateDeps) {
     this.#deps = deps;
@@ -100,7 +106,8 @@ export class DriftGate {
     const { path, type, kind, baseline } = entry;
     const decided = this.#decisions.get(`${path}\0${type}`) ?? this.#decisions.get(`${path}\0*`);
     if (decided !== undefined) return decided;
-    if (baseline || path === "_id" || path.startsWith("_id.") || this.#deps.leavesOut(rulePath(path))) return "pass";
+    if (baseline || path === "_id" || path.startsWith("_id.") || this.#deps.targetPath(rulePath(path)) === undefined)
+      return "pass";
     return BY_POLICY[kind === "field" ? this.#deps.policy.newField : this.#deps.policy.typeChange];
   }
 
@@ -110,8 +117,10 @@ export class DriftGate {
     const isFirst = this.#mayFound && this.#observer.size === 0;
     const found = this.#observer.observe(event.doc, event.at, record.offset);
     if (found.length === 0) return;
+    this.#carried = undefined;
     if (event.origin === "copy") takeAsBaseline(found);
     this.#found.set(record, found);
+    if (record.offset > this.#lastFound) this.#lastFound = record.offset;
     if (isFirst) this.#founding = found;
   }
 
@@ -126,6 +135,8 @@ export class DriftGate {
 
   #of(entries: readonly Entry[]): TypeEntry[] {
     const found: TypeEntry[] = [];
+    const [first] = entries; // in the order of the log
+    if (first === undefined || first.record.offset > this.#lastFound) return found;
     for (const { record } of entries) {
       const own = this.#found.get(record);
       if (own !== undefined) found.push(...own);
@@ -142,6 +153,7 @@ export class DriftGate {
       entry.verdict = this.#verdict(entry);
       if (!entry.baseline) this.#say(entry);
     }
+    this.#carried = undefined;
   }
 
   /** Another partition may have met it in the copy; and where nobody has met anything, the first document is what there was. */
@@ -178,7 +190,7 @@ export class DriftGate {
     const hold = wanted.find(({ verdict }) => verdict === "hold");
     const dropped = hold === undefined ? this.#without(entry.event, wanted) : undefined;
     if (dropped !== undefined) return { ...entry, event: dropped };
-    return { ...entry, dead: { code: "FERRY_DRIFT_HELD", detail: news(hold ?? wanted[0]), serverCode: undefined } };
+    return { ...entry, dead: { code: "FERRY_DRIFT_HELD", detail: news(hold ?? wanted[0]) } };
   }
 
   /** The event without these paths; undefined where a name cannot be said in a rule (dots, digits). */
@@ -188,6 +200,27 @@ export class DriftGate {
     if (!this.#droppers.has(key)) this.#droppers.set(key, dropper(deny));
     const doc = this.#droppers.get(key)?.document(event.doc);
     return doc === undefined ? undefined : { ...event, doc };
+  }
+
+  /** Takes over what other partitions of the route have seen. */
+  async learn(): Promise<void> {
+    const { ledger, where } = this.#deps;
+    for (const { path, partition, outcome } of await ledger.read(where.route))
+      if (partition !== where.partition && outcome !== "drop") this.#elsewhere.add(path);
+    this.#carried = undefined;
+  }
+
+  /** Does the route carry this path (as the target calls it) in some document? Deeper than the ledger looks, it does. */
+  carries(path: string): boolean {
+    this.#carried ??= this.#carriedPaths();
+    const paths = this.#carried;
+    if (paths.has(path) || path.split(".").length > this.#deps.policy.depth) return true;
+    return paths.has(path.replace(/[^.]*$/, MANY_NAMES)); // a map with keys of its own is the source's whole
+  }
+
+  #carriedPaths(): ReadonlySet<string> {
+    const paths = [...this.#observer.carried(), ...this.#elsewhere].map(rulePath);
+    return new Set(paths.flatMap((path) => this.#deps.targetPath(path) ?? []));
   }
 
   /** Is it time to write counts down? */

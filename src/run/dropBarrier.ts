@@ -1,8 +1,7 @@
 import { faultPoint } from "#flow/fault.ts";
-import { type DdlEvent, formatNamespace, type LogRecord } from "#flow/types.ts";
+import { type DdlEvent, formatNamespace, type Log, type LogRecord } from "#flow/types.ts";
 import type { Drops } from "#lanes/drops.ts";
 import type { Claim } from "#lanes/laneStore.ts";
-import type { KafkaLog } from "#log/kafkaLog.ts";
 import type { Logger } from "#observe/log.ts";
 import type { MongoSink } from "#sink/mongoSink.ts";
 
@@ -11,7 +10,9 @@ export type DropContext = Readonly<{
   partitionCount: number;
   drops: Drops;
   sink: MongoSink;
-  log: KafkaLog;
+  /** Makes the collection anew: as the source has it by now, or a plain one. */
+  prepare: () => Promise<void>;
+  log: Log;
   logger: Logger;
 }>;
 
@@ -26,7 +27,7 @@ const MARGIN_MS = 60_000;
  * @throws FERRY_MONGO_*, FERRY_KAFKA_*; the next owner of the partition repeats it.
  */
 export const applyDrop = async (
-  { claim, partitionCount, drops, sink, log, logger }: DropContext,
+  { claim, partitionCount, drops, sink, prepare, log, logger }: DropContext,
   event: DdlEvent,
   record: LogRecord,
 ): Promise<void> => {
@@ -35,7 +36,7 @@ export const applyDrop = async (
   await drops.fence(route, partition);
   faultPoint("mid-drop");
   if (doomed !== undefined) await sink.drop(doomed);
-  await sink.prepare();
+  await prepare();
   const from = new Map<number, number>();
   for (let other = 0; other < partitionCount; other++) {
     if (other !== partition) from.set(other, await log.offsetAt(topic, other, record.timestampMs - MARGIN_MS));

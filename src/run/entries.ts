@@ -6,7 +6,7 @@ export const poison = (
   record: LogRecord,
   code: "FERRY_APPLY_POISON" | "FERRY_APPLY_NAMESPACE",
   detail: string,
-): Entry => ({ record, event: undefined, dead: { code, detail, serverCode: undefined } });
+): Entry => ({ record, event: undefined, dead: { code, detail } });
 
 /** What is left of an event that is older than an applied drop. */
 export const gone = ({ ns, origin, at }: ChangeEvent): ChangeEvent => ({

@@ -2,6 +2,7 @@ import { type Entry, entryBytes } from "#apply/entry.ts";
 import type { BudgetShare } from "#flow/byteBudget.ts";
 import type { Clock } from "#flow/clock.ts";
 import type { LaneWriter } from "./laneWriter.ts";
+import type { Throttle } from "./throttle.ts";
 
 export type LaneDeps = Readonly<{
   writer: LaneWriter;
@@ -9,6 +10,9 @@ export type LaneDeps = Readonly<{
   clock: Clock;
   batchBytes: number;
   batchCount: number;
+  /** Undefined where the target's services need no consideration. */
+  throttle: Throttle | undefined;
+  /** What was applied, and that the position has moved: with nothing applied, past records of other lanes. */
   onApplied: (count: number, bytes: number) => void;
 }>;
 
@@ -79,17 +83,18 @@ export class Lane {
     while (!signal.aborted) {
       const job = this.#jobs.shift();
       if (job !== undefined) await job();
-      else if (this.#queue.length > 0) await this.#writeBatch();
-      else if (this.#end > this.offset && (this.#closed || this.#drained.length > 0))
-        await this.#deps.writer.write([], this.#end);
+      else if (this.#queue.length > 0) await this.#writeBatch(signal);
+      else if (this.#end > this.offset && (this.#closed || this.#drained.length > 0)) await this.#move();
       else if (this.#closed) return;
       else await this.#idle(signal);
       this.#settle();
     }
   }
 
-  async #writeBatch(): Promise<void> {
-    const { writer, budget, batchBytes, batchCount, onApplied } = this.#deps;
+  async #writeBatch(signal: AbortSignal): Promise<void> {
+    const { writer, budget, clock, throttle, batchBytes, onApplied } = this.#deps;
+    const batchCount = throttle?.batchCount(this.#deps.batchCount) ?? this.#deps.batchCount;
+    const startedAt = clock.now();
     let [count, bytes] = [0, 0];
     for (const entry of this.#queue) {
       const size = entryBytes(entry);
@@ -104,11 +109,20 @@ export class Lane {
     this.#behindSinceMs = undefined;
     budget.give(bytes);
     onApplied(count, bytes);
+    const restMs = throttle?.restAfter(clock.now() - startedAt) ?? 0;
+    if (restMs > 0) await clock.sleep(restMs, signal).catch(() => undefined); // woken by the signal: the loop looks at it
+  }
+
+  /** Saves how far the log went without records of this lane. */
+  async #move(): Promise<void> {
+    await this.#deps.writer.write([], this.#end);
+    this.#behindSinceMs = undefined;
+    this.#deps.onApplied(0, 0);
   }
 
   /** Waits for work; a lane that has none for a while saves how far the log went without it. */
   async #idle(signal: AbortSignal): Promise<void> {
-    const { clock, writer } = this.#deps;
+    const { clock } = this.#deps;
     const waiting = new AbortController();
     const woken = new Promise<void>((resolve) => {
       this.#wake = resolve;
@@ -123,10 +137,7 @@ export class Lane {
       this.#behindSinceMs ??= clock.now();
       const restMs = this.#behindSinceMs + IDLE_MS - clock.now();
       if (restMs > 0) await Promise.race([woken, clock.sleep(restMs, waiting.signal).catch(() => undefined)]);
-      else {
-        await writer.write([], this.#end);
-        this.#behindSinceMs = undefined;
-      }
+      else await this.#move();
     } finally {
       this.#wake = undefined;
       waiting.abort();

@@ -5,11 +5,19 @@ import { identityOf } from "#bson/identity.ts";
 import type { DeadLetter } from "#deadletter/records.ts";
 import type { DeadLetterStore } from "#deadletter/store.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
-import { type Counts, type Namespace, NO_COUNTS } from "#flow/types.ts";
+import { type Namespace, NO_COUNTS } from "#flow/types.ts";
 import type { LaneState } from "#lanes/laneStore.ts";
-import { isRejected, type LaneMove, type LaneTransactionOptions, writeLane } from "#lanes/laneTransaction.ts";
+import {
+  Contended,
+  isRejected,
+  type LaneMove,
+  type LaneTransactionOptions,
+  type LaneWork,
+  writeLane,
+} from "#lanes/laneTransaction.ts";
 import type { ClientSession } from "#mongo/connect.ts";
 import { isIdCollision, type MongoSink } from "#sink/mongoSink.ts";
+import type { ConflictGate } from "./conflictGate.ts";
 import type { DriftGate } from "./driftGate.ts";
 import type { Lookup } from "./lookup.ts";
 import type { Shape } from "./shape.ts";
@@ -28,11 +36,22 @@ export type LaneWriterDeps = LaneTransactionOptions &
     drift: DriftGate | undefined;
     /** The route's filter; undefined leaves documents as they lie. */
     shape: Shape | undefined;
+    /** Knows what others wrote on the target; undefined where the source owns whole documents. */
+    conflicts: ConflictGate | undefined;
     onError: "dead-letter" | "stop";
     onDead: (letter: DeadLetter) => void;
     /** Called for copied documents that were there already: the sign of a second copy, or of a target that was not empty. */
     onCopyCollision: (entries: readonly Entry[]) => Promise<void>;
   }>;
+
+/** What one transaction does, and which letters it stores. */
+type Batch = Omit<LaneWork, "at"> & Readonly<{ letters: readonly DeadLetter[] }>;
+
+/** Pieces of this size are no longer small. */
+const MAX_PIECE = 4096;
+
+/** Write conflicts in a row after which a batch is made smaller. */
+const PATIENCE = 3;
 
 /** After a collision, this many batches go without trying inserts; doubled each time, at most 64, and 0 again after a clean insert. */
 const MAX_PAUSE = 64;
@@ -49,6 +68,10 @@ export class LaneWriter {
   #lane: LaneState;
   #replaceFor = 0;
   #pause = 1;
+  /** Entries that go into one transaction while others write the same documents. */
+  #atOnce = Number.POSITIVE_INFINITY;
+  /** The poll of the target's watch that knows this lane's last transaction. */
+  #since = 0;
 
   constructor(deps: LaneWriterDeps, lane: LaneState, session: ClientSession | undefined, held: Set<string>) {
     this.#deps = deps;
@@ -92,14 +115,29 @@ export class LaneWriter {
   }
 
   async #apply(entries: readonly Entry[], end: number): Promise<void> {
+    if (entries.length > this.#atOnce) return this.#inPieces(entries, end);
     const insertFirst = this.#replaceFor === 0;
     try {
       await this.#commit(entries, end, insertFirst);
       this.#afterSuccess(insertFirst);
     } catch (error) {
+      if (error instanceof Contended) {
+        this.#atOnce = entries.length >> 1;
+        return this.#inPieces(entries, end);
+      }
       if (!isRejected(error)) throw error;
       if (insertFirst && isIdCollision(error)) await this.#replace(entries, end, error);
       else await this.#divide(entries, end, error);
+    }
+  }
+
+  /** One after the other, each with its own position; pieces grow again with every one that gets through. */
+  async #inPieces(entries: readonly Entry[], end: number): Promise<void> {
+    for (let from = 0; from < entries.length; ) {
+      const to = Math.min(entries.length, from + this.#atOnce);
+      await this.#apply(entries.slice(from, to), entries[to]?.record.offset ?? end);
+      from = to;
+      this.#atOnce = this.#atOnce >= MAX_PIECE ? Number.POSITIVE_INFINITY : this.#atOnce * 2;
     }
   }
 
@@ -112,7 +150,9 @@ export class LaneWriter {
     this.#replaceFor = this.#pause;
     this.#pause = Math.min(MAX_PAUSE, this.#pause * 2);
     // Without transactions a batch may be replayed, and meets its own documents: that says nothing about the copy.
-    const copied = this.#session === undefined ? undefined : this.#copied(entries, collision);
+    // Nor does it where documents of others are to be expected.
+    const tells = this.#session !== undefined && this.#deps.conflicts === undefined;
+    const copied = tells ? this.#copied(entries, collision) : undefined;
     if (copied !== undefined) await this.#deps.onCopyCollision([copied]);
     await this.#apply(entries, end);
   }
@@ -167,13 +207,24 @@ export class LaneWriter {
       await this.#apply(await this.#shaped(completed, [entry]), end);
       return;
     }
-    await this.#commit([{ ...entry, dead: reasonOf(error) }], end, false);
+    await this.#commit([{ ...entry, dead: await this.#reasonOf(error) }], end, false);
   }
 
   async #commit(entries: readonly Entry[], end: number, insertFirst: boolean): Promise<void> {
-    const { sink, deadLetters, onError, onDead } = this.#deps;
-    const plan = await this.#planRescued(entries, insertFirst);
-    const letters = plan.dead.map((dead) => this.#letter(dead));
+    const letters = await this.#move(entries, entries.length > 1 ? PATIENCE : Number.POSITIVE_INFINITY, (resolved) =>
+      this.#batch(resolved, end, insertFirst),
+    );
+    for (const letter of letters) {
+      if (letter.identity !== null) this.#held.add(letter.identity);
+      this.#deps.onDead(letter);
+    }
+  }
+
+  /** What a batch's transaction does. @throws FERRY_APPLY_DEAD_LETTER (onError: stop) */
+  async #batch(entries: readonly Entry[], end: number, insertFirst: boolean): Promise<Batch> {
+    const { sink, deadLetters, onError } = this.#deps;
+    const { ops, dead, counts, filteredBy, at, logTimeMs } = await this.#planRescued(entries, insertFirst);
+    const letters = dead.map((one) => this.#letter(one));
     const [first] = letters;
     if (first !== undefined && onError === "stop") {
       throw new FerryError(
@@ -181,21 +232,21 @@ export class LaneWriter {
         `${first.topic} [${first.partition}] offset ${first.offset}: ${first.code}: ${first.reason}`,
       );
     }
-    const { counts, at, logTimeMs } = plan;
-    const move = {
-      offset: end,
-      at: at > this.#lane.at ? at : this.#lane.at,
-      logTimeMs: logTimeMs || this.#lane.logTimeMs,
-      counts,
+    const lane = this.#lane;
+    return {
+      letters,
+      move: {
+        offset: end,
+        at: at > lane.at ? at : lane.at,
+        logTimeMs: logTimeMs || lane.logTimeMs,
+        counts,
+        filteredBy,
+      },
+      body: async (session) => {
+        await sink.write(ops, session);
+        if (letters.length > 0) await deadLetters.add(letters, session);
+      },
     };
-    await this.#move(move, entries, async (session) => {
-      await sink.write(plan.ops, session);
-      if (letters.length > 0) await deadLetters.add(letters, session);
-    });
-    for (const letter of letters) {
-      if (letter.identity !== null) this.#held.add(letter.identity);
-      onDead(letter);
-    }
   }
 
   /**
@@ -205,75 +256,114 @@ export class LaneWriter {
   async replay(id: string, entry: Entry): Promise<DeadReason | undefined> {
     const { lookup, sink } = this.#deps;
     const whole = lookup === undefined ? [entry] : (await lookup.complete([entry], 0)).completed;
-    const plan = await this.#planRescued(await this.#shaped(whole, []), false, () => false);
-    const [still] = plan.dead;
-    if (still !== undefined) return still.reason;
+    const entries = await this.#shaped(whole, []);
     try {
-      await this.#resolve(id, { ...plan.counts, received: 0, dead: -1 }, (session) => sink.write(plan.ops, session));
+      await this.#resolve(id, entries, async (resolved) => {
+        const { ops, dead, counts, filteredBy } = await this.#planRescued(resolved, false, () => false);
+        const [still] = dead;
+        if (still !== undefined) throw new StillDead(still.reason);
+        const moved = { counts: { ...counts, received: 0, dead: -1 }, filteredBy };
+        return { ...moved, body: (session) => sink.write(ops, session) };
+      });
       return undefined;
     } catch (error) {
+      if (error instanceof StillDead) return error.reason;
       if (!isRejected(error)) throw error;
-      return reasonOf(error);
+      return this.#reasonOf(error);
     }
   }
 
   /** Removes a dead letter for good; it stays in the books as dead. @throws FERRY_FENCED, FERRY_MONGO_* */
   async discard(id: string): Promise<void> {
-    await this.#resolve(id, NO_COUNTS, async () => undefined);
+    await this.#resolve(id, [], async () => ({ counts: NO_COUNTS, filteredBy: {}, body: async () => undefined }));
   }
 
   async #resolve(
     id: string,
-    counts: Counts,
-    work: (session: ClientSession | undefined) => Promise<void>,
+    entries: readonly Entry[],
+    prepare: (entries: readonly Entry[]) => Promise<Pick<Batch, "body"> & Pick<LaneMove, "counts" | "filteredBy">>,
   ): Promise<void> {
     const { deadLetters } = this.#deps;
-    const { offset, at, logTimeMs } = this.#lane;
-    const body = async (session: ClientSession | undefined): Promise<void> => {
-      // A commit whose outcome was unknown is tried again: then the letter is gone, and its effect is there.
-      if (session !== undefined && !(await deadLetters.remove(id, session))) throw new LetterGone();
-      await work(session);
-      if (session === undefined) await deadLetters.remove(id, undefined);
-    };
     try {
-      await this.#move({ offset, at, logTimeMs, counts }, [], body);
+      await this.#move(entries, Number.POSITIVE_INFINITY, async (resolved) => {
+        const { counts, filteredBy, body } = await prepare(resolved);
+        return {
+          letters: [],
+          move: { ...this.#standing(), counts, filteredBy },
+          body: async (session) => {
+            // A commit whose outcome was unknown is tried again: then the letter is gone, and its effect is there.
+            if (session !== undefined && !(await deadLetters.remove(id, session))) throw new LetterGone();
+            await body(session);
+            if (session === undefined) await deadLetters.remove(id, undefined);
+          },
+        };
+      });
     } catch (error) {
       if (!(error instanceof LetterGone)) throw error;
     }
   }
 
-  /** One transaction of the lane, with what is to be written to the drift ledger. */
+  /** A move that leaves the lane where it is. */
+  #standing(): LaneMove {
+    const { offset, at, logTimeMs } = this.#lane;
+    return { offset, at, logTimeMs, counts: NO_COUNTS, filteredBy: {} };
+  }
+
+  /**
+   * One transaction of the lane, with what is to be written to the drift ledger. Where the target has other writers each try
+   * is prepared anew, as of the time that it reads.
+   */
   async #move(
-    move: LaneMove,
     entries: readonly Entry[],
-    body: (session: ClientSession | undefined) => Promise<void>,
-  ): Promise<void> {
-    const { drift, clock } = this.#deps;
+    patience: number,
+    prepare: (entries: readonly Entry[]) => Promise<Batch>,
+  ): Promise<readonly DeadLetter[]> {
+    const { drift, clock, conflicts } = this.#deps;
+    const once = conflicts === undefined ? await prepare(entries) : undefined;
     const changes = drift?.take(entries, clock.now()) ?? [];
+    let batch: Batch | undefined;
     let written = false;
-    try {
-      this.#lane = await writeLane(
-        this.#lane,
-        this.#session,
+    let tries = 0;
+    const work = async (): Promise<LaneWork> => {
+      // Whatever made the last try fail is known to a poll that is sent from now on.
+      if (tries++ > 0) this.#since = conflicts?.now() ?? 0;
+      const settlement = await conflicts?.settle(entries, this.#since, this.#isHeld);
+      batch = once ?? (await prepare(settlement?.entries ?? entries));
+      const { move, body } = batch;
+      return {
         move,
-        async (session) => {
+        at: settlement?.at,
+        body: async (session) => {
           await body(session);
+          if (settlement !== undefined) await conflicts?.write(settlement, session);
           if (changes.length > 0) await drift?.write(changes, session);
         },
-        this.#deps,
-      );
+      };
+    };
+    try {
+      this.#lane = await writeLane(this.#lane, this.#session, work, patience, this.#deps);
       written = true;
     } finally {
+      this.#since = conflicts?.now() ?? 0;
       drift?.settle(changes, written);
     }
+    return batch?.letters ?? [];
   }
 
   /** Writes counts of the drift ledger that no batch has taken along. @throws FERRY_FENCED, FERRY_MONGO_* */
   async saveDrift(): Promise<void> {
     const { drift, clock } = this.#deps;
     if (drift?.isDue(clock.now()) !== true) return;
-    const { offset, at, logTimeMs } = this.#lane;
-    await this.#move({ offset, at, logTimeMs, counts: NO_COUNTS }, [], async () => undefined);
+    await this.#move([], Number.POSITIVE_INFINITY, async () => ({
+      letters: [],
+      move: this.#standing(),
+      body: async () => undefined,
+    }));
+  }
+
+  async #reasonOf(error: FerryError): Promise<DeadReason> {
+    const serverCode = error.facts["serverCode"] as number | undefined;
+    return { code: error.code, detail: error.detail, serverCode, clash: await this.#deps.sink.clash(error) };
   }
 
   #letter({ entry, reason }: DeadEntry): DeadLetter {
@@ -290,6 +380,7 @@ export class LaneWriter {
       code: reason.code,
       reason: reason.detail,
       serverCode: reason.serverCode,
+      clash: reason.clash,
       recordKey: entry.record.key,
       raw: entry.record.value,
       logTimeMs: entry.record.timestampMs,
@@ -297,13 +388,16 @@ export class LaneWriter {
   }
 }
 
-const reasonOf = (error: FerryError): DeadReason => ({
-  code: error.code,
-  detail: error.detail,
-  serverCode: error.facts["serverCode"] as number | undefined,
-});
-
 class LetterGone extends Error {}
+
+class StillDead extends Error {
+  readonly reason: DeadReason;
+
+  constructor(reason: DeadReason) {
+    super(reason.detail);
+    this.reason = reason;
+  }
+}
 
 /** Was the lane taken over by another worker? */
 export const isFenced = (error: unknown): boolean => isFerry(error, "FERRY_FENCED");

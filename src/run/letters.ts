@@ -1,6 +1,6 @@
 import type { Entry } from "#apply/entry.ts";
 import { hashIdentity } from "#bson/identity.ts";
-import { type DeadLetterRecord, identityText, isDue } from "#deadletter/records.ts";
+import { type DeadLetterRecord, identityText, isDue, whyOf } from "#deadletter/records.ts";
 import type { DeadLetterStore } from "#deadletter/store.ts";
 import { formatNamespace, type LogRecord, type Namespace } from "#flow/types.ts";
 import type { Claim } from "#lanes/laneStore.ts";
@@ -90,7 +90,7 @@ export class Letters {
     }
     const failed = await writer.replay(letter._id, await this.#entry(letter));
     if (failed === undefined) return true;
-    await this.#deps.store.again(letter, failed.code, failed.detail, failed.serverCode ?? null);
+    await this.#deps.store.again(letter, whyOf({ ...failed, reason: failed.detail }));
     return false;
   }
 

@@ -1,5 +1,7 @@
 import type { ConnectorStore } from "#capture/connectorStore.ts";
-import type { Route } from "#config/routes.ts";
+import type { DdlRules, Route } from "#config/routes.ts";
+import type { MarkStore } from "#conflict/marks.ts";
+import type { ConflictStore } from "#conflict/store.ts";
 import type { DeadLetterStore } from "#deadletter/store.ts";
 import type { DriftLedger } from "#drift/ledger.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
@@ -9,15 +11,16 @@ import { BudgetShare, type ByteBudget } from "#flow/byteBudget.ts";
 import type { Clock } from "#flow/clock.ts";
 import type { RetryOptions } from "#flow/retry.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
-import { type Namespace, parseNamespace } from "#flow/types.ts";
+import { type Log, type Namespace, parseNamespace } from "#flow/types.ts";
 import type { Drops } from "#lanes/drops.ts";
 import type { Claim, LaneStore } from "#lanes/laneStore.ts";
-import { partitionId } from "#lanes/records.ts";
-import type { KafkaLog } from "#log/kafkaLog.ts";
+import { type Beginning, partitionId } from "#lanes/records.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
 import { MongoSink } from "#sink/mongoSink.ts";
 import { createDecoder, type Decoder } from "#wire/decode.ts";
+import { beginRoute } from "./beginning.ts";
+import { ConflictGate } from "./conflictGate.ts";
 import { CopyGuard } from "./copyGuard.ts";
 import { DdlPolicy } from "./ddlPolicy.ts";
 import { DriftGate } from "./driftGate.ts";
@@ -28,6 +31,9 @@ import { Lookup } from "./lookup.ts";
 import type { Meter } from "./meter.ts";
 import { checkKeys, PartitionRunner } from "./partitionRunner.ts";
 import { shaper } from "./shape.ts";
+import { StructureFollower } from "./structureFollower.ts";
+import type { TargetWatches } from "./targetWatches.ts";
+import type { Throttle } from "./throttle.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
 
 export type PartitionContext = Readonly<{
@@ -42,14 +48,23 @@ export type PartitionContext = Readonly<{
   connectors: ConnectorStore;
   drops: Drops;
   drift: DriftLedger;
-  log: KafkaLog;
+  marks: MarkStore;
+  conflicts: ConflictStore;
+  watches: TargetWatches;
+  log: Log;
   budget: ByteBudget;
   meter: Meter;
+  throttle: Throttle | undefined;
   options: WorkerOptions;
   logger: Logger;
   clock: Clock;
   hard: AbortSignal;
   onRetry: NonNullable<RetryOptions["onRetry"]>;
+  /** Whose `stateDb` is ferry's database on the target. */
+  settings: Readonly<{ stateDb: string }>;
+  ddl: DdlRules;
+  /** All of the configuration's routes; undefined carries every topic to the namespace of its name. */
+  routes: readonly Route[] | undefined;
   /** Codes that the operator takes upon himself while this worker runs. */
   accepted: ReadonlySet<string>;
 }>;
@@ -121,12 +136,37 @@ const openGate = async (context: PartitionContext, decode: Decoder): Promise<Dri
   const policy = context.route.drift;
   if (policy.depth === 0) return undefined;
   const where = { route: claim.route, partition: claim.partition };
-  const leavesOut = (path: string): boolean => filter?.leavesOut(path) ?? false;
+  const targetPath = (path: string): string | undefined => (filter === undefined ? path : filter.targetPath(path));
   const hasCopy = (): Promise<boolean> => beginsWithCopy(context, decode);
-  return DriftGate.open({ where, policy, ledger, leavesOut, hasCopy, logger });
+  return DriftGate.open({ where, policy, ledger, targetPath, hasCopy, logger });
 };
 
-type SharedDeps = Omit<LaneWriterDeps, "drift">;
+/** Undefined where the source owns whole documents: then nobody needs to know what others write. */
+const openConflicts = async (
+  context: PartitionContext,
+  { policy, seed, unsure = false }: Beginning,
+  drift: DriftGate | undefined,
+): Promise<ConflictGate | undefined> => {
+  if (policy === "mirror") return undefined;
+  const { claim, route, target: client, marks, conflicts: store, watches } = context;
+  if (drift === undefined)
+    throw new FerryError("FERRY_TARGET_POLICY", `${claim.route}: ${policy} needs the drift ledger; drift.depth is 0`);
+  await drift.learn();
+  return new ConflictGate({
+    where: { route: claim.route, partition: claim.partition },
+    to: route.to,
+    policy,
+    isSource: (path) => drift.carries(path),
+    client,
+    watch: await watches.of(claim.route, route.to),
+    marks,
+    store,
+    seed,
+    unsure: unsure && policy === "merge",
+  });
+};
+
+type SharedDeps = Omit<LaneWriterDeps, "drift" | "conflicts">;
 
 const laneDeps = (context: PartitionContext, ns: Namespace, sink: MongoSink, copyGuard: CopyGuard): SharedDeps => {
   const { store, clock, hard, onRetry, deadLetters, options, logger, source, filter } = context;
@@ -152,42 +192,60 @@ const laneDeps = (context: PartitionContext, ns: Namespace, sink: MongoSink, cop
     rescue: lookup,
     shape: filter === undefined ? undefined : shaper(filter),
     onError: options.onError,
-    onDead: ({ lane, offset, code, reason }) => logger.warn({ lane, offset, code }, `dead letter: ${reason}`),
+    // Not the reason: the server's text may hold a value of the document.
+    onDead: ({ lane, offset, code, clash }) =>
+      logger.warn(
+        { lane, offset, code },
+        `dead letter${clash === undefined ? "" : `: a value of ${clash.index} is taken`}`,
+      ),
     onCopyCollision: (entries) => copyGuard.onCollision(entries),
   };
 };
 
 /** Builds everything one claimed partition needs and sets it to work. @throws FERRY_LOG_*, FERRY_MONGO_* */
 export const openPartition = async (context: PartitionContext): Promise<RunningPartition> => {
-  const { claim, log, options, clock, meter, hard, deadLetters, partitionCount } = context;
+  const { claim, log, options, clock, meter, throttle, hard, deadLetters, partitionCount } = context;
   const ns = parseNamespace(claim.topic);
   const first = await checkBounds(context);
   const decode = createDecoder();
   if (partitionCount > 1)
     checkKeys(await log.peek(claim.topic, claim.partition, first), { claim, partitionCount, decode });
   const sink = new MongoSink(context.target, parseNamespace(context.route.to));
-  await sink.prepare();
-  const copyGuard = new CopyGuard(context);
-  const ddl = new DdlPolicy(context, sink);
+  const begun = await beginRoute(context, sink);
+  const { stateDb } = context.settings;
+  const follower = new StructureFollower({ ...context, stateDb, sink });
+  await follower.prepare();
+  const copyGuard = new CopyGuard({ ...context, occupied: begun.occupied });
+  const ddl = new DdlPolicy({ ...context, stateDb, follower, policy: begun.policy }, sink);
   const deps = laneDeps(context, ns, sink, copyGuard);
   const budget = new BudgetShare(context.budget);
   const held = await deadLetters.held(claim.route, claim.partition);
   const drift = await openGate(context, decode);
+  const conflicts = await openConflicts(context, begun, drift);
+  const reader = log.partition(claim.topic, claim.partition, claim.route);
   const pairs: { lane: Lane; writer: LaneWriter }[] = [];
+  const lowest = (): number => Math.min(...pairs.map(({ lane }) => lane.offset));
   for (const [slice, state] of claim.lanes.entries()) {
-    const writer = new LaneWriter({ ...deps, drift }, state, claim.sessions[slice], held);
+    const writer = new LaneWriter({ ...deps, drift, conflicts }, state, claim.sessions[slice], held);
     const lane = new Lane({
       writer,
       budget,
       clock,
       batchBytes: options.batchMb * 1024 * 1024,
       batchCount: options.batchCount,
-      onApplied: meter.applied,
+      throttle,
+      onApplied: (count, bytes) => {
+        meter.applied(count, bytes);
+        reader.settled?.(lowest());
+      },
     });
     pairs.push({ lane, writer });
   }
   const lanes = pairs.map(({ lane }) => lane);
-  const refresh = async (): Promise<void> => drift?.decide(await context.drift.decisions(claim.route));
+  const refresh = async (): Promise<void> => {
+    drift?.decide(await context.drift.decisions(claim.route));
+    if (conflicts !== undefined) await drift?.learn();
+  };
   const letters = new Letters({
     claim,
     ns,
@@ -198,7 +256,6 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
     held,
     refresh,
   });
-  const reader = log.partition(claim.topic, claim.partition);
   const runner = new PartitionRunner({
     claim,
     ns,
@@ -236,6 +293,6 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
       lanes
         .map((lane) => lane.oldestMs)
         .reduce((a, b) => (a === undefined || (b !== undefined && b < a) ? b : a), undefined),
-    offset: () => Math.min(...lanes.map((lane) => lane.offset)),
+    offset: lowest,
   };
 };

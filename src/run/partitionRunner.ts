@@ -12,6 +12,7 @@ import {
   type LogPartition,
   type LogRecord,
   type Namespace,
+  recordBytes,
   type WriteEvent,
 } from "#flow/types.ts";
 import type { Claim } from "#lanes/laneStore.ts";
@@ -113,8 +114,7 @@ export class PartitionRunner {
     for (const record of batch.records) {
       const routed = this.#route(record, signal);
       // Nearly always a plain answer: a turn of the event loop per record would be felt.
-      if (!(typeof routed === "boolean" ? routed : await routed))
-        skipped += (record.value?.length ?? 0) + (record.key?.length ?? 0);
+      if (!(typeof routed === "boolean" ? routed : await routed)) skipped += recordBytes(record);
     }
     this.#handOver(batch.end);
     if (batch.records.length > 0) faultPoint("after-read");
@@ -135,7 +135,8 @@ export class PartitionRunner {
     const decoded = this.#deps.decode(record);
     if (decoded.poison !== undefined) return this.#put(0, poison(record, "FERRY_APPLY_POISON", decoded.poison));
     const { event } = decoded;
-    if (event.op === "noop") return this.#put(0, { record, event, dead: undefined });
+    if (event.op === "noop")
+      return this.#put(event.of === undefined ? 0 : this.#slice(event.of), { record, event, dead: undefined });
     // Older than an applied drop: sent again after a rewind, or still on its way when the drop was met elsewhere.
     if (event.at !== 0n && event.at <= this.#deps.dropAt())
       return this.#put(0, { record, event: gone(event), dead: undefined });
@@ -146,12 +147,18 @@ export class PartitionRunner {
     }
     if (decoded.keyed !== "documentKey" && this.#deps.partitionCount > 1)
       throw unkeyed(this.#deps.claim, record, decoded.keyed, this.#deps.partitionCount);
-    const { lanes } = this.#deps;
-    const slice = lanes.length === 1 ? 0 : hashIdentity(event.key) % lanes.length;
+    // A document has its key in it, so that a key of its own need not be made for this.
+    const slice = this.#slice(event.op === "write" ? event.doc : event.key);
     const entry: Entry = { record, event, dead: undefined };
     if (event.op === "write" && event.origin === "copy" && event.at !== this.#copyAt)
       return this.#newCopyRun(slice, entry, event);
     return this.#put(slice, entry);
+  }
+
+  /** @param keyed a documentKey, or a document with its `_id` */
+  #slice(keyed: Uint8Array): number {
+    const { length } = this.#deps.lanes;
+    return length === 1 ? 0 : hashIdentity(keyed) % length;
   }
 
   #put(slice: number, entry: Entry): boolean {

@@ -1,6 +1,6 @@
 import { plainRoute, type Route } from "#config/routes.ts";
 import { RouteFilter } from "#filter/routeFilter.ts";
-import type { KafkaLog } from "#log/kafkaLog.ts";
+import type { Log } from "#flow/types.ts";
 import type { Logger } from "#observe/log.ts";
 import { topicMatcher } from "./topics.ts";
 
@@ -54,7 +54,7 @@ export class RouteTable {
   }
 
   /** Looks for topics, and calls back for each route that is new or whose topic got more partitions. @throws FERRY_KAFKA_* */
-  async discover(log: KafkaLog, register: (found: LiveRoute) => Promise<void>): Promise<void> {
+  async discover(log: Log, register: (found: LiveRoute) => Promise<void>): Promise<void> {
     for (const topic of (await log.topics()).filter(this.#matches)) {
       const routes = this.#routesFrom(topic);
       if (routes.length === 0) this.#sayUnrouted(topic);

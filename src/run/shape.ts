@@ -15,5 +15,5 @@ export const shaper =
     const event = filter.event(entry.event);
     if (event === entry.event) return entry;
     if (event.op !== "needs-document") return { ...entry, event };
-    return { ...entry, dead: { code: "FERRY_APPLY_DELTA", detail: event.why, serverCode: undefined } };
+    return { ...entry, dead: { code: "FERRY_APPLY_DELTA", detail: event.why } };
   };

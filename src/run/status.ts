@@ -1,5 +1,8 @@
+import type { Long } from "bson";
+import type { CaptureRecord, RangeRecord } from "#capture/captureStore.ts";
 import type { ConnectorView } from "#capture/connectRest.ts";
 import { patiently } from "#capture/patience.ts";
+import { secondsOf, tokenTime } from "#capture/resumeToken.ts";
 import { type CaptureDeps, checkCapture, type Finding } from "#capture/watch.ts";
 import { systemClock } from "#flow/clock.ts";
 import type { KafkaClient } from "#kafka/client.ts";
@@ -27,6 +30,8 @@ export type LaneLine = Readonly<{
   offset: number;
   lag: number;
   counts: Readonly<Record<string, number>>;
+  /** What the filtered ones consist of, by reason. */
+  filteredBy: Readonly<Record<string, number>>;
 }>;
 
 export type WorkerLine = Readonly<{
@@ -38,11 +43,28 @@ export type WorkerLine = Readonly<{
   report: WorkerRecord["report"];
 }>;
 
+/** ferry's own capture, where it is at work. */
+export type CaptureLine = Readonly<{
+  mode: CaptureRecord["mode"];
+  phase: CaptureRecord["phase"];
+  /** Who has it; null while nobody captures. */
+  owner: string | null;
+  generation: number;
+  /** Source time of the saved position, ms since the epoch. */
+  positionMs: number;
+  collections: number;
+  ranges: number;
+  rangesDone: number;
+  documents: number;
+}>;
+
 /** Everything at a glance. A part that could not be read is in `unread` with its reason, and is empty here. */
 export type Status = Readonly<{
   topics: readonly string[];
   connectors: readonly ConnectorView[];
   ends: readonly TopicEnd[];
+  /** None where the connector captures. */
+  own: CaptureLine | null;
   lanes: readonly LaneLine[];
   workers: readonly WorkerLine[];
   halted: readonly Readonly<{ route: string; code: string; detail: string }>[];
@@ -75,6 +97,9 @@ const readEnds = async (kafka: KafkaClient, topics: readonly string[]): Promise<
   return ends.flat();
 };
 
+const numbers = (longs: Readonly<Record<string, Long>>): Record<string, number> =>
+  Object.fromEntries(Object.entries(longs).map(([name, n]) => [name, Number(n)]));
+
 const readLanes = async (target: MongoClient, stateDb: string, ends: readonly TopicEnd[]): Promise<LaneLine[]> => {
   const db = target.db(stateDb);
   const [lanes, partitions] = await translated("reading the lanes", () =>
@@ -99,7 +124,8 @@ const readLanes = async (target: MongoClient, stateDb: string, ends: readonly To
         epoch: Number(lane.epoch),
         offset,
         lag: Math.max(0, (endOf.get(`${lane.topic}/${lane.partition}`) ?? offset) - offset),
-        counts: Object.fromEntries(Object.entries(lane.counts).map(([name, n]) => [name, Number(n)])),
+        counts: numbers(lane.counts),
+        filteredBy: numbers(lane.filteredBy ?? {}),
       },
     ];
   });
@@ -139,6 +165,32 @@ const readHalted = async (target: MongoClient, stateDb: string): Promise<Status[
   );
 };
 
+const readOwnCapture = async (target: MongoClient, stateDb: string): Promise<CaptureLine | null> => {
+  const db = target.db(stateDb);
+  const [record, ranges] = await translated("reading the capture's record", () =>
+    Promise.all([
+      db.collection<CaptureRecord>("capture").findOne({ _id: "capture" }),
+      db
+        .collection<RangeRecord>("copyRanges")
+        .find({}, { projection: { done: 1, documents: 1 } })
+        .toArray(),
+    ]),
+  );
+  if (record === null) return null;
+  const isOwned = record.expiresAt !== null && record.expiresAt.getTime() > Date.now() - ALIVE_MS;
+  return {
+    mode: record.mode,
+    phase: record.phase,
+    owner: isOwned ? record.owner : null,
+    generation: record.generation,
+    positionMs: secondsOf(tokenTime(record.token)) * 1000,
+    collections: record.topics.length,
+    ranges: ranges.length,
+    rangesDone: ranges.filter(({ done }) => done).length,
+    documents: ranges.reduce((sum, { documents }) => sum + Number(documents), 0),
+  };
+};
+
 /** Reads all parts; one that fails does not hide the others. */
 export const readStatus = async ({ kafka, target, stateDb, capture }: StatusDeps): Promise<Status> => {
   const unread: { part: string; reason: string }[] = [];
@@ -155,11 +207,12 @@ export const readStatus = async ({ kafka, target, stateDb, capture }: StatusDeps
     part<ConnectorView[]>("connectors", [], capture && (() => capture.rest.all())),
   ]);
   const ends = await part<TopicEnd[]>("end offsets", [], kafka && (() => readEnds(kafka, topics)));
-  const [lanes, workers, halted, findings] = await Promise.all([
+  const [own, lanes, workers, halted, findings] = await Promise.all([
+    part<CaptureLine | null>("own capture", null, target && (() => readOwnCapture(target, stateDb))),
     part<LaneLine[]>("lanes", [], target && (() => readLanes(target, stateDb, ends))),
     part<WorkerLine[]>("workers", [], target && (() => readWorkers(target, stateDb))),
     part<Status["halted"]>("runs", [], target && (() => readHalted(target, stateDb))),
     part<Finding[]>("capture", [], capture && (() => checkCapture(capture))),
   ]);
-  return { topics: topics.sort(), connectors, ends, lanes, workers, halted, findings, unread };
+  return { topics: topics.sort(), connectors, ends, own, lanes, workers, halted, findings, unread };
 };

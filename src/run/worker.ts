@@ -1,5 +1,8 @@
+import { writeFile } from "node:fs/promises";
 import { ConnectorStore } from "#capture/connectorStore.ts";
-import type { Route } from "#config/routes.ts";
+import type { DdlRules, Route } from "#config/routes.ts";
+import { MarkStore } from "#conflict/marks.ts";
+import { ConflictStore } from "#conflict/store.ts";
 import { DeadLetterStore } from "#deadletter/store.ts";
 import { DriftLedger } from "#drift/ledger.ts";
 import type { ErrorCode } from "#errors/catalogue.ts";
@@ -9,6 +12,7 @@ import type { Clock } from "#flow/clock.ts";
 import { faultPoint } from "#flow/fault.ts";
 import { type RetryOptions, retry } from "#flow/retry.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
+import type { Log } from "#flow/types.ts";
 import { Drops } from "#lanes/drops.ts";
 import { type Claim, LaneStore, type Ownership } from "#lanes/laneStore.ts";
 import { partitionId, type RunRecord } from "#lanes/records.ts";
@@ -22,6 +26,8 @@ import { Meter } from "./meter.ts";
 import { fairShare } from "./ownership.ts";
 import { openPartition, type RunningPartition } from "./partition.ts";
 import { type LiveRoute, RouteTable } from "./routeTable.ts";
+import { TargetPace } from "./targetPace.ts";
+import { TargetWatches } from "./targetWatches.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
 
 export type WorkerSettings = Readonly<{
@@ -29,16 +35,22 @@ export type WorkerSettings = Readonly<{
   /** Kafka Connect, where there is one to look after. */
   connect?: string | undefined;
   target: string;
-  kafka: string;
+  /** Needed where no other log is given. */
+  kafka?: string | undefined;
   stateDb: string;
   group: string;
+  /** Touched after each report to the target: for health checks of containers. */
+  aliveFile?: string | undefined;
 }>;
 
 export type WorkerDeps = Readonly<{
   settings: WorkerSettings;
   options: WorkerOptions;
+  /** Read instead of Kafka: a log in this process, with a capture of its own behind it. */
+  log?: Log | undefined;
   /** Undefined carries every topic to the namespace of its name. */
   routes: readonly Route[] | undefined;
+  ddl: DdlRules;
   logger: Logger;
   clock: Clock;
   workerId: string;
@@ -78,9 +90,13 @@ export class Worker implements AsyncDisposable {
   readonly #connectors: ConnectorStore;
   readonly #drops: Drops;
   readonly #drift: DriftLedger;
-  readonly #log: KafkaLog;
+  readonly #marks: MarkStore;
+  readonly #conflicts: ConflictStore;
+  readonly #watches: TargetWatches;
+  readonly #log: Log;
   readonly #budget: ByteBudget;
   readonly #meter: Meter;
+  readonly #pace: TargetPace | undefined;
   readonly #captureGuard: CaptureGuard | undefined;
   readonly #running = new Map<string, RunningPartition>();
   /** Partitions from the moment of their claim to their release; these leases are renewed. */
@@ -120,20 +136,24 @@ export class Worker implements AsyncDisposable {
     this.#drift = new DriftLedger(target, settings.stateDb);
     this.#budget = new ByteBudget(options.budgetMb * 1024 * 1024);
     this.#meter = new Meter(clock);
+    const probe = { uri: settings.target, stateDb: settings.stateDb, workerId };
+    this.#pace = options.targetLatencyMs === 0 ? undefined : new TargetPace(options.targetLatencyMs, probe, clock);
     this.#startedAt = new Date(clock.now());
     this.#accepted = new Set(options.accept.split(",").map((code) => code.trim()));
-    this.#log = new KafkaLog({
-      bootstrap: settings.kafka,
-      clientId: workerId,
-      group: settings.group,
+    this.#marks = new MarkStore(target, settings.stateDb);
+    this.#conflicts = new ConflictStore(target, settings.stateDb);
+    this.#watches = new TargetWatches({
+      target,
+      store: this.#store,
+      marks: this.#marks,
+      accepted: this.#accepted,
       clock,
-      // Every partition may hold one fetch in advance: together they stay within half of the budget.
-      fetchBytes: () =>
-        Math.max(256 * 1024, Math.min(2 * 1024 * 1024, this.#budget.limit / 2 / Math.max(1, this.#running.size))),
-      onRetry: this.#onRetry("log"),
+      logger: deps.logger,
+      onRetry: this.#onRetry("target watch"),
     });
+    this.#log = deps.log ?? this.#kafkaLog();
     this.#captureGuard =
-      settings.connect === undefined || source === undefined
+      settings.connect === undefined || settings.kafka === undefined || source === undefined
         ? undefined
         : new CaptureGuard({
             connectUrl: settings.connect,
@@ -144,6 +164,20 @@ export class Worker implements AsyncDisposable {
             clock,
             logger: deps.logger,
           });
+  }
+
+  #kafkaLog(): KafkaLog {
+    const { settings, workerId, clock } = this.#deps;
+    return new KafkaLog({
+      bootstrap: settings.kafka ?? "",
+      clientId: workerId,
+      group: settings.group,
+      clock,
+      // Every partition may hold one fetch in advance: together they stay within half of the budget.
+      fetchBytes: () =>
+        Math.max(256 * 1024, Math.min(2 * 1024 * 1024, this.#budget.limit / 2 / Math.max(1, this.#running.size))),
+      onRetry: this.#onRetry("log"),
+    });
   }
 
   /** Connects to what must be there at the start. @throws FERRY_CONFIG, FERRY_MONGO_*, FERRY_KAFKA_*, FERRY_USAGE: one clear sentence each. */
@@ -162,7 +196,7 @@ export class Worker implements AsyncDisposable {
           { worker: workerId },
           "this MongoDB driver has no raw path: documents are decoded, which is slower and changes deprecated types",
         );
-      if (worker.#captureGuard === undefined)
+      if (worker.#captureGuard === undefined && deps.log === undefined)
         logger.info(
           { worker: workerId },
           "without --source and --connect nobody looks after the connectors behind the topics",
@@ -210,6 +244,7 @@ export class Worker implements AsyncDisposable {
     await this.#store.prepare();
     await this.#deadLetters.prepare();
     await this.#drift.prepare();
+    await this.#conflicts.prepare();
     await this.#reviewHalts();
     await using tasks = new TaskGroup(AbortSignal.any([soft, hard]));
     const loop = (everyMs: number, work: () => Promise<void>, signal = tasks.signal): void =>
@@ -263,7 +298,7 @@ export class Worker implements AsyncDisposable {
   }
 
   async #heartbeat(): Promise<void> {
-    const { host, version, clock } = this.#deps;
+    const { host, version, clock, settings } = this.#deps;
     await this.#store.renew([...this.#claimed]);
     if (this.#leaving) return;
     const oldest = [...this.#running.values()].flatMap((partition) => partition.oldestMs() ?? []);
@@ -274,8 +309,10 @@ export class Worker implements AsyncDisposable {
       bufferedBytes: this.#budget.used,
       lagMs: oldest.length === 0 ? null : Math.max(0, clock.now() - Math.min(...oldest)),
       guarantee: this.#guarantee(),
+      throttle: this.#pace?.throttle.state ?? null,
     };
     await this.#store.announce(report, host, process.pid, this.#startedAt, version);
+    if (settings.aliveFile !== undefined) await touch(settings.aliveFile, clock);
   }
 
   async #discover(): Promise<void> {
@@ -376,9 +413,13 @@ export class Worker implements AsyncDisposable {
         connectors: this.#connectors,
         drops: this.#drops,
         drift: this.#drift,
+        marks: this.#marks,
+        conflicts: this.#conflicts,
+        watches: this.#watches,
         log: this.#log,
         budget: this.#budget,
         meter: this.#meter,
+        throttle: this.#pace?.throttle,
         onRetry: this.#onRetry("lane"),
       });
       this.#running.set(lane, partition);
@@ -451,7 +492,9 @@ export class Worker implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#watches[Symbol.asyncDispose]();
     await Promise.allSettled([
+      this.#pace?.[Symbol.asyncDispose](),
       this.#log[Symbol.asyncDispose](),
       this.#captureGuard?.[Symbol.asyncDispose](),
       this.#target.close(),
@@ -459,6 +502,16 @@ export class Worker implements AsyncDisposable {
     ]);
   }
 }
+
+/** @throws FERRY_USAGE where it cannot be written: a health check that nobody feeds would end a worker that is well. */
+const touch = async (file: string, clock: Clock): Promise<void> => {
+  try {
+    await writeFile(file, `${new Date(clock.now()).toISOString()}\n`);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new FerryError("FERRY_USAGE", `the alive file cannot be written: ${reason}`, { cause: error });
+  }
+};
 
 const haltedError = (route: string, { code, detail, at }: NonNullable<RunRecord["halted"]>): FerryError =>
   new FerryError(code as ErrorCode, `${route} is halted since ${at.toISOString()}: ${detail}`);

@@ -41,15 +41,24 @@ export const WORKER_OPTIONS = Type.Object(
       default: "dead-letter",
       description: "What becomes of an event that cannot be applied for a reason of its own.",
     }),
-    drops: Type.Union([Type.Literal("apply"), Type.Literal("hold")], {
-      default: "apply",
-      description:
-        "What becomes of a collection that the source drops: dropped on the target as well, or the topic halts until an operator decides.",
-    }),
     deltas: Type.Union([Type.Literal("look-up"), Type.Literal("apply")], {
       default: "look-up",
       description:
         "Updates that come without a document: look the document up at the source (exact bytes), or apply the delta. Without --source: apply.",
+    }),
+    conflict: Type.Union(
+      [Type.Literal("refuse"), Type.Literal("mirror"), Type.Literal("merge"), Type.Literal("keep-target")],
+      {
+        default: "refuse",
+        description:
+          "Conflict policy of routes that name none. refuse: mirror, and a target collection that has documents at the first start is refused.",
+      },
+    ),
+    targetLatencyMs: Type.Integer({
+      default: 0,
+      minimum: 0,
+      description:
+        "Slow down while the target takes longer than this, ms, for one small majority write (95th percentile): its services come first. 0: never.",
     }),
     accept: Type.String({
       default: "",

@@ -1,6 +1,6 @@
-import type { Binary } from "bson";
+import type { Binary, Timestamp } from "bson";
 import { FerryError } from "#errors/ferryError.ts";
-import type { Namespace, WriteOps } from "#flow/types.ts";
+import type { Clash, Namespace, WriteOps } from "#flow/types.ts";
 import type { ClientSession, Db, MongoClient } from "#mongo/connect.ts";
 import { isPassing, translated } from "#mongo/errors.ts";
 import { rawDelete, rawInsert, rawUpdate, type WriteError, type WriteOutcome } from "#mongo/rawWrites.ts";
@@ -8,9 +8,11 @@ import { rawDelete, rawInsert, rawUpdate, type WriteError, type WriteOutcome } f
 /** Which list of the batch an error belongs to, for the one who decides what to do about it. */
 type Stage = "inserts" | "updates" | "deletes";
 
-const refused = (stage: Stage, { code, message, index, keyPattern }: WriteError): FerryError =>
+const refused = (stage: Stage, error: WriteError): FerryError => {
+  const { code, message, index, keyPattern } = error;
   // A write fence or a stepdown may be told of one statement: that is no reason to set its document aside.
-  new FerryError(isPassing(code) ? "FERRY_MONGO_TRANSIENT" : "FERRY_MONGO_REJECTED", `${message} (${code})`, {
+  return new FerryError(isPassing(code) ? "FERRY_MONGO_TRANSIENT" : "FERRY_MONGO_REJECTED", `${message} (${code})`, {
+    cause: error,
     facts: {
       stage,
       serverCode: code,
@@ -18,11 +20,15 @@ const refused = (stage: Stage, { code, message, index, keyPattern }: WriteError)
       keyPattern: keyPattern === undefined ? undefined : Object.keys(keyPattern).join(","),
     },
   });
+};
 
 const check = (stage: Stage, { errors }: WriteOutcome): void => {
   const [first] = errors;
   if (first !== undefined) throw refused(stage, first);
 };
+
+/** A value without an index that answers for it (a partial one) is not searched for longer than this, ms. */
+const CLASH_MS = 1000;
 
 const NAMESPACE_NOT_FOUND = 26;
 const UUID_MISMATCH = 361;
@@ -55,6 +61,40 @@ export class MongoSink {
     });
   }
 
+  /** Target namespace, as text. */
+  get name(): string {
+    return `${this.#db.databaseName}.${this.#coll}`;
+  }
+
+  /**
+   * Are there documents, and which clusterTime is it (undefined on a standalone)? What a view shows are others' documents, and
+   * those of a time series are not carried. @throws FERRY_MONGO_*
+   */
+  async look(): Promise<Readonly<{ occupied: boolean; at: Timestamp | undefined }>> {
+    return translated(`looking at ${this.name}`, async () => {
+      const { operationTime } = (await this.#db.command({ ping: 1 })) as { operationTime?: Timestamp };
+      const [listed] = await this.#db.listCollections({ name: this.#coll }, { nameOnly: true }).toArray();
+      if (listed?.type !== "collection") return { occupied: false, at: operationTime };
+      const found = await this.#db.collection(this.#coll).findOne({}, { projection: { _id: 1 } });
+      return { occupied: found !== null, at: operationTime };
+    });
+  }
+
+  /** Raw `{ _id }` of every document, in batches. @throws FERRY_MONGO_* */
+  async *keys(batch: number): AsyncGenerator<readonly Uint8Array[]> {
+    const found = this.#db.collection(this.#coll).find({}, { projection: { _id: 1 }, raw: true, batchSize: batch });
+    try {
+      for (;;) {
+        const more = await translated(`reading the keys of ${this.name}`, () => found.hasNext());
+        if (!more) return;
+        // Copied: the driver's documents are views of one reply, which would be kept alive.
+        yield (found.readBufferedDocuments(batch) as unknown as Uint8Array[]).map((key) => Buffer.from(key));
+      }
+    } finally {
+      await found.close();
+    }
+  }
+
   /** Which incarnation of the collection is there; undefined where there is none. @throws FERRY_MONGO_* */
   async uuid(): Promise<Binary | undefined> {
     return translated(`looking at ${this.#db.databaseName}.${this.#coll}`, async () => {
@@ -70,6 +110,20 @@ export class MongoSink {
         if (error.code !== NAMESPACE_NOT_FOUND && error.code !== UUID_MISMATCH) throw error;
       }),
     );
+  }
+
+  /** Which unique index refused a statement, and whose the value is; undefined for other refusals. Never throws. */
+  async clash(error: FerryError): Promise<Clash | undefined> {
+    if (error.facts["serverCode"] !== 11000 || isIdCollision(error)) return undefined;
+    const { keyPattern = {}, keyValue = {} } = error.cause as WriteError;
+    const collection = this.#db.collection(this.#coll);
+    const pattern = JSON.stringify(keyPattern);
+    const indexes = await collection.indexes().catch(() => []); // told apart by what is known already
+    const index =
+      indexes.find(({ key, unique }) => unique === true && JSON.stringify(key) === pattern)?.name ?? pattern;
+    const options = { projection: { _id: 1 }, raw: true, maxTimeMS: CLASH_MS };
+    const other = await collection.findOne(keyValue, options).catch(() => null); // too long: the value is in the reason
+    return { index, other: (other as Uint8Array | null) ?? undefined };
   }
 
   /**

@@ -25,7 +25,8 @@ export type ConnectOptions = Readonly<{
 
 const NEEDED_BYTES = 128 * 2 ** 20;
 
-const workerProperties = (bootstrap: string, port: number, pluginPath: string) => ({
+/** The properties of a Connect worker: here, and in the image. */
+export const workerProperties = (bootstrap: string, port: number, pluginPath: string) => ({
   "bootstrap.servers": bootstrap,
   "group.id": "docker-connect",
   listeners: `http://${LOOPBACK}:${port}`,

@@ -34,7 +34,8 @@ const NEEDED_BYTES = 512 * 2 ** 20;
 /** A document of 16 MB and its event around it must fit into one message. */
 export const MAX_MESSAGE_BYTES = 32 * 2 ** 20;
 
-const brokerProperties = (dir: string, port: number, controllerPort: number) => ({
+/** The properties of a broker: here, and by variables in containers. */
+export const brokerProperties = (dir: string, port: number, controllerPort: number) => ({
   "process.roles": "broker,controller",
   "node.id": 1,
   "controller.quorum.voters": `1@${LOOPBACK}:${controllerPort}`,

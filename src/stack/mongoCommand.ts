@@ -3,7 +3,7 @@ import { BSON, type Document } from "bson";
 import { LOOPBACK } from "./ports.ts";
 
 /**
- * One command to one mongod of the local stack, over a connection of its own: OP_MSG, kind 0 section
+ * One command to one mongod, over a connection of its own: OP_MSG, kind 0 section
  * (https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/#op_msg). Starting servers needs two commands and
  * must see a node that is not yet a member of anything; a driver's topology monitoring would only be in the way.
  */
@@ -20,9 +20,13 @@ const request = (command: Document): Buffer => {
 };
 
 /** @returns the server's reply, whether ok or not. @throws the socket's error, or a time-out. */
-export const mongoCommand = (port: number, command: Document, timeoutMs = 5000): Promise<Document> =>
+export const mongoCommand = (
+  port: number,
+  command: Document,
+  { host = LOOPBACK, timeoutMs = 5000 }: Readonly<{ host?: string; timeoutMs?: number }> = {},
+): Promise<Document> =>
   new Promise((resolve, reject) => {
-    const socket = connect({ port, host: LOOPBACK });
+    const socket = connect({ port, host });
     let received = Buffer.alloc(0);
     socket.setTimeout(timeoutMs, () => socket.destroy(new Error(`no answer within ${timeoutMs} ms`)));
     socket.on("error", reject);

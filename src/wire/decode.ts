@@ -76,6 +76,7 @@ export const createDecoder = (options: DecoderOptions = {}): Decoder => {
   };
 
   return (record) => {
+    if (record.event !== undefined) return { event: record.event, token: undefined, keyed: "documentKey" };
     const key = record.key === null ? null : asBuffer(record.key);
     if (record.value === null) return fromNull(key);
     const value = asBuffer(record.value);

@@ -232,7 +232,7 @@ export class EventReader {
     if (kind === "delete") return { op: "delete", ns, at, origin, key };
     if (this.#document.type === BsonType.object) return this.#write(bytes, ns, at, origin, key, kind === "insert");
     if (kind !== "update") return `The ${kind} has no fullDocument.`;
-    if (this.#document.type === BsonType.null) return { op: "noop", reason: "deleted-since", ns, at, origin };
+    if (this.#document.type === BsonType.null) return { op: "noop", reason: "deleted-since", ns, at, origin, of: key };
     if (this.#document.type !== ABSENT) return "The update's fullDocument is not a document.";
     return this.#patch(bytes, ns, at, origin, key);
   }

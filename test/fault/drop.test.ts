@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { MongoClient } from "mongodb";
 import { booksOf } from "../harness/books.ts";
+import { ferry } from "../harness/ferry.ts";
+import { tempFolder } from "../harness/folders.ts";
 import { testSeed } from "../harness/load.ts";
 import { ddlRecord, randomChanges, TestTopic } from "../harness/loadTopic.ts";
 import { sharedKafka, sharedMongo } from "../harness/servers.ts";
@@ -93,16 +97,27 @@ test("an event older than the drop, sent again after it, changes nothing", async
   await topic.equals(client);
 });
 
-test("--drops hold halts the topic with a name and leaves the collection", async () => {
+test("a drop that is held halts the topic with a name, leaves the collection, and happens once it is approved", async () => {
   const { client, topic, options } = await setUp("test.drop_held");
   await using _client = client;
   await using _topic = topic;
+  using folder = tempFolder();
+  const file = join(folder.path, "ferry.yaml");
+  writeFileSync(file, "ddl: { drop: hold }\n");
+  const held = { ...options, args: [...options.args, "--config", file] };
   await topic.send(randomChanges(50, { seed: testSeed() }));
   const kept = topic.model.size;
-  await topic.sendRaw([{ ...ddlRecord("drop", { db: "test", coll: "drop_held" }), partition: 0 }]);
-  await using worker = await startWorker({ ...options, args: [...options.args, "--drops", "hold"] });
+  await topic.drop(0);
+  await using worker = await startWorker(held);
   assert.equal((await worker.exited).code, 76);
-  assert.match(worker.log(), /FERRY_APPLY_DDL/);
+  const [, id = ""] = /FERRY_APPLY_DDL.*ferry structure approve (\S+?)`/.exec(worker.log()) ?? [];
+  assert.match(id, /^test\.drop_held\/0\/\d+$/, worker.logTail(20));
   assert.ok((await client.db("test").collection("drop_held").countDocuments()) <= kept);
   assert.notEqual(await client.db("ferry").collection<{ _id: string }>("runs").findOne({ _id: topic.topic }), null);
+  const approve = (which: string) => ferry(["structure", "approve", which, "--target", options.target]);
+  assert.match((await approve("test.drop_held/0/7777")).err, /FERRY_USAGE/);
+  assert.equal((await approve(id)).status, 0);
+  await using _again = await startWorker(held);
+  await topic.send(randomChanges(30, { seed: testSeed() + 1 }));
+  await topic.equals(client);
 });

@@ -36,9 +36,12 @@ export const booksOf = async (
   { exactlyOnce = true, stateDb = "ferry" } = {},
 ): Promise<Books> => {
   const lanes = await target.db(stateDb).collection<LaneRecord>("lanes").find({ topic }).toArray();
-  const books = lanes.map(({ _id, counts }) => {
+  const books = lanes.map(({ _id, counts, filteredBy = {} }) => {
     const own = Object.fromEntries(Object.entries(counts).map(([name, n]) => [name, Number(n)])) as unknown as Books;
     checkBooks(_id, own);
+    const reasons = Object.values(filteredBy).reduce((total, n) => total + Number(n), 0);
+    if (reasons !== own.filtered)
+      throw new Error(`${_id}: ${own.filtered} filtered, for ${JSON.stringify(filteredBy)}`);
     return own;
   });
   const total = sum(books);

@@ -74,27 +74,35 @@ const ASSORTED: Subject = {
 export type LoadOptions = Readonly<{
   seed: number;
   /** Concurrent clients. */
-  clients: number;
-  /** Documents that `fill` put there. */
-  known: number;
+  writers?: number;
+  /** Documents that are written to from the beginning; those that `fill` put there, mostly. */
+  keys?: number;
+  /** Pause of one writer between two operations, ms. */
+  pauseMs?: number;
 }>;
 
-/** All clients together, operations per second. */
-const RATE = 500;
+export type Load = Readonly<{
+  /** Operations done so far. */
+  done: () => number;
+  /** Resolves when every writer has finished its last operation. */
+  stop: () => Promise<number>;
+}>;
 
-/**
- * `ferry gen-data --workload mixed` on assorted documents, until it is stopped.
- * @returns how to stop it, and learn how many operations there were once every client has finished its last one
- */
-export const startLoad = (collection: Collection, options: LoadOptions): { stop: () => Promise<number> } => {
+/** `ferry gen-data --workload mixed` on assorted documents, until it is stopped. */
+export const startLoad = (
+  collection: Collection,
+  { seed, writers = 60, keys = 2000, pauseMs = 80 }: LoadOptions,
+): Load => {
   const ending = new AbortController();
   let done = 0;
   const running = runWorkload({
-    ...options,
     collection,
     subject: ASSORTED,
-    first: options.known,
-    ratePerSecond: RATE,
+    seed,
+    clients: writers,
+    known: keys,
+    first: keys,
+    ratePerSecond: (writers * 1000) / Math.max(1, pauseMs),
     clock: systemClock,
     signal: ending.signal,
     onOperation: (total) => {
@@ -103,6 +111,7 @@ export const startLoad = (collection: Collection, options: LoadOptions): { stop:
   });
   running.catch(() => undefined); // reported by stop()
   return {
+    done: () => done,
     stop: async () => {
       ending.abort();
       await running;

@@ -54,10 +54,16 @@ export const eventOf = (change: Change, ns: Readonly<{ db: string; coll: string 
 };
 
 /** A change of the collection itself; keyed by its resume token, as the connector does it. */
-export const ddlRecord = (operationType: string, ns: Readonly<{ db: string; coll: string }>): RawRecord => {
+export const ddlRecord = (
+  operationType: string,
+  ns: Readonly<{ db: string; coll: string }>,
+  more: Document = {},
+): RawRecord => {
   const t = ++clock;
   const _id = { _data: `82${t.toString(16)}00000001` };
-  const value = Buffer.from(BSON.serialize({ _id, operationType, clusterTime: new Timestamp({ t, i: 1 }), ns }));
+  const value = Buffer.from(
+    BSON.serialize({ _id, operationType, clusterTime: new Timestamp({ t, i: 1 }), ns, ...more }),
+  );
   return { key: Buffer.from(JSON.stringify({ _id })), value };
 };
 

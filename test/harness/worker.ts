@@ -25,30 +25,33 @@ const environment = (env: Readonly<Record<string, string>>): Record<string, stri
   ...env,
 });
 
+const NODE_FLAGS = ["--disable-warning=ExperimentalWarning", MAIN];
+
 const flags = ({ source, target, kafka, leaseMs = 1500, args = [] }: WorkerStart): string[] => [
-  ...["--disable-warning=ExperimentalWarning", MAIN, "worker", "--target", target, "--kafka", kafka],
+  ...["worker", "--target", target, "--kafka", kafka],
   ...(source === undefined ? [] : ["--source", source]),
   ...["--lease-ms", String(leaseMs), ...args],
 ];
 
 let started = 0;
 
-/** `ferry worker` as a child process. Disposal ends it. */
-export class WorkerProcess extends Server {
+/** A long-lived `ferry COMMAND` as a child process. Disposal ends it. */
+export class FerryProcess extends Server {
   readonly #folder: string;
 
-  constructor(options: WorkerStart) {
+  /** @param readyText what it says when it is connected */
+  constructor(kind: string, args: readonly string[], env: Readonly<Record<string, string>>, readyText: string) {
     const folder = tempFolder().path;
-    const logFile = join(folder, "worker.log");
+    const logFile = join(folder, `${kind}.log`);
     super({
-      name: `worker-${++started}`,
+      name: `${kind}-${++started}`,
       command: process.execPath,
-      args: flags(options),
-      env: environment(options.env ?? {}),
+      args: [...NODE_FLAGS, ...args],
+      env: environment(env),
       cwd: process.cwd(),
       logFile,
       ports: [],
-      ready: async () => (this.log().includes("target is a ") ? true : "no first line yet"),
+      ready: async () => (this.log().includes(readyText) ? true : "no first line yet"),
       readyTimeoutMs: 60_000,
       stopTimeoutMs: 20_000,
     });
@@ -80,6 +83,13 @@ export class WorkerProcess extends Server {
   }
 }
 
+/** `ferry worker` as a child process. */
+export class WorkerProcess extends FerryProcess {
+  constructor(options: WorkerStart) {
+    super("worker", flags(options), options.env ?? {}, "target is a ");
+  }
+}
+
 /** A worker that has connected. The caller disposes of it. */
 export const startWorker = async (options: WorkerStart): Promise<WorkerProcess> => {
   const worker = new WorkerProcess(options);
@@ -91,7 +101,7 @@ export type Ended = Readonly<{ code: number | null; signal: NodeJS.Signals | nul
 
 /** Runs a worker that is expected to end by itself. Killed after `timeoutMs`. */
 export const runWorker = async (options: WorkerStart, timeoutMs = 60_000): Promise<Ended> => {
-  const child = spawn(process.execPath, flags(options), {
+  const child = spawn(process.execPath, [...NODE_FLAGS, ...flags(options)], {
     env: { ...process.env, ...environment(options.env ?? {}) },
     stdio: ["ignore", "ignore", "pipe"],
     timeout: timeoutMs,

@@ -5,10 +5,13 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { MongoClient } from "mongodb";
 import { startCapture } from "#capture/gapFreeStart.ts";
+import { parseConfig } from "#config/routes.ts";
+import { systemClock } from "#flow/clock.ts";
 import { connectMongo } from "#mongo/connect.ts";
 import { checkSource, checkTarget } from "#run/checkDatabases.ts";
 import { type Need, roleScript, sourceNeeds, sourceWishes, targetNeeds } from "#run/checkPrivileges.ts";
 import type { CheckResult } from "#run/checkResult.ts";
+import { buildStructure, finalize, type StructureDeps } from "#run/structure.ts";
 import type { MongoServer } from "#stack/mongod.ts";
 import { CaptureBench, recommended, request } from "../harness/capture.ts";
 import { ferry } from "../harness/ferry.ts";
@@ -26,7 +29,10 @@ test("a stack that is well is found well, end to end", async () => {
   const results = JSON.parse(out) as CheckResult[];
   assert.equal(status, 0);
   assert.deepEqual(levels(results, "fail"), []);
-  assert.deepEqual([...new Set(results.map(({ area }) => area))], ["source", "target", "kafka", "connect"]);
+  assert.deepEqual(
+    [...new Set(results.map(({ area }) => area))],
+    ["source", "target", "structure", "kafka", "connect"],
+  );
   assert.ok(levels(results, "ok").some((sentence) => /exactly once/.test(sentence)));
   assert.ok(levels(results, "ok").some((sentence) => /MongoDB source connector 2\./.test(sentence)));
 });
@@ -77,6 +83,47 @@ const grant = async (admin: MongoClient, user: string, needs: readonly Need[]): 
   await db.command({ createUser: user, pwd: "secret", roles: [`${user}Role`] });
 };
 
+/** On one guarded server, from one database to the other: both roles' users, each with its own privileges. */
+const structureWithRoles = async (b: CaptureBench, admin: MongoClient): Promise<void> => {
+  await admin.db("shop").command({ createIndexes: "orders", indexes: [{ key: { n: 1 }, name: "n", unique: true }] });
+  await admin.db("shop").createCollection("log", { capped: true, size: 4096, validator: { n: { $exists: true } } });
+  await grant(admin, "other", targetNeeds("store", "ferry"));
+  const uri = `mongodb://other:secret@${b.target.options.hosts[0]}/admin`;
+  await using target = await connectMongo(uri, { appName: "test" });
+  const routes = parseConfig(
+    "routes: [{ from: shop.orders, to: { mongodb: store.orders } }, { from: shop.log, to: { mongodb: store.log } }]",
+    "",
+  ).routes;
+  const deps: StructureDeps = {
+    source: b.source,
+    target,
+    stateDb: "ferry",
+    routes,
+    include: [],
+    exclude: [],
+    clock: systemClock,
+    signal: new AbortController().signal,
+    report: () => undefined,
+  };
+  assert.deepEqual((await buildStructure(deps, true)).failures, []);
+  assert.deepEqual(await finalize(deps), []);
+};
+
+test("what cannot be built is named with its reason", async () => {
+  const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
+  const [one, other] = await Promise.all([MongoClient.connect(source.uri), MongoClient.connect(target.uri)]);
+  await one.db("struct").createCollection("weather", { timeseries: { timeField: "t" } });
+  await one.db("struct").createCollection("users", { collation: { locale: "de" } });
+  await other.db("struct").createCollection("users");
+  await Promise.all([one.close(), other.close()]);
+  const urls = ["--source", source.uri, "--target", target.uri];
+  const { status, out } = await ferry(["check", ...urls, "--include", "struct"]);
+  assert.equal(status, 1);
+  assert.match(out, /FAIL {2}structure {2}struct\.users: the target has this collection with another collation\n/);
+  assert.match(out, /warn {2}structure {2}struct\.weather: time series: built empty/);
+  assert.match((await ferry(["check", ...urls, "--ns", "struct.users"])).out, /warn {2}structure {2}struct\.users/);
+});
+
 test("the printed roles are enough for check and for a gap-free start, and less is named", async () => {
   using folder = tempFolder();
   const { server, admin: adminUri, uri } = await guarded(folder.path);
@@ -110,5 +157,6 @@ test("the printed roles are enough for check and for a gap-free start, and less 
   const { record } = await startCapture(request("guarded", config), b.deps);
   assert.equal(record.state, "streaming");
   await b.deps.rest.remove("guarded");
+  await structureWithRoles(b, admin);
   await admin.close();
 });

@@ -8,7 +8,6 @@ import { awaitRunning, awaitStopped } from "#capture/startWaits.ts";
 import { checkCapture, type Finding } from "#capture/watch.ts";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
-import type { Person } from "#run/genData.ts";
 import { runWorkload } from "#run/genDataWorkload.ts";
 import { CaptureBench, recommended, request } from "../harness/capture.ts";
 import { compareDocuments, EQUAL } from "../harness/fold.ts";
@@ -85,10 +84,9 @@ test("a healthy connector has no findings, and what was compared is remembered",
 test("a start under load, from the copy over the rewind to the stream, never looks like a gap", async () => {
   await using b = await bench();
   const stop = new AbortController();
-  const people = b.source.db("loaded").collection<Person>("users");
   await users(b, "loaded").insertMany(ids(0, 2000));
   const load = runWorkload({
-    users: people,
+    collection: b.source.db("loaded").collection("users"),
     clients: 4,
     seed: 3,
     clock: systemClock,

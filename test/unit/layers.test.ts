@@ -23,6 +23,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   deadletter: 3,
   structure: 3,
   verify: 3,
+  conflict: 4,
   cutover: 4,
   run: 5,
   stack: 5,

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { ConnectorStore } from "#capture/connectorStore.ts";
 import { ConnectRest } from "#capture/connectRest.ts";
+import { readConfig } from "#config/routes.ts";
 import { resolveSettings } from "#config/settings.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
@@ -11,10 +12,21 @@ import { checkSource, checkTarget } from "#run/checkDatabases.ts";
 import { checkConnect, checkKafka } from "#run/checkKafka.ts";
 import { roleScript, sourceNeeds, sourceWishes, targetNeeds } from "#run/checkPrivileges.ts";
 import { type CheckResult, checking } from "#run/checkResult.ts";
-import { type Flags, withConnections } from "../connections.ts";
+import { checkStructure } from "#run/checkStructure.ts";
+import type { StructureDeps } from "#run/structure.ts";
+import { checkContainers } from "#stack/containerChecks.ts";
+import { commaSeparated, type Flags, withConnections } from "../connections.ts";
 import { print } from "../output.ts";
 
-type CheckFlags = Flags & Readonly<{ ns: string; printRoles?: boolean }>;
+type CheckFlags = Flags &
+  Readonly<{
+    ns: string;
+    config?: string;
+    include?: string;
+    exclude?: string;
+    printRoles?: boolean;
+    containers?: boolean;
+  }>;
 
 /** `ferry check`: can this migration work, and what would stop it? */
 export const registerCheck = (program: Command): void => {
@@ -22,6 +34,13 @@ export const registerCheck = (program: Command): void => {
     .command("check")
     .description("preflight of both databases, Kafka and Connect, each with a remedy; exit 1 when something fails")
     .option("--ns <db.collection>", "what is to be migrated", "test.users")
+    .option("--containers", "check only what compose.yaml needs: a Docker engine, its memory, free ports")
+    .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
+    .option(
+      "--include <globs>",
+      "whose structure: 'shop.*', 'shop' (a whole database), '*' (default: the routes', else --ns)",
+    )
+    .option("--exclude <globs>", "whose structure not")
     .option("--print-roles", "print the least roles that ferry needs, ready for mongosh, and exit");
   withConnections(command, ["source", "target", "kafka", "connect", "stateDb"]).action(check);
 };
@@ -34,6 +53,8 @@ const printRoles = (db: string, stateDb: string): void => {
 };
 
 const ANSWER_MS = 5000;
+/** Reading a structure of thousands of collections takes its time. */
+const CHECK_MS = 60_000;
 
 /** A database that does not answer is a failed check, not the end of the others. */
 const connectOrSay = async (
@@ -50,7 +71,19 @@ const connectOrSay = async (
   return client;
 };
 
+const show = (results: readonly CheckResult[], { json }: CheckFlags): void => {
+  print(json === true ? JSON.stringify(results) : results.map(formatResult).join("\n"));
+  if (results.some(({ level }) => level === "fail")) process.exitCode = 1;
+};
+
 const check = async (flags: CheckFlags): Promise<void> => {
+  if (flags.containers === true) {
+    show(
+      (await checkContainers()).map((result) => ({ area: "docker", ...result })),
+      flags,
+    );
+    return;
+  }
   const settings = resolveSettings(flags, []);
   const { db } = parseNamespace(flags.ns);
   if (flags.printRoles === true) {
@@ -69,22 +102,45 @@ const check = async (flags: CheckFlags): Promise<void> => {
   try {
     if (source !== undefined) results.push(...(await checkSource(source, db)));
     if (target !== undefined) results.push(...(await checkTarget(target, db, settings.stateDb)));
+    if (source !== undefined && target !== undefined)
+      results.push(...(await checkBoth(flags, { source, target, stateDb: settings.stateDb })));
     if (kafka !== undefined) results.push(...(await checkKafka(kafka, options)));
     if (settings.connect !== undefined) {
       const rest = new ConnectRest({ url: settings.connect, clock: systemClock, giveUpAfterMs: ANSWER_MS });
       const store = target === undefined ? undefined : new ConnectorStore(target, settings.stateDb);
       results.push(...(await checkConnect({ rest, clock: systemClock, source, kafka, store })));
     }
-    print(flags.json === true ? JSON.stringify(results) : results.map(formatResult).join("\n"));
-    if (results.some(({ level }) => level === "fail")) process.exitCode = 1;
+    show(results, flags);
   } finally {
     await Promise.allSettled([source?.close(), target?.close(), kafka?.[Symbol.asyncDispose]()]);
   }
 };
 
+/** The structure of what the flags name, else of the routes, else of `--ns`. */
+const checkBoth = (
+  { config, include, exclude, ns }: CheckFlags,
+  sides: Pick<StructureDeps, "source" | "target" | "stateDb">,
+): Promise<CheckResult[]> => {
+  const { routes } = readConfig(config);
+  const named = commaSeparated(include);
+  const guess = routes === undefined && named.length === 0 ? [ns] : named;
+  return checkStructure(
+    {
+      ...sides,
+      routes,
+      include: guess,
+      exclude: commaSeparated(exclude),
+      clock: systemClock,
+      signal: AbortSignal.timeout(CHECK_MS),
+      report: () => undefined,
+    },
+    routes !== undefined || named.length > 0,
+  );
+};
+
 const MARKS = { ok: "ok  ", warn: "warn", fail: "FAIL" } as const;
 
 const formatResult = ({ area, level, sentence, remedy }: CheckResult): string => {
-  const line = `${MARKS[level]}  ${area.padEnd(7)}  ${sentence}`;
+  const line = `${MARKS[level]}  ${area.padEnd(9)}  ${sentence}`;
   return remedy === undefined ? line : `${line}\n      ${remedy.replaceAll("\n", "\n      ")}`;
 };

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { CONFIG, type Route, readRoutes } from "#config/routes.ts";
+import { CONFIG, type Route, readConfig } from "#config/routes.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { RouteFilter } from "#filter/routeFilter.ts";
 import { print } from "../output.ts";
@@ -15,9 +15,9 @@ const rulesOf = ({ fields, where }: Route): string => {
 
 /** The routes of a configuration that must be there. @throws FERRY_CONFIG */
 export const routesOf = (file: string | undefined): readonly Route[] => {
-  const routes = readRoutes(file);
+  const { routes } = readConfig(file);
   if (routes === undefined)
-    throw new FerryError("FERRY_CONFIG", "there is no ferry.yaml here; give --config FILE, or write one");
+    throw new FerryError("FERRY_CONFIG", "there are no routes: give --config FILE, or write a ferry.yaml here");
   return routes;
 };
 

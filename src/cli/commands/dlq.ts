@@ -1,8 +1,6 @@
 import { once } from "node:events";
 import { createWriteStream } from "node:fs";
-import { BSON } from "bson";
 import type { Command } from "commander";
-import { identityOf } from "#bson/identity.ts";
 import { bsonText } from "#bson/text.ts";
 import type { DeadLetterRecord } from "#deadletter/records.ts";
 import { DeadLetterStore, type LetterFilter } from "#deadletter/store.ts";
@@ -12,6 +10,7 @@ import type { MongoClient } from "#mongo/connect.ts";
 import { awaitDecided, type Decided } from "#run/decisions.ts";
 import { readable } from "#wire/readable.ts";
 import { type Flags, wholeNumber, withConnections, withTarget } from "../connections.ts";
+import { identityOfText, keyText } from "../keyFlag.ts";
 import { print } from "../output.ts";
 import { table } from "../table.ts";
 
@@ -76,24 +75,25 @@ const filterOf = ({ reason, route, key }: DlqFlags, ids: readonly string[] = [])
   identity: key === undefined ? undefined : identityOfText(key),
 });
 
-const identityOfText = (key: string): string => {
-  try {
-    return identityOf(BSON.serialize(BSON.EJSON.parse(`{"_id":${key}}`)));
-  } catch {
-    throw new FerryError("FERRY_USAGE", `--key ${key} is no extended JSON; a string needs its quotes: --key '"abc"'`);
-  }
-};
+const letterKey = ({ documentKey }: DeadLetterRecord): string =>
+  documentKey === null ? "no key" : keyText(documentKey.buffer);
 
-const keyText = ({ documentKey }: DeadLetterRecord): string => {
-  if (documentKey === null) return "no key";
-  const text = bsonText(documentKey.buffer);
-  return /^\{"_id":(.*)\}$/.exec(text)?.[1] ?? text;
+const clashKey = ({ clash }: DeadLetterRecord): string | null =>
+  clash?.other == null ? null : keyText(clash.other.buffer);
+
+/** A clash's other document is named: the two of them are what has to be decided on. */
+const reasonText = (letter: DeadLetterRecord): string => {
+  const other = clashKey(letter);
+  return other === null
+    ? letter.reason
+    : `${letter.reason}: the value of ${letter.clash?.index} is that of _id ${other}`;
 };
 
 const facts = (letter: DeadLetterRecord): Record<string, unknown> => {
   const { _id, route, topic, partition, offset, code, reason, serverCode, attempts, state, rawBytes, storedAt } =
     letter;
   const key = letter.documentKey === null ? null : JSON.parse(bsonText(letter.documentKey.buffer));
+  const other = clashKey(letter);
   return {
     id: _id,
     route,
@@ -104,6 +104,7 @@ const facts = (letter: DeadLetterRecord): Record<string, unknown> => {
     code,
     reason,
     serverCode,
+    clash: letter.clash && { index: letter.clash.index, other: other === null ? null : { _id: JSON.parse(other) } },
     attempts,
     state,
     rawBytes,
@@ -120,11 +121,11 @@ const list = async (store: DeadLetterStore, flags: DlqFlags): Promise<void> => {
     table(
       letters.map((letter) => [
         letter._id,
-        keyText(letter),
+        letterKey(letter),
         letter.code,
         `${letter.attempts}×`,
         letter.state,
-        letter.reason,
+        reasonText(letter),
       ]),
     ),
   );

@@ -22,8 +22,34 @@ export const registerStatus = (program: Command): void => {
 /** One that is set but does not answer must not hide the rest: each part says for itself that it could not be read. */
 const ANSWER_MS = 5000;
 
+/** A `ferry run` has neither Kafka nor Connect: then its target is enough. @throws FERRY_USAGE */
+const readSettings = (flags: Flags): ReturnType<typeof resolveSettings<never>> => {
+  const settings = resolveSettings(flags, []);
+  const isDirect = settings.kafka === undefined && settings.connect === undefined && settings.target !== undefined;
+  return isDirect ? settings : resolveSettings(flags, ["kafka", "connect"]);
+};
+
+/** What is behind Kafka; nothing for a `ferry run`. */
+const openKafka = (
+  { kafka, connect, group, stateDb }: ReturnType<typeof readSettings>,
+  source: MongoClient | undefined,
+  target: MongoClient | undefined,
+) => {
+  if (kafka === undefined || connect === undefined) return { client: undefined, capture: undefined };
+  const client = new KafkaClient({ bootstrap: kafka, clientId: "ferry-status", group });
+  const capture = {
+    rest: new ConnectRest({ url: connect, clock: systemClock, giveUpAfterMs: ANSWER_MS }),
+    clock: systemClock,
+    kafka: client,
+    source,
+    logFile: connectLog(connect),
+    store: target === undefined ? undefined : new ConnectorStore(target, stateDb),
+  };
+  return { client, capture };
+};
+
 const status = async (flags: Flags): Promise<void> => {
-  const settings = resolveSettings(flags, ["kafka", "connect"]);
+  const settings = readSettings(flags);
   const unread: { part: string; reason: string }[] = [];
   const open = async (part: string, uri: string | undefined): Promise<MongoClient | undefined> => {
     try {
@@ -35,20 +61,9 @@ const status = async (flags: Flags): Promise<void> => {
   };
   const [source, target] = await Promise.all([open("source", settings.source), open("target", settings.target)]);
   try {
-    await using kafka = new KafkaClient({ bootstrap: settings.kafka, clientId: "ferry-status", group: settings.group });
-    const status = await readStatus({
-      kafka,
-      target,
-      stateDb: settings.stateDb,
-      capture: {
-        rest: new ConnectRest({ url: settings.connect, clock: systemClock, giveUpAfterMs: ANSWER_MS }),
-        clock: systemClock,
-        kafka,
-        source,
-        logFile: connectLog(settings.connect),
-        store: target === undefined ? undefined : new ConnectorStore(target, settings.stateDb),
-      },
-    });
+    const { client, capture } = openKafka(settings, source, target);
+    await using _client = client;
+    const status = await readStatus({ kafka: client, target, stateDb: settings.stateDb, capture });
     const found = { ...status, unread: [...unread, ...status.unread] };
     print(flags.json === true ? JSON.stringify(found, withoutConfig) : formatStatus(found));
     if (found.findings.some(({ dataAtStake }) => dataAtStake) || found.halted.length > 0) process.exitCode = 76;
@@ -81,15 +96,32 @@ const connectorLines = ({ connectors }: Status): string[] =>
     return [status.type, name, status.connector.state, tasks || "no task", config["connector.class"]].join("  |  ");
   });
 
-const laneLine = ({ route, partition, slice, owner, epoch, offset, lag, counts }: LaneLine): string[] => [
-  `${route} [${partition}]/${slice}`,
-  `offset ${count(offset)}`,
-  `lag ${count(lag)}`,
-  Object.entries(counts)
-    .map(([what, n]) => `${what} ${count(n)}`)
-    .join(" "),
-  `epoch ${epoch}`,
-  owner ?? "no owner",
+const captureLines = ({ own }: Status): string[] => {
+  if (own === null) return [];
+  const { mode, phase, owner, generation, positionMs, collections, ranges, rangesDone, documents } = own;
+  const copy = `${count(documents)} documents in ${rangesDone} of ${ranges} ranges`;
+  return [
+    `${mode === "direct" ? "ferry run" : "ferry capture"}: ${phase} of ${collections} collections, position ${new Date(positionMs).toISOString()}`,
+    `copied ${copy}${generation > 1 ? `, copy number ${generation}` : ""}`,
+    owner === null ? "nobody captures now" : `captured by ${owner}`,
+  ];
+};
+
+/** `received 7 applied 4 filtered 3 (where 2, tombstone 1) …` */
+const booksText = ({ counts, filteredBy }: LaneLine): string => {
+  const reasons = Object.entries(filteredBy).map(([reason, n]) => `${reason} ${count(n)}`);
+  return Object.entries(counts)
+    .map(([what, n]) => `${what} ${count(n)}${what === "filtered" && n > 0 ? ` (${reasons.join(", ")})` : ""}`)
+    .join(" ");
+};
+
+const laneLine = (lane: LaneLine): string[] => [
+  `${lane.route} [${lane.partition}]/${lane.slice}`,
+  `offset ${count(lane.offset)}`,
+  `lag ${count(lane.lag)}`,
+  booksText(lane),
+  `epoch ${lane.epoch}`,
+  lane.owner ?? "no owner",
 ];
 
 const workerLine = ({ id, alive, seenMsAgo, report }: WorkerLine): string[] => [
@@ -99,7 +131,15 @@ const workerLine = ({ id, alive, seenMsAgo, report }: WorkerLine): string[] => [
   `lag ${report.lagMs === null ? "none" : duration(report.lagMs)}`,
   `${count(report.rssMb)} MB`,
   report.guarantee,
+  ...throttleText(report.throttle),
 ];
+
+const throttleText = (throttle: WorkerLine["report"]["throttle"]): string[] => {
+  if (throttle === null) return [];
+  const { share, latencyMs, limitMs } = throttle;
+  const answers = latencyMs === null ? "" : `, the target answers in ${latencyMs.toFixed(1)} ms of ${limitMs} ms`;
+  return [`writes ${Math.round(share * 100)} % of the time${answers}`];
+};
 
 /** The seed's shape first, then what ferry adds. */
 export const formatStatus = (found: Status): string =>
@@ -123,6 +163,7 @@ export const formatStatus = (found: Status): string =>
         ({ topic, partition, offset }) => `% Reached end of topic ${topic} [${partition}] at offset ${offset}`,
       ),
     ),
+    ...section("ferry's own capture:", captureLines(found)),
     ...section("Worker lanes:", found.lanes.length === 0 ? [] : [table(found.lanes.map(laneLine))]),
     ...section("Workers:", found.workers.length === 0 ? [] : [table(found.workers.map(workerLine))]),
     ...section(

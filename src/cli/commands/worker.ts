@@ -1,36 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { Command } from "commander";
-import { Value } from "typebox/value";
-import { readRoutes } from "#config/routes.ts";
+import { readConfig } from "#config/routes.ts";
 import { resolveSettings } from "#config/settings.ts";
-import { FerryError } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
 import { createLogger } from "#observe/log.ts";
 import { Worker } from "#run/worker.ts";
-import { WORKER_OPTIONS, type WorkerOptions } from "#run/workerOptions.ts";
 import { withSignals } from "../signals.ts";
 import { VERSION } from "../version.ts";
-
-type Property = Readonly<{ description: string; default: unknown; type?: string }>;
-
-const properties = Object.entries(WORKER_OPTIONS.properties) as unknown as [keyof WorkerOptions, Property][];
-
-const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-
-/** Flags to options through the schema: defaults, numbers, and one sentence for what does not fit. @throws FERRY_USAGE */
-const parseOptions = (flags: Readonly<Record<string, string | undefined>>): WorkerOptions => {
-  const given = Object.fromEntries(
-    properties.flatMap(([name]) => (flags[name] === undefined ? [] : [[name, flags[name]]])),
-  );
-  const options = Value.Convert(WORKER_OPTIONS, Value.Default(WORKER_OPTIONS, given));
-  if (Value.Check(WORKER_OPTIONS, options)) return options;
-  const [first] = Value.Errors(WORKER_OPTIONS, options);
-  throw new FerryError(
-    "FERRY_USAGE",
-    `${flagOf(first?.instancePath.slice(1) ?? "")}: ${first?.message ?? "is not valid"}`,
-  );
-};
+import { parseWorkerOptions, withWorkerOptions } from "../workerFlags.ts";
 
 /** `ferry worker`: applies topics to the target. Any number of them, anywhere. */
 export const registerWorker = (program: Command): void => {
@@ -44,20 +22,20 @@ export const registerWorker = (program: Command): void => {
     .option("--state-db <name>", "ferry's database on the target")
     .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
     .option("--group <name>", "consumer group under which offsets are shown")
+    .option("--alive-file <file>", "touched after each report to the target, for health checks")
     .option("--log-level <level>", "debug, info, warn, error or silent");
-  for (const [name, { description, default: value }] of properties) {
-    command.option(`${flagOf(name)} <value>`, `${description} (default: ${JSON.stringify(value)})`);
-  }
+  withWorkerOptions(command);
   command.action(async (flags: Record<string, string | undefined>) => {
     const settings = resolveSettings(flags, ["target", "kafka"]);
-    const options = parseOptions(flags);
-    const routes = readRoutes(flags["config"]);
+    const options = parseWorkerOptions(flags);
+    const { routes, ddl } = readConfig(flags["config"]);
     const host = hostname();
     await withSignals(async ({ soft, hard }) => {
       await using worker = await Worker.open({
         settings,
         options,
         routes,
+        ddl,
         logger: createLogger(settings.logLevel),
         clock: systemClock,
         workerId: `${host}-${process.pid}-${randomBytes(2).toString("hex")}`,

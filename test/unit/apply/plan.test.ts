@@ -50,7 +50,7 @@ const entriesOf = (steps: readonly Step[]): Entry[] =>
   steps.map((step, offset) => ({
     record: { key: null, value: null, offset, timestampMs: offset },
     event: eventOf(step),
-    dead: step.op === "poison" ? { code: "FERRY_APPLY_POISON", detail: "poison", serverCode: undefined } : undefined,
+    dead: step.op === "poison" ? { code: "FERRY_APPLY_POISON", detail: "poison" } : undefined,
   }));
 
 type Target = Map<string, Document>;
@@ -133,6 +133,10 @@ test("received = applied + superseded + filtered + dead, whatever the batch hold
       assert.equal(received, applied + superseded + filtered + dead);
       assert.ok(Math.min(applied, superseded, filtered, dead) >= 0);
       assert.equal(dead, plan.dead.length);
+      assert.equal(
+        filtered,
+        Object.values(plan.filteredBy).reduce((total, n) => total + n, 0),
+      );
       assert.equal(filtered, batch.filter(({ op }) => op === "noop" || op === "ddl").length);
     }),
     { numRuns: 500 },

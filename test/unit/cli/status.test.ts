@@ -8,6 +8,7 @@ const NOTHING: Status = {
   topics: [],
   connectors: [],
   ends: [],
+  own: null,
   lanes: [],
   workers: [],
   halted: [],
@@ -25,6 +26,7 @@ const lane = (partition: number, slice: number, more: Partial<LaneLine> = {}): L
   offset: 1_000_000,
   lag: 0,
   counts: { received: 1_000_000, applied: 999_990, superseded: 10, filtered: 0, dead: 0 },
+  filteredBy: {},
   ...more,
 });
 
@@ -46,6 +48,7 @@ const worker = (
     bufferedBytes: 1024,
     lagMs: 18,
     guarantee: "exactly-once",
+    throttle: null,
     ...report,
   },
   ...more,
@@ -62,10 +65,20 @@ const sectionOf = (text: string, title: string): string[] => {
 };
 
 test("lanes are shown with position, lag in records, what was done, epoch and owner, in columns", () => {
-  const lanes = [lane(0, 0), lane(0, 1, { offset: 7, lag: 1234, owner: null, epoch: 12, counts: {} })];
+  const lanes = [
+    lane(0, 0),
+    lane(0, 1, {
+      offset: 7,
+      lag: 1234,
+      owner: null,
+      epoch: 12,
+      counts: { filtered: 3 },
+      filteredBy: { where: 2, tombstone: 1 },
+    }),
+  ];
   assert.deepEqual(sectionOf(formatStatus({ ...NOTHING, lanes }), "Worker lanes:"), [
     "test.users [0]/0  offset 1,000,000  lag 0      received 1,000,000 applied 999,990 superseded 10 filtered 0 dead 0  epoch 3   host-1-abcd",
-    "test.users [0]/1  offset 7          lag 1,234                                                                      epoch 12  no owner",
+    "test.users [0]/1  offset 7          lag 1,234  filtered 3 (where 2, tombstone 1)                                   epoch 12  no owner",
   ]);
 });
 
@@ -74,11 +87,13 @@ test("workers are shown with rate, lag in time, memory and guarantee; one that i
     worker("host-1-abcd"),
     worker("host-2-ef01", {}, { lagMs: null, appliedPerSecond: 0, guarantee: "at-least-once" }),
     worker("host-3-2345", { alive: false, seenMsAgo: 125_000 }, { lagMs: 4200 }),
+    worker("host-4-6789", {}, { throttle: { share: 0.36, latencyMs: 31.24, limitMs: 20 } }),
   ];
   assert.deepEqual(sectionOf(formatStatus({ ...NOTHING, workers }), "Workers:"), [
     "host-1-abcd  alive                   12,345/s  lag 18 ms  231 MB  exactly-once",
     "host-2-ef01  alive                   0/s       lag none   231 MB  at-least-once",
     "host-3-2345  not seen for 2 min 5 s  12,345/s  lag 4.2 s  231 MB  exactly-once",
+    "host-4-6789  alive                   12,345/s  lag 18 ms  231 MB  exactly-once   writes 36 % of the time, the target answers in 31.2 ms of 20 ms",
   ]);
 });
 

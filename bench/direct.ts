@@ -1,0 +1,133 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import {
+  ferryRun,
+  mongodVersion,
+  type Pair,
+  peakRssMb,
+  type Running,
+  running,
+  startPair,
+  timeCopy,
+} from "./lib/pair.ts";
+import { median, type Row, report, round } from "./lib/report.ts";
+import { DB, load, user } from "./lib/topics.ts";
+
+/** What is copied: documents of each kind, and how the collection is called. */
+const KINDS = { small: 1_000_000, "4k": 50_000 } as const;
+type Kind = keyof typeof KINDS;
+
+/** A document of 4 KiB. */
+const large = (i: number): { _id: number; text: string } => ({ ...user(i), text: "0123456789abcdef".repeat(249) });
+
+const LIMIT_MS = 300_000;
+
+type Outcome = Readonly<{ perSecond: number; rssMb: number | undefined }>;
+
+const empty = async ({ there }: Pair, kind: Kind): Promise<void> => {
+  await there
+    .db(DB)
+    .dropCollection(kind)
+    .catch(() => undefined);
+  await there.db(DB).createCollection(kind);
+};
+
+const runCeiling = async (pair: Pair, kind: Kind): Promise<Outcome> => {
+  const script = fileURLToPath(new URL("./lib/rawCopy.ts", import.meta.url));
+  const child = spawn(process.execPath, [script, pair.source.uri, pair.target.uri, kind], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let out = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    out += chunk.toString();
+  });
+  const [code] = (await once(child, "exit")) as [number | null];
+  if (code !== 0) throw new Error(`the ceiling run ended with ${code}`);
+  return { perSecond: (JSON.parse(out) as { perSecond: number }).perSecond, rssMb: undefined };
+};
+
+let runs = 0;
+
+const timed = async (pair: Pair, kind: Kind, start: () => Running): Promise<Outcome> => {
+  await using run = start();
+  const perSecond = await timeCopy(pair.there, kind, count(kind), LIMIT_MS);
+  return { perSecond, rssMb: peakRssMb(run.child) };
+};
+
+const runFerry = async (pair: Pair, kind: Kind): Promise<Outcome> => {
+  const stateDb = `ferry_bench_${runs++}`;
+  const outcome = await timed(pair, kind, () => ferryRun(pair, kind, stateDb));
+  await pair.there.db(stateDb).dropDatabase();
+  return outcome;
+};
+
+/** `NAME=COMMAND`, where the command's words `{source}`, `{target}` and `{ns}` are filled in. */
+const runPeer = (pair: Pair, kind: Kind, command: string): Promise<Outcome> => {
+  const [program = "", ...args] = command
+    .split(" ")
+    .map((word) =>
+      word.replace("{source}", pair.source.uri).replace("{target}", pair.target.uri).replace("{ns}", `${DB}.${kind}`),
+    );
+  return timed(pair, kind, () => running(program, args));
+};
+
+let scale = 1;
+const count = (kind: Kind): number => Math.round(KINDS[kind] * scale);
+
+/**
+ * `npm run bench -- direct [--rounds 3] [--scale 1] [--peer 'NAME=COMMAND {source} {target}']`: a copy by `ferry run`, beside
+ * prepared raw batches, in turn, round by round; medians.
+ */
+export const benchDirect = async (flags: Readonly<Record<string, string>>): Promise<void> => {
+  const rounds = Number(flags["rounds"] ?? 3);
+  scale = Number(flags["scale"] ?? 1);
+  const [peer = "", command = ""] = (flags["peer"] ?? "").split(/=(.*)/s);
+  await using pair = await startPair();
+  await load(pair.here, "small", count("small"));
+  await load(pair.here, "4k", count("4k"), large);
+  const contestants: Readonly<Record<string, (kind: Kind) => Promise<Outcome>>> = {
+    "raw ceiling": (kind) => runCeiling(pair, kind),
+    "ferry run": (kind) => runFerry(pair, kind),
+    ...(command === "" ? {} : { [peer]: (kind: Kind) => runPeer(pair, kind, command) }),
+  };
+  const outcomes = new Map<string, Outcome[]>();
+  for (let turn = 1; turn <= rounds; turn++)
+    for (const kind of Object.keys(KINDS) as Kind[])
+      for (const [name, run] of Object.entries(contestants)) {
+        await empty(pair, kind);
+        const outcome = await run(kind);
+        console.log(
+          `round ${turn}  ${kind.padEnd(6)} ${name.padEnd(12)} ${Math.round(outcome.perSecond)}/s  ${outcome.rssMb ?? ""}`,
+        );
+        const key = `${kind}:${name}`;
+        outcomes.set(key, [...(outcomes.get(key) ?? []), outcome]);
+      }
+  const rate = (kind: Kind, name: string): number =>
+    median((outcomes.get(`${kind}:${name}`) ?? []).map(({ perSecond }) => perSecond));
+  const rss = (name: string): number =>
+    Math.max(
+      0,
+      ...[...outcomes]
+        .filter(([key]) => key.endsWith(`:${name}`))
+        .flatMap(([, all]) => all.map(({ rssMb }) => rssMb ?? 0)),
+    );
+  const rows: Row[] = Object.keys(contestants).map((name) => ({
+    contestant: name,
+    "small/s": Math.round(rate("small", name)),
+    "4 KiB/s": Math.round(rate("4k", name)),
+    "peak RSS MB": rss(name) || null,
+  }));
+  const ratios: Record<string, number> = {
+    "small.vsCeiling": round(rate("small", "ferry run") / rate("small", "raw ceiling")),
+    "4k.vsCeiling": round(rate("4k", "ferry run") / rate("4k", "raw ceiling")),
+    rssMb: rss("ferry run"),
+  };
+  if (command !== "") {
+    ratios[`small.vs${peer}`] = round(rate("small", "ferry run") / rate("small", peer));
+    ratios[`4k.vs${peer}`] = round(rate("4k", "ferry run") / rate("4k", peer));
+  }
+  const versions = { mongod: await mongodVersion(pair), documents: `${count("small")} small, ${count("4k")} of 4 KiB` };
+  if (scale === 1) report({ name: "direct", rows, ratios, versions });
+  else console.log(ratios); // a part of the documents is for looking, not for the record
+};

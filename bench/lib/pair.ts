@@ -1,0 +1,84 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { MongoClient } from "mongodb";
+import { type MongoServer, startMongo } from "#stack/mongod.ts";
+import { DB } from "./topics.ts";
+
+/** Source and target for a bench without Kafka, and clients for them. */
+export type Pair = AsyncDisposable &
+  Readonly<{ source: MongoServer; target: MongoServer; here: MongoClient; there: MongoClient }>;
+
+export const startPair = async (): Promise<Pair> => {
+  const dir = mkdtempSync(join(tmpdir(), "ferry-bench-"));
+  const [source, target] = await Promise.all([
+    startMongo({ dir: join(dir, "source"), name: "source", replSet: "rs-source", cacheGb: 1.5 }),
+    startMongo({ dir: join(dir, "target"), name: "target", replSet: "rs-target", cacheGb: 1.5 }),
+  ]);
+  const [here, there] = await Promise.all([MongoClient.connect(source.uri), MongoClient.connect(target.uri)]);
+  return {
+    source,
+    target,
+    here,
+    there,
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all([here.close(), there.close()]);
+      await Promise.all([source.stop(), target.stop()]);
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+};
+
+export const mongodVersion = async ({ there }: Pair): Promise<string> =>
+  String((await there.db("admin").command({ buildInfo: 1 }))["version"]);
+
+const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+
+export const peakRssMb = (child: ChildProcess): number => {
+  const status = readFileSync(`/proc/${child.pid}/status`, "utf8");
+  return Math.round(Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024);
+};
+
+/** A program at work; disposal ends it. */
+export type Running = AsyncDisposable & Readonly<{ child: ChildProcess }>;
+
+export const running = (command: string, args: readonly string[]): Running => {
+  const child = spawn(command, args, { stdio: ["ignore", "ignore", "inherit"] });
+  const exited = once(child, "exit");
+  return {
+    child,
+    [Symbol.asyncDispose]: async () => {
+      if (child.exitCode === null && child.signalCode === null) child.kill("SIGTERM");
+      await exited;
+    },
+  };
+};
+
+/** `ferry run` of one collection of the bench's database. */
+export const ferryRun = (pair: Pair, coll: string, stateDb: string): Running =>
+  running(process.execPath, [
+    ...[MAIN, "run", "--source", pair.source.uri, "--target", pair.target.uri],
+    ...["--include", `${DB}.${coll}`, "--state-db", stateDb, "--log-level", "error"],
+  ]);
+
+const LOOK_MS = 5;
+
+export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Documents per second from the first one on the target to the last. */
+export const timeCopy = async (client: MongoClient, coll: string, count: number, limitMs: number): Promise<number> => {
+  const collection = client.db(DB).collection(coll);
+  const deadline = Date.now() + limitMs;
+  let first: { at: number; done: number } | undefined;
+  for (;;) {
+    const done = await collection.estimatedDocumentCount();
+    const now = performance.now();
+    if (first === undefined && done > 0) first = { at: now, done };
+    if (first !== undefined && done >= count) return ((count - first.done) * 1000) / (now - first.at);
+    if (Date.now() > deadline) throw new Error(`${coll}: ${done} of ${count} documents after ${limitMs} ms`);
+    await pause(LOOK_MS);
+  }
+};

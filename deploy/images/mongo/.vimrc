@@ -1,0 +1,2 @@
+" Pasted text stays as it is; keys of terminals work.
+set nocompatible paste

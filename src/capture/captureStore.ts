@@ -1,0 +1,193 @@
+import { type Binary, Long, type Timestamp } from "bson";
+import { FerryError } from "#errors/ferryError.ts";
+import { faultPoint } from "#flow/fault.ts";
+import type { Collection, MongoClient } from "#mongo/connect.ts";
+import { translated } from "#mongo/errors.ts";
+import type { ResumeToken } from "./resumeToken.ts";
+
+/** A topic and where it stood at the saved position. */
+export type TopicRecord = { name: string; next: Long };
+
+/**
+ * `ferry.capture` on the target, one record: what ferry's own capture must remember. Position and offsets are one document,
+ * so that they move in one step on any kind of target.
+ *
+ * copy → the ranges are being copied; the stream begins at `start`
+ * stream → everything up to `token` is in the log; the events after it begin at the topics' `next`
+ */
+export type CaptureRecord = {
+  _id: "capture";
+  /** Which capture this is: another one under the same names gets other topics. */
+  id: string;
+  mode: "direct" | "kafka";
+  /** Replica set and members of the source, so that another source is noticed. */
+  source: { setName: string; hosts: string[] };
+  scope: { include: string[]; exclude: string[] };
+  phase: "copy" | "stream";
+  /** The n-th copy; a bounded re-copy after lost history is one more. */
+  generation: number;
+  start: ResumeToken;
+  startAt: Timestamp;
+  token: ResumeToken;
+  topics: TopicRecord[];
+  /** Raised with every owner; what an owner saves must match it. */
+  epoch: Long;
+  owner: string | null;
+  expiresAt: Date | null;
+  startedAt: Date;
+  streamingAt?: Date;
+  savedAt?: Date;
+};
+
+/** One range of `_id`s of one namespace; bounds are raw `{ _id }` documents, so that any type keeps its exact value. */
+export type RangeRecord = {
+  _id: string;
+  topic: string;
+  generation: number;
+  index: number;
+  /** First `_id` of the range; null: from the lowest on. */
+  from: Binary | null;
+  /** First `_id` that no longer belongs to it; null: to the highest. */
+  to: Binary | null;
+  /** The last `_id` that is on the target or in the log for good; null: none yet. */
+  at: Binary | null;
+  documents: Long;
+  done: boolean;
+};
+
+export const rangeId = (topic: string, generation: number, index: number): string => `${topic}/${generation}/${index}`;
+
+export type NewCapture = Omit<CaptureRecord, "_id" | "epoch" | "owner" | "expiresAt" | "startedAt">;
+
+/** An owner whose lease has passed, or none: by the server's clock. */
+const FREE = { $or: [{ $eq: ["$owner", null] }, { $lt: ["$expiresAt", "$$NOW"] }] };
+
+/** Every method throws FERRY_MONGO_*. */
+export class CaptureStore {
+  readonly #captures: Collection<CaptureRecord>;
+  readonly #ranges: Collection<RangeRecord>;
+  readonly #owner: string;
+  readonly #leaseMs: number;
+  #epoch = Long.ZERO;
+
+  constructor(client: MongoClient, stateDb: string, owner: string, leaseMs: number) {
+    this.#captures = client.db(stateDb).collection("capture");
+    this.#ranges = client.db(stateDb).collection("copyRanges");
+    this.#owner = owner;
+    this.#leaseMs = leaseMs;
+  }
+
+  async read(): Promise<CaptureRecord | undefined> {
+    return (
+      (await translated("reading the capture's record", () => this.#captures.findOne({ _id: "capture" }))) ?? undefined
+    );
+  }
+
+  /** Writes a new capture down, with its ranges before it: a record that is there has all of them. */
+  async begin(capture: NewCapture, ranges: readonly RangeRecord[]): Promise<void> {
+    await translated("noting the start of the capture", async () => {
+      await this.#ranges.deleteMany({});
+      for (let from = 0; from < ranges.length; from += 1000)
+        await this.#ranges.insertMany(ranges.slice(from, from + 1000));
+      await this.#captures.insertOne({
+        _id: "capture",
+        ...capture,
+        epoch: Long.ZERO,
+        owner: null,
+        expiresAt: null,
+        startedAt: new Date(),
+      });
+    });
+  }
+
+  /** Takes the capture over from an owner that left or died. False while another one renews its lease. */
+  async claim(): Promise<boolean> {
+    const won = await translated("claiming the capture", () =>
+      this.#captures.findOneAndUpdate(
+        { _id: "capture", $expr: FREE },
+        [
+          {
+            $set: {
+              owner: this.#owner,
+              epoch: { $add: ["$epoch", Long.ONE] },
+              expiresAt: { $add: ["$$NOW", this.#leaseMs] },
+            },
+          },
+        ],
+        { returnDocument: "after" },
+      ),
+    );
+    if (won !== null) this.#epoch = Long.fromValue(won.epoch as Long | number);
+    return won !== null;
+  }
+
+  #mine(): { _id: "capture"; epoch: Long } {
+    return { _id: "capture", epoch: this.#epoch };
+  }
+
+  #check(matched: number): void {
+    if (matched !== 1) throw new FerryError("FERRY_FENCED", "another process has taken the capture over");
+  }
+
+  /** @throws FERRY_FENCED when another process has taken it over */
+  async renew(): Promise<void> {
+    const { matchedCount } = await translated("renewing the capture's lease", () =>
+      this.#captures.updateOne(this.#mine(), [{ $set: { expiresAt: { $add: ["$$NOW", this.#leaseMs] } } }]),
+    );
+    this.#check(matchedCount);
+  }
+
+  async release(): Promise<void> {
+    await translated("releasing the capture", () =>
+      this.#captures.updateOne(this.#mine(), { $set: { owner: null, expiresAt: null } }),
+    );
+  }
+
+  /** Moves position and offsets in one step. @throws FERRY_FENCED */
+  async save(fields: Partial<Pick<CaptureRecord, "phase" | "token" | "topics" | "streamingAt">>): Promise<void> {
+    faultPoint("before-checkpoint");
+    const { matchedCount } = await translated("saving the capture's position", () =>
+      this.#captures.updateOne(this.#mine(), { $set: { ...fields, savedAt: new Date() } }),
+    );
+    this.#check(matchedCount);
+    faultPoint("after-checkpoint");
+  }
+
+  /** Begins a copy anew, of everything that is carried: the former position is gone for good. @throws FERRY_FENCED */
+  async restart(
+    fields: Pick<CaptureRecord, "generation" | "start" | "startAt" | "topics">,
+    ranges: readonly RangeRecord[],
+  ): Promise<void> {
+    await translated("noting the new start of the capture", async () => {
+      await this.#ranges.deleteMany({ generation: fields.generation });
+      for (let from = 0; from < ranges.length; from += 1000)
+        await this.#ranges.insertMany(ranges.slice(from, from + 1000));
+      const { matchedCount } = await this.#captures.updateOne(this.#mine(), {
+        $set: { ...fields, token: fields.start, phase: "copy" },
+      });
+      this.#check(matchedCount);
+      await this.#ranges.deleteMany({ generation: { $lt: fields.generation } });
+    });
+  }
+
+  async ranges(generation: number): Promise<RangeRecord[]> {
+    return translated("reading the copy's ranges", () =>
+      this.#ranges.find({ generation }).sort({ topic: 1, index: 1 }).toArray(),
+    );
+  }
+
+  /** Moves ranges on: `at` is durable downstream. */
+  async advance(ranges: readonly Pick<RangeRecord, "_id" | "at" | "documents" | "done">[]): Promise<void> {
+    if (ranges.length === 0) return;
+    faultPoint("before-checkpoint");
+    await translated("saving the copy's progress", () =>
+      this.#ranges.bulkWrite(
+        ranges.map(({ _id, at, documents, done }) => ({
+          updateOne: { filter: { _id, done: false }, update: { $set: { at, documents, done } } },
+        })),
+        { ordered: false },
+      ),
+    );
+    faultPoint("after-checkpoint");
+  }
+}

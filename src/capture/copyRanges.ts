@@ -1,0 +1,90 @@
+import { Binary, BSON, Long } from "bson";
+import { formatNamespace, type Namespace } from "#flow/types.ts";
+import type { MongoClient } from "#mongo/connect.ts";
+import { translated } from "#mongo/errors.ts";
+import { type RangeRecord, rangeId } from "./captureStore.ts";
+
+/** Bytes that make one range, about, where documents are large. */
+const RANGE_BYTES = 128 * 1024 * 1024;
+const MAX_RANGES = 1000;
+/** Samples per bound: the more, the more even the ranges. */
+const SAMPLES = 16;
+
+/** What a collection says of its own size; estimates, but good enough to divide it. */
+export type CollectionSize = Readonly<{ documents: number; averageBytes: number }>;
+
+/** Documents whose size stands for all. */
+const MEASURED = 50;
+
+/** Asks for no more than may be read anyway: a collection's own statistics need a privilege of their own. Sizes are taken on the server. */
+export const readSize = (client: MongoClient, { db, coll }: Namespace): Promise<CollectionSize> =>
+  translated(`reading the size of ${db}.${coll}`, async () => {
+    const collection = client.db(db).collection(coll);
+    const documents = await collection.estimatedDocumentCount();
+    const [found] = await collection
+      .aggregate<{ bytes: number }>([
+        { $limit: MEASURED },
+        { $group: { _id: null, bytes: { $avg: { $bsonSize: "$$ROOT" } } } },
+      ])
+      .toArray();
+    return { documents, averageBytes: Number(found?.bytes ?? 0) };
+  });
+
+/** How many ranges of about so many documents a collection of this size is divided into. */
+export const rangeCount = ({ documents, averageBytes }: CollectionSize, rangeDocuments: number): number => {
+  const byCount = Math.ceil(documents / rangeDocuments);
+  const byBytes = Math.ceil((documents * averageBytes) / RANGE_BYTES);
+  return Math.max(1, Math.min(MAX_RANGES, Math.max(byCount, byBytes)));
+};
+
+const KEEP_TYPES = { promoteValues: false, bsonRegExp: true, promoteBuffers: false } as const;
+
+/** Bounds between ranges, in the index's own order, which is defined across all types of `_id`. */
+const sampleBounds = (client: MongoClient, { db, coll }: Namespace, ranges: number): Promise<Uint8Array[]> =>
+  translated(`sampling ${db}.${coll}`, async () => {
+    const sampled = await client
+      .db(db)
+      .collection(coll)
+      .aggregate([{ $sample: { size: ranges * SAMPLES } }, { $project: { _id: 1 } }, { $sort: { _id: 1 } }], {
+        raw: true,
+        allowDiskUse: true,
+      })
+      .toArray();
+    const keys = sampled as unknown as Uint8Array[];
+    const bounds: Uint8Array[] = [];
+    for (let i = 1; i < ranges; i++) {
+      const key = keys[Math.floor((i * keys.length) / ranges)];
+      const last = bounds.at(-1);
+      if (key !== undefined && (last === undefined || Buffer.compare(key, last) !== 0)) bounds.push(Buffer.from(key));
+    }
+    return bounds;
+  });
+
+/** Divides a collection into ranges of `_id` that together hold every document, now and later. @throws FERRY_MONGO_* */
+export const planRanges = async (
+  client: MongoClient,
+  ns: Namespace,
+  generation: number,
+  rangeDocuments: number,
+): Promise<{ ranges: RangeRecord[]; size: CollectionSize }> => {
+  const size = await readSize(client, ns);
+  const count = rangeCount(size, rangeDocuments);
+  const bounds = count === 1 ? [] : await sampleBounds(client, ns, count);
+  const topic = formatNamespace(ns);
+  const edges = [null, ...bounds.map((bound) => new Binary(bound)), null];
+  const ranges = edges.slice(1).map((to, index) => ({
+    _id: rangeId(topic, generation, index),
+    topic,
+    generation,
+    index,
+    from: edges[index] ?? null,
+    to,
+    at: null,
+    documents: Long.ZERO,
+    done: false,
+  }));
+  return { ranges, size };
+};
+
+/** The `_id` of a raw `{ _id }`, with its exact type. */
+export const boundValue = (bound: Uint8Array): unknown => BSON.deserialize(bound, KEEP_TYPES)["_id"];

@@ -1,0 +1,80 @@
+import { BsonType, find } from "#bson/walk.ts";
+import type { Clock } from "#flow/clock.ts";
+import { formatNamespace, type Namespace } from "#flow/types.ts";
+import type { Logger } from "#observe/log.ts";
+import { type CapturedRecord, StreamedRecord } from "#wire/captured.ts";
+import { EventReader } from "#wire/event.ts";
+import type { CaptureOutput } from "./output.ts";
+import type { Scope } from "./scope.ts";
+
+export type EventRouterDeps = Readonly<{ scope: Scope; output: CaptureOutput; clock: Clock; logger: Logger }>;
+
+type Part = { records: CapturedRecord[]; bytes: number };
+
+const textOf = (document: Uint8Array, name: string): string => {
+  const found = find(document, name);
+  if (found?.type !== BsonType.string) return "";
+  return Buffer.from(document.buffer, document.byteOffset).toString("utf8", found.start + 4, found.end - 1);
+};
+
+/** A namespace in a field of an event: `ns`, or `to` of a rename. */
+const namespaceIn = (event: Uint8Array, field: string): Namespace => {
+  const found = find(event, field);
+  if (found?.type !== BsonType.object) return { db: "", coll: "" };
+  const names = event.subarray(found.start, found.end);
+  return { db: textOf(names, "db"), coll: textOf(names, "coll") };
+};
+
+/**
+ * Puts events of the change stream onto the topics of their namespaces, in their order: the topic is called like the
+ * namespace, as the connector does it. A rename goes to the topic of the old name, where the old name is carried.
+ */
+export class EventRouter {
+  readonly #deps: EventRouterDeps;
+  // The server's own bytes: what it nested is sound.
+  readonly #reader = new EventReader({ nested: false });
+  readonly #opened = new Set<string>();
+
+  constructor(deps: EventRouterDeps) {
+    this.#deps = deps;
+  }
+
+  /** Resolves when there is room for more. @throws the signal's reason */
+  async append(events: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
+    const { output } = this.#deps;
+    const parts = new Map<string, Part>();
+    const now = this.#deps.clock.now();
+    for (const event of events) this.#sort(Buffer.from(event.buffer, event.byteOffset, event.byteLength), now, parts);
+    for (const [topic, { records, bytes }] of parts) {
+      if (!this.#opened.has(topic)) await output.open(topic);
+      this.#opened.add(topic);
+      await output.append(topic, records, bytes, signal);
+    }
+  }
+
+  #sort(bytes: Buffer, now: number, parts: Map<string, Part>): void {
+    const read = this.#reader.read(bytes);
+    const event = typeof read === "string" ? undefined : read;
+    const topic = this.#topicOf(event?.ns ?? namespaceIn(bytes, "ns"), bytes);
+    if (topic === undefined) return;
+    const { documentKey, token } = this.#reader;
+    const record = new StreamedRecord(bytes, event, { documentKey, token }, now);
+    const part = parts.get(topic);
+    if (part === undefined) parts.set(topic, { records: [record], bytes: record.size });
+    else {
+      part.records.push(record);
+      part.bytes += record.size;
+    }
+  }
+
+  #topicOf(ns: Namespace, bytes: Buffer): string | undefined {
+    const { scope, logger } = this.#deps;
+    if (scope.has(ns)) return formatNamespace(ns);
+    const to = namespaceIn(bytes, "to");
+    if (to.db !== "" && scope.has(to)) return formatNamespace(to);
+    // Its collections' own drops came before it.
+    if (ns.coll === "")
+      logger.info({ stage: "stream", ns: ns.db }, `${textOf(bytes, "operationType")} of a whole database`);
+    return undefined;
+  }
+}

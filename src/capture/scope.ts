@@ -1,0 +1,112 @@
+import { FerryError } from "#errors/ferryError.ts";
+import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
+import type { Watch } from "./connectorConfig.ts";
+
+/** What a capture carries, as the operator said it: names or globs, `db.collection`; a database alone is all of it. */
+export type ScopeSpec = Readonly<{ include: readonly string[]; exclude: readonly string[] }>;
+
+/** Databases of the server itself. */
+const INTERNAL = ["admin", "local", "config"];
+
+type Glob = Readonly<{ db: string; coll: string }>;
+
+const quote = (text: string): string => text.replace(/[.+^${}()|[\]\\]/g, "\\$&");
+
+const pattern = (glob: string): string => `^${quote(glob).replaceAll("*", ".*").replaceAll("?", ".")}$`;
+
+const isGlob = (text: string): boolean => /[*?]/.test(text);
+
+/** How the server matches a name that fits a glob. */
+const condition = (glob: string): unknown => (isGlob(glob) ? { $regex: pattern(glob) } : glob);
+
+const parseGlob = (text: string): Glob => {
+  const { db, coll } = parseNamespace(text.trim());
+  if (db === "")
+    throw new FerryError("FERRY_USAGE", `${JSON.stringify(text)} names no namespace; write db.collection or db.*`);
+  return { db, coll: coll === "" ? "*" : coll };
+};
+
+const matches = ({ db, coll }: Glob, ns: Namespace): boolean =>
+  new RegExp(pattern(db)).test(ns.db) && new RegExp(pattern(coll), "s").test(ns.coll);
+
+/** Names that a person may have meant as namespaces, split at commas. @throws FERRY_USAGE */
+export const parseScope = (include: readonly string[], exclude: readonly string[]): ScopeSpec => {
+  const names = (given: readonly string[]): string[] =>
+    given
+      .flatMap((text) => text.split(","))
+      .map((text) => text.trim())
+      .filter((text) => text !== "");
+  const spec = { include: names(include), exclude: names(exclude) };
+  for (const text of [...spec.include, ...spec.exclude]) parseGlob(text);
+  return spec;
+};
+
+/**
+ * Which namespaces a capture carries. `system.*` and the server's own databases never; nor does a glob take in the database
+ * in which ferry keeps its state, should the source have one of that name.
+ */
+export class Scope {
+  readonly spec: ScopeSpec;
+  readonly #include: readonly Glob[];
+  readonly #exclude: readonly Glob[];
+  readonly #stateDb: string;
+  readonly #known = new Map<string, boolean>();
+
+  constructor(spec: ScopeSpec, stateDb: string) {
+    this.spec = spec;
+    this.#include = spec.include.map(parseGlob);
+    this.#exclude = spec.exclude.map(parseGlob);
+    this.#stateDb = stateDb;
+  }
+
+  has(ns: Namespace): boolean {
+    const name = formatNamespace(ns);
+    let known = this.#known.get(name);
+    if (known === undefined) {
+      known = this.#decide(ns);
+      this.#known.set(name, known);
+    }
+    return known;
+  }
+
+  #decide(ns: Namespace): boolean {
+    if (this.#never().includes(ns.db) || ns.coll === "" || ns.coll.startsWith("system.")) return false;
+    return this.#include.some((glob) => matches(glob, ns)) && !this.#exclude.some((glob) => matches(glob, ns));
+  }
+
+  #never(): string[] {
+    return [...INTERNAL, this.#stateDb];
+  }
+
+  /** What was asked for and does not exist among these; the first one, as it was written. */
+  missing(existing: readonly Namespace[]): string | undefined {
+    const found = existing.filter((ns) => this.has(ns));
+    return this.spec.include.find((_, i) => !found.some((ns) => matches(this.#include[i] as Glob, ns)));
+  }
+
+  /** One database: a stream on it needs no more than its privileges. Several: a stream on the whole cluster. */
+  get watch(): Watch {
+    const [first, ...others] = new Set(this.#include.map(({ db }) => db));
+    if (first === undefined || others.length > 0 || isGlob(first)) return { level: "cluster", db: "", coll: "" };
+    return { level: "database", db: first, coll: "" };
+  }
+
+  /** The first stage after `$changeStream`: what is not carried stays on the server. */
+  get match(): object {
+    const side = (field: "ns" | "to"): object => ({
+      $or: this.#include.map(({ db, coll }) => ({
+        [`${field}.db`]: condition(db),
+        ...(coll === "*" ? {} : { [`${field}.coll`]: condition(coll) }),
+      })),
+    });
+    const out = this.#exclude.map(({ db, coll }) => ({ "ns.db": condition(db), "ns.coll": condition(coll) }));
+    return {
+      $and: [
+        { "ns.db": { $nin: this.#never() } },
+        { $or: [side("ns"), side("to"), { operationType: { $in: ["dropDatabase", "invalidate"] } }] },
+        // A rename out of what is left out brings a collection in: its `ns` is the old name.
+        ...(out.length === 0 ? [] : [{ $or: [{ operationType: "rename" }, { $nor: out }] }]),
+      ],
+    };
+  }
+}

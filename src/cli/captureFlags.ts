@@ -1,0 +1,56 @@
+import type { Command } from "commander";
+import { parseScope, type ScopeSpec } from "#capture/scope.ts";
+import { wholeNumber } from "./connections.ts";
+
+const READERS = "4";
+const RANGE_DOCUMENTS = "50000";
+
+const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+
+/** Flags of commands that capture by themselves, as commander hands them over. */
+export type CaptureFlags = Readonly<Record<string, string | undefined>> & {
+  include: readonly string[];
+  exclude: readonly string[];
+  recopy?: boolean;
+};
+
+/** Adds what is said about the source. */
+export const withCapture = (command: Command): Command =>
+  command
+    .option("--source <uri>", "source MongoDB, a replica set or a sharded cluster")
+    .option("--target <uri>", "target MongoDB, which also holds ferry's state")
+    .option(
+      "--include <names>",
+      "namespaces or globs to carry, such as 'shop.*'; may be repeated (default: everything)",
+      collect,
+      [],
+    )
+    .option("--exclude <names>", "namespaces or globs to leave out; may be repeated", collect, [])
+    .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
+    .option("--readers <count>", `ranges that are copied at once (default: ${READERS})`)
+    .option(
+      "--range-documents <count>",
+      `documents of one range, about: what a kill may cost at most (default: ${RANGE_DOCUMENTS})`,
+    )
+    .option("--recopy", "copy everything again from a new start, and remove what the source no longer has")
+    .option("--state-db <name>", "ferry's database on the target")
+    .option("--log-level <level>", "debug, info, warn, error or silent");
+
+export type CaptureOptions = Readonly<{ spec: ScopeSpec; readers: number; rangeDocuments: number; recopy: boolean }>;
+
+/** Splits the flags: those of the capture, and the rest as plain texts. @throws FERRY_USAGE */
+export const parseCapture = ({
+  include,
+  exclude,
+  recopy = false,
+  ...rest
+}: CaptureFlags): CaptureOptions & Readonly<{ texts: Readonly<Record<string, string | undefined>> }> => {
+  const texts = rest as Readonly<Record<string, string | undefined>>;
+  return {
+    spec: parseScope(include, exclude),
+    readers: wholeNumber("--readers", texts["readers"] ?? READERS),
+    rangeDocuments: wholeNumber("--range-documents", texts["rangeDocuments"] ?? RANGE_DOCUMENTS),
+    recopy,
+    texts,
+  };
+};

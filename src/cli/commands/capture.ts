@@ -1,0 +1,48 @@
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import type { Command } from "commander";
+import { readConfig } from "#config/routes.ts";
+import { resolveSettings } from "#config/settings.ts";
+import { systemClock } from "#flow/clock.ts";
+import { createLogger } from "#observe/log.ts";
+import { runKafkaCapture } from "#run/kafkaCapture.ts";
+import { type CaptureFlags, parseCapture, withCapture } from "../captureFlags.ts";
+import { wholeNumber } from "../connections.ts";
+import { withSignals } from "../signals.ts";
+
+const PARTITIONS = "4";
+const BUDGET_MB = "32";
+const LEASE_MS = "3000";
+
+/** `ferry capture`: the source into Kafka, in place of Kafka Connect and the connector. */
+export const registerCapture = (program: Command): void => {
+  withCapture(
+    program
+      .command("capture")
+      .description("carry documents from a source into Kafka topics, in place of the connector")
+      .option("--kafka <servers>", "Kafka bootstrap servers"),
+  )
+    .option("--partitions <count>", `partitions of topics that do not exist yet (default: ${PARTITIONS})`)
+    .option("--budget-mb <count>", `MB that may wait for Kafka: the only backpressure (default: ${BUDGET_MB})`)
+    .option("--lease-ms <ms>", `after this silence another process may take the capture over (default: ${LEASE_MS})`)
+    .action(async (flags: CaptureFlags) => {
+      const { texts, ...capture } = parseCapture(flags);
+      const settings = resolveSettings(texts, ["source", "target", "kafka"]);
+      const { routes } = readConfig(texts["config"]);
+      await withSignals(({ soft, hard }) =>
+        runKafkaCapture({
+          ...capture,
+          settings,
+          routes,
+          partitions: wholeNumber("--partitions", texts["partitions"] ?? PARTITIONS),
+          budgetMb: wholeNumber("--budget-mb", texts["budgetMb"] ?? BUDGET_MB),
+          leaseMs: wholeNumber("--lease-ms", texts["leaseMs"] ?? LEASE_MS),
+          logger: createLogger(settings.logLevel),
+          clock: systemClock,
+          runId: `${hostname()}-${process.pid}-${randomBytes(2).toString("hex")}`,
+          soft,
+          hard,
+        }),
+      );
+    });
+};

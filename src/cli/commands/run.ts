@@ -1,0 +1,46 @@
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import type { Command } from "commander";
+import { readConfig } from "#config/routes.ts";
+import { resolveSettings } from "#config/settings.ts";
+import { systemClock } from "#flow/clock.ts";
+import { createLogger } from "#observe/log.ts";
+import { runDirect } from "#run/direct.ts";
+import { type CaptureFlags, parseCapture, withCapture } from "../captureFlags.ts";
+import { withSignals } from "../signals.ts";
+import { VERSION } from "../version.ts";
+import { parseWorkerOptions, withWorkerOptions } from "../workerFlags.ts";
+
+/** Copied documents wait in memory as the server sent them, for several lanes at once. */
+const DEFAULTS = { budgetMb: 24 } as const;
+
+/** `ferry run`: source to target in one process, without Kafka and Java. */
+export const registerRun = (program: Command): void => {
+  const command = withCapture(
+    program.command("run").description("carry documents from a source to a target in this one process, without Kafka"),
+  );
+  withWorkerOptions(command, { without: ["topics"], defaults: DEFAULTS });
+  command.action(async (flags: CaptureFlags) => {
+    const { texts, ...capture } = parseCapture(flags);
+    const settings = resolveSettings(texts, ["source", "target"]);
+    const options = parseWorkerOptions({ budgetMb: String(DEFAULTS.budgetMb), ...texts });
+    const { routes, ddl } = readConfig(texts["config"]);
+    const host = hostname();
+    await withSignals(({ soft, hard }) =>
+      runDirect({
+        ...capture,
+        settings,
+        options,
+        routes,
+        ddl,
+        logger: createLogger(settings.logLevel),
+        clock: systemClock,
+        runId: `${host}-${process.pid}-${randomBytes(2).toString("hex")}`,
+        host,
+        version: VERSION,
+        soft,
+        hard,
+      }),
+    );
+  });
+};

@@ -1,0 +1,223 @@
+import type { Command } from "commander";
+import { readConfig } from "#config/routes.ts";
+import { resolveSettings } from "#config/settings.ts";
+import { FerryError } from "#errors/ferryError.ts";
+import { systemClock } from "#flow/clock.ts";
+import { formatNamespace } from "#flow/types.ts";
+import { connectMongo, type MongoClient } from "#mongo/connect.ts";
+import {
+  buildStructure,
+  finalize,
+  planOf,
+  requireComplete,
+  type StructureDeps,
+  type StructurePlan,
+} from "#run/structure.ts";
+import { namespaceOf, type StructureEvent, stepText } from "#structure/build.ts";
+import { textSpec } from "#structure/model.ts";
+import type { DdlRecord, StructureRecord } from "#structure/records.ts";
+import { StructureStore } from "#structure/store.ts";
+import type { Finding } from "#structure/wanted.ts";
+import { commaSeparated, type Flags, withConnections, withTarget } from "../connections.ts";
+import { print } from "../output.ts";
+import { withSignals } from "../signals.ts";
+import { duration, table } from "../table.ts";
+
+type StructureFlags = Flags &
+  Readonly<{ config?: string; include?: string; exclude?: string; replaceTarget?: boolean; ddl?: string }>;
+
+const withSelection = (command: Command): Command =>
+  withConnections(command, ["source", "target", "stateDb"])
+    .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
+    .option("--include <globs>", "namespaces of the source, comma-separated: 'shop.*', 'shop' (a whole database), '*'")
+    .option("--exclude <globs>", "namespaces to leave out");
+
+const DDL_SHOWN = 20;
+
+/** `ferry structure`: collections, options, indexes and views: shown, built before the data, finished after it. */
+export const registerStructure = (program: Command): void => {
+  const structure = program
+    .command("structure")
+    .description("collections, options, indexes and views of the source, on the target");
+  withSelection(structure.command("plan"))
+    .description("show what would be built and what is impossible; writes nothing")
+    .option("--replace-target", "as if the selected target namespaces were emptied first")
+    .action(plan);
+  withSelection(structure.command("build"))
+    .description("build it before the data: unique indexes relaxed, TTL paused, validators off")
+    .option("--replace-target", "drop the selected target namespaces first, and begin their routes anew")
+    .action(build);
+  withSelection(structure.command("finalize"))
+    .description("when nothing is on its way any more: unique again, TTL, validators, capped collections")
+    .action(finish);
+  withConnections(structure.command("approve"), ["target", "stateDb"])
+    .description("let a drop happen that is held; then start the worker again")
+    .argument("<id>", "of the change: route/partition/offset, as `status` shows it")
+    .action(approve);
+  withConnections(structure.command("status"), ["target", "stateDb"])
+    .description("what is built, what is held back, what failed, and which changes of the source were followed")
+    .action(status);
+};
+
+type Sides = Readonly<{ source: MongoClient | undefined; target: MongoClient; stateDb: string }>;
+
+const connected = async (
+  flags: StructureFlags,
+  work: (sides: Sides, signal: AbortSignal) => Promise<void>,
+): Promise<void> => {
+  const settings = resolveSettings(flags, ["target"]);
+  const target = await connectMongo(settings.target, { appName: "ferry structure" });
+  let source: MongoClient | undefined;
+  try {
+    if (settings.source !== undefined) source = await connectMongo(settings.source, { appName: "ferry structure" });
+    await withSignals(({ soft }) => work({ source, target, stateDb: settings.stateDb }, soft));
+  } finally {
+    await Promise.allSettled([source?.close(), target.close()]);
+  }
+};
+
+const wiring = (
+  flags: StructureFlags,
+  { target, stateDb }: Sides,
+  signal: AbortSignal,
+): Omit<StructureDeps, "source"> => ({
+  target,
+  stateDb,
+  routes: readConfig(flags.config).routes,
+  include: commaSeparated(flags.include),
+  exclude: commaSeparated(flags.exclude),
+  clock: systemClock,
+  signal,
+  report: flags.json === true ? () => undefined : (event) => say(event),
+});
+
+/** With both sides. @throws FERRY_USAGE where one is not given */
+const withBoth = async (flags: StructureFlags, work: (deps: StructureDeps) => Promise<void>): Promise<void> => {
+  resolveSettings(flags, ["source", "target"]);
+  await connected(flags, async (sides, signal) => {
+    if (sides.source !== undefined) await work({ ...wiring(flags, sides, signal), source: sides.source });
+  });
+};
+
+const say = ({ ns, does, state, ms = 0, reason }: StructureEvent): void => {
+  if (state === "begins") return;
+  const why = reason === undefined ? "" : `: ${reason}`;
+  print(`${state === "done" ? "ok    " : "FAILED"}  ${ns}  ${does}  ${duration(ms)}${why}`);
+};
+
+const plan = (flags: StructureFlags): Promise<void> =>
+  withBoth(flags, async (deps) => {
+    const found = await planOf(deps, flags.replaceTarget === true);
+    print(flags.json === true ? JSON.stringify(planFacts(found)) : planText(found));
+    if (found.findings.some(({ level }) => level === "refused")) process.exitCode = 1;
+  });
+
+const planFacts = ({ steps, findings }: StructurePlan): object => ({
+  steps: steps.map((step) => ({
+    ns: formatNamespace(namespaceOf(step)),
+    do: step.do,
+    does: stepText(step),
+    ...("item" in step ? { from: step.item.from, index: step.item.index, held: step.item.held } : {}),
+  })),
+  findings,
+});
+
+const LEVELS: Readonly<Record<Finding["level"], string>> = {
+  refused: "REFUSED ",
+  "left-out": "left out",
+  note: "note    ",
+};
+
+const planText = ({ steps, findings }: StructurePlan): string => {
+  const lines: string[] = [];
+  let last = "";
+  for (const step of steps) {
+    const ns = formatNamespace(namespaceOf(step));
+    if (ns !== last) lines.push(ns);
+    last = ns;
+    lines.push(`    ${stepText(step)}`);
+  }
+  if (steps.length === 0) lines.push("nothing to do");
+  for (const { level, ns, index, reason } of findings)
+    lines.push(`${LEVELS[level]}  ${ns}${index === undefined ? "" : ` (${index})`}: ${reason}`);
+  return lines.join("\n");
+};
+
+const build = (flags: StructureFlags): Promise<void> =>
+  withBoth(flags, async (deps) => {
+    const { plan: done, failures } = await buildStructure(deps, flags.replaceTarget === true);
+    if (flags.json === true) print(JSON.stringify({ ...planFacts(done), failures }));
+    else print(`${done.steps.length} steps, ${failures.length} failed`);
+    requireComplete(failures);
+  });
+
+const finish = (flags: StructureFlags): Promise<void> =>
+  connected(flags, async (sides, signal) => {
+    const store = new StructureStore(sides.target, sides.stateDb);
+    const given = wiring(flags, sides, signal);
+    // What the build was asked for, unless this command is asked for something else.
+    const remembered = given.include.length === 0 && given.exclude.length === 0 ? await store.selection() : undefined;
+    const { include, exclude } = remembered ?? given;
+    const failures = await finalize({ ...given, include, exclude, source: sides.source });
+    const records = await store.all();
+    if (flags.json === true) print(JSON.stringify({ records: records.map(recordFacts), failures }));
+    else if (failures.length > 0) print(statusText(records.filter(({ state }) => state === "failed")));
+    requireComplete(failures);
+    if (flags.json !== true) print(`${records.length} collections, indexes and views are as on the source`);
+  });
+
+const approve = (id: string, flags: StructureFlags): Promise<void> =>
+  withTarget(flags, "ferry structure", async (client, stateDb) => {
+    if (!(await new StructureStore(client, stateDb).approve(id)))
+      throw new FerryError("FERRY_USAGE", `no change ${id} is held; \`ferry structure status\` shows those that are`);
+    print(
+      flags.json === true
+        ? JSON.stringify({ approved: id })
+        : `${id} is approved: it is applied when a worker is started`,
+    );
+  });
+
+const recordFacts = ({ _id, wanted, ...rest }: StructureRecord): object => ({
+  ns: _id.ns,
+  index: _id.index,
+  wanted: textSpec(wanted),
+  ...rest,
+});
+
+const ddlFacts = ({ _id, at, ...rest }: DdlRecord): object => ({
+  id: _id,
+  clusterTime: at.getHighBitsUnsigned(),
+  ...rest,
+});
+
+const statusText = (records: readonly StructureRecord[]): string =>
+  records
+    .flatMap(({ _id, kind, state, held, reason, duplicates = [] }) => [
+      table([
+        [
+          state.padEnd(7),
+          _id.index === "" ? `${_id.ns} (${kind})` : `${_id.ns} index ${_id.index}`,
+          held.length === 0 ? "" : `until finalize without ${held.join(", ")}`,
+          reason ?? "",
+        ],
+      ]).trimEnd(),
+      ...duplicates.map(({ values, ids, count }) => `           ${count}× ${values}: _id ${ids.join(", ")}`),
+    ])
+    .join("\n");
+
+const ddlText = ({ _id, ns, kind, outcome, approvedAt, steps, notedAt }: DdlRecord): string => {
+  const approved = approvedAt === undefined ? "" : ", approved";
+  const what = outcome === "held" ? [`held${approved}`, _id] : [outcome, ...steps];
+  return `${notedAt.toISOString()}  ${ns}  ${kind}  ${what[0]}${what.length > 1 ? `: ${what.slice(1).join("; ")}` : ""}`;
+};
+
+const status = (flags: StructureFlags): Promise<void> =>
+  withTarget(flags, "ferry structure", async (client, stateDb) => {
+    const store = new StructureStore(client, stateDb);
+    const [records, ddl] = [await store.all(), await store.ddl(DDL_SHOWN)];
+    if (flags.json === true) print(JSON.stringify({ records: records.map(recordFacts), ddl: ddl.map(ddlFacts) }));
+    else {
+      print(records.length === 0 ? "no structure was built by ferry" : statusText(records));
+      for (const record of ddl) print(ddlText(record));
+    }
+  });

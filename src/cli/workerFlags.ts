@@ -1,0 +1,37 @@
+import type { Command } from "commander";
+import { Value } from "typebox/value";
+import { FerryError } from "#errors/ferryError.ts";
+import { WORKER_OPTIONS, type WorkerOptions } from "#run/workerOptions.ts";
+
+type Property = Readonly<{ description: string; default: unknown; type?: string }>;
+
+const properties = Object.entries(WORKER_OPTIONS.properties) as unknown as [keyof WorkerOptions, Property][];
+
+const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+/** Flags to options through the schema: defaults, numbers, and one sentence for what does not fit. @throws FERRY_USAGE */
+export const parseWorkerOptions = (flags: Readonly<Record<string, string | undefined>>): WorkerOptions => {
+  const given = Object.fromEntries(
+    properties.flatMap(([name]) => (flags[name] === undefined ? [] : [[name, flags[name]]])),
+  );
+  const options = Value.Convert(WORKER_OPTIONS, Value.Default(WORKER_OPTIONS, given));
+  if (Value.Check(WORKER_OPTIONS, options)) return options;
+  const [first] = Value.Errors(WORKER_OPTIONS, options);
+  throw new FerryError(
+    "FERRY_USAGE",
+    `${flagOf(first?.instancePath.slice(1) ?? "")}: ${first?.message ?? "is not valid"}`,
+  );
+};
+
+/** Adds a flag for each option of a worker, but those left out; `defaults` replaces the schema's own. */
+export const withWorkerOptions = (
+  command: Command,
+  {
+    without = [],
+    defaults = {},
+  }: Readonly<{ without?: readonly (keyof WorkerOptions)[]; defaults?: Partial<WorkerOptions> }> = {},
+): void => {
+  for (const [name, { description, default: value }] of properties)
+    if (!without.includes(name))
+      command.option(`${flagOf(name)} <value>`, `${description} (default: ${JSON.stringify(defaults[name] ?? value)})`);
+};

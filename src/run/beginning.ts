@@ -1,0 +1,118 @@
+import type { Timestamp } from "bson";
+import type { ConflictPolicy, Route } from "#config/routes.ts";
+import type { MarkStore } from "#conflict/marks.ts";
+import { FerryError } from "#errors/ferryError.ts";
+import type { Clock } from "#flow/clock.ts";
+import { waitFor } from "#flow/retry.ts";
+import type { Claim, LaneStore } from "#lanes/laneStore.ts";
+import type { Beginning } from "#lanes/records.ts";
+import type { Logger } from "#observe/log.ts";
+import type { MongoSink } from "#sink/mongoSink.ts";
+import type { WorkerOptions } from "./workerOptions.ts";
+
+export type BeginningContext = Readonly<{
+  claim: Claim;
+  route: Route;
+  options: WorkerOptions;
+  store: LaneStore;
+  marks: MarkStore;
+  logger: Logger;
+  clock: Clock;
+  hard: AbortSignal;
+}>;
+
+/** How long another partition's owner may take to mark what is there, before the claim is given back and tried again, ms. */
+const SEEDING_MS = 10_000;
+
+/** What becomes of documents that the target writes itself; `named` is false where nobody has said so. */
+export const policyOf = (
+  { conflict }: Pick<Route, "conflict">,
+  options: Pick<WorkerOptions, "conflict">,
+): Readonly<{ policy: ConflictPolicy; named: boolean }> => {
+  const wanted = conflict ?? (options.conflict === "refuse" ? undefined : options.conflict);
+  return { policy: wanted ?? "mirror", named: wanted !== undefined };
+};
+
+/** Documents whose marks are written at once. */
+const SEED_BATCH = 5000;
+
+/**
+ * A route's first start, before anything is written: a target that has documents needs a policy, and under a policy that
+ * heeds them they are marked as the target's. Every partition comes through here; the first one decides.
+ * @throws FERRY_TARGET_NOT_EMPTY, FERRY_TARGET_POLICY, FERRY_TIMEOUT, FERRY_MONGO_*
+ */
+export const beginRoute = async (context: BeginningContext, sink: MongoSink): Promise<Beginning> => {
+  const { claim, route, options, store } = context;
+  const { policy, named } = policyOf(route, options);
+  const known = (await store.run(claim.route))?.begun;
+  const begun = known ?? (await begin(context, sink, policy, named));
+  if (begun.policy !== policy) await changePolicy(context, begun, policy);
+  if (policy !== "mirror" && begun.at === undefined)
+    throw new FerryError(
+      "FERRY_TARGET_POLICY",
+      `${claim.route}: ${policy} needs change streams, and a standalone target has none`,
+    );
+  if (begun.seeding) await seed(context, sink);
+  return (await store.run(claim.route))?.begun ?? begun;
+};
+
+const begin = async (
+  { claim, store }: BeginningContext,
+  sink: MongoSink,
+  policy: ConflictPolicy,
+  named: boolean,
+): Promise<Beginning> => {
+  const { at, occupied } = await sink.look();
+  // Looked at once more: another partition may have begun, and what is there may be its work.
+  const known = (await store.run(claim.route))?.begun;
+  if (known !== undefined) return known;
+  if (occupied && !named)
+    throw new FerryError(
+      "FERRY_TARGET_NOT_EMPTY",
+      `${claim.route}: ${sink.name} has documents, and no conflict policy is named`,
+    );
+  return store.begin(claim.route, {
+    policy,
+    ...(at === undefined ? {} : { at: at as Timestamp }),
+    occupied,
+    seeding: occupied && policy !== "mirror",
+  });
+};
+
+/** Watching begins with the route: what others wrote while nobody looked cannot be known. */
+const changePolicy = async (
+  { claim, store, logger }: BeginningContext,
+  begun: Beginning,
+  policy: ConflictPolicy,
+): Promise<void> => {
+  const { route } = claim;
+  if (begun.policy === "mirror")
+    throw new FerryError(
+      "FERRY_TARGET_POLICY",
+      `${route} has begun as mirror, so nobody knows what the target's services wrote since; it cannot become ${policy}`,
+    );
+  await store.changePolicy(route, policy);
+  logger.warn({ route }, `the conflict policy was ${begun.policy} and is ${policy} from now on`);
+};
+
+/** The owner of the first partition marks what is there; the others wait for it. */
+const seed = async ({ claim, store, marks, logger, clock, hard }: BeginningContext, sink: MongoSink): Promise<void> => {
+  const { route, partition, epoch } = claim;
+  if (partition !== 0) {
+    await waitFor(
+      async () =>
+        (await store.run(route))?.begun?.seeding === false ? { done: undefined } : { seen: "still being marked" },
+      { what: `documents of ${sink.name} to be marked as the target's`, clock, timeoutMs: SEEDING_MS, signal: hard },
+    );
+    return;
+  }
+  logger.info({ route }, `marking the documents that ${sink.name} has already`);
+  let count = 0;
+  for await (const keys of sink.keys(SEED_BATCH)) {
+    hard.throwIfAborted();
+    await marks.seed(route, keys, epoch);
+    count += keys.length;
+  }
+  await store.seeded(route, epoch);
+  logger.info({ route, count }, "documents of the target's own are marked");
+};

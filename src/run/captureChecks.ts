@@ -1,0 +1,92 @@
+import type { Scope } from "#capture/scope.ts";
+import type { Route } from "#config/routes.ts";
+import { FerryError } from "#errors/ferryError.ts";
+import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
+import type { LaneStore } from "#lanes/laneStore.ts";
+import { type MongoClient, readTopology, type Topology } from "#mongo/connect.ts";
+import { translated } from "#mongo/errors.ts";
+import { MongoSink } from "#sink/mongoSink.ts";
+import { policyOf } from "./beginning.ts";
+import { atLeast, OLDEST_VERSION } from "./checkDatabases.ts";
+import { missingPrivileges, type Need, readPrivileges, sourceNeeds, targetNeeds } from "./checkPrivileges.ts";
+import type { WorkerOptions } from "./workerOptions.ts";
+
+/** Who answers at a URI. */
+export type Deployment = Topology & Readonly<{ hosts: readonly string[]; process: string }>;
+
+export const readDeployment = async (client: MongoClient): Promise<Deployment> => {
+  const topology = await readTopology(client);
+  const hello = await translated("asking who answers", () => client.db("admin").command({ hello: 1 }));
+  const process = String((hello["topologyVersion"] as { processId?: unknown } | undefined)?.processId ?? "");
+  return { ...topology, hosts: (hello["hosts"] as string[] | undefined) ?? [], process };
+};
+
+/** @throws FERRY_SAME_SERVER, FERRY_SERVER_TOO_OLD, FERRY_SOURCE_STANDALONE */
+export const checkDeployments = (source: Deployment, target: Deployment): void => {
+  const wanted = OLDEST_VERSION.join(".");
+  for (const [side, { version }] of [["source", source] as const, ["target", target] as const])
+    if (!atLeast(version, OLDEST_VERSION))
+      throw new FerryError("FERRY_SERVER_TOO_OLD", `the ${side} is MongoDB ${version}; ferry needs ${wanted} or newer`);
+  const sameSet = source.setName !== undefined && source.setName === target.setName;
+  const sameHost = source.hosts.some((host) => target.hosts.includes(host));
+  if ((source.process !== "" && source.process === target.process) || (sameSet && sameHost))
+    throw new FerryError("FERRY_SAME_SERVER", "--source and --target lead to the same MongoDB deployment");
+  if (source.kind === "standalone")
+    throw new FerryError("FERRY_SOURCE_STANDALONE", `the source (MongoDB ${source.version}) is not a replica set`);
+};
+
+/** What is carried of what exists. @throws FERRY_SOURCE_NOTHING naming the first name or glob that meets nothing */
+export const checkScope = (scope: Scope, existing: readonly Namespace[]): readonly Namespace[] => {
+  const missing = scope.missing(existing);
+  if (missing !== undefined) {
+    const what = /[*?]/.test(missing) || !missing.includes(".") ? "matches no collection of" : "is not a collection of";
+    throw new FerryError("FERRY_SOURCE_NOTHING", `${missing} ${what} the source`);
+  }
+  return existing.filter((ns) => scope.has(ns)).sort((a, b) => (formatNamespace(a) < formatNamespace(b) ? -1 : 1));
+};
+
+const lacking = async (side: string, client: MongoClient, needs: readonly Need[]): Promise<void> => {
+  const { users, privileges } = await readPrivileges(client);
+  const [first] = users.length === 0 ? [] : missingPrivileges(needs, privileges);
+  if (first === undefined) return;
+  const { db, collection, actions, why } = first;
+  const where = `${db === "" ? "every database" : db}${collection === "" ? "" : `.${collection}`}`;
+  throw new FerryError(
+    "FERRY_MONGO_PRIVILEGE",
+    `${users.join(", ")} lacks ${actions.join(", ")} on ${where} of the ${side}: ${why}`,
+  );
+};
+
+/** @throws FERRY_MONGO_PRIVILEGE naming what is missing first */
+export const checkRights = async (
+  source: MongoClient,
+  target: MongoClient,
+  scope: Scope,
+  routes: readonly Route[],
+  stateDb: string,
+): Promise<void> => {
+  await lacking("source", source, sourceNeeds(scope.watch.db));
+  // Without routes it writes its own state only.
+  const dbs = new Set(routes.length === 0 ? [stateDb] : routes.map(({ to }) => parseNamespace(to).db));
+  await lacking(
+    "target",
+    target,
+    [...dbs].flatMap((db) => targetNeeds(db, stateDb)),
+  );
+};
+
+/** Routes that have not begun yet and whose target has documents that nobody has said a word about. @throws FERRY_TARGET_NOT_EMPTY */
+export const checkEmpty = async (
+  target: MongoClient,
+  store: LaneStore,
+  routes: readonly Route[],
+  options: WorkerOptions,
+): Promise<void> => {
+  const runs = await store.readRuns();
+  for (const route of routes) {
+    if (runs.get(route.name)?.begun !== undefined || policyOf(route, options).named) continue;
+    const sink = new MongoSink(target, parseNamespace(route.to));
+    if ((await sink.look()).occupied)
+      throw new FerryError("FERRY_TARGET_NOT_EMPTY", `${sink.name} has documents, and no conflict policy is named`);
+  }
+};

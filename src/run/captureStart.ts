@@ -1,0 +1,155 @@
+import { randomBytes } from "node:crypto";
+import { Long } from "bson";
+import type { CaptureRecord, CaptureStore, NewCapture, RangeRecord } from "#capture/captureStore.ts";
+import { planRanges } from "#capture/copyRanges.ts";
+import type { Scope } from "#capture/scope.ts";
+import { noteStart } from "#capture/sourceProbe.ts";
+import { FerryError, isFerry } from "#errors/ferryError.ts";
+import type { Clock } from "#flow/clock.ts";
+import { waitFor } from "#flow/retry.ts";
+import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
+import type { MongoClient } from "#mongo/connect.ts";
+import type { Logger } from "#observe/log.ts";
+import type { Deployment } from "./captureChecks.ts";
+
+export type CaptureStartDeps = Readonly<{
+  source: MongoClient;
+  /** Who the source is, so that another one is noticed. */
+  deployment: Deployment;
+  scope: Scope;
+  store: CaptureStore;
+  mode: CaptureRecord["mode"];
+  leaseMs: number;
+  /** Documents of one range of the copy, about. */
+  rangeDocuments: number;
+  clock: Clock;
+  logger: Logger;
+  soft: AbortSignal;
+}>;
+
+const plan = async (
+  { source, rangeDocuments }: CaptureStartDeps,
+  namespaces: readonly Namespace[],
+  generation: number,
+): Promise<{ ranges: RangeRecord[]; documents: number }> => {
+  const ranges: RangeRecord[] = [];
+  let documents = 0;
+  for (const ns of namespaces) {
+    const planned = await planRanges(source, ns, generation, rangeDocuments);
+    ranges.push(...planned.ranges);
+    documents += planned.size.documents;
+  }
+  return { ranges, documents };
+};
+
+/** Notes the start position, then what there is to copy: in this order, so that whatever happens meanwhile is in the stream. */
+const begin = async (deps: CaptureStartDeps, namespaces: readonly Namespace[]): Promise<void> => {
+  const { source, deployment, scope, store, mode, logger } = deps;
+  const { token, at } = await noteStart(source, scope.watch);
+  const { ranges, documents } = await plan(deps, namespaces, 1);
+  const capture: NewCapture = {
+    id: randomBytes(8).toString("hex"),
+    mode,
+    source: { setName: deployment.setName ?? "", hosts: [...deployment.hosts] },
+    scope: { include: [...scope.spec.include], exclude: [...scope.spec.exclude] },
+    phase: "copy",
+    generation: 1,
+    start: token,
+    startAt: at,
+    token,
+    topics: namespaces.map((ns) => ({ name: formatNamespace(ns), next: Long.ZERO })),
+  };
+  await store.begin(capture, ranges);
+  logger.info(
+    { stage: "copy", count: documents },
+    `start position noted; about ${documents} documents of ${namespaces.length} collections in ${ranges.length} ranges`,
+  );
+};
+
+/**
+ * Lost history, or an operator who wants it so: everything is copied again from a new start. Offsets go on counting, and what
+ * the source no longer has is removed from the target ahead of the copied documents.
+ */
+const beginAgain = async (
+  deps: CaptureStartDeps,
+  record: CaptureRecord,
+  existing: readonly Namespace[],
+): Promise<void> => {
+  const { source, scope, store, logger } = deps;
+  const { token, at } = await noteStart(source, scope.watch);
+  const known = record.topics.map(({ name }) => parseNamespace(name));
+  const names = new Set([...known, ...existing].map(formatNamespace));
+  const generation = record.generation + 1;
+  const { ranges, documents } = await plan(deps, [...names].map(parseNamespace), generation);
+  const next = new Map(record.topics.map(({ name, next: at }) => [name, at]));
+  const topics = [...names].map((name) => ({ name, next: next.get(name) ?? Long.ZERO }));
+  await store.restart({ generation, start: token, startAt: at, topics }, ranges);
+  logger.warn({ stage: "copy", count: documents }, `copying again from a new start: generation ${generation}`);
+};
+
+const sameScope = (record: CaptureRecord, scope: Scope): boolean =>
+  JSON.stringify([record.scope.include, record.scope.exclude]) ===
+  JSON.stringify([scope.spec.include, scope.spec.exclude]);
+
+/** Is this the capture that the target remembers? @throws FERRY_CAPTURE_OTHER */
+export const checkKnown = (record: CaptureRecord, { deployment, scope, mode }: CaptureStartDeps): void => {
+  const { hosts, setName } = record.source;
+  const other = (what: string): FerryError => new FerryError("FERRY_CAPTURE_OTHER", what);
+  if (record.mode !== mode)
+    throw other(`this target is fed by \`ferry ${record.mode === "direct" ? "run" : "capture"}\``);
+  const isSame =
+    setName === (deployment.setName ?? "") &&
+    (hosts.length === 0 || hosts.some((host) => deployment.hosts.includes(host)));
+  if (!isSame) throw other(`this target remembers a capture of ${setName} (${hosts.join(", ")})`);
+  if (!sameScope(record, scope)) {
+    const spell = (names: readonly string[], flag: string): string =>
+      names.map((name) => ` ${flag} '${name}'`).join("");
+    const said = `${spell(record.scope.include, "--include")}${spell(record.scope.exclude, "--exclude")}`;
+    throw other(`this target remembers a capture of other namespaces; it was started with${said}`);
+  }
+};
+
+/** Waits for the lease of an owner that died; one that lives renews it. @throws FERRY_CAPTURE_TAKEN */
+const claim = async ({ store, leaseMs, clock, soft }: CaptureStartDeps): Promise<void> => {
+  const timeoutMs = leaseMs * 2 + 1000;
+  try {
+    await waitFor(async () => ((await store.claim()) ? { done: undefined } : { seen: "leased" }), {
+      what: "the capture's lease",
+      clock,
+      timeoutMs,
+      signal: soft,
+    });
+  } catch (error) {
+    if (!isFerry(error, "FERRY_TIMEOUT")) throw error;
+    const owner = (await store.read())?.owner ?? "another process";
+    throw new FerryError("FERRY_CAPTURE_TAKEN", `${owner} captures into this target`, { cause: error });
+  }
+};
+
+/**
+ * The capture's record, begun, resumed or begun again, and owned by this process from here on.
+ * @param existing namespaces of the source that are carried
+ */
+export const startCapture = async (
+  deps: CaptureStartDeps,
+  existing: readonly Namespace[],
+  recopy: boolean,
+): Promise<CaptureRecord> => {
+  const known = await deps.store.read();
+  if (known === undefined) await begin(deps, existing);
+  await claim(deps);
+  let record = await deps.store.read();
+  if (record !== undefined && known !== undefined && recopy) {
+    await beginAgain(deps, record, existing);
+    record = await deps.store.read();
+  }
+  if (record === undefined) throw new FerryError("FERRY_BUG", "the capture's record vanished");
+  if (known !== undefined && !recopy) {
+    const { phase, token } = record;
+    deps.logger.info(
+      { stage: "capture", position: token._data.slice(0, 18) },
+      `going on with the ${phase} where it was`,
+    );
+  }
+  return record;
+};

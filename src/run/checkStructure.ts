@@ -1,0 +1,44 @@
+import { isFerry } from "#errors/ferryError.ts";
+import { StructureStore } from "#structure/store.ts";
+import type { Finding } from "#structure/wanted.ts";
+import { type CheckResult, checking } from "./checkResult.ts";
+import { planOf, type StructureDeps } from "./structure.ts";
+
+type Say = Parameters<Parameters<typeof checking>[1]>[0];
+
+/** What would be written for a structure that nobody has asked for yet is no failure. */
+const isAsked = async ({ routes, include, target, stateDb }: StructureDeps, given: boolean): Promise<boolean> =>
+  given ||
+  routes !== undefined ||
+  (include.length > 0 && (await new StructureStore(target, stateDb).selection()) !== undefined);
+
+const sentenceOf = ({ ns, index, level, reason }: Finding): string =>
+  `${ns}${index === undefined ? "" : ` (${index})`}: ${reason}${level === "left-out" ? " (left out)" : ""}`;
+
+const REMEDY = "Leave it out with --exclude, mend the target, or empty it: `ferry structure build --replace-target`.";
+
+const check = async (say: Say, deps: StructureDeps, given: boolean): Promise<void> => {
+  const { wanted, findings } = await planOf(deps);
+  const refused = findings.filter(({ level }) => level === "refused");
+  const level = (await isAsked(deps, given)) ? "fail" : "warn";
+  for (const finding of refused) say(level, sentenceOf(finding), REMEDY);
+  for (const finding of findings) if (finding.level !== "refused") say("warn", sentenceOf(finding));
+  const indexes = wanted.reduce((sum, { spec }) => sum + spec.indexes.length, 0);
+  if (refused.length === 0)
+    say("ok", `collections and views: ${wanted.length}, indexes: ${indexes}; \`ferry structure build\` can build them`);
+};
+
+/**
+ * Structure: what MongoDB or this target makes impossible, and what is built with a limit; each with its reason. `given`: the
+ * operator has named what is meant.
+ */
+export const checkStructure = (deps: StructureDeps, given: boolean): Promise<CheckResult[]> =>
+  checking("structure", async (say) => {
+    try {
+      await check(say, deps, given);
+    } catch (error) {
+      // The default is only a guess at what is meant.
+      if (given || !isFerry(error, "FERRY_STRUCTURE_SELECTION")) throw error;
+      say("ok", `${error.detail}: nothing to build yet`);
+    }
+  });

@@ -1,0 +1,192 @@
+import { CaptureStore } from "#capture/captureStore.ts";
+import type { CaptureOutput } from "#capture/output.ts";
+import { OwnCapture } from "#capture/ownCapture.ts";
+import type { ScopeSpec } from "#capture/scope.ts";
+import { listNamespaces } from "#capture/sourceProbe.ts";
+import { featuresOf } from "#capture/sourceStream.ts";
+import { type DdlRules, plainRoute, type Route } from "#config/routes.ts";
+import type { ErrorCode } from "#errors/catalogue.ts";
+import { FerryError } from "#errors/ferryError.ts";
+import type { Clock } from "#flow/clock.ts";
+import { TaskGroup } from "#flow/taskGroup.ts";
+import { formatNamespace, type Namespace } from "#flow/types.ts";
+import { LaneStore } from "#lanes/laneStore.ts";
+import { MemoryLog, type TopicStart } from "#log/memoryLog.ts";
+import { connectMongo, type MongoClient } from "#mongo/connect.ts";
+import type { Logger } from "#observe/log.ts";
+import { checkDeployments, checkEmpty, checkRights, checkScope, readDeployment } from "./captureChecks.ts";
+import { scopeOf } from "./captureScope.ts";
+import { checkKnown, startCapture } from "./captureStart.ts";
+import { leftoversOn } from "./leftovers.ts";
+import { unlessStopped } from "./unlessStopped.ts";
+import { Worker } from "./worker.ts";
+import type { WorkerOptions } from "./workerOptions.ts";
+
+export type DirectDeps = Readonly<{
+  settings: Readonly<{ source: string; target: string; stateDb: string; group: string }>;
+  options: WorkerOptions;
+  spec: ScopeSpec;
+  routes: readonly Route[] | undefined;
+  ddl: DdlRules;
+  /** Ranges that are copied at once, and documents of one of them, about. */
+  readers: number;
+  rangeDocuments: number;
+  /** Copy everything again, from a new start. */
+  recopy: boolean;
+  logger: Logger;
+  clock: Clock;
+  runId: string;
+  host: string;
+  version: string;
+  soft: AbortSignal;
+  hard: AbortSignal;
+}>;
+
+const routesOf = (routes: readonly Route[] | undefined, namespaces: readonly Namespace[]): readonly Route[] => {
+  const names = new Set(namespaces.map(formatNamespace));
+  return routes === undefined ? [...names].map(plainRoute) : routes.filter(({ from }) => names.has(from));
+};
+
+/** Lowest and highest position of a topic's lanes. */
+const lanePositions = async (
+  lanes: LaneStore,
+): Promise<ReadonlyMap<string, Readonly<{ low: number; high: number }>>> => {
+  const found = new Map<string, { low: number; high: number }>();
+  for (const { topic, offset } of await lanes.positions()) {
+    const known = found.get(topic);
+    if (known === undefined) found.set(topic, { low: offset, high: offset });
+    else {
+      known.low = Math.min(known.low, offset);
+      known.high = Math.max(known.high, offset);
+    }
+  }
+  return found;
+};
+
+/** How often halted routes are looked for, ms. */
+const HALT_MS = 500;
+
+/**
+ * `ferry run`: capture, a log in memory and the worker's lanes in one process. Everything it must remember is on the target.
+ * @throws one clear sentence before anything is written; later what made it stop
+ */
+export const runDirect = async (deps: DirectDeps): Promise<void> => {
+  const { settings, runId } = deps;
+  await using clients = new AsyncDisposableStack();
+  const open = async (uri: string): Promise<MongoClient> => {
+    const client = await connectMongo(uri, { appName: runId });
+    clients.defer(() => client.close());
+    return client;
+  };
+  const [source, target] = [await open(settings.source), await open(settings.target)];
+  await unlessStopped(runBetween(deps, source, target), deps.hard);
+};
+
+const runBetween = async (deps: DirectDeps, source: MongoClient, target: MongoClient): Promise<void> => {
+  const { settings, options, logger, clock, soft, hard, runId } = deps;
+  const { stateDb } = settings;
+  const [deployment, other] = [await readDeployment(source), await readDeployment(target)];
+  checkDeployments(deployment, other);
+  const scope = scopeOf(deps.spec, deps.routes, stateDb);
+  const store = new CaptureStore(target, stateDb, runId, options.leaseMs);
+  const lanes = new LaneStore({
+    client: target,
+    stateDb,
+    workerId: runId,
+    leaseMs: options.leaseMs,
+    transactional: false,
+  });
+  const start = {
+    source,
+    deployment,
+    scope,
+    store,
+    mode: "direct" as const,
+    leaseMs: options.leaseMs,
+    rangeDocuments: deps.rangeDocuments,
+    clock,
+    logger,
+    soft,
+  };
+  const known = await store.read();
+  if (known !== undefined) checkKnown(known, start);
+  const existing = await listNamespaces(source, scope.watch);
+  const carried = known === undefined ? checkScope(scope, existing) : existing.filter((ns) => scope.has(ns));
+  const routes = routesOf(deps.routes, carried);
+  await checkRights(source, target, scope, routes, stateDb);
+  if (known === undefined) await checkEmpty(target, lanes, routes, options);
+
+  const record = await startCapture(start, carried, deps.recopy);
+  const positions = await lanePositions(lanes);
+  const saved = new Map(record.topics.map(({ name, next }) => [name, Number(next)]));
+  const log = new MemoryLog({
+    id: record.id,
+    limitBytes: options.budgetMb * 1024 * 1024,
+    readersOf: (topic) => deps.routes?.filter(({ from }) => from === topic).map(({ name }) => name) ?? [topic],
+  });
+  const startOf = (topic: string): TopicStart => {
+    const { low, high } = positions.get(topic) ?? { low: 0, high: 0 };
+    const next = saved.get(topic) ?? 0;
+    // A copy is not repeated in the same order: what it brings now comes behind everything that lanes have seen.
+    if (record.phase === "copy") return { first: low, next: Math.max(next, high), high: Math.max(next, high) };
+    return { first: next, next, high: Math.max(next, high) };
+  };
+  const output: CaptureOutput = {
+    open: async (topic) => log.open(topic, startOf(topic)),
+    append: (topic, records, bytes, signal) => log.append(topic, records, bytes, signal),
+    ends: () => log.ends(),
+    settledTo: (ends, signal) => log.settledTo(ends, signal),
+  };
+  for (const { name } of record.topics) await output.open(name);
+  const capture = new OwnCapture({
+    source,
+    features: featuresOf(deployment.version),
+    store,
+    record,
+    scope,
+    output,
+    readers: deps.readers,
+    leaseMs: options.leaseMs,
+    leftovers: leftoversOn(source, target, deps.routes, options, logger),
+    clock,
+    logger,
+  });
+  await using tasks = new TaskGroup(hard);
+  const captured = new AbortController();
+  await using worker = await Worker.open({
+    ...deps,
+    settings: { ...settings, target: settings.target },
+    log,
+    workerId: runId,
+    soft: captured.signal,
+    hard: tasks.signal,
+  });
+  tasks.run(async () => {
+    await capture.run(soft, tasks.signal);
+    captured.abort(soft.reason); // what was read is on the target: now the lanes may go
+  });
+  tasks.run(() => worker.run());
+  tasks.run(() => watchHalts(lanes, routes, clock, AbortSignal.any([captured.signal, tasks.signal])));
+  await tasks.settled();
+  await store.release();
+};
+
+/** Nobody takes a halted route's records out of the log: the whole run stops, with the route's own error. */
+const watchHalts = async (
+  lanes: LaneStore,
+  routes: readonly Route[],
+  clock: Clock,
+  ended: AbortSignal,
+): Promise<void> => {
+  const names = new Set(routes.map(({ name }) => name));
+  const since = clock.now();
+  while (!ended.aborted) {
+    await clock.sleep(HALT_MS, ended).catch(() => undefined); // woken by the end
+    if (ended.aborted) return;
+    for (const [route, { halted }] of await lanes
+      .readRuns()
+      .catch(() => new Map() as Awaited<ReturnType<LaneStore["readRuns"]>>))
+      if (halted !== undefined && names.has(route) && halted.at.getTime() >= since)
+        throw new FerryError(halted.code as ErrorCode, `${route} is halted: ${halted.detail}`);
+  }
+};

@@ -1,0 +1,37 @@
+import type { Document } from "bson";
+import { FerryError } from "#errors/ferryError.ts";
+import type { Db, MongoClient } from "#mongo/connect.ts";
+import { translated } from "#mongo/errors.ts";
+
+const BY_ROUTE = ["deadLetters", "drift", "conflicts", "lanes"];
+const BY_MARK = ["touched", "settled"];
+
+const quote = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+
+const forget = async (db: Db, route: string): Promise<void> => {
+  const chunks: Document = { letter: { $regex: `^${quote(route)}/` } };
+  await db.collection("deadLetterChunks").deleteMany(chunks);
+  for (const name of BY_ROUTE) await db.collection(name).deleteMany({ route });
+  for (const name of BY_MARK) await db.collection(name).deleteMany({ "_id.route": route });
+  await db.collection<{ _id: string }>("runs").deleteOne({ _id: route });
+  // Last: as long as it is there, somebody sees that the route has begun.
+  await db.collection("partitions").deleteMany({ route });
+};
+
+/**
+ * Forgets that routes have begun: their positions, books, dead letters and drift. The next worker reads their topics from the
+ * beginning. Decisions about drift stay. May be repeated.
+ * @throws FERRY_STRUCTURE_BUSY while a worker owns one of their partitions
+ */
+export const forgetRoutes = (client: MongoClient, stateDb: string, routes: readonly string[]): Promise<void> =>
+  translated("forgetting routes", async () => {
+    const db = client.db(stateDb);
+    const owned = { route: { $in: [...routes] }, owner: { $ne: null }, $expr: { $gt: ["$expiresAt", "$$NOW"] } };
+    const busy = await db.collection("partitions").findOne(owned);
+    if (busy !== null)
+      throw new FerryError(
+        "FERRY_STRUCTURE_BUSY",
+        `${busy["owner"]} works on partition ${busy["partition"]} of ${busy["route"]}`,
+      );
+    for (const route of routes) await forget(db, route);
+  });

@@ -1,0 +1,116 @@
+import { CaptureStore } from "#capture/captureStore.ts";
+import { OwnCapture } from "#capture/ownCapture.ts";
+import type { ScopeSpec } from "#capture/scope.ts";
+import { listNamespaces } from "#capture/sourceProbe.ts";
+import { featuresOf } from "#capture/sourceStream.ts";
+import type { Route } from "#config/routes.ts";
+import type { Clock } from "#flow/clock.ts";
+import { KafkaClient } from "#kafka/client.ts";
+import { KafkaProducer } from "#kafka/producer.ts";
+import { KafkaOutput } from "#log/kafkaOutput.ts";
+import { connectMongo, type MongoClient } from "#mongo/connect.ts";
+import type { Logger } from "#observe/log.ts";
+import { checkDeployments, checkRights, checkScope, readDeployment } from "./captureChecks.ts";
+import { scopeOf } from "./captureScope.ts";
+import { checkKnown, startCapture } from "./captureStart.ts";
+import { leftoversOn } from "./leftovers.ts";
+import { unlessStopped } from "./unlessStopped.ts";
+
+export type KafkaCaptureDeps = Readonly<{
+  settings: Readonly<{ source: string; target: string; kafka: string; stateDb: string; group: string }>;
+  spec: ScopeSpec;
+  routes: readonly Route[] | undefined;
+  /** Partitions of topics that do not exist yet. */
+  partitions: number;
+  readers: number;
+  rangeDocuments: number;
+  budgetMb: number;
+  leaseMs: number;
+  recopy: boolean;
+  logger: Logger;
+  clock: Clock;
+  runId: string;
+  soft: AbortSignal;
+  hard: AbortSignal;
+}>;
+
+/** Requests that are on their way to Kafka at once. */
+const PRODUCERS = 4;
+
+/**
+ * `ferry capture`: the source into Kafka topics, in place of the connector. What it must remember is on the target, as all of
+ * ferry's state. @throws one clear sentence before anything is written; later what made it stop
+ */
+export const runKafkaCapture = async (deps: KafkaCaptureDeps): Promise<void> => {
+  const { settings, runId } = deps;
+  await using stack = new AsyncDisposableStack();
+  const open = async (uri: string): Promise<MongoClient> => {
+    const client = await connectMongo(uri, { appName: runId });
+    stack.defer(() => client.close());
+    return client;
+  };
+  const [source, target] = [await open(settings.source), await open(settings.target)];
+  const { kafka: bootstrap, group } = settings;
+  const client = stack.use(new KafkaClient({ bootstrap, clientId: runId, group }));
+  await client.topics(); // a broker that is not there is said to be so before anything is noted
+  await unlessStopped(captureBetween(deps, source, target, client), deps.hard);
+};
+
+const captureBetween = async (
+  deps: KafkaCaptureDeps,
+  source: MongoClient,
+  target: MongoClient,
+  client: KafkaClient,
+): Promise<void> => {
+  const { settings, logger, clock, soft, hard, runId, leaseMs, readers, rangeDocuments } = deps;
+  const { stateDb } = settings;
+  const [deployment, other] = [await readDeployment(source), await readDeployment(target)];
+  checkDeployments(deployment, other);
+  const scope = scopeOf(deps.spec, deps.routes, stateDb);
+  const store = new CaptureStore(target, stateDb, runId, leaseMs);
+  const start = {
+    source,
+    deployment,
+    scope,
+    store,
+    mode: "kafka" as const,
+    leaseMs,
+    rangeDocuments,
+    clock,
+    logger,
+    soft,
+  };
+  const known = await store.read();
+  if (known !== undefined) checkKnown(known, start);
+  const existing = await listNamespaces(source, scope.watch);
+  const carried = known === undefined ? checkScope(scope, existing) : existing.filter((ns) => scope.has(ns));
+  await checkRights(source, target, scope, [], stateDb);
+
+  const record = await startCapture(start, carried, deps.recopy);
+  await using output = new KafkaOutput({
+    client,
+    producers: Array.from(
+      { length: Math.min(PRODUCERS, deps.partitions) },
+      (_, i) => new KafkaProducer({ bootstrap: settings.kafka, clientId: `${runId}-${i}` }),
+    ),
+    partitions: deps.partitions,
+    limitBytes: deps.budgetMb * 1024 * 1024,
+    clock,
+  });
+  logger.info({ stage: "capture" }, `writing to Kafka at ${settings.kafka}`);
+  const capture = new OwnCapture({
+    source,
+    features: featuresOf(deployment.version),
+    store,
+    record,
+    scope,
+    output,
+    readers,
+    leaseMs,
+    leftovers: leftoversOn(source, target, deps.routes, { conflict: "mirror" }, logger),
+    clock,
+    logger,
+  });
+  await capture.run(soft, hard);
+  await store.release();
+};

@@ -1,0 +1,156 @@
+import { type Document, EJSON, Timestamp } from "bson";
+import type { Route } from "#config/routes.ts";
+import type { Clock } from "#flow/clock.ts";
+import { globMatcher } from "#flow/glob.ts";
+import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
+import { type MongoClient, readTopology } from "#mongo/connect.ts";
+import type { Logger } from "#observe/log.ts";
+import type { MongoSink } from "#sink/mongoSink.ts";
+import { carryOut, stepText } from "#structure/build.ts";
+import { planStructure } from "#structure/plan.ts";
+import { readStructure } from "#structure/read.ts";
+import type { DdlRecord } from "#structure/records.ts";
+import { abilitiesOf } from "#structure/relax.ts";
+import { Selection, wholeDatabase } from "#structure/selection.ts";
+import { StructureStore } from "#structure/store.ts";
+import { wantedStructure } from "#structure/wanted.ts";
+import { routed } from "./structure.ts";
+
+export type FollowerDeps = Readonly<{
+  /** Undefined where the worker has no source: then nothing is followed. */
+  source: MongoClient | undefined;
+  target: MongoClient;
+  stateDb: string;
+  route: Route;
+  sink: MongoSink;
+  clock: Clock;
+  logger: Logger;
+  hard: AbortSignal;
+}>;
+
+const DESCRIPTION = 1000;
+
+/** What an event says of itself, shortened. */
+const described = (event: Document): string => {
+  const { operationDescription = {}, to } = event;
+  return EJSON.stringify(to === undefined ? operationDescription : { to }, { relaxed: true }).slice(0, DESCRIPTION);
+};
+
+/**
+ * Keeps a route's target collection built like the source's, relaxed, while documents stream. An event of the source is only
+ * the occasion: what counts is what the source has now, so that events of several partitions may come in any order, twice,
+ * or from before a rewind. Works where `ferry structure build` has been asked for the namespace, and the worker has the source.
+ */
+export class StructureFollower {
+  readonly #deps: FollowerDeps;
+  readonly #store: StructureStore;
+
+  constructor(deps: FollowerDeps) {
+    this.#deps = deps;
+    this.#store = new StructureStore(deps.target, deps.stateDb);
+  }
+
+  /** Is the structure of a source namespace ferry's to look after? */
+  async #follows(from: string): Promise<boolean> {
+    if (this.#deps.source === undefined) return false;
+    const selection = await this.#store.selection();
+    if (selection === undefined) return false;
+    const { include, exclude } = selection;
+    const matches = (globs: readonly string[]): boolean => globMatcher(globs.map(wholeDatabase))(from);
+    return (include.length === 0 || matches(include)) && !matches(exclude);
+  }
+
+  /**
+   * Makes the target collection before anything is written to it: as the source has it now, or a plain one where nobody looks
+   * after its structure. What the source has no more is not made: documents that it had once make it for themselves, and its
+   * drop is still to come. @throws FERRY_MONGO_*
+   */
+  async prepare(): Promise<void> {
+    const { sink, route } = this.#deps;
+    // It gets its documents on the server itself: none of them come here.
+    if (parseNamespace(route.from).coll.includes(".convertToCapped.")) return;
+    if ((await this.follow()) === undefined) await sink.prepare();
+  }
+
+  /**
+   * Makes the target's structure of a namespace what the source's is now. Undefined where nobody looks after it.
+   * @throws FERRY_MONGO_* of what passes; what the target refuses is logged and stays in the journal
+   */
+  async follow(
+    route: Pick<Route, "from" | "to" | "fields"> = this.#deps.route,
+  ): Promise<readonly string[] | undefined> {
+    const { source, hard } = this.#deps;
+    if (source === undefined || !(await this.#follows(route.from))) return undefined;
+    const from = parseNamespace(route.from);
+    const scope = { databases: [from.db], includes: ({ coll }: Namespace) => coll === from.coll };
+    for (;;) {
+      hard.throwIfAborted();
+      const { collections, at = Timestamp.fromBits(0, 0) } = await readStructure(source, scope);
+      // Somebody else, who works on another partition, has seen the source later: what was read here is too old.
+      if (!(await this.#store.claimReading(route.to, at))) continue;
+      const steps = await this.#converge(collections);
+      // Seen later by somebody else while this was being built: one of both must look once more, and it is this one.
+      if ((await this.#store.readAt(route.to)).equals(at)) return steps;
+    }
+  }
+
+  async #converge(collections: Awaited<ReturnType<typeof readStructure>>["collections"]): Promise<readonly string[]> {
+    const { target, stateDb, clock, hard, logger, route } = this.#deps;
+    const same = route.from === route.to && route.fields === undefined;
+    const selection = new Selection({ routes: same ? undefined : routed([route]), include: ["*.*"], exclude: [] });
+    const { wanted } = wantedStructure(collections, selection);
+    const to = parseNamespace(route.to);
+    const [present, { version }, journal] = await Promise.all([
+      readStructure(target, { databases: [to.db], includes: ({ coll }: Namespace) => coll === to.coll }),
+      readTopology(target),
+      this.#store.of(route.to),
+    ]);
+    const plan = planStructure({
+      wanted,
+      target: present.collections,
+      journal,
+      abilities: abilitiesOf(version),
+      replace: false,
+      empty: undefined,
+      stateDb,
+    });
+    const failures = await carryOut({ target, store: this.#store, clock, signal: hard, report: () => undefined }, plan);
+    const refused = plan.findings.filter(({ level }) => level === "refused");
+    for (const { ns, reason } of [...failures, ...refused])
+      logger.warn({ ns, err: reason }, "the source's structure cannot be followed");
+    return [...plan.steps.map(stepText), ...refused.map(({ reason }) => `refused: ${reason}`)];
+  }
+
+  /** Is the target's collection a view, or a time series, whose documents nobody carries? */
+  async isHollow(): Promise<boolean> {
+    const { target, route } = this.#deps;
+    const to = parseNamespace(route.to);
+    const scope = { databases: [to.db], includes: ({ coll }: Namespace) => coll === to.coll };
+    const [found] = (await readStructure(target, scope)).collections;
+    return found !== undefined && found.kind !== "collection";
+  }
+
+  /** Has an operator approved of a change that is held? */
+  async isApproved(id: string): Promise<boolean> {
+    return this.#store.isApproved(id);
+  }
+
+  /** Into the journal of changes. */
+  async note(
+    event: Readonly<{ kind: string; at: bigint; ns: Namespace }>,
+    body: Document,
+    { id, outcome, steps }: Readonly<{ id: string; outcome: DdlRecord["outcome"]; steps: readonly string[] }>,
+  ): Promise<void> {
+    await this.#store.noteDdl({
+      _id: id,
+      route: this.#deps.route.name,
+      ns: formatNamespace(event.ns),
+      kind: event.kind,
+      at: new Timestamp(event.at),
+      description: described(body),
+      outcome,
+      steps: [...steps],
+      notedAt: new Date(),
+    });
+  }
+}

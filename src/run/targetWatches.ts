@@ -1,0 +1,66 @@
+import { Timestamp } from "bson";
+import type { MarkStore } from "#conflict/marks.ts";
+import { TargetWatch } from "#conflict/targetWatch.ts";
+import { isFerry } from "#errors/ferryError.ts";
+import type { Clock } from "#flow/clock.ts";
+import type { RetryOptions } from "#flow/retry.ts";
+import { parseNamespace } from "#flow/types.ts";
+import type { LaneStore } from "#lanes/laneStore.ts";
+import type { MongoClient } from "#mongo/connect.ts";
+import { translated } from "#mongo/errors.ts";
+import type { Logger } from "#observe/log.ts";
+
+export type TargetWatchesDeps = Readonly<{
+  target: MongoClient;
+  store: LaneStore;
+  marks: MarkStore;
+  accepted: ReadonlySet<string>;
+  clock: Clock;
+  logger: Logger;
+  onRetry: NonNullable<RetryOptions["onRetry"]>;
+}>;
+
+/** The watches of one worker: one a route, shared by its partitions, open until the worker ends. */
+export class TargetWatches implements AsyncDisposable {
+  readonly #deps: TargetWatchesDeps;
+  readonly #open = new Map<string, Promise<TargetWatch>>();
+
+  constructor(deps: TargetWatchesDeps) {
+    this.#deps = deps;
+  }
+
+  /** @param to target namespace. @throws FERRY_TARGET_HISTORY, FERRY_MONGO_* */
+  of(route: string, to: string): Promise<TargetWatch> {
+    const known = this.#open.get(route);
+    if (known !== undefined) return known;
+    const opening = this.#start(route, to).catch((error) => {
+      this.#open.delete(route); // the next claim tries again
+      throw error;
+    });
+    this.#open.set(route, opening);
+    return opening;
+  }
+
+  async #start(route: string, to: string): Promise<TargetWatch> {
+    const { target: client, store, marks, accepted, clock, logger, onRetry } = this.#deps;
+    const run = await store.run(route);
+    const begun = run?.begun?.at ?? new Timestamp(0n);
+    const start = run?.watched === undefined ? { at: begun } : { after: { _data: run.watched } };
+    const save = (token: { _data: string }): Promise<void> => store.watched(route, token._data);
+    const deps = { client, ns: parseNamespace(to), route, marks, save, clock, onRetry };
+    try {
+      return await TargetWatch.open({ ...deps, start });
+    } catch (error) {
+      if (!isFerry(error, "FERRY_TARGET_HISTORY") || !accepted.has("FERRY_TARGET_HISTORY")) throw error;
+      logger.warn({ route }, `${error.detail}; accepted by the operator: watched from now on`);
+      await store.unsure(route);
+      const now = await translated("reading the target's time", () => client.db("admin").command({ ping: 1 }));
+      return TargetWatch.open({ ...deps, start: { at: now["operationTime"] as Timestamp } });
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const opening of this.#open.values())
+      await opening.then((watch) => watch[Symbol.asyncDispose]()).catch(() => undefined);
+  }
+}

@@ -1,0 +1,188 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Binary, BSON, type Document, Double, Int32, Long, MongoClient, ObjectId, Timestamp } from "mongodb";
+import { identityOf } from "#bson/identity.ts";
+import { systemClock } from "#flow/clock.ts";
+import { waitFor } from "#flow/retry.ts";
+import type { LogRecord } from "#flow/types.ts";
+import { KafkaClient } from "#kafka/client.ts";
+import { createDecoder } from "#wire/decode.ts";
+import { booksOf } from "../harness/books.ts";
+import { waitConverged } from "../harness/compare.ts";
+import { startCapture } from "../harness/directRun.ts";
+import { fill, startLoad, testSeed } from "../harness/load.ts";
+import { sharedConnect, sharedKafka, sharedMongo } from "../harness/servers.ts";
+import { startWorker } from "../harness/worker.ts";
+import { createTopic, recommendedConnector, startConnector } from "../harness/workerConnector.ts";
+
+const PARTITIONS = 4;
+
+/** Every type that an `_id` may have and that a key must tell from its neighbours. */
+const ids: readonly unknown[] = [
+  new Int32(-1),
+  Long.fromNumber(5),
+  new Double(2.5),
+  new Double(-0),
+  Number.NaN,
+  BSON.Decimal128.fromString("1.50"),
+  "plain",
+  'with "quotes" \\ and\nlines\u0001',
+  "Grüße, 世界 😀 a\u0301",
+  new ObjectId("64b000000000000000000001"),
+  new Binary(Buffer.from("0123456789abcdef"), 4),
+  new Binary(Buffer.from([1, 2]), 0),
+  new Date(0),
+  new Date(-5_000_000_000_000),
+  { a: new Int32(1), b: "x" },
+  { b: "x", a: [1, null] },
+  true,
+  new Timestamp({ t: 1, i: 2 }),
+  new BSON.MinKey(),
+  null,
+];
+
+type Placed = LogRecord & Readonly<{ partition: number }>;
+
+const readAll = async (bootstrap: string, topic: string): Promise<Placed[]> => {
+  await using client = new KafkaClient({ bootstrap, clientId: "contract", group: "contract" });
+  const records: Placed[] = [];
+  for (const [partition, end] of (await client.offsets(topic, "latest")).entries())
+    for (let offset = 0; offset < end; ) {
+      const batch = await client.fetch({ topic, partition, offset, maxBytes: 8 * 2 ** 20, maxWaitMs: 200 });
+      records.push(...batch.records.map((record) => ({ ...record, partition })));
+      offset = batch.end;
+    }
+  return records;
+};
+
+/** What a worker gets to see of a record: everything but the moment of a look-up. */
+const seen = (record: Placed) => {
+  const { event, token, keyed } = createDecoder()(record);
+  assert.ok(event !== undefined);
+  const fields = Object.keys(BSON.deserialize(record.value ?? Buffer.alloc(0)));
+  const key = record.key === null ? null : Buffer.from(record.key).toString();
+  return { partition: record.partition, key, keyed, token, fields, origin: event.origin, event };
+};
+
+type Seen = ReturnType<typeof seen>;
+
+const copied = (all: readonly Seen[]) => {
+  const found = new Map<string, unknown>();
+  for (const { partition, key, keyed, fields, origin, event } of all)
+    if (origin === "copy" && event.op === "write")
+      found.set(identityOf(event.key), { partition, key, keyed, fields, doc: Buffer.from(event.doc).toString("hex") });
+  return new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)));
+};
+
+const streamed = (all: readonly Seen[], tokens: ReadonlySet<string>) =>
+  Array.from({ length: PARTITIONS }, (_, partition) =>
+    all
+      .filter((one) => one.partition === partition && one.origin === "stream" && tokens.has(one.token ?? ""))
+      .map(({ key, keyed, token, fields, event }) => ({ key, keyed, token, fields, ns: event.ns, at: event.at })),
+  );
+
+test("records of ferry's own capture are those of the recommended connector, in the same partitions and order", async () => {
+  const seed = testSeed();
+  const [source, target, broker, connectServer] = [
+    await sharedMongo("source"),
+    await sharedMongo("target"),
+    await sharedKafka(),
+    await sharedConnect(),
+  ];
+  await using client = await new MongoClient(source.uri).connect();
+  const users = client.db("test").collection("users");
+  await fill(users, 200, seed);
+  await users.deleteOne({ _id: 0 as never }); // -0.0 is the same _id to MongoDB
+  await users.insertMany(ids.map((_id) => ({ _id: _id as never, x: 1 })));
+  await createTopic(broker.bootstrap, "cx.test.users", PARTITIONS);
+  await startConnector(connectServer.url, "contract", {
+    ...recommendedConnector(source.uri, "test", "users"),
+    "topic.prefix": "cx",
+  });
+  await using capture = await startCapture({
+    source: source.uri,
+    target: target.uri,
+    kafka: broker.bootstrap,
+    include: ["test.users"],
+    args: ["--state-db", "ferry_contract"],
+  });
+  await capture.says("copy finished");
+  const isStreamed = async (topic: string, n: number): Promise<boolean> =>
+    (await readAll(broker.bootstrap, topic))
+      .map(seen)
+      .some(
+        ({ event, origin }) =>
+          origin === "stream" && event.op === "write" && BSON.deserialize(event.doc)["probe"] === n,
+      );
+  const both = (n: number): Promise<void> =>
+    waitFor(
+      async () => {
+        await users.insertOne({ probe: n });
+        const there = [await isStreamed("cx.test.users", n), await isStreamed("test.users", n)];
+        return there.every(Boolean) ? { done: undefined } : { seen: there };
+      },
+      { what: `probe ${n} in both topics`, clock: systemClock, timeoutMs: 60_000, everyMs: 500 },
+    );
+  await both(1);
+  const load = startLoad(users, { seed, writers: 10, keys: 300, pauseMs: 10 });
+  await waitFor(async () => (load.done() > 1500 ? { done: undefined } : { seen: load.done() }), {
+    what: "changes",
+    clock: systemClock,
+    timeoutMs: 60_000,
+  });
+  await load.stop();
+  await both(2);
+  const [theirs, ours] = [
+    (await readAll(broker.bootstrap, "cx.test.users")).map(seen),
+    (await readAll(broker.bootstrap, "test.users")).map(seen),
+  ];
+  assert.deepEqual(copied(ours), copied(theirs));
+  const tokens = new Set(theirs.flatMap(({ token }) => token ?? []));
+  const common = new Set(ours.flatMap(({ token }) => (token !== undefined && tokens.has(token) ? [token] : [])));
+  assert.ok(common.size > 1000, `${common.size} events in both`);
+  assert.deepEqual(streamed(ours, common), streamed(theirs, common));
+});
+
+test("a worker applies what ferry's own capture wrote, killed before and after it produced: equal, books balanced", async () => {
+  const seed = testSeed();
+  const [source, target, broker] = [await sharedMongo("source"), await sharedMongo("target"), await sharedKafka()];
+  await using here = await new MongoClient(source.uri).connect();
+  await using there = await new MongoClient(target.uri).connect();
+  const coll = here.db("cap").collection<Document>("c");
+  await fill(coll, 6000, seed);
+  const options = {
+    source: source.uri,
+    target: target.uri,
+    kafka: broker.bootstrap,
+    include: ["cap.c"],
+    args: ["--range-documents", "1000"],
+  };
+  const load = startLoad(coll, { seed, writers: 10, keys: 8000, pauseMs: 20 });
+  for (const fault of ["after-range:1", "before-produce:2", "after-produce:3"]) {
+    await using capture = await startCapture({ ...options, env: { FERRY_FAULT: fault } });
+    await capture.says("fault point");
+    await capture.exited;
+  }
+  await using _worker = await startWorker({
+    source: source.uri,
+    target: target.uri,
+    kafka: broker.bootstrap,
+    args: ["--topics", "cap.*"],
+  });
+  {
+    await using capture = await startCapture(options);
+    await capture.says("copy finished");
+    capture.kill("SIGTERM");
+    await capture.exited;
+  }
+  for (const fault of ["before-produce:5", "after-produce:7"]) {
+    await using capture = await startCapture({ ...options, env: { FERRY_FAULT: fault } });
+    await capture.says("fault point");
+    await capture.exited;
+  }
+  await using _capture = await startCapture(options);
+  await load.stop();
+  await waitConverged({ source: here, target: there, kafka: broker.bootstrap, topic: "cap.c" });
+  const books = await booksOf(there, broker.bootstrap, "cap.c");
+  assert.equal(books.dead, 0);
+});

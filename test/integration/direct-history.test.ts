@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Document, MongoClient } from "mongodb";
+import type { CaptureRecord } from "#capture/captureStore.ts";
+import { directConverged, endDirect, startDirect } from "../harness/directRun.ts";
+import { fill, startLoad, testSeed } from "../harness/load.ts";
+import { sharedMongo } from "../harness/servers.ts";
+
+const sides = async () => {
+  const [source, target] = [await sharedMongo("source"), await sharedMongo("target")];
+  const stack = new AsyncDisposableStack();
+  const here = stack.use(await new MongoClient(source.uri).connect());
+  const there = stack.use(await new MongoClient(target.uri).connect());
+  return { source, target, here, there, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+};
+
+const captureOf = (there: MongoClient, stateDb: string) => there.db(stateDb).collection<CaptureRecord>("capture");
+
+/** The same position, decades ago: a token begins with its clusterTime (seconds, then a counter). */
+const ancient = (token: string): string => `${token.slice(0, 2)}00000400${token.slice(10)}`;
+
+test("lost history: stops with its name, keeps the position, and copies again on request, removing what is gone", async () => {
+  const seed = testSeed();
+  await using both = await sides();
+  const coll = both.here.db("lost").collection("c");
+  await fill(coll, 4000, seed);
+  await both.here
+    .db("lost")
+    .collection("gone")
+    .insertMany([{ n: 1 }, { n: 2 }]);
+  const options = {
+    source: both.source.uri,
+    target: both.target.uri,
+    include: ["lost.*"],
+    args: ["--state-db", "ferry_lost", "--range-documents", "500"],
+  };
+  {
+    await using run = await startDirect(options);
+    await run.says("copy finished");
+    await directConverged(both.here, both.there, "lost.c");
+    run.kill("SIGTERM");
+    await run.exited;
+  }
+  const captures = captureOf(both.there, "ferry_lost");
+  const token = ancient((await captures.findOne({}))?.token._data ?? "");
+  await captures.updateOne({}, { $set: { token: { _data: token } } });
+  await coll.deleteMany({ _id: { $type: "string" } as never });
+  await coll.updateMany({}, { $set: { changed: true } });
+  await both.here.db("lost").collection("gone").drop();
+
+  const stopped = await endDirect(options);
+  assert.equal(stopped.status, 76, stopped.err);
+  assert.match(stopped.err, /FERRY_SOURCE_HISTORY_LOST/);
+  assert.match(stopped.err, /--recopy/);
+  assert.equal((await captures.findOne({}))?.token._data, token, "the position is kept");
+
+  const load = startLoad(coll, { seed, writers: 10, keys: 6000, pauseMs: 20 });
+  {
+    await using killed = await startDirect({
+      ...options,
+      args: [...options.args, "--recopy"],
+      env: { FERRY_FAULT: "mid-batch:6" },
+    });
+    await killed.says("fault point");
+    await killed.exited;
+  }
+  await using run = await startDirect(options);
+  await run.says("copy finished");
+  await load.stop();
+  await directConverged(both.here, both.there, "lost.c");
+  assert.equal(await both.there.db("lost").collection("gone").countDocuments(), 0);
+  assert.equal((await captures.findOne({}))?.generation, 2);
+});
+
+test("an event of more than 16 MB passes: by its key, with the document as it is", async () => {
+  await using both = await sides();
+  const coll = both.here.db("large").collection("c");
+  const text = (letter: string, megabytes: number): string => letter.repeat(megabytes * 1024 * 1024);
+  await coll.insertOne({ _id: "big" as never, a: text("a", 9), b: text("b", 1) });
+  await using run = await startDirect({
+    source: both.source.uri,
+    target: both.target.uri,
+    include: ["large.c"],
+    args: ["--state-db", "ferry_large"],
+  });
+  await run.says("copy finished");
+  const set = (_id: string, $set: Document): Promise<unknown> => coll.updateOne({ _id: _id as never }, { $set });
+  await coll.insertMany(Array.from({ length: 50 }, (_, n) => ({ n })));
+  await set("big", { a: text("c", 9) });
+  await set("big", { small: 1 });
+  await coll.insertOne({ _id: "behind" as never });
+  await set("big", { a: text("d", 8), b: text("e", 2) });
+  await coll.insertOne({ _id: "brief" as never, a: text("x", 9) });
+  await set("brief", { a: text("y", 9) });
+  await coll.deleteOne({ _id: "brief" as never });
+  await coll.insertMany(Array.from({ length: 50 }, (_, n) => ({ n: -n })));
+  const found = await directConverged(both.here, both.there, "large.c");
+  assert.equal(found.source, 103);
+  assert.match(run.log(), /came by its key/);
+});

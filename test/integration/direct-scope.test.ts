@@ -1,0 +1,198 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { type Document, MongoClient } from "mongodb";
+import { systemClock } from "#flow/clock.ts";
+import { waitFor } from "#flow/retry.ts";
+import { directConverged, endDirect, startDirect } from "../harness/directRun.ts";
+import { tempFolder } from "../harness/folders.ts";
+import { fill, startLoad, testSeed } from "../harness/load.ts";
+import { mongo, sharedMongo } from "../harness/servers.ts";
+
+const sides = async () => {
+  const [source, target] = [await sharedMongo("source"), await sharedMongo("target")];
+  const stack = new AsyncDisposableStack();
+  const here = stack.use(await new MongoClient(source.uri).connect());
+  const there = stack.use(await new MongoClient(target.uri).connect());
+  return { source, target, here, there, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+};
+
+const arrives = (there: MongoClient, db: string, coll: string, filter: Document): Promise<void> =>
+  waitFor(
+    async () =>
+      (await there.db(db).collection(coll).findOne(filter)) === null ? { seen: "not there" } : { done: undefined },
+    { what: `${JSON.stringify(filter)} in ${db}.${coll}`, clock: systemClock, timeoutMs: 30_000, everyMs: 50 },
+  );
+
+test("globs and exclusions over several databases, and collections that are created later", async () => {
+  const seed = testSeed();
+  await using both = await sides();
+  for (const [i, name] of ["users", "orders", "secret", "tmp_a"].entries())
+    await fill(both.here.db("shop").collection(name), 300, seed + i);
+  await fill(both.here.db("crm").collection("people.with.dots"), 300, seed);
+  await fill(both.here.db("other").collection("left"), 10, seed);
+  const load = startLoad(both.here.db("shop").collection("orders"), { seed, writers: 5, keys: 600, pauseMs: 20 });
+  await using run = await startDirect({
+    source: both.source.uri,
+    target: both.target.uri,
+    include: ["shop.*", "crm"],
+    args: ["--exclude", "*.secret", "--exclude", "shop.tmp_*", "--state-db", "ferry_globs"],
+  });
+  await run.says("copy finished");
+  await both.here
+    .db("shop")
+    .collection("later")
+    .insertMany([{ n: 1 }, { n: 2 }]);
+  await both.here.db("shop").collection("secret").insertOne({ n: 1 });
+  await load.stop();
+  for (const name of ["shop.users", "shop.orders", "shop.later", "crm.people.with.dots"])
+    await directConverged(both.here, both.there, name);
+  const shop = (await both.there.db("shop").listCollections().toArray()).map(({ name }) => name);
+  assert.deepEqual(shop.sort(), ["later", "orders", "users"]);
+  assert.equal((await both.there.db("other").listCollections().toArray()).length, 0);
+});
+
+test("a collection dropped and made again while it is followed", async () => {
+  await using both = await sides();
+  const coll = both.here.db("drops").collection("c");
+  await coll.insertMany(Array.from({ length: 500 }, (_, n) => ({ _id: n as never, n })));
+  await using run = await startDirect({
+    source: both.source.uri,
+    target: both.target.uri,
+    include: ["drops.*"],
+    args: ["--state-db", "ferry_drops"],
+  });
+  await run.says("copy finished");
+  await coll.drop();
+  await coll.insertOne({ _id: "new" as never });
+  await arrives(both.there, "drops", "c", { _id: "new" });
+  const found = await directConverged(both.here, both.there, "drops.c");
+  assert.equal(found.source, 2);
+});
+
+test("every _id type at the bounds of ranges is copied once, whatever is asked in between", async () => {
+  await using both = await sides();
+  const coll = both.here.db("mixed").collection("ids");
+  await fill(coll, 6000, 7);
+  await coll.insertMany(
+    [Number.NaN, -0.5, null, true, new Date(5), { a: 1 }, Buffer.from("x"), ""].map((_id) => ({
+      _id: _id as never,
+    })),
+  );
+  await using run = await startDirect({
+    source: both.source.uri,
+    target: both.target.uri,
+    include: ["mixed.ids"],
+    args: ["--state-db", "ferry_mixed", "--range-documents", "500"],
+  });
+  await run.says("copy finished");
+  assert.match(run.log(), /in 1[23] ranges/);
+  const found = await directConverged(both.here, both.there, "mixed.ids");
+  assert.equal(found.source, 6009);
+});
+
+const refusals: readonly (readonly [
+  title: string,
+  code: string,
+  exit: number,
+  args: (source: string, target: string) => string[],
+])[] = [
+  ["an unknown namespace", "FERRY_SOURCE_NOTHING", 64, () => ["--include", "nowhere.users"]],
+  [
+    "a glob that matches nothing",
+    "FERRY_SOURCE_NOTHING",
+    64,
+    () => ["--include", "refuse.users", "--include", "nil*.*"],
+  ],
+  [
+    "the same source and target",
+    "FERRY_SAME_SERVER",
+    64,
+    (source) => ["--include", "refuse.users", "--target", source],
+  ],
+  ["a target that is not empty", "FERRY_TARGET_NOT_EMPTY", 76, () => ["--include", "refuse.taken"]],
+  ["a name that names nothing", "FERRY_USAGE", 64, () => ["--include", ".users"]],
+];
+
+test("refused in one sentence before anything is written", async (t) => {
+  await using both = await sides();
+  await both.here.db("refuse").collection("users").insertOne({ n: 1 });
+  await both.here.db("refuse").collection("taken").insertOne({ n: 1 });
+  await both.there.db("refuse").collection("taken").insertOne({ own: 1 });
+  for (const [title, code, exit, args] of refusals)
+    await t.test(title, async () => {
+      const stateDb = "ferry_refused";
+      const { status, err } = await endDirect({
+        source: both.source.uri,
+        target: both.target.uri,
+        args: ["--state-db", stateDb, ...args(both.source.uri, both.target.uri)],
+      });
+      assert.equal(status, exit, err);
+      assert.match(err, new RegExp(code));
+      assert.equal((await both.there.db(stateDb).listCollections().toArray()).length, 0, "nothing is written");
+    });
+});
+
+test("a standalone source is refused", async () => {
+  await using alone = await mongo({ replSet: null });
+  const target = await sharedMongo("target");
+  const { status, err } = await endDirect({
+    source: alone.uri,
+    target: target.uri,
+    args: ["--state-db", "ferry_alone"],
+  });
+  assert.equal(status, 64, err);
+  assert.match(err, /FERRY_SOURCE_STANDALONE/);
+});
+
+test("a second process for the same target is refused, other namespaces as well", async () => {
+  await using both = await sides();
+  await both.here.db("twice").collection("a").insertOne({ n: 1 });
+  const options = {
+    source: both.source.uri,
+    target: both.target.uri,
+    include: ["twice.a"],
+    args: ["--state-db", "ferry_twice"],
+  };
+  await using run = await startDirect(options);
+  await run.says("copy finished");
+  const second = await endDirect(options);
+  assert.equal(second.status, 75, second.err);
+  assert.match(second.err, /FERRY_CAPTURE_TAKEN/);
+  const other = await endDirect({ ...options, include: ["twice.*"] });
+  assert.equal(other.status, 64, other.err);
+  assert.match(other.err, /FERRY_CAPTURE_OTHER: .*--include 'twice\.a'/);
+});
+
+test("a user who lacks a privilege is refused, and told which one", async () => {
+  using folder = tempFolder();
+  const keyFile = join(folder.path, "key");
+  writeFileSync(keyFile, "ferryferryferryferry", { mode: 0o600 });
+  await using source = await mongo({
+    args: ["--setParameter", "enableLocalhostAuthBypass=1", "--auth", "--keyFile", keyFile],
+  });
+  const target = await sharedMongo("target");
+  await using admin = await new MongoClient(source.uri).connect();
+  await admin.db("admin").command({ createUser: "root", pwd: "root", roles: ["root"] });
+  const uri = (user: string): string =>
+    `${source.uri.replace("mongodb://", `mongodb://${user}:${user}@`)}&authSource=admin`;
+  await using root = await new MongoClient(uri("root")).connect();
+  await root.db("shop").collection("users").insertOne({ n: 1 });
+  await root.db("admin").command({
+    createRole: "half",
+    privileges: [{ resource: { db: "shop", collection: "" }, actions: ["find", "listCollections"] }],
+    roles: [],
+  });
+  await root.db("admin").command({ createUser: "reader", pwd: "reader", roles: ["half"] });
+  const { status, err } = await endDirect({
+    source: uri("reader"),
+    target: target.uri,
+    include: ["shop.users"],
+    args: ["--state-db", "ferry_rights"],
+  });
+  assert.equal(status, 77, err);
+  assert.match(err, /FERRY_MONGO_PRIVILEGE: reader@admin lacks changeStream on shop of the source/);
+  await using there = await new MongoClient(target.uri).connect();
+  assert.equal((await there.db("ferry_rights").listCollections().toArray()).length, 0, "nothing is written");
+});

@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Document, MongoClient } from "mongodb";
+import type { CaptureRecord, RangeRecord } from "#capture/captureStore.ts";
+import { tokenTime } from "#capture/resumeToken.ts";
+import { systemClock } from "#flow/clock.ts";
+import { waitFor } from "#flow/retry.ts";
+import { directConverged, startDirect } from "../harness/directRun.ts";
+import { ferry } from "../harness/ferry.ts";
+import { fill, startLoad, testSeed } from "../harness/load.ts";
+import { sharedMongo } from "../harness/servers.ts";
+
+/** Both sides, and clients for them. */
+const sides = async () => {
+  const [source, target] = [await sharedMongo("source"), await sharedMongo("target")];
+  const stack = new AsyncDisposableStack();
+  const here = stack.use(await new MongoClient(source.uri).connect());
+  const there = stack.use(await new MongoClient(target.uri).connect());
+  return { source, target, here, there, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+};
+
+test("copies a collection while it is written to, then follows it: equal byte for byte", async () => {
+  const seed = testSeed();
+  await using both = await sides();
+  const users = both.here.db("one").collection("users");
+  await fill(users, 5000, seed);
+  const load = startLoad(users, { seed, writers: 20, keys: 8000, pauseMs: 20 });
+  await using run = await startDirect({
+    source: both.source.uri,
+    target: both.target.uri,
+    include: ["one.users"],
+    args: ["--state-db", "ferry_one"],
+  });
+  await run.says("copy finished");
+  await users.insertOne({ _id: "after the copy" } as Document);
+  await load.stop();
+  const found = await directConverged(both.here, both.there, "one.users");
+  assert.ok(found.source > 4000, JSON.stringify(found));
+  run.kill("SIGTERM");
+  const { signal } = await run.exited;
+  assert.equal(signal, "SIGTERM", run.logTail(20));
+  const record = await both.there.db("ferry_one").collection("capture").findOne({});
+  assert.equal(record?.["phase"], "stream");
+  assert.equal(record?.["owner"], null);
+});
+
+test("the position moves on an idle source, past a write that nobody carries; ferry status shows it", async () => {
+  await using both = await sides();
+  await both.here.db("idle").collection("c").insertOne({ n: 1 });
+  const stateDb = "ferry_idle";
+  await using run = await startDirect({
+    source: both.source.uri,
+    target: both.target.uri,
+    include: ["idle.c"],
+    args: ["--state-db", stateDb],
+  });
+  await run.says("copy finished");
+  await both.here.db("elsewhere").collection("c").insertOne({ n: 1 });
+  const reply = await both.here.db("admin").command({ appendOplogNote: 1, data: { note: "idle" } });
+  const at = (reply["operationTime"] as { toBigInt(): bigint }).toBigInt();
+  const captures = both.there.db(stateDb).collection<CaptureRecord>("capture");
+  await waitFor(
+    async () => {
+      const token = (await captures.findOne({}))?.token;
+      return token !== undefined && tokenTime(token) >= at ? { done: undefined } : { seen: token };
+    },
+    { what: "the position to pass the no-op", clock: systemClock, timeoutMs: 20_000, everyMs: 100 },
+  );
+  const status = await ferry(["status", "--target", both.target.uri, "--state-db", stateDb]);
+  assert.equal(status.status, 0, status.err);
+  assert.match(status.out, /ferry run: stream of 1 collections, position 20/);
+  assert.match(status.out, /captured by /);
+});
+
+test("stopped softly and at once in mid-copy: each time it goes on where it was", async () => {
+  const seed = testSeed();
+  await using both = await sides();
+  const coll = both.here.db("stops").collection("c");
+  await fill(coll, 30_000, seed);
+  const stateDb = "ferry_stops";
+  const options = {
+    source: both.source.uri,
+    target: both.target.uri,
+    include: ["stops.c"],
+    args: ["--state-db", stateDb, "--range-documents", "2000", "--batch-count", "100", "--budget-mb", "1"],
+  };
+  const ranges = both.there.db(stateDb).collection<RangeRecord>("copyRanges");
+  let before = 0;
+  for (const stop of [["SIGTERM"], ["SIGTERM", "SIGTERM"]] as const) {
+    await using run = await startDirect(options);
+    const wanted = before;
+    await waitFor(
+      async () => {
+        const done = await ranges.countDocuments({ done: true });
+        return done > wanted ? { done: undefined } : { seen: done };
+      },
+      { what: "one more range", clock: systemClock, timeoutMs: 30_000, everyMs: 20 },
+    );
+    for (const signal of stop) run.kill(signal);
+    const { signal } = await run.exited;
+    assert.equal(signal, "SIGTERM", run.logTail(20));
+    before = await ranges.countDocuments({ done: true });
+    assert.ok(before > 0 && before < 15, `${before} ranges are done`);
+  }
+  await using _run = await startDirect(options);
+  const found = await directConverged(both.here, both.there, "stops.c");
+  assert.equal(found.source, 30_001);
+});

@@ -1,0 +1,66 @@
+/** What is said twice, since neither Compose nor Swarm can read it from the code, is the same in both places. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { parse } from "yaml";
+import { checkEngine, PUBLISHED } from "#stack/containerChecks.ts";
+import { brokerProperties } from "#stack/kafka.ts";
+import { VERSIONS } from "#stack/pins.ts";
+
+type Service = Readonly<{
+  image: string;
+  environment?: Readonly<Record<string, string | number>>;
+  ports?: readonly string[];
+  profiles?: readonly string[];
+  healthcheck?: unknown;
+}>;
+
+const services = (file: string): Readonly<Record<string, Service>> =>
+  (parse(readFileSync(file, "utf8"), { merge: true }) as { services: Record<string, Service> }).services;
+const compose = services("compose.yaml");
+const stack = services("deploy/swarm/stack.yaml");
+
+/** Where a broker is and who talks to it differs between a machine and a network; everything else is the same. */
+const OF_THE_PLACE = /listener|quorum|^log\.dirs$|^process\.roles$|^node\.id$/;
+const variable = (key: string): string => `KAFKA_${key.toUpperCase().replaceAll("_", "__").replaceAll(".", "_")}`;
+
+test("the broker in containers has the settings of the local stack's", () => {
+  for (const { environment = {} } of [compose["kafka"] as Service, stack["kafka"] as Service])
+    for (const [key, value] of Object.entries(brokerProperties("", 1, 2)))
+      if (!OF_THE_PLACE.test(key)) assert.equal(String(environment[variable(key)]), String(value), key);
+});
+
+test("one version of Kafka everywhere", () => {
+  const image = `apache/kafka:${VERSIONS.kafka}`;
+  assert.equal(compose["kafka"]?.image, image);
+  assert.equal(stack["kafka"]?.image, image);
+  assert.match(readFileSync("deploy/images/Dockerfile", "utf8"), new RegExp(`^ARG KAFKA_IMAGE=${image}$`, "m"));
+});
+
+test("the same services in Compose and Swarm, by the same names, each with a health check", () => {
+  const usual = Object.entries(compose).filter(([, { profiles }]) => profiles === undefined);
+  assert.deepEqual(usual.map(([name]) => name).sort(), Object.keys(stack).sort());
+  for (const service of [...Object.values(compose), ...Object.values(stack)]) assert.ok(service.healthcheck);
+});
+
+test("what is published is on loopback, and known to the preflight", () => {
+  const published = Object.entries(compose).flatMap(([service, { ports = [] }]) =>
+    ports.map((port) => {
+      const [, env, usual] = /^127\.0\.0\.1:\$\{([A-Z_]+):-(\d+)\}:\d+$/.exec(port) ?? [];
+      return { service, port: Number(usual), env };
+    }),
+  );
+  assert.deepEqual(published, PUBLISHED);
+});
+
+test("an engine of an architecture without images, or with too little memory, is said to be so with a remedy", () => {
+  const gib = 2 ** 30;
+  const fails = (arch: string, memory: number): string[] =>
+    checkEngine({ version: "28", arch, memory }).flatMap(({ level, sentence, remedy }) =>
+      level === "fail" ? [`${sentence}. ${remedy}`] : [],
+    );
+  assert.deepEqual(fails("x86_64", 8 * gib), []);
+  assert.deepEqual(fails("aarch64", 8 * gib), []);
+  assert.match(fails("s390x", 8 * gib).join(), /^the Docker engine runs on s390x.*DOCKER_HOST/);
+  assert.match(fails("x86_64", 2 * gib).join(), /^the Docker engine has 2\.0 GiB of memory, and the stack needs 3 GiB/);
+});

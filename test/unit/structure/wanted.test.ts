@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Document } from "bson";
+import { isFerry } from "#errors/ferryError.ts";
+import { parseNamespace } from "#flow/types.ts";
+import type { CollectionSpec, IndexSpec } from "#structure/model.ts";
+import { isTemporary } from "#structure/read.ts";
+import { type FieldMap, Selection } from "#structure/selection.ts";
+import { readBy, renameIn } from "#structure/views.ts";
+import { wantedStructure } from "#structure/wanted.ts";
+
+const index = (name: string, key: Document, options: Document = {}): IndexSpec => ({
+  name,
+  key: Object.entries(key),
+  options,
+});
+
+const spec = (ns: string, rest: Partial<CollectionSpec> = {}): CollectionSpec => ({
+  ns: parseNamespace(ns),
+  kind: "collection",
+  options: {},
+  indexes: [],
+  ...rest,
+});
+
+const view = (ns: string, viewOn: string, pipeline: Document[] = []): CollectionSpec =>
+  spec(ns, { kind: "view", options: { viewOn, pipeline } });
+
+/** Only mail and name pass; mail becomes email, name is masked so that values may become alike. */
+const FIELDS: FieldMap = {
+  path: (path) => ({ _id: "_id", mail: "email", name: "name", "name.first": "name.first" })[path],
+  masked: (path) => (path.startsWith("name") ? "alike" : undefined),
+};
+
+test("globs select, a name without a dot is a whole database, exclude wins", () => {
+  const selection = new Selection({ routes: undefined, include: ["shop", "a?.users"], exclude: ["shop.tmp*"] });
+  const selected = ["shop.users", "shop.tmp1", "ab.users", "abc.users"].filter(
+    (ns) => selection.destinations(parseNamespace(ns)).length > 0,
+  );
+  assert.deepEqual(selected, ["shop.users", "ab.users"]);
+  assert.throws(
+    () => selection.requireFound([spec("shop.users")]),
+    (error) => isFerry(error, "FERRY_STRUCTURE_SELECTION"),
+  );
+  assert.throws(
+    () => new Selection({ routes: undefined, include: [], exclude: [] }),
+    (error) => isFerry(error, "FERRY_USAGE"),
+  );
+});
+
+test("routes rename collections, their views, and what these read", () => {
+  const routes = [
+    { from: "shop.users", to: "crm.people", fields: undefined },
+    { from: "shop.orders", to: "crm.orders", fields: undefined },
+  ];
+  const selection = new Selection({ routes, include: [], exclude: [] });
+  const lookup = { $lookup: { from: "orders", as: "o", pipeline: [{ $unionWith: "users" }] } };
+  const source = [
+    spec("shop.users"),
+    spec("shop.orders"),
+    spec("shop.other"),
+    view("shop.top", "adults", [{ $unionWith: { coll: "other" } }]),
+    view("shop.adults", "users", [lookup, { $facet: { x: [{ $graphLookup: { from: "users" } }] } }]),
+    view("shop.others", "other"),
+  ];
+  const { wanted, findings } = wantedStructure(source, selection);
+  const names = wanted.map(({ from, spec: { ns } }) => `${from} > ${ns.db}.${ns.coll}`);
+  assert.deepEqual(names, [
+    "shop.users > crm.people",
+    "shop.orders > crm.orders",
+    "shop.top > crm.top",
+    "shop.adults > crm.adults",
+  ]);
+  assert.deepEqual(wanted[3]?.spec.options, {
+    viewOn: "people",
+    pipeline: [
+      { $lookup: { from: "orders", as: "o", pipeline: [{ $unionWith: "people" }] } },
+      { $facet: { x: [{ $graphLookup: { from: "people" } }] } },
+    ],
+  });
+  assert.deepEqual(
+    findings.map(({ level, ns, reason }) => `${level} ${ns}: ${reason}`),
+    ["note crm.top: reads other, not carried"],
+  );
+});
+
+test("field rules: indexes speak of the target's paths, or stay out with the reason", () => {
+  const selection = new Selection({ routes: [{ from: "a.b", to: "a.b", fields: FIELDS }], include: [], exclude: [] });
+  const indexes = [
+    index("mail", { mail: 1 }, { unique: true, partialFilterExpression: { $and: [{ mail: { $gt: "" } }] } }),
+    index("secret", { mail: 1, secret: 1 }),
+    index("partial", { mail: 1 }, { partialFilterExpression: { secret: true } }),
+    index("name", { name: 1 }, { unique: true }),
+    index("geo", { name: "2dsphere" }),
+    index("text", { _fts: "text", _ftsx: 1 }, { weights: { mail: 2 } }),
+    index("all", { "$**": 1 }, { wildcardProjection: { mail: 1 } }),
+  ];
+  const options = { validator: { secret: { $exists: true } }, validationAction: "error", collation: { locale: "de" } };
+  const { wanted, findings } = wantedStructure([spec("a.b", { options, indexes })], selection);
+  assert.deepEqual(wanted[0]?.spec.options, { collation: { locale: "de" } });
+  assert.deepEqual(wanted[0]?.spec.indexes, [
+    index("mail", { email: 1 }, { unique: true, partialFilterExpression: { $and: [{ email: { $gt: "" } }] } }),
+    index("name", { name: 1 }),
+    index("text", { _fts: "text", _ftsx: 1 }, { weights: { email: 2 } }),
+    index("all", { "$**": 1 }, { wildcardProjection: { email: 1 } }),
+  ]);
+  assert.deepEqual(
+    findings.map(({ level, index: name = "-", reason }) => `${level} ${name}: ${reason}`),
+    [
+      "left-out -: validator: the route changes documents, and the source's validator speaks of unchanged ones",
+      "left-out secret: the route's field rules leave secret out",
+      "left-out partial: the route's field rules leave secret out",
+      "note name: stays non-unique: masked values of name may be alike",
+      "left-out geo: it needs the values of name, which the route masks",
+    ],
+  );
+});
+
+test("a pipeline's collections are found wherever they are named", () => {
+  assert.deepEqual(
+    readBy({ viewOn: "a", pipeline: [{ $lookup: { from: "b", let: { from: "x" } } }, { $unionWith: "c" }] }),
+    ["a", "b", "c"],
+  );
+  const untouched = [{ $match: { from: "b" } }, { $project: { coll: "$from" } }];
+  assert.deepEqual(
+    renameIn(untouched, () => "other"),
+    untouched,
+  );
+});
+
+test("what the server makes for a moment is no collection of anybody's", () => {
+  const names = ["tmpk1TRw.convertToCapped.r2", "tmpvPI8f.renameCollection", "tmp.agg_out.4dc8", "tmp", "tmpusers.x"];
+  assert.deepEqual(names.filter(isTemporary), names.slice(0, 3));
+});
