@@ -10,7 +10,7 @@ type Say = Parameters<Parameters<typeof checking>[1]>[0];
 const isAsked = async ({ routes, include, target, stateDb }: StructureDeps, given: boolean): Promise<boolean> =>
   given ||
   routes !== undefined ||
-  (include.length > 0 && (await new StructureStore(target, stateDb).selection()) !== undefined);
+  (include.length > 0 && (await new StructureStore(target, stateDb).asked()).length > 0);
 
 const sentenceOf = ({ ns, index, level, reason }: Finding): string =>
   `${ns}${index === undefined ? "" : ` (${index})`}: ${reason}${level === "left-out" ? " (left out)" : ""}`;

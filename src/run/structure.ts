@@ -11,6 +11,7 @@ import { finalizeStructure } from "#structure/finalize.ts";
 import type { CollectionSpec } from "#structure/model.ts";
 import { type Plan, planStructure } from "#structure/plan.ts";
 import { readStructure } from "#structure/read.ts";
+import type { Asked } from "#structure/records.ts";
 import { abilitiesOf } from "#structure/relax.ts";
 import { type FieldMap, type RoutedNamespace, Selection } from "#structure/selection.ts";
 import { StructureStore } from "#structure/store.ts";
@@ -90,10 +91,20 @@ const emptyAmong = async (
   return empty;
 };
 
+export type PlanOptions = Readonly<{
+  /** The selected target namespaces are emptied first. */
+  replace?: boolean;
+  /** What was selected may be gone on the source by now. */
+  mayLack?: boolean;
+}>;
+
 export type StructurePlan = Plan & Readonly<{ wanted: readonly Wanted[] }>;
 
 /** What is to be built, and what cannot be. Reads both sides, writes nothing. @throws FERRY_STRUCTURE_SELECTION, FERRY_STRUCTURE_SAME, FERRY_USAGE, FERRY_MONGO_* */
-export const planOf = async (deps: StructureDeps, replace = false): Promise<StructurePlan> => {
+export const planOf = async (
+  deps: StructureDeps,
+  { replace = false, mayLack = false }: PlanOptions = {},
+): Promise<StructurePlan> => {
   const { source, target, stateDb, include, exclude } = deps;
   const routes = deps.routes === undefined ? undefined : routed(deps.routes);
   const selection = new Selection({ routes, include, exclude });
@@ -101,7 +112,7 @@ export const planOf = async (deps: StructureDeps, replace = false): Promise<Stru
     readStructure(source, selection.scope),
     readTopology(target),
   ]);
-  selection.requireFound(collections);
+  if (!mayLack) selection.requireFound(collections);
   const { wanted, findings } = wantedStructure(collections, selection);
   await requireApart(deps, wanted);
   const journal = (await new StructureStore(target, stateDb).all()).filter(({ from }) => selection.includes(from));
@@ -141,15 +152,15 @@ const storeOf = ({ target, stateDb }: Pick<StructureDeps, "target" | "stateDb">)
  * Whoever was killed calls it again. `replace` empties the selected namespaces and forgets their routes' positions first.
  * @throws FERRY_STRUCTURE_REFUSED before anything is written, and what `planOf` throws
  */
-export const buildStructure = async (deps: StructureDeps, replace = false): Promise<Built> => {
-  const plan = await planOf(deps, replace);
+export const buildStructure = async (deps: StructureDeps, options: PlanOptions = {}): Promise<Built> => {
+  const plan = await planOf(deps, options);
   requirePossible(plan);
   const wiring = { ...deps, store: storeOf(deps) };
-  await wiring.store.rememberSelection(deps.include, deps.exclude);
-  if (replace) await forgetRoutes(deps.target, deps.stateDb, routeNames(deps, plan));
+  await wiring.store.rememberAsked(deps);
+  if (options.replace === true) await forgetRoutes(deps.target, deps.stateDb, routeNames(deps, plan));
   const failures = await carryOut(wiring, plan);
   // Somebody else may have made a collection in between: what is there is looked at, not what was sent.
-  const left = await planOf(deps);
+  const left = await planOf(deps, { mayLack: true });
   const refused = left.findings.filter(isRefused).map(({ ns, index = "", reason }) => ({ ns, index, reason }));
   return { plan, failures: [...failures, ...refused] };
 };
@@ -159,17 +170,31 @@ const routeNames = ({ routes }: StructureDeps, { wanted }: StructurePlan): reado
   return routes === undefined ? [...selected] : routes.filter(({ from }) => selected.has(from)).map(({ name }) => name);
 };
 
+export type FinalizeOptions = Omit<StructureDeps, "source" | "include" | "exclude"> &
+  Readonly<{
+    /** Undefined where only the target can be asked. */
+    source: MongoClient | undefined;
+  }>;
+
+/** What the source has by now, of everything that builds were asked for. */
+const buildAll = async (deps: FinalizeOptions, asked: readonly Asked[]): Promise<readonly Failure[]> => {
+  const { source } = deps;
+  if (source === undefined) return [];
+  const failures: Failure[] = [];
+  for (const { include, exclude } of asked)
+    failures.push(...(await buildStructure({ ...deps, source, include, exclude }, { mayLack: true })).failures);
+  return failures;
+};
+
 /**
  * Gives back what was held back. With a source, what it has by now is built first. The caller has seen to it that nothing is
  * on its way any more.
+ * @param asked what is to be built first; otherwise all that builds were asked for
  * @returns what could not be restored
  */
-export const finalize = async (
-  deps: Omit<StructureDeps, "source"> & Readonly<{ source: MongoClient | undefined }>,
-): Promise<readonly Failure[]> => {
-  const { source } = deps;
+export const finalize = async (deps: FinalizeOptions, asked?: Asked): Promise<readonly Failure[]> => {
   const store = storeOf(deps);
-  const built = source === undefined ? [] : (await buildStructure({ ...deps, source })).failures;
+  const built = await buildAll(deps, asked === undefined ? await store.asked() : [asked]);
   const failed = new Set(built.map(({ ns, index }) => `${ns}\0${index}`));
   const records = (await store.all()).filter(({ _id }) => !failed.has(`${_id.ns}\0${_id.index}`));
   const left = await finalizeStructure({ ...deps, store }, records);

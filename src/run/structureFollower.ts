@@ -53,11 +53,9 @@ export class StructureFollower {
   /** Is the structure of a source namespace ferry's to look after? */
   async #follows(from: string): Promise<boolean> {
     if (this.#deps.source === undefined) return false;
-    const selection = await this.#store.selection();
-    if (selection === undefined) return false;
-    const { include, exclude } = selection;
     const matches = (globs: readonly string[]): boolean => globMatcher(globs.map(wholeDatabase))(from);
-    return (include.length === 0 || matches(include)) && !matches(exclude);
+    const asked = await this.#store.asked();
+    return asked.some(({ include, exclude }) => (include.length === 0 || matches(include)) && !matches(exclude));
   }
 
   /**

@@ -26,8 +26,11 @@ export type StructureState = "planned" | "built" | "final" | "failed";
 
 export type Duplicate = Readonly<{ values: string; ids: readonly string[]; count: number }>;
 
-/** What the last build was asked for, so that finalize means the same. One record, `_id`: `selection`. */
-export type SelectionRecord = { _id: "selection"; include: readonly string[]; exclude: readonly string[] };
+/** What a build was asked for, in globs over the source. */
+export type Asked = Readonly<{ include: readonly string[]; exclude: readonly string[] }>;
+
+/** What all builds were asked for, so that finalize means the same and changes are followed. One record, `_id`: `selection`. */
+export type SelectionRecord = { _id: "selection"; asked: readonly Asked[] };
 
 /** How far the source was looked at for a namespace. `_id`: target namespace. */
 export type FollowRecord = { _id: string; readAt: Timestamp };

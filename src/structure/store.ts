@@ -5,6 +5,7 @@ import { translated } from "#mongo/errors.ts";
 import { specText } from "./model.ts";
 import type { Item } from "./plan.ts";
 import type {
+  Asked,
   DdlRecord,
   Duplicate,
   FollowRecord,
@@ -39,19 +40,17 @@ export class StructureStore {
     this.#selection = db.collection("structureSelection");
   }
 
-  async rememberSelection(include: readonly string[], exclude: readonly string[]): Promise<void> {
+  async rememberAsked({ include, exclude }: Asked): Promise<void> {
+    const asked = { include: [...include], exclude: [...exclude] };
     await translated("noting what is selected", () =>
-      this.#selection.updateOne(
-        { _id: "selection" },
-        { $set: { include: [...include], exclude: [...exclude] } },
-        { upsert: true },
-      ),
+      this.#selection.updateOne({ _id: "selection" }, { $addToSet: { asked } }, { upsert: true }),
     );
   }
 
-  async selection(): Promise<SelectionRecord | undefined> {
+  /** What `ferry structure build` was asked for so far; empty where it never was. */
+  async asked(): Promise<readonly Asked[]> {
     const found = await translated("reading what is selected", () => this.#selection.findOne({ _id: "selection" }));
-    return found ?? undefined;
+    return found?.asked ?? [];
   }
 
   /** All of it, collections before their indexes. */

@@ -105,7 +105,7 @@ const structureWithRoles = async (b: CaptureBench, admin: MongoClient): Promise<
     signal: new AbortController().signal,
     report: () => undefined,
   };
-  assert.deepEqual((await buildStructure(deps, true)).failures, []);
+  assert.deepEqual((await buildStructure(deps, { replace: true })).failures, []);
   assert.deepEqual(await finalize(deps), []);
 };
 

@@ -107,7 +107,7 @@ const say = ({ ns, does, state, ms = 0, reason }: StructureEvent): void => {
 
 const plan = (flags: StructureFlags): Promise<void> =>
   withBoth(flags, async (deps) => {
-    const found = await planOf(deps, flags.replaceTarget === true);
+    const found = await planOf(deps, { replace: flags.replaceTarget === true });
     print(flags.json === true ? JSON.stringify(planFacts(found)) : planText(found));
     if (found.findings.some(({ level }) => level === "refused")) process.exitCode = 1;
   });
@@ -145,7 +145,7 @@ const planText = ({ steps, findings }: StructurePlan): string => {
 
 const build = (flags: StructureFlags): Promise<void> =>
   withBoth(flags, async (deps) => {
-    const { plan: done, failures } = await buildStructure(deps, flags.replaceTarget === true);
+    const { plan: done, failures } = await buildStructure(deps, { replace: flags.replaceTarget === true });
     if (flags.json === true) print(JSON.stringify({ ...planFacts(done), failures }));
     else print(`${done.steps.length} steps, ${failures.length} failed`);
     requireComplete(failures);
@@ -155,10 +155,9 @@ const finish = (flags: StructureFlags): Promise<void> =>
   connected(flags, async (sides, signal) => {
     const store = new StructureStore(sides.target, sides.stateDb);
     const given = wiring(flags, sides, signal);
-    // What the build was asked for, unless this command is asked for something else.
-    const remembered = given.include.length === 0 && given.exclude.length === 0 ? await store.selection() : undefined;
-    const { include, exclude } = remembered ?? given;
-    const failures = await finalize({ ...given, include, exclude, source: sides.source });
+    // What builds were asked for, unless this command is asked for something else.
+    const named = given.include.length > 0 || given.exclude.length > 0;
+    const failures = await finalize({ ...given, source: sides.source }, named ? given : undefined);
     const records = await store.all();
     if (flags.json === true) print(JSON.stringify({ records: records.map(recordFacts), failures }));
     else if (failures.length > 0) print(statusText(records.filter(({ state }) => state === "failed")));
