@@ -34,9 +34,9 @@ const CONNECTOR_POM = pom([
   ),
 ]);
 
-/** Maven from PATH, the cache, or its official archive. @returns the command. */
-const ensureMaven = async (report: Report): Promise<string> => {
-  const installed = await runProgram("mvn", ["-version"], { timeoutMs: 30_000 });
+/** Maven from PATH, the cache, or its official archive; it runs on the Java of `env`. @returns the command. */
+const ensureMaven = async (env: NodeJS.ProcessEnv, report: Report): Promise<string> => {
+  const installed = await runProgram("mvn", ["-version"], { env, timeoutMs: 30_000 });
   if (installed.code === 0) {
     report("Maven: on PATH");
     return "mvn";
@@ -76,14 +76,10 @@ const mavenEnv = (java: string): NodeJS.ProcessEnv =>
 
 const copyDependencies = async (pomText: string, folder: string, report: Report): Promise<void> => {
   await writeFile(join(folder, "pom.xml"), pomText);
-  const maven = await ensureMaven(report);
-  const java = await ensureJava(() => undefined);
-  await runMaven(
-    maven,
-    folder,
-    ["dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory=libs"],
-    mavenEnv(java),
-  );
+  const env = mavenEnv(await ensureJava(() => undefined));
+  const maven = await ensureMaven(env, report);
+  const goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory=libs"];
+  await runMaven(maven, folder, goal, env);
   await rm(join(folder, "pom.xml"));
 };
 
