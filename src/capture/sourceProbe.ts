@@ -129,37 +129,64 @@ const toSeen = (event: Document): SeenEvent => ({
 
 const PROJECT = { $project: { _id: 1, operationType: 1, ns: 1 } };
 
+type Stretch = Readonly<{ session: ClientSession; after: ResumeToken; limit: number; deadline: number }>;
+
+/** One change stream from its opening until there is no more, until it is enough, or until the source closes it. */
+const readStretch = async (client: MongoClient, request: ChangesRequest, stretch: Stretch): Promise<SeenChanges> => {
+  const { watch, clock } = request;
+  const { session, after, limit, deadline } = stretch;
+  const stream = { startAfter: after, ...request.streamOptions };
+  const { cursor, collection } = await open(client, watch, session, stream, [...request.pipeline, PROJECT], limit);
+  let batch = (cursor["firstBatch"] ?? []) as Document[];
+  let end = cursor.postBatchResumeToken ?? after;
+  let live = cursor;
+  const events: SeenEvent[] = [];
+  for (let complete = false; ; ) {
+    events.push(...batch.map(toSeen));
+    if (complete || live.id.toString() === "0" || events.length >= limit || clock.now() >= deadline) {
+      await kill(client, watch, collection, live);
+      return { events: events.slice(0, limit), complete, end };
+    }
+    const reply = await client
+      .db(scopeOf(watch).db)
+      .command({ getMore: cursor.id, collection, batchSize: limit, maxTimeMS: 200 }, { session, ...KEEP_IDS });
+    live = reply["cursor"] as Cursor;
+    batch = (live["nextBatch"] ?? []) as Document[];
+    const moved = live.postBatchResumeToken !== undefined && live.postBatchResumeToken._data !== end._data;
+    end = live.postBatchResumeToken ?? end;
+    // An empty batch whose position stands still: the server waited at the end of its oplog.
+    complete = batch.length === 0 && !moved;
+  }
+};
+
 /**
- * The events after a position, by ferry's own change stream, bodies left on the server.
+ * The events after a position, by ferry's own change stream, bodies left on the server. A stream that the source closes,
+ * since its database was dropped, is opened again behind that: there the connector goes on "from now", and this must not.
  * @throws FERRY_MONGO_*; `isHistoryLost` tells that the oplog no longer reaches back to the position.
  */
 export const changesAfter = (client: MongoClient, request: ChangesRequest): Promise<SeenChanges> =>
   translated("looking for changes after the connector's position", async () => {
-    const { watch, after, limit, maxMs, clock } = request;
+    const { limit, maxMs, clock } = request;
     const deadline = clock.now() + maxMs;
     const session = client.startSession();
     try {
-      const stream = { startAfter: after, ...request.streamOptions };
-      const { cursor, collection } = await open(client, watch, session, stream, [...request.pipeline, PROJECT], limit);
-      let batch = (cursor["firstBatch"] ?? []) as Document[];
-      let end = cursor.postBatchResumeToken ?? after;
-      let live = cursor;
       const events: SeenEvent[] = [];
-      for (let complete = false; ; ) {
-        events.push(...batch.map(toSeen));
-        if (complete || live.id.toString() === "0" || events.length >= limit || clock.now() >= deadline) {
-          await kill(client, watch, collection, live);
-          return { events: events.slice(0, limit), complete, end };
-        }
-        const reply = await client
-          .db(scopeOf(watch).db)
-          .command({ getMore: cursor.id, collection, batchSize: limit, maxTimeMS: 200 }, { session, ...KEEP_IDS });
-        live = reply["cursor"] as Cursor;
-        batch = (live["nextBatch"] ?? []) as Document[];
-        const moved = live.postBatchResumeToken !== undefined && live.postBatchResumeToken._data !== end._data;
-        end = live.postBatchResumeToken ?? end;
-        // An empty batch whose position stands still: the server waited at the end of its oplog.
-        complete = batch.length === 0 && !moved;
+      for (let { after } = request; ; ) {
+        const left = limit - events.length;
+        const {
+          events: more,
+          complete,
+          end,
+        } = await readStretch(client, request, {
+          session,
+          after,
+          limit: left,
+          deadline,
+        });
+        events.push(...more);
+        const enough = events.length >= limit || clock.now() >= deadline || end._data === after._data;
+        if (complete || enough) return { events, complete, end };
+        after = end;
       }
     } finally {
       await session.endSession();

@@ -33,7 +33,7 @@ test("three workers killed 20 times, Connect, the broker and the target once eac
   await crew.hire(3);
   await streams(stack, topic);
 
-  const load = startLoad(users, { seed, writers: 60, keys: 6000 });
+  const load = startLoad(users, { seed, writers: 60, keys: 6000, pauseMs: 120 });
   const special: Readonly<Record<number, () => Promise<void>>> = {
     5: async () => {
       await connectServer.crash();
@@ -77,7 +77,7 @@ test("the user's own connector, deltas looked up, five kills: equal, and the boo
   await using crew = new Crew({ target: target.uri, source: source.uri, kafka: broker.bootstrap });
   await crew.hire(2);
   await streams(stack, topic);
-  const load = startLoad(people, { seed, writers: 50, keys: 1500 });
+  const load = startLoad(people, { seed, writers: 50, keys: 1500, pauseMs: 120 });
   for (let kill = 0; kill < 5; kill++) {
     await rest(500 + random() * 1500);
     await crew.killOne(random);
