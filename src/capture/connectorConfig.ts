@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { EJSON } from "bson";
+import { readTextFile } from "#config/textFile.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
 import type { ConnectorConfig } from "./connectRest.ts";
@@ -56,18 +56,19 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
 
 /**
  * A connector file: `{ name, config }` as Connect's API takes it, or the configuration alone, named after the file.
- * @throws FERRY_USAGE when it cannot be read or is neither.
+ * @throws FERRY_CAPTURE_FILE when it cannot be read or is neither.
  */
 export const readConnectorFile = (path: string, name?: string): ConnectorFile => {
+  const refuse = (reason: string): FerryError => new FerryError("FERRY_CAPTURE_FILE", `${path}: ${reason}`);
+  const text = readTextFile(path, refuse);
   let parsed: unknown;
   try {
-    parsed = JSON.parse(readFileSync(path, "utf8"));
+    parsed = JSON.parse(text);
   } catch (error) {
-    throw new FerryError("FERRY_USAGE", `${path}: ${error instanceof Error ? error.message : error}`, { cause: error });
+    throw refuse(`it is not JSON: ${error instanceof Error ? error.message : error}`);
   }
   const body = isRecord(parsed) && isRecord(parsed["config"]) ? parsed["config"] : parsed;
-  if (!isRecord(body) || typeof body["connector.class"] !== "string")
-    throw new FerryError("FERRY_USAGE", `${path} is not a connector file: it has no "connector.class"`);
+  if (!isRecord(body) || typeof body["connector.class"] !== "string") throw refuse('it has no "connector.class"');
   const given = name ?? (isRecord(parsed) && typeof parsed["name"] === "string" ? parsed["name"] : undefined);
   const config = Object.fromEntries(
     Object.entries(body).map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)]),

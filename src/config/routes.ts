@@ -1,9 +1,10 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { type Static, type TSchema, Type } from "typebox";
 import { Value } from "typebox/value";
 import { parse, YAMLParseError } from "yaml";
 import { FerryError } from "#errors/ferryError.ts";
 import { nearest } from "./suggest.ts";
+import { readTextFile } from "./textFile.ts";
 
 const NAMESPACE = '^[^.$/\\\\ "]+\\.[^$]+$';
 const closed = { additionalProperties: false } as const;
@@ -223,13 +224,10 @@ const DEFAULT_FILE = "ferry.yaml";
 export const readConfig = (file: string | undefined): Config => {
   const path = file ?? DEFAULT_FILE;
   if (file === undefined && !existsSync(path)) return { routes: undefined, ddl: DEFAULT_DDL };
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    throw invalid(path, `cannot be read (${(error as NodeJS.ErrnoException).code})`);
-  }
-  return parseConfig(text, path);
+  return parseConfig(
+    readTextFile(path, (reason) => invalid(path, reason)),
+    path,
+  );
 };
 
 /** Without a configuration: a topic goes to the namespace of its name, untouched. */

@@ -351,6 +351,12 @@ export const CATALOGUE = {
   ),
 
   // --- capture
+  FERRY_CAPTURE_FILE: entry(
+    64,
+    "never",
+    "The connector's file cannot be used.",
+    "Give the path of a JSON file as Connect's REST API takes it; deploy/recommended-connector.json is one.",
+  ),
   FERRY_CAPTURE_PLUGIN_MISSING: entry(
     64,
     "never",

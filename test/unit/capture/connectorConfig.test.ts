@@ -70,11 +70,17 @@ test("a file without a name is named after itself; values become text", () => {
   );
   assert.equal(parseCapture(config).startup, "copy_existing", "the deprecated way to ask for a copy");
   assert.equal(readConnectorFile(path, "given").name, "given");
+  const refused = (file: string, reason: RegExp): void =>
+    assert.throws(
+      () => readConnectorFile(file),
+      (error) => isFerry(error, "FERRY_CAPTURE_FILE") && reason.test(error.detail),
+    );
   writeFileSync(path, "{}");
-  assert.throws(
-    () => readConnectorFile(path),
-    (error) => isFerry(error, "FERRY_USAGE"),
-  );
+  refused(path, /orders\.json: it has no "connector\.class"$/);
+  writeFileSync(path, "{");
+  refused(path, /orders\.json: it is not JSON/);
+  refused(join(folder.path, "none.json"), /none\.json: there is no such file$/);
+  refused(folder.path, /: it is a folder$/);
 });
 
 test("the partition's name is derived as the connector derives it: hosts sorted, no credentials, no options", () => {

@@ -24,7 +24,7 @@ test("a failure as JSON carries its facts; an error that is none of ferry's is a
 test("with --json a failure is one line of JSON on stderr, with the exit status that it names; without it is a sentence", async () => {
   const missing = ["config", "check", "--config", "nowhere/ferry.yaml"];
   const cases = [
-    [missing, "FERRY_CONFIG", "nowhere/ferry.yaml: cannot be read (ENOENT)"],
+    [missing, "FERRY_CONFIG", "nowhere/ferry.yaml: there is no such file"],
     [
       ["status"],
       "FERRY_USAGE",
@@ -47,7 +47,7 @@ test("with --json a failure is one line of JSON on stderr, with the exit status 
   assert.equal(status, 64);
   assert.equal(
     err,
-    `ferry: FERRY_CONFIG: nowhere/ferry.yaml: cannot be read (ENOENT)\n  ${CATALOGUE.FERRY_CONFIG.hint}\n`,
+    `ferry: FERRY_CONFIG: nowhere/ferry.yaml: there is no such file\n  ${CATALOGUE.FERRY_CONFIG.hint}\n`,
   );
 });
 
