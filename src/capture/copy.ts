@@ -33,10 +33,13 @@ export type CopyDeps = Readonly<{
 const SAVE_MS = 200;
 /** Bytes that all readers together may hold before they are in the output: documents of 16 MB are read one by one. */
 const READ_BYTES = 24 * 1024 * 1024;
-/** Of a document, before any was seen. */
+/** Of a document, before any of its collection was seen. */
 const AVERAGE_BYTES = 1024;
-/** What a reader is taken to bring before it has brought anything: the most that a reply of the server may hold. */
+/** What a reader is taken to bring before its collection has brought anything: the most that a reply of the server may hold. */
 const UNKNOWN_BYTES = 16 * 1024 * 1024;
+
+/** What the newest chunk of a collection was like. */
+type Seen = Readonly<{ averageBytes: number; chunkBytes: number }>;
 
 const bytesOf = (value: Binary | null): Uint8Array | undefined => value?.buffer;
 
@@ -48,6 +51,7 @@ export class Copy {
   readonly #deps: CopyDeps;
   readonly #ranges: Running[];
   readonly #reading = new ByteBudget(READ_BYTES);
+  readonly #seen = new Map<string, Seen>();
   #next = 0;
 
   constructor(ranges: readonly RangeRecord[], deps: CopyDeps) {
@@ -122,9 +126,10 @@ export class Copy {
     const run: CopyRun = { ns, at: this.#deps.at };
     const bounds = { from: bytesOf(from), to: bytesOf(to), after: bytesOf(range.at) };
     if (index === 0 && range.at === null) await this.#removeLeftovers(run, hard);
-    await using reader = await RangeReader.open(source, ns, bounds, AVERAGE_BYTES);
+    const seen = this.#seen.get(topic);
+    await using reader = await RangeReader.open(source, ns, bounds, seen?.averageBytes ?? AVERAGE_BYTES);
     for (;;) {
-      const expected = reader.expectedBytes ?? UNKNOWN_BYTES;
+      const expected = reader.expectedBytes ?? seen?.chunkBytes ?? UNKNOWN_BYTES;
       await this.#reading.take(expected, hard);
       let chunk: Chunk;
       try {
@@ -136,6 +141,8 @@ export class Copy {
         this.#reading.give(expected);
       }
       const { documents, last, ended } = chunk;
+      if (documents.length > 0)
+        this.#seen.set(topic, { averageBytes: chunk.bytes / documents.length, chunkBytes: chunk.bytes });
       if (last !== undefined) range.at = new Binary(last);
       range.documents += documents.length;
       range.done = ended;

@@ -4,8 +4,11 @@ import type { MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import { type RangeRecord, rangeId } from "./captureStore.ts";
 
-/** Bytes that make one range, about, where documents are large. */
-const RANGE_BYTES = 128 * 1024 * 1024;
+/** Bytes that one range has at most, and at least, about, where documents are large. */
+const MAX_RANGE_BYTES = 128 * 1024 * 1024;
+const MIN_RANGE_BYTES = 8 * 1024 * 1024;
+/** Ranges that a collection between these is divided into: several for each reader, so that all of them end together. */
+const RANGES = 16;
 const MAX_RANGES = 1000;
 /** Samples per bound: the more, the more even the ranges. */
 const SAMPLES = 16;
@@ -33,7 +36,8 @@ export const readSize = (client: MongoClient, { db, coll }: Namespace): Promise<
 /** How many ranges of about so many documents a collection of this size is divided into. */
 export const rangeCount = ({ documents, averageBytes }: CollectionSize, rangeDocuments: number): number => {
   const byCount = Math.ceil(documents / rangeDocuments);
-  const byBytes = Math.ceil((documents * averageBytes) / RANGE_BYTES);
+  const bytes = documents * averageBytes;
+  const byBytes = Math.ceil(bytes / Math.max(MIN_RANGE_BYTES, Math.min(MAX_RANGE_BYTES, bytes / RANGES)));
   return Math.max(1, Math.min(MAX_RANGES, Math.max(byCount, byBytes)));
 };
 
