@@ -51,6 +51,8 @@ install();
 const [script, ...args] = process.argv.slice(2);
 const child = spawn(pinnedNode(), ["--disable-warning=ExperimentalWarning", join(root, script), ...args], {
   stdio: "inherit",
+  // What was compiled once is kept: a command starts in two thirds of the time. Node goes without where it may not write.
+  env: { NODE_COMPILE_CACHE: join(root, "node_modules", ".cache", "node"), ...process.env },
 });
 // The child decides what a signal means (soft stop first); this process only passes it on and waits. A terminal's Ctrl-C
 // reaches the whole process group by itself: passing it on too would make it count as a second, hard one.
