@@ -219,6 +219,18 @@ export const CATALOGUE = {
     "The route's conflict policy cannot be followed on this target.",
     "The message says why; choose another policy, or begin the route anew with an empty target.",
   ),
+  FERRY_ROUTE_RULES: entry(
+    1,
+    "never",
+    "A route's rules were changed after it had begun.",
+    "Documents applied before follow the old rules until their next change. To carry all of them anew, give the route a new `name` and `conflict: mirror`; to keep it so, start a worker with --accept FERRY_ROUTE_RULES.",
+  ),
+  FERRY_ROUTE_MOVED: entry(
+    64,
+    "never",
+    "A route names another target namespace than the one that it has begun to write to.",
+    "Put the old namespace back, or give the route a new `name`: under it, it begins anew.",
+  ),
   // --- structure
   FERRY_STRUCTURE_SELECTION: entry(
     64,

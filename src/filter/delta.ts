@@ -3,9 +3,10 @@
  * the rule tree as the document's own names would be, so that a filtered delta on a filtered document gives the filtered
  * result.
  */
-import { BSON, type Document } from "bson";
+import { BSON } from "bson";
 import { BsonType, Cursor, rawValue } from "#bson/walk.ts";
 import { BsonWriter } from "#bson/writer.ts";
+import { numbersAreIndexes } from "#wire/delta.ts";
 import type { DocumentFilter } from "./document.ts";
 import { isWhole, type Rule, unlisted } from "./rules.ts";
 
@@ -54,18 +55,11 @@ const listOf = <T>(update: Uint8Array, name: string): readonly T[] => {
   return raw === undefined ? [] : (Object.values(BSON.deserialize(raw, { promoteValues: false })) as T[]);
 };
 
-/** Are numbers in paths told apart, and is there none that is a name? */
-const toldApart = (update: Uint8Array): boolean | undefined => {
-  const raw = rawValue(update, "disambiguatedPaths");
-  if (raw === undefined) return false;
-  return Object.keys(BSON.deserialize(raw) as Document).length === 0 ? true : undefined;
-};
-
 class Unclear extends Error {}
 
 /** Applies rules to one updateDescription. `update` is validated BSON. */
 export const filterDelta = (update: Uint8Array, root: Rule, documents: DocumentFilter): FilteredDelta => {
-  const told = toldApart(update);
+  const told = numbersAreIndexes(update);
   if (told === undefined) return { unclear: "a path has names with dots or digits" };
   const place = (path: string): Place | undefined => {
     const found = follow(root, path, told);

@@ -13,6 +13,7 @@ import {
   laneId,
   type PartitionRecord,
   partitionId,
+  type Rules,
   type RunRecord,
   type WorkerRecord,
   type WorkerReport,
@@ -374,6 +375,13 @@ export class LaneStore {
         });
       return (await this.runs.findOne({ _id: route }))?.begun ?? begun;
     });
+  }
+
+  /** Notes the rules that documents are applied by from now on. Safe for several partitions at once: they note the same. */
+  async noteRules(route: string, rules: Rules): Promise<void> {
+    await translated(`noting the rules of ${route}`, () =>
+      this.runs.updateOne({ _id: route }, { $set: { rules } }, { upsert: true }),
+    );
   }
 
   /** The documents that were there before the route began are marked with this number; the first one to say so counts. */

@@ -89,6 +89,15 @@ export type Beginning = {
   unsure?: boolean;
 };
 
+/** What a route makes of documents, told apart from other rules by a digest. */
+export type Rules = {
+  /** Target namespace. */
+  to: string;
+  digest: string;
+  /** When documents that had been applied by other rules were left behind; absent where there are none. */
+  changedAt?: Date;
+};
+
 /** A route's run: halted with a named reason until its cause is mended, or accepted. `_id`: route. */
 export type RunRecord = {
   _id: string;
@@ -101,6 +110,8 @@ export type RunRecord = {
   /** clusterTime of the newest applied drop: what is older must not come back. */
   dropAt?: Timestamp;
   begun?: Beginning;
+  /** The rules that its documents are applied by, and since when, where they were others before. */
+  rules?: Rules;
   /** `_data` of the resume token up to which every write of others on the target is marked. */
   watched?: string;
 };

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { Timestamp } from "bson";
 import type { ConflictPolicy, Route } from "#config/routes.ts";
 import type { MarkStore } from "#conflict/marks.ts";
@@ -16,6 +17,8 @@ export type BeginningContext = Readonly<{
   options: WorkerOptions;
   store: LaneStore;
   marks: MarkStore;
+  /** Codes that the operator takes upon himself. */
+  accepted: ReadonlySet<string>;
   logger: Logger;
   clock: Clock;
   hard: AbortSignal;
@@ -39,7 +42,7 @@ const SEED_BATCH = 5000;
 /**
  * A route's first start, before anything is written: a target that has documents needs a policy, and under a policy that
  * heeds them they are marked as the target's. Every partition comes through here; the first one decides.
- * @throws FERRY_TARGET_NOT_EMPTY, FERRY_TARGET_POLICY, FERRY_TIMEOUT, FERRY_MONGO_*
+ * @throws FERRY_TARGET_NOT_EMPTY, FERRY_TARGET_POLICY, FERRY_ROUTE_MOVED, FERRY_TIMEOUT, FERRY_MONGO_*
  */
 export const beginRoute = async (context: BeginningContext, sink: MongoSink): Promise<Beginning> => {
   const { claim, route, options, store } = context;
@@ -47,6 +50,7 @@ export const beginRoute = async (context: BeginningContext, sink: MongoSink): Pr
   const known = (await store.run(claim.route))?.begun;
   const begun = known ?? (await begin(context, sink, policy, named));
   if (begun.policy !== policy) await changePolicy(context, begun, policy);
+  await noteRules(context);
   if (policy !== "mirror" && begun.at === undefined)
     throw new FerryError(
       "FERRY_TARGET_POLICY",
@@ -77,6 +81,27 @@ const begin = async (
     occupied,
     seeding: occupied && policy !== "mirror",
   });
+};
+
+/** Documents that went through other rules stay as these made them: somebody has to know. */
+const noteRules = async ({ claim, route, store, accepted, logger, clock }: BeginningContext): Promise<void> => {
+  const { to, fields, where } = route;
+  const digest = createHash("sha256")
+    .update(JSON.stringify([fields, where]))
+    .digest("hex")
+    .slice(0, 16);
+  const known = (await store.run(claim.route))?.rules;
+  if (known !== undefined && known.to !== to)
+    throw new FerryError("FERRY_ROUTE_MOVED", `${claim.route} has begun to write to ${known.to}, and now names ${to}`);
+  const isChanged = known !== undefined && known.digest !== digest;
+  const isAccepted = known?.changedAt !== undefined && accepted.has("FERRY_ROUTE_RULES");
+  if (known !== undefined && !isChanged && !isAccepted) return;
+  await store.noteRules(claim.route, { to, digest, ...(isChanged ? { changedAt: new Date(clock.now()) } : {}) });
+  if (isChanged)
+    logger.warn(
+      { route: claim.route, code: "FERRY_ROUTE_RULES" },
+      "its rules were changed: they count from now on, and documents that were applied before stay as they are until their next change",
+    );
 };
 
 /** Watching begins with the route: what others wrote while nobody looked cannot be known. */

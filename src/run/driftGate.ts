@@ -1,13 +1,15 @@
 import type { Entry } from "#apply/entry.ts";
 import type { DriftPolicy } from "#config/routes.ts";
+import { deltaShape } from "#drift/deltaShape.ts";
 import type { DriftDecision, DriftLedger, DriftRecord } from "#drift/ledger.ts";
 import { type Change, DriftObserver, MANY_NAMES, type TypeEntry, takeCount, type Verdict } from "#drift/observer.ts";
 import { typeByte } from "#drift/typeNames.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 import { RouteFilter } from "#filter/routeFilter.ts";
-import type { LogRecord, WriteEvent } from "#flow/types.ts";
+import type { ChangeEvent, LogRecord } from "#flow/types.ts";
 import type { ClientSession } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
+import { type Shape, shaper } from "./shape.ts";
 
 export type DriftGateDeps = Readonly<{
   where: Readonly<{ route: string; partition: number }>;
@@ -17,6 +19,8 @@ export type DriftGateDeps = Readonly<{
   targetPath: (path: string) => string | undefined;
   /** Does the topic begin with a copy? Without one, the first document is the baseline. Asked where the ledger is empty. */
   hasCopy: () => Promise<boolean>;
+  /** Do updates go to the target as deltas? Otherwise they are seen when they have their documents. */
+  deltas: boolean;
   logger: Logger;
 }>;
 
@@ -52,7 +56,7 @@ export class DriftGate {
   readonly #deps: DriftGateDeps;
   readonly #observer: DriftObserver;
   readonly #decisions = new Map<string, "pass" | "drop">();
-  readonly #droppers = new Map<string, RouteFilter | undefined>();
+  readonly #droppers = new Map<string, Shape | undefined>();
   /** What there is to say of a record; few have anything. */
   readonly #found = new WeakMap<LogRecord, readonly TypeEntry[]>();
   /** Highest offset of a record that has: the batches behind it need not be looked through. */
@@ -113,15 +117,22 @@ export class DriftGate {
 
   /** Looks at an entry's document, where it has one. Entries are shown once, in the order of the log. */
   see({ event, record, dead }: Entry): void {
-    if (event?.op !== "write" || dead !== undefined) return;
+    if (event === undefined || dead !== undefined) return;
     const isFirst = this.#mayFound && this.#observer.size === 0;
-    const found = this.#observer.observe(event.doc, event.at, record.offset);
+    const shape = this.#shape(event, isFirst);
+    const found = shape === undefined ? [] : this.#observer.observe(shape, event.at, record.offset);
     if (found.length === 0) return;
     this.#carried = undefined;
-    if (event.origin === "copy") takeAsBaseline(found);
+    if (event.op === "write" && event.origin === "copy") takeAsBaseline(found);
     this.#found.set(record, found);
     if (record.offset > this.#lastFound) this.#lastFound = record.offset;
     if (isFirst) this.#founding = found;
+  }
+
+  /** What an event shows of its document. A delta alone is no beginning: what it leaves alone would be news later. */
+  #shape(event: ChangeEvent, isFirst: boolean): Uint8Array | undefined {
+    if (event.op === "write") return event.doc;
+    return event.op === "patch" && this.#deps.deltas && !isFirst ? deltaShape(event) : undefined;
   }
 
   /** What becomes of entries that were seen. @throws FERRY_DRIFT_STOP, FERRY_MONGO_* */
@@ -186,20 +197,19 @@ export class DriftGate {
 
   #treat(entry: Entry, found: readonly TypeEntry[]): Entry {
     const wanted = found.filter(({ verdict }) => verdict !== "pass");
-    if (wanted.length === 0 || entry.event?.op !== "write") return entry;
+    if (wanted.length === 0 || entry.event === undefined) return entry;
     const hold = wanted.find(({ verdict }) => verdict === "hold");
-    const dropped = hold === undefined ? this.#without(entry.event, wanted) : undefined;
-    if (dropped !== undefined) return { ...entry, event: dropped };
+    const dropped = hold === undefined ? this.#without(wanted) : undefined;
+    if (dropped !== undefined) return dropped(entry);
     return { ...entry, dead: { code: "FERRY_DRIFT_HELD", detail: news(hold ?? wanted[0]) } };
   }
 
-  /** The event without these paths; undefined where a name cannot be said in a rule (dots, digits). */
-  #without(event: WriteEvent, wanted: readonly TypeEntry[]): WriteEvent | undefined {
+  /** Leaves these paths out; undefined where a name cannot be said in a rule (dots, digits). */
+  #without(wanted: readonly TypeEntry[]): Shape | undefined {
     const deny = [...new Set(wanted.map(({ path }) => rulePath(path)))].sort();
     const key = deny.join("\0");
     if (!this.#droppers.has(key)) this.#droppers.set(key, dropper(deny));
-    const doc = this.#droppers.get(key)?.document(event.doc);
-    return doc === undefined ? undefined : { ...event, doc };
+    return this.#droppers.get(key);
   }
 
   /** Takes over what other partitions of the route have seen. */
@@ -259,9 +269,9 @@ const takeAsBaseline = (found: readonly TypeEntry[]): void => {
 const news = (entry: TypeEntry | undefined): string =>
   entry?.kind === "type" ? `${entry.path} has a new type: ${entry.type}` : `new field ${entry?.path} (${entry?.type})`;
 
-const dropper = (deny: readonly string[]): RouteFilter | undefined => {
+const dropper = (deny: readonly string[]): Shape | undefined => {
   try {
-    return new RouteFilter({ fields: { deny } });
+    return shaper(new RouteFilter({ fields: { deny } }));
   } catch (error) {
     if (!isFerry(error, "FERRY_CONFIG")) throw error;
     return undefined;

@@ -138,7 +138,8 @@ const openGate = async (context: PartitionContext, decode: Decoder): Promise<Dri
   const where = { route: claim.route, partition: claim.partition };
   const targetPath = (path: string): string | undefined => (filter === undefined ? path : filter.targetPath(path));
   const hasCopy = (): Promise<boolean> => beginsWithCopy(context, decode);
-  return DriftGate.open({ where, policy, ledger, targetPath, hasCopy, logger });
+  const deltas = context.source === undefined || context.options.deltas === "apply";
+  return DriftGate.open({ where, policy, ledger, targetPath, hasCopy, deltas, logger });
 };
 
 /** Undefined where the source owns whole documents: then nobody needs to know what others write. */

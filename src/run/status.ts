@@ -4,6 +4,7 @@ import type { ConnectorView } from "#capture/connectRest.ts";
 import { patiently } from "#capture/patience.ts";
 import { secondsOf, tokenTime } from "#capture/resumeToken.ts";
 import { type CaptureDeps, checkCapture, type Finding } from "#capture/watch.ts";
+import type { ErrorCode } from "#errors/catalogue.ts";
 import { systemClock } from "#flow/clock.ts";
 import type { KafkaClient } from "#kafka/client.ts";
 import {
@@ -58,6 +59,8 @@ export type CaptureLine = Readonly<{
   documents: number;
 }>;
 
+export type RouteNote = Readonly<{ route: string; code: ErrorCode; detail: string }>;
+
 /** Everything at a glance. A part that could not be read is in `unread` with its reason, and is empty here. */
 export type Status = Readonly<{
   topics: readonly string[];
@@ -67,7 +70,9 @@ export type Status = Readonly<{
   own: CaptureLine | null;
   lanes: readonly LaneLine[];
   workers: readonly WorkerLine[];
-  halted: readonly Readonly<{ route: string; code: string; detail: string }>[];
+  halted: readonly RouteNote[];
+  /** What somebody should know of a route that goes on. */
+  notes: readonly RouteNote[];
   findings: readonly Finding[];
   unread: readonly Readonly<{ part: string; reason: string }>[];
 }>;
@@ -152,17 +157,19 @@ const readWorkers = async (target: MongoClient, stateDb: string): Promise<Worker
   }));
 };
 
-const readHalted = async (target: MongoClient, stateDb: string): Promise<Status["halted"]> => {
+const readRuns = async (target: MongoClient, stateDb: string): Promise<Pick<Status, "halted" | "notes">> => {
   const runs = await translated("reading the runs", () =>
-    target
-      .db(stateDb)
-      .collection<RunRecord>("runs")
-      .find({ halted: { $exists: true } })
-      .toArray(),
+    target.db(stateDb).collection<RunRecord>("runs").find().sort({ _id: 1 }).toArray(),
   );
-  return runs.flatMap(({ _id, halted }) =>
-    halted === undefined ? [] : [{ route: _id, code: halted.code, detail: halted.detail }],
+  const halted = runs.flatMap(({ _id, halted }) =>
+    halted === undefined ? [] : [{ route: _id, code: halted.code as ErrorCode, detail: halted.detail }],
   );
+  const notes = runs.flatMap(({ _id, rules }) =>
+    rules?.changedAt === undefined
+      ? []
+      : [{ route: _id, code: "FERRY_ROUTE_RULES" as const, detail: `since ${rules.changedAt.toISOString()}` }],
+  );
+  return { halted, notes };
 };
 
 const readOwnCapture = async (target: MongoClient, stateDb: string): Promise<CaptureLine | null> => {
@@ -207,12 +214,16 @@ export const readStatus = async ({ kafka, target, stateDb, capture }: StatusDeps
     part<ConnectorView[]>("connectors", [], capture && (() => capture.rest.all())),
   ]);
   const ends = await part<TopicEnd[]>("end offsets", [], kafka && (() => readEnds(kafka, topics)));
-  const [own, lanes, workers, halted, findings] = await Promise.all([
+  const [own, lanes, workers, runs, findings] = await Promise.all([
     part<CaptureLine | null>("own capture", null, target && (() => readOwnCapture(target, stateDb))),
     part<LaneLine[]>("lanes", [], target && (() => readLanes(target, stateDb, ends))),
     part<WorkerLine[]>("workers", [], target && (() => readWorkers(target, stateDb))),
-    part<Status["halted"]>("runs", [], target && (() => readHalted(target, stateDb))),
+    part<Pick<Status, "halted" | "notes">>(
+      "runs",
+      { halted: [], notes: [] },
+      target && (() => readRuns(target, stateDb)),
+    ),
     part<Finding[]>("capture", [], capture && (() => checkCapture(capture))),
   ]);
-  return { topics: topics.sort(), connectors, ends, own, lanes, workers, halted, findings, unread };
+  return { topics: topics.sort(), connectors, ends, own, lanes, workers, ...runs, findings, unread };
 };

@@ -2,6 +2,14 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 
+/** Nothing of a developer's own stack or environment, but for where compiled modules are kept. */
+export const bareEnvironment = (env: Readonly<Record<string, string>> = {}): Record<string, string> => ({
+  PATH: process.env["PATH"] ?? "",
+  NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] ?? "",
+  FERRY_HOME: join("nowhere", "at-all"),
+  ...env,
+});
+
 export type FerryRun = Readonly<{ status: number | null; out: string; err: string }>;
 
 /**
@@ -16,7 +24,7 @@ export const ferry = async (
     process.execPath,
     ["--disable-warning=ExperimentalWarning", join("src", "cli", "main.ts"), ...args],
     {
-      env: { PATH: process.env["PATH"] ?? "", FERRY_HOME: join("nowhere", "at-all"), ...options.env },
+      env: bareEnvironment(options.env),
       stdio: ["ignore", "pipe", "pipe"],
     },
   );

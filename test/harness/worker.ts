@@ -6,6 +6,7 @@ import { isFerry } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
 import { Server } from "#stack/server.ts";
+import { bareEnvironment } from "./ferry.ts";
 import { removeFolder, tempFolder } from "./folders.ts";
 
 export type WorkerStart = Readonly<{
@@ -19,12 +20,6 @@ export type WorkerStart = Readonly<{
 }>;
 
 const MAIN = join("src", "cli", "main.ts");
-
-/** Settings come from the flags alone: nothing of a developer's own stack or environment. */
-const environment = (env: Readonly<Record<string, string>>): Record<string, string> => ({
-  FERRY_HOME: join("nowhere", "at-all"),
-  ...env,
-});
 
 const NODE_FLAGS = ["--disable-warning=ExperimentalWarning", MAIN];
 
@@ -48,7 +43,7 @@ export class FerryProcess extends Server {
       name: `${kind}-${++started}`,
       command: process.execPath,
       args: [...NODE_FLAGS, ...args],
-      env: environment(env),
+      env: bareEnvironment(env),
       cwd: process.cwd(),
       logFile,
       ports: [],
@@ -112,7 +107,7 @@ export type Ended = Readonly<{ code: number | null; signal: NodeJS.Signals | nul
 /** Runs a worker that is expected to end by itself. Killed after `timeoutMs`. */
 export const runWorker = async (options: WorkerStart, timeoutMs = 60_000): Promise<Ended> => {
   const child = spawn(process.execPath, [...NODE_FLAGS, ...flags(options)], {
-    env: { ...process.env, ...environment(options.env ?? {}) },
+    env: { ...process.env, ...bareEnvironment(options.env) },
     stdio: ["ignore", "ignore", "pipe"],
     timeout: timeoutMs,
     killSignal: "SIGKILL",

@@ -96,6 +96,48 @@ routes:
   assert.equal(filtered, 2); // the copy of 2 and the insert of 4
 });
 
+test("rules that are changed later count from then on, and somebody is told; another target under the same name is refused", async () => {
+  const rules = (deny: string, to = "shop.ruled"): string =>
+    `routes:\n  - { name: ruled, from: test.ruled, to: { mongodb: ${to} }, fields: { deny: [${deny}] } }\n`;
+  await using opened = await open("test.ruled", rules("email"));
+  const { client, topic, options, config, run } = opened;
+  const apply = async (documents: Document[], ...args: string[]): Promise<void> => {
+    await using _worker = await startWorker({ ...options, args: [...options.args, ...args] });
+    await topic.send(documents.map((doc) => ({ op: "insert", doc })));
+    await topic.applied(client);
+  };
+  const notes = async (): Promise<Document[]> => {
+    const { out } = await run("status", "--json");
+    return (JSON.parse(out) as { notes: Document[] }).notes.filter(({ route }) => route === "ruled");
+  };
+  await apply([user(1)]);
+  assert.deepEqual(await notes(), []);
+  writeFileSync(config, rules("lastname"));
+  await apply([user(2)]);
+  assert.deepEqual(
+    (await all(client, "shop.ruled")).map((document) => Object.keys(document)),
+    [
+      ["_id", "firstname", "lastname", "active"],
+      ["_id", "firstname", "email", "active"],
+    ],
+  );
+  assert.deepEqual(
+    (await notes()).map(({ code }) => code),
+    ["FERRY_ROUTE_RULES"],
+  );
+  await apply([user(3)], "--accept", "FERRY_ROUTE_RULES");
+  assert.deepEqual(await notes(), []);
+  writeFileSync(config, rules("lastname", "shop.elsewhere"));
+  await topic.send([{ op: "insert", doc: user(4) }]);
+  const refused = await runWorker(options);
+  assert.equal(refused.code, 64);
+  assert.match(
+    refused.stderr,
+    /FERRY_ROUTE_MOVED: ruled has begun to write to shop\.ruled, and now names shop\.elsewhere/,
+  );
+  assert.deepEqual(await all(client, "shop.elsewhere"), []);
+});
+
 test("a configuration that is wrong is refused before anything is touched", async () => {
   await using opened = await open("test.misrouted", "routes:\n  - from: test.misrouted\n    fields: { deny: [_id] }\n");
   const { options, config, client, topic } = opened;
@@ -199,6 +241,19 @@ routes:
   await topic.applied(client);
   assert.equal((await all(client, "drift.holding")).at(-1)?.["sex"], "M");
   assert.match((await run("dlq", "list", "--route", "holding")).out, /no dead letters/);
+
+  // A delta alone, since this worker has no source to look documents up at.
+  await topic.send([{ op: "patch", _id: new Int32(5), updatedFields: { nick: "five", firstname: "new" } }]);
+  await topic.applied(client);
+  const patched = async (ns: string): Promise<unknown[]> => {
+    const document = (await all(client, ns)).find(({ _id }) => _id === 5);
+    return [document?.["nick"], document?.["firstname"]];
+  };
+  assert.deepEqual(await patched("drift.passing"), ["five", "new"]);
+  assert.deepEqual(await patched("drift.dropping"), [undefined, "new"]);
+  assert.deepEqual(await patched("drift.holding"), [undefined, "f5"]);
+  const last = (JSON.parse((await run("drift", "--route", "holding", "--json")).out) as Document[]).at(-1);
+  assert.deepEqual([last?.["path"], last?.["outcome"], last?.["example"]], ["nick", "hold", { _id: 5 }]);
   await booksOf(client, opened.kafka, topic.topic, { exactlyOnce: false });
 });
 

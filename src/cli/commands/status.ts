@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { ConnectorStore } from "#capture/connectorStore.ts";
 import { ConnectRest } from "#capture/connectRest.ts";
 import { resolveSettings, stateFolder } from "#config/settings.ts";
+import { CATALOGUE } from "#errors/catalogue.ts";
 import { systemClock } from "#flow/clock.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
@@ -170,13 +171,16 @@ export const formatStatus = (found: Status): string =>
       "Halted:",
       found.halted.map(({ route, code, detail }) => `${route}  ${code}: ${detail}`),
     ),
-    ...section(
-      "Needs attention:",
-      found.findings.map(
+    ...section("Needs attention:", [
+      ...found.findings.map(
         ({ code, sentence, remedy, dataAtStake }) =>
           `${dataAtStake ? "DATA AT STAKE  " : ""}${code}: ${sentence}\n  ${remedy}`,
       ),
-    ),
+      ...found.notes.map(
+        ({ route, code, detail }) =>
+          `${route}  ${code}: ${CATALOGUE[code].meaning} (${detail})\n  ${CATALOGUE[code].hint}`,
+      ),
+    ]),
     ...section(
       "Could not be read:",
       found.unread.map(({ part, reason }) => `${part}: ${reason}`),

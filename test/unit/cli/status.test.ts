@@ -12,6 +12,7 @@ const NOTHING: Status = {
   lanes: [],
   workers: [],
   halted: [],
+  notes: [],
   findings: [],
   unread: [],
 };
@@ -106,6 +107,7 @@ test("what is halted, what needs attention and what could not be read is said wi
       { code: "FERRY_CAPTURE_GAP", connector: "a", sentence: "7 are missing", remedy: hint, dataAtStake: true },
       { code: "FERRY_CAPTURE_NOT_RUNNING", connector: "b", sentence: "b is paused", remedy: "Go.", dataAtStake: false },
     ],
+    notes: [{ route: "slim", code: "FERRY_ROUTE_RULES", detail: "since noon" }],
     unread: [{ part: "source", reason: "FERRY_MONGO_UNREACHABLE: no" }],
   });
   assert.deepEqual(sectionOf(text, "Halted:"), ["test.users  FERRY_APPLY_DDL: rename at offset 7"]);
@@ -114,6 +116,8 @@ test("what is halted, what needs attention and what could not be read is said wi
     `  ${hint}`,
     "FERRY_CAPTURE_NOT_RUNNING: b is paused",
     "  Go.",
+    `slim  FERRY_ROUTE_RULES: ${CATALOGUE.FERRY_ROUTE_RULES.meaning} (since noon)`,
+    `  ${CATALOGUE.FERRY_ROUTE_RULES.hint}`,
   ]);
   assert.deepEqual(sectionOf(text, "Could not be read:"), ["source: FERRY_MONGO_UNREACHABLE: no"]);
 });

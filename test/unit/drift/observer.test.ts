@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BSON, type Document, Double } from "bson";
 import fc from "fast-check";
+import { deltaShape } from "#drift/deltaShape.ts";
 import { DriftObserver, type TypeEntry } from "#drift/observer.ts";
 
 const spell = (entries: readonly TypeEntry[]): string[] =>
@@ -17,16 +18,14 @@ const settle = (entries: readonly TypeEntry[]): void => {
 const observer = (depth = 8) => {
   const drift = new DriftObserver(depth);
   let offset = 0;
-  return {
-    drift,
-    see: (doc: Document): string[] => {
-      const found = drift.observe(BSON.serialize(doc), BigInt(offset), offset);
-      offset++;
-      const spelled = spell(found);
-      settle(found);
-      return spelled;
-    },
+  const seeRaw = (doc: Uint8Array): string[] => {
+    const found = drift.observe(doc, BigInt(offset), offset);
+    offset++;
+    const spelled = spell(found);
+    settle(found);
+    return spelled;
   };
+  return { drift, seeRaw, see: (doc: Document): string[] => seeRaw(BSON.serialize(doc)) };
 };
 
 test("each path and type is news once, at any depth and through arrays", () => {
@@ -112,4 +111,20 @@ test("counts, first and last place are exact over random documents", () => {
     }),
     { numRuns: 500 },
   );
+});
+
+test("a delta shows what it sets at its place; numbers count as indexes only where the server says so", () => {
+  const { see, seeRaw } = observer();
+  see({ _id: 1, address: { zip: "1" }, orders: [{ sku: "a" }] });
+  const shown = (updatedFields: Document, more: Document = {}): string[] =>
+    seeRaw(deltaShape({ key: BSON.serialize({ _id: 1 }), update: BSON.serialize({ updatedFields, ...more }) }));
+  assert.deepEqual(shown({ "address.zip": "2" }), []);
+  assert.deepEqual(shown({ "address.floor": 3, sex: "F" }), ["address.floor:int:field", "sex:string:field"]);
+  assert.deepEqual(shown({ "orders.0.price": 1, "orders.1": { sku: 7 } }), []);
+  assert.deepEqual(shown({ "orders.0.price": 1, "orders.1": { sku: 7 } }, { disambiguatedPaths: {} }), [
+    "orders.price:int:field",
+    "orders.sku:int:type",
+  ]);
+  assert.deepEqual(shown({ "map.0": 1 }, { disambiguatedPaths: { "map.0": ["map", "0"] } }), []);
+  assert.deepEqual(shown({}), []);
 });
