@@ -71,6 +71,24 @@ test("what is captured again and is on the target already takes no room", async 
   assert.deepEqual(await next(batches), [20, 21]);
 });
 
+test("lanes that a killed process left behind pass over what it had given out, also where nothing more comes", async () => {
+  const log = logOf(1000);
+  log.open("t", { first: 3, next: 7, high: 7 });
+  const settled = log.settledTo(log.ends(), never);
+  const batches = log.partition("t", 0, "r").read(3, never)[Symbol.asyncIterator]();
+  assert.equal(await isDone(settled), false);
+  const { value } = await batches.next();
+  assert.deepEqual(value, { records: [], bytes: 0, end: 7, highWatermark: 7 });
+  log.settle("t", "r", 7);
+  await settled;
+  await append(log, 2);
+  assert.deepEqual(
+    (await log.peek("t", 0, 3)).map(({ offset }) => offset),
+    [7, 8],
+  );
+  assert.deepEqual(await next(batches), [7, 8]);
+});
+
 test("an end is settled when every reader has passed it; reading from an offset says so too", async () => {
   const log = logOf(1000, ["a", "b"]);
   log.open("t", { first: 0, next: 0, high: 0 });
