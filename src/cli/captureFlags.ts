@@ -12,6 +12,7 @@ export type CaptureFlags = Readonly<Record<string, string | undefined>> & {
   include: readonly string[];
   exclude: readonly string[];
   recopy?: boolean;
+  structure?: boolean;
 };
 
 /** Adds what is said about the source. */
@@ -33,16 +34,24 @@ export const withCapture = (command: Command): Command =>
       `documents of one range, about: what a kill may cost at most (default: ${RANGE_DOCUMENTS})`,
     )
     .option("--recopy", "copy everything again from a new start, and remove what the source no longer has")
+    .option("--no-structure", "leave the collections' options, indexes and views to somebody else")
     .option("--state-db <name>", "ferry's database on the target")
     .option("--log-level <level>", "debug, info, warn, error or silent");
 
-export type CaptureOptions = Readonly<{ spec: ScopeSpec; readers: number; rangeDocuments: number; recopy: boolean }>;
+export type CaptureOptions = Readonly<{
+  spec: ScopeSpec;
+  readers: number;
+  rangeDocuments: number;
+  recopy: boolean;
+  structure: boolean;
+}>;
 
 /** Splits the flags: those of the capture, and the rest as plain texts. @throws FERRY_USAGE */
 export const parseCapture = ({
   include,
   exclude,
   recopy = false,
+  structure = true,
   ...rest
 }: CaptureFlags): CaptureOptions & Readonly<{ texts: Readonly<Record<string, string | undefined>> }> => {
   const texts = rest as Readonly<Record<string, string | undefined>>;
@@ -51,6 +60,7 @@ export const parseCapture = ({
     readers: wholeNumber("--readers", texts["readers"] ?? READERS),
     rangeDocuments: wholeNumber("--range-documents", texts["rangeDocuments"] ?? RANGE_DOCUMENTS),
     recopy,
+    structure,
     texts,
   };
 };

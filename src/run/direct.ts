@@ -17,6 +17,7 @@ import type { Logger } from "#observe/log.ts";
 import { checkDeployments, checkEmpty, checkRights, checkScope, readDeployment } from "./captureChecks.ts";
 import { scopeOf } from "./captureScope.ts";
 import { checkKnown, startCapture } from "./captureStart.ts";
+import { CarriedStructure } from "./carriedStructure.ts";
 import { leftoversOn } from "./leftovers.ts";
 import { unlessStopped } from "./unlessStopped.ts";
 import { Worker } from "./worker.ts";
@@ -33,6 +34,8 @@ export type DirectDeps = Readonly<{
   rangeDocuments: number;
   /** Copy everything again, from a new start. */
   recopy: boolean;
+  /** Build collections' options, indexes and views before the copy. */
+  structure: boolean;
   logger: Logger;
   clock: Clock;
   runId: string;
@@ -115,8 +118,12 @@ const runBetween = async (deps: DirectDeps, source: MongoClient, target: MongoCl
   const routes = routesOf(deps.routes, carried);
   await checkRights(source, target, scope, routes, stateDb);
   if (known === undefined) await checkEmpty(target, lanes, routes, options);
+  const structure = deps.structure ? new CarriedStructure(deps, source, target) : undefined;
+  if (known === undefined) await structure?.check();
 
   const record = await startCapture(start, carried, deps.recopy);
+  // Behind the start position: what changes from here on is in the stream, and followed.
+  if (record.phase === "copy") await structure?.build();
   const positions = await lanePositions(lanes);
   const saved = new Map(record.topics.map(({ name, next }) => [name, Number(next)]));
   const log = new MemoryLog({

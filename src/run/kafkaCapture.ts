@@ -13,6 +13,7 @@ import type { Logger } from "#observe/log.ts";
 import { checkDeployments, checkRights, checkScope, readDeployment } from "./captureChecks.ts";
 import { scopeOf } from "./captureScope.ts";
 import { checkKnown, startCapture } from "./captureStart.ts";
+import { CarriedStructure } from "./carriedStructure.ts";
 import { leftoversOn } from "./leftovers.ts";
 import { unlessStopped } from "./unlessStopped.ts";
 
@@ -27,6 +28,8 @@ export type KafkaCaptureDeps = Readonly<{
   budgetMb: number;
   leaseMs: number;
   recopy: boolean;
+  /** Build collections' options, indexes and views before the copy. */
+  structure: boolean;
   logger: Logger;
   clock: Clock;
   runId: string;
@@ -85,8 +88,12 @@ const captureBetween = async (
   const existing = await listNamespaces(source, scope.watch);
   const carried = known === undefined ? checkScope(scope, existing) : existing.filter((ns) => scope.has(ns));
   await checkRights(source, target, scope, [], stateDb);
+  const structure = deps.structure ? new CarriedStructure(deps, source, target) : undefined;
+  if (known === undefined) await structure?.check();
 
   const record = await startCapture(start, carried, deps.recopy);
+  // Behind the start position: what changes from here on is in the stream, and followed.
+  if (record.phase === "copy") await structure?.build();
   await using output = new KafkaOutput({
     client,
     producers: Array.from(

@@ -135,7 +135,7 @@ export const planOf = async (
 const isRefused = ({ level }: Finding): boolean => level === "refused";
 
 /** @throws FERRY_STRUCTURE_REFUSED with every reason */
-const requirePossible = ({ findings }: Plan): void => {
+export const requirePossible = ({ findings }: Plan): void => {
   const refused = findings.filter(isRefused);
   if (refused.length === 0) return;
   const reasons = refused.map(({ ns, index, reason }) => `${ns}${index === undefined ? "" : ` (${index})`}: ${reason}`);

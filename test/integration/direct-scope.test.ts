@@ -6,6 +6,7 @@ import { type Document, MongoClient } from "mongodb";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
 import { directConverged, endDirect, startDirect } from "../harness/directRun.ts";
+import { ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
 import { fill, startLoad, testSeed } from "../harness/load.ts";
 import { mongo, sharedMongo } from "../harness/servers.ts";
@@ -114,6 +115,77 @@ const refusals: readonly (readonly [
   ["a target that is not empty", "FERRY_TARGET_NOT_EMPTY", 76, () => ["--include", "refuse.taken"]],
   ["a name that names nothing", "FERRY_USAGE", 64, () => ["--include", ".users"]],
 ];
+
+test("collections come with their options, indexes and views: relaxed while documents arrive, whole after finalize", async () => {
+  await using both = await sides();
+  const [here, there] = [both.here.db("built"), both.there.db("built")];
+  await here.createCollection("users", { validator: { age: { $not: { $lt: 0 } } } });
+  await here.collection("users").createIndexes([
+    { key: { email: 1 }, name: "email", unique: true },
+    { key: { seen: 1 }, name: "seen", expireAfterSeconds: 1_000_000_000 },
+  ]);
+  await here.createCollection("adults", { viewOn: "users", pipeline: [{ $match: { age: { $gte: 18 } } }] });
+  await here
+    .collection("users")
+    .insertMany(Array.from({ length: 20 }, (_, i) => ({ name: `n${i}`, email: i, age: i })));
+  const options = {
+    source: both.source.uri,
+    target: both.target.uri,
+    include: ["built.*"],
+    args: ["--state-db", "ferry_built"],
+  };
+  const indexes = async (): Promise<Document[]> => (await there.collection("users").indexes()).slice(1);
+  {
+    await using run = await startDirect(options);
+    await run.says("copy finished");
+    await directConverged(both.here, both.there, "built.users");
+    assert.deepEqual(
+      (await indexes()).map(({ name, unique = false }) => [name, unique]),
+      [
+        ["email", false],
+        ["seen", false],
+      ],
+    );
+    await here.collection("users").createIndex({ age: 1 }, { name: "age" });
+    await waitFor(
+      async () => {
+        const names = (await indexes()).map(({ name }) => String(name));
+        return names.includes("age") ? { done: undefined } : { seen: names };
+      },
+      { what: "the new index to be followed", clock: systemClock, timeoutMs: 20_000 },
+    );
+    run.kill("SIGTERM");
+    await run.exited;
+  }
+  const sidesOf = ["--source", both.source.uri, "--target", both.target.uri, "--state-db", "ferry_built"];
+  const finalized = await ferry(["structure", "finalize", ...sidesOf]);
+  assert.equal(finalized.status, 0, finalized.err);
+  const spell = (found: Document[]): unknown[] =>
+    found.map(({ name, key, unique, expireAfterSeconds }) => [name, key, unique, expireAfterSeconds]);
+  assert.deepEqual(spell(await indexes()), spell((await here.collection("users").indexes()).slice(1)));
+  await assert.rejects(there.collection("users").insertOne({ age: -1 }), /failed validation/);
+  assert.equal(await there.collection("adults").countDocuments(), 2);
+});
+
+test("a target whose structure cannot become the source's is refused, unless it is left to somebody else", async () => {
+  await using both = await sides();
+  await both.here.db("unlike").createCollection("c", { collation: { locale: "de" } });
+  await both.there.db("unlike").createCollection("c", { collation: { locale: "fr" } });
+  const options = {
+    source: both.source.uri,
+    target: both.target.uri,
+    include: ["unlike.c"],
+    args: ["--state-db", "ferry_unlike"],
+  };
+  const { status, err } = await endDirect(options);
+  assert.notEqual(status, 0);
+  assert.match(err, /FERRY_STRUCTURE_REFUSED: unlike\.c/);
+  assert.equal((await both.there.db("ferry_unlike").listCollections().toArray()).length, 0, "nothing is written");
+  await both.here.db("unlike").collection("c").insertOne({ n: 1 });
+  await using run = await startDirect({ ...options, args: [...options.args, "--no-structure"] });
+  await run.says("copy finished");
+  await directConverged(both.here, both.there, "unlike.c");
+});
 
 test("refused in one sentence before anything is written", async (t) => {
   await using both = await sides();
