@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { ErrorCode } from "#errors/catalogue.ts";
+import { isFerry } from "#errors/ferryError.ts";
+import { checkDeployments, type Deployment } from "#run/captureChecks.ts";
+
+const deployment = (name: string, more: Partial<Deployment> = {}): Deployment => ({
+  kind: "replicaSet",
+  version: "8.0.4",
+  setName: name,
+  hosts: [`${name}-a:27017`, `${name}-b:27017`],
+  process: `process of ${name}`,
+  ...more,
+});
+
+const refused = (source: Partial<Deployment>, target: Partial<Deployment>, code: ErrorCode, sentence: RegExp): void =>
+  assert.throws(
+    () => checkDeployments(deployment("source", source), deployment("target", target)),
+    (error) => isFerry(error, code) && sentence.test(error.detail),
+  );
+
+test("servers that are too old are refused, each by its side and version", () => {
+  refused({ version: "3.6.23" }, {}, "FERRY_SERVER_TOO_OLD", /^the source is MongoDB 3\.6\.23; ferry needs /);
+  refused({}, { version: "3.4.0" }, "FERRY_SERVER_TOO_OLD", /^the target is MongoDB 3\.4\.0; ferry needs /);
+});
+
+test("one deployment under two names is noticed, also from two of its members", () => {
+  refused({ process: "p" }, { process: "p" }, "FERRY_SAME_SERVER", /same MongoDB deployment/);
+  const set = { setName: "rs", hosts: ["a:1", "b:1"] };
+  refused({ ...set, process: "p" }, { ...set, process: "q" }, "FERRY_SAME_SERVER", /same MongoDB deployment/);
+  checkDeployments(deployment("source", { setName: "rs" }), deployment("target", { setName: "rs" })); // a name is not enough
+});
+
+test("a source without an oplog is refused, a target without one is not", () => {
+  refused({ kind: "standalone" }, {}, "FERRY_SOURCE_STANDALONE", /8\.0\.4/);
+  checkDeployments(deployment("source"), deployment("target", { kind: "standalone" }));
+});
