@@ -12,6 +12,7 @@ export type TopicRecord = { name: string; next: Long };
  * `ferry.capture` on the target, one record: what ferry's own capture must remember. Position and offsets are one document,
  * so that they move in one step on any kind of target.
  *
+ * replacing → the target is being emptied for a new capture; this one is over
  * copy → the ranges are being copied; the stream begins at `start`
  * stream → everything up to `token` is in the log; the events after it begin at the topics' `next`
  */
@@ -23,7 +24,7 @@ export type CaptureRecord = {
   /** Replica set and members of the source, so that another source is noticed. */
   source: { setName: string; hosts: string[] };
   scope: { include: string[]; exclude: string[] };
-  phase: "copy" | "stream";
+  phase: "replacing" | "copy" | "stream";
   /** The n-th copy; a bounded re-copy after lost history is one more. */
   generation: number;
   start: ResumeToken;
@@ -151,6 +152,15 @@ export class CaptureStore {
     );
     this.#check(matchedCount);
     faultPoint("after-checkpoint");
+  }
+
+  /** Ends the capture: what it remembers is of no use any more. @throws FERRY_FENCED */
+  async forget(): Promise<void> {
+    await translated("forgetting the capture", async () => {
+      await this.#ranges.deleteMany({});
+      const { deletedCount } = await this.#captures.deleteOne(this.#mine());
+      this.#check(deletedCount);
+    });
   }
 
   /** Begins a copy anew, of everything that is carried: the former position is gone for good. @throws FERRY_FENCED */

@@ -127,6 +127,22 @@ const claim = async ({ store, leaseMs, clock, soft }: CaptureStartDeps): Promise
 };
 
 /**
+ * Empties the target for a new capture, and forgets the one that it remembers. That is noted first: whoever is killed in it
+ * goes on with emptying, since a position without the documents before it would be a gap.
+ * @param empty drops what is carried, and forgets its lanes' positions
+ */
+export const replaceCapture = async (deps: CaptureStartDeps, empty: () => Promise<void>): Promise<void> => {
+  const { store } = deps;
+  const known = await store.read();
+  if (known !== undefined) {
+    await claim(deps);
+    await store.save({ phase: "replacing" });
+  }
+  await empty();
+  if (known !== undefined) await store.forget();
+};
+
+/**
  * The capture's record, begun, resumed or begun again, and owned by this process from here on.
  * @param existing namespaces of the source that are carried
  */

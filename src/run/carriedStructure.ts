@@ -1,6 +1,8 @@
 import type { ScopeSpec } from "#capture/scope.ts";
 import type { Route } from "#config/routes.ts";
+import { isFerry } from "#errors/ferryError.ts";
 import type { Clock } from "#flow/clock.ts";
+import { waitFor } from "#flow/retry.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
 import type { StructureEvent } from "#structure/build.ts";
@@ -13,6 +15,7 @@ export type CarriedDeps = Readonly<{
   clock: Clock;
   logger: Logger;
   hard: AbortSignal;
+  leaseMs: number;
 }>;
 
 /** Everything but ferry's own database, where neither names nor routes say what is meant. */
@@ -29,9 +32,11 @@ const say = (logger: Logger, { ns, does, state, ms = 0, reason }: StructureEvent
 /** The structure of what a capture carries: looked at before anything is noted, built before anything is copied. */
 export class CarriedStructure {
   readonly #deps: StructureDeps;
+  readonly #leaseMs: number;
 
   constructor(deps: CarriedDeps, source: MongoClient, target: MongoClient) {
-    const { routes, settings, clock, logger, hard } = deps;
+    const { routes, settings, clock, logger, hard, leaseMs } = deps;
+    this.#leaseMs = leaseMs;
     this.#deps = {
       ...{ source, target, routes, clock, signal: hard, stateDb: settings.stateDb },
       ...selection(deps),
@@ -39,9 +44,32 @@ export class CarriedStructure {
     };
   }
 
-  /** Writes nothing. @throws FERRY_STRUCTURE_REFUSED with every reason */
-  async check(): Promise<void> {
-    requirePossible(await planOf(this.#deps, { mayLack: true }));
+  /** Writes nothing. @param replace as if the target were empty. @throws FERRY_STRUCTURE_REFUSED with every reason */
+  async check(replace: boolean): Promise<void> {
+    requirePossible(await planOf(this.#deps, { mayLack: true, replace }));
+  }
+
+  /**
+   * Drops what is carried on the target, forgets its positions, and builds it anew. Lanes of a process that died are waited for.
+   * @throws FERRY_STRUCTURE_BUSY while somebody works on it, FERRY_MONGO_*
+   */
+  async replace(): Promise<void> {
+    const { clock, signal } = this.#deps;
+    let busy: unknown;
+    const attempt = async (): Promise<{ done: true } | { seen: string }> => {
+      try {
+        await buildStructure(this.#deps, { mayLack: true, replace: true });
+        return { done: true };
+      } catch (error) {
+        if (!isFerry(error, "FERRY_STRUCTURE_BUSY")) throw error;
+        busy = error;
+        return { seen: error.detail };
+      }
+    };
+    const patience = { what: "the lanes' leases", clock, timeoutMs: this.#leaseMs * 2 + 1000, signal };
+    await waitFor(attempt, patience).catch((error) => {
+      throw isFerry(error, "FERRY_TIMEOUT") ? busy : error;
+    });
   }
 
   /** What was built before is left as it is: whoever was killed comes here again. @throws FERRY_STRUCTURE_REFUSED, FERRY_MONGO_* */

@@ -16,7 +16,7 @@ import { connectMongo, type MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
 import { checkDeployments, checkEmpty, checkRights, checkScope, readDeployment } from "./captureChecks.ts";
 import { scopeOf } from "./captureScope.ts";
-import { checkKnown, startCapture } from "./captureStart.ts";
+import { checkKnown, replaceCapture, startCapture } from "./captureStart.ts";
 import { CarriedStructure } from "./carriedStructure.ts";
 import { leftoversOn } from "./leftovers.ts";
 import { unlessStopped } from "./unlessStopped.ts";
@@ -36,6 +36,8 @@ export type DirectDeps = Readonly<{
   recopy: boolean;
   /** Build collections' options, indexes and views before the copy. */
   structure: boolean;
+  /** Empty what is carried on the target first, and begin anew. */
+  replaceTarget: boolean;
   logger: Logger;
   clock: Clock;
   runId: string;
@@ -111,19 +113,22 @@ const runBetween = async (deps: DirectDeps, source: MongoClient, target: MongoCl
     logger,
     soft,
   };
-  const known = await store.read();
-  if (known !== undefined) checkKnown(known, start);
+  const remembered = await store.read();
+  if (remembered !== undefined) checkKnown(remembered, start);
+  const replaces = deps.replaceTarget || remembered?.phase === "replacing";
+  const known = replaces ? undefined : remembered;
   const existing = await listNamespaces(source, scope.watch);
   const carried = known === undefined ? checkScope(scope, existing) : existing.filter((ns) => scope.has(ns));
   const routes = routesOf(deps.routes, carried);
   await checkRights(source, target, scope, routes, stateDb);
-  if (known === undefined) await checkEmpty(target, lanes, routes, options);
-  const structure = deps.structure ? new CarriedStructure(deps, source, target) : undefined;
-  if (known === undefined) await structure?.check();
+  if (known === undefined && !replaces) await checkEmpty(target, lanes, routes, options);
+  const structure = new CarriedStructure({ ...deps, leaseMs: options.leaseMs }, source, target);
+  if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);
+  if (replaces) await replaceCapture(start, () => structure.replace());
 
   const record = await startCapture(start, carried, deps.recopy);
   // Behind the start position: what changes from here on is in the stream, and followed.
-  if (record.phase === "copy") await structure?.build();
+  if (deps.structure && record.phase === "copy") await structure.build();
   const positions = await lanePositions(lanes);
   const saved = new Map(record.topics.map(({ name, next }) => [name, Number(next)]));
   const log = new MemoryLog({

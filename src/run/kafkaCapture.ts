@@ -89,7 +89,7 @@ const captureBetween = async (
   const carried = known === undefined ? checkScope(scope, existing) : existing.filter((ns) => scope.has(ns));
   await checkRights(source, target, scope, [], stateDb);
   const structure = deps.structure ? new CarriedStructure(deps, source, target) : undefined;
-  if (known === undefined) await structure?.check();
+  if (known === undefined) await structure?.check(false);
 
   const record = await startCapture(start, carried, deps.recopy);
   // Behind the start position: what changes from here on is in the stream, and followed.

@@ -121,7 +121,7 @@ test("collections come with their options, indexes and views: relaxed while docu
   const [here, there] = [both.here.db("built"), both.there.db("built")];
   await here.createCollection("users", { validator: { age: { $not: { $lt: 0 } } } });
   await here.collection("users").createIndexes([
-    { key: { email: 1 }, name: "email", unique: true },
+    { key: { email: 1 }, name: "email", unique: true, sparse: true },
     { key: { seen: 1 }, name: "seen", expireAfterSeconds: 1_000_000_000 },
   ]);
   await here.createCollection("adults", { viewOn: "users", pipeline: [{ $match: { age: { $gte: 18 } } }] });
@@ -165,6 +165,24 @@ test("collections come with their options, indexes and views: relaxed while docu
   assert.deepEqual(spell(await indexes()), spell((await here.collection("users").indexes()).slice(1)));
   await assert.rejects(there.collection("users").insertOne({ age: -1 }), /failed validation/);
   assert.equal(await there.collection("adults").countDocuments(), 2);
+
+  // Begun anew, killed while the target is being emptied, and started again without a word about it.
+  await there.collection("users").insertOne({ age: 7, email: "own" });
+  const build = await ferry(["structure", "build", ...sidesOf, "--include", "built.*", "--replace-target"]);
+  assert.match(build.err, /FERRY_CAPTURE_OTHER: .*`ferry run --replace-target`/);
+  {
+    const args = [...options.args, "--replace-target"];
+    await using killed = await startDirect({ ...options, args, env: { FERRY_FAULT: "structure-noted:2" } });
+    await killed.says("fault point");
+    await killed.exited;
+  }
+  await using again = await startDirect(options);
+  await again.says("copy finished");
+  await directConverged(both.here, both.there, "built.users");
+  assert.deepEqual(
+    (await indexes()).map(({ unique = false }) => unique),
+    [false, false, false],
+  );
 });
 
 test("a target whose structure cannot become the source's is refused, unless it is left to somebody else", async () => {

@@ -19,8 +19,9 @@ export const registerRun = (program: Command): void => {
   const command = withCapture(
     program.command("run").description("carry documents from a source to a target in this one process, without Kafka"),
   );
+  command.option("--replace-target", "drop what is carried on the target first, and begin anew");
   withWorkerOptions(command, { without: ["topics"], defaults: DEFAULTS });
-  command.action(async (flags: CaptureFlags) => {
+  command.action(async ({ replaceTarget = false, ...flags }: CaptureFlags & { replaceTarget?: boolean }) => {
     const { texts, ...capture } = parseCapture(flags);
     const settings = resolveSettings(texts, ["source", "target"]);
     const options = parseWorkerOptions({ budgetMb: String(DEFAULTS.budgetMb), ...texts });
@@ -29,6 +30,7 @@ export const registerRun = (program: Command): void => {
     await withSignals(({ soft, hard }) =>
       runDirect({
         ...capture,
+        replaceTarget,
         settings,
         options,
         routes,

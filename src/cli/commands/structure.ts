@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { CaptureStore } from "#capture/captureStore.ts";
 import { readConfig } from "#config/routes.ts";
 import { resolveSettings } from "#config/settings.ts";
 import { FerryError } from "#errors/ferryError.ts";
@@ -143,8 +144,16 @@ const planText = ({ steps, findings }: StructurePlan): string => {
   return lines.join("\n");
 };
 
+/** A run in one process has no log to begin anew: it would go on behind what was dropped. @throws FERRY_CAPTURE_OTHER */
+const requireNoDirectRun = async ({ target, stateDb }: StructureDeps): Promise<void> => {
+  const capture = await new CaptureStore(target, stateDb, "", 0).read();
+  if (capture?.mode === "direct")
+    throw new FerryError("FERRY_CAPTURE_OTHER", "this target is fed by `ferry run`: use `ferry run --replace-target`");
+};
+
 const build = (flags: StructureFlags): Promise<void> =>
   withBoth(flags, async (deps) => {
+    if (flags.replaceTarget === true) await requireNoDirectRun(deps);
     const { plan: done, failures } = await buildStructure(deps, { replace: flags.replaceTarget === true });
     if (flags.json === true) print(JSON.stringify({ ...planFacts(done), failures }));
     else print(`${done.steps.length} steps, ${failures.length} failed`);
