@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import type { Command } from "commander";
 import { readConfig } from "#config/routes.ts";
 import { resolveSettings } from "#config/settings.ts";
+import { FerryError } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
 import { createLogger } from "#observe/log.ts";
 import { runDirect } from "#run/direct.ts";
@@ -23,6 +24,8 @@ export const registerRun = (program: Command): void => {
   withWorkerOptions(command, { without: ["topics"], defaults: DEFAULTS });
   command.action(async ({ replaceTarget = false, ...flags }: CaptureFlags & { replaceTarget?: boolean }) => {
     const { texts, ...capture } = parseCapture(flags);
+    if (replaceTarget && !capture.structure)
+      throw new FerryError("FERRY_USAGE", "--replace-target builds what it drops; --no-structure forbids that");
     const settings = resolveSettings(texts, ["source", "target"]);
     const options = parseWorkerOptions({ budgetMb: String(DEFAULTS.budgetMb), ...texts });
     const { routes, ddl } = readConfig(texts["config"]);
