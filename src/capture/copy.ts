@@ -5,10 +5,10 @@ import { faultPoint } from "#flow/fault.ts";
 import { type RetryOptions, retry } from "#flow/retry.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
 import { type Namespace, parseNamespace } from "#flow/types.ts";
-import type { MongoClient } from "#mongo/connect.ts";
 import { isCursorGone } from "#mongo/rawCursor.ts";
 import { CopiedRecord, type CopyRun, RECORD_BYTES, removalRecord } from "#wire/captured.ts";
 import type { CaptureStore, RangeRecord } from "./captureStore.ts";
+import type { CopySource } from "./copySource.ts";
 import type { CaptureOutput } from "./output.ts";
 import { type Chunk, RangeReader } from "./rangeReader.ts";
 
@@ -16,7 +16,7 @@ import { type Chunk, RangeReader } from "./rangeReader.ts";
 type Running = { readonly record: RangeRecord; at: Binary | null; documents: number; done: boolean; saved: boolean };
 
 export type CopyDeps = Readonly<{
-  source: MongoClient;
+  source: CopySource;
   store: CaptureStore;
   output: CaptureOutput;
   /** clusterTime of the start position: the copied records' own time. */
@@ -120,21 +120,24 @@ export class Copy {
 
   /** True when the range has no more. */
   async #readRange(range: Running, stop: AbortSignal, hard: AbortSignal): Promise<boolean> {
-    const { source, output } = this.#deps;
+    const { source, output, clock } = this.#deps;
     const { topic, index, from, to } = range.record;
     const ns = parseNamespace(topic);
     const run: CopyRun = { ns, at: this.#deps.at };
-    const bounds = { from: bytesOf(from), to: bytesOf(to), after: bytesOf(range.at) };
+    const bounds = { from: bytesOf(from), to: bytesOf(to), after: bytesOf(range.at), at: this.#deps.at };
     if (index === 0 && range.at === null) await this.#removeLeftovers(run, hard);
     const seen = this.#seen.get(topic);
+    let askedAt = clock.now();
     await using reader = await RangeReader.open(source, ns, bounds, seen?.averageBytes ?? AVERAGE_BYTES);
     for (;;) {
       const expected = reader.expectedBytes ?? seen?.chunkBytes ?? UNKNOWN_BYTES;
       await this.#reading.take(expected, hard);
       let chunk: Chunk;
+      let workedMs: number;
       try {
         chunk = await reader.next();
-        const now = this.#deps.clock.now();
+        const now = clock.now();
+        workedMs = Math.max(1, now - askedAt);
         const records = chunk.documents.map((document) => new CopiedRecord(run, document, now));
         await output.append(topic, records, chunk.bytes + records.length * RECORD_BYTES, hard);
       } finally {
@@ -147,8 +150,17 @@ export class Copy {
       range.documents += documents.length;
       range.done = ended;
       faultPoint(ended ? "after-range" : "mid-range");
+      await this.#rest(workedMs, stop);
       if (ended || stop.aborted) return ended;
+      askedAt = clock.now();
     }
+  }
+
+  /** Leaves the source to its services for a while, where it is slow. */
+  async #rest(workedMs: number, stop: AbortSignal): Promise<void> {
+    const { source, clock } = this.#deps;
+    const ms = source.pace?.restAfter(workedMs) ?? 0;
+    if (ms > 0) await clock.sleep(ms, stop).catch(() => undefined); // woken by the end
   }
 
   /** Before a re-copy: what is on the target and not on the source any more, as deletes ahead of the copied documents. */

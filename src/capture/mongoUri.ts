@@ -26,3 +26,9 @@ export const withHosts = (uri: string, replace: (host: string) => string): strin
   const parts = split(uri);
   return parts === undefined ? uri : parts.head + parts.hosts.split(",").map(replace).join(",") + parts.tail;
 };
+
+/** The URI with one host in place of all of them. */
+export const withHost = (uri: string, host: string): string => {
+  const parts = split(uri);
+  return parts === undefined ? uri : parts.head + host + parts.tail;
+};

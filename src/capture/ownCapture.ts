@@ -9,6 +9,7 @@ import type { MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
 import type { CaptureRecord, CaptureStore } from "./captureStore.ts";
 import { Copy } from "./copy.ts";
+import type { CopySource } from "./copySource.ts";
 import { EventRouter } from "./eventRouter.ts";
 import { watchOplog } from "./oplogWatch.ts";
 import type { CaptureOutput } from "./output.ts";
@@ -18,6 +19,8 @@ import { SourceStream, type StreamFeatures } from "./sourceStream.ts";
 
 export type OwnCaptureDeps = Readonly<{
   source: MongoClient;
+  /** Where the copy reads. */
+  copySource: CopySource;
   features: StreamFeatures;
   store: CaptureStore;
   record: CaptureRecord;
@@ -104,10 +107,10 @@ export class OwnCapture {
 
   /** True when everything is copied; false when it was stopped before. */
   async #copy(stop: AbortSignal, hard: AbortSignal): Promise<boolean> {
-    const { record, store, output, source, readers, leftovers, clock, logger } = this.#deps;
+    const { record, store, output, copySource, readers, leftovers, clock, logger } = this.#deps;
     for (const { name } of record.topics) await output.open(name);
     const copy = new Copy(await store.ranges(record.generation), {
-      source,
+      source: copySource,
       store,
       output,
       at: record.startAt.toBigInt(),
@@ -119,9 +122,10 @@ export class OwnCapture {
     const started = clock.now();
     const before = copy.documents;
     {
-      using _reports = saying(() =>
-        logger.info({ stage: "copy", count: copy.documents, ms: clock.now() - started }, "copying"),
-      );
+      using _reports = saying(() => {
+        const paced = copySource.pace === undefined ? {} : { share: copySource.pace.state.share };
+        logger.info({ stage: "copy", count: copy.documents, ms: clock.now() - started, ...paced }, "copying");
+      });
       await copy.run(stop, hard);
     }
     const count = copy.documents;

@@ -1,14 +1,18 @@
+import { Timestamp } from "bson";
 import type { Namespace } from "#flow/types.ts";
-import type { Document, MongoClient } from "#mongo/connect.ts";
+import type { Document } from "#mongo/connect.ts";
 import { RawCursor, type RawReply } from "#mongo/rawCursor.ts";
 import { documentKeyOf } from "#wire/captured.ts";
 import { boundValue } from "./copyRanges.ts";
+import type { CopySource } from "./copySource.ts";
 
 export type RangeBounds = Readonly<{
   /** Raw `{ _id }`s. `after` lies within the range: what comes behind it is still to be read. */
   from: Uint8Array | undefined;
   to: Uint8Array | undefined;
   after: Uint8Array | undefined;
+  /** No document is older than this cluster time, whoever reads it: the stream begins there. */
+  at: bigint;
 }>;
 
 /** Bytes of one chunk, about: large enough for the server, small enough that several wait in memory. */
@@ -36,6 +40,8 @@ const isSameKey = (document: Uint8Array | undefined, key: Uint8Array): boolean =
 export class RangeReader implements AsyncDisposable {
   readonly #cursor: RawCursor;
   readonly #after: Uint8Array | undefined;
+  /** Where the source's time is rationed, it works for nobody who rests. */
+  readonly #readsAhead: boolean;
   /** The next reply, where it was asked for already. */
   #ahead: Promise<RawReply> | undefined;
   #batchSize: number;
@@ -43,17 +49,18 @@ export class RangeReader implements AsyncDisposable {
   /** Bytes of the next chunk, about; undefined before the first one. */
   expectedBytes: number | undefined;
 
-  private constructor(cursor: RawCursor, after: Uint8Array | undefined, batchSize: number) {
+  private constructor(cursor: RawCursor, after: Uint8Array | undefined, batchSize: number, readsAhead: boolean) {
     this.#cursor = cursor;
     this.#after = after;
     this.#batchSize = batchSize;
+    this.#readsAhead = readsAhead;
   }
 
   /** @param averageBytes size of a document, about. @throws FERRY_MONGO_* */
   static async open(
-    client: MongoClient,
+    source: CopySource,
     { db, coll }: Namespace,
-    { from, to, after }: RangeBounds,
+    { from, to, after, at }: RangeBounds,
     averageBytes: number,
   ): Promise<RangeReader> {
     const batchSize = documentsPerChunk(averageBytes);
@@ -66,10 +73,15 @@ export class RangeReader implements AsyncDisposable {
       ...(min === undefined ? {} : { min: { _id: boundValue(min) } }),
       ...(to === undefined ? {} : { max: { _id: boundValue(to) } }),
       batchSize,
-      readConcern: { level: "majority" },
+      readConcern: {
+        level: "majority",
+        afterClusterTime: Timestamp.fromBits(Number(at & 0xffffffffn), Number(at >> 32n)),
+      },
     };
-    const cursor = await RawCursor.open({ client, db, command, phase: `copying ${db}.${coll}` });
-    return new RangeReader(cursor, after, batchSize);
+    const { readPreference, pace } = source;
+    const client = await source.client();
+    const cursor = await RawCursor.open({ client, db, command, readPreference, phase: `copying ${db}.${coll}` });
+    return new RangeReader(cursor, after, batchSize, pace === undefined);
   }
 
   /** @throws FERRY_MONGO_* */
@@ -77,7 +89,8 @@ export class RangeReader implements AsyncDisposable {
     const { documents, bytes, ended } = await (this.#ahead ?? this.#cursor.next({ batchSize: this.#batchSize }));
     if (documents.length > 0) this.#batchSize = documentsPerChunk(bytes / documents.length);
     this.expectedBytes = bytes;
-    this.#ahead = ended || bytes > MAX_AHEAD_BYTES ? undefined : this.#cursor.next({ batchSize: this.#batchSize });
+    const waits = ended || bytes > MAX_AHEAD_BYTES || !this.#readsAhead;
+    this.#ahead = waits ? undefined : this.#cursor.next({ batchSize: this.#batchSize });
     this.#ahead?.catch(() => undefined); // reported where it is awaited
     const last = documents.at(-1);
     // `min` includes its bound: the document that was copied last, if it is still there.

@@ -1,9 +1,20 @@
 import type { Command } from "commander";
 import { parseScope, type ScopeSpec } from "#capture/scope.ts";
+import { FerryError } from "#errors/ferryError.ts";
+import type { ReadPreferenceMode } from "#mongo/connect.ts";
 import { wholeNumber } from "./connections.ts";
 
 const READERS = "4";
 const RANGE_DOCUMENTS = "50000";
+
+const READ_FROM: readonly ReadPreferenceMode[] = ["primary", "secondaryPreferred", "secondary"];
+
+const readPreferenceOf = (text: string): ReadPreferenceMode => {
+  const mode = READ_FROM.find((known) => known.toLowerCase() === text.toLowerCase());
+  if (mode === undefined)
+    throw new FerryError("FERRY_USAGE", `--read-preference must be ${READ_FROM.join(", ")}, not "${text}"`);
+  return mode;
+};
 
 const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
 
@@ -33,6 +44,14 @@ export const withCapture = (command: Command): Command =>
       "--range-documents <count>",
       `documents of one range, about: what a kill may cost at most (default: ${RANGE_DOCUMENTS})`,
     )
+    .option(
+      "--max-source-load <ms>",
+      "copy more slowly while the source takes longer than this, ms, for one small read (95th percentile): its services come first (default: as fast as it goes)",
+    )
+    .option(
+      "--read-preference <mode>",
+      `where the copy reads: ${READ_FROM.join(", ")}; the change stream stays with the primary (default: primary)`,
+    )
     .option("--recopy", "copy everything again from a new start, and remove what the source no longer has")
     .option("--no-structure", "leave the collections' options, indexes and views to somebody else")
     .option("--state-db <name>", "ferry's database on the target")
@@ -42,6 +61,8 @@ export type CaptureOptions = Readonly<{
   spec: ScopeSpec;
   readers: number;
   rangeDocuments: number;
+  maxSourceLoad: number;
+  readPreference: ReadPreferenceMode;
   recopy: boolean;
   structure: boolean;
 }>;
@@ -59,6 +80,8 @@ export const parseCapture = ({
     spec: parseScope(include, exclude),
     readers: wholeNumber("--readers", texts["readers"] ?? READERS),
     rangeDocuments: wholeNumber("--range-documents", texts["rangeDocuments"] ?? RANGE_DOCUMENTS),
+    maxSourceLoad: texts["maxSourceLoad"] === undefined ? 0 : wholeNumber("--max-source-load", texts["maxSourceLoad"]),
+    readPreference: readPreferenceOf(texts["readPreference"] ?? "primary"),
     recopy,
     structure,
     texts,

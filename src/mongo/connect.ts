@@ -2,7 +2,15 @@ import { MongoClient, type MongoClientOptions } from "mongodb";
 import { FerryError } from "#errors/ferryError.ts";
 import { translated } from "./errors.ts";
 
-export type { AnyBulkWriteOperation, ClientSession, Collection, Db, Document, MongoClient } from "mongodb";
+export type {
+  AnyBulkWriteOperation,
+  ClientSession,
+  Collection,
+  Db,
+  Document,
+  MongoClient,
+  ReadPreferenceMode,
+} from "mongodb";
 
 /** `user:secret@` removed: what may be printed and logged of a URI. */
 export const redactUri = (uri: string): string => uri.replace(/\/\/[^@/]*@/, "//");
@@ -61,6 +69,19 @@ export const connectMongo = async (uri: string, options: ConnectOptions): Promis
     await client.close();
     throw error;
   }
+};
+
+/**
+ * A client of one member alone, whatever it is: a cursor lives where it was opened. It connects with its first operation;
+ * the caller closes it.
+ * @param uri as the set's, with this member's host; what DNS said of the set (`mongodb+srv`) is taken from the set's client
+ */
+export const openMember = (set: MongoClient, uri: string, host: string, appName: string): MongoClient => {
+  const { tls, credentials } = set.options;
+  const isSrv = uri.startsWith("mongodb+srv:");
+  const plain = isSrv ? uri.replace("mongodb+srv:", "mongodb:") : uri;
+  const said = isSrv ? { tls, ...(credentials === undefined ? {} : { authSource: credentials.source }) } : {};
+  return openMongo(plain, { appName: `${appName} ${host}`, options: { ...said, directConnection: true } });
 };
 
 /** What kind of deployment answers: only replica sets and sharded clusters have transactions and change streams. */

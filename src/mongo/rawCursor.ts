@@ -1,6 +1,6 @@
 import { Long } from "bson";
 import { FerryError } from "#errors/ferryError.ts";
-import type { ClientSession, Document, MongoClient } from "./connect.ts";
+import type { ClientSession, Document, MongoClient, ReadPreferenceMode } from "./connect.ts";
 import { translated } from "./errors.ts";
 
 /**
@@ -23,6 +23,8 @@ export type RawCursorOptions = Readonly<{
   db: string;
   /** `find` or `aggregate`, with its first batch's size; a cursor is opened by it. */
   command: Document;
+  /** Of a cursor whose client leads to one member or to a mongos; the primary otherwise. */
+  readPreference?: ReadPreferenceMode;
   /** What is being done, for errors. */
   phase: string;
 }>;
@@ -123,8 +125,9 @@ export class RawCursor implements AsyncDisposable {
   }
 
   async #command(command: Document): Promise<RawReply> {
-    const { client, db, phase } = this.#options;
-    const reply = await translated(phase, () => client.db(db).command(command, { session: this.#session, ...RAW }));
+    const { client, db, phase, readPreference = "primary" } = this.#options;
+    const options = { session: this.#session, readPreference, ...RAW };
+    const reply = await translated(phase, () => client.db(db).command(command, options));
     const parsed = parse(reply["cursor"] as unknown as Uint8Array);
     this.#id = parsed.id;
     if (parsed.collection !== "") this.#collection = parsed.collection;

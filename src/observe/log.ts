@@ -19,6 +19,8 @@ export type LogFields = Readonly<
     count: number;
     bytes: number;
     ms: number;
+    /** Part of the time in which a throttle lets work be done. */
+    share: number;
     attempt: number;
     code: string;
     hint: string;

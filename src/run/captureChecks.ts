@@ -1,6 +1,6 @@
 import type { Scope } from "#capture/scope.ts";
 import type { Route } from "#config/routes.ts";
-import { FerryError } from "#errors/ferryError.ts";
+import { FerryError, isFerry } from "#errors/ferryError.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
 import type { LaneStore } from "#lanes/laneStore.ts";
 import { type MongoClient, readTopology, type Topology } from "#mongo/connect.ts";
@@ -12,13 +12,25 @@ import { missingPrivileges, type Need, readPrivileges, sourceNeeds, targetNeeds 
 import type { WorkerOptions } from "./workerOptions.ts";
 
 /** Who answers at a URI. */
-export type Deployment = Topology & Readonly<{ hosts: readonly string[]; process: string }>;
+export type Deployment = Topology &
+  Readonly<{ hosts: readonly string[]; process: string; clusterId: string | undefined }>;
+
+/** `config.version` of a sharded cluster is the same behind each of its routers; undefined where it may not be read. */
+const readClusterId = async (client: MongoClient): Promise<string | undefined> => {
+  const version = client.db("config").collection("version");
+  const found = await translated("asking which cluster answers", () => version.findOne({})).catch((error) => {
+    if (isFerry(error, "FERRY_MONGO_PRIVILEGE")) return null;
+    throw error;
+  });
+  return found === null || found["clusterId"] === undefined ? undefined : String(found["clusterId"]);
+};
 
 export const readDeployment = async (client: MongoClient): Promise<Deployment> => {
   const topology = await readTopology(client);
   const hello = await translated("asking who answers", () => client.db("admin").command({ hello: 1 }));
   const process = String((hello["topologyVersion"] as { processId?: unknown } | undefined)?.processId ?? "");
-  return { ...topology, hosts: (hello["hosts"] as string[] | undefined) ?? [], process };
+  const clusterId = topology.kind === "sharded" ? await readClusterId(client) : undefined;
+  return { ...topology, hosts: (hello["hosts"] as string[] | undefined) ?? [], process, clusterId };
 };
 
 /** @throws FERRY_SAME_SERVER, FERRY_SERVER_TOO_OLD, FERRY_SOURCE_STANDALONE */
@@ -29,7 +41,9 @@ export const checkDeployments = (source: Deployment, target: Deployment): void =
       throw new FerryError("FERRY_SERVER_TOO_OLD", `the ${side} is MongoDB ${version}; ferry needs ${wanted} or newer`);
   const sameSet = source.setName !== undefined && source.setName === target.setName;
   const sameHost = source.hosts.some((host) => target.hosts.includes(host));
-  if ((source.process !== "" && source.process === target.process) || (sameSet && sameHost))
+  const sameProcess = source.process !== "" && source.process === target.process;
+  const sameCluster = source.clusterId !== undefined && source.clusterId === target.clusterId;
+  if (sameProcess || sameCluster || (sameSet && sameHost))
     throw new FerryError("FERRY_SAME_SERVER", "--source and --target lead to the same MongoDB deployment");
   if (source.kind === "standalone")
     throw new FerryError("FERRY_SOURCE_STANDALONE", `the source (MongoDB ${source.version}) is not a replica set`);

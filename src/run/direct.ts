@@ -18,34 +18,36 @@ import { checkDeployments, checkEmpty, checkRights, checkScope, readDeployment }
 import { scopeOf } from "./captureScope.ts";
 import { checkKnown, replaceCapture, startCapture } from "./captureStart.ts";
 import { CarriedStructure } from "./carriedStructure.ts";
+import { type CopySourceDeps, openCopySource } from "./copySource.ts";
 import { leftoversOn } from "./leftovers.ts";
 import { unlessStopped } from "./unlessStopped.ts";
 import { Worker } from "./worker.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
 
-export type DirectDeps = Readonly<{
-  settings: Readonly<{ source: string; target: string; stateDb: string; group: string }>;
-  options: WorkerOptions;
-  spec: ScopeSpec;
-  routes: readonly Route[] | undefined;
-  ddl: DdlRules;
-  /** Ranges that are copied at once, and documents of one of them, about. */
-  readers: number;
-  rangeDocuments: number;
-  /** Copy everything again, from a new start. */
-  recopy: boolean;
-  /** Build collections' options, indexes and views before the copy. */
-  structure: boolean;
-  /** Empty what is carried on the target first, and begin anew. */
-  replaceTarget: boolean;
-  logger: Logger;
-  clock: Clock;
-  runId: string;
-  host: string;
-  version: string;
-  soft: AbortSignal;
-  hard: AbortSignal;
-}>;
+export type DirectDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad"> &
+  Readonly<{
+    settings: Readonly<{ source: string; target: string; stateDb: string; group: string }>;
+    options: WorkerOptions;
+    spec: ScopeSpec;
+    routes: readonly Route[] | undefined;
+    ddl: DdlRules;
+    /** Ranges that are copied at once, and documents of one of them, about. */
+    readers: number;
+    rangeDocuments: number;
+    /** Copy everything again, from a new start. */
+    recopy: boolean;
+    /** Build collections' options, indexes and views before the copy. */
+    structure: boolean;
+    /** Empty what is carried on the target first, and begin anew. */
+    replaceTarget: boolean;
+    logger: Logger;
+    clock: Clock;
+    runId: string;
+    host: string;
+    version: string;
+    soft: AbortSignal;
+    hard: AbortSignal;
+  }>;
 
 const routesOf = (routes: readonly Route[] | undefined, namespaces: readonly Namespace[]): readonly Route[] => {
   const names = new Set(namespaces.map(formatNamespace));
@@ -150,8 +152,10 @@ const runBetween = async (deps: DirectDeps, source: MongoClient, target: MongoCl
     settledTo: (ends, signal) => log.settledTo(ends, signal),
   };
   for (const { name } of record.topics) await output.open(name);
+  await using copySource = openCopySource(source, record.phase === "copy" ? carried[0] : undefined, deps);
   const capture = new OwnCapture({
     source,
+    copySource,
     features: featuresOf(deployment.version),
     store,
     record,

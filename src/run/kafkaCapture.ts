@@ -14,28 +14,30 @@ import { checkDeployments, checkRights, checkScope, readDeployment } from "./cap
 import { scopeOf } from "./captureScope.ts";
 import { checkKnown, startCapture } from "./captureStart.ts";
 import { CarriedStructure } from "./carriedStructure.ts";
+import { type CopySourceDeps, openCopySource } from "./copySource.ts";
 import { leftoversOn } from "./leftovers.ts";
 import { unlessStopped } from "./unlessStopped.ts";
 
-export type KafkaCaptureDeps = Readonly<{
-  settings: Readonly<{ source: string; target: string; kafka: string; stateDb: string; group: string }>;
-  spec: ScopeSpec;
-  routes: readonly Route[] | undefined;
-  /** Partitions of topics that do not exist yet. */
-  partitions: number;
-  readers: number;
-  rangeDocuments: number;
-  budgetMb: number;
-  leaseMs: number;
-  recopy: boolean;
-  /** Build collections' options, indexes and views before the copy. */
-  structure: boolean;
-  logger: Logger;
-  clock: Clock;
-  runId: string;
-  soft: AbortSignal;
-  hard: AbortSignal;
-}>;
+export type KafkaCaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad"> &
+  Readonly<{
+    settings: Readonly<{ source: string; target: string; kafka: string; stateDb: string; group: string }>;
+    spec: ScopeSpec;
+    routes: readonly Route[] | undefined;
+    /** Partitions of topics that do not exist yet. */
+    partitions: number;
+    readers: number;
+    rangeDocuments: number;
+    budgetMb: number;
+    leaseMs: number;
+    recopy: boolean;
+    /** Build collections' options, indexes and views before the copy. */
+    structure: boolean;
+    logger: Logger;
+    clock: Clock;
+    runId: string;
+    soft: AbortSignal;
+    hard: AbortSignal;
+  }>;
 
 /** Requests that are on their way to Kafka at once. */
 const PRODUCERS = 4;
@@ -105,8 +107,10 @@ const captureBetween = async (
     clock,
   });
   logger.info({ stage: "capture" }, `writing to Kafka at ${settings.kafka}`);
+  await using copySource = openCopySource(source, record.phase === "copy" ? carried[0] : undefined, deps);
   const capture = new OwnCapture({
     source,
+    copySource,
     features: featuresOf(deployment.version),
     store,
     record,

@@ -24,9 +24,9 @@ import { CaptureGuard } from "./captureGuard.ts";
 import { isFenced } from "./laneWriter.ts";
 import { Meter } from "./meter.ts";
 import { fairShare } from "./ownership.ts";
+import { Pace, TARGET_PROBE } from "./pace.ts";
 import { openPartition, type RunningPartition } from "./partition.ts";
 import { type LiveRoute, RouteTable } from "./routeTable.ts";
-import { TargetPace } from "./targetPace.ts";
 import { TargetWatches } from "./targetWatches.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
 
@@ -96,7 +96,7 @@ export class Worker implements AsyncDisposable {
   readonly #log: Log;
   readonly #budget: ByteBudget;
   readonly #meter: Meter;
-  readonly #pace: TargetPace | undefined;
+  readonly #pace: Pace | undefined;
   readonly #captureGuard: CaptureGuard | undefined;
   readonly #running = new Map<string, RunningPartition>();
   /** Partitions from the moment of their claim to their release; these leases are renewed. */
@@ -137,7 +137,8 @@ export class Worker implements AsyncDisposable {
     this.#budget = new ByteBudget(options.budgetMb * 1024 * 1024);
     this.#meter = new Meter(clock);
     const probe = { uri: settings.target, stateDb: settings.stateDb, workerId };
-    this.#pace = options.targetLatencyMs === 0 ? undefined : new TargetPace(options.targetLatencyMs, probe, clock);
+    this.#pace =
+      options.targetLatencyMs === 0 ? undefined : new Pace(options.targetLatencyMs, TARGET_PROBE, probe, clock);
     this.#startedAt = new Date(clock.now());
     this.#accepted = new Set(options.accept.split(",").map((code) => code.trim()));
     this.#marks = new MarkStore(target, settings.stateDb);

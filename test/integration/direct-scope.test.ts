@@ -286,3 +286,65 @@ test("a user who lacks a privilege is refused, and told which one", async () => 
   await using there = await new MongoClient(target.uri).connect();
   assert.equal((await there.db("ferry_rights").listCollections().toArray()).length, 0, "nothing is written");
 });
+
+test("a source that becomes slow is read less, and more again when it has recovered", async () => {
+  await using both = await sides();
+  await fill(both.here.db("paced").collection("users"), 6000, 5);
+  const slow = { failCommands: ["find"], blockConnection: true, blockTimeMS: 150 };
+  const failPoint = (mode: string): Promise<Document> =>
+    both.here.db("admin").command({ configureFailPoint: "failCommand", mode, data: slow });
+  await failPoint("alwaysOn");
+  try {
+    await using run = await startDirect({
+      source: both.source.uri,
+      target: both.target.uri,
+      include: ["paced.users"],
+      args: ["--state-db", "ferry_paced", "--range-documents", "500", "--max-source-load", "50"],
+    });
+    await run.says("takes more than 50 ms for a small read: copying slows down");
+    assert.match(run.log(), /"share":0\.0\d/);
+    await failPoint("off");
+    await run.says("takes less than 50 ms for a small read again");
+    await run.says("copy finished");
+    assert.equal((await directConverged(both.here, both.there, "paced.users")).source, 6001);
+  } finally {
+    await failPoint("off");
+  }
+});
+
+test("the copy reads from secondaries, and waits for one that has not reached the start position", async () => {
+  await using source = await mongo({ nodes: 3 });
+  const target = await sharedMongo("target");
+  await using stack = new AsyncDisposableStack();
+  const here = stack.use(await new MongoClient(source.uri).connect());
+  const there = stack.use(await new MongoClient(target.uri).connect());
+  const { hosts, primary } = await here.db("admin").command({ hello: 1 });
+  const secondaries: MongoClient[] = [];
+  for (const host of (hosts as string[]).filter((name) => name !== primary))
+    secondaries.push(stack.use(await new MongoClient(`mongodb://${host}/?directConnection=true`).connect()));
+  const [held] = secondaries as [MongoClient, MongoClient];
+  const holdBack = (mode: string): Promise<Document> =>
+    held.db("admin").command({ configureFailPoint: "rsSyncApplyStop", mode });
+  const returned = async (): Promise<number> => {
+    const all = await Promise.all(secondaries.map((member) => member.db("admin").command({ serverStatus: 1 })));
+    return all.reduce((sum, { metrics }) => sum + Number(metrics.document.returned), 0);
+  };
+  await holdBack("alwaysOn");
+  const users = here.db("away").collection("users");
+  await fill(users, 3000, 11);
+  await users.deleteMany({ _id: { $gte: 2900 as never } }, { writeConcern: { w: "majority" } });
+  const before = await returned();
+  await using run = await startDirect({
+    source: source.uri,
+    target: target.uri,
+    include: ["away.users"],
+    args: ["--state-db", "ferry_away", "--range-documents", "200", "--read-preference", "secondary"],
+  });
+  await run.says(", a secondary");
+  await users.updateMany({}, { $set: { later: 1 } });
+  await holdBack("off");
+  await run.says("copy finished");
+  assert.ok((await returned()) - before >= 2900, "the secondaries handed the documents out");
+  assert.doesNotMatch(run.log(), /copying from [^"]*the primary/);
+  await directConverged(here, there, "away.users");
+});

@@ -10,6 +10,7 @@ const deployment = (name: string, more: Partial<Deployment> = {}): Deployment =>
   setName: name,
   hosts: [`${name}-a:27017`, `${name}-b:27017`],
   process: `process of ${name}`,
+  clusterId: undefined,
   ...more,
 });
 
@@ -29,6 +30,19 @@ test("one deployment under two names is noticed, also from two of its members", 
   const set = { setName: "rs", hosts: ["a:1", "b:1"] };
   refused({ ...set, process: "p" }, { ...set, process: "q" }, "FERRY_SAME_SERVER", /same MongoDB deployment/);
   checkDeployments(deployment("source", { setName: "rs" }), deployment("target", { setName: "rs" })); // a name is not enough
+});
+
+test("two routers of one sharded cluster are the same deployment, those of two clusters are not", () => {
+  const router = (process: string, clusterId: string | undefined): Partial<Deployment> => ({
+    kind: "sharded",
+    setName: undefined,
+    hosts: [],
+    process,
+    clusterId,
+  });
+  refused(router("p", "64a1"), router("q", "64a1"), "FERRY_SAME_SERVER", /same MongoDB deployment/);
+  checkDeployments(deployment("source", router("p", "64a1")), deployment("target", router("q", "64a2")));
+  checkDeployments(deployment("source", router("p", undefined)), deployment("target", router("q", undefined)));
 });
 
 test("a source without an oplog is refused, a target without one is not", () => {
