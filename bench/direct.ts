@@ -1,16 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import {
-  ferryRun,
-  mongodVersion,
-  type Pair,
-  peakRssMb,
-  type Running,
-  running,
-  startPair,
-  timeCopy,
-} from "./lib/pair.ts";
+import { ferryRun, mongodVersion, type Pair, peakRssMb, type Running, startPair, timeCopy } from "./lib/pair.ts";
+import { type Peer, parsePeer, withPeer } from "./lib/peers.ts";
 import { median, type Row, report, round } from "./lib/report.ts";
 import { DB, load, user } from "./lib/topics.ts";
 
@@ -62,34 +54,33 @@ const runFerry = async (pair: Pair, kind: Kind): Promise<Outcome> => {
   return outcome;
 };
 
-/** `NAME=COMMAND`, where the command's words `{source}`, `{target}` and `{ns}` are filled in. */
-const runPeer = (pair: Pair, kind: Kind, command: string): Promise<Outcome> => {
-  const [program = "", ...args] = command
-    .split(" ")
-    .map((word) =>
-      word.replace("{source}", pair.source.uri).replace("{target}", pair.target.uri).replace("{ns}", `${DB}.${kind}`),
-    );
-  return timed(pair, kind, () => running(program, args));
-};
+const runPeer = (pair: Pair, kind: Kind, peer: Peer): Promise<Outcome> =>
+  withPeer(peer, pair, kind, async ({ child }) => {
+    const perSecond = await timeCopy(pair.there, kind, count(kind), LIMIT_MS);
+    return { perSecond, rssMb: peakRssMb(child) };
+  });
 
 let scale = 1;
 const count = (kind: Kind): number => Math.round(KINDS[kind] * scale);
 
 /**
- * `npm run bench -- direct [--rounds 3] [--scale 1] [--peer 'NAME=COMMAND {source} {target}']`: a copy by `ferry run`, beside
+ * `npm run bench -- direct [--rounds 3] [--scale 1] [--peer NAME=PATH]...`: a copy by `ferry run`, beside
  * prepared raw batches, in turn, round by round; medians.
  */
 export const benchDirect = async (flags: Readonly<Record<string, string>>): Promise<void> => {
   const rounds = Number(flags["rounds"] ?? 3);
   scale = Number(flags["scale"] ?? 1);
-  const [peer = "", command = ""] = (flags["peer"] ?? "").split(/=(.*)/s);
+  const peers = (flags["peer"] ?? "")
+    .split("\n")
+    .filter((text) => text !== "")
+    .map(parsePeer);
   await using pair = await startPair();
   await load(pair.here, "small", count("small"));
   await load(pair.here, "4k", count("4k"), large);
   const contestants: Readonly<Record<string, (kind: Kind) => Promise<Outcome>>> = {
     "raw ceiling": (kind) => runCeiling(pair, kind),
     "ferry run": (kind) => runFerry(pair, kind),
-    ...(command === "" ? {} : { [peer]: (kind: Kind) => runPeer(pair, kind, command) }),
+    ...Object.fromEntries(peers.map((peer) => [peer.name, (kind: Kind) => runPeer(pair, kind, peer)])),
   };
   const outcomes = new Map<string, Outcome[]>();
   for (let turn = 1; turn <= rounds; turn++)
@@ -123,9 +114,9 @@ export const benchDirect = async (flags: Readonly<Record<string, string>>): Prom
     "4k.vsCeiling": round(rate("4k", "ferry run") / rate("4k", "raw ceiling")),
     rssMb: rss("ferry run"),
   };
-  if (command !== "") {
-    ratios[`small.vs${peer}`] = round(rate("small", "ferry run") / rate("small", peer));
-    ratios[`4k.vs${peer}`] = round(rate("4k", "ferry run") / rate("4k", peer));
+  for (const { name } of peers) {
+    ratios[`small.vs${name}`] = round(rate("small", "ferry run") / rate("small", name));
+    ratios[`4k.vs${name}`] = round(rate("4k", "ferry run") / rate("4k", name));
   }
   const versions = { mongod: await mongodVersion(pair), documents: `${count("small")} small, ${count("4k")} of 4 KiB` };
   if (scale === 1) report({ name: "direct", rows, ratios, versions });

@@ -5,6 +5,7 @@ import { benchDrain } from "./drain.ts";
 import { benchFilter } from "./filter.ts";
 import { benchLatency } from "./latency.ts";
 import { benchLatencyDirect } from "./latencyDirect.ts";
+import { PeerError } from "./lib/peers.ts";
 import { benchThrottle } from "./throttle.ts";
 
 const BENCHES: Readonly<Record<string, (flags: Readonly<Record<string, string>>) => Promise<void>>> = {
@@ -24,7 +25,16 @@ if (bench === undefined) {
   console.error(`usage: npm run bench -- ${Object.keys(BENCHES).join(" | ")} [--flag value ...]`);
   process.exit(64);
 }
-const flags = Object.fromEntries(
-  rest.flatMap((word, i) => (word.startsWith("--") ? [[word.slice(2), rest[i + 1] ?? ""]] : [])),
-);
-await bench(flags);
+const flags: Record<string, string> = {};
+for (const [i, word] of rest.entries())
+  if (word.startsWith("--")) {
+    const [name, value] = [word.slice(2), rest[i + 1] ?? ""];
+    flags[name] = flags[name] === undefined ? value : `${flags[name]}\n${value}`; // given again: one a line
+  }
+try {
+  await bench(flags);
+} catch (error) {
+  if (!(error instanceof PeerError)) throw error;
+  console.error(error.message);
+  process.exit(70);
+}

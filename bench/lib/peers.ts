@@ -1,0 +1,98 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { accessSync, constants } from "node:fs";
+import { type Pair, pause, type Running, running } from "./pair.ts";
+import { DB } from "./topics.ts";
+
+/** Another tool: the process that copies, and a command that sets it going where it waits to be told. */
+export type Peer = Readonly<{ name: string; serve: readonly string[]; begin: readonly string[] | undefined }>;
+
+/** A tool that is missing or failed: its sentence says all there is to say. */
+export class PeerError extends Error {}
+
+/** How often and for how long a tool that has just been started is told to begin, ms. */
+const BEGIN_EVERY_MS = 100;
+const BEGIN_LIMIT_MS = 15_000;
+
+/**
+ * What to type where only a path is given. PCSM serves first and is told to start by a second call; source: its manual,
+ * "Use Percona ClusterSync for MongoDB".
+ */
+const KNOWN: Readonly<Record<string, (path: string) => Pick<Peer, "serve" | "begin">>> = {
+  pcsm: (path) => ({
+    serve: [path, "--source", "{source}", "--target", "{target}"],
+    begin: [path, "start", "--include-namespaces={ns}"],
+  }),
+};
+
+const requireProgram = (name: string, program: string): void => {
+  if (!program.includes("/")) return; // looked for on PATH when it is started
+  try {
+    accessSync(program, constants.X_OK);
+  } catch (error) {
+    throw new PeerError(`--peer ${name}: ${program} is not a program that can be run`, { cause: error });
+  }
+};
+
+/** `NAME=PATH` of a tool that is known here, or `NAME=COMMAND {source} {target} {ns}`, behind ` ; ` what sets it going. */
+export const parsePeer = (text: string): Peer => {
+  const [name = "", command = ""] = text.split(/=(.*)/s);
+  const [serve = [], begin] = command.split(" ; ").map((part) => part.split(" ").filter((word) => word !== ""));
+  const [program] = serve;
+  if (name === "" || program === undefined) throw new PeerError(`--peer ${text}: write NAME=PATH or NAME=COMMAND`);
+  requireProgram(name, program);
+  if (serve.length > 1) return { name, serve, begin };
+  const known = KNOWN[name];
+  if (known === undefined)
+    throw new PeerError(
+      `--peer ${name}: how it is called is not known; write '${name}=${program} … {source} … {target} … {ns}'`,
+    );
+  return { name, ...known(program) };
+};
+
+const failed = (child: ChildProcess, what: string): Promise<never> =>
+  new Promise((_, reject) => {
+    child.once("error", (error) =>
+      reject(new PeerError(`${what} cannot be started: ${error.message}`, { cause: error })),
+    );
+    child.once("exit", (code, signal) =>
+      reject(new PeerError(`${what} ended (${code ?? signal}) before the copy did`)),
+    );
+  });
+
+const begins = async ([program = "", ...args]: readonly string[], what: string): Promise<void> => {
+  const deadline = Date.now() + BEGIN_LIMIT_MS;
+  for (;;) {
+    const child = spawn(program, args, { stdio: "ignore" });
+    const [code] = (await once(child, "exit")) as [number | null];
+    if (code === 0) return;
+    if (Date.now() > deadline)
+      throw new PeerError(`${what} did not begin: ${program} ${args.join(" ")} ended with ${code}`);
+    await pause(BEGIN_EVERY_MS);
+  }
+};
+
+/** Runs `work` while the tool copies one collection. @throws one sentence when the tool is missing or ends early */
+export const withPeer = async <T>(
+  peer: Peer,
+  pair: Pair,
+  coll: string,
+  work: (run: Running) => Promise<T>,
+): Promise<T> => {
+  const words: Readonly<Record<string, string>> = {
+    "{source}": pair.source.uri,
+    "{target}": pair.target.uri,
+    "{ns}": `${DB}.${coll}`,
+  };
+  const filled = (parts: readonly string[]): string[] =>
+    parts.map((part) => part.replace(/\{(?:source|target|ns)\}/g, (word) => words[word] ?? word));
+  const what = `--peer ${peer.name}`;
+  const [program = "", ...args] = filled(peer.serve);
+  await using run = running(program, args);
+  const failure = failed(run.child, what);
+  const working = async (): Promise<T> => {
+    if (peer.begin !== undefined) await begins(filled(peer.begin), what);
+    return work(run);
+  };
+  return await Promise.race([working(), failure]);
+};
