@@ -15,8 +15,8 @@ const BEGIN_EVERY_MS = 100;
 const BEGIN_LIMIT_MS = 15_000;
 
 /**
- * What to type where only a path is given. PCSM serves first and is told to start by a second call; source: its manual,
- * "Use Percona ClusterSync for MongoDB".
+ * What to type where only a path is given. PCSM serves first and is told to start by a second call (its manual, "Use Percona
+ * ClusterSync for MongoDB"); the flags have not been tried here, where no such tool is.
  */
 const KNOWN: Readonly<Record<string, (path: string) => Pick<Peer, "serve" | "begin">>> = {
   pcsm: (path) => ({

@@ -1,12 +1,13 @@
 import { existsSync } from "node:fs";
-import { type Static, type TSchema, Type } from "typebox";
+import { type Static, Type } from "typebox";
 import { Value } from "typebox/value";
 import { parse, YAMLParseError } from "yaml";
 import { FerryError } from "#errors/ferryError.ts";
-import { nearest } from "./suggest.ts";
+import { complaint, type Finding } from "./complaint.ts";
 import { readTextFile } from "./textFile.ts";
 
-const NAMESPACE = '^[^.$/\\\\ "]+\\.[^$]+$';
+/** What the server keeps for itself (`system.*`) is no namespace that anybody carries. */
+const NAMESPACE = '^[^.$/\\\\ "]+\\.(?!system\\.)[^$]+$';
 const closed = { additionalProperties: false } as const;
 
 const MASK = Type.Union([
@@ -85,11 +86,16 @@ const ROUTE = Type.Object(
     ),
     from: Type.String({
       pattern: NAMESPACE,
-      description: "Source namespace, `db.collection`: the topic of the same name.",
+      description: "Source namespace, `db.collection`, not `system.*`: the topic of the same name.",
     }),
     to: Type.Optional(
       Type.Object(
-        { mongodb: Type.String({ pattern: NAMESPACE, description: "Target namespace." }) },
+        {
+          mongodb: Type.String({
+            pattern: NAMESPACE,
+            description: "Target namespace, `db.collection`, not `system.*`.",
+          }),
+        },
         { ...closed, description: "Default: the same namespace." },
       ),
     ),
@@ -155,36 +161,6 @@ export type Route = Readonly<
 
 const invalid = (file: string, sentence: string): FerryError => new FerryError("FERRY_CONFIG", `${file}: ${sentence}`);
 
-const spell = (pointer: string): string => {
-  const parts = pointer.split("/").slice(1);
-  return parts.map((part, i) => (/^\d+$/.test(part) ? `[${part}]` : `${i === 0 ? "" : "."}${part}`)).join("");
-};
-
-const schemaAt = (pointer: string): TSchema | undefined => {
-  let schema: TSchema | undefined = CONFIG;
-  for (const part of pointer.split("/").slice(1)) {
-    const node = schema as { items?: TSchema; properties?: Record<string, TSchema> } | undefined;
-    schema = node?.items ?? node?.properties?.[part];
-  }
-  return schema;
-};
-
-type Finding = Readonly<{ keyword: string; instancePath: string; message: string; params: Record<string, unknown> }>;
-
-/** The first thing that is wrong, as a sentence; a key nobody knows comes before its consequences. */
-const complaint = (findings: readonly Finding[]): string => {
-  const unknown = findings.find(({ keyword }) => keyword === "additionalProperties");
-  const [first] = findings;
-  const { instancePath, message, params } = unknown ?? (first as Finding);
-  const where = spell(instancePath);
-  if (unknown === undefined) return `${where === "" ? "the file" : where} ${message}`;
-  const [key = ""] = (params["additionalProperties"] ?? []) as string[];
-  const known = Object.keys((schemaAt(instancePath) as { properties?: object } | undefined)?.properties ?? {});
-  const close = nearest(key, known);
-  const hint = close === undefined ? `known are ${known.join(", ")}` : `did you mean ${JSON.stringify(close)}?`;
-  return `${where === "" ? "" : `${where}: `}unknown key ${JSON.stringify(key)}; ${hint}`;
-};
-
 const named = (route: RouteConfig): Route => {
   const to = route.to?.mongodb ?? route.from;
   const name = route.name ?? (to === route.from ? to : `${route.from}>${to}`);
@@ -206,7 +182,7 @@ export const parseConfig = (text: string, file: string): Config => {
     throw invalid(file, `no YAML: ${error.message.split("\n")[0]?.replace(/:$/, "") ?? ""}`);
   }
   if (!Value.Check(CONFIG, given))
-    throw invalid(file, complaint([...Value.Errors(CONFIG, given)] as unknown as Finding[]));
+    throw invalid(file, complaint(CONFIG, [...Value.Errors(CONFIG, given)] as unknown as Finding[], "the file"));
   const ddl = { ...DEFAULT_DDL, ...given.ddl };
   if (given.routes === undefined) return { routes: undefined, ddl };
   const routes = given.routes.map(named);

@@ -1,4 +1,5 @@
 import type { Document } from "bson";
+import { FerryError, isFerry } from "#errors/ferryError.ts";
 import type { ChangeEvent, NoopEvent, PatchEvent, WriteEvent } from "#flow/types.ts";
 import { filterDelta } from "./delta.ts";
 import { DocumentFilter } from "./document.ts";
@@ -6,10 +7,25 @@ import { lostPaths, targetPath } from "./lost.ts";
 import { compileRules, type FieldRules, isWhole, type Rule } from "./rules.ts";
 import { compileWhere, type Where } from "./where.ts";
 
-export type RouteRules = Readonly<{ fields?: FieldRules | undefined; where?: Readonly<Document> | undefined }>;
+export type RouteRules = Readonly<{
+  /** For the sentence about rules that cannot be. */
+  name?: string;
+  fields?: FieldRules | undefined;
+  where?: Readonly<Document> | undefined;
+}>;
 
 /** A delta that rules cannot be applied to; the whole document is needed. */
 export type NeedsDocument = Readonly<{ op: "needs-document"; why: string }>;
+
+/** @throws FERRY_CONFIG with the route's name in its sentence */
+const ofRoute = <T>(name: string | undefined, compile: () => T): T => {
+  try {
+    return compile();
+  } catch (error) {
+    if (name === undefined || !isFerry(error, "FERRY_CONFIG")) throw error;
+    throw new FerryError("FERRY_CONFIG", `route ${name}: ${error.detail}`, { cause: error });
+  }
+};
 
 const left = ({ ns, origin, at }: ChangeEvent): NoopEvent => ({ op: "noop", reason: "where", ns, origin, at });
 
@@ -23,9 +39,9 @@ export class RouteFilter {
   readonly #documents: DocumentFilter | undefined;
 
   /** @throws FERRY_CONFIG for rules that contradict each other */
-  constructor({ fields, where }: RouteRules) {
-    this.#where = where === undefined ? undefined : compileWhere(where);
-    this.#root = fields === undefined ? undefined : compileRules(fields);
+  constructor({ name, fields, where }: RouteRules) {
+    this.#where = where === undefined ? undefined : ofRoute(name, () => compileWhere(where));
+    this.#root = fields === undefined ? undefined : ofRoute(name, () => compileRules(fields));
     this.#documents = this.#root === undefined ? undefined : new DocumentFilter(this.#root);
   }
 

@@ -191,6 +191,13 @@ const operatorOf = (given: unknown): string | undefined => {
   return first?.startsWith("$") === true && !CONSTANTS.has(first) ? first : undefined;
 };
 
+/** What joins conditions. */
+const JUNCTIONS: ReadonlyMap<string, (all: readonly Where[], doc: Uint8Array) => boolean> = new Map([
+  ["$and", (all, doc) => all.every((where) => where(doc))],
+  ["$or", (all, doc) => all.some((where) => where(doc))],
+  ["$nor", (all, doc) => !all.some((where) => where(doc))],
+]);
+
 const not =
   (where: Where): Where =>
   (doc) =>
@@ -205,11 +212,10 @@ const listOf = (name: string, given: unknown): Where[] => {
 export const compileWhere = (condition: Readonly<Document>): Where => {
   const parts = Object.entries(condition).map(([name, given]): Where => {
     if (!name.startsWith("$")) return field(name, given);
+    const join = JUNCTIONS.get(name);
+    if (join === undefined) return refuse(`${name} is not known; there are ${[...JUNCTIONS.keys()].join(", ")}`);
     const all = listOf(name, given);
-    if (name === "$and") return (doc) => all.every((where) => where(doc));
-    if (name === "$or") return (doc) => all.some((where) => where(doc));
-    if (name === "$nor") return (doc) => !all.some((where) => where(doc));
-    return refuse(`${name} is not known; there are $and, $or and $nor`);
+    return (doc) => join(all, doc);
   });
   return (doc) => parts.every((part) => part(doc));
 };

@@ -34,7 +34,8 @@ export class RouteTable {
     this.#matches = topicMatcher(options.topics);
     for (const route of options.configured ?? []) {
       const { name, fields, where } = route;
-      if (fields !== undefined || where !== undefined) this.#filters.set(name, new RouteFilter({ fields, where }));
+      if (fields !== undefined || where !== undefined)
+        this.#filters.set(name, new RouteFilter({ name, fields, where }));
     }
   }
 

@@ -31,7 +31,25 @@ const WRONG: readonly (readonly [string, RegExp])[] = [
     /routes\[0\]\.fields: unknown key "alow"; did you mean "allow"\?/,
   ],
   ["route: []\n", /unknown key "route"; did you mean "routes"\?/],
-  ["routes:\n  - from: users\n", /routes\[0\]\.from /],
+  ["routes:\n  - from: users\n", /routes\[0\]\.from is not what it must be: Source namespace, `db\.collection`/],
+  ["routes:\n  - from: test.system.views\n", /routes\[0\]\.from is not what it must be: .* not `system\.\*`/],
+  ["routes:\n  - { from: a.b, allow: [c] }\n", /routes\[0\]: unknown key "allow"; it belongs into "fields"/],
+  [
+    "routes:\n  - { from: a.b, conflict: merged }\n",
+    /routes\[0\]\.conflict must be one of mirror, merge, keep-target$/,
+  ],
+  [
+    "routes:\n  - { from: a.b, drift: { newField: drop } }\n",
+    /routes\[0\]\.drift\.newField must be one of pass, drop-and-report, hold, stop$/,
+  ],
+  [
+    "routes:\n  - { from: a.b, fields: { mask: { c: { keepLas: 4 } } } }\n",
+    /routes\[0\]\.fields\.mask\.c: unknown key "keepLas"; did you mean "keepLast"\?/,
+  ],
+  [
+    "routes:\n  - { from: a.b, fields: { mask: { c: { sha256: { salt: x } } } } }\n",
+    /mask\.c\.sha256: unknown key "salt"; known are saltEnv/,
+  ],
   ["routes:\n  - { from: a.b }\n  - { from: a.b }\n", /two routes are called a\.b/],
   [
     "routes:\n  - { from: a.b, to: { mongodb: x.y } }\n  - { from: a.c, to: { mongodb: x.y } }\n",

@@ -1,0 +1,66 @@
+import type { TSchema } from "typebox";
+import { nearest } from "./suggest.ts";
+
+/** What the schema's check found, as typebox tells it. */
+export type Finding = Readonly<{
+  keyword: string;
+  instancePath: string;
+  message: string;
+  params: Readonly<Record<string, unknown>>;
+}>;
+
+type Node = Readonly<{
+  items?: TSchema;
+  properties?: Readonly<Record<string, TSchema>>;
+  patternProperties?: Readonly<Record<string, TSchema>>;
+  anyOf?: readonly TSchema[];
+  description?: string;
+}>;
+
+const alternatives = (schema: TSchema): readonly Node[] => (schema as Node).anyOf ?? [schema as Node];
+
+const inside = (schema: TSchema, part: string): TSchema[] =>
+  alternatives(schema).flatMap(({ items, properties, patternProperties }) => {
+    const found = items ?? properties?.[part] ?? Object.values(patternProperties ?? {})[0];
+    return found === undefined ? [] : [found];
+  });
+
+const keysOf = (schemas: readonly TSchema[]): string[] => [
+  ...new Set(schemas.flatMap(alternatives).flatMap(({ properties }) => Object.keys(properties ?? {}))),
+];
+
+/** `/routes/0/fields` as `routes[0].fields`. */
+const spell = (parts: readonly string[]): string =>
+  parts.map((part, i) => (/^\d+$/.test(part) ? `[${part}]` : `${i === 0 ? "" : "."}${part}`)).join("");
+
+const hintFor = (key: string, schemas: readonly TSchema[]): string => {
+  const known = keysOf(schemas);
+  const close = nearest(key, known);
+  if (close !== undefined) return `did you mean ${JSON.stringify(close)}?`;
+  const home = known.find((name) => keysOf(schemas.flatMap((schema) => inside(schema, name))).includes(key));
+  return home === undefined ? `known are ${known.join(", ")}` : `it belongs into ${JSON.stringify(home)}`;
+};
+
+/**
+ * The first thing that is wrong in a value, as a sentence; a key nobody knows comes before its consequences.
+ * @param whole what the value is called where it is wrong itself
+ */
+export const complaint = (schema: TSchema, findings: readonly Finding[], whole: string): string => {
+  const unknown = findings.find(({ keyword }) => keyword === "additionalProperties");
+  const { instancePath, keyword, message, params } = unknown ?? (findings[0] as Finding);
+  const parts = instancePath.split("/").slice(1);
+  const schemas = parts.reduce<TSchema[]>((at, part) => at.flatMap((one) => inside(one, part)), [schema]);
+  const where = spell(parts);
+  if (unknown !== undefined) {
+    const [key = ""] = (params["additionalProperties"] ?? []) as string[];
+    return `${where === "" ? "" : `${where}: `}unknown key ${JSON.stringify(key)}; ${hintFor(key, schemas)}`;
+  }
+  const place = where === "" ? whole : where;
+  if (keyword === "const") {
+    const allowed = findings.filter((one) => one.keyword === "const" && one.instancePath === instancePath);
+    return `${place} must be one of ${allowed.map((one) => String(one.params["allowedValue"])).join(", ")}`;
+  }
+  const description = (schemas[0] as Node | undefined)?.description;
+  if (keyword === "pattern" && description !== undefined) return `${place} is not what it must be: ${description}`;
+  return `${place} ${message}`;
+};
