@@ -144,7 +144,10 @@ test("a configuration that is wrong is refused before anything is touched", asyn
   await topic.send([{ op: "copy", doc: user(1) }]);
   const refused = await runWorker(options);
   assert.equal(refused.code, 64);
-  assert.match(refused.stderr, /FERRY_CONFIG: route test\.misrouted: deny: a rule on _id would break the documents' identity/);
+  assert.match(
+    refused.stderr,
+    /FERRY_CONFIG: route test\.misrouted: deny: a rule on _id would break the documents' identity/,
+  );
   assert.deepEqual(await all(client, "test.misrouted"), []);
   const checked = await ferry(["config", "check", "--config", config]);
   assert.equal(checked.status, 64);
