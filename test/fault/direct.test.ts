@@ -121,7 +121,8 @@ const duringStream = async (fault: string, seed: number): Promise<void> => {
 
 test("killed at the worst moments of a copy: goes on by range, equal, nothing finished is read again", async (t) => {
   const seed = testSeed();
-  const points = ["mid-range:2", "mid-range:4", "after-range:3", "before-checkpoint:1", "after-checkpoint:1"];
+  // Later than twice is not certain: how many chunks a range has depends on what the server sampled for its bounds.
+  const points = ["mid-range:1", "mid-range:2", "after-range:3", "before-checkpoint:1", "after-checkpoint:1"];
   for (const fault of [...points, "after-read:4", "mid-batch:5", "before-commit:9", "after-commit:7"])
     await t.test(fault, () => duringCopy(fault, seed));
 });
