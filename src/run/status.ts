@@ -1,5 +1,5 @@
 import type { Long } from "bson";
-import type { CaptureRecord, RangeRecord } from "#capture/captureStore.ts";
+import type { CaptureRecord, OplogNote, RangeRecord } from "#capture/captureStore.ts";
 import type { ConnectorView } from "#capture/connectRest.ts";
 import { patiently } from "#capture/patience.ts";
 import { secondsOf, tokenTime } from "#capture/resumeToken.ts";
@@ -57,6 +57,10 @@ export type CaptureLine = Readonly<{
   ranges: number;
   rangesDone: number;
   documents: number;
+  /** What the source estimated when the copy was planned; null where nobody noted it. */
+  estimate: number | null;
+  /** How much room the source's oplog leaves, and when that was looked at, ms since the epoch; null where it may not be read. */
+  oplog: (OplogNote & Readonly<{ atMs: number }>) | null;
 }>;
 
 export type RouteNote = Readonly<{ route: string; code: ErrorCode; detail: string }>;
@@ -184,6 +188,7 @@ const readOwnCapture = async (target: MongoClient, stateDb: string): Promise<Cap
     ]),
   );
   if (record === null) return null;
+  const { oplog } = record;
   const isOwned = record.expiresAt !== null && record.expiresAt.getTime() > Date.now() - ALIVE_MS;
   return {
     mode: record.mode,
@@ -195,6 +200,16 @@ const readOwnCapture = async (target: MongoClient, stateDb: string): Promise<Cap
     ranges: ranges.length,
     rangesDone: ranges.filter(({ done }) => done).length,
     documents: ranges.reduce((sum, { documents }) => sum + Number(documents), 0),
+    estimate: record.estimate === undefined ? null : Number(record.estimate),
+    oplog:
+      oplog === undefined
+        ? null
+        : {
+            windowSeconds: oplog.windowSeconds,
+            leftSeconds: oplog.leftSeconds,
+            short: oplog.short,
+            atMs: oplog.at.getTime(),
+          },
   };
 };
 
