@@ -10,6 +10,8 @@ export type TopicRecord = { name: string; next: Long };
 
 /** How the source's oplog stood when it was last looked at. */
 export type OplogNote = {
+  /** How full it is, 0–1: a full one removes its oldest entries. */
+  fill: number;
   /** How far it reaches back behind its newest entry, seconds of writes. */
   windowSeconds: number;
   /** How much of it lies before the position that is needed: seconds of writes that may still be removed. */

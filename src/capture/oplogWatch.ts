@@ -20,7 +20,7 @@ export const oplogRoom = async (source: MongoClient, token: ResumeToken): Promis
   if (window === undefined || fill === undefined) return undefined;
   const windowSeconds = window.lastSeconds - window.firstSeconds;
   const leftSeconds = secondsOf(tokenTime(token)) - window.firstSeconds;
-  return { windowSeconds, leftSeconds, short: fill >= FULL && leftSeconds <= windowSeconds * OLDEST_PART };
+  return { fill, windowSeconds, leftSeconds, short: fill >= FULL && leftSeconds <= windowSeconds * OLDEST_PART };
 };
 
 export type OplogWatchDeps = Readonly<{

@@ -1,5 +1,5 @@
 import { CaptureStore } from "#capture/captureStore.ts";
-import { OwnCapture } from "#capture/ownCapture.ts";
+import { OwnCapture, type OwnCaptureDeps } from "#capture/ownCapture.ts";
 import type { ScopeSpec } from "#capture/scope.ts";
 import { listNamespaces } from "#capture/sourceProbe.ts";
 import { featuresOf } from "#capture/sourceStream.ts";
@@ -27,6 +27,8 @@ export type KafkaCaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourc
     partitions: number;
     readers: number;
     rangeDocuments: number;
+    /** Where the change stream waits for the end of the copy. */
+    spool: OwnCaptureDeps["spool"];
     budgetMb: number;
     leaseMs: number;
     recopy: boolean;
@@ -118,6 +120,7 @@ const captureBetween = async (
     output,
     readers,
     leaseMs,
+    spool: deps.spool,
     leftovers: leftoversOn(source, target, deps.routes, { conflict: "mirror" }, logger),
     clock,
     logger,

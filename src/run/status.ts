@@ -205,6 +205,7 @@ const readOwnCapture = async (target: MongoClient, stateDb: string): Promise<Cap
       oplog === undefined
         ? null
         : {
+            fill: oplog.fill,
             windowSeconds: oplog.windowSeconds,
             leftSeconds: oplog.leftSeconds,
             short: oplog.short,

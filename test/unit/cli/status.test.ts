@@ -95,7 +95,7 @@ test("ferry's own capture is shown with the room that the source's oplog leaves,
     rangesDone: 4,
     documents: 12_345,
     estimate: 27_000,
-    oplog: { windowSeconds: 7200, leftSeconds: -3, short: true, atMs: 60_000 },
+    oplog: { fill: 1, windowSeconds: 7200, leftSeconds: -3, short: true, atMs: 60_000 },
   };
   const lines = sectionOf(formatStatus({ ...NOTHING, own }), "ferry's own capture:");
   assert.deepEqual(lines, [
