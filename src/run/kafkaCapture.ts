@@ -10,6 +10,7 @@ import { KafkaProducer } from "#kafka/producer.ts";
 import { KafkaOutput } from "#log/kafkaOutput.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
+import { tryingAgain } from "#observe/tryingAgain.ts";
 import { checkDeployments, checkRights, checkScope, readDeployment } from "./captureChecks.ts";
 import { scopeOf } from "./captureScope.ts";
 import { checkKnown, startCapture } from "./captureStart.ts";
@@ -96,11 +97,12 @@ const captureBetween = async (
   const record = await startCapture(start, carried, deps.recopy);
   // Behind the start position: what changes from here on is in the stream, and followed.
   if (record.phase === "copy") await structure?.build();
+  const onRetry = tryingAgain(logger, "kafka");
   await using output = new KafkaOutput({
     client,
     producers: Array.from(
       { length: Math.min(PRODUCERS, deps.partitions) },
-      (_, i) => new KafkaProducer({ bootstrap: settings.kafka, clientId: `${runId}-${i}` }),
+      (_, i) => new KafkaProducer({ bootstrap: settings.kafka, clientId: `${runId}-${i}`, clock, onRetry }),
     ),
     partitions: deps.partitions,
     limitBytes: deps.budgetMb * 1024 * 1024,
