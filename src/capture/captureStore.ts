@@ -3,6 +3,7 @@ import { FerryError } from "#errors/ferryError.ts";
 import { faultPoint } from "#flow/fault.ts";
 import type { Collection, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
+import type { Lifecycle } from "./lifecycle.ts";
 import type { ResumeToken } from "./resumeToken.ts";
 
 /** A topic and where it stood at the saved position. */
@@ -38,6 +39,8 @@ export type CaptureRecord = {
   startedAt: Date;
   streamingAt?: Date;
   savedAt?: Date;
+  /** What operators want of the run, and how far it has followed. */
+  lifecycle?: Lifecycle;
 };
 
 /** One range of `_id`s of one namespace; bounds are raw `{ _id }` documents, so that any type keeps its exact value. */
@@ -61,7 +64,7 @@ export const rangeId = (topic: string, generation: number, index: number): strin
 export type NewCapture = Omit<CaptureRecord, "_id" | "epoch" | "owner" | "expiresAt" | "startedAt">;
 
 /** An owner whose lease has passed, or none: by the server's clock. */
-const FREE = { $or: [{ $eq: ["$owner", null] }, { $lt: ["$expiresAt", "$$NOW"] }] };
+export const FREE = { $or: [{ $eq: ["$owner", null] }, { $lt: ["$expiresAt", "$$NOW"] }] };
 
 /** Every method throws FERRY_MONGO_*. */
 export class CaptureStore {
@@ -152,6 +155,15 @@ export class CaptureStore {
     );
     this.#check(matchedCount);
     faultPoint("after-checkpoint");
+  }
+
+  /** Notes how far the run has followed what is wanted of it. @throws FERRY_FENCED */
+  async follow(fields: Readonly<Omit<Lifecycle, "wanted" | "drainTo">>): Promise<void> {
+    const set = Object.fromEntries(Object.entries(fields).map(([name, value]) => [`lifecycle.${name}`, value]));
+    const { matchedCount } = await translated("noting how far the run is", () =>
+      this.#captures.updateOne(this.#mine(), { $set: set }),
+    );
+    this.#check(matchedCount);
   }
 
   /** Ends the capture: what it remembers is of no use any more. @throws FERRY_FENCED */

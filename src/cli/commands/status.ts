@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { ConnectorStore } from "#capture/connectorStore.ts";
 import { ConnectRest } from "#capture/connectRest.ts";
+import type { RunState } from "#capture/lifecycle.ts";
 import { resolveSettings, stateFolder } from "#config/settings.ts";
 import { CATALOGUE } from "#errors/catalogue.ts";
 import { systemClock } from "#flow/clock.ts";
@@ -97,13 +98,23 @@ const connectorLines = ({ connectors }: Status): string[] =>
     return [status.type, name, status.connector.state, tasks || "no task", config["connector.class"]].join("  |  ");
   });
 
+/** What an operator has asked of a run, as far as it has come. */
+const STATES: Readonly<Record<Exclude<RunState, "running">, string>> = {
+  pausing: "pausing: what was read is still being applied",
+  paused: "paused until `ferry resume`: nothing is written to the target",
+  draining: "draining: it is finalized behind what the source had when `ferry finalize` was called",
+  finalizing: "finalizing: what was held back is given back",
+  finalized: "finalized: the run is over",
+};
+
 const captureLines = ({ own }: Status): string[] => {
   if (own === null) return [];
-  const { mode, phase, owner, generation, positionMs, collections, ranges, rangesDone, documents } = own;
+  const { mode, phase, state, owner, generation, positionMs, collections, ranges, rangesDone, documents } = own;
   const copy = `${count(documents)} documents in ${rangesDone} of ${ranges} ranges`;
   return [
     `${mode === "direct" ? "ferry run" : "ferry capture"}: ${phase} of ${collections} collections, position ${new Date(positionMs).toISOString()}`,
     `copied ${copy}${generation > 1 ? `, copy number ${generation}` : ""}`,
+    ...(state === "running" ? [] : [STATES[state]]),
     owner === null ? "nobody captures now" : `captured by ${owner}`,
   ];
 };
