@@ -26,6 +26,8 @@ export type CaptureRecord = {
   source: { setName: string; hosts: string[] };
   scope: { include: string[]; exclude: string[] };
   phase: "replacing" | "copy" | "stream";
+  /** What operators want of the run, and how far it has followed. */
+  lifecycle?: Lifecycle;
   /** The n-th copy; a bounded re-copy after lost history is one more. */
   generation: number;
   start: ResumeToken;
@@ -39,8 +41,6 @@ export type CaptureRecord = {
   startedAt: Date;
   streamingAt?: Date;
   savedAt?: Date;
-  /** What operators want of the run, and how far it has followed. */
-  lifecycle?: Lifecycle;
 };
 
 /** One range of `_id`s of one namespace; bounds are raw `{ _id }` documents, so that any type keeps its exact value. */
@@ -141,6 +141,15 @@ export class CaptureStore {
     this.#check(matchedCount);
   }
 
+  /** Notes how far the run has followed what is wanted of it. @throws FERRY_FENCED */
+  async follow(fields: Readonly<Omit<Lifecycle, "wanted" | "drainTo">>): Promise<void> {
+    const set = Object.fromEntries(Object.entries(fields).map(([name, value]) => [`lifecycle.${name}`, value]));
+    const { matchedCount } = await translated("noting how far the run is", () =>
+      this.#captures.updateOne(this.#mine(), { $set: set }),
+    );
+    this.#check(matchedCount);
+  }
+
   async release(): Promise<void> {
     await translated("releasing the capture", () =>
       this.#captures.updateOne(this.#mine(), { $set: { owner: null, expiresAt: null } }),
@@ -155,15 +164,6 @@ export class CaptureStore {
     );
     this.#check(matchedCount);
     faultPoint("after-checkpoint");
-  }
-
-  /** Notes how far the run has followed what is wanted of it. @throws FERRY_FENCED */
-  async follow(fields: Readonly<Omit<Lifecycle, "wanted" | "drainTo">>): Promise<void> {
-    const set = Object.fromEntries(Object.entries(fields).map(([name, value]) => [`lifecycle.${name}`, value]));
-    const { matchedCount } = await translated("noting how far the run is", () =>
-      this.#captures.updateOne(this.#mine(), { $set: set }),
-    );
-    this.#check(matchedCount);
   }
 
   /** Ends the capture: what it remembers is of no use any more. @throws FERRY_FENCED */

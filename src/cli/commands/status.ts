@@ -98,6 +98,17 @@ const connectorLines = ({ connectors }: Status): string[] =>
     return [status.type, name, status.connector.state, tasks || "no task", config["connector.class"]].join("  |  ");
   });
 
+const captureLines = ({ own }: Status): string[] => {
+  if (own === null) return [];
+  const { mode, phase, owner, generation, positionMs, collections, ranges, rangesDone, documents } = own;
+  const copy = `${count(documents)} documents in ${rangesDone} of ${ranges} ranges`;
+  return [
+    `${mode === "direct" ? "ferry run" : "ferry capture"}: ${phase} of ${collections} collections, position ${new Date(positionMs).toISOString()}`,
+    `copied ${copy}${generation > 1 ? `, copy number ${generation}` : ""}`,
+    owner === null ? "nobody captures now" : `captured by ${owner}`,
+  ];
+};
+
 /** What an operator has asked of a run, as far as it has come. */
 const STATES: Readonly<Record<Exclude<RunState, "running">, string>> = {
   pausing: "pausing: what was read is still being applied",
@@ -107,17 +118,7 @@ const STATES: Readonly<Record<Exclude<RunState, "running">, string>> = {
   finalized: "finalized: the run is over",
 };
 
-const captureLines = ({ own }: Status): string[] => {
-  if (own === null) return [];
-  const { mode, phase, state, owner, generation, positionMs, collections, ranges, rangesDone, documents } = own;
-  const copy = `${count(documents)} documents in ${rangesDone} of ${ranges} ranges`;
-  return [
-    `${mode === "direct" ? "ferry run" : "ferry capture"}: ${phase} of ${collections} collections, position ${new Date(positionMs).toISOString()}`,
-    `copied ${copy}${generation > 1 ? `, copy number ${generation}` : ""}`,
-    ...(state === "running" ? [] : [STATES[state]]),
-    owner === null ? "nobody captures now" : `captured by ${owner}`,
-  ];
-};
+const stateLines = ({ own }: Status): string[] => (own === null || own.state === "running" ? [] : [STATES[own.state]]);
 
 /** `received 7 applied 4 filtered 3 (where 2, tombstone 1) …` */
 const booksText = ({ counts, filteredBy }: LaneLine): string => {
@@ -175,7 +176,7 @@ export const formatStatus = (found: Status): string =>
         ({ topic, partition, offset }) => `% Reached end of topic ${topic} [${partition}] at offset ${offset}`,
       ),
     ),
-    ...section("ferry's own capture:", captureLines(found)),
+    ...section("ferry's own capture:", [...captureLines(found), ...stateLines(found)]),
     ...section("Worker lanes:", found.lanes.length === 0 ? [] : [table(found.lanes.map(laneLine))]),
     ...section("Workers:", found.workers.length === 0 ? [] : [table(found.workers.map(workerLine))]),
     ...section(
