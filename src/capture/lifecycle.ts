@@ -69,6 +69,16 @@ export class RunControl {
     await this.#want({ $set: { "lifecycle.wanted": "finalized", "lifecycle.drainTo": drainTo } });
   }
 
+  /** With Kafka the capture has ended by then: whoever has seen to the workers and the structure notes the end. */
+  async end(unrestored: Unrestored[]): Promise<void> {
+    await translated("noting the end of the run", () =>
+      this.#captures.updateOne(
+        { _id: "capture", "lifecycle.drainedAt": { $exists: true } },
+        { $set: { "lifecycle.finalizedAt": new Date(), "lifecycle.unrestored": unrestored } },
+      ),
+    );
+  }
+
   async #want(update: Document | Document[]): Promise<boolean> {
     const { matchedCount } = await translated("noting what is wanted of the run", () =>
       this.#captures.updateOne({ _id: "capture", "lifecycle.wanted": { $ne: "finalized" } }, update),

@@ -523,14 +523,14 @@ export const CATALOGUE = {
   FERRY_RUN_NONE: entry(
     64,
     "never",
-    "There is no `ferry run` to pause, resume or finalize.",
-    "Check --target and --state-db; with Kafka, stop the workers instead, and use `ferry structure finalize` at the end.",
+    "There is no run of ferry's own capture to pause, resume or finalize.",
+    "Check --target and --state-db; with the official connector stop the workers instead, and use `ferry structure finalize` at the end.",
   ),
   FERRY_RUN_FINALIZING: entry(
     75,
     "never",
     "The run is being finalized.",
-    "Let it come to its end: start `ferry run` again as before if nobody runs it, and `ferry finalize` to see what came of it.",
+    "Let it come to its end: start it again as before if nobody runs it, and `ferry finalize` to see what came of it.",
   ),
   FERRY_RUN_FINALIZED: entry(
     64,

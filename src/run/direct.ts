@@ -138,7 +138,7 @@ const runBetween = async (deps: DirectDeps, source: MongoClient, target: MongoCl
   if (replaces) await replaceCapture(start, () => structure.replace());
 
   await startCapture(start, carried, deps.recopy);
-  const lifecycle = new RunLifecycle({ ...deps, store, leaseMs: options.leaseMs });
+  const lifecycle = new RunLifecycle({ ...deps, store, leaseMs: options.leaseMs, writesTo: "the target" });
   const drained = await lifecycle.run((record, ending) =>
     carry(
       { ...deps, soft: ending },

@@ -11,6 +11,8 @@ import type { Failure } from "#structure/build.ts";
 export type LifecycleDeps = Readonly<{
   store: CaptureStore;
   leaseMs: number;
+  /** What a pause leaves alone. */
+  writesTo: "the target" | "Kafka";
   clock: Clock;
   logger: Logger;
   soft: AbortSignal;
@@ -98,12 +100,12 @@ export class RunLifecycle {
 
   /** The record as soon as nobody wants the run to be paused; undefined when it is stopped meanwhile. */
   async #whenWanted(): Promise<CaptureRecord | undefined> {
-    const { store, clock, logger, soft } = this.#deps;
+    const { store, clock, logger, soft, writesTo } = this.#deps;
     const isPaused = (record: CaptureRecord): boolean => ["pausing", "paused"].includes(stateOf(record));
     let record = await this.#read();
     if (!isPaused(record)) return record;
     await retry(() => store.follow({ pausedAt: new Date(clock.now()) }), this.#retrying("noting the pause"));
-    logger.info({ stage: "paused" }, "paused: nothing is written to the target until `ferry resume`");
+    logger.info({ stage: "paused" }, `paused: nothing is written to ${writesTo} until \`ferry resume\``);
     await this.owning(async () => {
       while (isPaused(record) && !soft.aborted) {
         await clock.sleep(LOOK_MS, soft).catch(() => undefined); // woken by the stop

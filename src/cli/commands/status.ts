@@ -112,7 +112,7 @@ const captureLines = ({ own }: Status): string[] => {
 /** What an operator has asked of a run, as far as it has come. */
 const STATES: Readonly<Record<Exclude<RunState, "running">, string>> = {
   pausing: "pausing: what was read is still being applied",
-  paused: "paused until `ferry resume`: nothing is written to the target",
+  paused: "paused until `ferry resume`: nothing is captured",
   draining: "draining: it is finalized behind what the source had when `ferry finalize` was called",
   finalizing: "finalizing: what was held back is given back",
   finalized: "finalized: the run is over",
