@@ -3,6 +3,7 @@ import { FerryError } from "#errors/ferryError.ts";
 import { faultPoint } from "#flow/fault.ts";
 import type { Collection, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
+import type { Lifecycle } from "./lifecycle.ts";
 import type { ResumeToken } from "./resumeToken.ts";
 
 /** A topic and where it stood at the saved position. */
@@ -37,6 +38,8 @@ export type CaptureRecord = {
   source: { setName: string; hosts: string[] };
   scope: { include: string[]; exclude: string[] };
   phase: "replacing" | "copy" | "stream";
+  /** What operators want of the run, and how far it has followed. */
+  lifecycle?: Lifecycle;
   /** The n-th copy; a bounded re-copy after lost history is one more. */
   generation: number;
   start: ResumeToken;
@@ -77,7 +80,7 @@ export const rangeId = (topic: string, generation: number, index: number): strin
 export type NewCapture = Omit<CaptureRecord, "_id" | "epoch" | "owner" | "expiresAt" | "startedAt">;
 
 /** An owner whose lease has passed, or none: by the server's clock. */
-const FREE = { $or: [{ $eq: ["$owner", null] }, { $lt: ["$expiresAt", "$$NOW"] }] };
+export const FREE = { $or: [{ $eq: ["$owner", null] }, { $lt: ["$expiresAt", "$$NOW"] }] };
 
 /** Every method throws FERRY_MONGO_*. */
 export class CaptureStore {
@@ -150,6 +153,15 @@ export class CaptureStore {
   async renew(): Promise<void> {
     const { matchedCount } = await translated("renewing the capture's lease", () =>
       this.#captures.updateOne(this.#mine(), [{ $set: { expiresAt: { $add: ["$$NOW", this.#leaseMs] } } }]),
+    );
+    this.#check(matchedCount);
+  }
+
+  /** Notes how far the run has followed what is wanted of it. @throws FERRY_FENCED */
+  async follow(fields: Readonly<Omit<Lifecycle, "wanted" | "drainTo">>): Promise<void> {
+    const set = Object.fromEntries(Object.entries(fields).map(([name, value]) => [`lifecycle.${name}`, value]));
+    const { matchedCount } = await translated("noting how far the run is", () =>
+      this.#captures.updateOne(this.#mine(), { $set: set }),
     );
     this.#check(matchedCount);
   }

@@ -6,7 +6,8 @@ import { type RetryOptions, retry } from "#flow/retry.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
 import { type Namespace, parseNamespace } from "#flow/types.ts";
 import { isCursorGone } from "#mongo/rawCursor.ts";
-import { CopiedRecord, type CopyRun, RECORD_BYTES, removalRecord } from "#wire/captured.ts";
+import { CopiedRecord, RECORD_BYTES, removalRecord } from "#wire/captured.ts";
+import { CopyRun } from "#wire/copyRun.ts";
 import type { CaptureStore, RangeRecord } from "./captureStore.ts";
 import type { CopySource } from "./copySource.ts";
 import type { CaptureOutput } from "./output.ts";
@@ -123,7 +124,7 @@ export class Copy {
     const { source, output, clock } = this.#deps;
     const { topic, index, from, to } = range.record;
     const ns = parseNamespace(topic);
-    const run: CopyRun = { ns, at: this.#deps.at };
+    const run = new CopyRun(ns, this.#deps.at);
     const bounds = { from: bytesOf(from), to: bytesOf(to), after: bytesOf(range.at), at: this.#deps.at };
     if (index === 0 && range.at === null) await this.#removeLeftovers(run, hard);
     const seen = this.#seen.get(topic);

@@ -27,7 +27,8 @@ const namespaceIn = (event: Uint8Array, field: string): Namespace => {
 
 /**
  * Puts events of the change stream onto the topics of their namespaces, in their order: the topic is called like the
- * namespace, as the connector does it. A rename goes to the topic of the old name, where the old name is carried.
+ * namespace, as the connector does it. A rename goes to the topic of the old name, where the old name is carried; the drop
+ * of a database to the first of its topics.
  */
 export class EventRouter {
   readonly #deps: EventRouterDeps;
@@ -55,7 +56,7 @@ export class EventRouter {
   #sort(bytes: Buffer, now: number, parts: Map<string, Part>): void {
     const read = this.#reader.read(bytes);
     const event = typeof read === "string" ? undefined : read;
-    const topic = this.#topicOf(event?.ns ?? namespaceIn(bytes, "ns"), bytes);
+    const topic = this.#topicOf(event?.ns ?? namespaceIn(bytes, "ns"), bytes, parts);
     if (topic === undefined) return;
     const { documentKey, token } = this.#reader;
     const record = new StreamedRecord(bytes, event, { documentKey, token }, now);
@@ -67,14 +68,23 @@ export class EventRouter {
     }
   }
 
-  #topicOf(ns: Namespace, bytes: Buffer): string | undefined {
-    const { scope, logger } = this.#deps;
+  #topicOf(ns: Namespace, bytes: Buffer, parts: ReadonlyMap<string, Part>): string | undefined {
+    const { scope } = this.#deps;
     if (scope.has(ns)) return formatNamespace(ns);
     const to = namespaceIn(bytes, "to");
     if (to.db !== "" && scope.has(to)) return formatNamespace(to);
-    // Its collections' own drops came before it.
-    if (ns.coll === "")
-      logger.info({ stage: "stream", ns: ns.db }, `${textOf(bytes, "operationType")} of a whole database`);
-    return undefined;
+    return ns.coll === "" ? this.#topicWithin(ns.db, textOf(bytes, "operationType"), parts) : undefined;
+  }
+
+  /**
+   * A database's own event has no collection. Its collections' drops came before it; somebody must look at what has none:
+   * views and time series. The choice is the same when the stream is read again from a saved position: the topics that are
+   * known then were known at the position, or come with the events behind it.
+   */
+  #topicWithin(db: string, kind: string, parts: ReadonlyMap<string, Part>): string | undefined {
+    const { output, logger } = this.#deps;
+    const [first] = [...output.ends().keys(), ...parts.keys()].filter((topic) => topic.startsWith(`${db}.`)).sort();
+    logger.info({ stage: "stream", ns: db }, `${kind} of a whole database`);
+    return first;
   }
 }

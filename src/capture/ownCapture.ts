@@ -7,6 +7,7 @@ import { TaskGroup } from "#flow/taskGroup.ts";
 import type { Namespace } from "#flow/types.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
+import { tryingAgain } from "#observe/tryingAgain.ts";
 import type { CaptureRecord, CaptureStore } from "./captureStore.ts";
 import { Copy } from "./copy.ts";
 import type { CopySource } from "./copySource.ts";
@@ -116,7 +117,7 @@ export class OwnCapture {
       progress: () => this.#progress(),
       clock,
       logger,
-      onRetry: this.#onRetry,
+      onRetry: tryingAgain(logger, "capture"),
     });
   }
 
@@ -127,13 +128,14 @@ export class OwnCapture {
 
   #retrying(what: string, signal: AbortSignal): RetryOptions {
     const { clock } = this.#deps;
-    return { what, clock, signal, giveUpAfterMs: Number.POSITIVE_INFINITY, onRetry: this.#onRetry };
+    return {
+      what,
+      clock,
+      signal,
+      giveUpAfterMs: Number.POSITIVE_INFINITY,
+      onRetry: tryingAgain(this.#deps.logger, "capture"),
+    };
   }
-
-  readonly #onRetry: NonNullable<RetryOptions["onRetry"]> = (error, attempt, ms) => {
-    if (attempt === 3 || attempt % 20 === 0)
-      this.#deps.logger.warn({ stage: "capture", attempt, ms, code: error.code, err: error.detail }, "trying again");
-  };
 
   async #renew(ended: AbortSignal): Promise<void> {
     const { store, clock, leaseMs } = this.#deps;
@@ -159,7 +161,7 @@ export class OwnCapture {
       readers,
       leftovers: record.generation > 1 ? leftovers : undefined,
       clock,
-      onRetry: this.#onRetry,
+      onRetry: tryingAgain(this.#deps.logger, "capture"),
     });
     const started = clock.now();
     const before = copy.documents;

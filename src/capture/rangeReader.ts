@@ -2,7 +2,7 @@ import { Timestamp } from "bson";
 import type { Namespace } from "#flow/types.ts";
 import type { Document } from "#mongo/connect.ts";
 import { RawCursor, type RawReply } from "#mongo/rawCursor.ts";
-import { documentKeyOf } from "#wire/captured.ts";
+import { documentKeyOf } from "#wire/documentKey.ts";
 import { boundValue } from "./copyRanges.ts";
 import type { CopySource } from "./copySource.ts";
 

@@ -82,6 +82,12 @@ export const noteStart = (client: MongoClient, watch: Watch): Promise<StartPoint
     }
   });
 
+/** The source's cluster time: every write that was acknowledged by now is not later. @throws FERRY_MONGO_* */
+export const clusterTime = async (client: MongoClient): Promise<Timestamp> => {
+  const reply = await translated("asking the source for its time", () => client.db("admin").command({ hello: 1 }));
+  return reply["operationTime"] as Timestamp;
+};
+
 /** Waits until the source's majority view has reached a time. */
 const majorityAfter = async (client: MongoClient, watch: Watch, at: Timestamp): Promise<void> => {
   await client.db(watch.db === "" ? "admin" : watch.db).command({

@@ -532,6 +532,24 @@ export const CATALOGUE = {
     "This target remembers a capture of another source or of other namespaces.",
     "Start with what the message names, or begin anew with an empty target and another --state-db.",
   ),
+  FERRY_RUN_NONE: entry(
+    64,
+    "never",
+    "There is no run of ferry's own capture to pause, resume or finalize.",
+    "Check --target and --state-db; with the official connector stop the workers instead, and use `ferry structure finalize` at the end.",
+  ),
+  FERRY_RUN_FINALIZING: entry(
+    75,
+    "never",
+    "The run is being finalized.",
+    "Let it come to its end: start it again as before if nobody runs it, and `ferry finalize` to see what came of it.",
+  ),
+  FERRY_RUN_FINALIZED: entry(
+    64,
+    "never",
+    "The run was finalized: it is over, and the target belongs to its own services.",
+    "`ferry run --replace-target` drops what is carried on the target and begins anew; another --state-db and an empty target begin beside it.",
+  ),
   // --- the demo
   FERRY_DEMO_STEP: entry(
     1,

@@ -1,7 +1,6 @@
 /** Kafka's own hash of keys (Utils.murmur2 of its Java client), so that a key has one partition whoever writes it. */
-export const murmur2 = (key: Uint8Array): number => {
+export const murmur2 = (key: Uint8Array, length = key.length): number => {
   const M = 0x5bd1e995;
-  const { length } = key;
   let h = 0x9747b28c ^ length;
   let at = 0;
   for (; at + 4 <= length; at += 4) {
@@ -22,5 +21,6 @@ export const murmur2 = (key: Uint8Array): number => {
   return h ^ (h >>> 15);
 };
 
-/** The partition that Kafka's default partitioner gives to a key. */
-export const partitionOf = (key: Uint8Array, partitions: number): number => (murmur2(key) & 0x7fffffff) % partitions;
+/** The partition that Kafka's default partitioner gives to a key: the first `length` of these bytes. */
+export const partitionOf = (key: Uint8Array, length: number, partitions: number): number =>
+  (murmur2(key, length) & 0x7fffffff) % partitions;

@@ -1,52 +1,147 @@
-import { Producer } from "@platformatic/kafka";
+import { type Connection, findErrorBy, Producer, produceV9, Writer } from "@platformatic/kafka";
+import { FerryError } from "#errors/ferryError.ts";
+import type { Clock } from "#flow/clock.ts";
+import { type RetryOptions, retry } from "#flow/retry.ts";
 import { kafkaError } from "./errors.ts";
+import { type RecordBatch, stamp } from "./recordBatch.ts";
 
-export type ProducerSettings = Readonly<{ bootstrap: string; clientId: string }>;
+export type ProducerOptions = Readonly<{
+  bootstrap: string;
+  clientId: string;
+  clock: Clock;
+  onRetry: NonNullable<RetryOptions["onRetry"]>;
+}>;
 
-export type Outgoing = Readonly<{ key: Uint8Array | null; value: Uint8Array | null }>;
+type Identity = Readonly<{ producerId: bigint; producerEpoch: number }>;
 
-const asBuffer = (bytes: Uint8Array): Buffer =>
-  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+/** Produce request, version 9: known to every broker since 2.8 (Kafka protocol, "Produce API"). */
+const PRODUCE = 0;
+const VERSION = 9;
+const ALL_REPLICAS = -1;
+/** How long the broker waits for its replicas, ms. */
+const REPLICAS_MS = 30_000;
+/** Sequence numbers go from 0 to the largest int32, and begin again. */
+const SEQUENCES = 2 ** 31;
 
-/** The client tries again by itself, since only it can do so under the same sequence numbers; this bounds it, ms. */
-const RETRIES = 600;
-const RETRY_DELAY_MS = 100;
+/** The broker forgot this producer, or never knew it: it gets a new id, under which the batch is the first one. */
+const UNKNOWN_TO_BROKER = [
+  "UNKNOWN_PRODUCER_ID",
+  "OUT_OF_ORDER_SEQUENCE_NUMBER",
+  "INVALID_PRODUCER_EPOCH",
+  "INVALID_PRODUCER_ID_MAPPING",
+];
+
+const isApi = (error: unknown, id: string): boolean =>
+  error instanceof Error && findErrorBy(error, "apiId", id) !== null;
+
+const request = (topic: string, partition: number, { bytes }: RecordBatch): Writer =>
+  Writer.create()
+    .appendString(null) // no transaction
+    .appendInt16(ALL_REPLICAS)
+    .appendInt32(REPLICAS_MS)
+    .appendArray([topic], (ofTopic) => {
+      ofTopic.appendString(topic).appendArray([partition], (ofPartition) => {
+        ofPartition
+          .appendInt32(partition)
+          .appendUnsignedVarInt(bytes.length + 1)
+          .append(bytes);
+      });
+    })
+    .appendTaggedFields();
 
 /**
  * An idempotent producer: what it sends twice because an answer was lost, the broker keeps once. One request at a time; several
- * partitions go on side by side with a producer each.
+ * partitions go on side by side with a producer each. Connections, metadata and the producer's id are the client library's;
+ * batches are made where the records are (docs/adr/0017).
  */
 export class KafkaProducer implements AsyncDisposable {
-  readonly #producer: Producer<Buffer, Buffer, Buffer, Buffer>;
+  readonly #options: ProducerOptions;
+  readonly #client: Producer;
+  readonly #closed = new AbortController();
+  readonly #sequences = new Map<string, number>();
+  #identity: Identity | undefined;
 
-  constructor({ bootstrap, clientId }: ProducerSettings) {
-    this.#producer = new Producer({
-      clientId,
-      bootstrapBrokers: bootstrap.split(",").map((broker) => broker.trim()),
+  constructor(options: ProducerOptions) {
+    this.#options = options;
+    this.#client = new Producer({
+      clientId: options.clientId,
+      bootstrapBrokers: options.bootstrap.split(",").map((broker) => broker.trim()),
       idempotent: true,
       autocreateTopics: false,
-      compression: "lz4",
-      retries: RETRIES,
-      retryDelay: RETRY_DELAY_MS,
+      retries: 0, // one retry loop in ferry (flow/retry.ts), which logs and ends with the producer
     });
   }
 
-  /** Resolves when all in-sync replicas have the records, in this order. @throws FERRY_KAFKA_* */
-  async send(topic: string, partition: number, records: readonly Outgoing[]): Promise<void> {
-    const messages = records.map(({ key, value }) => ({
-      topic,
-      partition,
-      ...(key === null ? {} : { key: asBuffer(key) }),
-      value: value === null ? (null as unknown as Buffer) : asBuffer(value),
-    }));
+  /** Resolves when all in-sync replicas have the records, in this order; what may pass is waited for. @throws FERRY_KAFKA_* */
+  async send(topic: string, partition: number, batch: RecordBatch): Promise<void> {
+    const what = `writing to ${topic} [${partition}]`;
+    const { clock, onRetry } = this.#options;
+    await retry(
+      async () => {
+        try {
+          await this.#send(topic, partition, batch);
+        } catch (error) {
+          this.#client.clearMetadata(); // a new leader, a recreated topic: look again before the next try
+          throw kafkaError(error, what);
+        }
+      },
+      { what, clock, signal: this.#closed.signal, giveUpAfterMs: Number.POSITIVE_INFINITY, onRetry },
+    );
+  }
+
+  async #send(topic: string, partition: number, batch: RecordBatch): Promise<void> {
+    const name = `${topic}/${partition}`;
+    const connection = await this.#leader(topic, partition);
+    this.#identity ??= await this.#client.initIdempotentProducer({});
+    const base = this.#sequences.get(name) ?? 0;
+    stamp(batch, { ...this.#identity, base });
     try {
-      await this.#producer.send({ messages });
+      await this.#produce(connection, topic, partition, batch);
     } catch (error) {
-      throw kafkaError(error, `writing to ${topic} [${partition}]`);
+      if (UNKNOWN_TO_BROKER.some((id) => isApi(error, id))) {
+        this.#identity = undefined;
+        this.#sequences.clear();
+        throw new FerryError(
+          "FERRY_KAFKA_TRANSIENT",
+          `writing to ${topic} [${partition}]: the broker does not know this producer`,
+          {
+            cause: error,
+          },
+        );
+      }
+      // It has it already, from so long ago that it cannot say where.
+      if (!isApi(error, "DUPLICATE_SEQUENCE_NUMBER")) throw error;
     }
+    this.#sequences.set(name, (base + batch.count) % SEQUENCES);
+  }
+
+  async #leader(topic: string, partition: number): Promise<Connection> {
+    const { topics } = await this.#client.metadata({ topics: [topic], autocreateTopics: false });
+    const leader = topics.get(topic)?.partitions[partition]?.leader;
+    if (leader === undefined)
+      throw new FerryError("FERRY_KAFKA_TOPIC_MISSING", `${topic} has no partition ${partition}`);
+    const connection = (await this.#client.connectToBrokers([leader])).get(leader);
+    if (connection === undefined)
+      throw new FerryError("FERRY_KAFKA_TRANSIENT", `${topic} [${partition}] has no leader at the moment`);
+    return connection;
+  }
+
+  #produce(connection: Connection, topic: string, partition: number, batch: RecordBatch): Promise<void> {
+    return new Promise((resolve, reject) => {
+      connection.send(
+        PRODUCE,
+        VERSION,
+        () => request(topic, partition, batch),
+        produceV9.parseResponse,
+        true,
+        true,
+        (error) => (error ? reject(error) : resolve()),
+      );
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.allSettled([this.#producer.close(true)]);
+    this.#closed.abort(new FerryError("FERRY_KAFKA_TRANSIENT", "the producer is closed"));
+    await Promise.allSettled([this.#client.close(true)]);
   }
 }

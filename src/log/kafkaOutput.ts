@@ -1,12 +1,14 @@
+import { BsonWriter } from "#bson/writer.ts";
 import { unlessAborted } from "#flow/abort.ts";
 import { BudgetShare, ByteBudget } from "#flow/byteBudget.ts";
 import type { Clock } from "#flow/clock.ts";
 import { faultPoint } from "#flow/fault.ts";
 import { waitFor } from "#flow/retry.ts";
-import type { LogRecord } from "#flow/types.ts";
 import type { KafkaClient } from "#kafka/client.ts";
 import { partitionOf } from "#kafka/partitioner.ts";
-import type { KafkaProducer, Outgoing } from "#kafka/producer.ts";
+import type { KafkaProducer } from "#kafka/producer.ts";
+import { type RecordBatch, RecordBatchWriter } from "#kafka/recordBatch.ts";
+import type { CapturedRecord } from "#wire/captured.ts";
 
 export type KafkaOutputOptions = Readonly<{
   client: KafkaClient;
@@ -26,48 +28,93 @@ const BROKER_DEFAULT = -1;
 const BATCH_BYTES = 768 * 1024;
 const READY_MS = 20_000;
 
-type Placed = Readonly<{ partition: number; record: Outgoing; size: number }>;
+const placeOf = (key: BsonWriter | undefined, partitions: number): number =>
+  key === undefined ? 0 : partitionOf(key.bytes, key.length, partitions);
 
-type Queue = {
+/** A batch on its way, and how many bytes of the budget are its. */
+type Sealed = Readonly<{ batch: RecordBatch; size: number }>;
+
+/** One partition: the batch that is being filled, and those that are full. */
+class Queue {
   readonly topic: string;
   readonly partition: number;
-  readonly waiting: Placed[];
-  pushed: number;
-  sent: number;
-  readonly marks: { upTo: number; resolve: () => void }[];
-};
+  readonly #open = new RecordBatchWriter(BATCH_BYTES);
+  #openSize = 0;
+  readonly #full: Sealed[] = [];
+  #pushed = 0;
+  #sent = 0;
+  readonly #marks: { upTo: number; resolve: () => void }[] = [];
 
-const sizeOf = ({ key, value }: Outgoing): number => (key?.length ?? 0) + (value?.length ?? 0);
+  constructor(topic: string, partition: number) {
+    this.topic = topic;
+    this.partition = partition;
+  }
+
+  /** @param size what it takes of the budget */
+  push(key: BsonWriter | undefined, record: CapturedRecord, size: number, now: number): void {
+    const open = this.#open;
+    if (open.count > 0 && open.bytes + record.valueLength > BATCH_BYTES) this.#full.push(this.#seal(now));
+    open.add(key?.bytes, key?.length ?? 0, record);
+    this.#openSize += size;
+    this.#pushed++;
+  }
+
+  #seal(now: number): Sealed {
+    const sealed = { batch: this.#open.take(now), size: this.#openSize };
+    this.#openSize = 0;
+    return sealed;
+  }
+
+  /** The next batch to be sent, or undefined where nothing waits. */
+  next(now: number): Sealed | undefined {
+    return this.#full.shift() ?? (this.#open.count > 0 ? this.#seal(now) : undefined);
+  }
+
+  hasSent(count: number): void {
+    this.#sent += count;
+    const marks = this.#marks;
+    while (marks[0] !== undefined && marks[0].upTo <= this.#sent) marks.shift()?.resolve();
+  }
+
+  /** Resolves when everything that was pushed by now is sent. */
+  async flushed(): Promise<void> {
+    if (this.#sent === this.#pushed) return;
+    const upTo = this.#pushed;
+    await new Promise<void>((resolve) => this.#marks.push({ upTo, resolve }));
+  }
+}
+
+type SenderDeps = Readonly<{
+  producer: KafkaProducer;
+  budget: BudgetShare;
+  clock: Clock;
+  onFailure: (error: unknown) => void;
+}>;
 
 /** One producer, and the queues of its partitions, served in turn. */
 class Sender {
-  readonly #producer: KafkaProducer;
-  readonly #budget: BudgetShare;
-  readonly #onFailure: (error: unknown) => void;
+  readonly #deps: SenderDeps;
   readonly #queues = new Map<string, Queue>();
   #running: Promise<void> | undefined;
 
-  constructor(producer: KafkaProducer, budget: BudgetShare, onFailure: (error: unknown) => void) {
-    this.#producer = producer;
-    this.#budget = budget;
-    this.#onFailure = onFailure;
+  constructor(deps: SenderDeps) {
+    this.#deps = deps;
   }
 
-  push(topic: string, placed: Placed): void {
-    const name = `${topic}/${placed.partition}`;
+  queue(topic: string, partition: number): Queue {
+    const name = `${topic}/${partition}`;
     let queue = this.#queues.get(name);
     if (queue === undefined) {
-      queue = { topic, partition: placed.partition, waiting: [], pushed: 0, sent: 0, marks: [] };
+      queue = new Queue(topic, partition);
       this.#queues.set(name, queue);
     }
-    queue.waiting.push(placed);
-    queue.pushed++;
+    return queue;
   }
 
   /** Sends what is queued, in the background. */
   kick(): void {
     this.#running ??= this.#drain()
-      .catch(this.#onFailure)
+      .catch(this.#deps.onFailure)
       .finally(() => {
         this.#running = undefined;
       });
@@ -76,40 +123,26 @@ class Sender {
   async #drain(): Promise<void> {
     for (let sent = true; sent; ) {
       sent = false;
-      for (const queue of this.#queues.values())
-        if (queue.waiting.length > 0) {
-          await this.#send(queue);
-          sent = true;
-        }
+      for (const queue of this.#queues.values()) {
+        const next = queue.next(this.#deps.clock.now());
+        if (next === undefined) continue;
+        await this.#send(queue, next);
+        sent = true;
+      }
     }
   }
 
-  async #send(queue: Queue): Promise<void> {
-    let [count, bytes] = [0, 0];
-    for (const { size } of queue.waiting) {
-      if (count > 0 && bytes + size > BATCH_BYTES) break;
-      bytes += size;
-      count++;
-    }
-    const batch = queue.waiting.splice(0, count);
+  async #send(queue: Queue, { batch, size }: Sealed): Promise<void> {
     faultPoint("before-produce");
-    await this.#producer.send(
-      queue.topic,
-      queue.partition,
-      batch.map(({ record }) => record),
-    );
+    await this.#deps.producer.send(queue.topic, queue.partition, batch);
     faultPoint("after-produce");
-    this.#budget.give(bytes);
-    queue.sent += count;
-    while (queue.marks[0] !== undefined && queue.marks[0].upTo <= queue.sent) queue.marks.shift()?.resolve();
+    this.#deps.budget.give(size);
+    queue.hasSent(batch.count);
   }
 
   /** Resolves when everything that is queued by now is in Kafka. */
   async flushed(): Promise<void> {
-    const behind = [...this.#queues.values()].filter(({ pushed, sent }) => sent < pushed);
-    await Promise.all(
-      behind.map(({ pushed: upTo, marks }) => new Promise<void>((resolve) => marks.push({ upTo, resolve }))),
-    );
+    await Promise.all([...this.#queues.values()].map((queue) => queue.flushed()));
   }
 }
 
@@ -119,14 +152,19 @@ export class KafkaOutput implements AsyncDisposable {
   readonly #share: BudgetShare;
   readonly #senders: readonly Sender[];
   readonly #partitions = new Map<string, number>();
+  readonly #queues = new Map<string, readonly Queue[]>();
   readonly #ends = new Map<string, number>();
+  readonly #key = new BsonWriter();
   readonly #failed = new AbortController();
 
   constructor(options: KafkaOutputOptions) {
     this.#options = options;
     this.#share = new BudgetShare(new ByteBudget(options.limitBytes));
-    const fail = (error: unknown): void => this.#failed.abort(error);
-    this.#senders = options.producers.map((producer) => new Sender(producer, this.#share, fail));
+    const { clock } = options;
+    const onFailure = (error: unknown): void => this.#failed.abort(error);
+    this.#senders = options.producers.map(
+      (producer) => new Sender({ producer, budget: this.#share, clock, onFailure }),
+    );
   }
 
   /** Makes the topic where it is missing. @throws FERRY_KAFKA_*, FERRY_TIMEOUT */
@@ -146,29 +184,32 @@ export class KafkaOutput implements AsyncDisposable {
   }
 
   /** Resolves when there is room for more. A change of the collection itself goes to every partition, so that workers can align. */
-  async append(topic: string, records: readonly LogRecord[], _bytes: number, signal: AbortSignal): Promise<void> {
+  async append(topic: string, records: readonly CapturedRecord[], bytes: number, signal: AbortSignal): Promise<void> {
     const stop = AbortSignal.any([signal, this.#failed.signal]);
-    stop.throwIfAborted();
-    const placed = this.#place(records, this.#partitions.get(topic) ?? 1);
-    await this.#share.take(
-      placed.reduce((sum, { size }) => sum + size, 0),
-      stop,
-    );
-    for (const one of placed) this.#senders[one.partition % this.#senders.length]?.push(topic, one);
+    await this.#share.take(bytes, stop);
+    const queues = this.#queuesOf(topic);
+    const now = this.#options.clock.now();
+    for (const record of records) {
+      this.#key.reset();
+      const key = record.writeKey(this.#key) ? this.#key : undefined;
+      if (record.event?.op === "ddl")
+        for (const [i, queue] of queues.entries()) queue.push(key, record, i === 0 ? record.size : 0, now);
+      else queues[placeOf(key, queues.length)]?.push(key, record, record.size, now);
+    }
     this.#ends.set(topic, (this.#ends.get(topic) ?? 0) + records.length);
     for (const sender of this.#senders) sender.kick();
   }
 
-  #place(records: readonly LogRecord[], partitions: number): Placed[] {
-    const placed: Placed[] = [];
-    for (const { key, value, event } of records) {
-      const record = { key, value };
-      const size = sizeOf(record);
-      if (event?.op === "ddl")
-        for (let partition = 0; partition < partitions; partition++) placed.push({ partition, record, size });
-      else placed.push({ partition: key === null ? 0 : partitionOf(key, partitions), record, size });
+  #queuesOf(topic: string): readonly Queue[] {
+    let queues = this.#queues.get(topic);
+    if (queues === undefined) {
+      queues = Array.from({ length: this.#partitions.get(topic) ?? 1 }, (_, partition) => {
+        const sender = this.#senders[partition % this.#senders.length] as Sender;
+        return sender.queue(topic, partition);
+      });
+      this.#queues.set(topic, queues);
     }
-    return placed;
+    return queues;
   }
 
   ends(): ReadonlyMap<string, number> {

@@ -5,8 +5,8 @@ import type { Clock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
-import type { StructureEvent } from "#structure/build.ts";
-import { buildStructure, planOf, requirePossible, type StructureDeps } from "./structure.ts";
+import type { Failure, StructureEvent } from "#structure/build.ts";
+import { buildStructure, finalize, planOf, requirePossible, type StructureDeps } from "./structure.ts";
 
 export type CarriedDeps = Readonly<{
   spec: ScopeSpec;
@@ -75,5 +75,13 @@ export class CarriedStructure {
   /** What was built before is left as it is: whoever was killed comes here again. @throws FERRY_STRUCTURE_REFUSED, FERRY_MONGO_* */
   async build(): Promise<void> {
     await buildStructure(this.#deps, { mayLack: true });
+  }
+
+  /**
+   * Gives back what was held back, of everything that was ever built here. Nothing may be on its way any more; whoever was
+   * killed in it calls it again. @returns what could not be restored @throws the signal's reason, FERRY_MONGO_*
+   */
+  async finalize(signal: AbortSignal): Promise<readonly Failure[]> {
+    return finalize({ ...this.#deps, signal });
   }
 }

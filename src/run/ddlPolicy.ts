@@ -57,7 +57,7 @@ export class DdlPolicy {
     const note: Note = (outcome, steps) => follower.note(event, body, { id: this.#idOf(record), outcome, steps });
     if (STRUCTURAL.has(kind)) return this.#follow(event, record, note);
     if (PLACEMENT.has(kind)) return note("counted", ["how the source is sharded is not carried"]);
-    if (kind === "dropDatabase") return note("counted", ["each of its collections was dropped by an event of its own"]);
+    if (kind === "dropDatabase") return this.#dropDatabase(event, note);
     if (accepted.has("FERRY_APPLY_DDL")) {
       const fields = { ns: this.#context.claim.topic, offset: record.offset };
       logger.warn(fields, `${kind} accepted by the operator: counted, not applied`);
@@ -91,6 +91,12 @@ export class DdlPolicy {
     const sentence = `structure event ${event.kind}: the source's structure is followed`;
     logger.info({ ...fields, count: done.length }, sentence);
     return note("applied", done);
+  }
+
+  /** Its collections were dropped by events of their own; views and time series have none. */
+  async #dropDatabase(event: DdlEvent, note: Note): Promise<void> {
+    const done = await this.#context.follower.followHollow(event.ns.db);
+    return note("applied", ["each of its collections was dropped by an event of its own", ...done]);
   }
 
   async #drop(event: DdlEvent, record: LogRecord, note: Note): Promise<void> {

@@ -1,7 +1,7 @@
-import { CaptureStore } from "#capture/captureStore.ts";
+import { type CaptureRecord, CaptureStore } from "#capture/captureStore.ts";
 import type { CaptureOutput } from "#capture/output.ts";
 import { OwnCapture, type OwnCaptureDeps } from "#capture/ownCapture.ts";
-import type { ScopeSpec } from "#capture/scope.ts";
+import type { Scope, ScopeSpec } from "#capture/scope.ts";
 import { listNamespaces } from "#capture/sourceProbe.ts";
 import { featuresOf } from "#capture/sourceStream.ts";
 import { removeSpools } from "#capture/spool.ts";
@@ -15,12 +15,20 @@ import { LaneStore } from "#lanes/laneStore.ts";
 import { MemoryLog, type TopicStart } from "#log/memoryLog.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
-import { checkDeployments, checkEmpty, checkRights, checkScope, readDeployment } from "./captureChecks.ts";
+import {
+  checkDeployments,
+  checkEmpty,
+  checkRights,
+  checkScope,
+  type Deployment,
+  readDeployment,
+} from "./captureChecks.ts";
 import { scopeOf } from "./captureScope.ts";
 import { checkKnown, replaceCapture, startCapture } from "./captureStart.ts";
 import { CarriedStructure } from "./carriedStructure.ts";
 import { type CopySourceDeps, openCopySource } from "./copySource.ts";
 import { leftoversOn } from "./leftovers.ts";
+import { RunLifecycle, requireUnfinished } from "./lifecycle.ts";
 import { unlessStopped } from "./unlessStopped.ts";
 import { Worker } from "./worker.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
@@ -93,7 +101,7 @@ export const runDirect = async (deps: DirectDeps): Promise<void> => {
 };
 
 const runBetween = async (deps: DirectDeps, source: MongoClient, target: MongoClient): Promise<void> => {
-  const { settings, options, logger, clock, soft, hard, runId } = deps;
+  const { settings, options, logger, clock, soft, runId } = deps;
   const { stateDb } = settings;
   const [deployment, other] = [await readDeployment(source), await readDeployment(target)];
   checkDeployments(deployment, other);
@@ -121,6 +129,7 @@ const runBetween = async (deps: DirectDeps, source: MongoClient, target: MongoCl
   const remembered = await store.read();
   if (remembered !== undefined) checkKnown(remembered, start);
   const replaces = deps.replaceTarget || remembered?.phase === "replacing";
+  if (remembered !== undefined && !replaces) requireUnfinished(remembered, deps.recopy);
   const known = replaces ? undefined : remembered;
   const existing = await listNamespaces(source, scope.watch);
   const carried = known === undefined ? checkScope(scope, existing) : existing.filter((ns) => scope.has(ns));
@@ -132,7 +141,36 @@ const runBetween = async (deps: DirectDeps, source: MongoClient, target: MongoCl
   if (replaces) await replaceCapture(start, () => structure.replace());
   if (replaces && remembered !== undefined) await removeSpools(deps.spool.dir, remembered.id);
 
-  const record = await startCapture(start, carried, deps.recopy);
+  await startCapture(start, carried, deps.recopy);
+  const lifecycle = new RunLifecycle({ ...deps, store, leaseMs: options.leaseMs, writesTo: "the target" });
+  const drained = await lifecycle.run((record, ending) =>
+    carry(
+      { ...deps, soft: ending },
+      { source, target, deployment, scope, store, lanes, structure, carried, routes },
+      record,
+    ),
+  );
+  if (drained) await lifecycle.finalize(() => structure.finalize(soft));
+  await store.release();
+};
+
+/** What is set up once for a run, and used by each of its sessions. */
+type Setup = Readonly<{
+  source: MongoClient;
+  target: MongoClient;
+  deployment: Deployment;
+  scope: Scope;
+  store: CaptureStore;
+  lanes: LaneStore;
+  structure: CarriedStructure;
+  carried: readonly Namespace[];
+  routes: readonly Route[];
+}>;
+
+/** One session: structure, copy and stream from where the record stands, until `soft` aborts. */
+const carry = async (deps: DirectDeps, setup: Setup, record: CaptureRecord): Promise<void> => {
+  const { settings, options, logger, clock, soft, hard, runId } = deps;
+  const { source, target, deployment, scope, store, lanes, structure, carried, routes } = setup;
   // Behind the start position: what changes from here on is in the stream, and followed.
   if (deps.structure && record.phase === "copy") await structure.build();
   const positions = await lanePositions(lanes);
@@ -189,7 +227,6 @@ const runBetween = async (deps: DirectDeps, source: MongoClient, target: MongoCl
   tasks.run(() => worker.run());
   tasks.run(() => watchHalts(lanes, routes, clock, AbortSignal.any([captured.signal, tasks.signal])));
   await tasks.settled();
-  await store.release();
 };
 
 /** Nobody takes a halted route's records out of the log: the whole run stops, with the route's own error. */

@@ -1,21 +1,24 @@
-import { CaptureStore } from "#capture/captureStore.ts";
+import { type CaptureRecord, CaptureStore } from "#capture/captureStore.ts";
 import { OwnCapture, type OwnCaptureDeps } from "#capture/ownCapture.ts";
-import type { ScopeSpec } from "#capture/scope.ts";
+import type { Scope, ScopeSpec } from "#capture/scope.ts";
 import { listNamespaces } from "#capture/sourceProbe.ts";
 import { featuresOf } from "#capture/sourceStream.ts";
 import type { Route } from "#config/routes.ts";
 import type { Clock } from "#flow/clock.ts";
+import type { Namespace } from "#flow/types.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import { KafkaProducer } from "#kafka/producer.ts";
 import { KafkaOutput } from "#log/kafkaOutput.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
-import { checkDeployments, checkRights, checkScope, readDeployment } from "./captureChecks.ts";
+import { tryingAgain } from "#observe/tryingAgain.ts";
+import { checkDeployments, checkRights, checkScope, type Deployment, readDeployment } from "./captureChecks.ts";
 import { scopeOf } from "./captureScope.ts";
 import { checkKnown, startCapture } from "./captureStart.ts";
 import { CarriedStructure } from "./carriedStructure.ts";
 import { type CopySourceDeps, openCopySource } from "./copySource.ts";
 import { leftoversOn } from "./leftovers.ts";
+import { RunLifecycle, requireUnfinished } from "./lifecycle.ts";
 import { unlessStopped } from "./unlessStopped.ts";
 
 export type KafkaCaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad"> &
@@ -69,7 +72,7 @@ const captureBetween = async (
   target: MongoClient,
   client: KafkaClient,
 ): Promise<void> => {
-  const { settings, logger, clock, soft, hard, runId, leaseMs, readers, rangeDocuments } = deps;
+  const { settings, logger, clock, soft, runId, leaseMs, rangeDocuments } = deps;
   const { stateDb } = settings;
   const [deployment, other] = [await readDeployment(source), await readDeployment(target)];
   checkDeployments(deployment, other);
@@ -89,20 +92,54 @@ const captureBetween = async (
   };
   const known = await store.read();
   if (known !== undefined) checkKnown(known, start);
+  if (known !== undefined) requireUnfinished(known, deps.recopy);
   const existing = await listNamespaces(source, scope.watch);
   const carried = known === undefined ? checkScope(scope, existing) : existing.filter((ns) => scope.has(ns));
   await checkRights(source, target, scope, [], stateDb);
   const structure = deps.structure ? new CarriedStructure(deps, source, target) : undefined;
   if (known === undefined) await structure?.check(false);
 
-  const record = await startCapture(start, carried, deps.recopy);
+  await startCapture(start, carried, deps.recopy);
+  const lifecycle = new RunLifecycle({ ...deps, store, writesTo: "Kafka" });
+  const drained = await lifecycle.run((record, ending) =>
+    captureInto(
+      { ...deps, soft: ending },
+      { source, target, client, deployment, scope, store, structure, carried },
+      record,
+    ),
+  );
+  if (drained)
+    logger.info(
+      { stage: "finalize" },
+      "drained: everything is in Kafka, and `ferry finalize` goes on with the workers",
+    );
+  await store.release();
+};
+
+/** What is set up once, and used by each session of a capture. */
+type Setup = Readonly<{
+  source: MongoClient;
+  target: MongoClient;
+  client: KafkaClient;
+  deployment: Deployment;
+  scope: Scope;
+  store: CaptureStore;
+  structure: CarriedStructure | undefined;
+  carried: readonly Namespace[];
+}>;
+
+/** One session: structure, copy and stream from where the record stands, until `soft` aborts. */
+const captureInto = async (deps: KafkaCaptureDeps, setup: Setup, record: CaptureRecord): Promise<void> => {
+  const { settings, logger, clock, soft, hard, runId, leaseMs, readers } = deps;
+  const { source, target, client, deployment, scope, store, structure, carried } = setup;
   // Behind the start position: what changes from here on is in the stream, and followed.
   if (record.phase === "copy") await structure?.build();
+  const onRetry = tryingAgain(logger, "kafka");
   await using output = new KafkaOutput({
     client,
     producers: Array.from(
       { length: Math.min(PRODUCERS, deps.partitions) },
-      (_, i) => new KafkaProducer({ bootstrap: settings.kafka, clientId: `${runId}-${i}` }),
+      (_, i) => new KafkaProducer({ bootstrap: settings.kafka, clientId: `${runId}-${i}`, clock, onRetry }),
     ),
     partitions: deps.partitions,
     limitBytes: deps.budgetMb * 1024 * 1024,
@@ -126,5 +163,4 @@ const captureBetween = async (
     logger,
   });
   await capture.run(soft, hard);
-  await store.release();
 };

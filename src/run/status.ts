@@ -1,6 +1,7 @@
 import type { Long } from "bson";
 import type { CaptureRecord, OplogNote, RangeRecord } from "#capture/captureStore.ts";
 import type { ConnectorView } from "#capture/connectRest.ts";
+import { type RunState, stateOf } from "#capture/lifecycle.ts";
 import { patiently } from "#capture/patience.ts";
 import { secondsOf, tokenTime } from "#capture/resumeToken.ts";
 import { type CaptureDeps, checkCapture, type Finding } from "#capture/watch.ts";
@@ -48,6 +49,8 @@ export type WorkerLine = Readonly<{
 export type CaptureLine = Readonly<{
   mode: CaptureRecord["mode"];
   phase: CaptureRecord["phase"];
+  /** Running, paused, finalized, or on the way there. */
+  state: RunState;
   /** Who has it; null while nobody captures. */
   owner: string | null;
   generation: number;
@@ -193,6 +196,7 @@ const readOwnCapture = async (target: MongoClient, stateDb: string): Promise<Cap
   return {
     mode: record.mode,
     phase: record.phase,
+    state: stateOf(record),
     owner: isOwned ? record.owner : null,
     generation: record.generation,
     positionMs: secondsOf(tokenTime(record.token)) * 1000,

@@ -1,5 +1,5 @@
 import { type Document, EJSON, Timestamp } from "bson";
-import type { Route } from "#config/routes.ts";
+import { plainRoute, type Route } from "#config/routes.ts";
 import type { Clock } from "#flow/clock.ts";
 import { globMatcher } from "#flow/glob.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
@@ -74,10 +74,8 @@ export class StructureFollower {
    * Makes the target's structure of a namespace what the source's is now. Undefined where nobody looks after it.
    * @throws FERRY_MONGO_* of what passes; what the target refuses is logged and stays in the journal
    */
-  async follow(
-    route: Pick<Route, "from" | "to" | "fields"> = this.#deps.route,
-  ): Promise<readonly string[] | undefined> {
-    const { source, hard } = this.#deps;
+  async follow(): Promise<readonly string[] | undefined> {
+    const { source, hard, route } = this.#deps;
     if (source === undefined || !(await this.#follows(route.from))) return undefined;
     const from = parseNamespace(route.from);
     const scope = { databases: [from.db], includes: ({ coll }: Namespace) => coll === from.coll };
@@ -119,6 +117,21 @@ export class StructureFollower {
     return [...plan.steps.map(stepText), ...refused.map(({ reason }) => `refused: ${reason}`)];
   }
 
+  /**
+   * The views and time series of a source's database, as `follow` does it for one namespace: when the database is dropped,
+   * they go without an event. @throws FERRY_MONGO_*
+   */
+  async followHollow(db: string): Promise<readonly string[]> {
+    const steps: string[] = [];
+    for (const { _id, kind, from } of await this.#store.all()) {
+      if (kind === "collection" || kind === "index" || parseNamespace(from).db !== db) continue;
+      const route = { ...plainRoute(from), to: _id.ns };
+      const done = await new StructureFollower({ ...this.#deps, route }).follow();
+      steps.push(...(done ?? []).map((step) => `${_id.ns}: ${step}`));
+    }
+    return steps;
+  }
+
   /** Is the target's collection a view, or a time series, whose documents nobody carries? */
   async isHollow(): Promise<boolean> {
     const { target, route } = this.#deps;
@@ -142,7 +155,7 @@ export class StructureFollower {
     await this.#store.noteDdl({
       _id: id,
       route: this.#deps.route.name,
-      ns: formatNamespace(event.ns),
+      ns: event.ns.coll === "" ? event.ns.db : formatNamespace(event.ns),
       kind: event.kind,
       at: new Timestamp(event.at),
       description: described(body),

@@ -10,7 +10,7 @@ import { FerryError, isFerry } from "#errors/ferryError.ts";
 import { ByteBudget } from "#flow/byteBudget.ts";
 import type { Clock } from "#flow/clock.ts";
 import { faultPoint } from "#flow/fault.ts";
-import { type RetryOptions, retry } from "#flow/retry.ts";
+import { retry } from "#flow/retry.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
 import type { Log } from "#flow/types.ts";
 import { Drops } from "#lanes/drops.ts";
@@ -20,6 +20,7 @@ import { KafkaLog } from "#log/kafkaLog.ts";
 import { connectMongo, type MongoClient, openMongo, readTopology, type Topology } from "#mongo/connect.ts";
 import { rawPathAvailable } from "#mongo/rawWrites.ts";
 import type { Logger } from "#observe/log.ts";
+import { tryingAgain } from "#observe/tryingAgain.ts";
 import { CaptureGuard } from "./captureGuard.ts";
 import { isFenced } from "./laneWriter.ts";
 import { Meter } from "./meter.ts";
@@ -150,7 +151,7 @@ export class Worker implements AsyncDisposable {
       accepted: this.#accepted,
       clock,
       logger: deps.logger,
-      onRetry: this.#onRetry("target watch"),
+      onRetry: tryingAgain(this.#deps.logger, "target watch"),
     });
     this.#log = deps.log ?? this.#kafkaLog();
     this.#captureGuard =
@@ -177,7 +178,7 @@ export class Worker implements AsyncDisposable {
       // Every partition may hold one fetch in advance: together they stay within half of the budget.
       fetchBytes: () =>
         Math.max(256 * 1024, Math.min(2 * 1024 * 1024, this.#budget.limit / 2 / Math.max(1, this.#running.size))),
-      onRetry: this.#onRetry("log"),
+      onRetry: tryingAgain(this.#deps.logger, "log"),
     });
   }
 
@@ -231,14 +232,6 @@ export class Worker implements AsyncDisposable {
     return this.#topology.kind === "standalone" ? "at-least-once" : "exactly-once";
   }
 
-  #onRetry(stage: string): NonNullable<RetryOptions["onRetry"]> {
-    return (error, attempt, ms) => {
-      // Write conflicts are everyday life; only what lasts is worth a line.
-      if (attempt === 3 || attempt % 20 === 0)
-        this.#deps.logger.warn({ stage, attempt, ms, code: error.code, err: error.detail }, "trying again");
-    };
-  }
-
   /** Works until a signal or a failure. @throws what made it stop. */
   async run(): Promise<void> {
     const { soft, hard, options } = this.#deps;
@@ -272,7 +265,7 @@ export class Worker implements AsyncDisposable {
       } catch (error) {
         if (signal.aborted) return; // whatever was interrupted by the stop is no failure
         if (!isFerry(error) || error.entry.retry === "never") throw error;
-        this.#onRetry("worker")(error, ++attempt, everyMs);
+        tryingAgain(this.#deps.logger, "worker")(error, ++attempt, everyMs);
       }
       await this.#deps.clock.sleep(everyMs, signal).catch(() => undefined); // woken by the signal: the loop looks at it
     }
@@ -421,7 +414,7 @@ export class Worker implements AsyncDisposable {
         budget: this.#budget,
         meter: this.#meter,
         throttle: this.#pace?.throttle,
-        onRetry: this.#onRetry("lane"),
+        onRetry: tryingAgain(this.#deps.logger, "lane"),
       });
       this.#running.set(lane, partition);
       if (this.#leaving) partition.stop(); // it was being opened while the worker began to leave

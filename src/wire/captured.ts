@@ -1,36 +1,26 @@
-import { BsonType, Cursor } from "#bson/walk.ts";
 import { BsonWriter } from "#bson/writer.ts";
 import type { ChangeEvent, DeleteEvent, LogRecord, Namespace, WriteEvent } from "#flow/types.ts";
-import { keyText, tokenKeyText } from "./keyText.ts";
+import { type CopyRun, timestamp, writeNamespace } from "./copyRun.ts";
+import { documentKeyOf } from "./documentKey.ts";
+import { appendIdText, appendKeyText, appendTokenText } from "./keyText.ts";
 
 /**
  * Records as ferry's own capture makes them: what the recommended connector would have put on the topic, byte for byte where
- * it counts (docs/15-own-capture.md). In one process nobody looks at key and value, so they are built when somebody asks:
- * a producer, a dead letter. `offset` is given by the log.
+ * it counts (docs/15-own-capture.md). In one process nobody looks at key and value, so they are made when somebody asks:
+ * a producer, which has them written where they belong, or a dead letter. `offset` is given by the log.
  */
-export type CapturedRecord = LogRecord & { readonly size: number; offset: number };
-
-const ID = Buffer.from("_id");
-const cursor = new Cursor();
-const writer = new BsonWriter(4096);
-
-/** `{ _id }` of a document, raw. The server keeps `_id` first, but need not have. */
-export const documentKeyOf = (document: Uint8Array): Uint8Array => {
-  cursor.open(document);
-  if (!cursor.seek(ID)) return document;
-  const { type, valueStart, valueEnd } = cursor;
-  const at = writer.open();
-  writer.value(type, "_id", document, valueStart, valueEnd);
-  writer.close(at);
-  return writer.take();
+export type CapturedRecord = LogRecord & {
+  readonly size: number;
+  offset: number;
+  /** Bytes of `value`, without making it. */
+  readonly valueLength: number;
+  /** Appends `key`; false where there is none. */
+  writeKey(out: BsonWriter): boolean;
+  /** Appends `value`. */
+  writeValue(out: BsonWriter): void;
 };
 
-/** Documents of one copy share everything but themselves. */
-export type CopyRun = Readonly<{
-  ns: Namespace;
-  /** The start position's time: constant per copy run, as the connector's `copyTime`. */
-  at: bigint;
-}>;
+const writer = new BsonWriter(4096);
 
 class CopiedWrite implements WriteEvent {
   readonly op = "write";
@@ -51,39 +41,6 @@ class CopiedWrite implements WriteEvent {
   }
 }
 
-const writeNamespace = ({ db, coll }: Namespace): void => {
-  writer.element(BsonType.object, "ns");
-  const at = writer.open();
-  writer.string("db", db);
-  writer.string("coll", coll);
-  writer.close(at);
-};
-
-const timestamp = (name: string, at: bigint): void => {
-  writer.element(BsonType.timestamp, name);
-  writer.rawInt64(at);
-};
-
-/** `{ _id: { _id, copyingData: true }, operationType: "insert", documentKey, fullDocument, copyTime, ns }` (facts of the connector, §7). */
-const copyEnvelope = ({ ns, at, doc, key }: CopiedWrite): Buffer => {
-  cursor.open(key);
-  cursor.next();
-  const { type, valueStart, valueEnd } = cursor;
-  const top = writer.open();
-  writer.element(BsonType.object, "_id");
-  const id = writer.open();
-  writer.value(type, "_id", key, valueStart, valueEnd);
-  writer.boolean("copyingData", true);
-  writer.close(id);
-  writer.string("operationType", "insert");
-  writer.document("documentKey", key);
-  writer.document("fullDocument", doc);
-  timestamp("copyTime", at);
-  writeNamespace(ns);
-  writer.close(top);
-  return writer.take();
-};
-
 /** What a record costs beside its bytes, about: objects, and the view of the server's reply. Small documents are mostly this. */
 export const RECORD_BYTES = 256;
 
@@ -92,8 +49,10 @@ export class CopiedRecord implements CapturedRecord {
   offset = 0;
   readonly event: CopiedWrite;
   readonly timestampMs: number;
+  readonly #run: CopyRun;
 
   constructor(run: CopyRun, doc: Uint8Array, timestampMs: number) {
+    this.#run = run;
     this.event = new CopiedWrite(run, doc);
     this.timestampMs = timestampMs;
   }
@@ -103,11 +62,26 @@ export class CopiedRecord implements CapturedRecord {
   }
 
   get key(): Uint8Array {
-    return Buffer.from(keyText(this.event.key));
+    this.writeKey(writer);
+    return writer.take();
   }
 
   get value(): Uint8Array {
-    return copyEnvelope(this.event);
+    this.writeValue(writer);
+    return writer.take();
+  }
+
+  get valueLength(): number {
+    return this.#run.lengthOf(this.event.doc);
+  }
+
+  writeKey(out: BsonWriter): boolean {
+    appendIdText(out, this.event.doc);
+    return true;
+  }
+
+  writeValue(out: BsonWriter): void {
+    this.#run.write(out, this.event.doc);
   }
 }
 
@@ -135,9 +109,23 @@ export class StreamedRecord implements CapturedRecord {
   }
 
   get key(): Uint8Array | null {
+    return this.writeKey(writer) ? writer.take() : null;
+  }
+
+  get valueLength(): number {
+    return this.value.length;
+  }
+
+  writeKey(out: BsonWriter): boolean {
     const { documentKey, token } = this.#parts;
-    if (documentKey !== undefined) return Buffer.from(keyText(documentKey));
-    return token === undefined ? null : Buffer.from(tokenKeyText(token));
+    if (documentKey !== undefined) appendKeyText(out, documentKey);
+    else if (token !== undefined) appendTokenText(out, token);
+    else return false;
+    return true;
+  }
+
+  writeValue(out: BsonWriter): void {
+    out.raw(this.value);
   }
 }
 
@@ -146,8 +134,8 @@ export const removalRecord = (run: CopyRun, documentKey: Uint8Array, timestampMs
   const event: DeleteEvent = { op: "delete", origin: "stream", ns: run.ns, at: run.at, key: documentKey };
   const top = writer.open();
   writer.string("operationType", "delete");
-  timestamp("clusterTime", run.at);
-  writeNamespace(run.ns);
+  timestamp(writer, "clusterTime", run.at);
+  writeNamespace(writer, run.ns);
   writer.document("documentKey", documentKey);
   writer.close(top);
   return new StreamedRecord(writer.take(), event, { documentKey, token: undefined }, timestampMs);

@@ -1,5 +1,7 @@
 import { BSON } from "bson";
-import { BsonType, int32At } from "#bson/walk.ts";
+import { BsonType, Cursor, int32At } from "#bson/walk.ts";
+import type { BsonWriter } from "#bson/writer.ts";
+import { documentKeyOf, ID } from "./documentKey.ts";
 
 /**
  * A record's key as the recommended connector writes it: documentKey in canonical extended JSON, spaced as the Java
@@ -40,19 +42,54 @@ const spaced = (value: unknown): string => {
   return typeof value === "string" ? quoted(value) : String(value);
 };
 
-/** The usual `_id`s without decoding: ObjectId and int32 as the only field. */
-const quick = (key: Uint8Array): string | undefined => {
-  if (key[5] !== 0x5f || key[6] !== 0x69 || key[7] !== 0x64 || key[8] !== 0) return undefined;
-  if (key[4] === BsonType.objectId && key.length === 22)
-    return `{"_id": {"$oid": "${Buffer.from(key.buffer, key.byteOffset + 9, 12).toString("hex")}"}}`;
-  if (key[4] === BsonType.int32 && key.length === 14) return `{"_id": {"$numberInt": "${int32At(key, 9)}"}}`;
-  return undefined;
+const cursor = new Cursor();
+const hex = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+const HIGH = Uint8Array.from(hex, (digits) => digits.charCodeAt(0));
+const LOW = Uint8Array.from(hex, (digits) => digits.charCodeAt(1));
+const OBJECT_ID = Buffer.from('{"_id": {"$oid": "');
+const INT32 = Buffer.from('{"_id": {"$numberInt": "');
+const SHUT = Buffer.from('"}}');
+
+/** The usual `_id`s without decoding; false where it is another type, and nothing is written. */
+const appendUsual = (out: BsonWriter, type: number, bytes: Uint8Array, start: number): boolean => {
+  if (type === BsonType.objectId) {
+    out.raw(OBJECT_ID);
+    out.reserve(24);
+    for (let at = start; at < start + 12; at++) {
+      const byte = bytes[at] as number;
+      out.bytes[out.length++] = HIGH[byte] as number;
+      out.bytes[out.length++] = LOW[byte] as number;
+    }
+  } else if (type === BsonType.int32) {
+    out.raw(INT32);
+    out.text(String(int32At(bytes, start)));
+  } else return false;
+  out.raw(SHUT);
+  return true;
 };
 
-/** @param documentKey raw BSON */
-export const keyText = (documentKey: Uint8Array): string =>
-  quick(documentKey) ??
-  spaced(BSON.EJSON.serialize(BSON.deserialize(documentKey, KEEP_TYPES), { relaxed: false }) as object);
+const appendAny = (out: BsonWriter, documentKey: Uint8Array): void => {
+  const decoded = BSON.deserialize(documentKey, KEEP_TYPES);
+  out.text(spaced(BSON.EJSON.serialize(decoded, { relaxed: false })));
+};
 
-/** The key of an event that has no documentKey: its resume token. */
-export const tokenKeyText = (token: string): string => `{"_id": {"_data": "${token}"}}`;
+/** Appends the key of a document whose documentKey is its `_id` alone. @param document raw BSON */
+export const appendIdText = (out: BsonWriter, document: Uint8Array): void => {
+  cursor.open(document);
+  const usual = cursor.seek(ID) && appendUsual(out, cursor.type, document, cursor.valueStart);
+  if (!usual) appendAny(out, documentKeyOf(document));
+};
+
+/** Length of a document that holds nothing but an `_id`, without the `_id`'s value: its length, type, name and closing zero. */
+const ONLY_ID_BYTES = 4 + 1 + 4 + 1;
+
+/** Appends the key of a document. @param documentKey raw BSON: `_id`, and the fields of a shard key, if there is one */
+export const appendKeyText = (out: BsonWriter, documentKey: Uint8Array): void => {
+  cursor.open(documentKey);
+  const isAlone = cursor.seek(ID) && cursor.valueEnd - cursor.valueStart + ONLY_ID_BYTES === documentKey.length;
+  if (isAlone) appendIdText(out, documentKey);
+  else appendAny(out, documentKey);
+};
+
+/** Appends the key of an event that has no documentKey: its resume token. */
+export const appendTokenText = (out: BsonWriter, token: string): void => out.text(`{"_id": {"_data": "${token}"}}`);

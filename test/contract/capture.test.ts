@@ -10,8 +10,10 @@ import { createDecoder } from "#wire/decode.ts";
 import { booksOf } from "../harness/books.ts";
 import { waitConverged } from "../harness/compare.ts";
 import { startCapture } from "../harness/directRun.ts";
+import { ferry } from "../harness/ferry.ts";
 import { fill, startLoad, testSeed } from "../harness/load.ts";
 import { sharedConnect, sharedKafka, sharedMongo } from "../harness/servers.ts";
+import { structureOf } from "../harness/structure.ts";
 import { startWorker } from "../harness/worker.ts";
 import { createTopic, recommendedConnector, startConnector } from "../harness/workerConnector.ts";
 
@@ -150,6 +152,7 @@ test("a worker applies what ferry's own capture wrote, killed before and after i
   await using there = await new MongoClient(target.uri).connect();
   const coll = here.db("cap").collection<Document>("c");
   await fill(coll, 6000, seed);
+  await coll.createIndex({ nowhere: 1 }, { expireAfterSeconds: 1000 });
   const options = {
     source: source.uri,
     target: target.uri,
@@ -180,9 +183,32 @@ test("a worker applies what ferry's own capture wrote, killed before and after i
     await capture.says("fault point");
     await capture.exited;
   }
-  await using _capture = await startCapture(options);
+  await using capture = await startCapture(options);
   await load.stop();
   await waitConverged({ source: here, target: there, kafka: broker.bootstrap, topic: "cap.c" });
   const books = await booksOf(there, broker.bootstrap, "cap.c");
   assert.equal(books.dead, 0);
+
+  const command = async (name: string, ...args: readonly string[]): Promise<string> => {
+    const { status, out, err } = await ferry([name, "--target", target.uri, ...args]);
+    assert.equal(status, 0, out + err);
+    return out;
+  };
+  assert.match(await command("pause"), /^paused: nothing is captured/);
+  const { insertedId } = await coll.insertOne({ n: 1 });
+  assert.match(await command("resume"), /^resumed/);
+  const ended = command("finalize", "--source", source.uri, "--kafka", broker.bootstrap);
+  // A source at rest would say so by itself within ten seconds.
+  await waitFor(
+    async () => {
+      await here.db("admin").command({ appendOplogNote: 1, data: { note: "time goes on" } });
+      return capture.isRunning() ? { seen: capture.logTail(5) } : { done: undefined };
+    },
+    { what: "the capture to end", clock: systemClock, timeoutMs: 30_000, everyMs: 200 },
+  );
+  assert.equal((await capture.exited).code, 0, capture.logTail(20));
+  assert.match(await ended, /drained; giving back what was held back\nfinalized: /);
+  assert.notEqual(await there.db("cap").collection<Document>("c").findOne({ _id: insertedId }), null);
+  assert.deepEqual(await structureOf(there, "cap"), await structureOf(here, "cap"));
+  assert.match(await command("finalize", "--source", source.uri, "--kafka", broker.bootstrap), /^finalized: /);
 });

@@ -20,9 +20,9 @@ const flags = ({ source, target, include = [], args = [] }: DirectStart): string
   ...args,
 ];
 
-/** `ferry run` as a child process that has connected. The caller disposes of it. */
-export const startDirect = async (options: DirectStart): Promise<FerryProcess> => {
-  const run = new FerryProcess("run", flags(options), options.env ?? {}, "target is a ");
+/** `ferry run` as a child process that has connected, or said what else is expected. The caller disposes of it. */
+export const startDirect = async (options: DirectStart, readyText = "target is a "): Promise<FerryProcess> => {
+  const run = new FerryProcess("run", flags(options), options.env ?? {}, readyText);
   await run.start();
   return run;
 };

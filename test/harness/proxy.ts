@@ -16,9 +16,11 @@ export class TcpProxy implements AsyncDisposable {
   readonly #sockets = new Set<Socket>();
   readonly #targetPort: number;
   #delay: { when: Predicate; ms: number } | undefined;
+  #loses: Predicate | undefined;
   #isCut = false;
   #delayed = 0;
   #accepted = 0;
+  #lost = 0;
 
   private constructor(targetPort: number) {
     this.#targetPort = targetPort;
@@ -49,6 +51,16 @@ export class TcpProxy implements AsyncDisposable {
   /** Holds a request back for `ms`, and with it what follows on the same connection. Replaces an earlier rule. */
   delayWhen(when: Predicate, ms: number): void {
     this.#delay = { when, ms };
+  }
+
+  /** How many answers were lost so far. */
+  get lost(): number {
+    return this.#lost;
+  }
+
+  /** Lets the next request of this kind through, and breaks its connection when the answer comes: the server did it, the client cannot know. */
+  loseAnswerTo(when: Predicate): void {
+    this.#loses = when;
   }
 
   /** Breaks every connection and refuses new ones, until `heal()`. */
@@ -88,10 +100,21 @@ export class TcpProxy implements AsyncDisposable {
         other.destroy();
       });
     }
-    server.on("data", (bytes) => client.write(bytes));
+    let loses = false;
+    server.on("data", (bytes) => {
+      if (!loses) client.write(bytes);
+      else {
+        this.#lost += 1;
+        client.destroy();
+      }
+    });
     server.on("end", () => client.end());
     client.on("end", () => server.end());
     client.on("data", (bytes: Buffer) => {
+      if (this.#loses?.(bytes)) {
+        this.#loses = undefined;
+        loses = true;
+      }
       const delay = this.#delay;
       if (delay?.when(bytes)) {
         this.#delayed += 1;

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { ConnectorStore } from "#capture/connectorStore.ts";
 import { ConnectRest } from "#capture/connectRest.ts";
+import type { RunState } from "#capture/lifecycle.ts";
 import { resolveSettings, stateFolder } from "#config/settings.ts";
 import { CATALOGUE } from "#errors/catalogue.ts";
 import { systemClock } from "#flow/clock.ts";
@@ -124,6 +125,17 @@ const captureLines = ({ own }: Status): string[] => {
   ];
 };
 
+/** What an operator has asked of a run, as far as it has come. */
+const STATES: Readonly<Record<Exclude<RunState, "running">, string>> = {
+  pausing: "pausing: what was read is still being applied",
+  paused: "paused until `ferry resume`: nothing is captured",
+  draining: "draining: it is finalized behind what the source had when `ferry finalize` was called",
+  finalizing: "finalizing: what was held back is given back",
+  finalized: "finalized: the run is over",
+};
+
+const stateLines = ({ own }: Status): string[] => (own === null || own.state === "running" ? [] : [STATES[own.state]]);
+
 /** `received 7 applied 4 filtered 3 (where 2, tombstone 1) …` */
 const booksText = ({ counts, filteredBy }: LaneLine): string => {
   const reasons = Object.entries(filteredBy).map(([reason, n]) => `${reason} ${count(n)}`);
@@ -180,7 +192,7 @@ export const formatStatus = (found: Status): string =>
         ({ topic, partition, offset }) => `% Reached end of topic ${topic} [${partition}] at offset ${offset}`,
       ),
     ),
-    ...section("ferry's own capture:", captureLines(found)),
+    ...section("ferry's own capture:", [...captureLines(found), ...stateLines(found)]),
     ...section("Worker lanes:", found.lanes.length === 0 ? [] : [table(found.lanes.map(laneLine))]),
     ...section("Workers:", found.workers.length === 0 ? [] : [table(found.workers.map(workerLine))]),
     ...section(

@@ -87,6 +87,7 @@ test("ferry's own capture is shown with the room that the source's oplog leaves,
   const own: CaptureLine = {
     mode: "direct",
     phase: "copy",
+    state: "running",
     owner: "host-1-abcd",
     generation: 1,
     positionMs: 0,

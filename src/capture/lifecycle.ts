@@ -1,0 +1,88 @@
+import type { Timestamp } from "bson";
+import type { Collection, Document, MongoClient } from "#mongo/connect.ts";
+import { translated } from "#mongo/errors.ts";
+import { type CaptureRecord, FREE } from "./captureStore.ts";
+
+/** What could not be given back when a run was finalized. `index` is empty for the collection itself. */
+export type Unrestored = { ns: string; index: string; reason: string };
+
+/**
+ * What operators want of a run, and how far it has followed: part of its record, so that it holds for whoever is started
+ * again. Without any of it the run just runs.
+ */
+export type Lifecycle = {
+  wanted?: "paused" | "finalized" | null;
+  /** Nothing is on its way to the target since then; null while the run goes on. */
+  pausedAt?: Date | null;
+  /** To be finalized behind this cluster time of the source. */
+  drainTo?: Timestamp;
+  /** Everything up to `drainTo` is on the target, and nothing more will come. */
+  drainedAt?: Date;
+  /** What was held back is given back, as far as it could be: the run is over. */
+  finalizedAt?: Date;
+  unrestored?: Unrestored[];
+};
+
+export type RunState = "running" | "pausing" | "paused" | "draining" | "finalizing" | "finalized";
+
+export const stateOf = ({ lifecycle = {} }: Pick<CaptureRecord, "lifecycle">): RunState => {
+  const { wanted, pausedAt, drainedAt, finalizedAt } = lifecycle;
+  if (finalizedAt !== undefined) return "finalized";
+  if (drainedAt !== undefined) return "finalizing";
+  if (wanted === "finalized") return "draining";
+  if (wanted === "paused") return pausedAt instanceof Date ? "paused" : "pausing";
+  return "running";
+};
+
+/** A run's record as an operator's commands see it, beside the process that owns it. Every method throws FERRY_MONGO_*. */
+export class RunControl {
+  readonly #captures: Collection<CaptureRecord>;
+
+  constructor(client: MongoClient, stateDb: string) {
+    this.#captures = client.db(stateDb).collection("capture");
+  }
+
+  /** The record, and whether a process looks after it now, by the server's clock; undefined where there is none. */
+  async read(): Promise<Readonly<{ record: CaptureRecord; owned: boolean }> | undefined> {
+    const [found] = await translated("reading the run's record", () =>
+      this.#captures
+        .aggregate<CaptureRecord & { free: boolean }>([{ $match: { _id: "capture" } }, { $set: { free: FREE } }])
+        .toArray(),
+    );
+    return found === undefined ? undefined : { record: found, owned: !found.free };
+  }
+
+  /** Asked for again, it is as paused as it is. False where the run has begun to be finalized. */
+  async pause(): Promise<boolean> {
+    const known = { $eq: ["$lifecycle.wanted", "paused"] };
+    const pausedAt = { $cond: [known, { $ifNull: ["$lifecycle.pausedAt", null] }, null] };
+    return this.#want([{ $set: { "lifecycle.wanted": "paused", "lifecycle.pausedAt": pausedAt } }]);
+  }
+
+  /** False where the run has begun to be finalized. */
+  async resume(): Promise<boolean> {
+    return this.#want({ $set: { "lifecycle.wanted": null } });
+  }
+
+  /** Asked for again, the first time counts: a run that drains is not sent further and further. */
+  async finalize(drainTo: Timestamp): Promise<void> {
+    await this.#want({ $set: { "lifecycle.wanted": "finalized", "lifecycle.drainTo": drainTo } });
+  }
+
+  /** With Kafka the capture has ended by then: whoever has seen to the workers and the structure notes the end. */
+  async end(unrestored: Unrestored[]): Promise<void> {
+    await translated("noting the end of the run", () =>
+      this.#captures.updateOne(
+        { _id: "capture", "lifecycle.drainedAt": { $exists: true } },
+        { $set: { "lifecycle.finalizedAt": new Date(), "lifecycle.unrestored": unrestored } },
+      ),
+    );
+  }
+
+  async #want(update: Document | Document[]): Promise<boolean> {
+    const { matchedCount } = await translated("noting what is wanted of the run", () =>
+      this.#captures.updateOne({ _id: "capture", "lifecycle.wanted": { $ne: "finalized" } }, update),
+    );
+    return matchedCount === 1;
+  }
+}

@@ -1,0 +1,170 @@
+import type { CaptureRecord, CaptureStore } from "#capture/captureStore.ts";
+import { stateOf } from "#capture/lifecycle.ts";
+import { tokenTime } from "#capture/resumeToken.ts";
+import { FerryError } from "#errors/ferryError.ts";
+import type { Clock } from "#flow/clock.ts";
+import { retry } from "#flow/retry.ts";
+import { TaskGroup } from "#flow/taskGroup.ts";
+import type { Logger } from "#observe/log.ts";
+import type { Failure } from "#structure/build.ts";
+
+export type LifecycleDeps = Readonly<{
+  store: CaptureStore;
+  leaseMs: number;
+  /** What a pause leaves alone. */
+  writesTo: "the target" | "Kafka";
+  clock: Clock;
+  logger: Logger;
+  soft: AbortSignal;
+  hard: AbortSignal;
+}>;
+
+/** How often an operator's wish is looked for, ms. */
+const LOOK_MS = 300;
+
+/** Has the saved position passed the cluster time that the run is to be drained to? At the very time there may be more. */
+const isDrained = ({ phase, token, lifecycle }: CaptureRecord): boolean =>
+  phase === "stream" && lifecycle?.drainTo !== undefined && tokenTime(token) > lifecycle.drainTo.toBigInt();
+
+/** @throws FERRY_RUN_FINALIZED, FERRY_RUN_FINALIZING where the record is not one to go on with */
+export const requireUnfinished = ({ lifecycle = {} }: CaptureRecord, recopy: boolean): void => {
+  const { finalizedAt, drainedAt } = lifecycle;
+  if (finalizedAt !== undefined)
+    throw new FerryError("FERRY_RUN_FINALIZED", `this target's run was finalized at ${finalizedAt.toISOString()}`);
+  if (recopy && drainedAt !== undefined)
+    throw new FerryError("FERRY_RUN_FINALIZING", "nothing can be copied again: the target is being given back");
+};
+
+/**
+ * Follows what operators want of a run: they write it into its record, from any shell, and the process that owns the run looks
+ * there. So it holds as well for a run that is started again after a kill.
+ */
+export class RunLifecycle {
+  readonly #deps: LifecycleDeps;
+
+  constructor(deps: LifecycleDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Runs `session` whenever the run is wanted to run, each time with the record as it is then, until everything is drained or
+   * the run is stopped. A session ends by its signal when what it has read is on the target and its position is saved.
+   * @returns is everything drained, for the target to be finalized?
+   */
+  async run(session: (record: CaptureRecord, soft: AbortSignal) => Promise<void>): Promise<boolean> {
+    const { store, clock, soft } = this.#deps;
+    while (!soft.aborted) {
+      const record = await this.#whenWanted();
+      if (record === undefined) break;
+      if (stateOf(record) === "finalizing") return true;
+      await this.#follow(record, session);
+      if (soft.aborted || !isDrained(await this.#read())) continue;
+      await retry(() => store.follow({ drainedAt: new Date(clock.now()) }), this.#retrying("noting the end"));
+    }
+    return false;
+  }
+
+  /** One session, until an operator wants something else. */
+  async #follow(
+    record: CaptureRecord,
+    session: (record: CaptureRecord, soft: AbortSignal) => Promise<void>,
+  ): Promise<void> {
+    const { soft, hard } = this.#deps;
+    const ending = new AbortController();
+    const turned = new AbortController();
+    await using tasks = new TaskGroup(hard);
+    tasks.run(() => this.#untilTurned(turned, AbortSignal.any([ending.signal, soft, tasks.signal])));
+    tasks.run(async () => {
+      try {
+        await session(record, AbortSignal.any([soft, turned.signal]));
+      } finally {
+        ending.abort();
+      }
+    });
+    await tasks.settled();
+  }
+
+  async #untilTurned(turned: AbortController, ended: AbortSignal): Promise<void> {
+    const { clock, logger } = this.#deps;
+    for (let told = false; !ended.aborted && !turned.signal.aborted; ) {
+      await clock.sleep(LOOK_MS, ended).catch(() => undefined); // woken by the end
+      if (ended.aborted) return;
+      const record = await this.#read();
+      const state = stateOf(record);
+      if (state === "draining" && !told) logger.info({ stage: "finalize" }, "to be finalized: draining first");
+      told ||= state === "draining";
+      if (state === "pausing" || state === "paused" || isDrained(record))
+        turned.abort(new FerryError("FERRY_STOPPED", `asked for by an operator: ${state}`));
+    }
+  }
+
+  /** The record as soon as nobody wants the run to be paused; undefined when it is stopped meanwhile. */
+  async #whenWanted(): Promise<CaptureRecord | undefined> {
+    const { store, clock, logger, soft, writesTo } = this.#deps;
+    const isPaused = (record: CaptureRecord): boolean => ["pausing", "paused"].includes(stateOf(record));
+    let record = await this.#read();
+    if (!isPaused(record)) return record;
+    await retry(() => store.follow({ pausedAt: new Date(clock.now()) }), this.#retrying("noting the pause"));
+    logger.info({ stage: "paused" }, `paused: nothing is written to ${writesTo} until \`ferry resume\``);
+    await this.owning(async () => {
+      while (isPaused(record) && !soft.aborted) {
+        await clock.sleep(LOOK_MS, soft).catch(() => undefined); // woken by the stop
+        record = await this.#read();
+      }
+    });
+    if (isPaused(record)) return undefined; // stopped, and paused when it is started again
+    await retry(() => store.follow({ pausedAt: null }), this.#retrying("noting the end of the pause"));
+    logger.info({ stage: "paused" }, "resumed");
+    return record;
+  }
+
+  /** Keeps the lease while something is done that does not capture. @throws FERRY_FENCED, and what `work` throws */
+  async owning(work: () => Promise<void>): Promise<void> {
+    const { store, clock, leaseMs, hard } = this.#deps;
+    const ending = new AbortController();
+    await using tasks = new TaskGroup(hard);
+    const ended = AbortSignal.any([ending.signal, tasks.signal]);
+    tasks.run(async () => {
+      while (!ended.aborted) {
+        await retry(() => store.renew(), this.#retrying("renewing the lease"));
+        await clock.sleep(leaseMs / 4, ended).catch(() => undefined); // woken by the end
+      }
+    });
+    tasks.run(async () => {
+      try {
+        await work();
+      } finally {
+        ending.abort();
+      }
+    });
+    await tasks.settled();
+  }
+
+  /** Gives back what was held back and ends the run, whatever could not be restored: that is told in its record. */
+  async finalize(restore: () => Promise<readonly Failure[]>): Promise<void> {
+    const { store, clock, logger } = this.#deps;
+    logger.info({ stage: "finalize" }, "drained: unique indexes, TTL, validators and caps come back");
+    await this.owning(async () => {
+      const failures = await restore();
+      const unrestored = failures.map(({ ns, index, reason }) => ({ ns, index, reason }));
+      await retry(
+        () => store.follow({ finalizedAt: new Date(clock.now()), unrestored }),
+        this.#retrying("noting the end of the run"),
+      );
+      for (const { ns, reason } of unrestored)
+        logger.warn({ stage: "finalize", ns, err: reason }, "could not be restored");
+      logger.info({ stage: "finalize", count: unrestored.length }, "finalized: the run is over");
+    });
+  }
+
+  async #read(): Promise<CaptureRecord> {
+    const record = await retry(() => this.#deps.store.read(), this.#retrying("looking for what is wanted of the run"));
+    if (record === undefined) throw new FerryError("FERRY_FENCED", "the run's record is gone");
+    return record;
+  }
+
+  #retrying(what: string) {
+    const { clock, hard } = this.#deps;
+    return { what, clock, signal: hard, giveUpAfterMs: Number.POSITIVE_INFINITY };
+  }
+}

@@ -1,0 +1,18 @@
+import { Cursor } from "#bson/walk.ts";
+import { BsonWriter } from "#bson/writer.ts";
+
+export const ID = Buffer.from("_id");
+
+const cursor = new Cursor();
+const writer = new BsonWriter(256);
+
+/** `{ _id }` of a document, raw. The server keeps `_id` first, but need not have. */
+export const documentKeyOf = (document: Uint8Array): Uint8Array => {
+  cursor.open(document);
+  if (!cursor.seek(ID)) return document;
+  const { type, valueStart, valueEnd } = cursor;
+  const at = writer.open();
+  writer.value(type, "_id", document, valueStart, valueEnd);
+  writer.close(at);
+  return writer.take();
+};

@@ -1,0 +1,151 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Document, MongoClient } from "mongodb";
+import type { CaptureRecord, RangeRecord } from "#capture/captureStore.ts";
+import { systemClock } from "#flow/clock.ts";
+import { waitFor } from "#flow/retry.ts";
+import type { LaneRecord } from "#lanes/records.ts";
+import { compare } from "../harness/compare.ts";
+import { type DirectStart, directConverged, endDirect, startDirect } from "../harness/directRun.ts";
+import { type FerryRun, ferry } from "../harness/ferry.ts";
+import { fill, testSeed } from "../harness/load.ts";
+import { sharedMongo } from "../harness/servers.ts";
+import { structureOf } from "../harness/structure.ts";
+import type { FerryProcess } from "../harness/worker.ts";
+
+/** Copied in small steps, this takes longer than a command takes to start. */
+const DOCUMENTS = 15_000;
+
+/** Both sides, clients for them, and commands against the run that a state database is of. */
+const sides = async (stateDb: string) => {
+  const [source, target] = [await sharedMongo("source"), await sharedMongo("target")];
+  const stack = new AsyncDisposableStack();
+  const here = stack.use(await new MongoClient(source.uri).connect());
+  const there = stack.use(await new MongoClient(target.uri).connect());
+  const urls = ["--target", target.uri, "--state-db", stateDb];
+  const command = (name: string, ...args: readonly string[]): Promise<FerryRun> => ferry([name, ...urls, ...args]);
+  const done = async (name: string): Promise<string> => {
+    const { status, out, err } = await command(name);
+    assert.equal(status, 0, out + err);
+    return out;
+  };
+  const options = (name: string, ...args: readonly string[]): DirectStart => ({
+    source: source.uri,
+    target: target.uri,
+    include: [name],
+    args: ["--state-db", stateDb, ...args],
+  });
+  /** A source at rest shows that its time goes on within ten seconds by itself. */
+  const ends = (run: FerryProcess): Promise<void> =>
+    waitFor(
+      async () => {
+        await here.db("admin").command({ appendOplogNote: 1, data: { note: "time goes on" } });
+        return run.isRunning() ? { seen: run.logTail(5) } : { done: undefined };
+      },
+      { what: "the run to end", clock: systemClock, timeoutMs: 30_000, everyMs: 200 },
+    );
+  const finalized = async (run: FerryProcess): Promise<void> => {
+    const [{ status, out, err }] = await Promise.all([command("finalize", "--source", source.uri), ends(run)]);
+    assert.equal(status, 0, out + err);
+    assert.match(out, /finalized: /);
+  };
+  const captures = there.db(stateDb).collection<CaptureRecord>("capture");
+  const dispose = () => stack.disposeAsync();
+  return { source, here, there, command, done, options, ends, finalized, captures, [Symbol.asyncDispose]: dispose };
+};
+
+test("a paused run writes nothing, in the copy and in the stream, until it is resumed; also after kill -9", async () => {
+  const stateDb = "ferry_pauses";
+  await using both = await sides(stateDb);
+  const coll = both.here.db("pauses").collection("c");
+  await fill(coll, DOCUMENTS, testSeed());
+  const options = both.options(
+    "pauses.c",
+    ...["--range-documents", "1000", "--batch-count", "20", "--slices", "1", "--readers", "1", "--budget-mb", "1"],
+  );
+  const ranges = both.there.db(stateDb).collection<RangeRecord>("copyRanges");
+  const lanes = both.there.db(stateDb).collection<LaneRecord>("lanes");
+  const target = both.there.db("pauses").collection("c");
+  /** Everything that would be another if the run went on. */
+  const state = async (): Promise<unknown> => [
+    await target.countDocuments(),
+    await ranges.countDocuments({ done: true }),
+    (await lanes.find().sort({ _id: 1 }).toArray()).map(({ offset }) => Number(offset)),
+    (await both.captures.findOne())?.token,
+  ];
+  {
+    await using run = await startDirect(options);
+    await waitFor(
+      async () => ((await ranges.countDocuments({ done: true })) > 0 ? { done: undefined } : { seen: "none" }),
+      { what: "a range to be copied", clock: systemClock, timeoutMs: 30_000, everyMs: 20 },
+    );
+    assert.match(await both.done("pause"), /^paused: /);
+    const before = await state();
+    await coll.insertOne({ _id: "while paused" } as Document);
+    assert.match(await both.done("status"), /copy of 1 collections[\s\S]*paused until `ferry resume`/);
+    assert.match(await both.done("pause"), /^paused: /, "asked for again");
+    assert.deepEqual(await state(), before);
+    run.kill("SIGKILL");
+    await run.exited;
+  }
+  const before = await state();
+  await using run = await startDirect(options, "paused: nothing is written");
+  await both.done("status");
+  assert.deepEqual(await state(), before);
+  assert.match(await both.done("resume"), /^resumed: /);
+  await directConverged(both.here, both.there, "pauses.c");
+
+  await both.done("pause");
+  const held = await state();
+  await coll.deleteOne({ _id: "while paused" as never });
+  await both.done("status");
+  assert.deepEqual(await state(), held);
+  // Finalized out of the pause: what is held up is drained first.
+  const [, { code }] = await Promise.all([both.finalized(run), run.exited]);
+  assert.equal(code, 0, run.logTail(20));
+  const found = await compare(coll, target);
+  assert.deepEqual({ wrong: found.wrong, enough: found.source >= DOCUMENTS }, { wrong: 0, enough: true });
+});
+
+test("finalize drains, is killed while it gives back, goes on, and ends the run; then only --replace-target begins anew", async () => {
+  await using both = await sides("ferry_ends");
+  const db = both.here.db("ends");
+  await db.createCollection("users", { validator: { n: { $exists: true } } });
+  await db.createCollection("ring", { capped: true, size: 100_000 });
+  for (const name of ["users", "ring", "twice"])
+    await db.collection(name).insertMany(Array.from({ length: 50 }, (_, n) => ({ n })));
+  await db.collection("users").createIndex({ n: 1 }, { unique: true });
+  await db.collection("users").createIndex({ at: 1 }, { expireAfterSeconds: 1000 });
+  await db.collection("twice").createIndex({ n: 1 }, { unique: true });
+  const options = both.options("ends.*");
+  let ended: Promise<FerryRun>;
+  {
+    await using run = await startDirect({ ...options, env: { FERRY_FAULT: "structure-prepared" } });
+    await run.says("copy finished");
+    // The target's own: what it has twice cannot be unique there.
+    await both.there.db("ends").collection("twice").insertOne({ n: 1 });
+    await db.collection("users").insertMany(Array.from({ length: 500 }, (_, n) => ({ n: 1000 + n })));
+    ended = both.command("finalize", "--source", both.source.uri);
+    await both.ends(run);
+    assert.match(run.log(), /fault point/);
+  }
+  assert.equal(await both.there.db("ends").collection("users").countDocuments(), 550, "drained before");
+  const again = await endDirect(options);
+  assert.equal(again.status, 0, again.err);
+  assert.match(again.err, /finalized: the run is over/);
+  const { status, out, err } = await ended;
+  assert.equal(status, 1, out + err);
+  assert.match(out, /drained; giving back what was held back/);
+  assert.match(err, /FERRY_STRUCTURE_INCOMPLETE: ends\.twice \(n_1\): documents have the same values/);
+  const [here, there] = [await structureOf(both.here, "ends"), await structureOf(both.there, "ends")];
+  assert.deepEqual([there["users"], there["ring"]], [here["users"], here["ring"]]);
+  assert.match(await both.done("status"), /nobody captures now[\s\S]*finalized: the run is over/);
+
+  for (const refused of [await endDirect(options), await both.command("pause")]) {
+    assert.equal(refused.status, 64, refused.err);
+    assert.match(refused.err, /FERRY_RUN_FINALIZED/);
+  }
+  await using run = await startDirect({ ...options, args: [...(options.args ?? []), "--replace-target"] });
+  const found = await directConverged(both.here, both.there, "ends.twice");
+  assert.equal(found.source, 51, run.logTail(20));
+});
