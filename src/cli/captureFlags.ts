@@ -1,7 +1,9 @@
+import { join } from "node:path";
 import type { Command } from "commander";
 import type { OwnCaptureDeps } from "#capture/ownCapture.ts";
 import { parseScope, type ScopeSpec } from "#capture/scope.ts";
 import type { SpoolMode } from "#capture/spoolNeed.ts";
+import { stateFolder } from "#config/settings.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import type { ReadPreferenceMode } from "#mongo/connect.ts";
 import { wholeNumber } from "./connections.ts";
@@ -9,9 +11,8 @@ import { wholeNumber } from "./connections.ts";
 const READERS = "4";
 const RANGE_DOCUMENTS = "50000";
 
-/** In MB; below the folder in which the command runs. */
+/** MB. */
 const SPOOL_SIZE = "10240";
-const SPOOL_DIR = ".ferry/spool";
 const SPOOL_WHEN: readonly SpoolMode[] = ["auto", "always", "never"];
 
 const spoolModeOf = (text: string): SpoolMode => {
@@ -70,7 +71,7 @@ export const withCapture = (command: Command): Command =>
       "--spool <when>",
       `keep the change stream in files while the copy runs: ${SPOOL_WHEN.join(", ")} (default: auto, when the copy may outlast the oplog)`,
     )
-    .option("--spool-dir <folder>", `where (default: ${SPOOL_DIR})`)
+    .option("--spool-dir <folder>", "where (default: spool, below $FERRY_HOME or .ferry)")
     .option(
       "--spool-size <mb>",
       `how much at most, MB; beyond it only the oplog holds changes (default: ${SPOOL_SIZE})`,
@@ -108,7 +109,7 @@ export const parseCapture = ({
     readPreference: readPreferenceOf(texts["readPreference"] ?? "primary"),
     spool: {
       mode: spoolModeOf(texts["spool"] ?? "auto"),
-      dir: texts["spoolDir"] ?? SPOOL_DIR,
+      dir: texts["spoolDir"] ?? join(stateFolder(), "spool"),
       limitBytes: wholeNumber("--spool-size", texts["spoolSize"] ?? SPOOL_SIZE) * 1024 * 1024,
     },
     recopy,

@@ -11,6 +11,7 @@ import { booksOf } from "../harness/books.ts";
 import { waitConverged } from "../harness/compare.ts";
 import { startCapture } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
+import { tempFolder } from "../harness/folders.ts";
 import { fill, startLoad, testSeed } from "../harness/load.ts";
 import { sharedConnect, sharedKafka, sharedMongo } from "../harness/servers.ts";
 import { structureOf } from "../harness/structure.ts";
@@ -146,6 +147,7 @@ test("records of ferry's own capture are those of the recommended connector, in 
 });
 
 test("a worker applies what ferry's own capture wrote, killed before and after it produced: equal, books balanced", async () => {
+  using folder = tempFolder();
   const seed = testSeed();
   const [source, target, broker] = [await sharedMongo("source"), await sharedMongo("target"), await sharedKafka()];
   await using here = await new MongoClient(source.uri).connect();
@@ -158,7 +160,7 @@ test("a worker applies what ferry's own capture wrote, killed before and after i
     target: target.uri,
     kafka: broker.bootstrap,
     include: ["cap.c"],
-    args: ["--range-documents", "1000"],
+    args: ["--range-documents", "1000", "--spool", "always", "--spool-dir", folder.path],
   };
   const load = startLoad(coll, { seed, writers: 10, keys: 8000, pauseMs: 20 });
   for (const fault of ["after-range:1", "before-produce:2", "after-produce:3"]) {

@@ -157,15 +157,17 @@ const withSpool = async (fault: string, seed: number): Promise<void> => {
   await killed(options, fault);
   const wasCopying = (await both.there.db(stateDb).collection<CaptureRecord>("capture").findOne())?.phase === "copy";
   await using run = await startDirect(options);
-  await run.says("the spool is played", 60_000);
+  const spooled = (): string[] =>
+    readdirSync(folder.path, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".spool"));
+  await waitFor(async () => (spooled().length === 0 ? { done: undefined } : { seen: spooled() }), {
+    what: "what is played to be removed",
+    clock: systemClock,
+    timeoutMs: 60_000,
+  });
   await load.stop();
   await directConverged(both.here, both.there, `${DB}.${name}`);
   run.kill("SIGTERM");
   await run.exited;
-  const left = readdirSync(folder.path, { recursive: true, encoding: "utf8" }).filter((file) =>
-    file.endsWith(".spool"),
-  );
-  assert.deepEqual(left, [], "what is played is removed");
   const sum = await received(both.there, stateDb);
   if (wasCopying) return; // what was copied twice counts twice
   const record = await both.there.db(stateDb).collection<CaptureRecord>("capture").findOne();
