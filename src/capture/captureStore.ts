@@ -9,6 +9,18 @@ import type { ResumeToken } from "./resumeToken.ts";
 /** A topic and where it stood at the saved position. */
 export type TopicRecord = { name: string; next: Long };
 
+/** How the source's oplog stood when it was last looked at. */
+export type OplogNote = {
+  /** How full it is, 0–1: a full one removes its oldest entries. */
+  fill: number;
+  /** How far it reaches back behind its newest entry, seconds of writes. */
+  windowSeconds: number;
+  /** How much of it lies before the position that is needed: seconds of writes that may still be removed. */
+  leftSeconds: number;
+  /** Is that position in the part that goes next? */
+  short: boolean;
+};
+
 /**
  * `ferry.capture` on the target, one record: what ferry's own capture must remember. Position and offsets are one document,
  * so that they move in one step on any kind of target.
@@ -39,8 +51,12 @@ export type CaptureRecord = {
   owner: string | null;
   expiresAt: Date | null;
   startedAt: Date;
+  /** Documents of the copy, as the source estimated them when it was planned. */
+  estimate?: Long;
   streamingAt?: Date;
   savedAt?: Date;
+  /** Absent where the oplog may not be read. */
+  oplog?: OplogNote & { at: Date };
 };
 
 /** One range of `_id`s of one namespace; bounds are raw `{ _id }` documents, so that any type keeps its exact value. */
@@ -166,6 +182,14 @@ export class CaptureStore {
     faultPoint("after-checkpoint");
   }
 
+  /** Notes how much room the oplog leaves, for whoever looks: nothing depends on it. @throws FERRY_FENCED */
+  async noteOplog(oplog: OplogNote): Promise<void> {
+    const { matchedCount } = await translated("noting the oplog's window", () =>
+      this.#captures.updateOne(this.#mine(), { $set: { oplog: { ...oplog, at: new Date() } } }),
+    );
+    this.#check(matchedCount);
+  }
+
   /** Ends the capture: what it remembers is of no use any more. @throws FERRY_FENCED */
   async forget(): Promise<void> {
     await translated("forgetting the capture", async () => {
@@ -177,7 +201,7 @@ export class CaptureStore {
 
   /** Begins a copy anew, of everything that is carried: the former position is gone for good. @throws FERRY_FENCED */
   async restart(
-    fields: Pick<CaptureRecord, "generation" | "start" | "startAt" | "topics">,
+    fields: Pick<CaptureRecord, "generation" | "start" | "startAt" | "topics" | "estimate">,
     ranges: readonly RangeRecord[],
   ): Promise<void> {
     await translated("noting the new start of the capture", async () => {

@@ -2,6 +2,7 @@ import { unlessAborted } from "#flow/abort.ts";
 import type { Clock } from "#flow/clock.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
+import type { CaptureStore, OplogNote } from "./captureStore.ts";
 import { oplogFill } from "./oplogCheck.ts";
 import { type ResumeToken, secondsOf, tokenTime } from "./resumeToken.ts";
 import { oplogWindow } from "./sourceProbe.ts";
@@ -13,34 +14,27 @@ const FULL = 0.8;
 /** A position in the oldest part of the window is warned about. */
 const OLDEST_PART = 0.25;
 
-export type OplogRoom = Readonly<{
-  /** How far the oplog reaches back behind its newest entry, seconds of writes. */
-  windowSeconds: number;
-  /** How much of it lies before the position: seconds of writes that may still be removed. */
-  leftSeconds: number;
-  /** Is the position in the part that goes next? */
-  short: boolean;
-}>;
-
 /** Undefined where the user may not read `local`, and on a sharded cluster. @throws FERRY_MONGO_* */
-export const oplogRoom = async (source: MongoClient, token: ResumeToken): Promise<OplogRoom | undefined> => {
+export const oplogRoom = async (source: MongoClient, token: ResumeToken): Promise<OplogNote | undefined> => {
   const [window, fill] = [await oplogWindow(source), await oplogFill(source)];
   if (window === undefined || fill === undefined) return undefined;
   const windowSeconds = window.lastSeconds - window.firstSeconds;
   const leftSeconds = secondsOf(tokenTime(token)) - window.firstSeconds;
-  return { windowSeconds, leftSeconds, short: fill >= FULL && leftSeconds <= windowSeconds * OLDEST_PART };
+  return { fill, windowSeconds, leftSeconds, short: fill >= FULL && leftSeconds <= windowSeconds * OLDEST_PART };
 };
 
 export type OplogWatchDeps = Readonly<{
   source: MongoClient;
+  store: CaptureStore;
+  /** The position from which the source must still be readable. */
   token: () => ResumeToken;
   clock: Clock;
   logger: Logger;
 }>;
 
-/** Shows the oplog's window at the start, and warns while the position is about to fall off it. */
+/** Shows the oplog's window at the start and in the capture's record, and warns while the position is about to fall off it. */
 export const watchOplog = async (
-  { source, token, clock, logger }: OplogWatchDeps,
+  { source, store, token, clock, logger }: OplogWatchDeps,
   ended: AbortSignal,
 ): Promise<void> => {
   for (let isFirst = true; !ended.aborted; isFirst = false) {
@@ -50,6 +44,8 @@ export const watchOplog = async (
       ended,
     );
     if (room !== undefined) {
+      // One that has been taken over, and a target that is away, are met by whoever saves the position.
+      await store.noteOplog(room).catch(() => undefined);
       const { windowSeconds, leftSeconds, short } = room;
       const left = `the oplog reaches back ${windowSeconds} s, ${Math.max(0, leftSeconds)} s of it before the position`;
       if (short)

@@ -14,9 +14,12 @@ import type { CopySource } from "./copySource.ts";
 import { EventRouter } from "./eventRouter.ts";
 import { watchOplog } from "./oplogWatch.ts";
 import type { CaptureOutput } from "./output.ts";
+import { ReadAhead } from "./readAhead.ts";
 import { type ResumeToken, secondsOf, tokenTime } from "./resumeToken.ts";
 import type { Scope } from "./scope.ts";
-import { SourceStream, type StreamFeatures } from "./sourceStream.ts";
+import { type EventBatch, SourceStream, type SourceStreamOptions, type StreamFeatures } from "./sourceStream.ts";
+import { Spool, type SpoolOptions } from "./spool.ts";
+import type { SpoolLook, SpoolMode } from "./spoolNeed.ts";
 
 export type OwnCaptureDeps = Readonly<{
   source: MongoClient;
@@ -30,6 +33,7 @@ export type OwnCaptureDeps = Readonly<{
   /** Ranges that are read at once. */
   readers: number;
   leaseMs: number;
+  spool: SpoolOptions & Readonly<{ mode: SpoolMode }>;
   /** See Copy; asked for in a re-copy only. */
   leftovers: ((ns: Namespace) => AsyncIterable<readonly Uint8Array[]>) | undefined;
   clock: Clock;
@@ -42,7 +46,12 @@ const SAVE_MS = 250;
 const REPORT_MS = 10_000;
 
 /** A position, and where the topics ended when it was reached. */
-type Mark = Readonly<{ token: ResumeToken; ends: ReadonlyMap<string, number> }>;
+type Mark = Readonly<{
+  token: ResumeToken;
+  ends: ReadonlyMap<string, number>;
+  /** Segments of the spool that lie before it. */
+  played: number;
+}>;
 
 /**
  * ferry's own capture: first a copy in ranges, then the change stream from the position noted before the copy, so that nothing
@@ -54,6 +63,7 @@ export class OwnCapture {
   /** The newest position that could be saved next; made anew when the last one was. */
   #mark: Mark | undefined;
   #saved: string;
+  #progress: () => Pick<SpoolLook, "copied" | "remaining"> = () => ({ copied: 0, remaining: 0 });
   #events = 0;
 
   constructor(deps: OwnCaptureDeps) {
@@ -72,16 +82,48 @@ export class OwnCapture {
     const ended = AbortSignal.any([ending.signal, tasks.signal]);
     const stop = AbortSignal.any([soft, tasks.signal]);
     tasks.run(() => this.#renew(ended));
-    tasks.run(() => watchOplog({ ...this.#deps, token: () => this.#token }, ended));
     tasks.run(async () => {
       try {
-        const copied = this.#deps.record.phase === "stream" || (await this.#copy(stop, tasks.signal));
-        if (copied) await this.#stream(stop, tasks.signal);
+        await this.#capture(tasks, stop, ended);
       } finally {
         ending.abort();
       }
     });
     await tasks.settled();
+  }
+
+  async #capture(tasks: TaskGroup, stop: AbortSignal, ended: AbortSignal): Promise<void> {
+    const { record, spool: options } = this.#deps;
+    const { id: capture, generation, start, epoch, phase } = record;
+    const owner = { capture, generation, start, epoch: Number(epoch) };
+    await using spool = await Spool.open(options, owner, this.#token);
+    // While something is spooled or played, it is the spool's end from which the source must be readable.
+    tasks.run(() => watchOplog({ ...this.#deps, token: () => (spool.isEmpty ? this.#token : spool.newest) }, ended));
+    const ahead = this.#readAhead(spool);
+    if (phase !== "stream" || !spool.isEmpty) ahead.start(tasks, stop);
+    const copied = phase === "stream" || (await this.#copy(stop, tasks.signal));
+    if (copied) await this.#stream(spool, ahead, stop, tasks.signal);
+    await ahead.end();
+  }
+
+  #readAhead(spool: Spool): ReadAhead {
+    const { source, record, clock, logger } = this.#deps;
+    return new ReadAhead({
+      spool,
+      mode: this.#deps.spool.mode,
+      stream: this.#streamOptions,
+      source,
+      start: record.start,
+      progress: () => this.#progress(),
+      clock,
+      logger,
+      onRetry: tryingAgain(this.#deps.logger, "capture"),
+    });
+  }
+
+  get #streamOptions(): SourceStreamOptions {
+    const { source, scope, features } = this.#deps;
+    return { client: source, watch: scope.watch, match: scope.match, features };
   }
 
   #retrying(what: string, signal: AbortSignal): RetryOptions {
@@ -123,6 +165,8 @@ export class OwnCapture {
     });
     const started = clock.now();
     const before = copy.documents;
+    const estimate = Number(record.estimate ?? 0);
+    this.#progress = () => ({ copied: copy.documents - before, remaining: Math.max(0, estimate - copy.documents) });
     {
       using _reports = saying(() => {
         const paced = copySource.pace === undefined ? {} : { share: copySource.pace.state.share };
@@ -155,60 +199,92 @@ export class OwnCapture {
     return true;
   }
 
-  async #stream(stop: AbortSignal, hard: AbortSignal): Promise<void> {
-    const { source, scope, features, output, clock, logger } = this.#deps;
+  /** What was spooled, and then what the source has behind it: the same replies, the same way. */
+  async #stream(spool: Spool, ahead: ReadAhead, stop: AbortSignal, hard: AbortSignal): Promise<void> {
+    const { scope, output, clock, logger } = this.#deps;
     const router = new EventRouter({ scope, output, clock, logger });
     for (const { name } of this.#deps.record.topics) await output.open(name);
     await using tasks = new TaskGroup(hard);
     const read = new AbortController();
-    tasks.run(() => this.#saveNowAndThen(AbortSignal.any([read.signal, tasks.signal]), tasks.signal));
-    await using stream = new SourceStream(
-      { client: source, watch: scope.watch, match: scope.match, features },
-      this.#token,
-    );
+    tasks.run(() => this.#saveNowAndThen(spool, AbortSignal.any([read.signal, tasks.signal]), tasks.signal));
     using _reports = saying(() => {
       const position = new Date(secondsOf(tokenTime(this.#token)) * 1000).toISOString();
       logger.info({ stage: "stream", count: this.#events, position }, "events captured so far");
     });
+    const take = (batch: EventBatch): Promise<void> => this.#take(batch, router, spool, tasks.signal);
+    const isOver = (): boolean => stop.aborted || tasks.signal.aborted;
     try {
-      while (!stop.aborted && !tasks.signal.aborted) {
-        const batch = await unlessAborted(
-          retry(() => stream.next(WAIT_MS), this.#retrying("reading the change stream", stop)),
-          stop,
-        );
-        if (batch === undefined) break;
-        if (batch.events.length > 0) faultPoint("after-events");
-        this.#events += batch.events.length;
-        await router.append(batch.events, tasks.signal);
-        this.#token = batch.token;
-        if (this.#mark === undefined && batch.token._data !== this.#saved)
-          this.#mark = { token: batch.token, ends: output.ends() };
-        if (batch.cutDown)
-          logger.warn(
-            { stage: "stream" },
-            "an event of more than 16 MB came by its key; its document was looked up apart",
-          );
-        if (batch.invalidated)
-          logger.warn({ stage: "stream" }, "the watched database was dropped; watching goes on behind it");
-      }
+      await this.#play(spool, ahead, take, isOver);
+      if (!isOver()) await this.#follow(take, isOver, stop);
     } catch (error) {
       if (!stop.aborted || hard.aborted) throw error; // whatever was interrupted by the stop is no failure
     } finally {
       read.abort();
     }
     await tasks.settled();
-    this.#mark = { token: this.#token, ends: output.ends() };
-    await this.#save(hard);
+    this.#mark = { token: this.#token, ends: output.ends(), played: spool.played };
+    await this.#save(spool, hard);
   }
 
-  async #saveNowAndThen(ended: AbortSignal, hard: AbortSignal): Promise<void> {
-    while (!ended.aborted) {
-      await this.#deps.clock.sleep(SAVE_MS, ended).catch(() => undefined); // woken by the end
-      if (!ended.aborted) await this.#save(hard);
+  /** Until nothing is left of the spool, and nothing more comes into it. */
+  async #play(
+    spool: Spool,
+    ahead: ReadAhead,
+    take: (batch: EventBatch) => Promise<void>,
+    isOver: () => boolean,
+  ): Promise<void> {
+    if (spool.isEmpty) await ahead.end();
+    if (spool.isEmpty) return;
+    const { logger, clock } = this.#deps;
+    const started = clock.now();
+    logger.info({ stage: "stream", bytes: spool.bytes }, "playing what was spooled");
+    while (!isOver()) {
+      const batch = await spool.next();
+      if (batch !== undefined) await take(batch);
+      else if (ahead.hasEnded) break;
+      else await ahead.end();
+    }
+    if (!isOver())
+      logger.info(
+        { stage: "stream", count: this.#events, ms: clock.now() - started },
+        "the spool is played; the change stream goes on from its end",
+      );
+  }
+
+  async #follow(take: (batch: EventBatch) => Promise<void>, isOver: () => boolean, stop: AbortSignal): Promise<void> {
+    await using stream = new SourceStream(this.#streamOptions, this.#token);
+    while (!isOver()) {
+      const batch = await unlessAborted(
+        retry(() => stream.next(WAIT_MS), this.#retrying("reading the change stream", stop)),
+        stop,
+      );
+      if (batch === undefined) break;
+      await take(batch);
     }
   }
 
-  async #save(hard: AbortSignal): Promise<void> {
+  async #take(batch: EventBatch, router: EventRouter, spool: Spool, signal: AbortSignal): Promise<void> {
+    const { output, logger } = this.#deps;
+    if (batch.events.length > 0) faultPoint("after-events");
+    this.#events += batch.events.length;
+    await router.append(batch.events, signal);
+    this.#token = batch.token;
+    if (this.#mark === undefined && batch.token._data !== this.#saved)
+      this.#mark = { token: batch.token, ends: output.ends(), played: spool.played };
+    if (batch.cutDown)
+      logger.warn({ stage: "stream" }, "an event of more than 16 MB came by its key; its document was looked up apart");
+    if (batch.invalidated)
+      logger.warn({ stage: "stream" }, "the watched database was dropped; watching goes on behind it");
+  }
+
+  async #saveNowAndThen(spool: Spool, ended: AbortSignal, hard: AbortSignal): Promise<void> {
+    while (!ended.aborted) {
+      await this.#deps.clock.sleep(SAVE_MS, ended).catch(() => undefined); // woken by the end
+      if (!ended.aborted) await this.#save(spool, hard);
+    }
+  }
+
+  async #save(spool: Spool, hard: AbortSignal): Promise<void> {
     const { store, output } = this.#deps;
     const mark = this.#mark;
     if (mark === undefined || mark.token._data === this.#saved) return;
@@ -219,6 +295,7 @@ export class OwnCapture {
     );
     this.#saved = mark.token._data;
     this.#mark = undefined;
+    await spool.release(mark.played);
   }
 }
 

@@ -1,11 +1,25 @@
 import type { Command } from "commander";
+import type { OwnCaptureDeps } from "#capture/ownCapture.ts";
 import { parseScope, type ScopeSpec } from "#capture/scope.ts";
+import type { SpoolMode } from "#capture/spoolNeed.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import type { ReadPreferenceMode } from "#mongo/connect.ts";
 import { wholeNumber } from "./connections.ts";
 
 const READERS = "4";
 const RANGE_DOCUMENTS = "50000";
+
+/** In MB; below the folder in which the command runs. */
+const SPOOL_SIZE = "10240";
+const SPOOL_DIR = ".ferry/spool";
+const SPOOL_WHEN: readonly SpoolMode[] = ["auto", "always", "never"];
+
+const spoolModeOf = (text: string): SpoolMode => {
+  const mode = SPOOL_WHEN.find((known) => known === text);
+  if (mode === undefined)
+    throw new FerryError("FERRY_USAGE", `--spool must be ${SPOOL_WHEN.join(", ")}, not "${text}"`);
+  return mode;
+};
 
 const READ_FROM: readonly ReadPreferenceMode[] = ["primary", "secondaryPreferred", "secondary"];
 
@@ -52,6 +66,15 @@ export const withCapture = (command: Command): Command =>
       "--read-preference <mode>",
       `where the copy reads: ${READ_FROM.join(", ")}; the change stream stays with the primary (default: primary)`,
     )
+    .option(
+      "--spool <when>",
+      `keep the change stream in files while the copy runs: ${SPOOL_WHEN.join(", ")} (default: auto, when the copy may outlast the oplog)`,
+    )
+    .option("--spool-dir <folder>", `where (default: ${SPOOL_DIR})`)
+    .option(
+      "--spool-size <mb>",
+      `how much at most, MB; beyond it only the oplog holds changes (default: ${SPOOL_SIZE})`,
+    )
     .option("--recopy", "copy everything again from a new start, and remove what the source no longer has")
     .option("--no-structure", "leave the collections' options, indexes and views to somebody else")
     .option("--state-db <name>", "ferry's database on the target")
@@ -63,6 +86,7 @@ export type CaptureOptions = Readonly<{
   rangeDocuments: number;
   maxSourceLoad: number;
   readPreference: ReadPreferenceMode;
+  spool: OwnCaptureDeps["spool"];
   recopy: boolean;
   structure: boolean;
 }>;
@@ -82,6 +106,11 @@ export const parseCapture = ({
     rangeDocuments: wholeNumber("--range-documents", texts["rangeDocuments"] ?? RANGE_DOCUMENTS),
     maxSourceLoad: texts["maxSourceLoad"] === undefined ? 0 : wholeNumber("--max-source-load", texts["maxSourceLoad"]),
     readPreference: readPreferenceOf(texts["readPreference"] ?? "primary"),
+    spool: {
+      mode: spoolModeOf(texts["spool"] ?? "auto"),
+      dir: texts["spoolDir"] ?? SPOOL_DIR,
+      limitBytes: wholeNumber("--spool-size", texts["spoolSize"] ?? SPOOL_SIZE) * 1024 * 1024,
+    },
     recopy,
     structure,
     texts,

@@ -478,6 +478,18 @@ export const CATALOGUE = {
     "Set heartbeat.interval.ms (10000) on the connector so that an idle position moves, or enlarge the oplog.",
   ),
   // --- ferry's own capture
+  FERRY_CAPTURE_SPOOL: entry(
+    76,
+    "never",
+    "The spool, in which the change stream waits for the end of the copy, is damaged or of another capture, and is not played.",
+    "Remove the folder that the message names and start again: what the source's oplog still has is read from there; if it has too little, --recopy.",
+  ),
+  FERRY_CAPTURE_SPOOL_FULL: entry(
+    75,
+    "never",
+    "The spool takes no more: --spool-size is reached, or its folder cannot be written. Only the source's oplog holds the changes behind it.",
+    "Enlarge the oplog while the copy runs, or start again with a larger --spool-size or another --spool-dir; what is in the spool is kept.",
+  ),
   FERRY_SOURCE_HISTORY_LOST: entry(
     76,
     "never",

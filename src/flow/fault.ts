@@ -30,6 +30,10 @@ export type FaultPoint =
   | "after-range"
   /** Capture: events of the change stream are read, and not in the log. */
   | "after-events"
+  /** Capture: events are in the spool for good, the ones behind them are not asked for. */
+  | "after-spool-frame"
+  /** Capture: a segment of the spool is played and its position saved; it is still there. */
+  | "before-spool-delete"
   /** Capture: a batch is about to be sent to Kafka. */
   | "before-produce"
   /** Capture: Kafka has it, and nobody knows yet. */

@@ -58,6 +58,7 @@ const begin = async (deps: CaptureStartDeps, namespaces: readonly Namespace[]): 
     startAt: at,
     token,
     topics: namespaces.map((ns) => ({ name: formatNamespace(ns), next: Long.ZERO })),
+    estimate: Long.fromNumber(documents),
   };
   await store.begin(capture, ranges);
   logger.info(
@@ -83,7 +84,8 @@ const beginAgain = async (
   const { ranges, documents } = await plan(deps, [...names].map(parseNamespace), generation);
   const next = new Map(record.topics.map(({ name, next: at }) => [name, at]));
   const topics = [...names].map((name) => ({ name, next: next.get(name) ?? Long.ZERO }));
-  await store.restart({ generation, start: token, startAt: at, topics }, ranges);
+  const estimate = Long.fromNumber(documents);
+  await store.restart({ generation, start: token, startAt: at, topics, estimate }, ranges);
   logger.warn({ stage: "copy", count: documents }, `copying again from a new start: generation ${generation}`);
 };
 

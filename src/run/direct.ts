@@ -1,9 +1,10 @@
 import { type CaptureRecord, CaptureStore } from "#capture/captureStore.ts";
 import type { CaptureOutput } from "#capture/output.ts";
-import { OwnCapture } from "#capture/ownCapture.ts";
+import { OwnCapture, type OwnCaptureDeps } from "#capture/ownCapture.ts";
 import type { Scope, ScopeSpec } from "#capture/scope.ts";
 import { listNamespaces } from "#capture/sourceProbe.ts";
 import { featuresOf } from "#capture/sourceStream.ts";
+import { removeSpools } from "#capture/spool.ts";
 import { type DdlRules, plainRoute, type Route } from "#config/routes.ts";
 import type { ErrorCode } from "#errors/catalogue.ts";
 import { FerryError } from "#errors/ferryError.ts";
@@ -42,6 +43,8 @@ export type DirectDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad"
     /** Ranges that are copied at once, and documents of one of them, about. */
     readers: number;
     rangeDocuments: number;
+    /** Where the change stream waits for the end of the copy. */
+    spool: OwnCaptureDeps["spool"];
     /** Copy everything again, from a new start. */
     recopy: boolean;
     /** Build collections' options, indexes and views before the copy. */
@@ -136,6 +139,7 @@ const runBetween = async (deps: DirectDeps, source: MongoClient, target: MongoCl
   const structure = new CarriedStructure({ ...deps, leaseMs: options.leaseMs }, source, target);
   if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);
   if (replaces) await replaceCapture(start, () => structure.replace());
+  if (replaces && remembered !== undefined) await removeSpools(deps.spool.dir, remembered.id);
 
   await startCapture(start, carried, deps.recopy);
   const lifecycle = new RunLifecycle({ ...deps, store, leaseMs: options.leaseMs, writesTo: "the target" });
@@ -201,6 +205,7 @@ const carry = async (deps: DirectDeps, setup: Setup, record: CaptureRecord): Pro
     output,
     readers: deps.readers,
     leaseMs: options.leaseMs,
+    spool: deps.spool,
     leftovers: leftoversOn(source, target, deps.routes, options, logger),
     clock,
     logger,

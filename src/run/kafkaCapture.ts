@@ -1,5 +1,5 @@
 import { type CaptureRecord, CaptureStore } from "#capture/captureStore.ts";
-import { OwnCapture } from "#capture/ownCapture.ts";
+import { OwnCapture, type OwnCaptureDeps } from "#capture/ownCapture.ts";
 import type { Scope, ScopeSpec } from "#capture/scope.ts";
 import { listNamespaces } from "#capture/sourceProbe.ts";
 import { featuresOf } from "#capture/sourceStream.ts";
@@ -30,6 +30,8 @@ export type KafkaCaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourc
     partitions: number;
     readers: number;
     rangeDocuments: number;
+    /** Where the change stream waits for the end of the copy. */
+    spool: OwnCaptureDeps["spool"];
     budgetMb: number;
     leaseMs: number;
     recopy: boolean;
@@ -155,6 +157,7 @@ const captureInto = async (deps: KafkaCaptureDeps, setup: Setup, record: Capture
     output,
     readers,
     leaseMs,
+    spool: deps.spool,
     leftovers: leftoversOn(source, target, deps.routes, { conflict: "mirror" }, logger),
     clock,
     logger,

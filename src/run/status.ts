@@ -1,5 +1,5 @@
 import type { Long } from "bson";
-import type { CaptureRecord, RangeRecord } from "#capture/captureStore.ts";
+import type { CaptureRecord, OplogNote, RangeRecord } from "#capture/captureStore.ts";
 import type { ConnectorView } from "#capture/connectRest.ts";
 import { type RunState, stateOf } from "#capture/lifecycle.ts";
 import { patiently } from "#capture/patience.ts";
@@ -60,6 +60,10 @@ export type CaptureLine = Readonly<{
   ranges: number;
   rangesDone: number;
   documents: number;
+  /** What the source estimated when the copy was planned; null where nobody noted it. */
+  estimate: number | null;
+  /** How much room the source's oplog leaves, and when that was looked at, ms since the epoch; null where it may not be read. */
+  oplog: (OplogNote & Readonly<{ atMs: number }>) | null;
 }>;
 
 export type RouteNote = Readonly<{ route: string; code: ErrorCode; detail: string }>;
@@ -187,6 +191,7 @@ const readOwnCapture = async (target: MongoClient, stateDb: string): Promise<Cap
     ]),
   );
   if (record === null) return null;
+  const { oplog } = record;
   const isOwned = record.expiresAt !== null && record.expiresAt.getTime() > Date.now() - ALIVE_MS;
   return {
     mode: record.mode,
@@ -199,6 +204,17 @@ const readOwnCapture = async (target: MongoClient, stateDb: string): Promise<Cap
     ranges: ranges.length,
     rangesDone: ranges.filter(({ done }) => done).length,
     documents: ranges.reduce((sum, { documents }) => sum + Number(documents), 0),
+    estimate: record.estimate === undefined ? null : Number(record.estimate),
+    oplog:
+      oplog === undefined
+        ? null
+        : {
+            fill: oplog.fill,
+            windowSeconds: oplog.windowSeconds,
+            leftSeconds: oplog.leftSeconds,
+            short: oplog.short,
+            atMs: oplog.at.getTime(),
+          },
   };
 };
 

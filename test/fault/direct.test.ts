@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { BSON, type Document, MongoClient } from "mongodb";
 import type { CaptureRecord, RangeRecord } from "#capture/captureStore.ts";
@@ -7,6 +8,7 @@ import { waitFor } from "#flow/retry.ts";
 import type { LaneRecord } from "#lanes/records.ts";
 import { type Books, checkBooks } from "../harness/books.ts";
 import { type DirectStart, directConverged, startDirect } from "../harness/directRun.ts";
+import { tempFolder } from "../harness/folders.ts";
 import { fill, startLoad, testSeed } from "../harness/load.ts";
 import { mongo, sharedMongo } from "../harness/servers.ts";
 
@@ -138,6 +140,43 @@ test("killed at the worst moments of the stream: the same events come under the 
     "after-commit:11",
   ])
     await t.test(fault, () => duringStream(fault, seed));
+});
+
+/** Killed while replies of the source are in files: kept in mid-copy, played, or played and not removed. */
+const withSpool = async (fault: string, seed: number): Promise<void> => {
+  await using both = await sides();
+  using folder = tempFolder();
+  const name = `spool_${fault.replace(/[^a-z0-9]/g, "_")}`;
+  const stateDb = `ferry_${name}`;
+  const users = both.here.db(DB).collection(name);
+  await fill(users, DOCUMENTS, seed);
+  const plain = optionsFor(both, name, stateDb);
+  const spool = ["--spool", "always", "--spool-size", "1", "--spool-dir", folder.path];
+  const options = { ...plain, args: [...(plain.args ?? []), ...spool] };
+  const load = startLoad(users, { seed, writers: 20, keys: 30_000, pauseMs: 5 });
+  await killed(options, fault);
+  const wasCopying = (await both.there.db(stateDb).collection<CaptureRecord>("capture").findOne())?.phase === "copy";
+  await using run = await startDirect(options);
+  await run.says("the spool is played", 60_000);
+  await load.stop();
+  await directConverged(both.here, both.there, `${DB}.${name}`);
+  run.kill("SIGTERM");
+  await run.exited;
+  const left = readdirSync(folder.path, { recursive: true, encoding: "utf8" }).filter((file) =>
+    file.endsWith(".spool"),
+  );
+  assert.deepEqual(left, [], "what is played is removed");
+  const sum = await received(both.there, stateDb);
+  if (wasCopying) return; // what was copied twice counts twice
+  const record = await both.there.db(stateDb).collection<CaptureRecord>("capture").findOne();
+  const next = Number(record?.topics.find((topic) => topic.name === `${DB}.${name}`)?.next);
+  assert.equal(sum, next, "every offset was received once, and none was left out");
+};
+
+test("killed at the worst moments of a spool: gone on with from its last frame, each event once, nothing left behind", async (t) => {
+  const seed = testSeed();
+  for (const fault of ["after-spool-frame:1", "after-spool-frame:9", "after-events:1", "before-spool-delete:1"])
+    await t.test(fault, () => withSpool(fault, seed));
 });
 
 test("source and target are killed and come back: the run goes on by itself, equal", async () => {

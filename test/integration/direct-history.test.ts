@@ -2,9 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Document, MongoClient } from "mongodb";
 import type { CaptureRecord } from "#capture/captureStore.ts";
+import { systemClock } from "#flow/clock.ts";
+import { waitFor } from "#flow/retry.ts";
 import { directConverged, endDirect, startDirect } from "../harness/directRun.ts";
+import { tempFolder } from "../harness/folders.ts";
 import { fill, startLoad, testSeed } from "../harness/load.ts";
-import { sharedMongo } from "../harness/servers.ts";
+import { mongo, sharedMongo } from "../harness/servers.ts";
 
 const sides = async () => {
   const [source, target] = [await sharedMongo("source"), await sharedMongo("target")];
@@ -97,4 +100,73 @@ test("an event of more than 16 MB passes: by its key, with the document as it is
   const found = await directConverged(both.here, both.there, "large.c");
   assert.equal(found.source, 103);
   assert.match(run.log(), /came by its key/);
+});
+
+/** Writes beside what is carried until the oplog has lost a capture's start. */
+const turnOplog = async (here: MongoClient, there: MongoClient, stateDb: string): Promise<void> => {
+  const start = (await captureOf(there, stateDb).findOne({}))?.startAt;
+  const noise = here.db("noise").collection("n");
+  await waitFor(
+    async () => {
+      await noise.insertMany(Array.from({ length: 20 }, () => ({ text: "y".repeat(10_000) })));
+      const first = await here
+        .db("local")
+        .collection("oplog.rs")
+        .findOne({}, { sort: { $natural: 1 } });
+      const isLost = start !== undefined && first?.["ts"].greaterThan(start);
+      return isLost ? { done: undefined } : { seen: { start, first: first?.["ts"] } };
+    },
+    { what: "the oplog to lose the start", clock: systemClock, timeoutMs: 90_000, everyMs: 100 },
+  );
+};
+
+/** A copy of this namespace stands still until it is disposed of. */
+const copyHeld = async (here: MongoClient, nss: string): Promise<AsyncDisposable> => {
+  const held = (mode: string, data: Document): Promise<Document> =>
+    here.db("admin").command({ configureFailPoint: "waitInFindBeforeMakingBatch", mode, ...data });
+  await held("alwaysOn", { data: { nss, shouldCheckForInterrupt: true } });
+  return { [Symbol.asyncDispose]: async () => void (await held("off", {})) };
+};
+
+test("a copy that outlasts the oplog: lost without a spool; with one, and a kill, it ends equal", async () => {
+  const seed = testSeed();
+  await using source = await mongo({ name: "small", args: ["--oplogSize", "1", "--syncdelay", "1"] });
+  await using here = await new MongoClient(source.uri).connect();
+  await using both = await sides();
+  using folder = tempFolder();
+  const optionsOf = (name: string, spool: string): Parameters<typeof startDirect>[0] => ({
+    source: source.uri,
+    target: both.target.uri,
+    include: [`${name}.*`],
+    args: ["--state-db", `ferry_${name}`, "--spool", spool, "--spool-dir", folder.path],
+  });
+  await fill(here.db("outlasted").collection("c"), 200, seed);
+  {
+    const options = optionsOf("outlasted", "never");
+    await using held = await copyHeld(here, "outlasted.c");
+    await using run = await startDirect(options);
+    await run.says("start position noted");
+    await turnOplog(here, both.there, "ferry_outlasted");
+    await held[Symbol.asyncDispose]();
+    assert.equal((await run.exited).code, 76, run.logTail(20));
+    assert.match(run.log(), /FERRY_SOURCE_HISTORY_LOST/);
+  }
+  const coll = here.db("spooled").collection("c");
+  await fill(coll, 200, seed);
+  const options = optionsOf("spooled", "auto");
+  await using held = await copyHeld(here, "spooled.c");
+  const load = startLoad(coll, { seed, writers: 4, keys: 400, pauseMs: 20 });
+  {
+    await using run = await startDirect(options);
+    await run.says("the change stream is spooled to");
+    await turnOplog(here, both.there, "ferry_spooled");
+    run.kill("SIGKILL");
+    await run.exited;
+  }
+  await using run = await startDirect(options);
+  await run.says("the change stream is spooled to");
+  await held[Symbol.asyncDispose]();
+  await run.says("the spool is played");
+  await load.stop();
+  await directConverged(here, both.there, "spooled.c");
 });

@@ -5,6 +5,7 @@ import type { CaptureRecord, RangeRecord } from "#capture/captureStore.ts";
 import { tokenTime } from "#capture/resumeToken.ts";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
+import type { Status } from "#run/status.ts";
 import { directConverged, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
 import { fill, startLoad, testSeed } from "../harness/load.ts";
@@ -61,15 +62,26 @@ test("the position moves on an idle source, past a write that nobody carries; fe
   const captures = both.there.db(stateDb).collection<CaptureRecord>("capture");
   await waitFor(
     async () => {
-      const token = (await captures.findOne({}))?.token;
-      return token !== undefined && tokenTime(token) >= at ? { done: undefined } : { seen: token };
+      const { token, oplog } = (await captures.findOne({})) ?? {};
+      const passed = token !== undefined && tokenTime(token) >= at && oplog !== undefined;
+      return passed ? { done: undefined } : { seen: { token, oplog } };
     },
-    { what: "the position to pass the no-op", clock: systemClock, timeoutMs: 20_000, everyMs: 100 },
+    {
+      what: "the position to pass the no-op, and the oplog to be looked at",
+      clock: systemClock,
+      timeoutMs: 20_000,
+      everyMs: 100,
+    },
   );
-  const status = await ferry(["status", "--target", both.target.uri, "--state-db", stateDb]);
+  const asked = ["status", "--target", both.target.uri, "--state-db", stateDb];
+  const status = await ferry(asked);
   assert.equal(status.status, 0, status.err);
   assert.match(status.out, /ferry run: stream of 1 collections, position 20/);
   assert.match(status.out, /captured by /);
+  assert.match(status.out, /the source's oplog reaches back .+ before the position/);
+  const { own } = JSON.parse((await ferry([...asked, "--json"])).out) as Status;
+  assert.equal(own?.estimate, 1);
+  assert.ok((own?.oplog?.windowSeconds ?? -1) >= (own?.oplog?.leftSeconds ?? 0), JSON.stringify(own?.oplog));
 });
 
 test("stopped softly and at once in mid-copy: each time it goes on where it was", async () => {

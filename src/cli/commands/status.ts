@@ -7,7 +7,7 @@ import { CATALOGUE } from "#errors/catalogue.ts";
 import { systemClock } from "#flow/clock.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
-import { type LaneLine, readStatus, type Status, type WorkerLine } from "#run/status.ts";
+import { type CaptureLine, type LaneLine, readStatus, type Status, type WorkerLine } from "#run/status.ts";
 import { readState } from "#stack/stackState.ts";
 import { type Flags, withConnections } from "../connections.ts";
 import { print } from "../output.ts";
@@ -98,14 +98,30 @@ const connectorLines = ({ connectors }: Status): string[] =>
     return [status.type, name, status.connector.state, tasks || "no task", config["connector.class"]].join("  |  ");
   });
 
+const oplogLines = ({ oplog }: CaptureLine): string[] => {
+  if (oplog === null) return [];
+  const { windowSeconds, leftSeconds, short, atMs } = oplog;
+  const seconds = (n: number): string => duration(Math.max(0, n) * 1000);
+  const left = `the source's oplog reaches back ${seconds(windowSeconds)}, ${seconds(leftSeconds)} of it before the position`;
+  const warning = short ? `; FERRY_CAPTURE_OPLOG_SHORT: enlarge it, or changes will be lost` : "";
+  return [`${left} (at ${new Date(atMs).toISOString()})${warning}`];
+};
+
+/** Documents are an estimate of the source's: while ranges are left it is never said that all are there. */
+const copyText = ({ documents, estimate, ranges, rangesDone }: CaptureLine): string => {
+  const done = `${count(documents)} documents in ${rangesDone} of ${ranges} ranges`;
+  if (estimate === null || estimate === 0 || rangesDone === ranges) return done;
+  return `${done}, ${Math.min(99, Math.floor((documents / estimate) * 100))} % of about ${count(estimate)}`;
+};
+
 const captureLines = ({ own }: Status): string[] => {
   if (own === null) return [];
-  const { mode, phase, owner, generation, positionMs, collections, ranges, rangesDone, documents } = own;
-  const copy = `${count(documents)} documents in ${rangesDone} of ${ranges} ranges`;
+  const { mode, phase, owner, generation, positionMs, collections } = own;
   return [
     `${mode === "direct" ? "ferry run" : "ferry capture"}: ${phase} of ${collections} collections, position ${new Date(positionMs).toISOString()}`,
-    `copied ${copy}${generation > 1 ? `, copy number ${generation}` : ""}`,
+    `copied ${copyText(own)}${generation > 1 ? `, copy number ${generation}` : ""}`,
     owner === null ? "nobody captures now" : `captured by ${owner}`,
+    ...oplogLines(own),
   ];
 };
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CATALOGUE } from "#errors/catalogue.ts";
-import type { LaneLine, Status, WorkerLine } from "#run/status.ts";
+import type { CaptureLine, LaneLine, Status, WorkerLine } from "#run/status.ts";
 import { formatStatus } from "../../../src/cli/commands/status.ts";
 
 const NOTHING: Status = {
@@ -81,6 +81,38 @@ test("lanes are shown with position, lag in records, what was done, epoch and ow
     "test.users [0]/0  offset 1,000,000  lag 0      received 1,000,000 applied 999,990 superseded 10 filtered 0 dead 0  epoch 3   host-1-abcd",
     "test.users [0]/1  offset 7          lag 1,234  filtered 3 (where 2, tombstone 1)                                   epoch 12  no owner",
   ]);
+});
+
+test("ferry's own capture is shown with the room that the source's oplog leaves, and warned of where it is short", () => {
+  const own: CaptureLine = {
+    mode: "direct",
+    phase: "copy",
+    state: "running",
+    owner: "host-1-abcd",
+    generation: 1,
+    positionMs: 0,
+    collections: 2,
+    ranges: 9,
+    rangesDone: 4,
+    documents: 12_345,
+    estimate: 27_000,
+    oplog: { fill: 1, windowSeconds: 7200, leftSeconds: -3, short: true, atMs: 60_000 },
+  };
+  const lines = sectionOf(formatStatus({ ...NOTHING, own }), "ferry's own capture:");
+  assert.deepEqual(lines, [
+    "ferry run: copy of 2 collections, position 1970-01-01T00:00:00.000Z",
+    "copied 12,345 documents in 4 of 9 ranges, 45 % of about 27,000",
+    "captured by host-1-abcd",
+    "the source's oplog reaches back 2 h 0 min, 0 ms of it before the position (at 1970-01-01T00:01:00.000Z); " +
+      "FERRY_CAPTURE_OPLOG_SHORT: enlarge it, or changes will be lost",
+  ]);
+  const copied = (part: Partial<CaptureLine>): string | undefined =>
+    sectionOf(formatStatus({ ...NOTHING, own: { ...own, ...part } }), "ferry's own capture:")[1];
+  assert.equal(copied({ documents: 30_000 }), "copied 30,000 documents in 4 of 9 ranges, 99 % of about 27,000");
+  assert.equal(copied({ rangesDone: 9 }), "copied 12,345 documents in 9 of 9 ranges");
+  assert.equal(copied({ estimate: null }), "copied 12,345 documents in 4 of 9 ranges");
+  const unknown = sectionOf(formatStatus({ ...NOTHING, own: { ...own, oplog: null } }), "ferry's own capture:");
+  assert.deepEqual(unknown, lines.slice(0, 3));
 });
 
 test("workers are shown with rate, lag in time, memory and guarantee; one that is gone with its silence", () => {

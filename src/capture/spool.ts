@@ -1,0 +1,323 @@
+import { type FileHandle, mkdir, open, readdir, rm, rmdir, stat, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { FerryError } from "#errors/ferryError.ts";
+import { unlessAborted } from "#flow/abort.ts";
+import { faultPoint } from "#flow/fault.ts";
+import type { ResumeToken } from "./resumeToken.ts";
+import type { EventBatch } from "./sourceStream.ts";
+import { decodeFrame, decodeHead, encodeFrame, encodeHead, type SegmentHead, type SpoolFrame } from "./spoolFrames.ts";
+import { readBodies } from "./spoolSegment.ts";
+
+/** Whose spool it is: that of another capture, or of an earlier copy, is never played. */
+export type SpoolOwner = Readonly<{
+  capture: string;
+  generation: number;
+  /** The copy's start position, where the stream begins. */
+  start: ResumeToken;
+  /** Of the process that writes: each one begins files of its own, so that a frozen one that comes back spoils none. */
+  epoch: number;
+}>;
+
+export type SpoolOptions = Readonly<{
+  /** Folder of all spools; one below it belongs to one copy. */
+  dir: string;
+  limitBytes: number;
+}>;
+
+type Segment = {
+  readonly path: string;
+  /** The position behind which it begins. */
+  readonly after: string;
+  /** That of its last frame. */
+  last: string;
+  /** Bytes that are there for good. */
+  length: number;
+};
+
+type OpenSegment = Segment & { readonly file: FileHandle };
+
+/** A segment is at most this large, and at most this part of the whole: what is played is given back piece by piece. */
+const SEGMENT_BYTES = 64 * 1024 * 1024;
+const SEGMENTS = 8;
+const NAME = /^\d{20}-\d{10}\.spool$/;
+
+const digits = (n: number, width: number): string => String(n).padStart(width, "0");
+
+const folderOf = (dir: string, { capture, generation }: SpoolOwner): string => join(dir, `${capture}-${generation}`);
+
+const namesIn = (folder: string): Promise<string[]> =>
+  readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return [];
+    throw error;
+  });
+
+/** Makes the entries of a folder durable. */
+const syncFolder = async (folder: string): Promise<void> => {
+  await using handle = await open(folder, "r");
+  await handle.sync();
+};
+
+/** Walks through a segment, checking it. Undefined where not even its head is whole. @throws FERRY_CAPTURE_SPOOL */
+const inspect = async (
+  path: string,
+  wanted: string,
+): Promise<Readonly<{ head: SegmentHead; segment: Segment; found: number | undefined }> | undefined> => {
+  let [head, segment, found]: [SegmentHead | undefined, Segment | undefined, number | undefined] = [
+    undefined,
+    undefined,
+    undefined,
+  ];
+  for await (const { bodies } of readBodies(path, 0, (await stat(path)).size))
+    for (const { body, end } of bodies) {
+      if (segment === undefined) {
+        head = decodeHead(body);
+        segment = { path, after: head.after, last: head.after, length: end };
+      } else {
+        segment.last = decodeFrame(body).token._data;
+        segment.length = end;
+      }
+      if (segment.last === wanted) found = end;
+    }
+  return head === undefined || segment === undefined ? undefined : { head, segment, found };
+};
+
+/**
+ * The change stream's replies while the copy runs, in files of this machine: written behind, played ahead. Frames are durable
+ * when `append` resolves. Files are removed when what they hold is on the target; until then nothing depends on them but time.
+ */
+export class Spool implements AsyncDisposable {
+  readonly #folder: string;
+  readonly #owner: SpoolOwner;
+  readonly #limitBytes: number;
+  readonly #segmentBytes: number;
+  #segments: Segment[] = [];
+  /** Removed so far, so that segments can be counted. */
+  #removed = 0;
+  #bytes = 0;
+  #freed = Promise.withResolvers<void>();
+  #writing: OpenSegment | undefined;
+  #newest: ResumeToken;
+  /** Where playing is: in which segment, counted with the removed ones, and behind which byte of it. */
+  #playing = 0;
+  #playedTo = 0;
+
+  private constructor({ dir, limitBytes }: SpoolOptions, owner: SpoolOwner, from: ResumeToken) {
+    this.#folder = folderOf(dir, owner);
+    this.#owner = owner;
+    this.#limitBytes = limitBytes;
+    this.#segmentBytes = Math.min(SEGMENT_BYTES, limitBytes / SEGMENTS);
+    this.#newest = from;
+  }
+
+  /**
+   * What an earlier process left is checked and gone on with, from the position `from` on; what does not lead on from there is
+   * removed: the source is asked instead. Writes nothing yet.
+   * @throws FERRY_CAPTURE_SPOOL
+   */
+  static async open(options: SpoolOptions, owner: SpoolOwner, from: ResumeToken): Promise<Spool> {
+    const spool = new Spool(options, owner, from);
+    await removeSpools(options.dir, owner.capture, owner.generation);
+    await spool.#reopen(from);
+    return spool;
+  }
+
+  async #reopen(from: ResumeToken): Promise<void> {
+    const names = (await namesIn(this.#folder)).filter((name) => NAME.test(name)).sort();
+    const chain: Segment[] = [];
+    let at: { segment: Segment; end: number } | undefined;
+    for (const name of names) {
+      const path = join(this.#folder, name);
+      const seen = await inspect(path, from._data);
+      if (seen === undefined) {
+        await unlink(path);
+        continue;
+      }
+      this.#checkHead(path, seen.head);
+      await this.#join(chain, seen.segment);
+      if (seen.found !== undefined) at ??= { segment: seen.segment, end: seen.found };
+    }
+    const first = at === undefined ? chain.length : chain.indexOf(at.segment);
+    if (at === undefined || first < 0 || at.end > at.segment.length) {
+      await this.#clear(chain);
+      return;
+    }
+    for (const { path } of chain.slice(0, first)) await unlink(path);
+    this.#segments = chain.slice(first);
+    for (const { length } of this.#segments) this.#bytes += length;
+    this.#playedTo = at.end;
+    this.#newest = { _data: this.#segments.at(-1)?.last ?? from._data };
+  }
+
+  #checkHead(path: string, { capture, generation, start }: SegmentHead): void {
+    const { capture: mine, generation: copy, start: begin } = this.#owner;
+    if (capture !== mine || generation !== copy || start !== begin._data)
+      throw new FerryError(
+        "FERRY_CAPTURE_SPOOL",
+        `${path} belongs to another capture (${capture}, copy ${generation})`,
+      );
+  }
+
+  /**
+   * Each process goes on behind the last frame that it found whole. What stands behind that in an older file was written by one
+   * that was taken for dead: the later process has read it again. So a chain has no gap; where it begins is for `from` to find.
+   */
+  async #join(chain: Segment[], next: Segment): Promise<void> {
+    for (let last = chain.at(-1); last !== undefined && last.last !== next.after; last = chain.at(-1)) {
+      const { found } = (await inspect(last.path, next.after)) ?? {};
+      if (found !== undefined) {
+        last.length = found;
+        last.last = next.after;
+      } else {
+        chain.pop();
+        await unlink(last.path);
+      }
+    }
+    chain.push(next);
+  }
+
+  async #clear(segments: readonly Segment[]): Promise<void> {
+    for (const { path } of segments) await unlink(path);
+    await rmdir(this.#folder).catch(() => undefined); // never made, or somebody else's file is in it
+  }
+
+  get folder(): string {
+    return this.#folder;
+  }
+
+  /** The position behind everything in it. */
+  get newest(): ResumeToken {
+    return this.#newest;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Is there anything that may have to be played? */
+  get isEmpty(): boolean {
+    return this.#segments.length === 0;
+  }
+
+  #fits(bytes: number): boolean {
+    return this.#bytes === 0 || this.#bytes + bytes <= this.#limitBytes;
+  }
+
+  /** Keeps a reply for good: 0. Else how many bytes there is no room for: see `room`. @throws what the file system says */
+  async append(frame: SpoolFrame): Promise<number> {
+    const bytes = encodeFrame(frame);
+    if (!this.#fits(bytes.length)) return bytes.length;
+    try {
+      const segment = await this.#open();
+      await segment.file.writeFile(bytes);
+      await segment.file.datasync();
+      this.#bytes += bytes.length;
+      segment.length += bytes.length;
+      segment.last = frame.token._data;
+    } catch (error) {
+      await this.finish(); // behind half a frame nothing may be written
+      throw error;
+    }
+    this.#newest = frame.token;
+    faultPoint("after-spool-frame");
+    return 0;
+  }
+
+  /** The segment that is written to. */
+  async #open(): Promise<OpenSegment> {
+    if (this.#writing !== undefined && this.#writing.length < this.#segmentBytes) return this.#writing;
+    await this.finish();
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    const { epoch, capture, generation, start } = this.#owner;
+    const name = `${digits(epoch, 20)}-${digits(this.#removed + this.#segments.length, 10)}.spool`;
+    const path = join(this.#folder, name);
+    const after = this.#newest._data;
+    const head = encodeHead({ format: 1, capture, generation, start: start._data, after });
+    const file = await open(path, "wx", 0o600);
+    this.#writing = { path, after, last: after, length: head.length, file };
+    await file.writeFile(head);
+    await syncFolder(this.#folder);
+    this.#bytes += head.length;
+    this.#segments.push(this.#writing);
+    return this.#writing;
+  }
+
+  /** Resolves when there is room for so much, which playing makes. @throws the signal's reason */
+  async room(bytes: number, signal: AbortSignal): Promise<void> {
+    while (!this.#fits(Math.max(bytes, this.#segmentBytes))) {
+      await unlessAborted(this.#freed.promise, signal);
+      signal.throwIfAborted();
+    }
+  }
+
+  /** Nothing more is written. */
+  async finish(): Promise<void> {
+    const writing = this.#writing;
+    this.#writing = undefined;
+    await writing?.file.close();
+  }
+
+  /** The next frames, as one reply; undefined where there are none now. @throws FERRY_CAPTURE_SPOOL */
+  async next(): Promise<EventBatch | undefined> {
+    for (;;) {
+      const segment = this.#segments[this.#playing - this.#removed];
+      if (segment === undefined) return undefined;
+      const batch = await this.#read(segment);
+      if (batch !== undefined) return batch;
+      if (segment === this.#writing) return undefined;
+      this.#playing++;
+      this.#playedTo = 0;
+    }
+  }
+
+  async #read(segment: Segment): Promise<EventBatch | undefined> {
+    const until = segment.length;
+    if (this.#playedTo >= until) return undefined;
+    for await (const { bodies, end } of readBodies(segment.path, this.#playedTo, until)) {
+      const isHead = this.#playedTo === 0;
+      this.#playedTo = end;
+      const frames = bodies.slice(isHead ? 1 : 0).map(({ body }) => decodeFrame(body));
+      const token = frames.at(-1)?.token;
+      if (token === undefined) continue;
+      const events = frames.flatMap((frame) => frame.events);
+      return {
+        events,
+        bytes: events.reduce((sum, event) => sum + event.length, 0),
+        token,
+        invalidated: frames.some(({ invalidated }) => invalidated),
+        cutDown: frames.some(({ cutDown }) => cutDown),
+      };
+    }
+    if (this.#playedTo >= until) return undefined;
+    throw new FerryError("FERRY_CAPTURE_SPOOL", `${segment.path} ends at byte ${this.#playedTo}, not at ${until}`);
+  }
+
+  /** How many segments were played to their ends, since the beginning. */
+  get played(): number {
+    return this.#playing;
+  }
+
+  /** Removes segments that were played, and whose last position is saved. */
+  async release(played: number): Promise<void> {
+    for (let first = this.#segments[0]; first !== undefined && this.#removed < played; first = this.#segments[0]) {
+      faultPoint("before-spool-delete");
+      await unlink(first.path);
+      this.#segments.shift();
+      this.#removed++;
+      this.#bytes -= first.length;
+    }
+    this.#freed.resolve();
+    this.#freed = Promise.withResolvers();
+    if (this.isEmpty) await rmdir(this.#folder).catch(() => undefined); // never made, or somebody else's file is in it
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.finish();
+  }
+}
+
+/** Removes what a capture has left in the folder, but for one of its copies. */
+export const removeSpools = async (dir: string, capture: string, except?: number): Promise<void> => {
+  const mine = (await namesIn(dir)).filter((name) => name.startsWith(`${capture}-`));
+  for (const name of mine)
+    if (name !== `${capture}-${except}`) await rm(join(dir, name), { recursive: true, force: true });
+};
