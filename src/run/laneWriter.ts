@@ -232,6 +232,8 @@ export class LaneWriter {
         `${first.topic} [${first.partition}] offset ${first.offset}: ${first.code}: ${first.reason}`,
       );
     }
+    const known = await deadLetters.known(letters);
+    const fresh = letters.filter((letter) => !known.has(letter));
     const lane = this.#lane;
     return {
       letters,
@@ -239,13 +241,25 @@ export class LaneWriter {
         offset: end,
         at: at > lane.at ? at : lane.at,
         logTimeMs: logTimeMs || lane.logTimeMs,
-        counts,
-        filteredBy,
+        ...this.#withKnown(known.size, { counts, filteredBy }),
       },
       body: async (session) => {
         await sink.write(ops, session);
-        if (letters.length > 0) await deadLetters.add(letters, session);
+        if (fresh.length > 0) await deadLetters.add(fresh, session);
       },
+    };
+  }
+
+  /**
+   * The books where some of the dead have their letter already: one letter, counted as dead once. Without transactions the
+   * letter may be there because the last try ended before the books were written.
+   */
+  #withKnown(known: number, books: Pick<LaneMove, "counts" | "filteredBy">): Pick<LaneMove, "counts" | "filteredBy"> {
+    if (known === 0 || this.#session === undefined) return books;
+    const { counts, filteredBy } = books;
+    return {
+      counts: { ...counts, dead: counts.dead - known, filtered: counts.filtered + known },
+      filteredBy: { ...filteredBy, "dead-already": known },
     };
   }
 
