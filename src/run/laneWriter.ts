@@ -108,8 +108,13 @@ export class LaneWriter {
 
   /** What drift policy and filter make of entries that have their documents; `before`: as they were when the reader saw them. */
   async #shaped(entries: readonly Entry[], before: readonly Entry[]): Promise<readonly Entry[]> {
-    const { shape, drift } = this.#deps;
+    const { drift } = this.#deps;
     if (drift !== undefined) for (const [i, entry] of entries.entries()) if (entry !== before[i]) drift.see(entry); // looked up since
+    return this.#passed(entries);
+  }
+
+  async #passed(entries: readonly Entry[]): Promise<readonly Entry[]> {
+    const { shape, drift } = this.#deps;
     const passed = drift === undefined ? entries : await drift.pass(entries);
     return shape === undefined ? passed : passed.map(shape);
   }
@@ -268,9 +273,10 @@ export class LaneWriter {
    * again. @throws FERRY_FENCED, FERRY_MONGO_*
    */
   async replay(id: string, entry: Entry): Promise<DeadReason | undefined> {
-    const { lookup, sink } = this.#deps;
+    const { lookup, sink, drift } = this.#deps;
     const whole = lookup === undefined ? [entry] : (await lookup.complete([entry], 0)).completed;
-    const entries = await this.#shaped(whole, []);
+    for (const entry of whole) drift?.see(entry, true);
+    const entries = await this.#passed(whole);
     try {
       await this.#resolve(id, entries, async (resolved) => {
         const { ops, dead, counts, filteredBy } = await this.#planRescued(resolved, false, () => false);
