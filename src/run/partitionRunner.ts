@@ -182,7 +182,9 @@ export class PartitionRunner {
     this.#handOver(record.offset);
     await unlessAborted(Promise.all(lanes.map((lane) => lane.drained())), signal);
     signal.throwIfAborted();
+    faultPoint("in-barrier");
     await onDdl(event, record);
+    faultPoint("after-barrier");
     return this.#put(0, { record, event, dead: undefined });
   }
 }
