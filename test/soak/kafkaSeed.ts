@@ -89,7 +89,10 @@ export const kafkaSeed = async ({ seed, kills }: Plan, servers: SoakServers, tal
     await using capture = await startCapture(capturing);
     for (const one of [...of("worker", "stream"), ...of("worker", "stop")]) {
       await using worker = await startWorker({ ...working, env: faultOf(one) });
-      if (one.phase === "stop") worker.kill("SIGTERM");
+      if (one.phase === "stop") {
+        await worker.says("partition claimed"); // so that it has something to give back
+        worker.kill("SIGTERM");
+      }
       await kill(one, worker);
     }
     await using worker = await startWorker(working);
