@@ -185,7 +185,9 @@ export class PartitionRunner {
     const still = await unlessAborted(Promise.all(lanes.map((lane) => lane.standStill(signal))), signal);
     signal.throwIfAborted();
     try {
+      faultPoint("in-barrier");
       await onDdl(event, record);
+      faultPoint("after-barrier");
     } finally {
       for (const goOn of still ?? []) goOn();
     }
