@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { Binary, MongoClient, Timestamp } from "mongodb";
-import { planRanges } from "#capture/copyRanges.ts";
+import { rangesBetween, readBounds } from "#capture/copyRanges.ts";
 import type { CopySource } from "#capture/copySource.ts";
 import { RangeReader } from "#capture/rangeReader.ts";
 import { RawCursor } from "#mongo/rawCursor.ts";
@@ -42,7 +42,8 @@ const ns = { db: DB, coll: COLL };
 
 /** What ferry's copy does, without a target: ranges of `_id`, four at once. */
 const readRanges = async (client: MongoClient): Promise<number> => {
-  const { ranges } = await planRanges(client, ns, 1, RANGE_DOCUMENTS);
+  const { bounds } = await readBounds(client, ns, RANGE_DOCUMENTS);
+  const ranges = rangesBetween(ns, 1, bounds);
   const source: CopySource = { readPreference: "primary", pace: undefined, client: async () => client };
   const { operationTime } = (await client.db("admin").command({ ping: 1 })) as { operationTime: Timestamp };
   const at = operationTime.toBigInt();

@@ -1,4 +1,5 @@
 import { CaptureStore } from "#capture/captureStore.ts";
+import type { CopyOrder } from "#capture/copyOrder.ts";
 import type { CaptureOutput } from "#capture/output.ts";
 import { OwnCapture } from "#capture/ownCapture.ts";
 import type { ScopeSpec } from "#capture/scope.ts";
@@ -34,6 +35,7 @@ export type DirectDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad"
     /** Ranges that are copied at once, and documents of one of them, about. */
     readers: number;
     rangeDocuments: number;
+    copyOrder: CopyOrder;
     /** Copy everything again, from a new start. */
     recopy: boolean;
     /** Build collections' options, indexes and views before the copy. */
@@ -111,6 +113,7 @@ const runBetween = async (deps: DirectDeps, source: MongoClient, target: MongoCl
     mode: "direct" as const,
     leaseMs: options.leaseMs,
     rangeDocuments: deps.rangeDocuments,
+    copyOrder: deps.copyOrder,
     clock,
     logger,
     soft,

@@ -1,4 +1,5 @@
 import { CaptureStore } from "#capture/captureStore.ts";
+import type { CopyOrder } from "#capture/copyOrder.ts";
 import { OwnCapture } from "#capture/ownCapture.ts";
 import type { ScopeSpec } from "#capture/scope.ts";
 import { listNamespaces } from "#capture/sourceProbe.ts";
@@ -27,6 +28,7 @@ export type KafkaCaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourc
     partitions: number;
     readers: number;
     rangeDocuments: number;
+    copyOrder: CopyOrder;
     budgetMb: number;
     leaseMs: number;
     recopy: boolean;
@@ -67,7 +69,7 @@ const captureBetween = async (
   target: MongoClient,
   client: KafkaClient,
 ): Promise<void> => {
-  const { settings, logger, clock, soft, hard, runId, leaseMs, readers, rangeDocuments } = deps;
+  const { settings, logger, clock, soft, hard, runId, leaseMs, readers, rangeDocuments, copyOrder } = deps;
   const { stateDb } = settings;
   const [deployment, other] = [await readDeployment(source), await readDeployment(target)];
   checkDeployments(deployment, other);
@@ -81,6 +83,7 @@ const captureBetween = async (
     mode: "kafka" as const,
     leaseMs,
     rangeDocuments,
+    copyOrder,
     clock,
     logger,
     soft,
