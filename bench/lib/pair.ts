@@ -59,10 +59,10 @@ export const running = (command: string, args: readonly string[]): Running => {
 };
 
 /** `ferry run` of one collection of the bench's database. */
-export const ferryRun = (pair: Pair, coll: string, stateDb: string): Running =>
+export const ferryRun = (pair: Pair, coll: string, stateDb: string, more: readonly string[] = []): Running =>
   running(process.execPath, [
     ...[MAIN, "run", "--source", pair.source.uri, "--target", pair.target.uri],
-    ...["--include", `${DB}.${coll}`, "--state-db", stateDb, "--log-level", "error"],
+    ...["--include", `${DB}.${coll}`, "--state-db", stateDb, "--log-level", "error", ...more],
   ]);
 
 const LOOK_MS = 5;
