@@ -307,12 +307,14 @@ test("a route that halts does not hold the others up", async () => {
 routes:
   - { name: strict, from: test.halting, to: { mongodb: halting.strict }, drift: { newField: stop } }
   - { from: test.halting }
+  - { name: misspelt, from: test.haltign }
 `,
   );
   const { client, topic, options, run } = opened;
   await topic.send([{ op: "copy", doc: user(1) }]);
   await using worker = await startWorker(options);
   await topic.equals(client);
+  await worker.says(/"route":"misspelt","topic":"test.haltign","msg":"what this route reads is not there yet"/);
   await topic.send([{ op: "insert", doc: user(2, { sex: "F" }) }]);
   await worker.says(/a route is halted: .*new field sex/);
   await topic.send([{ op: "insert", doc: user(3) }]);
