@@ -117,7 +117,7 @@ export class OwnCapture {
       progress: () => this.#progress(),
       clock,
       logger,
-      onRetry: tryingAgain(this.#deps.logger, "capture"),
+      onRetry: tryingAgain(logger, "capture"),
     });
   }
 

@@ -39,7 +39,7 @@ type OpenSegment = Segment & { readonly file: FileHandle };
 /** A segment is at most this large, and at most this part of the whole: what is played is given back piece by piece. */
 const SEGMENT_BYTES = 64 * 1024 * 1024;
 const SEGMENTS = 8;
-const NAME = /^\d{20}-\d{10}\.spool$/;
+const NAME = /^\d{20}-(\d{10})\.spool$/;
 
 const digits = (n: number, width: number): string => String(n).padStart(width, "0");
 
@@ -91,6 +91,8 @@ export class Spool implements AsyncDisposable {
   readonly #limitBytes: number;
   readonly #segmentBytes: number;
   #segments: Segment[] = [];
+  /** Of the next file: higher than all that are there, also where this process opens its spool again after a pause. */
+  #number = 0;
   /** Removed so far, so that segments can be counted. */
   #removed = 0;
   #bytes = 0;
@@ -123,6 +125,7 @@ export class Spool implements AsyncDisposable {
 
   async #reopen(from: ResumeToken): Promise<void> {
     const names = (await namesIn(this.#folder)).filter((name) => NAME.test(name)).sort();
+    this.#number = Math.max(-1, ...names.map((name) => Number(NAME.exec(name)?.[1]))) + 1;
     const chain: Segment[] = [];
     let at: { segment: Segment; end: number } | undefined;
     for (const name of names) {
@@ -228,7 +231,7 @@ export class Spool implements AsyncDisposable {
     await this.finish();
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     const { epoch, capture, generation, start } = this.#owner;
-    const name = `${digits(epoch, 20)}-${digits(this.#removed + this.#segments.length, 10)}.spool`;
+    const name = `${digits(epoch, 20)}-${digits(this.#number++, 10)}.spool`;
     const path = join(this.#folder, name);
     const after = this.#newest._data;
     const head = encodeHead({ format: 1, capture, generation, start: start._data, after });

@@ -149,11 +149,11 @@ const withSpool = async (fault: string, seed: number): Promise<void> => {
   const name = `spool_${fault.replace(/[^a-z0-9]/g, "_")}`;
   const stateDb = `ferry_${name}`;
   const users = both.here.db(DB).collection(name);
-  await fill(users, DOCUMENTS, seed);
+  await fill(users, 6000, seed);
   const plain = optionsFor(both, name, stateDb);
   const spool = ["--spool", "always", "--spool-size", "1", "--spool-dir", folder.path];
   const options = { ...plain, args: [...(plain.args ?? []), ...spool] };
-  const load = startLoad(users, { seed, writers: 20, keys: 30_000, pauseMs: 5 });
+  const load = startLoad(users, { seed, writers: 10, keys: 9000, pauseMs: 20 });
   await killed(options, fault);
   const wasCopying = (await both.there.db(stateDb).collection<CaptureRecord>("capture").findOne())?.phase === "copy";
   await using run = await startDirect(options);
@@ -175,7 +175,7 @@ const withSpool = async (fault: string, seed: number): Promise<void> => {
 
 test("killed at the worst moments of a spool: gone on with from its last frame, each event once, nothing left behind", async (t) => {
   const seed = testSeed();
-  for (const fault of ["after-spool-frame:1", "after-spool-frame:9", "after-events:1", "before-spool-delete:1"])
+  for (const fault of ["after-spool-frame:3", "after-events:1", "before-spool-delete:1"])
     await t.test(fault, () => withSpool(fault, seed));
 });
 

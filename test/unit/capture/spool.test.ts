@@ -89,6 +89,23 @@ test("it is gone on with after a kill, behind the saved position, in a file of t
   assert.deepEqual(await playAll(third), { played: [3, 4], last: token(4)._data });
 });
 
+test("the same process opens it again after a pause: what it writes then comes behind what is left", async () => {
+  using folder = tempFolder();
+  {
+    await using first = await at(folder.path);
+    for (let n = 1; n <= 4; n++) await first.append(heavy(n, 1.5 * MB)); // a segment each
+    await first.next();
+    await first.next();
+    await first.release(first.played);
+  }
+  {
+    await using second = await at(folder.path, ME, token(1));
+    await second.append(frame(5));
+  }
+  await using third = await at(folder.path, ME, token(1));
+  assert.deepEqual((await playAll(third)).played, [2, 3, 4, 5]);
+});
+
 test("a torn last frame is cut, wherever it was torn, and what follows is written behind the last whole one", async () => {
   using folder = tempFolder();
   const file = only(await left(folder.path, [frame(1), frame(2)]));
