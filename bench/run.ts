@@ -6,6 +6,7 @@ import { benchFilter } from "./filter.ts";
 import { benchLatency } from "./latency.ts";
 import { benchLatencyDirect } from "./latencyDirect.ts";
 import { PeerError } from "./lib/peers.ts";
+import { benchNaturalOrder } from "./naturalOrder.ts";
 import { benchThrottle } from "./throttle.ts";
 
 const BENCHES: Readonly<Record<string, (flags: Readonly<Record<string, string>>) => Promise<void>>> = {
@@ -16,6 +17,7 @@ const BENCHES: Readonly<Record<string, (flags: Readonly<Record<string, string>>)
   filter: benchFilter,
   latency: benchLatency,
   "latency-direct": benchLatencyDirect,
+  "natural-order": benchNaturalOrder,
   throttle: benchThrottle,
 };
 

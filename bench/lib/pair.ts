@@ -5,17 +5,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { MongoClient } from "mongodb";
-import { type MongoServer, startMongo } from "#stack/mongod.ts";
+import { type MongoOptions, type MongoServer, startMongo } from "#stack/mongod.ts";
 import { DB } from "./topics.ts";
 
 /** Source and target for a bench without Kafka, and clients for them. */
 export type Pair = AsyncDisposable &
   Readonly<{ source: MongoServer; target: MongoServer; here: MongoClient; there: MongoClient }>;
 
-export const startPair = async (): Promise<Pair> => {
+/** @param options of the source, where it is to be short of memory */
+export const startPair = async (options: Pick<MongoOptions, "cacheGb" | "args"> = {}): Promise<Pair> => {
   const dir = mkdtempSync(join(tmpdir(), "ferry-bench-"));
   const [source, target] = await Promise.all([
-    startMongo({ dir: join(dir, "source"), name: "source", replSet: "rs-source", cacheGb: 1.5 }),
+    startMongo({ dir: join(dir, "source"), name: "source", replSet: "rs-source", cacheGb: 1.5, ...options }),
     startMongo({ dir: join(dir, "target"), name: "target", replSet: "rs-target", cacheGb: 1.5 }),
   ]);
   const [here, there] = await Promise.all([MongoClient.connect(source.uri), MongoClient.connect(target.uri)]);
@@ -58,10 +59,10 @@ export const running = (command: string, args: readonly string[]): Running => {
 };
 
 /** `ferry run` of one collection of the bench's database. */
-export const ferryRun = (pair: Pair, coll: string, stateDb: string): Running =>
+export const ferryRun = (pair: Pair, coll: string, stateDb: string, more: readonly string[] = []): Running =>
   running(process.execPath, [
     ...[MAIN, "run", "--source", pair.source.uri, "--target", pair.target.uri],
-    ...["--include", `${DB}.${coll}`, "--state-db", stateDb, "--log-level", "error"],
+    ...["--include", `${DB}.${coll}`, "--state-db", stateDb, "--log-level", "error", ...more],
   ]);
 
 const LOOK_MS = 5;

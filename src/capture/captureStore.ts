@@ -69,6 +69,8 @@ export type RangeRecord = {
   from: Binary | null;
   /** First `_id` that no longer belongs to it; null: to the highest. */
   to: Binary | null;
+  /** Read in natural order: it is the whole collection then, and `at` a position in that order. */
+  order?: "natural";
   /** The last `_id` that is on the target or in the log for good; null: none yet. */
   at: Binary | null;
   documents: Long;

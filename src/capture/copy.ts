@@ -10,8 +10,9 @@ import { CopiedRecord, RECORD_BYTES, removalRecord } from "#wire/captured.ts";
 import { CopyRun } from "#wire/copyRun.ts";
 import type { CaptureStore, RangeRecord } from "./captureStore.ts";
 import type { CopySource } from "./copySource.ts";
+import { NaturalReader } from "./naturalReader.ts";
 import type { CaptureOutput } from "./output.ts";
-import { type Chunk, RangeReader } from "./rangeReader.ts";
+import { type Chunk, type ChunkReader, RangeReader } from "./rangeReader.ts";
 
 /** A range and how far it is in the output. */
 type Running = { readonly record: RangeRecord; at: Binary | null; documents: number; done: boolean; saved: boolean };
@@ -129,7 +130,8 @@ export class Copy {
     if (index === 0 && range.at === null) await this.#removeLeftovers(run, hard);
     const seen = this.#seen.get(topic);
     let askedAt = clock.now();
-    await using reader = await RangeReader.open(source, ns, bounds, seen?.averageBytes ?? AVERAGE_BYTES);
+    const kind = range.record.order === "natural" ? NaturalReader : RangeReader;
+    await using reader: ChunkReader = await kind.open(source, ns, bounds, seen?.averageBytes ?? AVERAGE_BYTES);
     for (;;) {
       const expected = reader.expectedBytes ?? seen?.chunkBytes ?? UNKNOWN_BYTES;
       await this.#reading.take(expected, hard);

@@ -64,19 +64,22 @@ const sampleBounds = (client: MongoClient, { db, coll }: Namespace, ranges: numb
     return bounds;
   });
 
-/** Divides a collection into ranges of `_id` that together hold every document, now and later. @throws FERRY_MONGO_* */
-export const planRanges = async (
+/** Bounds that divide a collection into about so many ranges, and how large it is. @throws FERRY_MONGO_* */
+export const readBounds = async (
   client: MongoClient,
   ns: Namespace,
-  generation: number,
   rangeDocuments: number,
-): Promise<{ ranges: RangeRecord[]; size: CollectionSize }> => {
+): Promise<{ bounds: Uint8Array[]; size: CollectionSize }> => {
   const size = await readSize(client, ns);
   const count = rangeCount(size, rangeDocuments);
-  const bounds = count === 1 ? [] : await sampleBounds(client, ns, count);
+  return { bounds: count === 1 ? [] : await sampleBounds(client, ns, count), size };
+};
+
+/** Ranges of `_id` between these bounds; together they hold every document, now and later. */
+export const rangesBetween = (ns: Namespace, generation: number, bounds: readonly Uint8Array[]): RangeRecord[] => {
   const topic = formatNamespace(ns);
   const edges = [null, ...bounds.map((bound) => new Binary(bound)), null];
-  const ranges = edges.slice(1).map((to, index) => ({
+  return edges.slice(1).map((to, index) => ({
     _id: rangeId(topic, generation, index),
     topic,
     generation,
@@ -87,7 +90,6 @@ export const planRanges = async (
     documents: Long.ZERO,
     done: false,
   }));
-  return { ranges, size };
 };
 
 /** The `_id` of a raw `{ _id }`, with its exact type. */

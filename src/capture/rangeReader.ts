@@ -24,10 +24,27 @@ const MAX_AHEAD_BYTES = 4 * 1024 * 1024;
 export type Chunk = Readonly<{
   documents: readonly Uint8Array[];
   bytes: number;
-  /** Raw `{ _id }` of the last document. */
+  /** Where to go on after these: raw `{ _id }` of the last document, or a position in natural order. */
   last: Uint8Array | undefined;
   ended: boolean;
 }>;
+
+/** What reads a part of a collection, chunk by chunk. */
+export interface ChunkReader extends AsyncDisposable {
+  /** Bytes of the next chunk, about; undefined before the first one. */
+  readonly expectedBytes: number | undefined;
+  /** @throws FERRY_MONGO_* */
+  next(): Promise<Chunk>;
+}
+
+/** What the majority has, at this cluster time or later, whichever member answers. */
+export const majorityAt = (at: bigint): Document => ({
+  level: "majority",
+  afterClusterTime: Timestamp.fromBits(Number(at & 0xffffffffn), Number(at >> 32n)),
+});
+
+/** Is nothing to be asked for before this reply was worked on? */
+export const waitsBehind = ({ ended, bytes }: RawReply): boolean => ended || bytes > MAX_AHEAD_BYTES;
 
 const isSameKey = (document: Uint8Array | undefined, key: Uint8Array): boolean =>
   document !== undefined && Buffer.compare(documentKeyOf(document), key) === 0;
@@ -37,7 +54,7 @@ const isSameKey = (document: Uint8Array | undefined, key: Uint8Array): boolean =
  * would compare within one type only and pass over the `_id`s of every other. The chunk after the one that was handed out
  * is on its way meanwhile.
  */
-export class RangeReader implements AsyncDisposable {
+export class RangeReader implements ChunkReader {
   readonly #cursor: RawCursor;
   readonly #after: Uint8Array | undefined;
   /** Where the source's time is rationed, it works for nobody who rests. */
@@ -73,10 +90,7 @@ export class RangeReader implements AsyncDisposable {
       ...(min === undefined ? {} : { min: { _id: boundValue(min) } }),
       ...(to === undefined ? {} : { max: { _id: boundValue(to) } }),
       batchSize,
-      readConcern: {
-        level: "majority",
-        afterClusterTime: Timestamp.fromBits(Number(at & 0xffffffffn), Number(at >> 32n)),
-      },
+      readConcern: majorityAt(at),
     };
     const { readPreference, pace } = source;
     const client = await source.client();
@@ -86,10 +100,11 @@ export class RangeReader implements AsyncDisposable {
 
   /** @throws FERRY_MONGO_* */
   async next(): Promise<Chunk> {
-    const { documents, bytes, ended } = await (this.#ahead ?? this.#cursor.next({ batchSize: this.#batchSize }));
+    const reply = await (this.#ahead ?? this.#cursor.next({ batchSize: this.#batchSize }));
+    const { documents, bytes, ended } = reply;
     if (documents.length > 0) this.#batchSize = documentsPerChunk(bytes / documents.length);
     this.expectedBytes = bytes;
-    const waits = ended || bytes > MAX_AHEAD_BYTES || !this.#readsAhead;
+    const waits = waitsBehind(reply) || !this.#readsAhead;
     this.#ahead = waits ? undefined : this.#cursor.next({ batchSize: this.#batchSize });
     this.#ahead?.catch(() => undefined); // reported where it is awaited
     const last = documents.at(-1);
@@ -111,5 +126,5 @@ export class RangeReader implements AsyncDisposable {
   }
 }
 
-const documentsPerChunk = (averageBytes: number): number =>
+export const documentsPerChunk = (averageBytes: number): number =>
   Math.max(1, Math.min(MAX_DOCUMENTS, Math.floor(CHUNK_BYTES / Math.max(1, averageBytes))));

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { Command } from "commander";
+import { COPY_ORDERS, type CopyOrder } from "#capture/copyOrder.ts";
 import type { OwnCaptureDeps } from "#capture/ownCapture.ts";
 import { parseScope, type ScopeSpec } from "#capture/scope.ts";
 import type { SpoolMode } from "#capture/spoolNeed.ts";
@@ -31,6 +32,13 @@ const readPreferenceOf = (text: string): ReadPreferenceMode => {
   return mode;
 };
 
+const copyOrderOf = (text: string): CopyOrder => {
+  const order = COPY_ORDERS.find((known) => known === text);
+  if (order === undefined)
+    throw new FerryError("FERRY_USAGE", `--copy-order must be ${COPY_ORDERS.join(", ")}, not "${text}"`);
+  return order;
+};
+
 const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
 
 /** Flags of commands that capture by themselves, as commander hands them over. */
@@ -60,6 +68,10 @@ export const withCapture = (command: Command): Command =>
       `documents of one range, about: what a kill may cost at most (default: ${RANGE_DOCUMENTS})`,
     )
     .option(
+      "--copy-order <order>",
+      "measured: ranges of _id, or natural order for large collections with random keys where a sample shows it to be faster; natural; id (default: measured)",
+    )
+    .option(
       "--max-source-load <ms>",
       "copy more slowly while the source takes longer than this, ms, for one small read (95th percentile): its services come first (default: as fast as it goes)",
     )
@@ -85,6 +97,7 @@ export type CaptureOptions = Readonly<{
   spec: ScopeSpec;
   readers: number;
   rangeDocuments: number;
+  copyOrder: CopyOrder;
   maxSourceLoad: number;
   readPreference: ReadPreferenceMode;
   spool: OwnCaptureDeps["spool"];
@@ -105,6 +118,7 @@ export const parseCapture = ({
     spec: parseScope(include, exclude),
     readers: wholeNumber("--readers", texts["readers"] ?? READERS),
     rangeDocuments: wholeNumber("--range-documents", texts["rangeDocuments"] ?? RANGE_DOCUMENTS),
+    copyOrder: copyOrderOf(texts["copyOrder"] ?? "measured"),
     maxSourceLoad: texts["maxSourceLoad"] === undefined ? 0 : wholeNumber("--max-source-load", texts["maxSourceLoad"]),
     readPreference: readPreferenceOf(texts["readPreference"] ?? "primary"),
     spool: {

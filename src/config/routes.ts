@@ -190,6 +190,12 @@ export const parseConfig = (text: string, file: string): Config => {
   if (name !== undefined) throw invalid(file, `two routes are called ${name}; give one of them another name`);
   const to = twice(routes.map((route) => route.to));
   if (to !== undefined) throw invalid(file, `two routes write to ${to}; one namespace has one route`);
+  const blind = routes.find(({ conflict = "mirror", drift }) => conflict !== "mirror" && drift.depth === 0);
+  if (blind !== undefined)
+    throw invalid(
+      file,
+      `route ${blind.name}: ${blind.conflict} needs the drift ledger, which drift.depth: 0 leaves out`,
+    );
   return { routes, ddl };
 };
 

@@ -93,8 +93,12 @@ export const whyOf = ({ code, reason, serverCode, clash }: Pick<DeadLetter, keyo
   clash: clash === undefined ? null : { index: clash.index, other: binary(clash.other) },
 });
 
+/** A letter's `_id`. */
+export const letterId = ({ route, partition, offset }: Pick<DeadLetter, "route" | "partition" | "offset">): string =>
+  `${route}/${partition}/${offset}`;
+
 export const toRecord = (letter: DeadLetter, chunks: number): DeadLetterRecord => ({
-  _id: `${letter.route}/${letter.partition}/${letter.offset}`,
+  _id: letterId(letter),
   route: letter.route,
   topic: letter.topic,
   partition: letter.partition,

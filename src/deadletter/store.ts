@@ -9,6 +9,7 @@ import {
   identityBinary,
   identityText,
   type LetterState,
+  letterId,
   nextTry,
   toRecord,
   type Why,
@@ -80,6 +81,17 @@ export class DeadLetterStore {
     }
     const { _id, ...rest } = record;
     await this.#letters.replaceOne({ _id }, rest, { upsert: true, ...options });
+  }
+
+  /** Which of these are stored already, of the same records: a drop sets partitions back, and they are read once more. */
+  async known(letters: readonly DeadLetter[]): Promise<Set<DeadLetter>> {
+    if (letters.length === 0) return new Set();
+    const ids = letters.map(letterId);
+    const found = await translated("looking for dead letters", () =>
+      this.#letters.find({ _id: { $in: ids } }, { projection: { logTime: 1 } }).toArray(),
+    );
+    const times = new Map(found.map(({ _id, logTime }) => [_id, logTime.getTime()]));
+    return new Set(letters.filter((letter) => times.get(letterId(letter)) === letter.logTimeMs));
   }
 
   /** Identities that wait, of one partition (its keys may be spread over other lanes by now): later events must follow them. */

@@ -96,6 +96,7 @@ export class DriftObserver {
   readonly #entries = new Map<string, TypeEntry>();
   #flagged: TypeEntry[] = [];
   #novel = false;
+  #isAgain = false;
   #at = 0n;
   #offset = 0;
 
@@ -137,10 +138,12 @@ export class DriftObserver {
   /**
    * Looks at one document. Answers with its entries that are not simply to be passed: new ones (`open`), and those that
    * something is wanted of. The list is empty, and shared, where there is nothing to say.
+   * @param isAgain it was counted before, and counts only for what the ledger does not have
    */
-  observe(doc: Uint8Array, at: bigint, offset: number): readonly TypeEntry[] {
+  observe(doc: Uint8Array, at: bigint, offset: number, isAgain = false): readonly TypeEntry[] {
     if (this.#flagged.length > 0) this.#flagged = [];
     this.#novel = false;
+    this.#isAgain = isAgain;
     this.#at = at;
     this.#offset = offset;
     this.#document(doc, 0, this.#root, 0);
@@ -212,6 +215,13 @@ export class DriftObserver {
       this.#novel = true;
     }
     if (entry.verdict !== "pass") this.#flagged.push(entry);
+    if (!this.#isAgain || !entry.stored) this.#count(entry);
+    if (depth + 1 >= this.#depth) return;
+    if (type === BsonType.object) this.#document(doc, valueStart, levelOf(field), depth + 1);
+    else if (type === BsonType.array) this.#array(doc, valueStart, elementsOf(field), depth + 1);
+  }
+
+  #count(entry: TypeEntry): void {
     entry.count++;
     if (entry.firstOffset === -1) {
       entry.firstAt = this.#at;
@@ -219,9 +229,6 @@ export class DriftObserver {
     }
     entry.lastAt = this.#at;
     entry.lastOffset = this.#offset;
-    if (depth + 1 >= this.#depth) return;
-    if (type === BsonType.object) this.#document(doc, valueStart, levelOf(field), depth + 1);
-    else if (type === BsonType.array) this.#array(doc, valueStart, elementsOf(field), depth + 1);
   }
 
   #array(doc: Uint8Array, start: number, elements: Field, depth: number): void {

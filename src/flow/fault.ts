@@ -1,49 +1,60 @@
 import { writeSync } from "node:fs";
 
 /** Durable steps at whose worst moment a test may end or freeze the process. */
-export type FaultPoint =
+export const FAULT_POINTS = [
   /** The log's records are read and handed to the lanes; nothing of them is written. */
-  | "after-read"
+  "after-read",
   /** In the lane's transaction: the position is moved, the data is not written. */
-  | "mid-batch"
+  "mid-batch",
+  /** A part of a batch's statements is written, and the others are not sent. */
+  "mid-bulk",
   /** The data is written, and not committed (without transactions: the position is not moved). */
-  | "before-commit"
+  "before-commit",
   /** Committed, and nobody knows yet. */
-  | "after-commit"
+  "after-commit",
   /** A partition's record names the new owner, its lanes still carry the old epoch. */
-  | "mid-claim"
+  "mid-claim",
+  /** A change of the collection itself was met, everything before it is applied, and nothing of it is done. */
+  "in-barrier",
+  /** It is done, and the lanes still stand before it. */
+  "after-barrier",
   /** A drop was met: the other partitions are fenced, the collection is still there. */
-  | "mid-drop"
+  "mid-drop",
   /** A rename was met, and a part of the renamed collection is copied anew. */
-  | "mid-rename"
+  "mid-rename",
   /** A part of the structure is noted in the journal, and not built. */
-  | "structure-noted"
+  "structure-noted",
   /** It is built, and the journal does not know. */
-  | "structure-built"
+  "structure-built",
   /** An index refuses new duplicates, and is not unique. */
-  | "structure-prepared"
+  "structure-prepared",
+  /** A capped collection is built anew, and not renamed over the one that it replaces. */
+  "mid-capped",
   /** What was held back is given back, and the journal does not know. */
-  | "structure-restored"
+  "structure-restored",
   /** Capture: a chunk of a range is in the log, its progress is not saved. */
-  | "mid-range"
+  "mid-range",
   /** Capture: the last chunk of a range is in the log, and nobody has noted that the range is done. */
-  | "after-range"
+  "after-range",
   /** Capture: events of the change stream are read, and not in the log. */
-  | "after-events"
+  "after-events",
   /** Capture: events are in the spool for good, the ones behind them are not asked for. */
-  | "after-spool-frame"
+  "after-spool-frame",
   /** Capture: a segment of the spool is played and its position saved; it is still there. */
-  | "before-spool-delete"
+  "before-spool-delete",
   /** Capture: a batch is about to be sent to Kafka. */
-  | "before-produce"
+  "before-produce",
   /** Capture: Kafka has it, and nobody knows yet. */
-  | "after-produce"
+  "after-produce",
   /** Capture: what lies before a position is settled, the position is not saved. */
-  | "before-checkpoint"
+  "before-checkpoint",
   /** Capture: the position is saved. */
-  | "after-checkpoint"
+  "after-checkpoint",
   /** Everything is saved, and the partition is not given back. */
-  | "before-release";
+  "before-release",
+] as const;
+
+export type FaultPoint = (typeof FAULT_POINTS)[number];
 
 let passed = 0;
 

@@ -1,4 +1,4 @@
-import { type Connection, findErrorBy, Producer, produceV9, Writer } from "@platformatic/kafka";
+import { type Connection, findErrorBy, Producer, produceV9, UserError, Writer } from "@platformatic/kafka";
 import { FerryError } from "#errors/ferryError.ts";
 import type { Clock } from "#flow/clock.ts";
 import { type RetryOptions, retry } from "#flow/retry.ts";
@@ -66,9 +66,9 @@ export class KafkaProducer implements AsyncDisposable {
     this.#client = new Producer({
       clientId: options.clientId,
       bootstrapBrokers: options.bootstrap.split(",").map((broker) => broker.trim()),
-      idempotent: true,
       autocreateTopics: false,
-      retries: 0, // one retry loop in ferry (flow/retry.ts), which logs and ends with the producer
+      // One retry loop in ferry (flow/retry.ts), which logs and ends with the producer. The library's own `idempotent` would overrule this.
+      retries: 0,
     });
   }
 
@@ -116,10 +116,12 @@ export class KafkaProducer implements AsyncDisposable {
   }
 
   async #leader(topic: string, partition: number): Promise<Connection> {
-    const { topics } = await this.#client.metadata({ topics: [topic], autocreateTopics: false });
-    const leader = topics.get(topic)?.partitions[partition]?.leader;
-    if (leader === undefined)
-      throw new FerryError("FERRY_KAFKA_TOPIC_MISSING", `${topic} has no partition ${partition}`);
+    const known = await this.#client.metadata({ topics: [topic], autocreateTopics: false }).catch((error: unknown) => {
+      if (error instanceof UserError) return undefined; // how the library says that there is no such topic
+      throw error;
+    });
+    const leader = known?.topics.get(topic)?.partitions[partition]?.leader;
+    if (leader === undefined) throw new FerryError("FERRY_KAFKA_TOPIC_MISSING", `there is no ${topic} [${partition}]`);
     const connection = (await this.#client.connectToBrokers([leader])).get(leader);
     if (connection === undefined)
       throw new FerryError("FERRY_KAFKA_TRANSIENT", `${topic} [${partition}] has no leader at the moment`);

@@ -46,6 +46,8 @@ export type Claim = Readonly<{
   copyAt: bigint;
   /** clusterTime of the newest applied drop of the namespace, 0n where there was none: what is older does not count. */
   dropAt: bigint;
+  /** clusterTime of the drop that a former owner began in this partition and did not finish; 0n where there is none. */
+  droppingAt: bigint;
 }>;
 
 /** Who is alive and who owns what, as the server's clock sees it. `owner` is null for a free or expired partition. */
@@ -258,6 +260,7 @@ export class LaneStore {
         topicId: won.topicId,
         copyAt: won.copyAt?.toBigInt() ?? 0n,
         dropAt: run?.dropAt?.toBigInt() ?? 0n,
+        droppingAt: run?.dropping?.at.toBigInt() ?? 0n,
       };
     });
   }

@@ -6,6 +6,7 @@ import { waitFor } from "#flow/retry.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
 import type { Failure, StructureEvent } from "#structure/build.ts";
+import { progressText } from "#structure/buildProgress.ts";
 import { buildStructure, finalize, planOf, requirePossible, type StructureDeps } from "./structure.ts";
 
 export type CarriedDeps = Readonly<{
@@ -24,8 +25,10 @@ const selection = ({ spec, routes, settings }: CarriedDeps): Pick<StructureDeps,
   exclude: [...spec.exclude, `${settings.stateDb}.*`],
 });
 
-const say = (logger: Logger, { ns, does, state, ms = 0, reason }: StructureEvent): void => {
+const say = (logger: Logger, { ns, does, state, ms = 0, reason, progress }: StructureEvent): void => {
   if (state === "done") logger.info({ stage: "structure", ns, ms }, does);
+  else if (state === "progress" && progress !== undefined)
+    logger.info({ stage: "structure", ns }, `${does}: ${progressText(progress)}`);
   else if (state === "failed") logger.warn({ stage: "structure", ns, err: reason }, `${does}: refused by the target`);
 };
 

@@ -49,6 +49,12 @@ export class DdlPolicy {
 
   readonly dropAt = (): bigint => this.#dropAt;
 
+  /** As `dropAt`, with the drop that a former owner began: it is met once more, but the collection may be gone already. */
+  readonly begunAt = (): bigint => {
+    const { droppingAt } = this.#context.claim;
+    return droppingAt > this.#dropAt ? droppingAt : this.#dropAt;
+  };
+
   /** @throws FERRY_APPLY_DDL for what would need a person */
   readonly on = async (event: DdlEvent, record: LogRecord): Promise<void> => {
     const { accepted, logger, follower } = this.#context;

@@ -1,4 +1,5 @@
 import { type CaptureRecord, CaptureStore } from "#capture/captureStore.ts";
+import type { CopyOrder } from "#capture/copyOrder.ts";
 import type { CaptureOutput } from "#capture/output.ts";
 import { OwnCapture, type OwnCaptureDeps } from "#capture/ownCapture.ts";
 import type { Scope, ScopeSpec } from "#capture/scope.ts";
@@ -45,6 +46,7 @@ export type DirectDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad"
     rangeDocuments: number;
     /** Where the change stream waits for the end of the copy. */
     spool: OwnCaptureDeps["spool"];
+    copyOrder: CopyOrder;
     /** Copy everything again, from a new start. */
     recopy: boolean;
     /** Build collections' options, indexes and views before the copy. */
@@ -122,6 +124,7 @@ const runBetween = async (deps: DirectDeps, source: MongoClient, target: MongoCl
     mode: "direct" as const,
     leaseMs: options.leaseMs,
     rangeDocuments: deps.rangeDocuments,
+    copyOrder: deps.copyOrder,
     clock,
     logger,
     soft,

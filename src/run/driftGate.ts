@@ -115,12 +115,15 @@ export class DriftGate {
     return BY_POLICY[kind === "field" ? this.#deps.policy.newField : this.#deps.policy.typeChange];
   }
 
-  /** Looks at an entry's document, where it has one. Entries are shown once, in the order of the log. */
-  see({ event, record, dead }: Entry): void {
+  /**
+   * Looks at an entry's document, where it has one. Entries are shown once, in the order of the log, and once more when they
+   * are replayed (`isAgain`): then they are not counted.
+   */
+  see({ event, record, dead }: Entry, isAgain = false): void {
     if (event === undefined || dead !== undefined) return;
     const isFirst = this.#mayFound && this.#observer.size === 0;
     const shape = this.#shape(event, isFirst);
-    const found = shape === undefined ? [] : this.#observer.observe(shape, event.at, record.offset);
+    const found = shape === undefined ? [] : this.#observer.observe(shape, event.at, record.offset, isAgain);
     if (found.length === 0) return;
     this.#carried = undefined;
     if (event.op === "write" && event.origin === "copy") takeAsBaseline(found);

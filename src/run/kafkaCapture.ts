@@ -1,4 +1,5 @@
 import { type CaptureRecord, CaptureStore } from "#capture/captureStore.ts";
+import type { CopyOrder } from "#capture/copyOrder.ts";
 import { OwnCapture, type OwnCaptureDeps } from "#capture/ownCapture.ts";
 import type { Scope, ScopeSpec } from "#capture/scope.ts";
 import { listNamespaces } from "#capture/sourceProbe.ts";
@@ -32,6 +33,7 @@ export type KafkaCaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourc
     rangeDocuments: number;
     /** Where the change stream waits for the end of the copy. */
     spool: OwnCaptureDeps["spool"];
+    copyOrder: CopyOrder;
     budgetMb: number;
     leaseMs: number;
     recopy: boolean;
@@ -72,7 +74,7 @@ const captureBetween = async (
   target: MongoClient,
   client: KafkaClient,
 ): Promise<void> => {
-  const { settings, logger, clock, soft, runId, leaseMs, rangeDocuments } = deps;
+  const { settings, logger, clock, soft, runId, leaseMs, rangeDocuments, copyOrder } = deps;
   const { stateDb } = settings;
   const [deployment, other] = [await readDeployment(source), await readDeployment(target)];
   checkDeployments(deployment, other);
@@ -86,6 +88,7 @@ const captureBetween = async (
     mode: "kafka" as const,
     leaseMs,
     rangeDocuments,
+    copyOrder,
     clock,
     logger,
     soft,

@@ -1,4 +1,5 @@
 import { type Entry, entryBytes } from "#apply/entry.ts";
+import { unlessAborted } from "#flow/abort.ts";
 import type { BudgetShare } from "#flow/byteBudget.ts";
 import type { Clock } from "#flow/clock.ts";
 import type { LaneWriter } from "./laneWriter.ts";
@@ -59,6 +60,18 @@ export class Lane {
   between(job: () => Promise<void>): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#jobs.push(() => job().then(resolve, reject));
+      this.#wake?.();
+    });
+  }
+
+  /** Resolves when no write of this lane is under way; none begins until the answer is called, or the signal aborts. */
+  standStill(signal: AbortSignal): Promise<() => void> {
+    return new Promise((resolve) => {
+      this.#jobs.push(async () => {
+        const { promise, resolve: goOn } = Promise.withResolvers<void>();
+        resolve(goOn);
+        await unlessAborted(promise, signal);
+      });
       this.#wake?.();
     });
   }

@@ -108,8 +108,13 @@ export class LaneWriter {
 
   /** What drift policy and filter make of entries that have their documents; `before`: as they were when the reader saw them. */
   async #shaped(entries: readonly Entry[], before: readonly Entry[]): Promise<readonly Entry[]> {
-    const { shape, drift } = this.#deps;
+    const { drift } = this.#deps;
     if (drift !== undefined) for (const [i, entry] of entries.entries()) if (entry !== before[i]) drift.see(entry); // looked up since
+    return this.#passed(entries);
+  }
+
+  async #passed(entries: readonly Entry[]): Promise<readonly Entry[]> {
+    const { shape, drift } = this.#deps;
     const passed = drift === undefined ? entries : await drift.pass(entries);
     return shape === undefined ? passed : passed.map(shape);
   }
@@ -232,6 +237,8 @@ export class LaneWriter {
         `${first.topic} [${first.partition}] offset ${first.offset}: ${first.code}: ${first.reason}`,
       );
     }
+    const known = await deadLetters.known(letters);
+    const fresh = letters.filter((letter) => !known.has(letter));
     const lane = this.#lane;
     return {
       letters,
@@ -239,13 +246,25 @@ export class LaneWriter {
         offset: end,
         at: at > lane.at ? at : lane.at,
         logTimeMs: logTimeMs || lane.logTimeMs,
-        counts,
-        filteredBy,
+        ...this.#withKnown(known.size, { counts, filteredBy }),
       },
       body: async (session) => {
         await sink.write(ops, session);
-        if (letters.length > 0) await deadLetters.add(letters, session);
+        if (fresh.length > 0) await deadLetters.add(fresh, session);
       },
+    };
+  }
+
+  /**
+   * The books where some of the dead have their letter already: one letter, counted as dead once. Without transactions the
+   * letter may be there because the last try ended before the books were written.
+   */
+  #withKnown(known: number, books: Pick<LaneMove, "counts" | "filteredBy">): Pick<LaneMove, "counts" | "filteredBy"> {
+    if (known === 0 || this.#session === undefined) return books;
+    const { counts, filteredBy } = books;
+    return {
+      counts: { ...counts, dead: counts.dead - known, filtered: counts.filtered + known },
+      filteredBy: { ...filteredBy, "dead-already": known },
     };
   }
 
@@ -254,9 +273,10 @@ export class LaneWriter {
    * again. @throws FERRY_FENCED, FERRY_MONGO_*
    */
   async replay(id: string, entry: Entry): Promise<DeadReason | undefined> {
-    const { lookup, sink } = this.#deps;
+    const { lookup, sink, drift } = this.#deps;
     const whole = lookup === undefined ? [entry] : (await lookup.complete([entry], 0)).completed;
-    const entries = await this.#shaped(whole, []);
+    for (const entry of whole) drift?.see(entry, true);
+    const entries = await this.#passed(whole);
     try {
       await this.#resolve(id, entries, async (resolved) => {
         const { ops, dead, counts, filteredBy } = await this.#planRescued(resolved, false, () => false);

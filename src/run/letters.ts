@@ -15,7 +15,7 @@ export type LettersDeps = Readonly<{
   ns: Namespace;
   store: DeadLetterStore;
   decode: Decoder;
-  /** clusterTime of the newest drop: what is older does not count any more. */
+  /** clusterTime of the newest drop, begun or applied: what is older does not count any more. */
   dropAt: () => bigint;
   lanes: readonly Readonly<{ lane: Lane; writer: LaneWriter }>[];
   /** Identities of this partition that wait; shared with the writers. */

@@ -252,7 +252,7 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
     ns,
     store: deadLetters,
     decode,
-    dropAt: ddl.dropAt,
+    dropAt: ddl.begunAt,
     lanes: pairs,
     held,
     refresh,

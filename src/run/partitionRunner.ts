@@ -181,8 +181,16 @@ export class PartitionRunner {
     if (lanes.every((lane) => record.offset < lane.offset)) return false;
     this.#handOver(record.offset);
     await unlessAborted(Promise.all(lanes.map((lane) => lane.drained())), signal);
+    // A dead letter that was replayed meanwhile would write what is older than the drop into the collection that comes after it.
+    const still = await unlessAborted(Promise.all(lanes.map((lane) => lane.standStill(signal))), signal);
     signal.throwIfAborted();
-    await onDdl(event, record);
+    try {
+      faultPoint("in-barrier");
+      await onDdl(event, record);
+      faultPoint("after-barrier");
+    } finally {
+      for (const goOn of still ?? []) goOn();
+    }
     return this.#put(0, { record, event, dead: undefined });
   }
 }

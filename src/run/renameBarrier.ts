@@ -37,16 +37,22 @@ export const routesOver = (
   return routes === undefined ? [plainRoute(name)] : routes.filter(({ from }) => from === name);
 };
 
+/** The partition of a barrier that was found in another route's log. */
+const NOBODY = -1;
+
 /** Why a route cannot be given its collection anew; undefined where it can. */
 export const obstacle = async (context: RenameContext, route: Route): Promise<string | undefined> => {
   const { source, store, target, options } = context;
   if (source === undefined) return "the worker has no --source to copy the renamed collection from";
-  const begun = (await store.run(route.name))?.begun;
+  const run = await store.run(route.name);
+  const begun = run?.begun;
   const policy = begun?.policy ?? policyOf(route, options).policy;
   if (policy !== "mirror") return `under ${policy} the target's own documents would go with it`;
   if (route.drift.newField !== "pass" || route.drift.typeChange !== "pass")
     return `what ${route.name} makes of drift cannot be told of documents that are copied anew`;
-  if (begun === undefined && (await new MongoSink(target, parseNamespace(route.to)).look()).occupied)
+  // What a killed owner has copied of this rename is no stranger's: nobody gets so far where documents were there before.
+  const filling = run?.dropping?.partition === NOBODY;
+  if (begun === undefined && !filling && (await new MongoSink(target, parseNamespace(route.to)).look()).occupied)
     return `${route.to} has documents, and ${route.name} has not begun`;
   return undefined;
 };
@@ -100,9 +106,8 @@ export const copyAnew = async (
   const run = await store.run(route.name);
   if (run?.dropAt !== undefined && run.dropAt.toBigInt() >= at) return undefined;
   const sink = new MongoSink(target, parseNamespace(route.to));
-  const nobody = -1;
-  await drops.begin(route.name, nobody, at, await sink.uuid());
-  await drops.fence(route.name, nobody);
+  await drops.begin(route.name, NOBODY, at, await sink.uuid());
+  await drops.fence(route.name, NOBODY);
   await drops.take({ route: route.name, at, owner: claim });
   // What an owner that was killed in the middle has copied goes as well.
   const there = await sink.uuid();

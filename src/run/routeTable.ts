@@ -27,6 +27,7 @@ export class RouteTable {
   readonly #filters = new Map<string, RouteFilter>();
   readonly #live = new Map<string, LiveRoute>();
   readonly #unrouted = new Set<string>();
+  readonly #missing = new Set<string>();
 
   /** @throws FERRY_CONFIG for rules that contradict each other */
   constructor(options: RouteTableOptions) {
@@ -56,7 +57,9 @@ export class RouteTable {
 
   /** Looks for topics, and calls back for each route that is new or whose topic got more partitions. @throws FERRY_KAFKA_* */
   async discover(log: Log, register: (found: LiveRoute) => Promise<void>): Promise<void> {
-    for (const topic of (await log.topics()).filter(this.#matches)) {
+    const topics = (await log.topics()).filter(this.#matches);
+    this.#sayMissing(topics);
+    for (const topic of topics) {
       const routes = this.#routesFrom(topic);
       if (routes.length === 0) this.#sayUnrouted(topic);
       const partitions = routes.length === 0 ? 0 : await log.partitions(topic);
@@ -73,6 +76,15 @@ export class RouteTable {
   #routesFrom(topic: string): readonly Route[] {
     const { configured } = this.#options;
     return configured === undefined ? [plainRoute(topic)] : configured.filter(({ from }) => from === topic);
+  }
+
+  /** The topic may come with its connector; but it may be a misspelt `from` as well. */
+  #sayMissing(topics: readonly string[]): void {
+    for (const { name, from } of this.#options.configured ?? []) {
+      if (topics.includes(from) || this.#missing.has(name) || !this.#matches(from)) continue;
+      this.#missing.add(name);
+      this.#options.logger.warn({ route: name, topic: from }, "what this route reads is not there yet");
+    }
   }
 
   #sayUnrouted(topic: string): void {

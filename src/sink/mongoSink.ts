@@ -1,5 +1,6 @@
 import type { Binary, Timestamp } from "bson";
 import { FerryError } from "#errors/ferryError.ts";
+import { faultPoint } from "#flow/fault.ts";
 import type { Clash, Namespace, WriteOps } from "#flow/types.ts";
 import type { ClientSession, Db, MongoClient } from "#mongo/connect.ts";
 import { isPassing, translated } from "#mongo/errors.ts";
@@ -134,6 +135,7 @@ export class MongoSink {
     const call = { db: this.#db, coll: this.#coll, session, ordered: session !== undefined };
     if (ops.deletes.length > 0) check("deletes", await rawDelete(ops.deletes, call));
     if (ops.inserts.length > 0) check("inserts", await rawInsert(ops.inserts, call));
+    if (ops.updates.length > 0 && ops.deletes.length + ops.inserts.length > 0) faultPoint("mid-bulk");
     if (ops.updates.length > 0) check("updates", await rawUpdate(ops.updates, { ...call, ordered: true }));
   }
 }

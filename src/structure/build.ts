@@ -6,6 +6,7 @@ import { retry } from "#flow/retry.ts";
 import { formatNamespace, type Namespace } from "#flow/types.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
+import { type BuildProgress, withProgress } from "./buildProgress.ts";
 import { indexCommand, keyText } from "./model.ts";
 import type { Item, Plan, Step } from "./plan.ts";
 import type { StructureRecord } from "./records.ts";
@@ -16,8 +17,10 @@ export type StructureEvent = Readonly<{
   ns: string;
   /** What is being done, as a sentence without a subject: `creates index email_1`. */
   does: string;
-  state: "begins" | "done" | "failed";
+  /** `progress`: once a second, while the server works on an index for longer. */
+  state: "begins" | "progress" | "done" | "failed";
   ms?: number;
+  progress?: BuildProgress;
   reason?: string;
 }>;
 
@@ -158,7 +161,8 @@ const runStep = async (deps: BuildDeps, step: Step): Promise<Failure | undefined
   report({ ns, does, state: "begins" });
   try {
     faultPoint("structure-noted");
-    await act(deps, step);
+    const tell = (progress: BuildProgress): void => report({ ns, does, state: "progress", progress });
+    await (step.do === "index" ? withProgress(deps, step.item.ns, tell, () => act(deps, step)) : act(deps, step));
     faultPoint("structure-built");
     if ("item" in step) await store.settle(idOf(step.item), { state: "built" });
   } catch (error) {

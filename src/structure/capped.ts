@@ -1,5 +1,6 @@
 import type { Document } from "bson";
 import { identityOf } from "#bson/identity.ts";
+import { faultPoint } from "#flow/fault.ts";
 import type { Namespace } from "#flow/types.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
@@ -81,6 +82,7 @@ export const rebuildCapped = async (
       createIndexes: other,
       indexes: there.indexes.map(indexCommand),
     });
+  faultPoint("mid-capped");
   await command(deps, "admin", named("renaming the capped collection"), {
     renameCollection: `${db}.${other}`,
     to: `${db}.${coll}`,

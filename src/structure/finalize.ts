@@ -3,6 +3,7 @@ import { faultPoint } from "#flow/fault.ts";
 import { type Namespace, parseNamespace } from "#flow/types.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import { type BuildDeps, command, type Failure, isRefusal, serverCode } from "./build.ts";
+import { type BuildProgress, withProgress } from "./buildProgress.ts";
 import { rebuildCapped } from "./capped.ts";
 import { duplicatesIn } from "./duplicates.ts";
 import { type IndexSpec, indexCommand, textSpec } from "./model.ts";
@@ -108,7 +109,8 @@ const finalizeOne = async (deps: FinalizeDeps, record: StructureRecord): Promise
     const begun = clock.now();
     report({ ns, does, state: "begins" });
     try {
-      const reason = await restore(deps, record, part);
+      const tell = (progress: BuildProgress): void => report({ ns, does, state: "progress", progress });
+      const reason = await withProgress(deps, parseNamespace(ns), tell, () => restore(deps, record, part));
       faultPoint("structure-restored");
       held = held.filter((one) => one !== part);
       await store.settle(record._id, { state: held.length === 0 ? "final" : "built", held });

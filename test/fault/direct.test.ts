@@ -181,6 +181,25 @@ test("killed at the worst moments of a spool: gone on with from its last frame, 
     await t.test(fault, () => withSpool(fault, seed));
 });
 
+test("killed in mid-rename to a name that nothing has come from yet: what was copied is not taken for somebody else's", async () => {
+  const seed = testSeed();
+  await using both = await sides();
+  const coll = both.here.db(DB).collection("fresh_1");
+  await fill(coll, 1500, seed);
+  const options = { ...optionsFor(both, "fresh_*", "ferry_fresh") };
+  {
+    await using first = await startDirect(options);
+    await first.says("copy finished");
+    first.kill("SIGTERM");
+    await first.exited;
+  }
+  await coll.rename("fresh_2");
+  await killed(options, "mid-rename");
+  assert.ok((await both.there.db(DB).collection("fresh_2").countDocuments()) > 0, "a part is copied");
+  await using _run = await startDirect(options);
+  await directConverged(both.here, both.there, `${DB}.fresh_2`);
+});
+
 test("source and target are killed and come back: the run goes on by itself, equal", async () => {
   const seed = testSeed();
   await using source = await mongo({ name: "source" });

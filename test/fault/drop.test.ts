@@ -2,7 +2,10 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { MongoClient } from "mongodb";
+import { Int32 } from "bson";
+import { type Document, MongoClient } from "mongodb";
+import { systemClock } from "#flow/clock.ts";
+import { waitFor } from "#flow/retry.ts";
 import { booksOf } from "../harness/books.ts";
 import { ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
@@ -120,4 +123,84 @@ test("a drop that is held halts the topic with a name, leaves the collection, an
   await using _again = await startWorker(held);
   await topic.send(randomChanges(30, { seed: testSeed() + 1 }));
   await topic.equals(client);
+});
+
+type SetUp = Awaited<ReturnType<typeof setUp>>;
+
+/** The target refuses one document, by a validator that the source does not have and that goes with the collection. */
+const setAside = async ({ client, topic, options }: SetUp): Promise<void> => {
+  const [db = "", coll = ""] = topic.topic.split(".");
+  await client.db(db).createCollection(coll, { validator: { refused: { $exists: false } } });
+  await using worker = await startWorker(options);
+  await topic.send([
+    { op: "insert", doc: { _id: new Int32(2) } },
+    { op: "insert", doc: { _id: new Int32(4), refused: true } },
+  ]);
+  await topic.applied(client);
+  await worker.stop();
+};
+
+const lettersOf = ({ client, topic }: SetUp) =>
+  client.db("ferry").collection<Document>("deadLetters").find({ topic: topic.topic }).toArray();
+
+const replay = ({ topic, options }: SetUp) =>
+  ferry(["dlq", "replay", "--route", topic.topic, "--wait", "0", "--target", options.target]);
+
+const until = (what: string, test: () => Promise<boolean>): Promise<unknown> =>
+  waitFor(async () => ((await test()) ? { done: true } : { seen: "not yet" }), {
+    what,
+    clock: systemClock,
+    timeoutMs: 30_000,
+  });
+
+test("a dead letter that is replayed while its collection is being dropped brings nothing back", async () => {
+  const opened = await setUp("test.drop_replay", 1);
+  const { client, topic, options, broker } = opened;
+  await using _client = client;
+  await using _topic = topic;
+  await setAside(opened);
+  assert.equal((await lettersOf(opened)).length, 1);
+  await using _worker = await startWorker(options);
+  // A transaction of a target service holds the drop up, as long as this test wants.
+  await using service = client.startSession();
+  service.startTransaction();
+  await client
+    .db("test")
+    .collection<Document>("drop_replay")
+    .insertOne({ _id: "theirs" as never }, { session: service });
+  await topic.drop(0);
+  const admin = client.db("admin");
+  await until("the drop to wait for the service", async () => {
+    const { inprog } = await admin.command({ currentOp: 1, "command.drop": "drop_replay", waitingForLock: true });
+    return inprog.length > 0;
+  });
+  assert.equal((await replay(opened)).status, 75);
+  const letters = client.db("ferry").collection("deadLetters");
+  const lookedAt = async (): Promise<number> => {
+    const used = await letters.aggregate<{ accesses: { ops: bigint } }>([{ $indexStats: {} }]).toArray();
+    return used.reduce((total, { accesses }) => total + Number(accesses.ops), 0);
+  };
+  const before = await lookedAt();
+  await until("the worker to look at its letters", async () => (await lookedAt()) > before);
+  await service.commitTransaction();
+  await until("the letter to be carried out", async () => (await lettersOf(opened)).length === 0);
+  await topic.equals(client);
+  assert.equal((await booksOf(client, broker, topic.topic)).dead, 0);
+});
+
+test("the partitions that a drop sets back keep their dead letters, and what was decided on them", async () => {
+  const opened = await setUp("test.drop_letters", 2);
+  const { client, topic, options, broker } = opened;
+  await using _client = client;
+  await using _topic = topic;
+  // In the other partition, with an older clusterTime than the dead letter: the first partition is ahead of the drop.
+  const drop = { ...ddlRecord("drop", { db: "test", coll: "drop_letters" }), partition: 1 };
+  await setAside(opened);
+  assert.equal((await lettersOf(opened)).length, 1);
+  assert.equal((await replay(opened)).status, 75);
+  await topic.sendRaw([drop]);
+  await using _worker = await startWorker(options);
+  await until("the letter to be carried out", async () => (await lettersOf(opened)).length === 0);
+  await topic.equals(client);
+  assert.equal((await booksOf(client, broker, topic.topic, { exactlyOnce: false })).dead, 0);
 });

@@ -217,7 +217,7 @@ routes:
   ]);
   assert.match(
     (await run("drift", "decide", "holding", "sex", "pass")).out,
-    /sex: written from now on; 3 held events go on/,
+    /sex: written from now on; 3 held events are tried again/,
   );
   await waitFor(
     async () => {
@@ -227,6 +227,11 @@ routes:
     },
     { what: "the held document to go on", clock: systemClock, timeoutMs: 15_000 },
   );
+  // Replayed events are no new ones: each document counts once.
+  const counted = async (): Promise<unknown[]> => {
+    const lines = JSON.parse((await run("drift", "--route", "holding", "--json")).out) as Document[];
+    return lines.map(({ path, count }) => [path, count]);
+  };
   const [freed] = (await all(client, "drift.holding")).slice(20);
   assert.deepEqual([freed?.["sex"], freed?.["firstname"]], ["F", "later"]);
   assert.match(
@@ -243,6 +248,18 @@ routes:
   await topic.send([{ op: "insert", doc: user(103, { sex: "M" }) }]);
   await topic.applied(client);
   assert.equal((await all(client, "drift.holding")).at(-1)?.["sex"], "M");
+  await waitFor(
+    async () => {
+      const seen = await counted();
+      return isDeepStrictEqual(seen, [
+        ["sex", 3],
+        ["firstname", 1],
+      ])
+        ? { done: undefined }
+        : { seen };
+    },
+    { what: "each document to be counted once", clock: systemClock, timeoutMs: 10_000 },
+  );
   assert.match((await run("dlq", "list", "--route", "holding")).out, /no dead letters/);
 
   // A delta alone, since this worker has no source to look documents up at.
@@ -290,12 +307,14 @@ test("a route that halts does not hold the others up", async () => {
 routes:
   - { name: strict, from: test.halting, to: { mongodb: halting.strict }, drift: { newField: stop } }
   - { from: test.halting }
+  - { name: misspelt, from: test.haltign }
 `,
   );
   const { client, topic, options, run } = opened;
   await topic.send([{ op: "copy", doc: user(1) }]);
   await using worker = await startWorker(options);
   await topic.equals(client);
+  await worker.says(/"route":"misspelt","topic":"test.haltign","msg":"what this route reads is not there yet"/);
   await topic.send([{ op: "insert", doc: user(2, { sex: "F" }) }]);
   await worker.says(/a route is halted: .*new field sex/);
   await topic.send([{ op: "insert", doc: user(3) }]);

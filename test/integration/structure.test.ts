@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { Document } from "bson";
 import { MongoClient } from "mongodb";
+import { systemClock } from "#flow/clock.ts";
+import { type BuildProgress, progressText, withProgress } from "#structure/buildProgress.ts";
 import type { StructureRecord } from "#structure/records.ts";
 import { type FerryRun, ferry } from "../harness/ferry.ts";
 import { sharedMongo } from "../harness/servers.ts";
@@ -159,4 +161,30 @@ test("what is impossible is refused with its reason before anything is written",
   assert.equal(await partitions.countDocuments(), 0);
   ok(await structure("finalize"));
   assert.deepEqual(await structureOf(target, db), await structureOf(source, db));
+});
+
+test("an index that takes its time: how far the server is with it is told", async (t) => {
+  const { target, db } = await bench(t);
+  const collection = target.db(db).collection("large");
+  await collection.insertMany(Array.from({ length: 200 }, (_, a) => ({ a })));
+  const failPoint = (body: Document): Promise<Document> =>
+    target
+      .db("admin")
+      .command({ configureFailPoint: "hangIndexBuildDuringCollectionScanPhaseAfterInsertion", ...body });
+  await failPoint({ mode: "alwaysOn", data: { fieldsToMatch: { a: 120 } } });
+  const told: BuildProgress[] = [];
+  const tell = (progress: BuildProgress): void => {
+    told.push(progress);
+    void failPoint({ mode: "off" });
+  };
+  try {
+    await withProgress({ target, clock: systemClock }, { db, coll: "large" }, tell, () =>
+      collection.createIndex({ a: 1 }),
+    );
+  } finally {
+    await failPoint({ mode: "off" });
+  }
+  const [first] = told;
+  assert.ok(first !== undefined && first.total === 200 && first.done >= 100 && first.done <= 121, JSON.stringify(told));
+  assert.match(progressText(first), /^Index Build: scanning collection, 1\d\d of 200 \(\d\d %\)$/);
 });

@@ -82,6 +82,7 @@ const decide = async (
     await ledger.decide(route, path, flags.type ?? null, verdict);
     const held = await new DeadLetterStore(client, stateDb).decide({ route, code: "FERRY_DRIFT_HELD" }, "replay");
     if (flags.json === true) print(JSON.stringify({ route, path, type: flags.type ?? null, verdict, held }));
-    else print(`${path}: ${verdict === "pass" ? "written" : "left out"} from now on; ${held} held events go on`);
+    else
+      print(`${path}: ${verdict === "pass" ? "written" : "left out"} from now on; ${held} held events are tried again`);
   });
 };

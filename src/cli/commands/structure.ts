@@ -15,6 +15,7 @@ import {
   type StructurePlan,
 } from "#run/structure.ts";
 import { namespaceOf, type StructureEvent, stepText } from "#structure/build.ts";
+import { progressText } from "#structure/buildProgress.ts";
 import { textSpec } from "#structure/model.ts";
 import type { DdlRecord, StructureRecord } from "#structure/records.ts";
 import { StructureStore } from "#structure/store.ts";
@@ -100,8 +101,12 @@ const withBoth = async (flags: StructureFlags, work: (deps: StructureDeps) => Pr
   });
 };
 
-const say = ({ ns, does, state, ms = 0, reason }: StructureEvent): void => {
+const say = ({ ns, does, state, ms = 0, reason, progress }: StructureEvent): void => {
   if (state === "begins") return;
+  if (state === "progress") {
+    if (progress !== undefined) print(`...     ${ns}  ${does}  ${progressText(progress)}`);
+    return;
+  }
   const why = reason === undefined ? "" : `: ${reason}`;
   print(`${state === "done" ? "ok    " : "FAILED"}  ${ns}  ${does}  ${duration(ms)}${why}`);
 };

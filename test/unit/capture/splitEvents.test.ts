@@ -66,3 +66,30 @@ test("fragments that are sent again from the first are joined once", () => {
   const names = Object.keys(BSON.deserialize(joined[0] as Uint8Array));
   assert.equal(names.filter((name) => name === "documentKey").length, 1);
 });
+
+test("a process that died between two fragments begins the event again: what it had of it is not needed, and nothing is lost", () => {
+  const parts = update(true);
+  for (let cut = 1; cut < parts.length; cut++) {
+    const died = new Fragments();
+    assert.deepEqual(died.join([whole, ...parts.slice(0, cut)]), [whole]);
+    assert.equal(died.isOpen, true, "so the position stays at the event before");
+    const next = new Fragments();
+    const [event, after] = next.join([...parts, whole]);
+    assert.deepEqual(event, new Fragments().join(parts)[0]);
+    assert.equal(after, whole);
+    assert.equal(next.isOpen, false);
+  }
+});
+
+test("events at the boundary: one fragment alone, and fragments of two events side by side", () => {
+  const single = bytes({ _id: { _data: "82" }, splitEvent: { fragment: 1, of: 1 }, operationType: "insert" });
+  const fragments = new Fragments();
+  const [alone] = fragments.join([single]);
+  assert.deepEqual(BSON.deserialize(alone as Uint8Array), { _id: { _data: "82" }, operationType: "insert" });
+  assert.equal(fragments.isOpen, false);
+  const [first, second] = update(false) as [Buffer, Buffer];
+  assert.deepEqual(fragments.join([first]), []);
+  assert.equal(fragments.join([second, first]).length, 1);
+  assert.equal(fragments.isOpen, true, "the second event has begun");
+  assert.equal(fragments.join([second]).length, 1);
+});

@@ -55,6 +55,7 @@ const WRONG: readonly (readonly [string, RegExp])[] = [
     "routes:\n  - { from: a.b, to: { mongodb: x.y } }\n  - { from: a.c, to: { mongodb: x.y } }\n",
     /two routes write to x\.y/,
   ],
+  ["routes:\n  - { from: a.b, conflict: merge, drift: { depth: 0 } }\n", /route a\.b: merge needs the drift ledger/],
   ["routes: [\n", /no YAML/],
   ["", /ferry\.yaml: /],
 ];

@@ -1,0 +1,191 @@
+import assert from "node:assert/strict";
+import type { Db, Document, MongoClient } from "mongodb";
+import type { CaptureRecord } from "#capture/captureStore.ts";
+import { systemClock } from "#flow/clock.ts";
+import { waitFor } from "#flow/retry.ts";
+import type { LaneRecord } from "#lanes/records.ts";
+import { seeded } from "#run/genData.ts";
+import { type Books, checkBooks } from "../harness/books.ts";
+import { compareLive } from "../harness/compare.ts";
+import { type DirectStart, startDirect } from "../harness/directRun.ts";
+import { ferry } from "../harness/ferry.ts";
+import { fill, startLoad } from "../harness/load.ts";
+import { structureOf } from "../harness/structure.ts";
+import type { FerryProcess } from "../harness/worker.ts";
+import { DdlLoad } from "./ddl.ts";
+import { faultOf, reaches, type Tally } from "./kills.ts";
+import { MARKERS, Markers } from "./markers.ts";
+import type { Kill, Plan } from "./plan.ts";
+import { FinishedRanges, topicOf } from "./ranges.ts";
+import type { SoakServers } from "./servers.ts";
+
+/** Copied in ranges of several chunks. */
+const DOCUMENTS = { a: 9000, b: 1500 } as const;
+/** Of these every event must have been received exactly once. */
+const COUNTED = ["a", "b", MARKERS] as const;
+const CONVERGE_MS = 60_000;
+
+const prepare = async (db: Db, seed: number): Promise<void> => {
+  await db.createCollection("events", { capped: true, size: 2 ** 20, max: 300 });
+  await db.createCollection("b", { validator: { _id: { $exists: true } } });
+  await db.collection("a").createIndex({ _id: 1, zz: 1 }, { unique: true, name: "unique_a" });
+  await db.collection("b").createIndex({ _id: 1, aa: 1 }, { unique: true, name: "unique_b" });
+  await db.collection("b").createIndex({ expires: 1 }, { expireAfterSeconds: 3600, name: "ttl" });
+  await fill(db.collection("a"), DOCUMENTS.a, seed);
+  await fill(db.collection("b"), DOCUMENTS.b, seed + 1);
+};
+
+type Account = Readonly<{ received: number; next: number }>;
+
+/** What lanes have received of each topic, and where the saved position stands in it; the books of every lane balance. */
+const accounts = async (there: MongoClient, stateDb: string, db: string): Promise<ReadonlyMap<string, Account>> => {
+  const record = await there.db(stateDb).collection<CaptureRecord>("capture").findOne({});
+  const lanes = await there.db(stateDb).collection<LaneRecord>("lanes").find().toArray();
+  for (const { _id, counts } of lanes) {
+    const books = Object.fromEntries(Object.entries(counts).map(([name, n]) => [name, Number(n)])) as unknown as Books;
+    checkBooks(_id, books);
+    assert.equal(books.dead, 0, `dead letters of ${_id}`);
+  }
+  return new Map(
+    COUNTED.map((coll) => {
+      const topic = topicOf(db, coll);
+      const received = lanes
+        .filter((lane) => lane.topic === topic)
+        .reduce((n, { counts }) => n + Number(counts.received), 0);
+      return [coll, { received, next: Number(record?.topics.find(({ name }) => name === topic)?.next ?? 0) }];
+    }),
+  );
+};
+
+/** Names of a database's collections, but for those that MongoDB keeps for itself. */
+const collectionsOf = async (db: Db): Promise<readonly string[]> =>
+  (await db.listCollections({}, { nameOnly: true }).toArray())
+    .map(({ name }) => name)
+    .filter((name) => !name.startsWith("system."))
+    .sort();
+
+const converged = (here: Db, there: Db, run: FerryProcess): Promise<void> =>
+  waitFor(
+    async () => {
+      assert.ok(run.isRunning(), run.logTail(30));
+      const [names, others] = [await collectionsOf(here), await collectionsOf(there)];
+      if (names.join() !== others.join()) return { seen: { source: names, target: others } };
+      // The source's cap takes documents away without an event; finalize leaves them out.
+      for (const name of names.filter((one) => one !== "events")) {
+        const found = await compareLive(here.collection(name), there.collection(name));
+        if (found.wrong > 0) return { seen: { name, ...found, different: found.different.slice(0, 1) } };
+      }
+      const last = await here.collection("events").find().sort({ $natural: -1 }).limit(1).toArray();
+      const arrived = await there.collection("events").findOne({ _id: last[0]?._id as never });
+      return arrived === null ? { seen: "the last event is not there" } : { done: undefined };
+    },
+    { what: "both sides to be equal", clock: systemClock, timeoutMs: CONVERGE_MS, everyMs: 200 },
+  ).catch((error: Error) => {
+    throw new Error(`${error.message}\n${run.logTail(30)}`, { cause: error });
+  });
+
+/** Waits until the copy has ended, in this process or a former one. */
+export const copied = (there: MongoClient, stateDb: string): Promise<void> =>
+  waitFor(
+    async () => {
+      const record = await there.db(stateDb).collection<CaptureRecord>("capture").findOne({});
+      return record?.phase === "stream" ? { done: undefined } : { seen: record?.phase };
+    },
+    { what: "the end of the copy", clock: systemClock, timeoutMs: CONVERGE_MS },
+  );
+
+/** One seed without Kafka: its kills, and after them everything that must hold. Returns a sentence of figures. */
+export const directSeed = async ({ seed, kills }: Plan, servers: SoakServers, tally: Tally): Promise<string> => {
+  const { source, target, here, there } = servers;
+  const name = `soak_${seed}`;
+  const stateDb = `ferry_${name}`;
+  const [db, copy] = [here.db(name), there.db(name)];
+  const options: DirectStart = {
+    source: source.uri,
+    target: target.uri,
+    include: [`${name}.*`],
+    args: ["--state-db", stateDb, "--batch-count", "200", "--range-documents", "2500"],
+  };
+  await prepare(db, seed);
+  const ddl = new DdlLoad(db, seeded(seed + 1));
+  await ddl.prepare();
+  const ranges = new FinishedRanges(here, there, { db: name, stateDb });
+  await ranges.watch();
+  const markers = new Markers(here, name);
+  markers.start();
+  const loads = [
+    startLoad(db.collection("a"), { seed, writers: 6, keys: DOCUMENTS.a, pauseMs: 25 }),
+    startLoad(db.collection("b"), { seed: seed + 1, writers: 3, keys: DOCUMENTS.b, pauseMs: 25 }),
+  ];
+  let passed = 0;
+  const saved = async (): Promise<void> => {
+    const record = await there.db(stateDb).collection<CaptureRecord>("capture").findOne({});
+    if (record?.phase === "stream") passed = await markers.checkUpTo(there, record.token);
+  };
+  const kill = async (one: Kill, before?: (run: FerryProcess) => Promise<void>): Promise<void> => {
+    await using run = await startDirect({ ...options, env: faultOf(one) });
+    await before?.(run);
+    tally.add(one, await reaches(run));
+    await ranges.note();
+    await saved();
+  };
+  const of = (phase: Kill["phase"]): readonly Kill[] => kills.filter((one) => one.phase === phase);
+  try {
+    for (const one of of("copy")) await kill(one);
+    {
+      await using run = await startDirect(options);
+      await copied(there, stateDb);
+      await ranges.check();
+      run.kill("SIGTERM");
+      await run.exited;
+    }
+    const stop = async (run: FerryProcess): Promise<void> => {
+      await markers.arrive(there); // it has taken the lanes, so it has something to give back
+      run.kill("SIGTERM");
+    };
+    for (const one of of("stop")) await kill(one, stop);
+    const before = await accounts(there, stateDb, name);
+    for (const one of of("stream"))
+      await kill(one, async () => {
+        await ddl.forPoint(one.point);
+      });
+    await using run = await startDirect(options);
+    await Promise.all(loads.map((load) => load.stop()));
+    await markers.stop();
+    await converged(db, copy, run);
+    run.kill("SIGTERM");
+    assert.equal((await run.exited).signal, "SIGTERM", run.logTail(30)); // passed on once everything is saved
+    await saved();
+    const after = await accounts(there, stateDb, name);
+    for (const [coll, { received, next }] of after) {
+      const first = before.get(coll) as Account;
+      assert.equal(received - first.received, next - first.next, `${coll}: events received, and offsets passed`);
+    }
+  } finally {
+    await Promise.allSettled([...loads.map((load) => load.stop()), markers.stop()]);
+  }
+  await markers.checkAll(there);
+  await finalized({ source: source.uri, target: target.uri, stateDb }, of("finalize"), tally);
+  assert.deepEqual(await structureOf(there, name), await structureOf(here, name), "structure after finalize");
+  const natural = (client: Db) => client.collection<Document>("events").find().hint({ $natural: 1 }).toArray();
+  assert.deepEqual(await natural(copy), await natural(db), "capped, in the source's order");
+  const written = loads.reduce((sum, load) => sum + load.done(), 0);
+  await Promise.all([db.dropDatabase(), copy.dropDatabase(), there.db(stateDb).dropDatabase()]);
+  return `${written} operations, ${markers.count} markers (${passed} at the last position), ${ranges.count} ranges finished before a kill`;
+};
+
+const finalized = async (
+  { source, target, stateDb }: Readonly<{ source: string; target: string; stateDb: string }>,
+  kills: readonly Kill[],
+  tally: Tally,
+): Promise<void> => {
+  const args = ["structure", "finalize", "--source", source, "--target", target, "--state-db", stateDb];
+  for (const one of kills) {
+    const { status, err } = await ferry(args, { env: faultOf(one) });
+    const reached = status === null && err.includes("fault point");
+    assert.ok(reached || status === 0, err);
+    tally.add(one, reached);
+  }
+  const { status, out, err } = await ferry(args);
+  assert.equal(status, 0, `${out}${err}`);
+};

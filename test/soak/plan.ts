@@ -1,0 +1,97 @@
+import { FAULT_POINTS, type FaultPoint } from "#flow/fault.ts";
+import { between, pick, type Random, seeded } from "#run/genData.ts";
+
+/** While documents are copied; while changes are followed; when it is told to stop; when what was held back is given back. */
+export type Phase = "copy" | "stream" | "stop" | "finalize";
+
+/** Which process is killed, and the how-manieth time that it comes to a point. */
+export type Kill = Readonly<{ phase: Phase; who: "run" | "capture" | "worker"; point: FaultPoint; nth: number }>;
+
+export type Plan = Readonly<{ seed: number; topology: "direct" | "kafka"; kills: readonly Kill[] }>;
+
+type Menu = Readonly<Record<Phase, readonly FaultPoint[]>>;
+
+const LANES: readonly FaultPoint[] = ["after-read", "mid-batch", "before-commit", "after-commit", "mid-claim"];
+const CHECKPOINTS: readonly FaultPoint[] = ["before-checkpoint", "after-checkpoint"];
+const RANGES: readonly FaultPoint[] = ["mid-range", "after-range"];
+const PRODUCE: readonly FaultPoint[] = ["before-produce", "after-produce"];
+const BUILD: readonly FaultPoint[] = ["structure-noted", "structure-built"];
+
+/** Where each process comes by in each phase. */
+const RUN: Menu = {
+  copy: [...BUILD, ...RANGES, ...CHECKPOINTS, ...LANES],
+  stream: [
+    ...["after-events", "mid-bulk", "in-barrier", "after-barrier", "mid-drop", "mid-rename"],
+    ...[...CHECKPOINTS, ...LANES, ...BUILD],
+  ] as readonly FaultPoint[],
+  stop: ["before-release"],
+  finalize: ["structure-prepared", "mid-capped", "structure-restored"],
+};
+const CAPTURE: Menu = {
+  copy: [...RANGES, ...CHECKPOINTS, ...PRODUCE],
+  stream: ["after-events", ...CHECKPOINTS, ...PRODUCE],
+  stop: [],
+  finalize: [],
+};
+const WORKER: Menu = { copy: [], stream: [...LANES, "mid-bulk"], stop: ["before-release"], finalize: [] };
+
+/** A point that is passed seldom is killed at early; the others at the first few times, as the seed says. */
+const TIMES: Partial<Readonly<Record<FaultPoint, number>>> = {
+  "after-read": 6,
+  "mid-batch": 9,
+  "mid-bulk": 3,
+  "before-commit": 9,
+  "after-commit": 9,
+  "mid-claim": 3,
+  "after-events": 5,
+  "mid-range": 2,
+  "after-range": 4,
+  "before-produce": 4,
+  "after-produce": 4,
+  "before-checkpoint": 3,
+  "after-checkpoint": 3,
+  "structure-prepared": 2,
+  "structure-restored": 4,
+  "structure-built": 2,
+  "structure-noted": 2,
+};
+
+const drawn = (
+  random: Random,
+  who: Kill["who"],
+  menu: Menu,
+  { phase, count, lead }: Readonly<{ phase: Phase; count: number; lead: FaultPoint }>,
+): Kill[] => {
+  const points = menu[phase];
+  if (points.length === 0) return [];
+  return Array.from({ length: count }, (_, i) => {
+    const point = i === 0 && points.includes(lead) ? lead : pick(random, points);
+    return { phase, who, point, nth: between(random, 1, TIMES[point] ?? 1) };
+  });
+};
+
+/**
+ * Which process is killed where, for a seed. Any as many seeds in a row as there are points lead through all of them; what
+ * else is drawn with the leading one is random.
+ */
+export const planOf = (seed: number): Plan => {
+  const random = seeded(seed);
+  const lead = FAULT_POINTS[seed % FAULT_POINTS.length] as FaultPoint;
+  const some = (low: number, high: number): number => between(random, low, high);
+  if (PRODUCE.includes(lead) || (random() < 0.1 && WORKER.stream.includes(lead))) {
+    const kills = [
+      ...drawn(random, "capture", CAPTURE, { phase: "copy", count: some(1, 2), lead }),
+      ...drawn(random, "capture", CAPTURE, { phase: "stream", count: some(1, 2), lead }),
+      ...drawn(random, "worker", WORKER, { phase: "stream", count: some(1, 2), lead }),
+      ...drawn(random, "worker", WORKER, { phase: "stop", count: some(0, 1), lead }),
+    ];
+    return { seed, topology: "kafka", kills };
+  }
+  const kills = [
+    ...drawn(random, "run", RUN, { phase: "copy", count: some(1, 2), lead }),
+    ...drawn(random, "run", RUN, { phase: "stop", count: lead === "before-release" ? 1 : some(0, 1), lead }),
+    ...drawn(random, "run", RUN, { phase: "stream", count: some(1, 3), lead }),
+    ...drawn(random, "run", RUN, { phase: "finalize", count: some(1, 2), lead }),
+  ];
+  return { seed, topology: "direct", kills };
+};
