@@ -71,6 +71,9 @@ const begunAt = async (here: MongoClient, coll: string, since: Date): Promise<Re
 const boundOf = ({ from }: RangeRecord): string | undefined =>
   from === null ? undefined : spell(BSON.deserialize(from.buffer, EXACT)["_id"]);
 
+/** Each has collections and a state database of its own, and waits for leases most of the time. */
+const AT_ONCE = 3;
+
 const duringCopy = async (fault: string, seed: number): Promise<void> => {
   await using both = await sides();
   const name = `copy_${fault.replace(/[^a-z0-9]/g, "_")}`;
@@ -83,10 +86,8 @@ const duringCopy = async (fault: string, seed: number): Promise<void> => {
   const ranges = both.there.db(stateDb).collection<RangeRecord>("copyRanges");
   const finished = await ranges.find({ done: true }).toArray();
   const profiled = new Date();
-  await both.here.db(DB).setProfilingLevel("all");
   await using run = await startDirect(options);
   await run.says("copy finished");
-  await both.here.db(DB).setProfilingLevel("off");
   await load.stop();
   await directConverged(both.here, both.there, `${DB}.${name}`);
   const again = await begunAt(both.here, name, profiled);
@@ -121,25 +122,27 @@ const duringStream = async (fault: string, seed: number): Promise<void> => {
   assert.equal(await received(both.there, stateDb), next, "every offset was received once, and none was left out");
 };
 
-test("killed at the worst moments of a copy: goes on by range, equal, nothing finished is read again", async (t) => {
+test("killed at the worst moments of a copy: goes on by range, equal, nothing finished is read again", {
+  concurrency: AT_ONCE,
+}, async (t) => {
   const seed = testSeed();
+  await using both = await sides();
+  const profile = both.here.db(DB);
+  await profile.command({ profile: 1, filter: { op: "query", "command.min": { $exists: true } } });
   // Later than twice is not certain: how many chunks a range has depends on what the server sampled for its bounds.
   const points = ["mid-range:1", "mid-range:2", "after-range:3", "before-checkpoint:1", "after-checkpoint:1"];
-  for (const fault of [...points, "after-read:4", "mid-batch:5", "before-commit:9", "after-commit:7"])
-    await t.test(fault, () => duringCopy(fault, seed));
+  points.push("after-read:4", "mid-batch:5", "before-commit:9", "after-commit:7");
+  await Promise.all(points.map((fault) => t.test(fault, () => duringCopy(fault, seed))));
+  await profile.command({ profile: 0 });
 });
 
-test("killed at the worst moments of the stream: the same events come under the same offsets, each once", async (t) => {
+test("killed at the worst moments of the stream: the same events come under the same offsets, each once", {
+  concurrency: AT_ONCE,
+}, async (t) => {
   const seed = testSeed();
-  for (const fault of [
-    "after-events:3",
-    "before-checkpoint:2",
-    "after-checkpoint:3",
-    "after-read:5",
-    "mid-batch:9",
-    "after-commit:11",
-  ])
-    await t.test(fault, () => duringStream(fault, seed));
+  const points = ["after-events:3", "before-checkpoint:2", "after-checkpoint:3", "after-read:5", "mid-batch:9"];
+  points.push("after-commit:11");
+  await Promise.all(points.map((fault) => t.test(fault, () => duringStream(fault, seed))));
 });
 
 /** Killed while replies of the source are in files: kept in mid-copy, played, or played and not removed. */
@@ -175,10 +178,12 @@ const withSpool = async (fault: string, seed: number): Promise<void> => {
   assert.equal(sum, next, "every offset was received once, and none was left out");
 };
 
-test("killed at the worst moments of a spool: gone on with from its last frame, each event once, nothing left behind", async (t) => {
+test("killed at the worst moments of a spool: gone on with from its last frame, each event once, nothing left behind", {
+  concurrency: AT_ONCE,
+}, async (t) => {
   const seed = testSeed();
-  for (const fault of ["after-spool-frame:3", "after-events:1", "before-spool-delete:1"])
-    await t.test(fault, () => withSpool(fault, seed));
+  const points = ["after-spool-frame:3", "after-events:1", "before-spool-delete:1"];
+  await Promise.all(points.map((fault) => t.test(fault, () => withSpool(fault, seed))));
 });
 
 test("killed in mid-rename to a name that nothing has come from yet: what was copied is not taken for somebody else's", async () => {
