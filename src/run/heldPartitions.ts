@@ -5,7 +5,6 @@ import type { Claim, LaneStore, Ownership } from "#lanes/laneStore.ts";
 import { partitionId } from "#lanes/records.ts";
 import type { Logger } from "#observe/log.ts";
 import { type Halts, UNSAFE } from "./halts.ts";
-import { isFenced } from "./laneWriter.ts";
 import { fairShare } from "./ownership.ts";
 import type { RunningPartition } from "./partition.ts";
 import type { LiveRoute, RouteTable } from "./routeTable.ts";
@@ -147,7 +146,7 @@ export class HeldPartitions {
     const { store, halts, logger, hard } = this.#deps;
     if (hard.aborted) return;
     const lane = partitionId(claim.route, claim.partition);
-    if (isFerry(error) && (error.entry.retry === "backoff" || isFenced(error))) {
+    if (isFerry(error) && (error.entry.retry === "backoff" || isFerry(error, "FERRY_FENCED"))) {
       logger.warn({ lane, epoch: claim.epoch, err: error.detail, code: error.code }, "partition given back");
       return;
     }

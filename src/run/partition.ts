@@ -282,7 +282,7 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
     tasks.run(() => everySecond(clock, leaving, refresh));
     const [first] = pairs;
     if (first !== undefined)
-      tasks.run(() => everySecond(clock, leaving, () => first.lane.between(() => first.writer.saveDrift())));
+      tasks.run(() => everySecond(clock, leaving, () => first.lane.between(() => first.writer.moves.saveDrift())));
     await tasks.settled();
   };
   return {
