@@ -13,6 +13,7 @@ import type { Clock } from "#flow/clock.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
 import { formatNamespace, type Namespace } from "#flow/types.ts";
 import { LaneStore } from "#lanes/laneStore.ts";
+import { RunStore } from "#lanes/runStore.ts";
 import { MemoryLog, type TopicStart } from "#log/memoryLog.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
@@ -116,6 +117,7 @@ const runBetween = async (deps: DirectDeps, source: MongoClient, target: MongoCl
     leaseMs: options.leaseMs,
     transactional: false,
   });
+  const runs = new RunStore(target, stateDb, runId);
   const start = {
     source,
     deployment,
@@ -138,7 +140,7 @@ const runBetween = async (deps: DirectDeps, source: MongoClient, target: MongoCl
   const carried = known === undefined ? checkScope(scope, existing) : existing.filter((ns) => scope.has(ns));
   const routes = routesOf(deps.routes, carried);
   await checkRights(source, target, scope, routes, stateDb);
-  if (known === undefined && !replaces) await checkEmpty(target, lanes, routes, options);
+  if (known === undefined && !replaces) await checkEmpty(target, runs, routes, options);
   const structure = new CarriedStructure({ ...deps, leaseMs: options.leaseMs }, source, target);
   if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);
   if (replaces) await replaceCapture(start, () => structure.replace());
@@ -149,7 +151,7 @@ const runBetween = async (deps: DirectDeps, source: MongoClient, target: MongoCl
   const drained = await lifecycle.run((record, ending) =>
     carry(
       { ...deps, soft: ending },
-      { source, target, deployment, scope, store, lanes, structure, carried, routes },
+      { source, target, deployment, scope, store, lanes, runs, structure, carried, routes },
       record,
     ),
   );
@@ -165,6 +167,7 @@ type Setup = Readonly<{
   scope: Scope;
   store: CaptureStore;
   lanes: LaneStore;
+  runs: RunStore;
   structure: CarriedStructure;
   carried: readonly Namespace[];
   routes: readonly Route[];
@@ -173,7 +176,7 @@ type Setup = Readonly<{
 /** One session: structure, copy and stream from where the record stands, until `soft` aborts. */
 const carry = async (deps: DirectDeps, setup: Setup, record: CaptureRecord): Promise<void> => {
   const { settings, options, logger, clock, soft, hard, runId } = deps;
-  const { source, target, deployment, scope, store, lanes, structure, carried, routes } = setup;
+  const { source, target, deployment, scope, store, lanes, runs, structure, carried, routes } = setup;
   // Behind the start position: what changes from here on is in the stream, and followed.
   if (deps.structure && record.phase === "copy") await structure.build();
   const positions = await lanePositions(lanes);
@@ -228,13 +231,13 @@ const carry = async (deps: DirectDeps, setup: Setup, record: CaptureRecord): Pro
     captured.abort(soft.reason); // what was read is on the target: now the lanes may go
   });
   tasks.run(() => worker.run());
-  tasks.run(() => watchHalts(lanes, routes, clock, AbortSignal.any([captured.signal, tasks.signal])));
+  tasks.run(() => watchHalts(runs, routes, clock, AbortSignal.any([captured.signal, tasks.signal])));
   await tasks.settled();
 };
 
 /** Nobody takes a halted route's records out of the log: the whole run stops, with the route's own error. */
 const watchHalts = async (
-  lanes: LaneStore,
+  runs: RunStore,
   routes: readonly Route[],
   clock: Clock,
   ended: AbortSignal,
@@ -244,9 +247,9 @@ const watchHalts = async (
   while (!ended.aborted) {
     await clock.sleep(HALT_MS, ended).catch(() => undefined); // woken by the end
     if (ended.aborted) return;
-    for (const [route, { halted }] of await lanes
+    for (const [route, { halted }] of await runs
       .readRuns()
-      .catch(() => new Map() as Awaited<ReturnType<LaneStore["readRuns"]>>))
+      .catch(() => new Map() as Awaited<ReturnType<RunStore["readRuns"]>>))
       if (halted !== undefined && names.has(route) && halted.at.getTime() >= since)
         throw new FerryError(halted.code as ErrorCode, `${route} is halted: ${halted.detail}`);
   }

@@ -1,13 +1,13 @@
 import type { ErrorCode } from "#errors/catalogue.ts";
 import { FerryError } from "#errors/ferryError.ts";
-import type { LaneStore } from "#lanes/laneStore.ts";
 import type { RunRecord } from "#lanes/records.ts";
+import type { RunStore } from "#lanes/runStore.ts";
 import type { Logger } from "#observe/log.ts";
 import type { CaptureGuard } from "./captureGuard.ts";
 import type { RouteTable } from "./routeTable.ts";
 
 export type HaltsDeps = Readonly<{
-  store: LaneStore;
+  runs: RunStore;
   routes: RouteTable;
   /** Looks at the connectors once more before a halt that came from there is lifted; undefined where nobody can. */
   guard: CaptureGuard | undefined;
@@ -35,14 +35,14 @@ export class Halts {
    * @throws the halt's code where it was found at the connector, and could not be looked for
    */
   async review(signal: AbortSignal): Promise<void> {
-    const { store, routes, guard, accepted, logger } = this.#deps;
-    for (const [name, { halted }] of await store.readRuns()) {
+    const { runs, routes, guard, accepted, logger } = this.#deps;
+    for (const [name, { halted }] of await runs.readRuns()) {
       const route = routes.named(name);
       if (halted === undefined || route === undefined) continue;
       const atConnector = halted.code.split("_")[1] === "CAPTURE" && halted.code !== "FERRY_CAPTURE_COPY_AGAIN";
       const looked = (await guard?.check([route], accepted, signal)) ?? false;
       if (atConnector && !looked && !accepted.has(halted.code)) throw haltedError(name, halted);
-      await store.lift(name);
+      await runs.lift(name);
       logger.warn(
         { route: name, code: halted.code },
         `the halt is lifted, since a worker was started: ${halted.detail}`,
@@ -52,10 +52,10 @@ export class Halts {
 
   /** Which routes at work somebody has halted, what the last of these halts says, and whether another route is left to work on. */
   async look(): Promise<Readonly<{ halted: ReadonlySet<string>; last: FerryError | undefined; anyLeft: boolean }>> {
-    const { store, routes } = this.#deps;
-    const runs = await store.readRuns();
+    const { runs, routes } = this.#deps;
+    const known = await runs.readRuns();
     const halts = routes.all().flatMap(({ route: { name } }) => {
-      const halt = runs.get(name)?.halted;
+      const halt = known.get(name)?.halted;
       return halt === undefined ? [] : [{ name, halt }];
     });
     const last = halts.at(-1);

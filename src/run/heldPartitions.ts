@@ -1,8 +1,10 @@
 import { isFerry } from "#errors/ferryError.ts";
 import { faultPoint } from "#flow/fault.ts";
 import type { TaskGroup } from "#flow/taskGroup.ts";
-import type { Claim, LaneStore, Ownership } from "#lanes/laneStore.ts";
+import type { Claim, Claims } from "#lanes/claims.ts";
+import type { LaneStore, Ownership } from "#lanes/laneStore.ts";
 import { partitionId } from "#lanes/records.ts";
+import type { RunStore } from "#lanes/runStore.ts";
 import type { Logger } from "#observe/log.ts";
 import { type Halts, UNSAFE } from "./halts.ts";
 import { fairShare } from "./ownership.ts";
@@ -12,6 +14,8 @@ import type { LiveRoute, RouteTable } from "./routeTable.ts";
 export type HeldPartitionsDeps = Readonly<{
   workerId: string;
   store: LaneStore;
+  claims: Claims;
+  runs: RunStore;
   routes: RouteTable;
   halts: Halts;
   /** Lanes of a partition, by how many partitions its topic has. */
@@ -105,13 +109,13 @@ export class HeldPartitions {
 
   async #claim(live: LiveRoute, partition: number, tasks: TaskGroup): Promise<void> {
     if (this.#leaving) return;
-    const { store, slices, logger } = this.#deps;
+    const { claims, slices, logger } = this.#deps;
     const { name } = live.route;
     const lane = partitionId(name, partition);
     this.#claimed.add(lane);
     let claim: Claim | undefined;
     try {
-      claim = await store.claim(name, partition, slices(live.partitions), 0);
+      claim = await claims.claim(name, partition, slices(live.partitions), 0);
     } finally {
       if (claim === undefined) this.#claimed.delete(lane);
     }
@@ -123,7 +127,7 @@ export class HeldPartitions {
 
   /** One claimed partition from its opening to its release. */
   async #work(claim: Claim, live: LiveRoute): Promise<void> {
-    const { open, store, logger } = this.#deps;
+    const { open, claims, logger } = this.#deps;
     const lane = partitionId(claim.route, claim.partition);
     try {
       const partition = await open(claim, live);
@@ -136,14 +140,14 @@ export class HeldPartitions {
     } finally {
       this.#running.delete(lane);
       faultPoint("before-release");
-      await store.release(claim).catch(() => undefined); // the lease runs out by itself
+      await claims.release(claim).catch(() => undefined); // the lease runs out by itself
       this.#claimed.delete(lane);
     }
   }
 
   /** Fenced and passing failures give the partition back; unsafe ones halt the route for all; the rest ends this worker. */
   async #afterFailure(claim: Claim, error: unknown): Promise<void> {
-    const { store, halts, logger, hard } = this.#deps;
+    const { runs, halts, logger, hard } = this.#deps;
     if (hard.aborted) return;
     const lane = partitionId(claim.route, claim.partition);
     if (isFerry(error) && (error.entry.retry === "backoff" || isFerry(error, "FERRY_FENCED"))) {
@@ -151,7 +155,7 @@ export class HeldPartitions {
       return;
     }
     if (!isFerry(error) || error.entry.exit !== UNSAFE) throw error;
-    await store.halt(claim.route, error);
+    await runs.halt(claim.route, error);
     await halts.goOn(error);
   }
 }

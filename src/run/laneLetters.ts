@@ -4,7 +4,7 @@ import { identityOf } from "#bson/identity.ts";
 import type { DeadLetter } from "#deadletter/records.ts";
 import type { FerryError } from "#errors/ferryError.ts";
 import type { Namespace } from "#flow/types.ts";
-import type { LaneState } from "#lanes/laneStore.ts";
+import type { LaneState } from "#lanes/claims.ts";
 import type { LaneMove } from "#lanes/laneTransaction.ts";
 import type { MongoSink } from "#sink/mongoSink.ts";
 

@@ -1,7 +1,7 @@
 import type { Entry } from "#apply/entry.ts";
 import type { DeadLetter } from "#deadletter/records.ts";
 import { NO_COUNTS } from "#flow/types.ts";
-import type { LaneState } from "#lanes/laneStore.ts";
+import type { LaneState } from "#lanes/claims.ts";
 import { type LaneMove, type LaneTransactionOptions, type LaneWork, writeLane } from "#lanes/laneTransaction.ts";
 import type { ClientSession } from "#mongo/connect.ts";
 import type { ConflictGate } from "./conflictGate.ts";

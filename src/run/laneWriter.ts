@@ -4,7 +4,7 @@ import type { DeadLetter } from "#deadletter/records.ts";
 import type { DeadLetterStore } from "#deadletter/store.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import type { Namespace } from "#flow/types.ts";
-import type { LaneState } from "#lanes/laneStore.ts";
+import type { LaneState } from "#lanes/claims.ts";
 import { Contended, isRejected } from "#lanes/laneTransaction.ts";
 import type { ClientSession } from "#mongo/connect.ts";
 import { isIdCollision, type MongoSink } from "#sink/mongoSink.ts";

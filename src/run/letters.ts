@@ -3,7 +3,7 @@ import { hashIdentity } from "#bson/identity.ts";
 import { type DeadLetterRecord, identityText, isDue, whyOf } from "#deadletter/records.ts";
 import type { DeadLetterStore } from "#deadletter/store.ts";
 import { formatNamespace, type LogRecord, type Namespace } from "#flow/types.ts";
-import type { Claim } from "#lanes/laneStore.ts";
+import type { Claim } from "#lanes/claims.ts";
 import type { Decoder } from "#wire/decode.ts";
 import { gone, poison } from "./entries.ts";
 import type { Lane } from "./lane.ts";

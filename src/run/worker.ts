@@ -5,7 +5,7 @@ import type { Clock } from "#flow/clock.ts";
 import { retry } from "#flow/retry.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
 import type { Log } from "#flow/types.ts";
-import type { Claim } from "#lanes/laneStore.ts";
+import type { Claim } from "#lanes/claims.ts";
 import { partitionId } from "#lanes/records.ts";
 import { KafkaLog } from "#log/kafkaLog.ts";
 import { connectMongo, type MongoClient, openMongo, readTopology, type Topology } from "#mongo/connect.ts";
@@ -106,7 +106,7 @@ export class Worker implements AsyncDisposable {
     const { stateDb } = settings;
     const transactional = topology.kind !== "standalone";
     this.#stores = workerStores({ client: target, stateDb, workerId, leaseMs: options.leaseMs, transactional });
-    const { store, connectors, marks } = this.#stores;
+    const { store, claims, runs, connectors, marks } = this.#stores;
     this.#budget = new ByteBudget(options.budgetMb * 1024 * 1024);
     this.#meter = new Meter(clock);
     const probe = { uri: settings.target, stateDb, workerId };
@@ -116,18 +116,20 @@ export class Worker implements AsyncDisposable {
     const accepted = new Set(options.accept.split(",").map((code) => code.trim()));
     this.#accepted = accepted;
     const onRetry = tryingAgain(logger, "target watch");
-    this.#watches = new TargetWatches({ target, store, marks, accepted, clock, logger, onRetry });
+    this.#watches = new TargetWatches({ target, runs, marks, accepted, clock, logger, onRetry });
     this.#log = deps.log ?? this.#kafkaLog();
     const { connect: connectUrl, kafka: bootstrap } = settings;
     const guard =
       connectUrl === undefined || bootstrap === undefined || source === undefined
         ? undefined
-        : new CaptureGuard({ connectUrl, bootstrap, source, connectors, store, clock, logger });
+        : new CaptureGuard({ connectUrl, bootstrap, source, connectors, runs, clock, logger });
     this.#captureGuard = guard;
-    this.#halts = new Halts({ store, routes, guard, accepted, logger });
+    this.#halts = new Halts({ runs, routes, guard, accepted, logger });
     this.#held = new HeldPartitions({
       workerId,
       store,
+      claims,
+      runs,
       routes,
       halts: this.#halts,
       slices: (partitionCount) => this.#slices(partitionCount),

@@ -3,12 +3,16 @@ import { MarkStore } from "#conflict/marks.ts";
 import { ConflictStore } from "#conflict/store.ts";
 import { DeadLetterStore } from "#deadletter/store.ts";
 import { DriftLedger } from "#drift/ledger.ts";
+import { Claims, type OwnerOptions } from "#lanes/claims.ts";
 import { Drops } from "#lanes/drops.ts";
-import { LaneStore, type LaneStoreOptions } from "#lanes/laneStore.ts";
+import { LaneStore } from "#lanes/laneStore.ts";
+import { RunStore } from "#lanes/runStore.ts";
 
 /** What a worker remembers in ferry's database on the target, by whose collections they are. */
 export type WorkerStores = Readonly<{
   store: LaneStore;
+  claims: Claims;
+  runs: RunStore;
   deadLetters: DeadLetterStore;
   connectors: ConnectorStore;
   drops: Drops;
@@ -18,10 +22,12 @@ export type WorkerStores = Readonly<{
 }>;
 
 /** Nothing is read or written yet. */
-export const workerStores = (options: LaneStoreOptions): WorkerStores => {
-  const { client, stateDb, transactional } = options;
+export const workerStores = (options: OwnerOptions): WorkerStores => {
+  const { client, stateDb, workerId, transactional } = options;
   return {
     store: new LaneStore(options),
+    claims: new Claims(options),
+    runs: new RunStore(client, stateDb, workerId),
     deadLetters: new DeadLetterStore(client, stateDb),
     connectors: new ConnectorStore(client, stateDb),
     drops: new Drops(client, stateDb, transactional),
