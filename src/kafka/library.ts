@@ -4,7 +4,7 @@ type Library = typeof import("@platformatic/kafka");
 
 let loaded: Library | undefined;
 
-/** The client library, loaded when it is needed first: it would be a third of what every command takes to start, and most need none. */
+/** The client library, loaded when it is needed first: it is two fifths of what a command takes to start, and most need none. */
 export const library = (): Library => {
   loaded ??= createRequire(import.meta.url)("@platformatic/kafka") as Library;
   return loaded;
