@@ -9,6 +9,7 @@ import { type Books, checkBooks } from "../harness/books.ts";
 import { compareLive } from "../harness/compare.ts";
 import { type DirectStart, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
+import { tempFolder } from "../harness/folders.ts";
 import { fill, startLoad } from "../harness/load.ts";
 import { structureOf } from "../harness/structure.ts";
 import type { FerryProcess } from "../harness/worker.ts";
@@ -95,16 +96,25 @@ export const copied = (there: MongoClient, stateDb: string): Promise<void> =>
   );
 
 /** One seed without Kafka: its kills, and after them everything that must hold. Returns a sentence of figures. */
-export const directSeed = async ({ seed, kills }: Plan, servers: SoakServers, tally: Tally): Promise<string> => {
+export const directSeed = async (
+  { seed, kills, spools }: Plan,
+  servers: SoakServers,
+  tally: Tally,
+): Promise<string> => {
   const { source, target, here, there } = servers;
   const name = `soak_${seed}`;
   const stateDb = `ferry_${name}`;
   const [db, copy] = [here.db(name), there.db(name)];
+  using folder = tempFolder();
   const options: DirectStart = {
     source: source.uri,
     target: target.uri,
     include: [`${name}.*`],
-    args: ["--state-db", stateDb, "--batch-count", "200", "--range-documents", "2500"],
+    args: [
+      ...["--state-db", stateDb, "--batch-count", "200", "--range-documents", "2500"],
+      // Segments of a size that the writers fill while the copy is killed.
+      ...(spools ? ["--spool", "always", "--spool-size", "2", "--spool-dir", folder.path] : []),
+    ],
   };
   await prepare(db, seed);
   const ddl = new DdlLoad(db, seeded(seed + 1));
@@ -136,8 +146,9 @@ export const directSeed = async ({ seed, kills }: Plan, servers: SoakServers, ta
       await using run = await startDirect(options);
       await copied(there, stateDb);
       await ranges.check();
+      await markers.arrive(there); // captured anew as far as lanes have it: from here on both sides of the account move together
       run.kill("SIGTERM");
-      await run.exited;
+      assert.equal((await run.exited).signal, "SIGTERM", run.logTail(30)); // passed on once everything is saved
     }
     const stop = async (run: FerryProcess): Promise<void> => {
       await markers.arrive(there); // it has taken the lanes, so it has something to give back
