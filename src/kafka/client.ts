@@ -1,7 +1,8 @@
-import { Admin, Consumer, FetchIsolationLevels, ListOffsetTimestamps, type RecordsBatch } from "@platformatic/kafka";
+import type { Admin, Consumer, RecordsBatch } from "@platformatic/kafka";
 import { FerryError } from "#errors/ferryError.ts";
 import type { LogRecord } from "#flow/types.ts";
 import { kafkaError } from "./errors.ts";
+import { library } from "./library.ts";
 
 export type KafkaOptions = Readonly<{
   /** host:port, comma-separated. */
@@ -69,7 +70,7 @@ export class KafkaClient implements AsyncDisposable {
   constructor(options: KafkaOptions) {
     this.#options = options;
     // retries off: one retry loop in ferry (flow/retry.ts), which logs and takes a signal.
-    this.#consumer = new Consumer({ ...this.#base(), groupId: options.group });
+    this.#consumer = new (library().Consumer)({ ...this.#base(), groupId: options.group });
   }
 
   #base(): { clientId: string; bootstrapBrokers: string[]; retries: number; timeout: number; connectTimeout: number } {
@@ -83,7 +84,7 @@ export class KafkaClient implements AsyncDisposable {
   }
 
   #adminClient(): Admin {
-    this.#admin ??= new Admin(this.#base());
+    this.#admin ??= new (library().Admin)(this.#base());
     return this.#admin;
   }
 
@@ -130,7 +131,8 @@ export class KafkaClient implements AsyncDisposable {
 
   /** First offset still held, or the next one to be written, per partition. */
   async offsets(topic: string, which: "earliest" | "latest"): Promise<number[]> {
-    const timestamp = which === "earliest" ? ListOffsetTimestamps.EARLIEST : ListOffsetTimestamps.LATEST;
+    const { EARLIEST, LATEST } = library().ListOffsetTimestamps;
+    const timestamp = which === "earliest" ? EARLIEST : LATEST;
     await this.#topic(topic);
     const found = await this.#do(`offsets of ${topic}`, () =>
       this.#consumer.listOffsets({ topics: [topic], timestamp }),
@@ -161,7 +163,7 @@ export class KafkaClient implements AsyncDisposable {
         minBytes: 1,
         maxBytes,
         maxWaitTime: maxWaitMs,
-        isolationLevel: FetchIsolationLevels.READ_COMMITTED,
+        isolationLevel: library().FetchIsolationLevels.READ_COMMITTED,
         topics: [
           {
             topicId: id,

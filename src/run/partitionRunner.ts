@@ -15,7 +15,7 @@ import {
   recordBytes,
   type WriteEvent,
 } from "#flow/types.ts";
-import type { Claim } from "#lanes/laneStore.ts";
+import type { Claim } from "#lanes/claims.ts";
 import type { Decoder } from "#wire/decode.ts";
 import type { Keyed } from "#wire/recordKey.ts";
 import { gone, poison } from "./entries.ts";

@@ -149,7 +149,7 @@ test("records of ferry's own capture are those of the recommended connector, in 
 test("a worker applies what ferry's own capture wrote, killed before and after it produced: equal, books balanced", async () => {
   using folder = tempFolder();
   const seed = testSeed();
-  const [source, target, broker] = [await sharedMongo("source"), await sharedMongo("target"), await sharedKafka()];
+  const [source, target, broker] = await Promise.all([sharedMongo("source"), sharedMongo("target"), sharedKafka()]);
   await using here = await new MongoClient(source.uri).connect();
   await using there = await new MongoClient(target.uri).connect();
   const coll = here.db("cap").collection<Document>("c");

@@ -18,7 +18,7 @@ const DOCUMENTS = 15_000;
 
 /** Both sides, clients for them, and commands against the run that a state database is of. */
 const sides = async (stateDb: string) => {
-  const [source, target] = [await sharedMongo("source"), await sharedMongo("target")];
+  const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
   const stack = new AsyncDisposableStack();
   const here = stack.use(await new MongoClient(source.uri).connect());
   const there = stack.use(await new MongoClient(target.uri).connect());
