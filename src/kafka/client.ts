@@ -215,6 +215,15 @@ export class KafkaClient implements AsyncDisposable {
     );
   }
 
+  /** Removes all records that a topic has now; the topic, its settings and the count of its offsets stay. */
+  async emptyTopic(topic: string): Promise<void> {
+    const ends = await this.offsets(topic, "latest");
+    const partitions = ends.map((end, partition) => ({ partition, offset: BigInt(end) }));
+    await this.#do(`removing the records of ${topic}`, () =>
+      this.#adminClient().deleteRecords({ topics: [{ name: topic, partitions }] }),
+    );
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.allSettled([this.#consumer.close(true), this.#admin?.close() ?? Promise.resolve()]);
   }

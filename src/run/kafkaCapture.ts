@@ -4,9 +4,10 @@ import { OwnCapture, type OwnCaptureDeps } from "#capture/ownCapture.ts";
 import type { Scope, ScopeSpec } from "#capture/scope.ts";
 import { listNamespaces } from "#capture/sourceProbe.ts";
 import { featuresOf } from "#capture/sourceStream.ts";
+import { removeSpools } from "#capture/spool.ts";
 import type { Route } from "#config/routes.ts";
 import type { Clock } from "#flow/clock.ts";
-import type { Namespace } from "#flow/types.ts";
+import { formatNamespace, type Namespace } from "#flow/types.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import { KafkaProducer } from "#kafka/producer.ts";
 import { KafkaOutput } from "#log/kafkaOutput.ts";
@@ -15,7 +16,7 @@ import type { Logger } from "#observe/log.ts";
 import { tryingAgain } from "#observe/tryingAgain.ts";
 import { checkDeployments, checkRights, checkScope, type Deployment, readDeployment } from "./captureChecks.ts";
 import { scopeOf } from "./captureScope.ts";
-import { checkKnown, startCapture } from "./captureStart.ts";
+import { checkKnown, replaceCapture, startCapture } from "./captureStart.ts";
 import { CarriedStructure } from "./carriedStructure.ts";
 import { type CopySourceDeps, openCopySource } from "./copySource.ts";
 import { leftoversOn } from "./leftovers.ts";
@@ -39,6 +40,8 @@ export type KafkaCaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourc
     recopy: boolean;
     /** Build collections' options, indexes and views before the copy. */
     structure: boolean;
+    /** Empty what is carried on the target and its topics first, and begin anew. */
+    replaceTarget: boolean;
     logger: Logger;
     clock: Clock;
     runId: string;
@@ -93,14 +96,22 @@ const captureBetween = async (
     logger,
     soft,
   };
-  const known = await store.read();
-  if (known !== undefined) checkKnown(known, start);
-  if (known !== undefined) requireUnfinished(known, deps.recopy);
+  const remembered = await store.read();
+  if (remembered !== undefined) checkKnown(remembered, start);
+  const replaces = deps.replaceTarget || remembered?.phase === "replacing";
+  if (remembered !== undefined && !replaces) requireUnfinished(remembered, deps.recopy);
+  const known = replaces ? undefined : remembered;
   const existing = await listNamespaces(source, scope.watch);
   const carried = known === undefined ? checkScope(scope, existing) : existing.filter((ns) => scope.has(ns));
   await checkRights(source, target, scope, [], stateDb);
-  const structure = deps.structure ? new CarriedStructure(deps, source, target) : undefined;
-  if (known === undefined) await structure?.check(false);
+  const structure = new CarriedStructure(deps, source, target);
+  if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);
+  if (replaces) {
+    await structure.idle();
+    const topics = [...carried.map(formatNamespace), ...(remembered?.topics.map(({ name }) => name) ?? [])];
+    await replaceCapture(start, () => emptyBoth(client, topics, structure));
+  }
+  if (replaces && remembered !== undefined) await removeSpools(deps.spool.dir, remembered.id);
 
   await startCapture(start, carried, deps.recopy);
   const lifecycle = new RunLifecycle({ ...deps, store, writesTo: "Kafka" });
@@ -119,6 +130,13 @@ const captureBetween = async (
   await store.release();
 };
 
+/** The topics first: nobody may apply what they have to a target that has just been emptied. */
+const emptyBoth = async (client: KafkaClient, names: readonly string[], structure: CarriedStructure): Promise<void> => {
+  const existing = new Set(await client.topics());
+  for (const topic of new Set(names)) if (existing.has(topic)) await client.emptyTopic(topic);
+  await structure.replace();
+};
+
 /** What is set up once, and used by each session of a capture. */
 type Setup = Readonly<{
   source: MongoClient;
@@ -127,7 +145,7 @@ type Setup = Readonly<{
   deployment: Deployment;
   scope: Scope;
   store: CaptureStore;
-  structure: CarriedStructure | undefined;
+  structure: CarriedStructure;
   carried: readonly Namespace[];
 }>;
 
@@ -136,7 +154,7 @@ const captureInto = async (deps: KafkaCaptureDeps, setup: Setup, record: Capture
   const { settings, logger, clock, soft, hard, runId, leaseMs, readers } = deps;
   const { source, target, client, deployment, scope, store, structure, carried } = setup;
   // Behind the start position: what changes from here on is in the stream, and followed.
-  if (record.phase === "copy") await structure?.build();
+  if (deps.structure && record.phase === "copy") await structure.build();
   const onRetry = tryingAgain(logger, "kafka");
   await using output = new KafkaOutput({
     client,

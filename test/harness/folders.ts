@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -72,4 +73,29 @@ export type TempFolder = Disposable & Readonly<{ path: string }>;
 export const tempFolder = (): TempFolder => {
   const path = makeFolder();
   return { path, [Symbol.dispose]: () => removeFolder(path) };
+};
+
+/** A file system of so many MB, which `grow` makes larger; a text where this user cannot mount one. */
+export const smallDisk = (mb: number): (TempFolder & Readonly<{ grow: (mb: number) => void }>) | string => {
+  const folder = tempFolder();
+  const mount = (...args: readonly string[]): string | undefined => {
+    const { status, stderr, error } = spawnSync("mount", ["-t", "tmpfs", ...args, folder.path], { encoding: "utf8" });
+    return status === 0 ? undefined : (error?.message ?? stderr.trim());
+  };
+  const refused = mount("-o", `size=${mb}m`, "tmpfs");
+  if (refused !== undefined) {
+    folder[Symbol.dispose]();
+    return refused;
+  }
+  return {
+    path: folder.path,
+    grow: (to) => {
+      const failed = mount("-o", `remount,size=${to}m`, "tmpfs");
+      if (failed !== undefined) throw new Error(failed);
+    },
+    [Symbol.dispose]: () => {
+      spawnSync("umount", [folder.path]);
+      folder[Symbol.dispose]();
+    },
+  };
 };

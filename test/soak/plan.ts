@@ -16,16 +16,18 @@ const CHECKPOINTS: readonly FaultPoint[] = ["before-checkpoint", "after-checkpoi
 const RANGES: readonly FaultPoint[] = ["mid-range", "after-range"];
 const PRODUCE: readonly FaultPoint[] = ["before-produce", "after-produce"];
 const BUILD: readonly FaultPoint[] = ["structure-noted", "structure-built"];
+/** Passed only where the stream is spooled during the copy. The second one comes behind the copy, when what was spooled is played. */
+const SPOOL: readonly FaultPoint[] = ["after-spool-frame", "before-spool-delete"];
 
 /** Where each process comes by in each phase. */
 const RUN: Menu = {
-  copy: [...BUILD, ...RANGES, ...CHECKPOINTS, ...LANES],
+  copy: [...BUILD, ...RANGES, ...CHECKPOINTS, ...LANES, ...SPOOL],
   stream: [
     ...["after-events", "mid-bulk", "in-barrier", "after-barrier", "mid-drop", "mid-rename"],
     ...[...CHECKPOINTS, ...LANES, ...BUILD],
   ] as readonly FaultPoint[],
   stop: ["before-release"],
-  finalize: ["structure-prepared", "mid-capped", "structure-restored"],
+  finalize: ["drained", "structure-prepared", "mid-capped", "structure-restored", "before-finalized"],
 };
 const CAPTURE: Menu = {
   copy: [...RANGES, ...CHECKPOINTS, ...PRODUCE],
@@ -46,6 +48,7 @@ const TIMES: Partial<Readonly<Record<FaultPoint, number>>> = {
   "after-events": 5,
   "mid-range": 2,
   "after-range": 4,
+  "after-spool-frame": 3,
   "before-produce": 4,
   "after-produce": 4,
   "before-checkpoint": 3,
@@ -69,6 +72,9 @@ const drawn = (
     return { phase, who, point, nth: between(random, 1, TIMES[point] ?? 1) };
   });
 };
+
+/** Does a plan need the stream to be spooled? */
+export const needsSpool = ({ kills }: Plan): boolean => kills.some(({ point }) => SPOOL.includes(point));
 
 /**
  * Which process is killed where, for a seed. Any as many seeds in a row as there are points lead through all of them; what

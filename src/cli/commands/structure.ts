@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { CaptureStore } from "#capture/captureStore.ts";
+import { commandOf, RunControl } from "#capture/lifecycle.ts";
 import { readConfig } from "#config/routes.ts";
 import { resolveSettings } from "#config/settings.ts";
 import { FerryError } from "#errors/ferryError.ts";
@@ -165,8 +166,17 @@ const build = (flags: StructureFlags): Promise<void> =>
     requireComplete(failures);
   });
 
+/** Whoever is at work gives back by itself, when it is drained. @throws FERRY_RUN_ALIVE */
+const requireNobodyAtWork = async ({ target, stateDb }: Sides): Promise<void> => {
+  const run = await new RunControl(target, stateDb).read();
+  if (run?.owned !== true) return;
+  const { record } = run;
+  throw new FerryError("FERRY_RUN_ALIVE", `${record.owner} (${commandOf(record)}) carries documents to this target`);
+};
+
 const finish = (flags: StructureFlags): Promise<void> =>
   connected(flags, async (sides, signal) => {
+    await requireNobodyAtWork(sides);
     const store = new StructureStore(sides.target, sides.stateDb);
     const given = wiring(flags, sides, signal);
     // What builds were asked for, unless this command is asked for something else.
