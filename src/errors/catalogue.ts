@@ -488,7 +488,7 @@ export const CATALOGUE = {
     75,
     "never",
     "The spool takes no more: --spool-size is reached, or its folder cannot be written. Only the source's oplog holds the changes behind it.",
-    "Enlarge the oplog while the copy runs, or start again with a larger --spool-size or another --spool-dir; what is in the spool is kept.",
+    "Make room on its disk (it is tried again by itself), enlarge the oplog while the copy runs, or start again with a larger --spool-size; what is in the spool is kept.",
   ),
   FERRY_SOURCE_OPLOG_SHORT: entry(
     75,

@@ -106,8 +106,7 @@ const accounts = async (there: MongoClient, stateDb: string): Promise<Readonly<R
 };
 
 /** In the order in which a finalized run comes by: whoever is killed at one has passed those before it. */
-const STEPS = ["drained", "structure-noted", "structure-built", "mid-capped", "structure-restored"];
-STEPS.push("structure-prepared", "before-finalized");
+const STEPS = ["drained", "structure-built", "structure-restored", "structure-prepared", "before-finalized"];
 
 test("finalize drains, is killed at each of its steps, goes on, and ends the run; then only --replace-target begins anew", async () => {
   await using both = await sides("ferry_ends");

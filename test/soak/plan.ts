@@ -27,7 +27,7 @@ const RUN: Menu = {
     ...[...CHECKPOINTS, ...LANES, ...BUILD],
   ] as readonly FaultPoint[],
   stop: ["before-release"],
-  finalize: ["drained", "structure-prepared", "mid-capped", "structure-restored", "before-finalized"],
+  finalize: ["drained", "mid-capped", "structure-restored", "structure-prepared", "before-finalized"],
 };
 const CAPTURE: Menu = {
   copy: [...RANGES, ...CHECKPOINTS, ...PRODUCE],
@@ -73,6 +73,9 @@ const drawn = (
   });
 };
 
+/** What lies behind a kill of the finalization does not come again. */
+const asPassed = (a: Kill, b: Kill): number => RUN.finalize.indexOf(a.point) - RUN.finalize.indexOf(b.point);
+
 /** Does a plan need the stream to be spooled? */
 export const needsSpool = ({ kills }: Plan): boolean => kills.some(({ point }) => SPOOL.includes(point));
 
@@ -97,7 +100,7 @@ export const planOf = (seed: number): Plan => {
     ...drawn(random, "run", RUN, { phase: "copy", count: some(1, 2), lead }),
     ...drawn(random, "run", RUN, { phase: "stop", count: lead === "before-release" ? 1 : some(0, 1), lead }),
     ...drawn(random, "run", RUN, { phase: "stream", count: some(1, 3), lead }),
-    ...drawn(random, "run", RUN, { phase: "finalize", count: some(1, 2), lead }),
+    ...drawn(random, "run", RUN, { phase: "finalize", count: some(1, 2), lead }).sort(asPassed),
   ];
   return { seed, topology: "direct", kills };
 };
