@@ -7,6 +7,7 @@ import { featuresOf } from "#capture/sourceStream.ts";
 import { removeSpools } from "#capture/spool.ts";
 import type { Route } from "#config/routes.ts";
 import type { Clock } from "#flow/clock.ts";
+import { retry } from "#flow/retry.ts";
 import { formatNamespace, type Namespace } from "#flow/types.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import { KafkaProducer } from "#kafka/producer.ts";
@@ -109,7 +110,7 @@ const captureBetween = async (
   if (replaces) {
     await structure.idle();
     const topics = [...carried.map(formatNamespace), ...(remembered?.topics.map(({ name }) => name) ?? [])];
-    await replaceCapture(start, () => emptyBoth(client, topics, structure));
+    await replaceCapture(start, () => emptyBoth(deps, client, topics, structure));
   }
   if (replaces && remembered !== undefined) await removeSpools(deps.spool.dir, remembered.id);
 
@@ -130,10 +131,28 @@ const captureBetween = async (
   await store.release();
 };
 
+/** A broker that moves its partitions just now is waited for this long, ms. */
+const EMPTY_MS = 20_000;
+
 /** The topics first: nobody may apply what they have to a target that has just been emptied. */
-const emptyBoth = async (client: KafkaClient, names: readonly string[], structure: CarriedStructure): Promise<void> => {
+const emptyBoth = async (
+  { clock, hard, logger }: KafkaCaptureDeps,
+  client: KafkaClient,
+  names: readonly string[],
+  structure: CarriedStructure,
+): Promise<void> => {
   const existing = new Set(await client.topics());
-  for (const topic of new Set(names)) if (existing.has(topic)) await client.emptyTopic(topic);
+  for (const topic of new Set(names)) {
+    if (!existing.has(topic)) continue;
+    await retry(() => client.emptyTopic(topic), {
+      what: `removing the records of ${topic}`,
+      clock,
+      signal: hard,
+      giveUpAfterMs: EMPTY_MS,
+      onRetry: tryingAgain(logger, "kafka"),
+    });
+    logger.info({ stage: "capture", topic }, "its records are removed: it begins anew");
+  }
   await structure.replace();
 };
 
