@@ -7,7 +7,6 @@ import { featuresOf } from "#capture/sourceStream.ts";
 import { removeSpools } from "#capture/spool.ts";
 import type { Route } from "#config/routes.ts";
 import type { Clock } from "#flow/clock.ts";
-import { retry } from "#flow/retry.ts";
 import { formatNamespace, type Namespace } from "#flow/types.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import { KafkaProducer } from "#kafka/producer.ts";
@@ -22,6 +21,7 @@ import { CarriedStructure } from "./carriedStructure.ts";
 import { type CopySourceDeps, openCopySource } from "./copySource.ts";
 import { leftoversOn } from "./leftovers.ts";
 import { RunLifecycle, requireUnfinished } from "./lifecycle.ts";
+import { replaceTopics } from "./replaceTopics.ts";
 import { unlessStopped } from "./unlessStopped.ts";
 
 export type KafkaCaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad"> &
@@ -109,8 +109,12 @@ const captureBetween = async (
   if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);
   if (replaces) {
     await structure.idle();
-    const topics = [...carried.map(formatNamespace), ...(remembered?.topics.map(({ name }) => name) ?? [])];
-    await replaceCapture(start, () => emptyBoth(deps, client, topics, structure));
+    const topics = carried.map(formatNamespace);
+    // The topics first: nobody may apply what they have to a target that has just been emptied.
+    await replaceCapture(start, async () => {
+      await replaceTopics({ ...deps, client }, topics);
+      await structure.replace();
+    });
   }
   if (replaces && remembered !== undefined) await removeSpools(deps.spool.dir, remembered.id);
 
@@ -129,31 +133,6 @@ const captureBetween = async (
       "drained: everything is in Kafka, and `ferry finalize` goes on with the workers",
     );
   await store.release();
-};
-
-/** A broker that moves its partitions just now is waited for this long, ms. */
-const EMPTY_MS = 20_000;
-
-/** The topics first: nobody may apply what they have to a target that has just been emptied. */
-const emptyBoth = async (
-  { clock, hard, logger }: KafkaCaptureDeps,
-  client: KafkaClient,
-  names: readonly string[],
-  structure: CarriedStructure,
-): Promise<void> => {
-  const existing = new Set(await client.topics());
-  for (const topic of new Set(names)) {
-    if (!existing.has(topic)) continue;
-    await retry(() => client.emptyTopic(topic), {
-      what: `removing the records of ${topic}`,
-      clock,
-      signal: hard,
-      giveUpAfterMs: EMPTY_MS,
-      onRetry: tryingAgain(logger, "kafka"),
-    });
-    logger.info({ stage: "capture", topic }, "its records are removed: it begins anew");
-  }
-  await structure.replace();
 };
 
 /** What is set up once, and used by each session of a capture. */

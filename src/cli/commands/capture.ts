@@ -27,7 +27,7 @@ export const registerCapture = (program: Command): void => {
     .option("--lease-ms <ms>", `after this silence another process may take the capture over (default: ${LEASE_MS})`)
     .option(
       "--replace-target",
-      "drop what is carried on the target first, and the records of its topics, and begin anew; workers must be stopped",
+      "drop what is carried on the target first, make its topics anew, and begin anew; workers must be stopped",
     )
     .action(async ({ replaceTarget = false, ...flags }: CaptureFlags & { replaceTarget?: boolean }) => {
       const { texts, ...capture } = parseCapture(flags);
