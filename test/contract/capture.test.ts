@@ -225,6 +225,7 @@ test("finalize behind Kafka, capture and command killed at each step: equal, not
   const uris = { source: source.uri, target: target.uri, kafka: broker.bootstrap };
   const state = ["--state-db", "ferry_end"];
   const options = { ...uris, include: ["end.*"], args: [...state, "--partitions", "2"] };
+  const anew = { ...options, args: [...options.args, "--replace-target"] };
   const working = { ...uris, args: [...state, "--topics", "end.*"] };
   const finalize = (fault?: string) =>
     ferry(["finalize", "--source", source.uri, "--target", target.uri, "--kafka", broker.bootstrap, ...state], {
@@ -241,13 +242,13 @@ test("finalize behind Kafka, capture and command killed at each step: equal, not
       await using capture = await startCapture({ ...options, env: { FERRY_FAULT: "drained" } });
       await capture.says("copy finished");
       await coll.insertOne({ last: 1 });
-      ended = finalize("mid-capped");
+      ended = finalize("structure-prepared");
       await using _time = restless(here);
       assert.equal((await capture.exited).signal, "SIGKILL", capture.logTail(20));
       assert.match(capture.log(), /fault point drained/);
     }
     const drained: unknown[] = [];
-    for (const fault of ["structure-restored", "structure-prepared", "before-finalized", undefined]) {
+    for (const fault of ["before-finalized", undefined]) {
       const { status, err } = await ended;
       assert.equal(status, null, err);
       assert.match(err, /fault point/);
@@ -257,27 +258,22 @@ test("finalize behind Kafka, capture and command killed at each step: equal, not
     const { status, out, err } = await ended;
     assert.equal(status, 0, out + err);
     for (const seen of drained) assert.deepEqual(seen, await lanes(), "nothing is carried behind the drain");
+    const { wrong, source: documents } = await compare(coll, copy);
+    assert.deepEqual({ wrong, documents }, { wrong: 0, documents: await coll.countDocuments() });
+    assert.deepEqual(await structureOf(there, "end"), await structureOf(here, "end"));
+
+    const refused = await endCapture(options);
+    assert.equal(refused.status, 64, refused.err);
+    assert.match(refused.err, /FERRY_RUN_FINALIZED: .*\n.*--replace-target/);
+    const busy = await endCapture(anew);
+    assert.equal(busy.status, 75, busy.err);
+    assert.match(busy.err, /FERRY_STRUCTURE_BUSY/);
+    assert.ok((await copy.countDocuments()) > 0, "nothing is dropped before");
     worker.kill("SIGTERM");
     await worker.exited;
   }
-  const { wrong, source: documents } = await compare(coll, copy);
-  assert.deepEqual({ wrong, documents }, { wrong: 0, documents: await coll.countDocuments() });
-  assert.deepEqual(await structureOf(there, "end"), await structureOf(here, "end"));
-
-  const refused = await endCapture(options);
-  assert.equal(refused.status, 64, refused.err);
-  assert.match(refused.err, /FERRY_RUN_FINALIZED: .*\n.*--replace-target/);
   // What nobody captured: it must not come back out of the topics' old records.
   await coll.deleteMany({ _id: { $type: "string" } as never });
-  const anew = { ...options, args: [...options.args, "--replace-target"] };
-  await using worker = await startWorker(working);
-  await worker.says("partition claimed");
-  const busy = await endCapture(anew);
-  assert.equal(busy.status, 75, busy.err);
-  assert.match(busy.err, /FERRY_STRUCTURE_BUSY/);
-  assert.ok((await copy.countDocuments()) > 0, "nothing is dropped before");
-  worker.kill("SIGTERM");
-  await worker.exited;
   {
     await using capture = await startCapture({ ...anew, env: { FERRY_FAULT: "structure-noted" } });
     assert.equal((await capture.exited).signal, "SIGKILL", capture.logTail(20));
