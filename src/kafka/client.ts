@@ -240,7 +240,9 @@ export class KafkaClient implements AsyncDisposable {
     const own = (found?.configs ?? []).filter(
       ({ configSource }) => configSource === ConfigSources.DYNAMIC_TOPIC_CONFIG,
     );
-    const configs = Object.fromEntries(own.flatMap(({ name, value }) => (typeof value === "string" ? [[name, value]] : [])));
+    const configs = Object.fromEntries(
+      own.flatMap(({ name, value }) => (typeof value === "string" ? [[name, value]] : [])),
+    );
     return { partitions: partitionsCount, replicas: partitions[0]?.replicas.length ?? 1, configs };
   }
 
