@@ -17,7 +17,7 @@ import type { FerryProcess } from "../harness/worker.ts";
 import { DdlLoad } from "./ddl.ts";
 import { faultOf, reaches, type Tally } from "./kills.ts";
 import { MARKERS, Markers } from "./markers.ts";
-import { type Kill, needsSpool, type Plan } from "./plan.ts";
+import type { Kill, Plan } from "./plan.ts";
 import { FinishedRanges, topicOf } from "./ranges.ts";
 import type { SoakServers } from "./servers.ts";
 
@@ -97,28 +97,24 @@ export const copied = (there: MongoClient, stateDb: string): Promise<void> =>
   );
 
 /** One seed without Kafka: its kills, and after them everything that must hold. Returns a sentence of figures. */
-export const directSeed = async (plan: Plan, servers: SoakServers, tally: Tally): Promise<string> => {
-  const { seed, kills } = plan;
+export const directSeed = async (
+  { seed, kills, spools }: Plan,
+  servers: SoakServers,
+  tally: Tally,
+): Promise<string> => {
   const { source, target, here, there } = servers;
-  using folder = tempFolder();
-  const spool = needsSpool(plan) ? ["--spool", "always", "--spool-size", "1"] : [];
   const name = `soak_${seed}`;
   const stateDb = `ferry_${name}`;
   const [db, copy] = [here.db(name), there.db(name)];
+  using folder = tempFolder();
   const options: DirectStart = {
     source: source.uri,
     target: target.uri,
     include: [`${name}.*`],
     args: [
-      "--state-db",
-      stateDb,
-      "--batch-count",
-      "200",
-      "--range-documents",
-      "2500",
-      "--spool-dir",
-      folder.path,
-      ...spool,
+      ...["--state-db", stateDb, "--batch-count", "200", "--range-documents", "2500"],
+      // Segments of a size that the writers fill while the copy is killed.
+      ...(spools ? ["--spool", "always", "--spool-size", "2", "--spool-dir", folder.path] : []),
     ],
   };
   await prepare(db, seed);
@@ -151,8 +147,9 @@ export const directSeed = async (plan: Plan, servers: SoakServers, tally: Tally)
       await using run = await startDirect(options);
       await copied(there, stateDb);
       await ranges.check();
+      await markers.arrive(there); // captured anew as far as lanes have it: from here on both sides of the account move together
       run.kill("SIGTERM");
-      await run.exited;
+      assert.equal((await run.exited).signal, "SIGTERM", run.logTail(30)); // passed on once everything is saved
     }
     const stop = async (run: FerryProcess): Promise<void> => {
       await markers.arrive(there); // it has taken the lanes, so it has something to give back
