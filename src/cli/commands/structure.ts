@@ -7,6 +7,7 @@ import { FerryError } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
 import { formatNamespace } from "#flow/types.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
+import { requireUnfinished } from "#run/lifecycle.ts";
 import {
   buildStructure,
   finalize,
@@ -150,16 +151,20 @@ const planText = ({ steps, findings }: StructurePlan): string => {
   return lines.join("\n");
 };
 
-/** A run in one process has no log to begin anew: it would go on behind what was dropped. @throws FERRY_CAPTURE_OTHER */
-const requireNoDirectRun = async ({ target, stateDb }: StructureDeps): Promise<void> => {
+/**
+ * A run in one process has no log to begin anew: it would go on behind what was dropped. The topics of one that is finalized
+ * end there. @throws FERRY_CAPTURE_OTHER, FERRY_RUN_FINALIZED, FERRY_RUN_FINALIZING
+ */
+const requireWholeLog = async ({ target, stateDb }: StructureDeps): Promise<void> => {
   const capture = await new CaptureStore(target, stateDb, "", 0).read();
   if (capture?.mode === "direct")
     throw new FerryError("FERRY_CAPTURE_OTHER", "this target is fed by `ferry run`: use `ferry run --replace-target`");
+  if (capture !== undefined) requireUnfinished(capture, true);
 };
 
 const build = (flags: StructureFlags): Promise<void> =>
   withBoth(flags, async (deps) => {
-    if (flags.replaceTarget === true) await requireNoDirectRun(deps);
+    if (flags.replaceTarget === true) await requireWholeLog(deps);
     const { plan: done, failures } = await buildStructure(deps, { replace: flags.replaceTarget === true });
     if (flags.json === true) print(JSON.stringify({ ...planFacts(done), failures }));
     else print(`${done.steps.length} steps, ${failures.length} failed`);
