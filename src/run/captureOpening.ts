@@ -15,6 +15,7 @@ import { scopeOf } from "./captureScope.ts";
 import { type CaptureStartDeps, checkKnown } from "./captureStart.ts";
 import type { CopySourceDeps } from "./copySource.ts";
 import { leftoversOn } from "./leftovers.ts";
+import { requireUnfinished } from "./lifecycle.ts";
 import { unlessStopped } from "./unlessStopped.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
 
@@ -34,6 +35,8 @@ export type CaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad
     recopy: boolean;
     /** Build collections' options, indexes and views before the copy. */
     structure: boolean;
+    /** Empty what is carried on the target (and its topics) first, and begin anew. */
+    replaceTarget: boolean;
     logger: Logger;
     clock: Clock;
     runId: string;
@@ -59,8 +62,16 @@ export const betweenSides = async (
   await unlessStopped(work({ source, target }), hard);
 };
 
-/** A capture before its start: `start` is what it is started with, `remembered` what an earlier start has noted. */
-export type Opening = Readonly<{ start: CaptureStartDeps; remembered: CaptureRecord | undefined }>;
+/** A capture before its start. */
+export type Opening = Readonly<{
+  start: CaptureStartDeps;
+  /** What an earlier start has noted. */
+  remembered: CaptureRecord | undefined;
+  /** Begins anew, whatever was noted. */
+  replaces: boolean;
+  /** What is gone on with. */
+  known: CaptureRecord | undefined;
+}>;
 
 /** Looks at both sides, and at what is noted. Writes nothing. @throws one clear sentence where this cannot be captured, or is another capture than the noted one */
 export const openCapture = async (
@@ -77,7 +88,10 @@ export const openCapture = async (
   const start = { ...read, store, mode, leaseMs, clock, logger, soft };
   const remembered = await store.read();
   if (remembered !== undefined) checkKnown(remembered, start);
-  return { start, remembered };
+  const replaces = deps.replaceTarget || remembered?.phase === "replacing";
+  const known = replaces ? undefined : remembered;
+  if (known !== undefined) requireUnfinished(known, deps.recopy);
+  return { start, remembered, replaces, known };
 };
 
 /** Namespaces that are there and are carried. @throws FERRY_SOURCE_NOTHING before a first start where a name means nothing */

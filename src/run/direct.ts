@@ -15,7 +15,7 @@ import { betweenSides, type CaptureDeps, carriedOf, openCapture, type Sides, ses
 import { type CaptureStartDeps, replaceCapture, startCapture } from "./captureStart.ts";
 import { CarriedStructure } from "./carriedStructure.ts";
 import { openCopySource } from "./copySource.ts";
-import { RunLifecycle, requireUnfinished } from "./lifecycle.ts";
+import { RunLifecycle } from "./lifecycle.ts";
 import { Worker } from "./worker.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
 
@@ -23,8 +23,6 @@ export type DirectDeps = CaptureDeps &
   Readonly<{
     options: WorkerOptions;
     ddl: DdlRules;
-    /** Empty what is carried on the target first, and begin anew. */
-    replaceTarget: boolean;
     host: string;
     version: string;
   }>;
@@ -64,13 +62,10 @@ const runBetween = async (deps: DirectDeps, sides: Sides): Promise<void> => {
   const { source, target } = sides;
   const { leaseMs } = options;
   const { stateDb } = settings;
-  const { start, remembered } = await openCapture(deps, sides, { mode: "direct", leaseMs });
+  const { start, remembered, replaces, known } = await openCapture(deps, sides, { mode: "direct", leaseMs });
   const { scope, store } = start;
   const lanes = new LaneStore({ client: target, stateDb, workerId: runId, leaseMs, transactional: false });
   const runs = new RunStore(target, stateDb, runId);
-  const replaces = deps.replaceTarget || remembered?.phase === "replacing";
-  if (remembered !== undefined && !replaces) requireUnfinished(remembered, deps.recopy);
-  const known = replaces ? undefined : remembered;
   const carried = await carriedOf(source, scope, known === undefined);
   const routes = routesOf(deps.routes, carried);
   await checkRights(source, target, scope, routes, stateDb);

@@ -1,15 +1,17 @@
 import type { CaptureRecord } from "#capture/captureStore.ts";
-import type { Namespace } from "#flow/types.ts";
+import { removeSpools } from "#capture/spool.ts";
+import { formatNamespace, type Namespace } from "#flow/types.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import { KafkaProducer } from "#kafka/producer.ts";
 import { KafkaOutput } from "#log/kafkaOutput.ts";
 import { tryingAgain } from "#observe/tryingAgain.ts";
 import { checkRights } from "./captureChecks.ts";
 import { betweenSides, type CaptureDeps, carriedOf, openCapture, type Sides, sessionOf } from "./captureOpening.ts";
-import { type CaptureStartDeps, startCapture } from "./captureStart.ts";
+import { type CaptureStartDeps, replaceCapture, startCapture } from "./captureStart.ts";
 import { CarriedStructure } from "./carriedStructure.ts";
 import { openCopySource } from "./copySource.ts";
-import { RunLifecycle, requireUnfinished } from "./lifecycle.ts";
+import { RunLifecycle } from "./lifecycle.ts";
+import { replaceTopics } from "./replaceTopics.ts";
 
 export type KafkaCaptureDeps = CaptureDeps &
   Readonly<{
@@ -38,13 +40,22 @@ export const runKafkaCapture = (deps: KafkaCaptureDeps): Promise<void> =>
 const captureBetween = async (deps: KafkaCaptureDeps, sides: Sides, client: KafkaClient): Promise<void> => {
   const { settings, logger, leaseMs } = deps;
   const { source, target } = sides;
-  const { start, remembered: known } = await openCapture(deps, sides, { mode: "kafka", leaseMs });
+  const { start, remembered, replaces, known } = await openCapture(deps, sides, { mode: "kafka", leaseMs });
   const { scope, store } = start;
-  if (known !== undefined) requireUnfinished(known, deps.recopy);
   const carried = await carriedOf(source, scope, known === undefined);
   await checkRights(source, target, scope, [], settings.stateDb);
-  const structure = deps.structure ? new CarriedStructure(deps, source, target) : undefined;
-  if (known === undefined) await structure?.check(false);
+  const structure = new CarriedStructure(deps, source, target);
+  if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);
+  if (replaces) {
+    await structure.idle();
+    const topics = carried.map(formatNamespace);
+    // The topics first: nobody may apply what they have to a target that has just been emptied.
+    await replaceCapture(start, async () => {
+      await replaceTopics({ ...deps, client }, topics);
+      await structure.replace();
+    });
+  }
+  if (replaces && remembered !== undefined) await removeSpools(deps.spool.dir, remembered.id);
 
   await startCapture(start, carried, deps.recopy);
   const lifecycle = new RunLifecycle({ ...deps, store, writesTo: "Kafka" });
@@ -64,7 +75,7 @@ type Setup = Readonly<{
   sides: Sides;
   start: CaptureStartDeps;
   client: KafkaClient;
-  structure: CarriedStructure | undefined;
+  structure: CarriedStructure;
   carried: readonly Namespace[];
 }>;
 
@@ -73,7 +84,7 @@ const captureInto = async (deps: KafkaCaptureDeps, setup: Setup, record: Capture
   const { settings, logger, clock, soft, hard, runId } = deps;
   const { sides, start, client, structure, carried } = setup;
   // Behind the start position: what changes from here on is in the stream, and followed.
-  if (record.phase === "copy") await structure?.build();
+  if (deps.structure && record.phase === "copy") await structure.build();
   const onRetry = tryingAgain(logger, "kafka");
   await using output = new KafkaOutput({
     client,

@@ -165,7 +165,8 @@ export const buildStructure = async (deps: StructureDeps, options: PlanOptions =
   return { plan, failures: [...failures, ...refused] };
 };
 
-const routeNames = ({ routes }: StructureDeps, { wanted }: StructurePlan): readonly string[] => {
+/** Routes of what is planned. */
+export const routeNames = ({ routes }: StructureDeps, { wanted }: StructurePlan): readonly string[] => {
   const selected = new Set(wanted.map(({ from }) => from));
   return routes === undefined ? [...selected] : routes.filter(({ from }) => selected.has(from)).map(({ name }) => name);
 };

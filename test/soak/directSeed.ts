@@ -7,10 +7,11 @@ import type { LaneRecord } from "#lanes/records.ts";
 import { seeded } from "#run/genData.ts";
 import { type Books, checkBooks } from "../harness/books.ts";
 import { compareLive } from "../harness/compare.ts";
-import { type DirectStart, startDirect } from "../harness/directRun.ts";
+import { type DirectStart, endDirect, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
 import { fill, startLoad } from "../harness/load.ts";
+import { restless } from "../harness/restless.ts";
 import { structureOf } from "../harness/structure.ts";
 import type { FerryProcess } from "../harness/worker.ts";
 import { DdlLoad } from "./ddl.ts";
@@ -176,7 +177,7 @@ export const directSeed = async (
     await Promise.allSettled([...loads.map((load) => load.stop()), markers.stop()]);
   }
   await markers.checkAll(there);
-  await finalized({ source: source.uri, target: target.uri, stateDb }, of("finalize"), tally);
+  await finalized(options, here, of("finalize"), tally);
   assert.deepEqual(await structureOf(there, name), await structureOf(here, name), "structure after finalize");
   const natural = (client: Db) => client.collection<Document>("events").find().hint({ $natural: 1 }).toArray();
   assert.deepEqual(await natural(copy), await natural(db), "capped, in the source's order");
@@ -185,18 +186,31 @@ export const directSeed = async (
   return `${written} operations, ${markers.count} markers (${passed} at the last position), ${ranges.count} ranges finished before a kill`;
 };
 
+/** `ferry finalize` waits while `ferry run` drains and gives back, is killed at it, and is started again. */
 const finalized = async (
-  { source, target, stateDb }: Readonly<{ source: string; target: string; stateDb: string }>,
+  options: DirectStart,
+  here: MongoClient,
   kills: readonly Kill[],
   tally: Tally,
 ): Promise<void> => {
-  const args = ["structure", "finalize", "--source", source, "--target", target, "--state-db", stateDb];
+  const { source, target, args = [] } = options;
+  await using _time = restless(here);
+  const ended = ferry(["finalize", "--source", source, "--target", target, ...args.slice(0, 2)]);
+  let isOver = false;
   for (const one of kills) {
-    const { status, err } = await ferry(args, { env: faultOf(one) });
-    const reached = status === null && err.includes("fault point");
-    assert.ok(reached || status === 0, err);
-    tally.add(one, reached);
+    if (!isOver) {
+      // Nobody wants it to be finalized yet, perhaps: then it carries on until it hears of it.
+      const { status, err } = await endDirect({ ...options, env: faultOf(one) });
+      const reached = status === null && err.includes("fault point");
+      assert.ok(reached || status === 0, err);
+      isOver = status === 0;
+      tally.add(one, reached);
+    } else tally.add(one, false);
   }
-  const { status, out, err } = await ferry(args);
+  if (!isOver) {
+    const { status, err } = await endDirect(options);
+    assert.equal(status, 0, err);
+  }
+  const { status, out, err } = await ended;
   assert.equal(status, 0, `${out}${err}`);
 };

@@ -33,7 +33,7 @@ const RUN: Menu = {
     ...[...CHECKPOINTS, ...LANES, ...BUILD],
   ] as readonly FaultPoint[],
   stop: ["before-release"],
-  finalize: ["structure-prepared", "mid-capped", "structure-restored"],
+  finalize: ["drained", "mid-capped", "structure-restored", "structure-prepared", "before-finalized"],
 };
 const CAPTURE: Menu = {
   copy: [...RANGES, ...CHECKPOINTS, ...PRODUCE],
@@ -79,6 +79,9 @@ const drawn = (
   });
 };
 
+/** What lies behind a kill of the finalization does not come again. */
+const asPassed = (a: Kill, b: Kill): number => RUN.finalize.indexOf(a.point) - RUN.finalize.indexOf(b.point);
+
 /**
  * Which process is killed where, for a seed. Any as many seeds in a row as there are points lead through all of them; what
  * else is drawn with the leading one is random.
@@ -102,7 +105,7 @@ export const planOf = (seed: number): Plan => {
     ...drawn(random, "run", menu, { phase: "copy", count: some(1, 2), lead }),
     ...drawn(random, "run", menu, { phase: "stop", count: lead === "before-release" ? 1 : some(0, 1), lead }),
     ...drawn(random, "run", menu, { phase: "stream", count: some(1, 3), lead }),
-    ...drawn(random, "run", menu, { phase: "finalize", count: some(1, 2), lead }),
+    ...drawn(random, "run", menu, { phase: "finalize", count: some(1, 2), lead }).sort(asPassed),
   ];
   return { seed, topology: "direct", spools, kills };
 };
