@@ -6,7 +6,7 @@ import type { Scope, ScopeSpec } from "#capture/scope.ts";
 import { listNamespaces } from "#capture/sourceProbe.ts";
 import { featuresOf } from "#capture/sourceStream.ts";
 import { removeSpools } from "#capture/spool.ts";
-import { type DdlRules, plainRoute, type Route } from "#config/routes.ts";
+import type { DdlRules, Route } from "#config/routes.ts";
 import type { ErrorCode } from "#errors/catalogue.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import type { Clock } from "#flow/clock.ts";
@@ -30,6 +30,8 @@ import { CarriedStructure } from "./carriedStructure.ts";
 import { type CopySourceDeps, openCopySource } from "./copySource.ts";
 import { leftoversOn } from "./leftovers.ts";
 import { RunLifecycle, requireUnfinished } from "./lifecycle.ts";
+import { routesOn } from "./routesOn.ts";
+import { decidedBy, withTimeSeries } from "./timeSeries.ts";
 import { unlessStopped } from "./unlessStopped.ts";
 import { Worker } from "./worker.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
@@ -61,11 +63,6 @@ export type DirectDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad"
     soft: AbortSignal;
     hard: AbortSignal;
   }>;
-
-const routesOf = (routes: readonly Route[] | undefined, namespaces: readonly Namespace[]): readonly Route[] => {
-  const names = new Set(namespaces.map(formatNamespace));
-  return routes === undefined ? [...names].map(plainRoute) : routes.filter(({ from }) => names.has(from));
-};
 
 /** Lowest and highest position of a topic's lanes. */
 const lanePositions = async (
@@ -134,17 +131,26 @@ const runBetween = async (deps: DirectDeps, source: MongoClient, target: MongoCl
   const replaces = deps.replaceTarget || remembered?.phase === "replacing";
   if (remembered !== undefined && !replaces) requireUnfinished(remembered, deps.recopy);
   const known = replaces ? undefined : remembered;
-  const existing = await listNamespaces(source, scope.watch);
+  const { timeSeries, existing } = await withTimeSeries(
+    {
+      source,
+      deployments: { source: deployment, target: other },
+      scope,
+      decided: decidedBy(known, deps.recopy),
+      logger,
+    },
+    await listNamespaces(source, scope.watch),
+  );
   const carried = known === undefined ? checkScope(scope, existing) : existing.filter((ns) => scope.has(ns));
-  const routes = routesOf(deps.routes, carried);
-  await checkRights(source, target, scope, routes, stateDb);
+  const routes = carried.flatMap((ns) => routesOn(deps.routes, formatNamespace(ns)));
+  await checkRights({ source, target, scope, carried, routes, stateDb });
   if (known === undefined && !replaces) await checkEmpty(target, lanes, routes, options);
   const structure = new CarriedStructure({ ...deps, leaseMs: options.leaseMs }, source, target);
   if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);
   if (replaces) await replaceCapture(start, () => structure.replace());
   if (replaces && remembered !== undefined) await removeSpools(deps.spool.dir, remembered.id);
 
-  await startCapture(start, carried, deps.recopy);
+  await startCapture({ ...start, timeSeries }, carried, deps.recopy);
   const lifecycle = new RunLifecycle({ ...deps, store, leaseMs: options.leaseMs, writesTo: "the target" });
   const drained = await lifecycle.run((record, ending) =>
     carry(
@@ -181,7 +187,7 @@ const carry = async (deps: DirectDeps, setup: Setup, record: CaptureRecord): Pro
   const log = new MemoryLog({
     id: record.id,
     limitBytes: options.budgetMb * 1024 * 1024,
-    readersOf: (topic) => deps.routes?.filter(({ from }) => from === topic).map(({ name }) => name) ?? [topic],
+    readersOf: (topic) => routesOn(deps.routes, topic).map(({ name }) => name),
   });
   const startOf = (topic: string): TopicStart => {
     const { low, high } = positions.get(topic) ?? { low: 0, high: 0 };
@@ -201,7 +207,7 @@ const carry = async (deps: DirectDeps, setup: Setup, record: CaptureRecord): Pro
   const capture = new OwnCapture({
     source,
     copySource,
-    features: featuresOf(deployment.version),
+    features: featuresOf(deployment.version, record.timeSeries === true),
     store,
     record,
     scope,

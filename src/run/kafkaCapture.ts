@@ -20,6 +20,7 @@ import { CarriedStructure } from "./carriedStructure.ts";
 import { type CopySourceDeps, openCopySource } from "./copySource.ts";
 import { leftoversOn } from "./leftovers.ts";
 import { RunLifecycle, requireUnfinished } from "./lifecycle.ts";
+import { decidedBy, withTimeSeries } from "./timeSeries.ts";
 import { unlessStopped } from "./unlessStopped.ts";
 
 export type KafkaCaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad"> &
@@ -96,13 +97,22 @@ const captureBetween = async (
   const known = await store.read();
   if (known !== undefined) checkKnown(known, start);
   if (known !== undefined) requireUnfinished(known, deps.recopy);
-  const existing = await listNamespaces(source, scope.watch);
+  const { timeSeries, existing } = await withTimeSeries(
+    {
+      source,
+      deployments: { source: deployment, target: other },
+      scope,
+      decided: decidedBy(known, deps.recopy),
+      logger,
+    },
+    await listNamespaces(source, scope.watch),
+  );
   const carried = known === undefined ? checkScope(scope, existing) : existing.filter((ns) => scope.has(ns));
-  await checkRights(source, target, scope, [], stateDb);
+  await checkRights({ source, target, scope, carried, routes: [], stateDb });
   const structure = deps.structure ? new CarriedStructure(deps, source, target) : undefined;
   if (known === undefined) await structure?.check(false);
 
-  await startCapture(start, carried, deps.recopy);
+  await startCapture({ ...start, timeSeries }, carried, deps.recopy);
   const lifecycle = new RunLifecycle({ ...deps, store, writesTo: "Kafka" });
   const drained = await lifecycle.run((record, ending) =>
     captureInto(
@@ -153,7 +163,7 @@ const captureInto = async (deps: KafkaCaptureDeps, setup: Setup, record: Capture
   const capture = new OwnCapture({
     source,
     copySource,
-    features: featuresOf(deployment.version),
+    features: featuresOf(deployment.version, record.timeSeries === true),
     store,
     record,
     scope,

@@ -2,8 +2,9 @@ import type { Document } from "bson";
 import type { Route } from "#config/routes.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { RouteFilter } from "#filter/routeFilter.ts";
+import { bucketsOf } from "#flow/buckets.ts";
 import type { Clock } from "#flow/clock.ts";
-import { formatNamespace, type Namespace } from "#flow/types.ts";
+import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
 import { type MongoClient, readTopology } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import { carryOut, type Failure, type StructureEvent } from "#structure/build.ts";
@@ -17,6 +18,7 @@ import { type FieldMap, type RoutedNamespace, Selection } from "#structure/selec
 import { StructureStore } from "#structure/store.ts";
 import { type Finding, type Wanted, wantedStructure } from "#structure/wanted.ts";
 import { forgetRoutes } from "./forgetRoutes.ts";
+import { routesOn } from "./routesOn.ts";
 
 export type StructureDeps = Readonly<{
   source: MongoClient;
@@ -51,8 +53,15 @@ const fieldMap = (route: Pick<Route, "fields">): FieldMap | undefined => {
 };
 
 /** What field rules and names of routes mean for structure. */
-export const routed = (routes: readonly Pick<Route, "from" | "to" | "fields">[]): readonly RoutedNamespace[] =>
-  routes.map((route) => ({ from: route.from, to: route.to, fields: fieldMap(route) }));
+export const routed = (
+  routes: readonly Pick<Route, "from" | "to" | "fields" | "where">[],
+): readonly RoutedNamespace[] =>
+  routes.map((route) => ({
+    from: route.from,
+    to: route.to,
+    fields: fieldMap(route),
+    chosen: route.where !== undefined,
+  }));
 
 /** Which process answers; undefined where it does not say so. */
 const processOf = async (client: MongoClient): Promise<string | undefined> => {
@@ -165,9 +174,13 @@ export const buildStructure = async (deps: StructureDeps, options: PlanOptions =
   return { plan, failures: [...failures, ...refused] };
 };
 
+/** Those of the selected namespaces, and of what time series keep beside them. */
 const routeNames = ({ routes }: StructureDeps, { wanted }: StructurePlan): readonly string[] => {
-  const selected = new Set(wanted.map(({ from }) => from));
-  return routes === undefined ? [...selected] : routes.filter(({ from }) => selected.has(from)).map(({ name }) => name);
+  const buckets = wanted
+    .filter(({ spec }) => spec.kind === "timeseries")
+    .map(({ from }) => formatNamespace(bucketsOf(parseNamespace(from))));
+  const topics = new Set([...wanted.map(({ from }) => from), ...buckets]);
+  return [...topics].flatMap((topic) => routesOn(routes, topic)).map(({ name }) => name);
 };
 
 export type FinalizeOptions = Omit<StructureDeps, "source" | "include" | "exclude"> &
