@@ -34,7 +34,7 @@ export const happenToSeries = async (db: Db, phase: string): Promise<void> => {
   await db.command({
     collMod: `${phase}_days`,
     timeseries: { granularity: "hours" },
-    expireAfterSeconds: 2_000_000_000,
+    expireAfterSeconds: 1_200_000_000,
   });
   await coll("days").insertMany(measurements(10_000, 100));
 
