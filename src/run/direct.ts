@@ -152,13 +152,12 @@ const runBetween = async (deps: DirectDeps, source: MongoClient, target: MongoCl
 
   await startCapture({ ...start, timeSeries }, carried, deps.recopy);
   const lifecycle = new RunLifecycle({ ...deps, store, leaseMs: options.leaseMs, writesTo: "the target" });
-  const drained = await lifecycle.run((record, ending) =>
-    carry(
-      { ...deps, soft: ending },
-      { source, target, deployment, scope, store, lanes, structure, carried, routes },
-      record,
-    ),
-  );
+  let goesOn = known !== undefined && !deps.recopy;
+  const drained = await lifecycle.run((record, ending) => {
+    const setup = { source, target, deployment, scope, store, lanes, structure, carried, routes, goesOn };
+    goesOn = true;
+    return carry({ ...deps, soft: ending }, setup, record);
+  });
   if (drained) await lifecycle.finalize(() => structure.finalize(soft));
   await store.release();
 };
@@ -174,14 +173,16 @@ type Setup = Readonly<{
   structure: CarriedStructure;
   carried: readonly Namespace[];
   routes: readonly Route[];
+  /** An earlier session has begun the copy. */
+  goesOn: boolean;
 }>;
 
 /** One session: structure, copy and stream from where the record stands, until `soft` aborts. */
 const carry = async (deps: DirectDeps, setup: Setup, record: CaptureRecord): Promise<void> => {
   const { settings, options, logger, clock, soft, hard, runId } = deps;
-  const { source, target, deployment, scope, store, lanes, structure, carried, routes } = setup;
+  const { source, target, deployment, scope, store, lanes, structure, carried, routes, goesOn } = setup;
   // Behind the start position: what changes from here on is in the stream, and followed.
-  if (deps.structure && record.phase === "copy") await structure.build();
+  if (deps.structure && record.phase === "copy") await structure.build(goesOn);
   const positions = await lanePositions(lanes);
   const saved = new Map(record.topics.map(({ name, next }) => [name, Number(next)]));
   const log = new MemoryLog({

@@ -114,13 +114,12 @@ const captureBetween = async (
 
   await startCapture({ ...start, timeSeries }, carried, deps.recopy);
   const lifecycle = new RunLifecycle({ ...deps, store, writesTo: "Kafka" });
-  const drained = await lifecycle.run((record, ending) =>
-    captureInto(
-      { ...deps, soft: ending },
-      { source, target, client, deployment, scope, store, structure, carried },
-      record,
-    ),
-  );
+  let goesOn = known !== undefined && !deps.recopy;
+  const drained = await lifecycle.run((record, ending) => {
+    const setup = { source, target, client, deployment, scope, store, structure, carried, goesOn };
+    goesOn = true;
+    return captureInto({ ...deps, soft: ending }, setup, record);
+  });
   if (drained)
     logger.info(
       { stage: "finalize" },
@@ -139,14 +138,16 @@ type Setup = Readonly<{
   store: CaptureStore;
   structure: CarriedStructure | undefined;
   carried: readonly Namespace[];
+  /** An earlier session has begun the copy. */
+  goesOn: boolean;
 }>;
 
 /** One session: structure, copy and stream from where the record stands, until `soft` aborts. */
 const captureInto = async (deps: KafkaCaptureDeps, setup: Setup, record: CaptureRecord): Promise<void> => {
   const { settings, logger, clock, soft, hard, runId, leaseMs, readers } = deps;
-  const { source, target, client, deployment, scope, store, structure, carried } = setup;
+  const { source, target, client, deployment, scope, store, structure, carried, goesOn } = setup;
   // Behind the start position: what changes from here on is in the stream, and followed.
-  if (record.phase === "copy") await structure?.build();
+  if (record.phase === "copy") await structure?.build(goesOn);
   const onRetry = tryingAgain(logger, "kafka");
   await using output = new KafkaOutput({
     client,

@@ -105,14 +105,21 @@ export type PlanOptions = Readonly<{
   replace?: boolean;
   /** What was selected may be gone on the source by now. */
   mayLack?: boolean;
+  /**
+   * The stream is followed from before these were built: where the source has made one of them anew since, in a way that this one
+   * cannot take, its drop is still to come, and is no reason to refuse.
+   */
+  followed?: boolean;
 }>;
 
 export type StructurePlan = Plan & Readonly<{ wanted: readonly Wanted[] }>;
 
+const isRefused = ({ level }: Finding): boolean => level === "refused";
+
 /** What is to be built, and what cannot be. Reads both sides, writes nothing. @throws FERRY_STRUCTURE_SELECTION, FERRY_STRUCTURE_SAME, FERRY_USAGE, FERRY_MONGO_* */
 export const planOf = async (
   deps: StructureDeps,
-  { replace = false, mayLack = false }: PlanOptions = {},
+  { replace = false, mayLack = false, followed = false }: PlanOptions = {},
 ): Promise<StructurePlan> => {
   const { source, target, stateDb, include, exclude } = deps;
   const routes = deps.routes === undefined ? undefined : routed(deps.routes);
@@ -138,10 +145,10 @@ export const planOf = async (
     empty: await emptyAmong(target, present.collections, wanted),
     stateDb,
   });
-  return { wanted, steps: plan.steps, findings: [...findings, ...plan.findings] };
+  const built = new Set(followed ? journal.map(({ _id }) => _id.ns) : []);
+  const still = plan.findings.filter((finding) => !(isRefused(finding) && built.has(finding.ns)));
+  return { wanted, steps: plan.steps, findings: [...findings, ...still] };
 };
-
-const isRefused = ({ level }: Finding): boolean => level === "refused";
 
 /** @throws FERRY_STRUCTURE_REFUSED with every reason */
 export const requirePossible = ({ findings }: Plan): void => {
