@@ -102,11 +102,13 @@ test("time series arrive with their measurements, changed while copying and whil
     run.kill("SIGKILL");
     await Promise.all([writing, run.exited]);
   }
-  await using _run = await startDirect(metrics);
+  await using run = await startDirect(metrics);
   await sameSeries(here, there, "stream");
   await sameSeries(here, there, "copy");
   const urls = ["--source", one.uri, "--target", other.uri, "--state-db", "ferry_metrics"];
-  const { status, out, err } = await ferry(["finalize", ...urls]);
+  run.kill("SIGTERM");
+  await run.exited;
+  const { status, out, err } = await ferry(["structure", "finalize", ...urls]);
   assert.equal(status, 0, out + err);
   assert.deepEqual(await structureOf(target, "metrics"), await structureOf(source, "metrics"));
 });
