@@ -18,7 +18,6 @@ import {
 } from "./checkPrivileges.ts";
 import { type CheckResult, checking } from "./checkResult.ts";
 import { atLeast, OLDEST_VERSION } from "./serverVersion.ts";
-import { namesOf, showsBuckets, unseen } from "./timeSeries.ts";
 
 const HOUR = 3600;
 /** Below this a full oplog is short for a copy and a weekend. */
@@ -97,15 +96,6 @@ export const bucketsIn = async (source: MongoClient, db: string): Promise<readon
   }
 };
 
-const checkTimeSeries = async (say: Say, source: MongoClient, version: string, db: string): Promise<void> => {
-  const buckets = await bucketsIn(source, db);
-  if (buckets.length === 0) return;
-  const sentence = `time series: ${buckets.length} (${namesOf(buckets)})`;
-  if (await showsBuckets(source, { level: "database", db, coll: "" }))
-    say("ok", `${sentence}; \`ferry run\` and \`ferry capture\` carry their measurements, the connector does not`);
-  else say("warn", `${sentence}: ${unseen(version)}`);
-};
-
 /** The source: a replica set, with an oplog that lasts, readable. */
 export const checkSource = (source: MongoClient, db: string): Promise<CheckResult[]> =>
   checking("source", async (say) => {
@@ -126,7 +116,6 @@ export const checkSource = (source: MongoClient, db: string): Promise<CheckResul
       { needs: sourceWishes, without: WITHOUT_OPLOG },
       { needs: series, without: WITHOUT_BUCKETS },
     ]);
-    await checkTimeSeries(say, source, version, db);
   });
 
 const PROBE = "preflight";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { MongoClient } from "mongodb";
+import { type Collection, type Db, MongoClient } from "mongodb";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
 import type { DdlRecord } from "#structure/records.ts";
@@ -113,6 +113,15 @@ test("time series arrive with their measurements, changed while copying and whil
   assert.deepEqual(await structureOf(target, "metrics"), await structureOf(source, "metrics"));
 });
 
+const sameBuckets = (here: Collection, there: Db, series: string): Promise<void> =>
+  waitFor(
+    async () => {
+      const found = await compare(here, there.collection(`system.buckets.${series}`));
+      return found.wrong === 0 && found.source > 0 ? { done: undefined } : { seen: { ...found, different: [] } };
+    },
+    { what: `${series} to have its measurements`, clock: systemClock, timeoutMs: 30_000 },
+  );
+
 test("a time series takes the name that a route gives it; rules for its measurements are refused", async () => {
   const [one, other] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
   await using source = await new MongoClient(one.uri).connect();
@@ -133,17 +142,40 @@ test("a time series takes the name that a route gives it; rules for its measurem
     .collection("a_days")
     .insertOne({ t: new Date(), m: { sensor: 1 }, temp: 1 });
   const [here, there] = [source.db("plant").collection("a_days"), target.db("works").collection("hours")];
-  await waitFor(
-    async () => {
-      const found = await compare(
-        source.db("plant").collection("system.buckets.a_days"),
-        target.db("works").collection("system.buckets.hours"),
-      );
-      return found.wrong === 0 && found.source > 0 ? { done: undefined } : { seen: { ...found, different: [] } };
-    },
-    { what: "the renamed time series", clock: systemClock, timeoutMs: 30_000 },
-  );
+  await sameBuckets(source.db("plant").collection("system.buckets.a_days"), target.db("works"), "hours");
   assert.equal(await there.countDocuments(), await here.countDocuments());
   run.kill("SIGTERM");
   await run.exited;
+});
+
+test("a source that shows no buckets: said at each start, until one that does is copied once more", async () => {
+  const [one, other] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
+  await using source = await new MongoClient(one.uri).connect();
+  await using target = await new MongoClient(other.uri).connect();
+  const here = source.db("mill");
+  await beforeSeries(here, "a");
+  const options = {
+    source: one.uri,
+    target: other.uri,
+    include: ["mill.a_days", "mill.a_becomes"],
+    args: ["--state-db", "ferry_mill"],
+  };
+  // What a server says to an option that it does not know; the question is the first aggregate of a run.
+  const data = { failCommands: ["aggregate"], errorCode: 40415 };
+  await source.db("admin").command({ configureFailPoint: "failCommand", mode: { times: 1 }, data });
+  const says = async (sentence: RegExp, args: readonly string[] = []): Promise<void> => {
+    await using run = await startDirect({ ...options, args: [...options.args, ...args] });
+    if (args.length > 0) await sameBuckets(here.collection("system.buckets.a_days"), target.db("mill"), "a_days");
+    await run.says(sentence);
+    await run.says("the change stream goes on from");
+    run.kill("SIGTERM");
+    await run.exited;
+  };
+  await says(/time series \(mill\.a_days\): MongoDB .* shows their measurements in no change stream/);
+  assert.equal(await target.db("mill").collection("a_days").countDocuments(), 0);
+  await using resumed = await startDirect(options);
+  await resumed.says(/time series \(mill\.a_days\): this run began without their measurements/);
+  resumed.kill("SIGTERM");
+  await resumed.exited;
+  await says(/copying again from a new start/, ["--recopy"]);
 });
