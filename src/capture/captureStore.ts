@@ -47,6 +47,8 @@ export type CaptureRecord = {
   /** Replica set and members of the source, so that another source is noticed. */
   source: { setName: string; hosts: string[] };
   scope: { include: string[]; exclude: string[] };
+  /** Are time series carried with their measurements? Decided when the copy begins, since it must have them, too. */
+  timeSeries?: boolean;
   phase: "replacing" | "copy" | "stream";
   /** What operators want of the run, and how far it has followed. */
   lifecycle?: Lifecycle;
@@ -224,7 +226,7 @@ export class CaptureStore {
 
   /** Begins a copy anew, of everything that is carried: the former position is gone for good. @throws FERRY_FENCED */
   async restart(
-    fields: Pick<CaptureRecord, "generation" | "start" | "startAt" | "topics" | "estimate">,
+    fields: Pick<CaptureRecord, "generation" | "timeSeries" | "start" | "startAt" | "topics" | "estimate">,
     ranges: readonly RangeRecord[],
   ): Promise<void> {
     await translated("noting the new start of the capture", async () => {

@@ -5,6 +5,7 @@ import { faultPoint } from "#flow/fault.ts";
 import { type RetryOptions, retry } from "#flow/retry.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
 import { type Namespace, parseNamespace } from "#flow/types.ts";
+import { translated } from "#mongo/errors.ts";
 import { isCursorGone } from "#mongo/rawCursor.ts";
 import { CopiedRecord, RECORD_BYTES, removalRecord } from "#wire/captured.ts";
 import { CopyRun } from "#wire/copyRun.ts";
@@ -42,6 +43,15 @@ const UNKNOWN_BYTES = 16 * 1024 * 1024;
 
 /** What the newest chunk of a collection was like. */
 type Seen = Readonly<{ averageBytes: number; chunkBytes: number }>;
+
+/** A view or a time series may have taken the name; a `find` would read what it shows. @throws FERRY_MONGO_* */
+const isCollection = async (source: CopySource, { db, coll }: Namespace): Promise<boolean> => {
+  const client = await source.client();
+  const [found] = await translated(`looking at ${db}.${coll}`, () =>
+    client.db(db).listCollections({ name: coll }, { nameOnly: true }).toArray(),
+  );
+  return found === undefined || found.type === "collection";
+};
 
 const bytesOf = (value: Binary | null): Uint8Array | undefined => value?.buffer;
 
@@ -125,6 +135,7 @@ export class Copy {
     const { source, output, clock } = this.#deps;
     const { topic, index, from, to } = range.record;
     const ns = parseNamespace(topic);
+    if (!(await isCollection(source, ns))) return this.#pass(range);
     const run = new CopyRun(ns, this.#deps.at);
     const bounds = { from: bytesOf(from), to: bytesOf(to), after: bytesOf(range.at), at: this.#deps.at };
     if (index === 0 && range.at === null) await this.#removeLeftovers(run, hard);
@@ -157,6 +168,12 @@ export class Copy {
       if (ended || stop.aborted) return ended;
       askedAt = clock.now();
     }
+  }
+
+  /** Its collection has gone since, and its drop is in the stream: what has its name now is nothing that this range is of. */
+  #pass(range: Running): true {
+    range.done = true;
+    return true;
   }
 
   /** Leaves the source to its services for a while, where it is slow. */

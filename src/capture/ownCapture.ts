@@ -125,7 +125,7 @@ export class OwnCapture {
 
   get #streamOptions(): SourceStreamOptions {
     const { source, scope, features } = this.#deps;
-    return { client: source, watch: scope.watch, match: scope.match, features };
+    return { client: source, watch: scope.watch, match: scope.match(features.system), features };
   }
 
   #retrying(what: string, signal: AbortSignal): RetryOptions {

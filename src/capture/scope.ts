@@ -1,4 +1,6 @@
+import { BSONRegExp } from "bson";
 import { FerryError } from "#errors/ferryError.ts";
+import { BUCKETS, seriesOf } from "#flow/buckets.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
 import type { Watch } from "./connectorConfig.ts";
 
@@ -26,8 +28,18 @@ const parseGlob = (text: string): Glob => {
   return { db, coll: coll === "" ? "*" : coll };
 };
 
+/** Buckets are meant by the name of their time series. */
 const matches = ({ db, coll }: Glob, ns: Namespace): boolean =>
-  new RegExp(pattern(db)).test(ns.db) && new RegExp(pattern(coll), "s").test(ns.coll);
+  new RegExp(pattern(db)).test(ns.db) && new RegExp(pattern(coll), "s").test((seriesOf(ns) ?? ns).coll);
+
+/** The same for the server: a collection of this name, or the buckets of a time series of this name. */
+const eitherName = (coll: string): unknown => ({ $in: [coll, `${BUCKETS}${coll}`].map(asValue) });
+
+/** `$in` takes regular expressions as such only. */
+const asValue = (glob: string): unknown => (isGlob(glob) ? new BSONRegExp(pattern(glob)) : glob);
+
+/** What belongs to the server, apart from buckets. */
+const SYSTEM = new BSONRegExp("^system\\.(?!buckets\\.)");
 
 /** Names that a person may have meant as namespaces, split at commas. @throws FERRY_USAGE */
 export const parseScope = (include: readonly string[], exclude: readonly string[]): ScopeSpec => {
@@ -42,8 +54,8 @@ export const parseScope = (include: readonly string[], exclude: readonly string[
 };
 
 /**
- * Which namespaces a capture carries. `system.*` and the server's own databases never; nor does a glob take in the database
- * in which ferry keeps its state, should the source have one of that name.
+ * Which namespaces a capture carries. The server's own databases never, and of `system.*` only the buckets of time series; nor
+ * does a glob take in the database in which ferry keeps its state, should the source have one of that name.
  */
 export class Scope {
   readonly spec: ScopeSpec;
@@ -70,7 +82,8 @@ export class Scope {
   }
 
   #decide(ns: Namespace): boolean {
-    if (this.#never().includes(ns.db) || ns.coll === "" || ns.coll.startsWith("system.")) return false;
+    const { coll } = seriesOf(ns) ?? ns;
+    if (this.#never().includes(ns.db) || coll === "" || coll.startsWith("system.")) return false;
     return this.#include.some((glob) => matches(glob, ns)) && !this.#exclude.some((glob) => matches(glob, ns));
   }
 
@@ -91,18 +104,23 @@ export class Scope {
     return { level: "database", db: first, coll: "" };
   }
 
-  /** The first stage after `$changeStream`: what is not carried stays on the server. */
-  get match(): object {
+  /**
+   * The first stage after `$changeStream`: what is not carried stays on the server.
+   * @param buckets whether the stream shows system collections, among them those of time series
+   */
+  match(buckets: boolean): object {
+    const named = buckets ? eitherName : condition;
     const side = (field: "ns" | "to"): object => ({
       $or: this.#include.map(({ db, coll }) => ({
         [`${field}.db`]: condition(db),
-        ...(coll === "*" ? {} : { [`${field}.coll`]: condition(coll) }),
+        ...(coll === "*" ? {} : { [`${field}.coll`]: named(coll) }),
       })),
     });
-    const out = this.#exclude.map(({ db, coll }) => ({ "ns.db": condition(db), "ns.coll": condition(coll) }));
+    const out = this.#exclude.map(({ db, coll }) => ({ "ns.db": condition(db), "ns.coll": named(coll) }));
     return {
       $and: [
         { "ns.db": { $nin: this.#never() } },
+        ...(buckets ? [{ "ns.coll": { $not: SYSTEM } }] : []),
         { $or: [side("ns"), side("to"), { operationType: { $in: ["dropDatabase", "invalidate"] } }] },
         // A rename out of what is left out brings a collection in: its `ns` is the old name.
         ...(out.length === 0 ? [] : [{ $or: [{ operationType: "rename" }, { $nor: out }] }]),

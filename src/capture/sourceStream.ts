@@ -15,11 +15,13 @@ export type StreamFeatures = Readonly<{
   expanded: boolean;
   /** `$changeStreamSplitLargeEvent`, since 7.0 and 6.0.9. */
   split: boolean;
+  /** `showSystemEvents`, which no document promises: see run/timeSeries.ts. */
+  system: boolean;
 }>;
 
-export const featuresOf = (version: string): StreamFeatures => {
+export const featuresOf = (version: string, system: boolean): StreamFeatures => {
   const [major = 0, minor = 0, patch = 0] = version.split(".").map((part) => Number.parseInt(part, 10));
-  return { expanded: major >= 6, split: major > 6 || (major === 6 && (minor > 0 || patch >= 9)) };
+  return { expanded: major >= 6, split: major > 6 || (major === 6 && (minor > 0 || patch >= 9)), system };
 };
 
 export type SourceStreamOptions = Readonly<{
@@ -139,6 +141,7 @@ export class SourceStream implements AsyncDisposable {
       ...(watch.level === "cluster" ? { allChangesForCluster: true } : {}),
       ...(lookup ? { fullDocument: "updateLookup" } : {}),
       ...(features.expanded ? { showExpandedEvents: true } : {}),
+      ...(features.system ? { showSystemEvents: true } : {}),
       startAfter: this.#token,
     };
     const split = features.split && lookup ? [{ $changeStreamSplitLargeEvent: {} }] : [];

@@ -3,8 +3,10 @@ import type { Timestamp } from "bson";
 import type { ConflictPolicy, Route } from "#config/routes.ts";
 import type { MarkStore } from "#conflict/marks.ts";
 import { FerryError } from "#errors/ferryError.ts";
+import { seriesOf } from "#flow/buckets.ts";
 import type { Clock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
+import { formatNamespace, parseNamespace } from "#flow/types.ts";
 import type { Claim } from "#lanes/claims.ts";
 import type { Beginning } from "#lanes/records.ts";
 import type { RunStore } from "#lanes/runStore.ts";
@@ -37,6 +39,19 @@ export const policyOf = (
   return { policy: wanted ?? "mirror", named: wanted !== undefined };
 };
 
+/**
+ * Buckets are whole documents of the source's server: there is nothing in them to merge, and no change stream tells what the
+ * target's services add to theirs. @throws FERRY_TARGET_POLICY
+ */
+export const requireMirror = ({ from }: Pick<Route, "from">, policy: ConflictPolicy): void => {
+  const series = seriesOf(parseNamespace(from));
+  if (series !== undefined && policy !== "mirror")
+    throw new FerryError(
+      "FERRY_TARGET_POLICY",
+      `${formatNamespace(series)} is a time series, which cannot be carried under ${policy}: leave it out, or give it a route with \`conflict: mirror\``,
+    );
+};
+
 /** Documents whose marks are written at once. */
 const SEED_BATCH = 5000;
 
@@ -48,6 +63,7 @@ const SEED_BATCH = 5000;
 export const beginRoute = async (context: BeginningContext, sink: MongoSink): Promise<Beginning> => {
   const { claim, route, options, runs } = context;
   const { policy, named } = policyOf(route, options);
+  requireMirror(route, policy);
   const known = (await runs.run(claim.route))?.begun;
   const begun = known ?? (await begin(context, sink, policy, named));
   if (begun.policy !== policy) await changePolicy(context, begun, policy);

@@ -1,14 +1,23 @@
 import type { Scope } from "#capture/scope.ts";
 import type { Route } from "#config/routes.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
+import { seriesOf } from "#flow/buckets.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
 import type { RunStore } from "#lanes/runStore.ts";
 import { type MongoClient, readTopology, type Topology } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import { MongoSink } from "#sink/mongoSink.ts";
-import { policyOf } from "./beginning.ts";
-import { atLeast, OLDEST_VERSION } from "./checkDatabases.ts";
-import { missingPrivileges, type Need, readPrivileges, sourceNeeds, targetNeeds } from "./checkPrivileges.ts";
+import { policyOf, requireMirror } from "./beginning.ts";
+import {
+  bucketSourceNeeds,
+  bucketTargetNeeds,
+  missingPrivileges,
+  type Need,
+  readPrivileges,
+  sourceNeeds,
+  targetNeeds,
+} from "./checkPrivileges.ts";
+import { atLeast, OLDEST_VERSION } from "./serverVersion.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
 
 /** Who answers at a URI. */
@@ -71,25 +80,30 @@ const lacking = async (side: string, client: MongoClient, needs: readonly Need[]
   );
 };
 
+export type RightsDeps = Readonly<{
+  source: MongoClient;
+  target: MongoClient;
+  scope: Scope;
+  /** Of the source. */
+  carried: readonly Namespace[];
+  routes: readonly Route[];
+  stateDb: string;
+}>;
+
+const isBuckets = (ns: Namespace): boolean => seriesOf(ns) !== undefined;
+
 /** @throws FERRY_MONGO_PRIVILEGE naming what is missing first */
-export const checkRights = async (
-  source: MongoClient,
-  target: MongoClient,
-  scope: Scope,
-  routes: readonly Route[],
-  stateDb: string,
-): Promise<void> => {
-  await lacking("source", source, sourceNeeds(scope.watch.db));
+export const checkRights = async ({ source, target, scope, carried, routes, stateDb }: RightsDeps): Promise<void> => {
+  const copied = carried.filter(isBuckets).flatMap(bucketSourceNeeds);
+  await lacking("source", source, [...sourceNeeds(scope.watch.db), ...copied]);
   // Without routes it writes its own state only.
-  const dbs = new Set(routes.length === 0 ? [stateDb] : routes.map(({ to }) => parseNamespace(to).db));
-  await lacking(
-    "target",
-    target,
-    [...dbs].flatMap((db) => targetNeeds(db, stateDb)),
-  );
+  const namespaces = routes.map(({ to }) => parseNamespace(to));
+  const dbs = new Set(routes.length === 0 ? [stateDb] : namespaces.map(({ db }) => db));
+  const written = namespaces.filter(isBuckets).flatMap(bucketTargetNeeds);
+  await lacking("target", target, [...[...dbs].flatMap((db) => targetNeeds(db, stateDb)), ...written]);
 };
 
-/** Routes that have not begun yet and whose target has documents that nobody has said a word about. @throws FERRY_TARGET_NOT_EMPTY */
+/** Routes that have not begun yet and whose target has documents that nobody has said a word about. @throws FERRY_TARGET_NOT_EMPTY, FERRY_TARGET_POLICY */
 export const checkEmpty = async (
   target: MongoClient,
   runs: RunStore,
@@ -98,7 +112,9 @@ export const checkEmpty = async (
 ): Promise<void> => {
   const known = await runs.readRuns();
   for (const route of routes) {
-    if (known.get(route.name)?.begun !== undefined || policyOf(route, options).named) continue;
+    const { policy, named } = policyOf(route, options);
+    requireMirror(route, policy);
+    if (known.get(route.name)?.begun !== undefined || named) continue;
     const sink = new MongoSink(target, parseNamespace(route.to));
     if ((await sink.look()).occupied)
       throw new FerryError("FERRY_TARGET_NOT_EMPTY", `${sink.name} has documents, and no conflict policy is named`);

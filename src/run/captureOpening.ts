@@ -2,7 +2,7 @@ import { type CaptureRecord, CaptureStore } from "#capture/captureStore.ts";
 import type { CopySource } from "#capture/copySource.ts";
 import type { CaptureOutput } from "#capture/output.ts";
 import { OwnCapture, type OwnCaptureDeps } from "#capture/ownCapture.ts";
-import type { Scope, ScopeSpec } from "#capture/scope.ts";
+import type { ScopeSpec } from "#capture/scope.ts";
 import { listNamespaces } from "#capture/sourceProbe.ts";
 import { featuresOf } from "#capture/sourceStream.ts";
 import type { Route } from "#config/routes.ts";
@@ -10,12 +10,13 @@ import type { Clock } from "#flow/clock.ts";
 import type { Namespace } from "#flow/types.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
-import { checkDeployments, checkScope, readDeployment } from "./captureChecks.ts";
+import { checkDeployments, checkScope, type Deployment, readDeployment } from "./captureChecks.ts";
 import { scopeOf } from "./captureScope.ts";
 import { type CaptureStartDeps, checkKnown } from "./captureStart.ts";
 import type { CopySourceDeps } from "./copySource.ts";
 import { leftoversOn } from "./leftovers.ts";
 import { requireUnfinished } from "./lifecycle.ts";
+import { decidedBy, withTimeSeries } from "./timeSeries.ts";
 import { unlessStopped } from "./unlessStopped.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
 
@@ -64,7 +65,8 @@ export const betweenSides = async (
 
 /** A capture before its start. */
 export type Opening = Readonly<{
-  start: CaptureStartDeps;
+  start: Omit<CaptureStartDeps, "timeSeries">;
+  deployments: Readonly<{ source: Deployment; target: Deployment }>;
   /** What an earlier start has noted. */
   remembered: CaptureRecord | undefined;
   /** Begins anew, whatever was noted. */
@@ -82,6 +84,7 @@ export const openCapture = async (
   const { settings, rangeDocuments, copyOrder, clock, logger, soft } = deps;
   const [deployment, other] = [await readDeployment(source), await readDeployment(target)];
   checkDeployments(deployment, other);
+  const deployments = { source: deployment, target: other };
   const scope = scopeOf(deps.spec, deps.routes, settings.stateDb);
   const store = new CaptureStore(target, settings.stateDb, deps.runId, leaseMs);
   const read = { source, deployment, scope, rangeDocuments, copyOrder };
@@ -91,13 +94,27 @@ export const openCapture = async (
   const replaces = deps.replaceTarget || remembered?.phase === "replacing";
   const known = replaces ? undefined : remembered;
   if (known !== undefined) requireUnfinished(known, deps.recopy);
-  return { start, remembered, replaces, known };
+  return { start, deployments, remembered, replaces, known };
 };
 
-/** Namespaces that are there and are carried. @throws FERRY_SOURCE_NOTHING before a first start where a name means nothing */
-export const carriedOf = async (source: MongoClient, scope: Scope, isFirst: boolean): Promise<readonly Namespace[]> => {
-  const existing = await listNamespaces(source, scope.watch);
-  return isFirst ? checkScope(scope, existing) : existing.filter((ns) => scope.has(ns));
+/** What is carried, and whether the buckets of time series are in it. */
+export type Carried = Readonly<{ carried: readonly Namespace[]; timeSeries: boolean }>;
+
+/**
+ * Namespaces that are there and are carried.
+ * @throws FERRY_SOURCE_NOTHING before a first start where a name means nothing, FERRY_SERVER_TOO_OLD, FERRY_MONGO_*
+ */
+export const carriedOf = async (
+  { recopy, logger }: Pick<CaptureDeps, "recopy" | "logger">,
+  { start, deployments, known }: Opening,
+): Promise<Carried> => {
+  const { source, scope } = start;
+  const { timeSeries, existing } = await withTimeSeries(
+    { source, deployments, scope, decided: decidedBy(known, recopy), logger },
+    await listNamespaces(source, scope.watch),
+  );
+  const carried = known === undefined ? checkScope(scope, existing) : existing.filter((ns) => scope.has(ns));
+  return { carried, timeSeries };
 };
 
 /** One session's copy and stream, from where the record stands into `output`. */
@@ -115,7 +132,7 @@ export const sessionOf = (
   const { routes, readers, spool, clock, logger } = deps;
   const { record, copySource, output, conflict } = session;
   const leftovers = leftoversOn(source, target, routes, { conflict }, logger);
-  const features = featuresOf(deployment.version);
+  const features = featuresOf(deployment.version, record.timeSeries === true);
   const read = { source, copySource, features, scope, readers, spool, leftovers };
   return new OwnCapture({ ...read, store, record, output, leaseMs, clock, logger });
 };

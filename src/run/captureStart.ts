@@ -7,6 +7,7 @@ import { commandOf } from "#capture/lifecycle.ts";
 import type { Scope } from "#capture/scope.ts";
 import { noteStart } from "#capture/sourceProbe.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
+import { seriesOf } from "#flow/buckets.ts";
 import type { Clock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
@@ -21,6 +22,8 @@ export type CaptureStartDeps = Readonly<{
   scope: Scope;
   store: CaptureStore;
   mode: CaptureRecord["mode"];
+  /** Are the buckets of time series carried? */
+  timeSeries: boolean;
   leaseMs: number;
   /** Documents of one range of the copy, about. */
   rangeDocuments: number;
@@ -54,7 +57,7 @@ const plan = async (
 
 /** Notes the start position, then what there is to copy: in this order, so that whatever happens meanwhile is in the stream. */
 const begin = async (deps: CaptureStartDeps, namespaces: readonly Namespace[]): Promise<void> => {
-  const { source, deployment, scope, store, mode, logger } = deps;
+  const { source, deployment, scope, store, mode, timeSeries, logger } = deps;
   const { token, at } = await noteStart(source, scope.watch);
   const { ranges, documents } = await plan(deps, namespaces, 1);
   const capture: NewCapture = {
@@ -62,6 +65,7 @@ const begin = async (deps: CaptureStartDeps, namespaces: readonly Namespace[]): 
     mode,
     source: { setName: deployment.setName ?? "", hosts: [...deployment.hosts] },
     scope: { include: [...scope.spec.include], exclude: [...scope.spec.exclude] },
+    timeSeries,
     phase: "copy",
     generation: 1,
     start: token,
@@ -86,16 +90,18 @@ const beginAgain = async (
   record: CaptureRecord,
   existing: readonly Namespace[],
 ): Promise<void> => {
-  const { source, scope, store, logger } = deps;
+  const { source, scope, store, timeSeries, logger } = deps;
   const { token, at } = await noteStart(source, scope.watch);
-  const known = record.topics.map(({ name }) => parseNamespace(name));
+  const known = record.topics
+    .map(({ name }) => parseNamespace(name))
+    .filter((ns) => timeSeries || seriesOf(ns) === undefined);
   const names = new Set([...known, ...existing].map(formatNamespace));
   const generation = record.generation + 1;
   const { ranges, documents } = await plan(deps, [...names].map(parseNamespace), generation);
   const next = new Map(record.topics.map(({ name, next: at }) => [name, at]));
   const topics = [...names].map((name) => ({ name, next: next.get(name) ?? Long.ZERO }));
   const estimate = Long.fromNumber(documents);
-  await store.restart({ generation, start: token, startAt: at, topics, estimate }, ranges);
+  await store.restart({ generation, timeSeries, start: token, startAt: at, topics, estimate }, ranges);
   logger.warn({ stage: "copy", count: documents }, `copying again from a new start: generation ${generation}`);
 };
 
@@ -104,7 +110,10 @@ const sameScope = (record: CaptureRecord, scope: Scope): boolean =>
   JSON.stringify([scope.spec.include, scope.spec.exclude]);
 
 /** Is this the capture that the target remembers? @throws FERRY_CAPTURE_OTHER */
-export const checkKnown = (record: CaptureRecord, { deployment, scope, mode }: CaptureStartDeps): void => {
+export const checkKnown = (
+  record: CaptureRecord,
+  { deployment, scope, mode }: Pick<CaptureStartDeps, "deployment" | "scope" | "mode">,
+): void => {
   const { hosts, setName } = record.source;
   const other = (what: string): FerryError => new FerryError("FERRY_CAPTURE_OTHER", what);
   if (record.mode !== mode) throw other(`this target is fed by ${commandOf(record)}`);
@@ -120,8 +129,10 @@ export const checkKnown = (record: CaptureRecord, { deployment, scope, mode }: C
   }
 };
 
+type ClaimDeps = Pick<CaptureStartDeps, "store" | "leaseMs" | "clock" | "soft">;
+
 /** Waits for the lease of an owner that died; one that lives renews it. @throws FERRY_CAPTURE_TAKEN */
-const claim = async ({ store, leaseMs, clock, soft }: CaptureStartDeps): Promise<void> => {
+const claim = async ({ store, leaseMs, clock, soft }: ClaimDeps): Promise<void> => {
   const timeoutMs = leaseMs * 2 + 1000;
   try {
     await waitFor(async () => ((await store.claim()) ? { done: undefined } : { seen: "leased" }), {
@@ -142,7 +153,7 @@ const claim = async ({ store, leaseMs, clock, soft }: CaptureStartDeps): Promise
  * goes on with emptying, since a position without the documents before it would be a gap.
  * @param empty drops what is carried, and forgets its lanes' positions
  */
-export const replaceCapture = async (deps: CaptureStartDeps, empty: () => Promise<void>): Promise<void> => {
+export const replaceCapture = async (deps: ClaimDeps, empty: () => Promise<void>): Promise<void> => {
   const { store } = deps;
   const known = await store.read();
   if (known !== undefined) {

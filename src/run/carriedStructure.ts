@@ -90,9 +90,13 @@ export class CarriedStructure {
     });
   }
 
-  /** What was built before is left as it is: whoever was killed comes here again. @throws FERRY_STRUCTURE_REFUSED, FERRY_MONGO_* */
-  async build(): Promise<void> {
-    await buildStructure(this.#deps, { mayLack: true });
+  /**
+   * What was built before is left as it is: whoever was killed comes here again.
+   * @param followed the stream begins before it was built
+   * @throws FERRY_STRUCTURE_REFUSED, FERRY_MONGO_*
+   */
+  async build(followed: boolean): Promise<void> {
+    await buildStructure(this.#deps, { mayLack: true, followed });
   }
 
   /**

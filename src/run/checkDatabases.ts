@@ -1,8 +1,13 @@
 import { oplogFill } from "#capture/oplogCheck.ts";
 import { oplogWindow } from "#capture/sourceProbe.ts";
+import { isFerry } from "#errors/ferryError.ts";
+import { bucketsOf } from "#flow/buckets.ts";
+import type { Namespace } from "#flow/types.ts";
 import { type MongoClient, readTopology } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import {
+  bucketSourceNeeds,
+  bucketTargetNeeds,
   missingPrivileges,
   type Need,
   readPrivileges,
@@ -12,19 +17,13 @@ import {
   targetNeeds,
 } from "./checkPrivileges.ts";
 import { type CheckResult, checking } from "./checkResult.ts";
+import { atLeast, OLDEST_VERSION } from "./serverVersion.ts";
 
 const HOUR = 3600;
 /** Below this a full oplog is short for a copy and a weekend. */
 const SHORT_OPLOG_SECONDS = 24 * HOUR;
-/** The oldest server that ferry works with, on either side. */
-export const OLDEST_VERSION = [4, 4] as const;
 
 type Say = Parameters<Parameters<typeof checking>[1]>[0];
-
-export const atLeast = (version: string, [major, minor]: readonly [number, number]): boolean => {
-  const [a = 0, b = 0] = version.split(".").map(Number);
-  return a > major || (a === major && b >= minor);
-};
 
 const checkVersion = (say: Say, version: string): void => {
   if (!atLeast(version, OLDEST_VERSION))
@@ -36,12 +35,18 @@ const describe = (needs: readonly Need[]): string =>
     .map(({ db, collection, actions }) => `${actions.join(", ")} on ${db}.${collection === "" ? "*" : collection}`)
     .join("; ");
 
+/** What ferry works without, and how. */
+type Wish = Readonly<{ needs: readonly Need[]; without: string }>;
+
+const WITHOUT_OPLOG = "ferry cannot warn of a short oplog";
+const WITHOUT_BUCKETS = "`ferry run` would be refused; with the official connector, time series stay empty in any case";
+
 const checkPrivileges = async (
   say: Say,
   client: MongoClient,
   role: string,
   needs: readonly Need[],
-  wishes: readonly Need[] = [],
+  wishes: readonly Wish[] = [],
 ): Promise<void> => {
   const { users, privileges } = await readPrivileges(client);
   if (users.length === 0) {
@@ -49,12 +54,18 @@ const checkPrivileges = async (
     return;
   }
   const missing = missingPrivileges(needs, privileges);
-  const wished = missingPrivileges(wishes, privileges);
-  const grant = `Create the role below and grant it to ${users.join(", ")}:\n${roleScript(role, [...needs, ...wishes])}`;
-  if (missing.length > 0) say("fail", `${users.join(", ")} lacks ${describe(missing)}`, grant);
-  else if (wished.length > 0)
-    say("warn", `${users.join(", ")} lacks ${describe(wished)}: ferry cannot warn of a short oplog`, grant);
-  else say("ok", `${users.join(", ")} has the privileges that are needed`);
+  const who = users.join(", ");
+  const all = [...needs, ...wishes.flatMap((wish) => wish.needs)];
+  const grant = `Create the role below and grant it to ${who}:\n${roleScript(role, all)}`;
+  if (missing.length > 0) {
+    say("fail", `${who} lacks ${describe(missing)}`, grant);
+    return;
+  }
+  const lacking = wishes
+    .map((wish) => ({ ...wish, needs: missingPrivileges(wish.needs, privileges) }))
+    .filter((wish) => wish.needs.length > 0);
+  for (const wish of lacking) say("warn", `${who} lacks ${describe(wish.needs)}: ${wish.without}`, grant);
+  if (lacking.length === 0) say("ok", `${who} has the privileges that are needed`);
 };
 
 const checkOplog = async (say: Say, source: MongoClient): Promise<void> => {
@@ -72,6 +83,19 @@ const checkOplog = async (say: Say, source: MongoClient): Promise<void> => {
   else say("ok", `the oplog reaches back ${span}, ${used}`);
 };
 
+/** Buckets of the time series of a database; none where they may not be listed, which is said with the privileges. */
+export const bucketsIn = async (source: MongoClient, db: string): Promise<readonly Namespace[]> => {
+  try {
+    const found = await translated(`listing the time series of ${db}`, () =>
+      source.db(db).listCollections({ type: "timeseries" }, { nameOnly: true }).toArray(),
+    );
+    return found.map(({ name }) => bucketsOf({ db, coll: name }));
+  } catch (error) {
+    if (isFerry(error, "FERRY_MONGO_PRIVILEGE")) return [];
+    throw error;
+  }
+};
+
 /** The source: a replica set, with an oplog that lasts, readable. */
 export const checkSource = (source: MongoClient, db: string): Promise<CheckResult[]> =>
   checking("source", async (say) => {
@@ -87,7 +111,11 @@ export const checkSource = (source: MongoClient, db: string): Promise<CheckResul
     }
     say("ok", `MongoDB ${version}, ${kind === "sharded" ? "a sharded cluster" : `replica set ${setName}`}`);
     if (kind === "replicaSet") await checkOplog(say, source);
-    await checkPrivileges(say, source, "ferrySource", sourceNeeds(db), sourceWishes);
+    const series = (await bucketsIn(source, db)).flatMap(bucketSourceNeeds);
+    await checkPrivileges(say, source, "ferrySource", sourceNeeds(db), [
+      { needs: sourceWishes, without: WITHOUT_OPLOG },
+      { needs: series, without: WITHOUT_BUCKETS },
+    ]);
   });
 
 const PROBE = "preflight";
@@ -117,8 +145,16 @@ const tryWriting = async (say: Say, target: MongoClient, stateDb: string, transa
   }
 };
 
-/** The target: writable, and with transactions where exactly-once is wanted. */
-export const checkTarget = (target: MongoClient, db: string, stateDb: string): Promise<CheckResult[]> =>
+/**
+ * The target: writable, and with transactions where exactly-once is wanted.
+ * @param buckets of the time series that are to be written
+ */
+export const checkTarget = (
+  target: MongoClient,
+  db: string,
+  stateDb: string,
+  buckets: readonly Namespace[] = [],
+): Promise<CheckResult[]> =>
   checking("target", async (say) => {
     const { kind, setName, version } = await readTopology(target);
     checkVersion(say, version);
@@ -129,6 +165,8 @@ export const checkTarget = (target: MongoClient, db: string, stateDb: string): P
         "Start it with --replSet NAME and run rs.initiate() once, and each batch takes effect exactly once.",
       );
     else say("ok", `MongoDB ${version}, ${kind === "sharded" ? "a sharded cluster" : `replica set ${setName}`}`);
-    await checkPrivileges(say, target, "ferryTarget", targetNeeds(db, stateDb));
+    await checkPrivileges(say, target, "ferryTarget", targetNeeds(db, stateDb), [
+      { needs: buckets.flatMap(bucketTargetNeeds), without: WITHOUT_BUCKETS },
+    ]);
     await tryWriting(say, target, stateDb, kind !== "standalone");
   });

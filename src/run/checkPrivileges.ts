@@ -1,10 +1,22 @@
+import { BUCKETS } from "#flow/buckets.ts";
+import type { Namespace } from "#flow/types.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 
-/** Actions needed on one resource. `collection` "" is every collection of the database; `db` "" every database. */
+/**
+ * Actions needed on one resource. `collection` "" is every collection of the database, and `system.buckets.` all of its time
+ * series' buckets, which are not among the former; `db` "" is every database.
+ */
 export type Need = Readonly<{ db: string; collection: string; actions: readonly string[]; why: string }>;
 
-type Resource = Readonly<{ db?: string; collection?: string; cluster?: boolean; anyResource?: boolean }>;
+type Resource = Readonly<{
+  db?: string;
+  collection?: string;
+  /** Of this time series, or of any where it is empty. */
+  system_buckets?: string;
+  cluster?: boolean;
+  anyResource?: boolean;
+}>;
 type Privilege = Readonly<{ resource: Resource; actions: readonly string[] }>;
 
 /** `connectionStatus` with privileges; `users` is empty where the server asks for no authentication. */
@@ -24,9 +36,23 @@ export const readPrivileges = async (
   };
 };
 
-/** Does a resource that was granted cover the one that is needed? Source: MongoDB manual, "Resource Document". */
+const seriesIn = ({ collection }: Pick<Need, "collection">): string | undefined =>
+  collection.startsWith(BUCKETS) ? collection.slice(BUCKETS.length) : undefined;
+
+/** As a role spells it. */
+export const resourceOf = (need: Pick<Need, "db" | "collection">): Resource => {
+  const series = seriesIn(need);
+  return series === undefined ? { db: need.db, collection: need.collection } : { db: need.db, system_buckets: series };
+};
+
+/** Does a resource that was granted cover the one that is needed? Source: MongoDB manual, "Resource Document"; and 6.0.5, asked. */
 const covers = (granted: Resource, need: Need): boolean => {
   if (granted.anyResource === true) return true;
+  const series = seriesIn(need);
+  if (granted.system_buckets !== undefined)
+    return (
+      series !== undefined && ["", need.db].includes(granted.db ?? "") && ["", series].includes(granted.system_buckets)
+    );
   if (granted.db === undefined || granted.collection === undefined) return false;
   const dbMatches = granted.db === need.db || (granted.db === "" && !["local", "config"].includes(need.db));
   const system = need.collection.startsWith("system.") || need.db === "local";
@@ -74,11 +100,31 @@ export const targetNeeds = (db: string, stateDb: string): Need[] => [
   },
 ];
 
+/** What the copy of a time series needs besides; its change stream needs no more than any other. */
+export const bucketSourceNeeds = ({ db, coll }: Namespace): Need[] => [
+  { db, collection: coll, actions: ["find"], why: "measurements of time series; MongoDB 5.0 and newer" },
+];
+
+/** What writing a time series needs besides; dropped are buckets that came when their time series had gone. */
+export const bucketTargetNeeds = ({ db, coll }: Namespace): Need[] => [
+  {
+    db,
+    collection: coll,
+    actions: ["find", "insert", "update", "remove", "dropCollection"],
+    why: "measurements of time series; MongoDB 5.0 and newer",
+  },
+];
+
+const spelt = (resource: Resource): string =>
+  `{ ${Object.entries(resource)
+    .map(([name, value]) => `${name}: ${JSON.stringify(value)}`)
+    .join(", ")} }`;
+
 /** A `createRole` for mongosh that grants these, ready to paste. */
 export const roleScript = (role: string, needs: readonly Need[]): string => {
   const privileges = needs.map(
-    ({ db, collection, actions, why }) =>
-      `    { resource: { db: ${JSON.stringify(db)}, collection: ${JSON.stringify(collection)} }, actions: ${JSON.stringify(actions)} }, // ${why}`,
+    ({ actions, why, ...need }) =>
+      `    { resource: ${spelt(resourceOf(need))}, actions: ${JSON.stringify(actions)} }, // ${why}`,
   );
   return [
     "db.getSiblingDB('admin').createRole({",

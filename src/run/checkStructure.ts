@@ -1,8 +1,11 @@
 import { isFerry } from "#errors/ferryError.ts";
+import { parseNamespace } from "#flow/types.ts";
+import { type MongoClient, readTopology } from "#mongo/connect.ts";
 import { StructureStore } from "#structure/store.ts";
-import type { Finding } from "#structure/wanted.ts";
+import type { Finding, Wanted } from "#structure/wanted.ts";
 import { type CheckResult, checking } from "./checkResult.ts";
 import { planOf, type StructureDeps } from "./structure.ts";
+import { namesOf, showsBuckets, unseen } from "./timeSeries.ts";
 
 type Say = Parameters<Parameters<typeof checking>[1]>[0];
 
@@ -17,12 +20,27 @@ const sentenceOf = ({ ns, index, level, reason }: Finding): string =>
 
 const REMEDY = "Leave it out with --exclude, mend the target, or empty it: `ferry structure build --replace-target`.";
 
+/** Are their measurements carried? */
+const checkTimeSeries = async (say: Say, source: MongoClient, wanted: readonly Wanted[]): Promise<void> => {
+  const names = new Set(wanted.filter(({ spec }) => spec.kind === "timeseries").map(({ from }) => from));
+  const series = [...names].map(parseNamespace);
+  const [first] = series;
+  if (first === undefined) return;
+  const { kind, version } = await readTopology(source);
+  if (kind === "standalone") return; // said of the source
+  const sentence = `time series: ${series.length} (${namesOf(series)})`;
+  if (await showsBuckets(source, { level: "database", db: first.db, coll: "" }))
+    say("ok", `${sentence}; \`ferry run\` and \`ferry capture\` carry their measurements, the connector does not`);
+  else say("warn", `${sentence}: ${unseen(version)}`);
+};
+
 const check = async (say: Say, deps: StructureDeps, given: boolean): Promise<void> => {
   const { wanted, findings } = await planOf(deps);
   const refused = findings.filter(({ level }) => level === "refused");
   const level = (await isAsked(deps, given)) ? "fail" : "warn";
   for (const finding of refused) say(level, sentenceOf(finding), REMEDY);
   for (const finding of findings) if (finding.level !== "refused") say("warn", sentenceOf(finding));
+  await checkTimeSeries(say, deps.source, wanted);
   const indexes = wanted.reduce((sum, { spec }) => sum + spec.indexes.length, 0);
   if (refused.length === 0)
     say("ok", `collections and views: ${wanted.length}, indexes: ${indexes}; \`ferry structure build\` can build them`);

@@ -127,7 +127,7 @@ export class DdlPolicy {
 
   async #applyDrop(event: DdlEvent, record: LogRecord): Promise<void> {
     const { follower } = this.#context;
-    await applyDrop({ ...this.#context, sink: this.#sink, prepare: () => follower.prepare() }, event, record);
+    await applyDrop({ ...this.#context, sink: this.#sink, prepare: () => follower.prepare(true) }, event, record);
     this.#dropAt = event.at;
   }
 

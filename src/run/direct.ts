@@ -1,7 +1,7 @@
 import type { CaptureRecord } from "#capture/captureStore.ts";
 import type { CaptureOutput } from "#capture/output.ts";
 import { removeSpools } from "#capture/spoolChain.ts";
-import { type DdlRules, plainRoute, type Route } from "#config/routes.ts";
+import type { DdlRules, Route } from "#config/routes.ts";
 import type { ErrorCode } from "#errors/catalogue.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import type { Clock } from "#flow/clock.ts";
@@ -16,6 +16,7 @@ import { type CaptureStartDeps, replaceCapture, startCapture } from "./captureSt
 import { CarriedStructure } from "./carriedStructure.ts";
 import { openCopySource } from "./copySource.ts";
 import { RunLifecycle } from "./lifecycle.ts";
+import { routesOn } from "./routesOn.ts";
 import { Worker } from "./worker.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
 
@@ -26,11 +27,6 @@ export type DirectDeps = CaptureDeps &
     host: string;
     version: string;
   }>;
-
-const routesOf = (routes: readonly Route[] | undefined, namespaces: readonly Namespace[]): readonly Route[] => {
-  const names = new Set(namespaces.map(formatNamespace));
-  return routes === undefined ? [...names].map(plainRoute) : routes.filter(({ from }) => names.has(from));
-};
 
 /** Lowest and highest position of a topic's lanes. */
 const lanePositions = async (
@@ -62,13 +58,15 @@ const runBetween = async (deps: DirectDeps, sides: Sides): Promise<void> => {
   const { source, target } = sides;
   const { leaseMs } = options;
   const { stateDb } = settings;
-  const { start, remembered, replaces, known } = await openCapture(deps, sides, { mode: "direct", leaseMs });
+  const opening = await openCapture(deps, sides, { mode: "direct", leaseMs });
+  const { remembered, replaces, known } = opening;
+  const { carried, timeSeries } = await carriedOf(deps, opening);
+  const start = { ...opening.start, timeSeries };
   const { scope, store } = start;
   const lanes = new LaneStore({ client: target, stateDb, workerId: runId, leaseMs, transactional: false });
   const runs = new RunStore(target, stateDb, runId);
-  const carried = await carriedOf(source, scope, known === undefined);
-  const routes = routesOf(deps.routes, carried);
-  await checkRights(source, target, scope, routes, stateDb);
+  const routes = carried.flatMap((ns) => routesOn(deps.routes, formatNamespace(ns)));
+  await checkRights({ source, target, scope, carried, routes, stateDb });
   if (known === undefined && !replaces) await checkEmpty(target, runs, routes, options);
   const structure = new CarriedStructure({ ...deps, leaseMs }, source, target);
   if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);
@@ -77,9 +75,12 @@ const runBetween = async (deps: DirectDeps, sides: Sides): Promise<void> => {
 
   await startCapture(start, carried, deps.recopy);
   const lifecycle = new RunLifecycle({ ...deps, store, leaseMs, writesTo: "the target" });
-  const drained = await lifecycle.run((record, ending) =>
-    carry({ ...deps, soft: ending }, { sides, start, lanes, runs, structure, carried, routes }, record),
-  );
+  let goesOn = known !== undefined && !deps.recopy;
+  const drained = await lifecycle.run((record, ending) => {
+    const setup = { sides, start, lanes, runs, structure, carried, routes, goesOn };
+    goesOn = true;
+    return carry({ ...deps, soft: ending }, setup, record);
+  });
   if (drained) await lifecycle.finalize(() => structure.finalize(soft));
   await store.release();
 };
@@ -93,20 +94,22 @@ type Setup = Readonly<{
   structure: CarriedStructure;
   carried: readonly Namespace[];
   routes: readonly Route[];
+  /** An earlier session has begun the copy. */
+  goesOn: boolean;
 }>;
 
 /** One session: structure, copy and stream from where the record stands, until `soft` aborts. */
 const carry = async (deps: DirectDeps, setup: Setup, record: CaptureRecord): Promise<void> => {
   const { settings, options, clock, soft, hard, runId } = deps;
-  const { sides, start, lanes, runs, structure, carried, routes } = setup;
+  const { sides, start, lanes, runs, structure, carried, routes, goesOn } = setup;
   // Behind the start position: what changes from here on is in the stream, and followed.
-  if (deps.structure && record.phase === "copy") await structure.build();
+  if (deps.structure && record.phase === "copy") await structure.build(goesOn);
   const positions = await lanePositions(lanes);
   const saved = new Map(record.topics.map(({ name, next }) => [name, Number(next)]));
   const log = new MemoryLog({
     id: record.id,
     limitBytes: options.budgetMb * 1024 * 1024,
-    readersOf: (topic) => deps.routes?.filter(({ from }) => from === topic).map(({ name }) => name) ?? [topic],
+    readersOf: (topic) => routesOn(deps.routes, topic).map(({ name }) => name),
   });
   const startOf = (topic: string): TopicStart => {
     const { low, high } = positions.get(topic) ?? { low: 0, high: 0 };

@@ -40,10 +40,12 @@ export const runKafkaCapture = (deps: KafkaCaptureDeps): Promise<void> =>
 const captureBetween = async (deps: KafkaCaptureDeps, sides: Sides, client: KafkaClient): Promise<void> => {
   const { settings, logger, leaseMs } = deps;
   const { source, target } = sides;
-  const { start, remembered, replaces, known } = await openCapture(deps, sides, { mode: "kafka", leaseMs });
+  const opening = await openCapture(deps, sides, { mode: "kafka", leaseMs });
+  const { remembered, replaces, known } = opening;
+  const { carried, timeSeries } = await carriedOf(deps, opening);
+  const start = { ...opening.start, timeSeries };
   const { scope, store } = start;
-  const carried = await carriedOf(source, scope, known === undefined);
-  await checkRights(source, target, scope, [], settings.stateDb);
+  await checkRights({ source, target, scope, carried, routes: [], stateDb: settings.stateDb });
   const structure = new CarriedStructure(deps, source, target);
   if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);
   if (replaces) {
@@ -59,9 +61,12 @@ const captureBetween = async (deps: KafkaCaptureDeps, sides: Sides, client: Kafk
 
   await startCapture(start, carried, deps.recopy);
   const lifecycle = new RunLifecycle({ ...deps, store, writesTo: "Kafka" });
-  const drained = await lifecycle.run((record, ending) =>
-    captureInto({ ...deps, soft: ending }, { sides, start, client, structure, carried }, record),
-  );
+  let goesOn = known !== undefined && !deps.recopy;
+  const drained = await lifecycle.run((record, ending) => {
+    const setup = { sides, start, client, structure, carried, goesOn };
+    goesOn = true;
+    return captureInto({ ...deps, soft: ending }, setup, record);
+  });
   if (drained)
     logger.info(
       { stage: "finalize" },
@@ -77,14 +82,16 @@ type Setup = Readonly<{
   client: KafkaClient;
   structure: CarriedStructure;
   carried: readonly Namespace[];
+  /** An earlier session has begun the copy. */
+  goesOn: boolean;
 }>;
 
 /** One session: structure, copy and stream from where the record stands, until `soft` aborts. */
 const captureInto = async (deps: KafkaCaptureDeps, setup: Setup, record: CaptureRecord): Promise<void> => {
   const { settings, logger, clock, soft, hard, runId } = deps;
-  const { sides, start, client, structure, carried } = setup;
+  const { sides, start, client, structure, carried, goesOn } = setup;
   // Behind the start position: what changes from here on is in the stream, and followed.
-  if (deps.structure && record.phase === "copy") await structure.build();
+  if (deps.structure && record.phase === "copy") await structure.build(goesOn);
   const onRetry = tryingAgain(logger, "kafka");
   await using output = new KafkaOutput({
     client,

@@ -1,10 +1,11 @@
-import { plainRoute, type Route } from "#config/routes.ts";
+import type { Route } from "#config/routes.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import { missingKeys } from "#mongo/rawReads.ts";
 import type { Logger } from "#observe/log.ts";
 import { MongoSink } from "#sink/mongoSink.ts";
 import { policyOf } from "./beginning.ts";
+import { routesOn } from "./routesOn.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
 
 const KEYS_AT_ONCE = 2000;
@@ -22,7 +23,7 @@ export const leftoversOn = (
 ): ((ns: Namespace) => AsyncGenerator<readonly Uint8Array[]>) =>
   async function* (ns) {
     const topic = formatNamespace(ns);
-    for (const route of routes?.filter(({ from }) => from === topic) ?? [plainRoute(topic)]) {
+    for (const route of routesOn(routes, topic)) {
       if (policyOf(route, options).policy !== "mirror") {
         logger.warn(
           { route: route.name },

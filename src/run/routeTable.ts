@@ -1,7 +1,8 @@
-import { plainRoute, type Route } from "#config/routes.ts";
+import type { Route } from "#config/routes.ts";
 import { RouteFilter } from "#filter/routeFilter.ts";
 import type { Log } from "#flow/types.ts";
 import type { Logger } from "#observe/log.ts";
+import { routeNamed, routesOn } from "./routesOn.ts";
 import { topicMatcher } from "./topics.ts";
 
 /** A route at work: its topic is there. */
@@ -42,8 +43,7 @@ export class RouteTable {
 
   /** The route of this name, whether its topic is there or not; undefined where this worker does not carry it. */
   named(name: string): Route | undefined {
-    const { configured } = this.#options;
-    const route = configured === undefined ? plainRoute(name) : configured.find((one) => one.name === name);
+    const route = routeNamed(this.#options.configured, name);
     return route !== undefined && this.#matches(route.from) ? route : undefined;
   }
 
@@ -60,7 +60,7 @@ export class RouteTable {
     const topics = (await log.topics()).filter(this.#matches);
     this.#sayMissing(topics);
     for (const topic of topics) {
-      const routes = this.#routesFrom(topic);
+      const routes = routesOn(this.#options.configured, topic);
       if (routes.length === 0) this.#sayUnrouted(topic);
       const partitions = routes.length === 0 ? 0 : await log.partitions(topic);
       for (const route of routes) {
@@ -71,11 +71,6 @@ export class RouteTable {
         this.#options.logger.info({ route: route.name, topic, count: partitions }, "topic found");
       }
     }
-  }
-
-  #routesFrom(topic: string): readonly Route[] {
-    const { configured } = this.#options;
-    return configured === undefined ? [plainRoute(topic)] : configured.filter(({ from }) => from === topic);
   }
 
   /** The topic may come with its connector; but it may be a misspelt `from` as well. */

@@ -2,8 +2,9 @@ import type { Document } from "bson";
 import type { Route } from "#config/routes.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { RouteFilter } from "#filter/routeFilter.ts";
+import { bucketsOf } from "#flow/buckets.ts";
 import type { Clock } from "#flow/clock.ts";
-import { formatNamespace, type Namespace } from "#flow/types.ts";
+import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
 import { type MongoClient, readTopology } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import { carryOut, type Failure, type StructureEvent } from "#structure/build.ts";
@@ -17,6 +18,7 @@ import { type FieldMap, type RoutedNamespace, Selection } from "#structure/selec
 import { StructureStore } from "#structure/store.ts";
 import { type Finding, type Wanted, wantedStructure } from "#structure/wanted.ts";
 import { forgetRoutes } from "./forgetRoutes.ts";
+import { routesOn } from "./routesOn.ts";
 
 export type StructureDeps = Readonly<{
   source: MongoClient;
@@ -51,8 +53,15 @@ const fieldMap = (route: Pick<Route, "fields">): FieldMap | undefined => {
 };
 
 /** What field rules and names of routes mean for structure. */
-export const routed = (routes: readonly Pick<Route, "from" | "to" | "fields">[]): readonly RoutedNamespace[] =>
-  routes.map((route) => ({ from: route.from, to: route.to, fields: fieldMap(route) }));
+export const routed = (
+  routes: readonly Pick<Route, "from" | "to" | "fields" | "where">[],
+): readonly RoutedNamespace[] =>
+  routes.map((route) => ({
+    from: route.from,
+    to: route.to,
+    fields: fieldMap(route),
+    chosen: route.where !== undefined,
+  }));
 
 /** Which process answers; undefined where it does not say so. */
 const processOf = async (client: MongoClient): Promise<string | undefined> => {
@@ -96,14 +105,21 @@ export type PlanOptions = Readonly<{
   replace?: boolean;
   /** What was selected may be gone on the source by now. */
   mayLack?: boolean;
+  /**
+   * The stream is followed from before these were built: where the source has made one of them anew since, in a way that this one
+   * cannot take, its drop is still to come, and is no reason to refuse.
+   */
+  followed?: boolean;
 }>;
 
 export type StructurePlan = Plan & Readonly<{ wanted: readonly Wanted[] }>;
 
+const isRefused = ({ level }: Finding): boolean => level === "refused";
+
 /** What is to be built, and what cannot be. Reads both sides, writes nothing. @throws FERRY_STRUCTURE_SELECTION, FERRY_STRUCTURE_SAME, FERRY_USAGE, FERRY_MONGO_* */
 export const planOf = async (
   deps: StructureDeps,
-  { replace = false, mayLack = false }: PlanOptions = {},
+  { replace = false, mayLack = false, followed = false }: PlanOptions = {},
 ): Promise<StructurePlan> => {
   const { source, target, stateDb, include, exclude } = deps;
   const routes = deps.routes === undefined ? undefined : routed(deps.routes);
@@ -129,10 +145,10 @@ export const planOf = async (
     empty: await emptyAmong(target, present.collections, wanted),
     stateDb,
   });
-  return { wanted, steps: plan.steps, findings: [...findings, ...plan.findings] };
+  const built = new Set(followed ? journal.map(({ _id }) => _id.ns) : []);
+  const still = plan.findings.filter((finding) => !(isRefused(finding) && built.has(finding.ns)));
+  return { wanted, steps: plan.steps, findings: [...findings, ...still] };
 };
-
-const isRefused = ({ level }: Finding): boolean => level === "refused";
 
 /** @throws FERRY_STRUCTURE_REFUSED with every reason */
 export const requirePossible = ({ findings }: Plan): void => {
@@ -165,10 +181,13 @@ export const buildStructure = async (deps: StructureDeps, options: PlanOptions =
   return { plan, failures: [...failures, ...refused] };
 };
 
-/** Routes of what is planned. */
+/** Routes of the planned namespaces, and of what time series keep beside them. */
 export const routeNames = ({ routes }: StructureDeps, { wanted }: StructurePlan): readonly string[] => {
-  const selected = new Set(wanted.map(({ from }) => from));
-  return routes === undefined ? [...selected] : routes.filter(({ from }) => selected.has(from)).map(({ name }) => name);
+  const buckets = wanted
+    .filter(({ spec }) => spec.kind === "timeseries")
+    .map(({ from }) => formatNamespace(bucketsOf(parseNamespace(from))));
+  const topics = new Set([...wanted.map(({ from }) => from), ...buckets]);
+  return [...topics].flatMap((topic) => routesOn(routes, topic)).map(({ name }) => name);
 };
 
 export type FinalizeOptions = Omit<StructureDeps, "source" | "include" | "exclude"> &

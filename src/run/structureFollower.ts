@@ -1,12 +1,15 @@
 import { type Document, EJSON, Timestamp } from "bson";
 import { plainRoute, type Route } from "#config/routes.ts";
+import { FerryError } from "#errors/ferryError.ts";
+import { bucketsOf, seriesOf } from "#flow/buckets.ts";
 import type { Clock } from "#flow/clock.ts";
 import { globMatcher } from "#flow/glob.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
 import { type MongoClient, readTopology } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
-import type { MongoSink } from "#sink/mongoSink.ts";
+import { MongoSink } from "#sink/mongoSink.ts";
 import { carryOut, stepText } from "#structure/build.ts";
+import type { CollectionSpec } from "#structure/model.ts";
 import { planStructure } from "#structure/plan.ts";
 import { readStructure } from "#structure/read.ts";
 import type { DdlRecord } from "#structure/records.ts";
@@ -30,6 +33,12 @@ export type FollowerDeps = Readonly<{
 
 const DESCRIPTION = 1000;
 
+/** The name under which structure knows a namespace. */
+const seriesName = (name: string): string => {
+  const ns = parseNamespace(name);
+  return formatNamespace(seriesOf(ns) ?? ns);
+};
+
 /** What an event says of itself, shortened. */
 const described = (event: Document): string => {
   const { operationDescription = {}, to } = event;
@@ -44,9 +53,13 @@ const described = (event: Document): string => {
 export class StructureFollower {
   readonly #deps: FollowerDeps;
   readonly #store: StructureStore;
+  /** Does the route carry buckets? Then what is followed is their time series, which is made and changed as one with them. */
+  readonly #buckets: boolean;
 
   constructor(deps: FollowerDeps) {
-    this.#deps = deps;
+    const { from, to } = deps.route;
+    this.#buckets = seriesOf(parseNamespace(from)) !== undefined;
+    this.#deps = { ...deps, route: { ...deps.route, from: seriesName(from), to: seriesName(to) } };
     this.#store = new StructureStore(deps.target, deps.stateDb);
   }
 
@@ -61,13 +74,21 @@ export class StructureFollower {
   /**
    * Makes the target collection before anything is written to it: as the source has it now, or a plain one where nobody looks
    * after its structure. What the source has no more is not made: documents that it had once make it for themselves, and its
-   * drop is still to come. @throws FERRY_MONGO_*
+   * drop is still to come.
+   * @param dropped it has just gone, so there may be nothing to make
+   * @throws FERRY_MONGO_*; FERRY_STRUCTURE_REFUSED where buckets would have no time series
    */
-  async prepare(): Promise<void> {
+  async prepare(dropped = false): Promise<void> {
     const { sink, route } = this.#deps;
     // It gets its documents on the server itself: none of them come here.
     if (parseNamespace(route.from).coll.includes(".convertToCapped.")) return;
-    if ((await this.follow()) === undefined) await sink.prepare();
+    if ((await this.follow()) !== undefined) return;
+    if (!this.#buckets) await sink.prepare();
+    else if (!dropped && (await this.#kind()) !== "timeseries")
+      throw new FerryError(
+        "FERRY_STRUCTURE_REFUSED",
+        `the target has no time series ${route.to}, and nobody looks after its structure`,
+      );
   }
 
   /**
@@ -107,13 +128,14 @@ export class StructureFollower {
       journal,
       abilities: abilitiesOf(version),
       replace: false,
-      empty: undefined,
+      empty: await this.#withoutMeasurements(present.collections),
       stateDb,
     });
     const failures = await carryOut({ target, store: this.#store, clock, signal: hard, report: () => undefined }, plan);
     const refused = plan.findings.filter(({ level }) => level === "refused");
     for (const { ns, reason } of [...failures, ...refused])
       logger.warn({ ns, err: reason }, "the source's structure cannot be followed");
+    await this.#waitForOther(wanted[0]?.spec.kind);
     return [...plan.steps.map(stepText), ...refused.map(({ reason }) => `refused: ${reason}`)];
   }
 
@@ -132,13 +154,46 @@ export class StructureFollower {
     return steps;
   }
 
-  /** Is the target's collection a view, or a time series, whose documents nobody carries? */
-  async isHollow(): Promise<boolean> {
+  /** Time series that have nothing: of one that has, the drop of its buckets tells. */
+  async #withoutMeasurements(present: readonly CollectionSpec[]): Promise<ReadonlySet<string>> {
+    const { target } = this.#deps;
+    const empty = new Set<string>();
+    for (const { ns, kind } of present)
+      if (kind === "timeseries" && !(await new MongoSink(target, bucketsOf(ns)).look()).occupied)
+        empty.add(formatNamespace(ns));
+    return empty;
+  }
+
+  /**
+   * A collection that becomes a time series, or ceases to be one, under the same name: documents and buckets have topics of
+   * their own, and the one that comes too early waits until the other has dropped what was there.
+   * @throws FERRY_MONGO_TRANSIENT, upon which the partition is given back and tried again
+   */
+  async #waitForOther(wanted: CollectionSpec["kind"] | undefined): Promise<void> {
+    if (wanted === undefined) return;
+    const kind = await this.#kind();
+    const early = this.#buckets
+      ? wanted === "timeseries" && kind !== "timeseries"
+      : wanted !== "timeseries" && kind === "timeseries";
+    if (early)
+      throw new FerryError(
+        "FERRY_MONGO_TRANSIENT",
+        `${this.#deps.route.to} is ${kind === undefined ? "not there" : `still a ${kind}`} on the target, and a ${wanted} on the source`,
+      );
+  }
+
+  /** What the target has under the name that is followed. */
+  async #kind(): Promise<CollectionSpec["kind"] | undefined> {
     const { target, route } = this.#deps;
     const to = parseNamespace(route.to);
     const scope = { databases: [to.db], includes: ({ coll }: Namespace) => coll === to.coll };
-    const [found] = (await readStructure(target, scope)).collections;
-    return found !== undefined && found.kind !== "collection";
+    return (await readStructure(target, scope)).collections[0]?.kind;
+  }
+
+  /** Is the target's collection a view, or a time series whose buckets come by another topic? */
+  async isHollow(): Promise<boolean> {
+    const kind = await this.#kind();
+    return !this.#buckets && kind !== undefined && kind !== "collection";
   }
 
   /** Has an operator approved of a change that is held? */

@@ -1,7 +1,8 @@
 import type { Binary, Timestamp } from "bson";
 import { FerryError } from "#errors/ferryError.ts";
+import { seriesOf } from "#flow/buckets.ts";
 import { faultPoint } from "#flow/fault.ts";
-import type { Clash, Namespace, WriteOps } from "#flow/types.ts";
+import { type Clash, formatNamespace, type Namespace, type WriteOps } from "#flow/types.ts";
 import type { ClientSession, Db, MongoClient } from "#mongo/connect.ts";
 import { isPassing, translated } from "#mongo/errors.ts";
 import { rawDelete, rawInsert, rawUpdate, type WriteError, type WriteOutcome } from "#mongo/rawWrites.ts";
@@ -69,7 +70,7 @@ export class MongoSink {
 
   /**
    * Are there documents, and which clusterTime is it (undefined on a standalone)? What a view shows are others' documents, and
-   * those of a time series are not carried. @throws FERRY_MONGO_*
+   * what a time series shows lies in its buckets, which are a collection of their own. @throws FERRY_MONGO_*
    */
   async look(): Promise<Readonly<{ occupied: boolean; at: Timestamp | undefined }>> {
     return translated(`looking at ${this.name}`, async () => {
@@ -104,13 +105,29 @@ export class MongoSink {
     });
   }
 
-  /** Drops this incarnation and no other; a no-op where it is gone. Source: the `drop` command's collectionUUID. @throws FERRY_MONGO_* */
+  /**
+   * Drops this incarnation and no other; a no-op where it is gone. Source: the `drop` command's collectionUUID.
+   * Buckets go with their time series, whose drop takes no UUID: it is looked at just before. @throws FERRY_MONGO_*
+   */
   async drop(incarnation: Binary): Promise<void> {
+    const series = seriesOf({ db: this.#db.databaseName, coll: this.#coll });
+    if (series !== undefined && (await this.#isSeries(series.coll))) {
+      if ((await this.uuid())?.toUUID().equals(incarnation.toUUID()) === true)
+        await translated(`dropping ${formatNamespace(series)}`, () => this.#db.dropCollection(series.coll));
+      return;
+    }
     await translated(`dropping ${this.#db.databaseName}.${this.#coll}`, () =>
       this.#db.command({ drop: this.#coll, collectionUUID: incarnation }).catch((error: { code?: number }) => {
         if (error.code !== NAMESPACE_NOT_FOUND && error.code !== UUID_MISMATCH) throw error;
       }),
     );
+  }
+
+  async #isSeries(coll: string): Promise<boolean> {
+    const [found] = await translated(`looking at ${this.#db.databaseName}.${coll}`, () =>
+      this.#db.listCollections({ name: coll }, { nameOnly: true }).toArray(),
+    );
+    return found?.type === "timeseries";
   }
 
   /** Which unique index refused a statement, and whose the value is; undefined for other refusals. Never throws. */

@@ -38,8 +38,8 @@ export type PlanInput = Readonly<{
   /** Selected target namespaces are emptied first. */
   replace: boolean;
   /**
-   * Collections of the target that are not wanted and have no documents: gone with the source's. Undefined leaves
-   * collections to the events of their drops.
+   * Collections and time series of the target that are not wanted and have no documents: gone with the source's. Undefined
+   * leaves them to the events of their drops.
    */
   empty: ReadonlySet<string> | undefined;
   /** ferry's own database on the target. */
@@ -48,6 +48,8 @@ export type PlanInput = Readonly<{
 
 /** Collection options that `collMod` can give to a collection that is there. */
 const MODIFIABLE = new Set(["validator", "validationLevel", "validationAction", "changeStreamPreAndPostImages"]);
+/** What a time series is made of, for good; its granularity may change. */
+const SERIES_FIELDS = ["timeField", "metaField"];
 /** Those that finalize gives it. */
 const HELD_OPTIONS = ["capped", "size", "max", "expireAfterSeconds"];
 
@@ -56,6 +58,22 @@ const pick = (options: Document, names: readonly string[]): Document =>
 
 const without = (options: Document, names: readonly string[]): Document =>
   Object.fromEntries(Object.entries(options).filter(([name]) => !names.includes(name)));
+
+/** Can `collMod` make one time series the other? Its server says whether it may be so coarse, or so fine. */
+const regrained = (wanted: Document, there: Document): boolean =>
+  wanted["timeseries"] !== undefined &&
+  there["timeseries"] !== undefined &&
+  differences(
+    pick(wanted["timeseries"] as Document, SERIES_FIELDS),
+    pick(there["timeseries"] as Document, SERIES_FIELDS),
+  ).length === 0;
+
+/** By its name, where it has one: the spans follow from it, and are refused beside it. */
+const grainOf = (series: Document): Document =>
+  pick(
+    series,
+    series["granularity"] === undefined ? ["bucketMaxSpanSeconds", "bucketRoundingSeconds"] : ["granularity"],
+  );
 
 /** A source that says `off` by saying nothing. */
 const modified = (options: Document, names: readonly string[]): Document => ({
@@ -70,6 +88,7 @@ const modified = (options: Document, names: readonly string[]): Document => ({
     ? { validationAction: "error" }
     : {}),
   ...pick(options, names),
+  ...(names.includes("timeseries") ? { timeseries: grainOf(options["timeseries"] as Document) } : {}),
 });
 
 class Planner {
@@ -98,11 +117,18 @@ class Planner {
       return;
     }
     const there = this.#target.get(ns);
-    const replaced = there !== undefined && this.#input.replace;
+    const replaced = there !== undefined && (this.#input.replace || this.#isShell(there, spec));
     if (replaced) this.steps.push({ do: "drop", ns: spec.ns, view: there.kind === "view" });
     if (spec.kind === "view") this.#view(from, spec, replaced ? undefined : there);
     else if (this.#body(from, spec, replaced ? undefined : there))
       this.#indexes(from, spec, replaced ? undefined : there);
+  }
+
+  /** Built here, without documents of its own, and of another kind by now: a view, or a time series that has nothing. */
+  #isShell(there: CollectionSpec, spec: CollectionSpec): boolean {
+    const ns = formatNamespace(there.ns);
+    const hollow = there.kind === "view" || (there.kind === "timeseries" && this.#input.empty?.has(ns) === true);
+    return hollow && there.kind !== spec.kind && this.#known(ns) !== undefined;
   }
 
   #impossible(spec: CollectionSpec): string | undefined {
@@ -163,7 +189,9 @@ class Planner {
     }
     const wrong = differences(options, without(there.options, HELD_OPTIONS));
     const foreign = HELD_OPTIONS.filter((name) => there.options[name] !== undefined);
-    const fixed = wrong.filter((name) => !MODIFIABLE.has(name));
+    const fixed = wrong.filter(
+      (name) => !MODIFIABLE.has(name) && !(name === "timeseries" && regrained(options, there.options)),
+    );
     const ours = this.#known(ns) !== undefined;
     const strange = ours ? [] : [...foreign, ...wrong.filter((name) => there.options[name] !== undefined)];
     const refused = [...new Set([...fixed, ...strange])];
@@ -238,7 +266,7 @@ class Planner {
       if (kind === "index" || wanted.has(_id.ns)) continue;
       const there = this.#target.get(_id.ns);
       if (there === undefined) this.steps.push({ do: "forget", ns: parseNamespace(_id.ns), index: "" });
-      else if (there.kind !== "collection" || empty?.has(_id.ns))
+      else if (there.kind === "view" || empty?.has(_id.ns))
         this.steps.push({ do: "drop", ns: there.ns, view: there.kind === "view" });
     }
   }

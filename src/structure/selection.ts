@@ -13,7 +13,13 @@ export type FieldMap = Readonly<{
 }>;
 
 /** One carried namespace, as `ferry.yaml` routes it. */
-export type RoutedNamespace = Readonly<{ from: string; to: string; fields: FieldMap | undefined }>;
+export type RoutedNamespace = Readonly<{
+  from: string;
+  to: string;
+  fields: FieldMap | undefined;
+  /** A row filter leaves documents out. */
+  chosen?: boolean;
+}>;
 
 export type SelectionOptions = Readonly<{
   /** Undefined: every namespace keeps its name. */
@@ -23,7 +29,7 @@ export type SelectionOptions = Readonly<{
   exclude: readonly string[];
 }>;
 
-export type Destination = Readonly<{ ns: Namespace; fields: FieldMap | undefined }>;
+export type Destination = Readonly<{ ns: Namespace } & Pick<RoutedNamespace, "fields" | "chosen">>;
 
 /** A name without a dot is a whole database. */
 export const wholeDatabase = (pattern: string): string => (pattern.includes(".") ? pattern : `${pattern}.*`);
@@ -86,9 +92,9 @@ export class Selection {
 
 const grouped = (routes: readonly RoutedNamespace[]): ReadonlyMap<string, readonly Destination[]> => {
   const map = new Map<string, Destination[]>();
-  for (const { from, to, fields } of routes) {
+  for (const { from, to, fields, chosen = false } of routes) {
     const destinations = map.get(from) ?? [];
-    destinations.push({ ns: parseNamespace(to), fields });
+    destinations.push({ ns: parseNamespace(to), fields, chosen });
     map.set(from, destinations);
   }
   return map;

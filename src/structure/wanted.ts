@@ -49,8 +49,20 @@ const fitOptions = (options: Document, fields: FieldMap | undefined, ns: string,
   return Object.fromEntries(Object.entries(options).filter(([name]) => !VALIDATION.includes(name)));
 };
 
-const addCollection = (spec: CollectionSpec, { ns, fields }: Destination, { wanted, findings }: Found): void => {
+/** Rules speak of measurements, and what is carried are buckets, in which the server has packed them. */
+const UNRULY =
+  "time series: a route with `fields` or `where` cannot carry it, since measurements are carried in the server's own buckets";
+
+const addCollection = (
+  spec: CollectionSpec,
+  { ns, fields, chosen = false }: Destination,
+  { wanted, findings }: Found,
+): void => {
   const name = formatNamespace(ns);
+  if (spec.kind === "timeseries" && (fields !== undefined || chosen)) {
+    findings.push({ level: "refused", ns: name, reason: UNRULY });
+    return;
+  }
   const options = fitOptions(spec.options, fields, name, findings);
   const indexes = fitIndexes(spec.indexes, fields, name, findings);
   wanted.push({ from: formatNamespace(spec.ns), spec: { ...spec, ns, options, indexes } });
@@ -58,7 +70,8 @@ const addCollection = (spec: CollectionSpec, { ns, fields }: Destination, { want
     findings.push({
       level: "note",
       ns: name,
-      reason: "time series: built empty; MongoDB shows its measurements in no change stream, so they are not carried",
+      reason:
+        "time series: built empty; `ferry run` and `ferry capture` carry its measurements, the official connector does not",
     });
 };
 

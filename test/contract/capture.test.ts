@@ -157,11 +157,15 @@ test("a worker applies what ferry's own capture wrote, killed before and after i
   const coll = here.db("cap").collection<Document>("c");
   await fill(coll, 6000, seed);
   await coll.createIndex({ nowhere: 1 }, { expireAfterSeconds: 1000 });
+  const series = await here.db("cap").createCollection("series", { timeseries: { timeField: "t", metaField: "m" } });
+  const measure = (from: number): Promise<unknown> =>
+    series.insertMany(Array.from({ length: 50 }, (_, n) => ({ t: new Date((from + n) * 1000), m: n % 4, n })));
+  await measure(0);
   const options = {
     source: source.uri,
     target: target.uri,
     kafka: broker.bootstrap,
-    include: ["cap.c"],
+    include: ["cap.c", "cap.series"],
     args: ["--range-documents", "1000", "--spool", "always", "--spool-dir", folder.path],
   };
   const load = startLoad(coll, { seed, writers: 10, keys: 8000, pauseMs: 20 });
@@ -182,6 +186,8 @@ test("a worker applies what ferry's own capture wrote, killed before and after i
     capture.kill("SIGTERM");
     await capture.exited;
   }
+  await measure(50);
+  await series.deleteMany({ m: 3 });
   for (const fault of ["before-produce:5", "after-produce:7"]) {
     await using capture = await startCapture({ ...options, env: { FERRY_FAULT: fault } });
     await capture.says("fault point");
@@ -200,6 +206,7 @@ test("a worker applies what ferry's own capture wrote, killed before and after i
   };
   assert.match(await command("pause"), /^paused: nothing is captured/);
   const { insertedId } = await coll.insertOne({ n: 1 });
+  await measure(1000);
   assert.match(await command("resume"), /^resumed/);
   const ended = command("finalize", "--source", source.uri, "--kafka", broker.bootstrap);
   await using _time = restless(here);
@@ -207,6 +214,9 @@ test("a worker applies what ferry's own capture wrote, killed before and after i
   assert.match(await ended, /drained; giving back what was held back\nfinalized: /);
   assert.notEqual(await there.db("cap").collection<Document>("c").findOne({ _id: insertedId }), null);
   assert.deepEqual(await structureOf(there, "cap"), await structureOf(here, "cap"));
+  const buckets = (client: MongoClient) => client.db("cap").collection("system.buckets.series");
+  assert.equal((await compare(buckets(here), buckets(there))).wrong, 0);
+  assert.equal(await there.db("cap").collection("series").countDocuments(), await series.countDocuments());
   assert.match(await command("finalize", "--source", source.uri, "--kafka", broker.bootstrap), /^finalized: /);
 });
 

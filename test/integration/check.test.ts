@@ -127,6 +127,7 @@ test("what cannot be built is named with its reason", async () => {
   assert.equal(status, 1);
   assert.match(out, /FAIL {2}structure {2}struct\.users: the target has this collection with another collation\n/);
   assert.match(out, /warn {2}structure {2}struct\.weather: time series: built empty/);
+  assert.match(out, /ok {4}structure {2}time series: 1 \(struct\.weather\); `ferry run` and `ferry capture` carry/);
   assert.match((await ferry(["check", ...urls, "--ns", "struct.users"])).out, /warn {2}structure {2}struct\.users/);
 });
 

@@ -269,20 +269,22 @@ test("a user who lacks a privilege is refused, and told which one", async () => 
     `${source.uri.replace("mongodb://", `mongodb://${user}:${user}@`)}&authSource=admin`;
   await using root = await new MongoClient(uri("root")).connect();
   await root.db("shop").collection("users").insertOne({ n: 1 });
-  await root.db("admin").command({
-    createRole: "half",
-    privileges: [{ resource: { db: "shop", collection: "" }, actions: ["find", "listCollections"] }],
-    roles: [],
-  });
-  await root.db("admin").command({ createUser: "reader", pwd: "reader", roles: ["half"] });
-  const { status, err } = await endDirect({
-    source: uri("reader"),
-    target: target.uri,
-    include: ["shop.users"],
-    args: ["--state-db", "ferry_rights"],
-  });
-  assert.equal(status, 77, err);
-  assert.match(err, /FERRY_MONGO_PRIVILEGE: reader@admin lacks changeStream on shop of the source/);
+  await root.db("shop").createCollection("weather", { timeseries: { timeField: "t" } });
+  const half = { resource: { db: "shop", collection: "" }, actions: ["find", "listCollections"] };
+  const most = { ...half, actions: [...half.actions, "listIndexes", "changeStream"] };
+  for (const [name, privilege] of Object.entries({ half, most })) {
+    await root.db("admin").command({ createRole: `${name}Role`, privileges: [privilege], roles: [] });
+    await root.db("admin").command({ createUser: name, pwd: name, roles: [`${name}Role`] });
+  }
+  for (const [user, include, lacks] of [
+    ["half", "shop.users", "changeStream on shop"],
+    ["most", "shop.*", "find on shop.system.buckets.weather"],
+  ] as const) {
+    const args = ["--state-db", "ferry_rights"];
+    const { status, err } = await endDirect({ source: uri(user), target: target.uri, include: [include], args });
+    assert.equal(status, 77, err);
+    assert.match(err, new RegExp(`FERRY_MONGO_PRIVILEGE: ${user}@admin lacks ${lacks} of the source`));
+  }
   await using there = await new MongoClient(target.uri).connect();
   assert.equal((await there.db("ferry_rights").listCollections().toArray()).length, 0, "nothing is written");
 });

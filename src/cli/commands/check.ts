@@ -4,13 +4,21 @@ import { ConnectRest } from "#capture/connectRest.ts";
 import { readConfig } from "#config/routes.ts";
 import { resolveSettings } from "#config/settings.ts";
 import { FerryError } from "#errors/ferryError.ts";
+import { BUCKETS } from "#flow/buckets.ts";
 import { systemClock } from "#flow/clock.ts";
 import { parseNamespace } from "#flow/types.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
-import { checkSource, checkTarget } from "#run/checkDatabases.ts";
+import { bucketsIn, checkSource, checkTarget } from "#run/checkDatabases.ts";
 import { checkConnect, checkKafka } from "#run/checkKafka.ts";
-import { roleScript, sourceNeeds, sourceWishes, targetNeeds } from "#run/checkPrivileges.ts";
+import {
+  bucketSourceNeeds,
+  bucketTargetNeeds,
+  roleScript,
+  sourceNeeds,
+  sourceWishes,
+  targetNeeds,
+} from "#run/checkPrivileges.ts";
 import { type CheckResult, checking } from "#run/checkResult.ts";
 import { checkStructure } from "#run/checkStructure.ts";
 import type { StructureDeps } from "#run/structure.ts";
@@ -47,9 +55,10 @@ export const registerCheck = (program: Command): void => {
 
 const printRoles = (db: string, stateDb: string): void => {
   print(`// on the source, for ferry and the connector`);
-  print(roleScript("ferrySource", [...sourceNeeds(db), ...sourceWishes]));
+  const series = { db, coll: BUCKETS };
+  print(roleScript("ferrySource", [...sourceNeeds(db), ...bucketSourceNeeds(series), ...sourceWishes]));
   print(`\n// on the target`);
-  print(roleScript("ferryTarget", targetNeeds(db, stateDb)));
+  print(roleScript("ferryTarget", [...targetNeeds(db, stateDb), ...bucketTargetNeeds(series)]));
 };
 
 const ANSWER_MS = 5000;
@@ -101,7 +110,8 @@ const check = async (flags: CheckFlags): Promise<void> => {
   const kafka = settings.kafka === undefined ? undefined : new KafkaClient(options);
   try {
     if (source !== undefined) results.push(...(await checkSource(source, db)));
-    if (target !== undefined) results.push(...(await checkTarget(target, db, settings.stateDb)));
+    const buckets = source === undefined ? [] : await bucketsIn(source, db).catch(() => []); // said of the source
+    if (target !== undefined) results.push(...(await checkTarget(target, db, settings.stateDb, buckets)));
     if (source !== undefined && target !== undefined)
       results.push(...(await checkBoth(flags, { source, target, stateDb: settings.stateDb })));
     if (kafka !== undefined) results.push(...(await checkKafka(kafka, options)));

@@ -33,3 +33,25 @@ test("names what meets nothing, as it was written", () => {
   assert.equal(scope(["shop.*"]).missing(existing), undefined);
   assert.equal(scope(["*.*"], ["shop"]).missing(existing), "*.*");
 });
+
+test("buckets are meant by the name of their time series, and no other system collection is", () => {
+  const names = [
+    "shop.system.buckets.weather",
+    "shop.system.buckets.tides",
+    "shop.system.views",
+    "shop.system.buckets.",
+  ];
+  assert.deepEqual(carried(scope(["shop"]), names), names.slice(0, 2));
+  assert.deepEqual(carried(scope(["shop.we*"]), names), names.slice(0, 1));
+  assert.deepEqual(carried(scope(["*.*"], ["shop.weather"]), names), ["shop.system.buckets.tides"]);
+  assert.deepEqual(carried(scope(["*.*"]), ["ferry.system.buckets.x", "admin.system.buckets.x"]), []);
+  assert.equal(scope(["shop.weather"]).missing(names.slice(0, 1).map(parseNamespace)), undefined);
+});
+
+test("the server is asked for buckets by both names, where its stream shows them", () => {
+  const match = (buckets: boolean): string => JSON.stringify(scope(["shop.weather"], ["shop.t*"]).match(buckets));
+  assert.doesNotMatch(match(false), /system/);
+  assert.match(match(true), /"ns\.coll":\{"\$in":\["weather","system\.buckets\.weather"\]\}/);
+  assert.match(match(true), /\^system\\\\\.buckets\\\\\.t\.\*\$/);
+  assert.match(match(true), /\(\?!buckets/);
+});

@@ -23,6 +23,12 @@ test("names are literal, globs are globs, several are an either-or", () => {
     assert.ok(!matches(topic), topic);
 });
 
+test("buckets are meant by the name of their time series, or by their own", () => {
+  const topic = "shop.system.buckets.weather";
+  for (const patterns of ["shop.weather", "shop.we*", topic, "*.*"]) assert.ok(topicMatcher(patterns)(topic), patterns);
+  assert.ok(!topicMatcher("shop.tides")(topic));
+});
+
 test("characters of regular expressions mean themselves", () => {
   assert.ok(topicMatcher("a+b.(c)[d]$^|{2}")("a+b.(c)[d]$^|{2}"));
   assert.ok(!topicMatcher("a+.b")("aa.b"));

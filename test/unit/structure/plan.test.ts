@@ -147,3 +147,21 @@ test("a plan that was carried out leaves nothing to do", () => {
   ];
   assert.deepEqual(plan(spec({ validator: { a: 1 } }, [unique]), { target, journal }), []);
 });
+
+test("a time series that has measurements is left to the drop of its buckets; a coarser granularity is followed", () => {
+  const series = (granularity: string, bucketMaxSpanSeconds: number): CollectionSpec =>
+    spec({ timeseries: { timeField: "t", granularity, bucketMaxSpanSeconds } }, [], "timeseries");
+  const there = series("minutes", 86_400);
+  const journal = [record("", there.options, { kind: "timeseries" })];
+  assert.deepEqual(plan(series("hours", 2_592_000), { target: [there], journal }), ["changes timeseries"]);
+  const other = spec({ timeseries: { timeField: "u", granularity: "minutes" } }, [], "timeseries");
+  assert.match(plan(other, { target: [there], journal }).join(), /^refused: .* another timeseries/);
+
+  const gone = { wanted: [], target: [there], journal };
+  assert.deepEqual(plan(spec({}), gone), []);
+  assert.deepEqual(plan(spec({}), { ...gone, empty: new Set(["a.b"]) }), ["drops the collection"]);
+  // A collection has taken its name.
+  assert.match(plan(spec({}), { target: [there], journal }).join(), /^refused: .*a timeseries of this name/);
+  const emptied = { target: [there], journal, empty: new Set(["a.b"]) };
+  assert.deepEqual(plan(spec({}), emptied), ["drops the collection", "creates the collection"]);
+});

@@ -116,6 +116,21 @@ test("field rules: indexes speak of the target's paths, or stay out with the rea
   );
 });
 
+test("a time series goes where its route says, unless rules would have to be kept within its buckets", () => {
+  const weather = spec("shop.weather", { kind: "timeseries", options: { timeseries: { timeField: "t" } } });
+  const found = (rules: Readonly<{ fields?: FieldMap; chosen?: boolean }>): string[] => {
+    const route = { from: "shop.weather", to: "crm.climate", fields: undefined, ...rules };
+    const { wanted, findings } = wantedStructure(
+      [weather],
+      new Selection({ routes: [route], include: [], exclude: [] }),
+    );
+    return [...wanted.map(({ spec }) => `${spec.ns.db}.${spec.ns.coll}`), ...findings.map(({ level }) => level)];
+  };
+  assert.deepEqual(found({}), ["crm.climate", "note"]);
+  assert.deepEqual(found({ fields: FIELDS }), ["refused"]);
+  assert.deepEqual(found({ chosen: true }), ["refused"]);
+});
+
 test("a pipeline's collections are found wherever they are named", () => {
   assert.deepEqual(
     readBy({ viewOn: "a", pipeline: [{ $lookup: { from: "b", let: { from: "x" } } }, { $unionWith: "c" }] }),
