@@ -21,6 +21,16 @@ export type OplogNote = {
   short: boolean;
 };
 
+/** What of the change stream lies in files of the capturing machine. */
+export type SpoolNote = {
+  bytes: number;
+  limitBytes: number;
+  /** The position behind it. */
+  newest: ResumeToken;
+  /** Why it takes no more; null where it does. */
+  full: string | null;
+};
+
 /**
  * `ferry.capture` on the target, one record: what ferry's own capture must remember. Position and offsets are one document,
  * so that they move in one step on any kind of target.
@@ -59,6 +69,8 @@ export type CaptureRecord = {
   savedAt?: Date;
   /** Absent where the oplog may not be read. */
   oplog?: OplogNote & { at: Date };
+  /** Null or absent where nothing is spooled. */
+  spool?: (SpoolNote & { at: Date }) | null;
 };
 
 /** One range of `_id`s of one namespace; bounds are raw `{ _id }` documents, so that any type keeps its exact value. */
@@ -190,6 +202,15 @@ export class CaptureStore {
   async noteOplog(oplog: OplogNote): Promise<void> {
     const { matchedCount } = await translated("noting the oplog's window", () =>
       this.#captures.updateOne(this.#mine(), { $set: { oplog: { ...oplog, at: new Date() } } }),
+    );
+    this.#check(matchedCount);
+  }
+
+  /** Notes what is spooled, null for nothing, for whoever looks: nothing depends on it. @throws FERRY_FENCED */
+  async noteSpool(note: SpoolNote | null): Promise<void> {
+    const spool = note === null ? null : { ...note, at: new Date() };
+    const { matchedCount } = await translated("noting what is spooled", () =>
+      this.#captures.updateOne(this.#mine(), { $set: { spool } }),
     );
     this.#check(matchedCount);
   }

@@ -1,4 +1,5 @@
 import type { Timestamp } from "bson";
+import { faultPoint } from "#flow/fault.ts";
 import type { Collection, Document, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import { type CaptureRecord, FREE } from "./captureStore.ts";
@@ -33,6 +34,10 @@ export const stateOf = ({ lifecycle = {} }: Pick<CaptureRecord, "lifecycle">): R
   if (wanted === "paused") return pausedAt instanceof Date ? "paused" : "pausing";
   return "running";
 };
+
+/** The command that a run is started with. */
+export const commandOf = ({ mode }: Pick<CaptureRecord, "mode">): string =>
+  mode === "direct" ? "`ferry run`" : "`ferry capture`";
 
 /** A run's record as an operator's commands see it, beside the process that owns it. Every method throws FERRY_MONGO_*. */
 export class RunControl {
@@ -71,6 +76,7 @@ export class RunControl {
 
   /** With Kafka the capture has ended by then: whoever has seen to the workers and the structure notes the end. */
   async end(unrestored: Unrestored[]): Promise<void> {
+    faultPoint("before-finalized");
     await translated("noting the end of the run", () =>
       this.#captures.updateOne(
         { _id: "capture", "lifecycle.drainedAt": { $exists: true } },

@@ -50,7 +50,7 @@ export const watchOplog = async (
       const left = `the oplog reaches back ${windowSeconds} s, ${Math.max(0, leftSeconds)} s of it before the position`;
       if (short)
         logger.warn(
-          { stage: "capture", code: "FERRY_CAPTURE_OPLOG_SHORT" },
+          { stage: "capture", code: "FERRY_SOURCE_OPLOG_SHORT" },
           `${left}: enlarge it, or changes will be lost`,
         );
       else if (isFirst) logger.info({ stage: "capture" }, left);

@@ -20,6 +20,7 @@ import type { Scope } from "./scope.ts";
 import { type EventBatch, SourceStream, type SourceStreamOptions, type StreamFeatures } from "./sourceStream.ts";
 import { Spool, type SpoolOptions } from "./spool.ts";
 import type { SpoolLook, SpoolMode } from "./spoolNeed.ts";
+import { watchSpool } from "./spoolWatch.ts";
 
 export type OwnCaptureDeps = Readonly<{
   source: MongoClient;
@@ -99,6 +100,7 @@ export class OwnCapture {
     await using spool = await Spool.open(options, owner, this.#token);
     // While something is spooled or played, it is the spool's end from which the source must be readable.
     tasks.run(() => watchOplog({ ...this.#deps, token: () => (spool.isEmpty ? this.#token : spool.newest) }, ended));
+    tasks.run(() => watchSpool({ ...this.#deps, spool }, ended, tasks.signal));
     const ahead = this.#readAhead(spool);
     if (phase !== "stream" || !spool.isEmpty) ahead.start(tasks, stop);
     const copied = phase === "stream" || (await this.#copy(stop, tasks.signal));

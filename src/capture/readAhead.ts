@@ -7,7 +7,7 @@ import type { MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
 import { oplogRoom } from "./oplogWatch.ts";
 import type { ResumeToken } from "./resumeToken.ts";
-import { SourceStream, type SourceStreamOptions } from "./sourceStream.ts";
+import { type EventBatch, SourceStream, type SourceStreamOptions } from "./sourceStream.ts";
 import type { Spool } from "./spool.ts";
 import { needsSpool, type SpoolLook, type SpoolMode } from "./spoolNeed.ts";
 
@@ -31,12 +31,15 @@ const LOOK_MS = 5000;
 const WAIT_MS = 1000;
 /** A position without events is kept this often, ms: it only says from where the source is read on. */
 const IDLE_MS = 5000;
+/** A disk that was full is tried again after this long, ms. */
+const AGAIN_MS = 5000;
 
 /** Reads the change stream into the spool while the copy runs and while the spool is played, if it must. */
 export class ReadAhead {
   readonly #deps: ReadAheadDeps;
   readonly #ending = new AbortController();
   #running: Promise<void> = Promise.resolve();
+  #saidFull = false;
 
   constructor(deps: ReadAheadDeps) {
     this.#deps = deps;
@@ -59,31 +62,43 @@ export class ReadAhead {
   }
 
   async #run(ended: AbortSignal): Promise<void> {
-    const { spool, logger } = this.#deps;
+    const { spool, clock, logger } = this.#deps;
     try {
       if (!(await this.#isNeeded(ended))) return;
       logger.info({ stage: "capture" }, `the change stream is spooled to ${spool.folder} while the copy runs`);
-      for (let isFirst = true; !ended.aborted; isFirst = false) {
+      while (!ended.aborted) {
         const bytes = await this.#readUntilFull(ended);
         if (bytes === 0) return;
-        if (isFirst) this.#sayFull(`it holds ${spool.bytes} bytes`);
-        await spool.room(bytes, ended);
+        this.#sayFull();
+        if (bytes === undefined) await clock.sleep(AGAIN_MS, ended);
+        else await spool.room(bytes, ended);
       }
     } catch (error) {
-      if (ended.aborted) return; // whatever was interrupted by the end is no failure
-      if (isFerry(error) || (error as NodeJS.ErrnoException).syscall === undefined) throw error;
-      this.#sayFull((error as Error).message);
+      if (!ended.aborted) throw error; // whatever was interrupted by the end is no failure
     } finally {
       await spool.finish();
     }
   }
 
-  #sayFull(why: string): void {
-    const { logger } = this.#deps;
+  /** Once: while it is played, room comes and goes. */
+  #sayFull(): void {
+    const { logger, spool } = this.#deps;
+    if (this.#saidFull) return;
+    this.#saidFull = true;
     logger.warn(
       { stage: "capture", code: "FERRY_CAPTURE_SPOOL_FULL" },
-      `reading ahead stops: ${why}; from here on only the oplog holds the changes`,
+      `reading ahead stops until there is room again: ${spool.full}; meanwhile only the oplog holds the changes behind it`,
     );
+  }
+
+  /** Undefined where the file system refuses it. */
+  async #keep(batch: EventBatch): Promise<number | undefined> {
+    try {
+      return await this.#deps.spool.append(batch);
+    } catch (error) {
+      if (isFerry(error) || (error as NodeJS.ErrnoException).syscall === undefined) throw error;
+      return undefined;
+    }
   }
 
   /** Resolves with true as soon as it is needed, with false at the end. */
@@ -107,8 +122,8 @@ export class ReadAhead {
     return false;
   }
 
-  /** Resolves with the bytes of a reply that there was no room for, and 0 at the end. */
-  async #readUntilFull(ended: AbortSignal): Promise<number> {
+  /** Resolves with the bytes of a reply that there was no room for, undefined where the file system has none, and 0 at the end. */
+  async #readUntilFull(ended: AbortSignal): Promise<number | undefined> {
     const { spool, stream: options, clock, logger, onRetry } = this.#deps;
     await using stream = new SourceStream(options, spool.newest);
     const retrying = { what: "reading ahead", clock, signal: ended, giveUpAfterMs: Number.POSITIVE_INFINITY, onRetry };
@@ -122,8 +137,8 @@ export class ReadAhead {
       const isIdle = batch.events.length === 0 && !batch.invalidated;
       const hasMoved = batch.token._data !== spool.newest._data;
       if (isIdle && !(hasMoved && clock.now() - keptAt >= IDLE_MS)) continue;
-      const lacking = await spool.append(batch);
-      if (lacking > 0) return lacking;
+      const lacking = await this.#keep(batch);
+      if (lacking !== 0) return lacking;
       keptAt = clock.now();
       logger.debug({ stage: "capture", count: batch.events.length, bytes: batch.bytes }, "spooled");
     }

@@ -51,6 +51,11 @@ const namesIn = (folder: string): Promise<string[]> =>
     throw error;
   });
 
+const writeAt = async (file: FileHandle, bytes: Buffer, at: number): Promise<void> => {
+  for (let done = 0; done < bytes.length; )
+    done += (await file.write(bytes, done, bytes.length - done, at + done)).bytesWritten;
+};
+
 /** Makes the entries of a folder durable. */
 const syncFolder = async (folder: string): Promise<void> => {
   await using handle = await open(folder, "r");
@@ -99,6 +104,8 @@ export class Spool implements AsyncDisposable {
   #freed = Promise.withResolvers<void>();
   #writing: OpenSegment | undefined;
   #newest: ResumeToken;
+  /** Why the last frame was not kept. */
+  #full: string | undefined;
   /** Where playing is: in which segment, counted with the removed ones, and behind which byte of it. */
   #playing = 0;
   #playedTo = 0;
@@ -196,6 +203,15 @@ export class Spool implements AsyncDisposable {
     return this.#bytes;
   }
 
+  get limitBytes(): number {
+    return this.#limitBytes;
+  }
+
+  /** Why it takes no more, as far as it knows; undefined where it does. */
+  get full(): string | undefined {
+    return this.#full;
+  }
+
   /** Is there anything that may have to be played? */
   get isEmpty(): boolean {
     return this.#segments.length === 0;
@@ -205,24 +221,38 @@ export class Spool implements AsyncDisposable {
     return this.#bytes === 0 || this.#bytes + bytes <= this.#limitBytes;
   }
 
-  /** Keeps a reply for good: 0. Else how many bytes there is no room for: see `room`. @throws what the file system says */
+  /**
+   * Keeps a reply for good: 0. Else how many bytes there is no room for: see `room`.
+   * @throws what the file system says: nothing is kept then, and it may be tried again
+   */
   async append(frame: SpoolFrame): Promise<number> {
     const bytes = encodeFrame(frame);
-    if (!this.#fits(bytes.length)) return bytes.length;
+    if (!this.#fits(bytes.length)) {
+      this.#full = `it holds ${this.#bytes} bytes, and may hold ${this.#limitBytes}`;
+      return bytes.length;
+    }
     try {
       const segment = await this.#open();
-      await segment.file.writeFile(bytes);
+      await writeAt(segment.file, bytes, segment.length);
       await segment.file.datasync();
       this.#bytes += bytes.length;
       segment.length += bytes.length;
       segment.last = frame.token._data;
     } catch (error) {
-      await this.finish(); // behind half a frame nothing may be written
+      await this.#takeBack();
+      this.#full = (error as Error).message;
       throw error;
     }
+    this.#full = undefined;
     this.#newest = frame.token;
     faultPoint("after-spool-frame");
     return 0;
+  }
+
+  /** Behind half a frame nothing may be written. */
+  async #takeBack(): Promise<void> {
+    const writing = this.#writing;
+    await writing?.file.truncate(writing.length).catch(() => this.finish());
   }
 
   /** The segment that is written to. */
@@ -236,9 +266,15 @@ export class Spool implements AsyncDisposable {
     const after = this.#newest._data;
     const head = encodeHead({ format: 1, capture, generation, start: start._data, after });
     const file = await open(path, "wx", 0o600);
+    try {
+      await writeAt(file, head, 0);
+      await syncFolder(this.#folder);
+    } catch (error) {
+      await file.close();
+      await unlink(path).catch(() => undefined); // without a whole head it counts for nothing
+      throw error;
+    }
     this.#writing = { path, after, last: after, length: head.length, file };
-    await file.writeFile(head);
-    await syncFolder(this.#folder);
     this.#bytes += head.length;
     this.#segments.push(this.#writing);
     return this.#writing;
@@ -256,6 +292,7 @@ export class Spool implements AsyncDisposable {
   async finish(): Promise<void> {
     const writing = this.#writing;
     this.#writing = undefined;
+    this.#full = undefined;
     await writing?.file.close();
   }
 
@@ -307,6 +344,7 @@ export class Spool implements AsyncDisposable {
       this.#segments.shift();
       this.#removed++;
       this.#bytes -= first.length;
+      this.#full = undefined;
     }
     this.#freed.resolve();
     this.#freed = Promise.withResolvers();

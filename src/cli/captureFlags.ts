@@ -131,3 +131,9 @@ export const parseCapture = ({
     texts,
   };
 };
+
+/** @throws FERRY_USAGE */
+export const requireStructure = (replaceTarget: boolean, { structure }: Pick<CaptureOptions, "structure">): void => {
+  if (replaceTarget && !structure)
+    throw new FerryError("FERRY_USAGE", "--replace-target builds what it drops; --no-structure forbids that");
+};

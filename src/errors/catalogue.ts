@@ -488,7 +488,13 @@ export const CATALOGUE = {
     75,
     "never",
     "The spool takes no more: --spool-size is reached, or its folder cannot be written. Only the source's oplog holds the changes behind it.",
-    "Enlarge the oplog while the copy runs, or start again with a larger --spool-size or another --spool-dir; what is in the spool is kept.",
+    "Make room on its disk (it is tried again by itself), enlarge the oplog while the copy runs, or start again with a larger --spool-size; what is in the spool is kept.",
+  ),
+  FERRY_SOURCE_OPLOG_SHORT: entry(
+    75,
+    "never",
+    "The position of ferry's own capture will soon fall off the source's oplog: changes would be lost to the stream.",
+    "Enlarge the oplog (replSetResizeOplog); resume a run that is paused, start one that is stopped, and let a long copy begin with --spool always.",
   ),
   FERRY_SOURCE_HISTORY_LOST: entry(
     76,
@@ -538,6 +544,12 @@ export const CATALOGUE = {
     "There is no run of ferry's own capture to pause, resume or finalize.",
     "Check --target and --state-db; with the official connector stop the workers instead, and use `ferry structure finalize` at the end.",
   ),
+  FERRY_RUN_ALIVE: entry(
+    75,
+    "never",
+    "A `ferry run` or `ferry capture` is at work on this target: documents are on their way, which what is held back would refuse or delete.",
+    "`ferry finalize` drains it, gives back what is held back, and ends it; or stop it first. After a crash its lease ends within seconds.",
+  ),
   FERRY_RUN_FINALIZING: entry(
     75,
     "never",
@@ -548,7 +560,7 @@ export const CATALOGUE = {
     64,
     "never",
     "The run was finalized: it is over, and the target belongs to its own services.",
-    "`ferry run --replace-target` drops what is carried on the target and begins anew; another --state-db and an empty target begin beside it.",
+    "--replace-target (`ferry run`, `ferry capture`) drops what is carried on the target and begins anew; another --state-db and an empty target begin beside it.",
   ),
   // --- the demo
   FERRY_DEMO_STEP: entry(

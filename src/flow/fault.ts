@@ -32,6 +32,10 @@ export const FAULT_POINTS = [
   "mid-capped",
   /** What was held back is given back, and the journal does not know. */
   "structure-restored",
+  /** A run that is finalized: everything that was to come is on the target (`ferry capture`: in Kafka), and nothing is given back. */
+  "drained",
+  /** All is given back that could be, and nobody has noted that the run is over. */
+  "before-finalized",
   /** Capture: a chunk of a range is in the log, its progress is not saved. */
   "mid-range",
   /** Capture: the last chunk of a range is in the log, and nobody has noted that the range is done. */

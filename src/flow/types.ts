@@ -97,6 +97,11 @@ export type LogBatch = Readonly<{
   end: number;
   /** The log's end as the broker last said: `highWatermark - end` records are still to come. */
   highWatermark: number;
+  /**
+   * Given where the order of keys needs no lane of their own: each record is the only one of its key until all of them are
+   * durable. Then one lane takes the whole batch, this one modulo their number; read again, the same records have the same.
+   */
+  turn?: number | undefined;
 }>;
 
 /** One partition of a log. */

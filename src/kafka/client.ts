@@ -1,7 +1,8 @@
-import { Admin, Consumer, FetchIsolationLevels, ListOffsetTimestamps, type RecordsBatch } from "@platformatic/kafka";
-import { FerryError } from "#errors/ferryError.ts";
+import type { Admin, Consumer, RecordsBatch } from "@platformatic/kafka";
+import { FerryError, isFerry } from "#errors/ferryError.ts";
 import type { LogRecord } from "#flow/types.ts";
 import { kafkaError } from "./errors.ts";
+import { library } from "./library.ts";
 
 export type KafkaOptions = Readonly<{
   /** host:port, comma-separated. */
@@ -27,6 +28,13 @@ export type FetchResult = Readonly<{
   end: number;
   highWatermark: number;
   logStart: number;
+}>;
+
+export type TopicShape = Readonly<{
+  partitions: number;
+  replicas: number;
+  /** Settings of its own, beside the broker's defaults. */
+  configs: Readonly<Record<string, string>>;
 }>;
 
 /** Attribute bit of a control batch (transaction markers): carries no data. Kafka protocol, "Record Batch". */
@@ -69,7 +77,7 @@ export class KafkaClient implements AsyncDisposable {
   constructor(options: KafkaOptions) {
     this.#options = options;
     // retries off: one retry loop in ferry (flow/retry.ts), which logs and takes a signal.
-    this.#consumer = new Consumer({ ...this.#base(), groupId: options.group });
+    this.#consumer = new (library().Consumer)({ ...this.#base(), groupId: options.group });
   }
 
   #base(): { clientId: string; bootstrapBrokers: string[]; retries: number; timeout: number; connectTimeout: number } {
@@ -83,7 +91,7 @@ export class KafkaClient implements AsyncDisposable {
   }
 
   #adminClient(): Admin {
-    this.#admin ??= new Admin(this.#base());
+    this.#admin ??= new (library().Admin)(this.#base());
     return this.#admin;
   }
 
@@ -116,9 +124,11 @@ export class KafkaClient implements AsyncDisposable {
     return (await this.#topic(topic)).id;
   }
 
-  async #topic(
-    topic: string,
-  ): Promise<{ id: string; partitionsCount: number; partitions: { leader: number; leaderEpoch: number }[] }> {
+  async #topic(topic: string): Promise<{
+    id: string;
+    partitionsCount: number;
+    partitions: { leader: number; leaderEpoch: number; replicas: number[] }[];
+  }> {
     const metadata = await this.#do(`metadata of ${topic}`, () =>
       this.#consumer.metadata({ topics: [topic], autocreateTopics: false }),
     );
@@ -130,7 +140,8 @@ export class KafkaClient implements AsyncDisposable {
 
   /** First offset still held, or the next one to be written, per partition. */
   async offsets(topic: string, which: "earliest" | "latest"): Promise<number[]> {
-    const timestamp = which === "earliest" ? ListOffsetTimestamps.EARLIEST : ListOffsetTimestamps.LATEST;
+    const { EARLIEST, LATEST } = library().ListOffsetTimestamps;
+    const timestamp = which === "earliest" ? EARLIEST : LATEST;
     await this.#topic(topic);
     const found = await this.#do(`offsets of ${topic}`, () =>
       this.#consumer.listOffsets({ topics: [topic], timestamp }),
@@ -161,7 +172,7 @@ export class KafkaClient implements AsyncDisposable {
         minBytes: 1,
         maxBytes,
         maxWaitTime: maxWaitMs,
-        isolationLevel: FetchIsolationLevels.READ_COMMITTED,
+        isolationLevel: library().FetchIsolationLevels.READ_COMMITTED,
         topics: [
           {
             topicId: id,
@@ -213,6 +224,32 @@ export class KafkaClient implements AsyncDisposable {
     await this.#do(`creating topic ${topic}`, () =>
       this.#adminClient().createTopics({ topics: [topic], partitions, replicas, configs: list }),
     );
+  }
+
+  /** What it takes to make another topic like this one. @throws FERRY_KAFKA_TOPIC_MISSING */
+  async shape(topic: string): Promise<TopicShape> {
+    const { partitionsCount, partitions } = await this.#topic(topic);
+    const { ConfigResourceTypes, ConfigSources } = library();
+    const resources = [{ resourceType: ConfigResourceTypes.TOPIC, resourceName: topic }];
+    const [found] = await this.#do(`settings of ${topic}`, () => this.#adminClient().describeConfigs({ resources }));
+    const own = (found?.configs ?? []).filter(
+      ({ configSource }) => configSource === ConfigSources.DYNAMIC_TOPIC_CONFIG,
+    );
+    const configs = Object.fromEntries(
+      own.flatMap(({ name, value }) => (typeof value === "string" ? [[name, value]] : [])),
+    );
+    return { partitions: partitionsCount, replicas: partitions[0]?.replicas.length ?? 1, configs };
+  }
+
+  /** Its records are gone for every reader. A topic that is not there is no failure. */
+  async deleteTopic(topic: string): Promise<void> {
+    try {
+      await this.#do(`deleting topic ${topic}`, () => this.#adminClient().deleteTopics({ topics: [topic] }));
+    } catch (error) {
+      if (!isFerry(error, "FERRY_KAFKA_TOPIC_MISSING")) throw error;
+    } finally {
+      this.#consumer.clearMetadata(); // another one of the same name has another id
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,6 @@
-import { findErrorBy } from "@platformatic/kafka";
 import type { ErrorCode } from "#errors/catalogue.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
+import { library } from "./library.ts";
 
 /** Broker error names (Kafka protocol, "Error codes") to ours; the first that occurs anywhere in a nested error decides. */
 const BY_API_ID: readonly (readonly [string, ErrorCode])[] = [
@@ -10,6 +10,7 @@ const BY_API_ID: readonly (readonly [string, ErrorCode])[] = [
   ["TOPIC_AUTHORIZATION_FAILED", "FERRY_KAFKA_REQUEST"],
   ["GROUP_AUTHORIZATION_FAILED", "FERRY_KAFKA_REQUEST"],
   ["INVALID_TOPIC_EXCEPTION", "FERRY_KAFKA_REQUEST"],
+  ["TOPIC_DELETION_DISABLED", "FERRY_KAFKA_REQUEST"],
 ];
 
 const UNREACHABLE = ["PLT_KFK_NETWORK", "PLT_KFK_TIMEOUT"];
@@ -30,6 +31,7 @@ export const kafkaError = (error: unknown, phase: string): FerryError => {
   if (isFerry(error)) return error;
   if (!(error instanceof Error)) return new FerryError("FERRY_BUG", `${phase}: ${String(error)}`);
   const detail = `${phase}: ${deepest(error)}`;
+  const { findErrorBy } = library();
   const has = (property: string, value: unknown): boolean => findErrorBy(error, property, value) !== null;
   for (const [apiId, code] of BY_API_ID) if (has("apiId", apiId)) return new FerryError(code, detail, { cause: error });
   for (const code of UNREACHABLE)

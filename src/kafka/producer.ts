@@ -1,8 +1,9 @@
-import { type Connection, findErrorBy, Producer, produceV9, UserError, Writer } from "@platformatic/kafka";
+import type { Connection, Producer, Writer } from "@platformatic/kafka";
 import { FerryError } from "#errors/ferryError.ts";
 import type { Clock } from "#flow/clock.ts";
 import { type RetryOptions, retry } from "#flow/retry.ts";
 import { kafkaError } from "./errors.ts";
+import { library } from "./library.ts";
 import { type RecordBatch, stamp } from "./recordBatch.ts";
 
 export type ProducerOptions = Readonly<{
@@ -32,10 +33,11 @@ const UNKNOWN_TO_BROKER = [
 ];
 
 const isApi = (error: unknown, id: string): boolean =>
-  error instanceof Error && findErrorBy(error, "apiId", id) !== null;
+  error instanceof Error && library().findErrorBy(error, "apiId", id) !== null;
 
 const request = (topic: string, partition: number, { bytes }: RecordBatch): Writer =>
-  Writer.create()
+  library()
+    .Writer.create()
     .appendString(null) // no transaction
     .appendInt16(ALL_REPLICAS)
     .appendInt32(REPLICAS_MS)
@@ -63,7 +65,7 @@ export class KafkaProducer implements AsyncDisposable {
 
   constructor(options: ProducerOptions) {
     this.#options = options;
-    this.#client = new Producer({
+    this.#client = new (library().Producer)({
       clientId: options.clientId,
       bootstrapBrokers: options.bootstrap.split(",").map((broker) => broker.trim()),
       autocreateTopics: false,
@@ -117,7 +119,7 @@ export class KafkaProducer implements AsyncDisposable {
 
   async #leader(topic: string, partition: number): Promise<Connection> {
     const known = await this.#client.metadata({ topics: [topic], autocreateTopics: false }).catch((error: unknown) => {
-      if (error instanceof UserError) return undefined; // how the library says that there is no such topic
+      if (error instanceof library().UserError) return undefined; // how the library says that there is no such topic
       throw error;
     });
     const leader = known?.topics.get(topic)?.partitions[partition]?.leader;
@@ -134,7 +136,7 @@ export class KafkaProducer implements AsyncDisposable {
         PRODUCE,
         VERSION,
         () => request(topic, partition, batch),
-        produceV9.parseResponse,
+        library().produceV9.parseResponse,
         true,
         true,
         (error) => (error ? reject(error) : resolve()),

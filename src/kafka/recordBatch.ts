@@ -1,5 +1,5 @@
-import { compressionsAlgorithms, crc32c } from "@platformatic/kafka";
 import { BsonWriter } from "#bson/writer.ts";
+import { library } from "./library.ts";
 
 /**
  * A batch of records in Kafka's own format (protocol, "Record Batch", magic 2), compressed and ready to be sent: all but the
@@ -89,7 +89,9 @@ export class RecordBatchWriter {
   /** The batch so far; the writer starts again. @param now the records' time, ms since the epoch */
   take(now: number): RecordBatch {
     const { count } = this;
-    const records = compressionsAlgorithms.lz4.compressSync(this.#body.bytes.subarray(0, this.#body.length)) as Buffer;
+    const records = library().compressionsAlgorithms.lz4.compressSync(
+      this.#body.bytes.subarray(0, this.#body.length),
+    ) as Buffer;
     this.#body.reset();
     this.count = 0;
     const bytes = Buffer.allocUnsafe(HEAD_BYTES + records.length).fill(0, 0, HEAD_BYTES);
@@ -110,5 +112,5 @@ export const stamp = ({ bytes }: RecordBatch, { producerId, producerEpoch, base 
   bytes.writeBigInt64BE(producerId, PRODUCER_ID_AT);
   bytes.writeInt16BE(producerEpoch, PRODUCER_EPOCH_AT);
   bytes.writeInt32BE(base, BASE_SEQUENCE_AT);
-  bytes.writeUInt32BE(crc32c(bytes.subarray(ATTRIBUTES_AT)) >>> 0, CRC_AT);
+  bytes.writeUInt32BE(library().crc32c(bytes.subarray(ATTRIBUTES_AT)) >>> 0, CRC_AT);
 };

@@ -1,6 +1,6 @@
-import { Admin, ConfigResourceTypes } from "@platformatic/kafka";
 import type { KafkaOptions } from "./client.ts";
 import { kafkaError } from "./errors.ts";
+import { library } from "./library.ts";
 
 /** Settings as the broker reports them, defaults resolved; absent where the user may not read them. */
 export type KafkaSettings = Readonly<{
@@ -14,6 +14,7 @@ export type KafkaSettings = Readonly<{
 /** Reads brokers, and the effective settings of these topics. @throws FERRY_KAFKA_* */
 export const readKafkaSettings = async (options: KafkaOptions, topics: readonly string[]): Promise<KafkaSettings> => {
   const bootstrapBrokers = options.bootstrap.split(",").map((broker) => broker.trim());
+  const { Admin, ConfigResourceTypes } = library();
   const admin = new Admin({ clientId: options.clientId, bootstrapBrokers, retries: 0, timeout: 10_000 });
   try {
     const { brokers } = await admin.metadata({ topics: [] });

@@ -7,7 +7,8 @@ import type { Counts, FilteredBy } from "#flow/types.ts";
 import type { ClientSession } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import { snapshotAt } from "#mongo/session.ts";
-import type { LaneState, LaneStore } from "./laneStore.ts";
+import type { LaneState } from "./claims.ts";
+import type { LaneStore } from "./laneStore.ts";
 
 /** Where a lane stands after a batch. `counts` are the batch's own, added to the lane's books. */
 export type LaneMove = Readonly<{

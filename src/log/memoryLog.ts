@@ -25,7 +25,20 @@ export type MemoryLogOptions = Readonly<{
   readersOf: (topic: string) => readonly string[];
 }>;
 
-type Chunk = Readonly<{ records: readonly LogRecord[]; bytes: number; first: number; end: number }>;
+type Chunk = Readonly<{
+  records: readonly LogRecord[];
+  bytes: number;
+  first: number;
+  end: number;
+  turn: number | undefined;
+}>;
+
+/**
+ * A chunk of the copy: a range brings each key once, and the stream begins when all of it is durable. Written by one lane its
+ * neighbours lie on the same pages of the target's index; by all of them they fight for each page.
+ */
+const isCopied = ([first]: readonly LogRecord[]): boolean =>
+  first?.event?.op === "write" && first.event.origin === "copy";
 
 /** Records that `peek` shows at most. */
 const PEEKED = 100;
@@ -37,6 +50,7 @@ class Topic {
   first: number;
   next: number;
   high: number;
+  #turns = 0;
 
   constructor({ first, next, high }: TopicStart, readers: readonly string[]) {
     this.first = first;
@@ -44,7 +58,12 @@ class Topic {
     this.high = high;
     for (const reader of readers) this.settled.set(reader, first);
     // Given out by a process that is gone, and captured anew behind it: lanes that had not come so far pass over it.
-    if (next > first) this.chunks.push({ records: [], bytes: 0, first, end: next });
+    if (next > first) this.chunks.push({ records: [], bytes: 0, first, end: next, turn: undefined });
+  }
+
+  push(records: readonly LogRecord[], bytes: number, first: number): void {
+    const turn = isCopied(records) ? this.#turns++ : undefined;
+    this.chunks.push({ records, bytes, first, end: this.next, turn });
   }
 
   /** What lies from `offset` on in the first chunk that reaches beyond it. */
@@ -57,6 +76,7 @@ class Topic {
       bytes: records.reduce((sum, record) => sum + recordBytes(record), 0),
       first: offset,
       end: chunk.end,
+      turn: chunk.turn,
     };
   }
 
@@ -108,7 +128,7 @@ export class MemoryLog implements Log {
     if (topic.next > topic.high) topic.high = topic.next;
     // Captured once more after a kill, and on the target already: only the count of offsets needed it.
     if (topic.next <= topic.lowest()) this.#budget.give(bytes);
-    else topic.chunks.push({ records, bytes, first, end: topic.next });
+    else topic.push(records, bytes, first);
     topic.wake();
   }
 
@@ -205,6 +225,7 @@ async function* readFrom(topic: Topic, from: number, soft: AbortSignal): AsyncGe
       continue;
     }
     offset = chunk.end;
-    yield { records: chunk.records, bytes: chunk.bytes, end: chunk.end, highWatermark: topic.next };
+    const { records, bytes, end, turn } = chunk;
+    yield { records, bytes, end, highWatermark: topic.next, turn };
   }
 }

@@ -7,8 +7,9 @@ import { seriesOf } from "#flow/buckets.ts";
 import type { Clock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
 import { formatNamespace, parseNamespace } from "#flow/types.ts";
-import type { Claim, LaneStore } from "#lanes/laneStore.ts";
+import type { Claim } from "#lanes/claims.ts";
 import type { Beginning } from "#lanes/records.ts";
+import type { RunStore } from "#lanes/runStore.ts";
 import type { Logger } from "#observe/log.ts";
 import type { MongoSink } from "#sink/mongoSink.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
@@ -17,7 +18,7 @@ export type BeginningContext = Readonly<{
   claim: Claim;
   route: Route;
   options: WorkerOptions;
-  store: LaneStore;
+  runs: RunStore;
   marks: MarkStore;
   /** Codes that the operator takes upon himself. */
   accepted: ReadonlySet<string>;
@@ -60,10 +61,10 @@ const SEED_BATCH = 5000;
  * @throws FERRY_TARGET_NOT_EMPTY, FERRY_TARGET_POLICY, FERRY_ROUTE_MOVED, FERRY_TIMEOUT, FERRY_MONGO_*
  */
 export const beginRoute = async (context: BeginningContext, sink: MongoSink): Promise<Beginning> => {
-  const { claim, route, options, store } = context;
+  const { claim, route, options, runs } = context;
   const { policy, named } = policyOf(route, options);
   requireMirror(route, policy);
-  const known = (await store.run(claim.route))?.begun;
+  const known = (await runs.run(claim.route))?.begun;
   const begun = known ?? (await begin(context, sink, policy, named));
   if (begun.policy !== policy) await changePolicy(context, begun, policy);
   await noteRules(context);
@@ -73,25 +74,25 @@ export const beginRoute = async (context: BeginningContext, sink: MongoSink): Pr
       `${claim.route}: ${policy} needs change streams, and a standalone target has none`,
     );
   if (begun.seeding) await seed(context, sink);
-  return (await store.run(claim.route))?.begun ?? begun;
+  return (await runs.run(claim.route))?.begun ?? begun;
 };
 
 const begin = async (
-  { claim, store }: BeginningContext,
+  { claim, runs }: BeginningContext,
   sink: MongoSink,
   policy: ConflictPolicy,
   named: boolean,
 ): Promise<Beginning> => {
   const { at, occupied } = await sink.look();
   // Looked at once more: another partition may have begun, and what is there may be its work.
-  const known = (await store.run(claim.route))?.begun;
+  const known = (await runs.run(claim.route))?.begun;
   if (known !== undefined) return known;
   if (occupied && !named)
     throw new FerryError(
       "FERRY_TARGET_NOT_EMPTY",
       `${claim.route}: ${sink.name} has documents, and no conflict policy is named`,
     );
-  return store.begin(claim.route, {
+  return runs.begin(claim.route, {
     policy,
     ...(at === undefined ? {} : { at: at as Timestamp }),
     occupied,
@@ -100,19 +101,19 @@ const begin = async (
 };
 
 /** Documents that went through other rules stay as these made them: somebody has to know. */
-const noteRules = async ({ claim, route, store, accepted, logger, clock }: BeginningContext): Promise<void> => {
+const noteRules = async ({ claim, route, runs, accepted, logger, clock }: BeginningContext): Promise<void> => {
   const { to, fields, where } = route;
   const digest = createHash("sha256")
     .update(JSON.stringify([fields, where]))
     .digest("hex")
     .slice(0, 16);
-  const known = (await store.run(claim.route))?.rules;
+  const known = (await runs.run(claim.route))?.rules;
   if (known !== undefined && known.to !== to)
     throw new FerryError("FERRY_ROUTE_MOVED", `${claim.route} has begun to write to ${known.to}, and now names ${to}`);
   const isChanged = known !== undefined && known.digest !== digest;
   const isAccepted = known?.changedAt !== undefined && accepted.has("FERRY_ROUTE_RULES");
   if (known !== undefined && !isChanged && !isAccepted) return;
-  await store.noteRules(claim.route, { to, digest, ...(isChanged ? { changedAt: new Date(clock.now()) } : {}) });
+  await runs.noteRules(claim.route, { to, digest, ...(isChanged ? { changedAt: new Date(clock.now()) } : {}) });
   if (isChanged)
     logger.warn(
       { route: claim.route, code: "FERRY_ROUTE_RULES" },
@@ -122,7 +123,7 @@ const noteRules = async ({ claim, route, store, accepted, logger, clock }: Begin
 
 /** Watching begins with the route: what others wrote while nobody looked cannot be known. */
 const changePolicy = async (
-  { claim, store, logger }: BeginningContext,
+  { claim, runs, logger }: BeginningContext,
   begun: Beginning,
   policy: ConflictPolicy,
 ): Promise<void> => {
@@ -132,17 +133,17 @@ const changePolicy = async (
       "FERRY_TARGET_POLICY",
       `${route} has begun as mirror, so nobody knows what the target's services wrote since; it cannot become ${policy}`,
     );
-  await store.changePolicy(route, policy);
+  await runs.changePolicy(route, policy);
   logger.warn({ route }, `the conflict policy was ${begun.policy} and is ${policy} from now on`);
 };
 
 /** The owner of the first partition marks what is there; the others wait for it. */
-const seed = async ({ claim, store, marks, logger, clock, hard }: BeginningContext, sink: MongoSink): Promise<void> => {
+const seed = async ({ claim, runs, marks, logger, clock, hard }: BeginningContext, sink: MongoSink): Promise<void> => {
   const { route, partition, epoch } = claim;
   if (partition !== 0) {
     await waitFor(
       async () =>
-        (await store.run(route))?.begun?.seeding === false ? { done: undefined } : { seen: "still being marked" },
+        (await runs.run(route))?.begun?.seeding === false ? { done: undefined } : { seen: "still being marked" },
       { what: `documents of ${sink.name} to be marked as the target's`, clock, timeoutMs: SEEDING_MS, signal: hard },
     );
     return;
@@ -154,6 +155,6 @@ const seed = async ({ claim, store, marks, logger, clock, hard }: BeginningConte
     await marks.seed(route, keys, epoch);
     count += keys.length;
   }
-  await store.seeded(route, epoch);
+  await runs.seeded(route, epoch);
   logger.info({ route, count }, "documents of the target's own are marked");
 };

@@ -3,7 +3,7 @@ import type { Route } from "#config/routes.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 import { seriesOf } from "#flow/buckets.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
-import type { LaneStore } from "#lanes/laneStore.ts";
+import type { RunStore } from "#lanes/runStore.ts";
 import { type MongoClient, readTopology, type Topology } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import { MongoSink } from "#sink/mongoSink.ts";
@@ -106,14 +106,15 @@ export const checkRights = async ({ source, target, scope, carried, routes, stat
 /** Routes that have not begun yet and whose target has documents that nobody has said a word about. @throws FERRY_TARGET_NOT_EMPTY, FERRY_TARGET_POLICY */
 export const checkEmpty = async (
   target: MongoClient,
-  store: LaneStore,
+  runs: RunStore,
   routes: readonly Route[],
   options: WorkerOptions,
 ): Promise<void> => {
-  const runs = await store.readRuns();
+  const known = await runs.readRuns();
   for (const route of routes) {
-    requireMirror(route, policyOf(route, options).policy);
-    if (runs.get(route.name)?.begun !== undefined || policyOf(route, options).named) continue;
+    const { policy, named } = policyOf(route, options);
+    requireMirror(route, policy);
+    if (known.get(route.name)?.begun !== undefined || named) continue;
     const sink = new MongoSink(target, parseNamespace(route.to));
     if ((await sink.look()).occupied)
       throw new FerryError("FERRY_TARGET_NOT_EMPTY", `${sink.name} has documents, and no conflict policy is named`);

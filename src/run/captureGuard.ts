@@ -5,7 +5,7 @@ import { checkCapture, type Finding } from "#capture/watch.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 import type { Clock } from "#flow/clock.ts";
 import { KafkaClient } from "#kafka/client.ts";
-import type { LaneStore } from "#lanes/laneStore.ts";
+import type { RunStore } from "#lanes/runStore.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
 
@@ -14,7 +14,7 @@ export type CaptureGuardOptions = Readonly<{
   bootstrap: string;
   source: MongoClient;
   connectors: ConnectorStore;
-  store: LaneStore;
+  runs: RunStore;
   clock: Clock;
   logger: Logger;
 }>;
@@ -80,7 +80,7 @@ export class CaptureGuard implements AsyncDisposable {
     const scope = new Set([...known, ...(config === undefined ? [] : topicsInScope(parseCapture(config), topics))]);
     const error = new FerryError(found.code, found.sentence);
     const concerned = routes.filter(({ from }) => scope.has(from) && !accepted.has(found.code));
-    for (const { name } of concerned) await this.#options.store.halt(name, error);
+    for (const { name } of concerned) await this.#options.runs.halt(name, error);
     if (concerned.length > 0) throw error;
   }
 

@@ -3,6 +3,7 @@ import { Long } from "bson";
 import type { CaptureRecord, CaptureStore, NewCapture, RangeRecord } from "#capture/captureStore.ts";
 import { type CopyOrder, chooseOrder } from "#capture/copyOrder.ts";
 import { rangesBetween, readBounds } from "#capture/copyRanges.ts";
+import { commandOf } from "#capture/lifecycle.ts";
 import type { Scope } from "#capture/scope.ts";
 import { noteStart } from "#capture/sourceProbe.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
@@ -115,8 +116,7 @@ export const checkKnown = (
 ): void => {
   const { hosts, setName } = record.source;
   const other = (what: string): FerryError => new FerryError("FERRY_CAPTURE_OTHER", what);
-  if (record.mode !== mode)
-    throw other(`this target is fed by \`ferry ${record.mode === "direct" ? "run" : "capture"}\``);
+  if (record.mode !== mode) throw other(`this target is fed by ${commandOf(record)}`);
   const isSame =
     setName === (deployment.setName ?? "") &&
     (hosts.length === 0 || hosts.some((host) => deployment.hosts.includes(host)));

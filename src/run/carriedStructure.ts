@@ -7,7 +7,8 @@ import type { MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
 import type { Failure, StructureEvent } from "#structure/build.ts";
 import { progressText } from "#structure/buildProgress.ts";
-import { buildStructure, finalize, planOf, requirePossible, type StructureDeps } from "./structure.ts";
+import { requireIdle } from "./forgetRoutes.ts";
+import { buildStructure, finalize, planOf, requirePossible, routeNames, type StructureDeps } from "./structure.ts";
 
 export type CarriedDeps = Readonly<{
   spec: ScopeSpec;
@@ -53,15 +54,29 @@ export class CarriedStructure {
   }
 
   /**
+   * Nobody works on what is carried; lanes of a process that died are waited for.
+   * @throws FERRY_STRUCTURE_BUSY, FERRY_MONGO_*
+   */
+  async idle(): Promise<void> {
+    const { target, stateDb } = this.#deps;
+    const routes = routeNames(this.#deps, await planOf(this.#deps, { mayLack: true, replace: true }));
+    await this.#whenIdle(() => requireIdle(target, stateDb, routes));
+  }
+
+  /**
    * Drops what is carried on the target, forgets its positions, and builds it anew. Lanes of a process that died are waited for.
    * @throws FERRY_STRUCTURE_BUSY while somebody works on it, FERRY_MONGO_*
    */
   async replace(): Promise<void> {
+    await this.#whenIdle(() => buildStructure(this.#deps, { mayLack: true, replace: true }));
+  }
+
+  async #whenIdle(work: () => Promise<unknown>): Promise<void> {
     const { clock, signal } = this.#deps;
     let busy: unknown;
     const attempt = async (): Promise<{ done: true } | { seen: string }> => {
       try {
-        await buildStructure(this.#deps, { mayLack: true, replace: true });
+        await work();
         return { done: true };
       } catch (error) {
         if (!isFerry(error, "FERRY_STRUCTURE_BUSY")) throw error;

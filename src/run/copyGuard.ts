@@ -1,7 +1,8 @@
 import type { Entry } from "#apply/entry.ts";
 import { type ConnectorRecord, type ConnectorStore, isCuredCopy } from "#capture/connectorStore.ts";
 import { FerryError } from "#errors/ferryError.ts";
-import type { Claim, LaneStore } from "#lanes/laneStore.ts";
+import type { Claim } from "#lanes/claims.ts";
+import type { LaneStore } from "#lanes/laneStore.ts";
 import type { Logger } from "#observe/log.ts";
 
 export type CopyGuardContext = Readonly<{

@@ -160,7 +160,7 @@ export class DdlPolicy {
   /** What was renamed over must not go on as if nothing had happened. @throws FERRY_APPLY_DDL */
   async #haltBoth(event: DdlEvent, record: LogRecord, over: readonly Route[], why: string): Promise<never> {
     const refused = this.#refused(event, record, `: ${why}`);
-    for (const { name } of over) await this.#context.store.halt(name, refused);
+    for (const { name } of over) await this.#context.runs.halt(name, refused);
     throw refused;
   }
 }

@@ -1,10 +1,5 @@
-import { type CaptureRecord, CaptureStore } from "#capture/captureStore.ts";
-import type { CopyOrder } from "#capture/copyOrder.ts";
+import type { CaptureRecord } from "#capture/captureStore.ts";
 import type { CaptureOutput } from "#capture/output.ts";
-import { OwnCapture, type OwnCaptureDeps } from "#capture/ownCapture.ts";
-import type { Scope, ScopeSpec } from "#capture/scope.ts";
-import { listNamespaces } from "#capture/sourceProbe.ts";
-import { featuresOf } from "#capture/sourceStream.ts";
 import { removeSpools } from "#capture/spool.ts";
 import type { DdlRules, Route } from "#config/routes.ts";
 import type { ErrorCode } from "#errors/catalogue.ts";
@@ -13,55 +8,24 @@ import type { Clock } from "#flow/clock.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
 import { formatNamespace, type Namespace } from "#flow/types.ts";
 import { LaneStore } from "#lanes/laneStore.ts";
+import { RunStore } from "#lanes/runStore.ts";
 import { MemoryLog, type TopicStart } from "#log/memoryLog.ts";
-import { connectMongo, type MongoClient } from "#mongo/connect.ts";
-import type { Logger } from "#observe/log.ts";
-import {
-  checkDeployments,
-  checkEmpty,
-  checkRights,
-  checkScope,
-  type Deployment,
-  readDeployment,
-} from "./captureChecks.ts";
-import { scopeOf } from "./captureScope.ts";
-import { checkKnown, replaceCapture, startCapture } from "./captureStart.ts";
+import { checkEmpty, checkRights } from "./captureChecks.ts";
+import { betweenSides, type CaptureDeps, carriedOf, openCapture, type Sides, sessionOf } from "./captureOpening.ts";
+import { type CaptureStartDeps, replaceCapture, startCapture } from "./captureStart.ts";
 import { CarriedStructure } from "./carriedStructure.ts";
-import { type CopySourceDeps, openCopySource } from "./copySource.ts";
-import { leftoversOn } from "./leftovers.ts";
-import { RunLifecycle, requireUnfinished } from "./lifecycle.ts";
+import { openCopySource } from "./copySource.ts";
+import { RunLifecycle } from "./lifecycle.ts";
 import { routesOn } from "./routesOn.ts";
-import { decidedBy, withTimeSeries } from "./timeSeries.ts";
-import { unlessStopped } from "./unlessStopped.ts";
 import { Worker } from "./worker.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
 
-export type DirectDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad"> &
+export type DirectDeps = CaptureDeps &
   Readonly<{
-    settings: Readonly<{ source: string; target: string; stateDb: string; group: string }>;
     options: WorkerOptions;
-    spec: ScopeSpec;
-    routes: readonly Route[] | undefined;
     ddl: DdlRules;
-    /** Ranges that are copied at once, and documents of one of them, about. */
-    readers: number;
-    rangeDocuments: number;
-    /** Where the change stream waits for the end of the copy. */
-    spool: OwnCaptureDeps["spool"];
-    copyOrder: CopyOrder;
-    /** Copy everything again, from a new start. */
-    recopy: boolean;
-    /** Build collections' options, indexes and views before the copy. */
-    structure: boolean;
-    /** Empty what is carried on the target first, and begin anew. */
-    replaceTarget: boolean;
-    logger: Logger;
-    clock: Clock;
-    runId: string;
     host: string;
     version: string;
-    soft: AbortSignal;
-    hard: AbortSignal;
   }>;
 
 /** Lowest and highest position of a topic's lanes. */
@@ -87,74 +51,33 @@ const HALT_MS = 500;
  * `ferry run`: capture, a log in memory and the worker's lanes in one process. Everything it must remember is on the target.
  * @throws one clear sentence before anything is written; later what made it stop
  */
-export const runDirect = async (deps: DirectDeps): Promise<void> => {
-  const { settings, runId } = deps;
-  await using clients = new AsyncDisposableStack();
-  const open = async (uri: string): Promise<MongoClient> => {
-    const client = await connectMongo(uri, { appName: runId });
-    clients.defer(() => client.close());
-    return client;
-  };
-  const [source, target] = [await open(settings.source), await open(settings.target)];
-  await unlessStopped(runBetween(deps, source, target), deps.hard);
-};
+export const runDirect = (deps: DirectDeps): Promise<void> => betweenSides(deps, (sides) => runBetween(deps, sides));
 
-const runBetween = async (deps: DirectDeps, source: MongoClient, target: MongoClient): Promise<void> => {
-  const { settings, options, logger, clock, soft, runId } = deps;
+const runBetween = async (deps: DirectDeps, sides: Sides): Promise<void> => {
+  const { settings, options, soft, runId } = deps;
+  const { source, target } = sides;
+  const { leaseMs } = options;
   const { stateDb } = settings;
-  const [deployment, other] = [await readDeployment(source), await readDeployment(target)];
-  checkDeployments(deployment, other);
-  const scope = scopeOf(deps.spec, deps.routes, stateDb);
-  const store = new CaptureStore(target, stateDb, runId, options.leaseMs);
-  const lanes = new LaneStore({
-    client: target,
-    stateDb,
-    workerId: runId,
-    leaseMs: options.leaseMs,
-    transactional: false,
-  });
-  const start = {
-    source,
-    deployment,
-    scope,
-    store,
-    mode: "direct" as const,
-    leaseMs: options.leaseMs,
-    rangeDocuments: deps.rangeDocuments,
-    copyOrder: deps.copyOrder,
-    clock,
-    logger,
-    soft,
-  };
-  const remembered = await store.read();
-  if (remembered !== undefined) checkKnown(remembered, start);
-  const replaces = deps.replaceTarget || remembered?.phase === "replacing";
-  if (remembered !== undefined && !replaces) requireUnfinished(remembered, deps.recopy);
-  const known = replaces ? undefined : remembered;
-  const { timeSeries, existing } = await withTimeSeries(
-    {
-      source,
-      deployments: { source: deployment, target: other },
-      scope,
-      decided: decidedBy(known, deps.recopy),
-      logger,
-    },
-    await listNamespaces(source, scope.watch),
-  );
-  const carried = known === undefined ? checkScope(scope, existing) : existing.filter((ns) => scope.has(ns));
+  const opening = await openCapture(deps, sides, { mode: "direct", leaseMs });
+  const { remembered, replaces, known } = opening;
+  const { carried, timeSeries } = await carriedOf(deps, opening);
+  const start = { ...opening.start, timeSeries };
+  const { scope, store } = start;
+  const lanes = new LaneStore({ client: target, stateDb, workerId: runId, leaseMs, transactional: false });
+  const runs = new RunStore(target, stateDb, runId);
   const routes = carried.flatMap((ns) => routesOn(deps.routes, formatNamespace(ns)));
   await checkRights({ source, target, scope, carried, routes, stateDb });
-  if (known === undefined && !replaces) await checkEmpty(target, lanes, routes, options);
-  const structure = new CarriedStructure({ ...deps, leaseMs: options.leaseMs }, source, target);
+  if (known === undefined && !replaces) await checkEmpty(target, runs, routes, options);
+  const structure = new CarriedStructure({ ...deps, leaseMs }, source, target);
   if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);
   if (replaces) await replaceCapture(start, () => structure.replace());
   if (replaces && remembered !== undefined) await removeSpools(deps.spool.dir, remembered.id);
 
-  await startCapture({ ...start, timeSeries }, carried, deps.recopy);
-  const lifecycle = new RunLifecycle({ ...deps, store, leaseMs: options.leaseMs, writesTo: "the target" });
+  await startCapture(start, carried, deps.recopy);
+  const lifecycle = new RunLifecycle({ ...deps, store, leaseMs, writesTo: "the target" });
   let goesOn = known !== undefined && !deps.recopy;
   const drained = await lifecycle.run((record, ending) => {
-    const setup = { source, target, deployment, scope, store, lanes, structure, carried, routes, goesOn };
+    const setup = { sides, start, lanes, runs, structure, carried, routes, goesOn };
     goesOn = true;
     return carry({ ...deps, soft: ending }, setup, record);
   });
@@ -164,12 +87,10 @@ const runBetween = async (deps: DirectDeps, source: MongoClient, target: MongoCl
 
 /** What is set up once for a run, and used by each of its sessions. */
 type Setup = Readonly<{
-  source: MongoClient;
-  target: MongoClient;
-  deployment: Deployment;
-  scope: Scope;
-  store: CaptureStore;
+  sides: Sides;
+  start: CaptureStartDeps;
   lanes: LaneStore;
+  runs: RunStore;
   structure: CarriedStructure;
   carried: readonly Namespace[];
   routes: readonly Route[];
@@ -179,8 +100,8 @@ type Setup = Readonly<{
 
 /** One session: structure, copy and stream from where the record stands, until `soft` aborts. */
 const carry = async (deps: DirectDeps, setup: Setup, record: CaptureRecord): Promise<void> => {
-  const { settings, options, logger, clock, soft, hard, runId } = deps;
-  const { source, target, deployment, scope, store, lanes, structure, carried, routes, goesOn } = setup;
+  const { settings, options, clock, soft, hard, runId } = deps;
+  const { sides, start, lanes, runs, structure, carried, routes, goesOn } = setup;
   // Behind the start position: what changes from here on is in the stream, and followed.
   if (deps.structure && record.phase === "copy") await structure.build(goesOn);
   const positions = await lanePositions(lanes);
@@ -204,22 +125,9 @@ const carry = async (deps: DirectDeps, setup: Setup, record: CaptureRecord): Pro
     settledTo: (ends, signal) => log.settledTo(ends, signal),
   };
   for (const { name } of record.topics) await output.open(name);
-  await using copySource = openCopySource(source, record.phase === "copy" ? carried[0] : undefined, deps);
-  const capture = new OwnCapture({
-    source,
-    copySource,
-    features: featuresOf(deployment.version, record.timeSeries === true),
-    store,
-    record,
-    scope,
-    output,
-    readers: deps.readers,
-    leaseMs: options.leaseMs,
-    spool: deps.spool,
-    leftovers: leftoversOn(source, target, deps.routes, options, logger),
-    clock,
-    logger,
-  });
+  await using copySource = openCopySource(sides.source, record.phase === "copy" ? carried[0] : undefined, deps);
+  const { conflict } = options;
+  const capture = sessionOf(deps, sides, start, { record, copySource, output, conflict });
   await using tasks = new TaskGroup(hard);
   const captured = new AbortController();
   await using worker = await Worker.open({
@@ -235,13 +143,13 @@ const carry = async (deps: DirectDeps, setup: Setup, record: CaptureRecord): Pro
     captured.abort(soft.reason); // what was read is on the target: now the lanes may go
   });
   tasks.run(() => worker.run());
-  tasks.run(() => watchHalts(lanes, routes, clock, AbortSignal.any([captured.signal, tasks.signal])));
+  tasks.run(() => watchHalts(runs, routes, clock, AbortSignal.any([captured.signal, tasks.signal])));
   await tasks.settled();
 };
 
 /** Nobody takes a halted route's records out of the log: the whole run stops, with the route's own error. */
 const watchHalts = async (
-  lanes: LaneStore,
+  runs: RunStore,
   routes: readonly Route[],
   clock: Clock,
   ended: AbortSignal,
@@ -251,9 +159,9 @@ const watchHalts = async (
   while (!ended.aborted) {
     await clock.sleep(HALT_MS, ended).catch(() => undefined); // woken by the end
     if (ended.aborted) return;
-    for (const [route, { halted }] of await lanes
+    for (const [route, { halted }] of await runs
       .readRuns()
-      .catch(() => new Map() as Awaited<ReturnType<LaneStore["readRuns"]>>))
+      .catch(() => new Map() as Awaited<ReturnType<RunStore["readRuns"]>>))
       if (halted !== undefined && names.has(route) && halted.at.getTime() >= since)
         throw new FerryError(halted.code as ErrorCode, `${route} is halted: ${halted.detail}`);
   }

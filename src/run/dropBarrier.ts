@@ -1,7 +1,7 @@
 import { faultPoint } from "#flow/fault.ts";
 import { type DdlEvent, formatNamespace, type Log, type LogRecord } from "#flow/types.ts";
+import type { Claim } from "#lanes/claims.ts";
 import type { Drops } from "#lanes/drops.ts";
-import type { Claim } from "#lanes/laneStore.ts";
 import type { Logger } from "#observe/log.ts";
 import type { MongoSink } from "#sink/mongoSink.ts";
 

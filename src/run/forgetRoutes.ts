@@ -18,6 +18,19 @@ const forget = async (db: Db, route: string): Promise<void> => {
   await db.collection("partitions").deleteMany({ route });
 };
 
+/** @throws FERRY_STRUCTURE_BUSY while a worker owns a partition of one of the routes */
+export const requireIdle = async (client: MongoClient, stateDb: string, routes: readonly string[]): Promise<void> => {
+  const owned = { route: { $in: [...routes] }, owner: { $ne: null }, $expr: { $gt: ["$expiresAt", "$$NOW"] } };
+  const busy = await translated("looking for workers", () =>
+    client.db(stateDb).collection("partitions").findOne(owned),
+  );
+  if (busy !== null)
+    throw new FerryError(
+      "FERRY_STRUCTURE_BUSY",
+      `${busy["owner"]} works on partition ${busy["partition"]} of ${busy["route"]}`,
+    );
+};
+
 /**
  * Forgets that routes have begun: their positions, books, dead letters and drift. The next worker reads their topics from the
  * beginning. Decisions about drift stay. May be repeated.
@@ -25,13 +38,6 @@ const forget = async (db: Db, route: string): Promise<void> => {
  */
 export const forgetRoutes = (client: MongoClient, stateDb: string, routes: readonly string[]): Promise<void> =>
   translated("forgetting routes", async () => {
-    const db = client.db(stateDb);
-    const owned = { route: { $in: [...routes] }, owner: { $ne: null }, $expr: { $gt: ["$expiresAt", "$$NOW"] } };
-    const busy = await db.collection("partitions").findOne(owned);
-    if (busy !== null)
-      throw new FerryError(
-        "FERRY_STRUCTURE_BUSY",
-        `${busy["owner"]} works on partition ${busy["partition"]} of ${busy["route"]}`,
-      );
-    for (const route of routes) await forget(db, route);
+    await requireIdle(client, stateDb, routes);
+    for (const route of routes) await forget(client.db(stateDb), route);
   });

@@ -1,50 +1,25 @@
-import { type CaptureRecord, CaptureStore } from "#capture/captureStore.ts";
-import type { CopyOrder } from "#capture/copyOrder.ts";
-import { OwnCapture, type OwnCaptureDeps } from "#capture/ownCapture.ts";
-import type { Scope, ScopeSpec } from "#capture/scope.ts";
-import { listNamespaces } from "#capture/sourceProbe.ts";
-import { featuresOf } from "#capture/sourceStream.ts";
-import type { Route } from "#config/routes.ts";
-import type { Clock } from "#flow/clock.ts";
-import type { Namespace } from "#flow/types.ts";
+import type { CaptureRecord } from "#capture/captureStore.ts";
+import { removeSpools } from "#capture/spool.ts";
+import { formatNamespace, type Namespace } from "#flow/types.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import { KafkaProducer } from "#kafka/producer.ts";
 import { KafkaOutput } from "#log/kafkaOutput.ts";
-import { connectMongo, type MongoClient } from "#mongo/connect.ts";
-import type { Logger } from "#observe/log.ts";
 import { tryingAgain } from "#observe/tryingAgain.ts";
-import { checkDeployments, checkRights, checkScope, type Deployment, readDeployment } from "./captureChecks.ts";
-import { scopeOf } from "./captureScope.ts";
-import { checkKnown, startCapture } from "./captureStart.ts";
+import { checkRights } from "./captureChecks.ts";
+import { betweenSides, type CaptureDeps, carriedOf, openCapture, type Sides, sessionOf } from "./captureOpening.ts";
+import { type CaptureStartDeps, replaceCapture, startCapture } from "./captureStart.ts";
 import { CarriedStructure } from "./carriedStructure.ts";
-import { type CopySourceDeps, openCopySource } from "./copySource.ts";
-import { leftoversOn } from "./leftovers.ts";
-import { RunLifecycle, requireUnfinished } from "./lifecycle.ts";
-import { decidedBy, withTimeSeries } from "./timeSeries.ts";
-import { unlessStopped } from "./unlessStopped.ts";
+import { openCopySource } from "./copySource.ts";
+import { RunLifecycle } from "./lifecycle.ts";
+import { replaceTopics } from "./replaceTopics.ts";
 
-export type KafkaCaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad"> &
+export type KafkaCaptureDeps = CaptureDeps &
   Readonly<{
-    settings: Readonly<{ source: string; target: string; kafka: string; stateDb: string; group: string }>;
-    spec: ScopeSpec;
-    routes: readonly Route[] | undefined;
+    settings: Readonly<{ kafka: string }>;
     /** Partitions of topics that do not exist yet. */
     partitions: number;
-    readers: number;
-    rangeDocuments: number;
-    /** Where the change stream waits for the end of the copy. */
-    spool: OwnCaptureDeps["spool"];
-    copyOrder: CopyOrder;
     budgetMb: number;
     leaseMs: number;
-    recopy: boolean;
-    /** Build collections' options, indexes and views before the copy. */
-    structure: boolean;
-    logger: Logger;
-    clock: Clock;
-    runId: string;
-    soft: AbortSignal;
-    hard: AbortSignal;
   }>;
 
 /** Requests that are on their way to Kafka at once. */
@@ -54,69 +29,41 @@ const PRODUCERS = 4;
  * `ferry capture`: the source into Kafka topics, in place of the connector. What it must remember is on the target, as all of
  * ferry's state. @throws one clear sentence before anything is written; later what made it stop
  */
-export const runKafkaCapture = async (deps: KafkaCaptureDeps): Promise<void> => {
-  const { settings, runId } = deps;
-  await using stack = new AsyncDisposableStack();
-  const open = async (uri: string): Promise<MongoClient> => {
-    const client = await connectMongo(uri, { appName: runId });
-    stack.defer(() => client.close());
-    return client;
-  };
-  const [source, target] = [await open(settings.source), await open(settings.target)];
-  const { kafka: bootstrap, group } = settings;
-  const client = stack.use(new KafkaClient({ bootstrap, clientId: runId, group }));
-  await client.topics(); // a broker that is not there is said to be so before anything is noted
-  await unlessStopped(captureBetween(deps, source, target, client), deps.hard);
-};
+export const runKafkaCapture = (deps: KafkaCaptureDeps): Promise<void> =>
+  betweenSides(deps, async (sides) => {
+    const { kafka: bootstrap, group } = deps.settings;
+    await using client = new KafkaClient({ bootstrap, clientId: deps.runId, group });
+    await client.topics(); // a broker that is not there is said to be so before anything is noted
+    await captureBetween(deps, sides, client);
+  });
 
-const captureBetween = async (
-  deps: KafkaCaptureDeps,
-  source: MongoClient,
-  target: MongoClient,
-  client: KafkaClient,
-): Promise<void> => {
-  const { settings, logger, clock, soft, runId, leaseMs, rangeDocuments, copyOrder } = deps;
-  const { stateDb } = settings;
-  const [deployment, other] = [await readDeployment(source), await readDeployment(target)];
-  checkDeployments(deployment, other);
-  const scope = scopeOf(deps.spec, deps.routes, stateDb);
-  const store = new CaptureStore(target, stateDb, runId, leaseMs);
-  const start = {
-    source,
-    deployment,
-    scope,
-    store,
-    mode: "kafka" as const,
-    leaseMs,
-    rangeDocuments,
-    copyOrder,
-    clock,
-    logger,
-    soft,
-  };
-  const known = await store.read();
-  if (known !== undefined) checkKnown(known, start);
-  if (known !== undefined) requireUnfinished(known, deps.recopy);
-  const { timeSeries, existing } = await withTimeSeries(
-    {
-      source,
-      deployments: { source: deployment, target: other },
-      scope,
-      decided: decidedBy(known, deps.recopy),
-      logger,
-    },
-    await listNamespaces(source, scope.watch),
-  );
-  const carried = known === undefined ? checkScope(scope, existing) : existing.filter((ns) => scope.has(ns));
-  await checkRights({ source, target, scope, carried, routes: [], stateDb });
-  const structure = deps.structure ? new CarriedStructure(deps, source, target) : undefined;
-  if (known === undefined) await structure?.check(false);
+const captureBetween = async (deps: KafkaCaptureDeps, sides: Sides, client: KafkaClient): Promise<void> => {
+  const { settings, logger, leaseMs } = deps;
+  const { source, target } = sides;
+  const opening = await openCapture(deps, sides, { mode: "kafka", leaseMs });
+  const { remembered, replaces, known } = opening;
+  const { carried, timeSeries } = await carriedOf(deps, opening);
+  const start = { ...opening.start, timeSeries };
+  const { scope, store } = start;
+  await checkRights({ source, target, scope, carried, routes: [], stateDb: settings.stateDb });
+  const structure = new CarriedStructure(deps, source, target);
+  if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);
+  if (replaces) {
+    await structure.idle();
+    const topics = carried.map(formatNamespace);
+    // The topics first: nobody may apply what they have to a target that has just been emptied.
+    await replaceCapture(start, async () => {
+      await replaceTopics({ ...deps, client }, topics);
+      await structure.replace();
+    });
+  }
+  if (replaces && remembered !== undefined) await removeSpools(deps.spool.dir, remembered.id);
 
-  await startCapture({ ...start, timeSeries }, carried, deps.recopy);
+  await startCapture(start, carried, deps.recopy);
   const lifecycle = new RunLifecycle({ ...deps, store, writesTo: "Kafka" });
   let goesOn = known !== undefined && !deps.recopy;
   const drained = await lifecycle.run((record, ending) => {
-    const setup = { source, target, client, deployment, scope, store, structure, carried, goesOn };
+    const setup = { sides, start, client, structure, carried, goesOn };
     goesOn = true;
     return captureInto({ ...deps, soft: ending }, setup, record);
   });
@@ -130,13 +77,10 @@ const captureBetween = async (
 
 /** What is set up once, and used by each session of a capture. */
 type Setup = Readonly<{
-  source: MongoClient;
-  target: MongoClient;
+  sides: Sides;
+  start: CaptureStartDeps;
   client: KafkaClient;
-  deployment: Deployment;
-  scope: Scope;
-  store: CaptureStore;
-  structure: CarriedStructure | undefined;
+  structure: CarriedStructure;
   carried: readonly Namespace[];
   /** An earlier session has begun the copy. */
   goesOn: boolean;
@@ -144,10 +88,10 @@ type Setup = Readonly<{
 
 /** One session: structure, copy and stream from where the record stands, until `soft` aborts. */
 const captureInto = async (deps: KafkaCaptureDeps, setup: Setup, record: CaptureRecord): Promise<void> => {
-  const { settings, logger, clock, soft, hard, runId, leaseMs, readers } = deps;
-  const { source, target, client, deployment, scope, store, structure, carried, goesOn } = setup;
+  const { settings, logger, clock, soft, hard, runId } = deps;
+  const { sides, start, client, structure, carried, goesOn } = setup;
   // Behind the start position: what changes from here on is in the stream, and followed.
-  if (record.phase === "copy") await structure?.build(goesOn);
+  if (deps.structure && record.phase === "copy") await structure.build(goesOn);
   const onRetry = tryingAgain(logger, "kafka");
   await using output = new KafkaOutput({
     client,
@@ -160,21 +104,6 @@ const captureInto = async (deps: KafkaCaptureDeps, setup: Setup, record: Capture
     clock,
   });
   logger.info({ stage: "capture" }, `writing to Kafka at ${settings.kafka}`);
-  await using copySource = openCopySource(source, record.phase === "copy" ? carried[0] : undefined, deps);
-  const capture = new OwnCapture({
-    source,
-    copySource,
-    features: featuresOf(deployment.version, record.timeSeries === true),
-    store,
-    record,
-    scope,
-    output,
-    readers,
-    leaseMs,
-    spool: deps.spool,
-    leftovers: leftoversOn(source, target, deps.routes, { conflict: "mirror" }, logger),
-    clock,
-    logger,
-  });
-  await capture.run(soft, hard);
+  await using copySource = openCopySource(sides.source, record.phase === "copy" ? carried[0] : undefined, deps);
+  await sessionOf(deps, sides, start, { record, copySource, output, conflict: "mirror" }).run(soft, hard);
 };

@@ -3,7 +3,7 @@ import { hashIdentity } from "#bson/identity.ts";
 import { type DeadLetterRecord, identityText, isDue, whyOf } from "#deadletter/records.ts";
 import type { DeadLetterStore } from "#deadletter/store.ts";
 import { formatNamespace, type LogRecord, type Namespace } from "#flow/types.ts";
-import type { Claim } from "#lanes/laneStore.ts";
+import type { Claim } from "#lanes/claims.ts";
 import type { Decoder } from "#wire/decode.ts";
 import { gone, poison } from "./entries.ts";
 import type { Lane } from "./lane.ts";
@@ -85,10 +85,10 @@ export class Letters {
   /** False where the letter stays. */
   async #carryOut(letter: DeadLetterRecord, writer: LaneWriter): Promise<boolean> {
     if (letter.state === "discard") {
-      await writer.discard(letter._id);
+      await writer.letters.discard(letter._id);
       return true;
     }
-    const failed = await writer.replay(letter._id, await this.#entry(letter));
+    const failed = await writer.letters.replay(letter._id, await this.#entry(letter));
     if (failed === undefined) return true;
     await this.#deps.store.again(letter, whyOf({ ...failed, reason: failed.detail }));
     return false;

@@ -3,6 +3,7 @@ import { stateOf } from "#capture/lifecycle.ts";
 import { tokenTime } from "#capture/resumeToken.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import type { Clock } from "#flow/clock.ts";
+import { faultPoint } from "#flow/fault.ts";
 import { retry } from "#flow/retry.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
 import type { Logger } from "#observe/log.ts";
@@ -60,6 +61,7 @@ export class RunLifecycle {
       await this.#follow(record, session);
       if (soft.aborted || !isDrained(await this.#read())) continue;
       await retry(() => store.follow({ drainedAt: new Date(clock.now()) }), this.#retrying("noting the end"));
+      faultPoint("drained");
     }
     return false;
   }
@@ -147,6 +149,7 @@ export class RunLifecycle {
     await this.owning(async () => {
       const failures = await restore();
       const unrestored = failures.map(({ ns, index, reason }) => ({ ns, index, reason }));
+      faultPoint("before-finalized");
       await retry(
         () => store.follow({ finalizedAt: new Date(clock.now()), unrestored }),
         this.#retrying("noting the end of the run"),

@@ -1,9 +1,4 @@
-import type { ConnectorStore } from "#capture/connectorStore.ts";
 import type { DdlRules, Route } from "#config/routes.ts";
-import type { MarkStore } from "#conflict/marks.ts";
-import type { ConflictStore } from "#conflict/store.ts";
-import type { DeadLetterStore } from "#deadletter/store.ts";
-import type { DriftLedger } from "#drift/ledger.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 import type { RouteFilter } from "#filter/routeFilter.ts";
 import { unlessAborted } from "#flow/abort.ts";
@@ -12,8 +7,7 @@ import type { Clock } from "#flow/clock.ts";
 import type { RetryOptions } from "#flow/retry.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
 import { type Log, type Namespace, parseNamespace } from "#flow/types.ts";
-import type { Drops } from "#lanes/drops.ts";
-import type { Claim, LaneStore } from "#lanes/laneStore.ts";
+import type { Claim } from "#lanes/claims.ts";
 import { type Beginning, partitionId } from "#lanes/records.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
@@ -35,39 +29,34 @@ import { StructureFollower } from "./structureFollower.ts";
 import type { TargetWatches } from "./targetWatches.ts";
 import type { Throttle } from "./throttle.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
+import type { WorkerStores } from "./workerStores.ts";
 
-export type PartitionContext = Readonly<{
-  claim: Claim;
-  route: Route;
-  filter: RouteFilter | undefined;
-  partitionCount: number;
-  target: MongoClient;
-  source: MongoClient | undefined;
-  store: LaneStore;
-  deadLetters: DeadLetterStore;
-  connectors: ConnectorStore;
-  drops: Drops;
-  drift: DriftLedger;
-  marks: MarkStore;
-  conflicts: ConflictStore;
-  watches: TargetWatches;
-  log: Log;
-  budget: ByteBudget;
-  meter: Meter;
-  throttle: Throttle | undefined;
-  options: WorkerOptions;
-  logger: Logger;
-  clock: Clock;
-  hard: AbortSignal;
-  onRetry: NonNullable<RetryOptions["onRetry"]>;
-  /** Whose `stateDb` is ferry's database on the target. */
-  settings: Readonly<{ stateDb: string }>;
-  ddl: DdlRules;
-  /** All of the configuration's routes; undefined carries every topic to the namespace of its name. */
-  routes: readonly Route[] | undefined;
-  /** Codes that the operator takes upon himself while this worker runs. */
-  accepted: ReadonlySet<string>;
-}>;
+export type PartitionContext = WorkerStores &
+  Readonly<{
+    claim: Claim;
+    route: Route;
+    filter: RouteFilter | undefined;
+    partitionCount: number;
+    target: MongoClient;
+    source: MongoClient | undefined;
+    watches: TargetWatches;
+    log: Log;
+    budget: ByteBudget;
+    meter: Meter;
+    throttle: Throttle | undefined;
+    options: WorkerOptions;
+    logger: Logger;
+    clock: Clock;
+    hard: AbortSignal;
+    onRetry: NonNullable<RetryOptions["onRetry"]>;
+    /** Whose `stateDb` is ferry's database on the target. */
+    settings: Readonly<{ stateDb: string }>;
+    ddl: DdlRules;
+    /** All of the configuration's routes; undefined carries every topic to the namespace of its name. */
+    routes: readonly Route[] | undefined;
+    /** Codes that the operator takes upon himself while this worker runs. */
+    accepted: ReadonlySet<string>;
+  }>;
 
 /** A claimed partition at work. */
 export type RunningPartition = Readonly<{
@@ -282,7 +271,7 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
     tasks.run(() => everySecond(clock, leaving, refresh));
     const [first] = pairs;
     if (first !== undefined)
-      tasks.run(() => everySecond(clock, leaving, () => first.lane.between(() => first.writer.saveDrift())));
+      tasks.run(() => everySecond(clock, leaving, () => first.lane.between(() => first.writer.moves.saveDrift())));
     await tasks.settled();
   };
   return {

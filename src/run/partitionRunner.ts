@@ -15,7 +15,7 @@ import {
   recordBytes,
   type WriteEvent,
 } from "#flow/types.ts";
-import type { Claim } from "#lanes/laneStore.ts";
+import type { Claim } from "#lanes/claims.ts";
 import type { Decoder } from "#wire/decode.ts";
 import type { Keyed } from "#wire/recordKey.ts";
 import { gone, poison } from "./entries.ts";
@@ -71,14 +71,16 @@ export const checkKeys = (
 };
 
 /**
- * Reads one partition from the lowest position of its lanes and hands each record to the lane of its key. Records that
- * a lane already applied are skipped by that lane's own position.
+ * Reads one partition from the lowest position of its lanes and hands each record to the lane of its key, or whole batches to
+ * one lane where the log says that order allows it. Records that a lane already applied are skipped by that lane's own position.
  */
 export class PartitionRunner {
   readonly #deps: PartitionDeps;
   readonly #nsText: string;
   #copyAt: bigint;
   #perLane: Entry[][];
+  /** The lane that takes all of the batch at hand; undefined: each record goes to its key's. */
+  #whole: number | undefined;
 
   constructor(deps: PartitionDeps) {
     this.#deps = deps;
@@ -110,6 +112,7 @@ export class PartitionRunner {
   async #take(batch: LogBatch, signal: AbortSignal): Promise<void> {
     const { budget } = this.#deps;
     await budget.take(batch.bytes, signal);
+    this.#whole = batch.turn === undefined ? undefined : batch.turn % this.#deps.lanes.length;
     let skipped = 0;
     for (const record of batch.records) {
       const routed = this.#route(record, signal);
@@ -148,7 +151,7 @@ export class PartitionRunner {
     if (decoded.keyed !== "documentKey" && this.#deps.partitionCount > 1)
       throw unkeyed(this.#deps.claim, record, decoded.keyed, this.#deps.partitionCount);
     // A document has its key in it, so that a key of its own need not be made for this.
-    const slice = this.#slice(event.op === "write" ? event.doc : event.key);
+    const slice = this.#whole ?? this.#slice(event.op === "write" ? event.doc : event.key);
     const entry: Entry = { record, event, dead: undefined };
     if (event.op === "write" && event.origin === "copy" && event.at !== this.#copyAt)
       return this.#newCopyRun(slice, entry, event);

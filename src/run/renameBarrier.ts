@@ -4,8 +4,9 @@ import { isFerry } from "#errors/ferryError.ts";
 import { RouteFilter } from "#filter/routeFilter.ts";
 import { faultPoint } from "#flow/fault.ts";
 import { formatNamespace, type Namespace, parseNamespace, type WriteOps } from "#flow/types.ts";
+import type { Claim } from "#lanes/claims.ts";
 import type { Drops } from "#lanes/drops.ts";
-import type { Claim, LaneStore } from "#lanes/laneStore.ts";
+import type { RunStore } from "#lanes/runStore.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import { readRaw } from "#mongo/rawReads.ts";
 import type { Logger } from "#observe/log.ts";
@@ -21,7 +22,7 @@ export type RenameContext = Omit<FollowerDeps, "route" | "sink"> &
     /** Undefined carries every topic to the namespace of its name. */
     routes: readonly Route[] | undefined;
     options: WorkerOptions;
-    store: LaneStore;
+    runs: RunStore;
     drops: Drops;
     logger: Logger;
     hard: AbortSignal;
@@ -42,9 +43,9 @@ const NOBODY = -1;
 
 /** Why a route cannot be given its collection anew; undefined where it can. */
 export const obstacle = async (context: RenameContext, route: Route): Promise<string | undefined> => {
-  const { source, store, target, options } = context;
+  const { source, runs, target, options } = context;
   if (source === undefined) return "the worker has no --source to copy the renamed collection from";
-  const run = await store.run(route.name);
+  const run = await runs.run(route.name);
   const begun = run?.begun;
   const policy = begun?.policy ?? policyOf(route, options).policy;
   if (policy !== "mirror") return `under ${policy} the target's own documents would go with it`;
@@ -102,8 +103,8 @@ export const copyAnew = async (
   route: Route,
   at: bigint,
 ): Promise<number | undefined> => {
-  const { drops, store, claim, target, logger } = context;
-  const run = await store.run(route.name);
+  const { drops, runs, claim, target, logger } = context;
+  const run = await runs.run(route.name);
   if (run?.dropAt !== undefined && run.dropAt.toBigInt() >= at) return undefined;
   const sink = new MongoSink(target, parseNamespace(route.to));
   await drops.begin(route.name, NOBODY, at, await sink.uuid());
@@ -114,7 +115,7 @@ export const copyAnew = async (
   if (there !== undefined) await sink.drop(there);
   await new StructureFollower({ ...context, route, sink }).prepare();
   const count = await copy(context, route, at);
-  await store.begin(route.name, { policy: "mirror", occupied: false, seeding: false });
+  await runs.begin(route.name, { policy: "mirror", occupied: false, seeding: false });
   await drops.finish(route.name, at, new Map());
   logger.warn({ route: route.name, ns: route.from, count }, "collection renamed on the source: copied anew");
   return count;

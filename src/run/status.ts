@@ -64,6 +64,8 @@ export type CaptureLine = Readonly<{
   estimate: number | null;
   /** How much room the source's oplog leaves, and when that was looked at, ms since the epoch; null where it may not be read. */
   oplog: (OplogNote & Readonly<{ atMs: number }>) | null;
+  /** What waits in files for the end of the copy, up to which source time, and when that was looked at; null where nothing does. */
+  spool: Readonly<{ bytes: number; limitBytes: number; positionMs: number; full: string | null; atMs: number }> | null;
 }>;
 
 export type RouteNote = Readonly<{ route: string; code: ErrorCode; detail: string }>;
@@ -191,7 +193,7 @@ const readOwnCapture = async (target: MongoClient, stateDb: string): Promise<Cap
     ]),
   );
   if (record === null) return null;
-  const { oplog } = record;
+  const { oplog, spool } = record;
   const isOwned = record.expiresAt !== null && record.expiresAt.getTime() > Date.now() - ALIVE_MS;
   return {
     mode: record.mode,
@@ -214,6 +216,16 @@ const readOwnCapture = async (target: MongoClient, stateDb: string): Promise<Cap
             leftSeconds: oplog.leftSeconds,
             short: oplog.short,
             atMs: oplog.at.getTime(),
+          },
+    spool:
+      spool == null
+        ? null
+        : {
+            bytes: spool.bytes,
+            limitBytes: spool.limitBytes,
+            positionMs: secondsOf(tokenTime(spool.newest)) * 1000,
+            full: spool.full,
+            atMs: spool.at.getTime(),
           },
   };
 };

@@ -181,8 +181,8 @@ export const buildStructure = async (deps: StructureDeps, options: PlanOptions =
   return { plan, failures: [...failures, ...refused] };
 };
 
-/** Those of the selected namespaces, and of what time series keep beside them. */
-const routeNames = ({ routes }: StructureDeps, { wanted }: StructurePlan): readonly string[] => {
+/** Routes of the planned namespaces, and of what time series keep beside them. */
+export const routeNames = ({ routes }: StructureDeps, { wanted }: StructurePlan): readonly string[] => {
   const buckets = wanted
     .filter(({ spec }) => spec.kind === "timeseries")
     .map(({ from }) => formatNamespace(bucketsOf(parseNamespace(from))));

@@ -5,14 +5,14 @@ import { isFerry } from "#errors/ferryError.ts";
 import type { Clock } from "#flow/clock.ts";
 import type { RetryOptions } from "#flow/retry.ts";
 import { parseNamespace } from "#flow/types.ts";
-import type { LaneStore } from "#lanes/laneStore.ts";
+import type { RunStore } from "#lanes/runStore.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import type { Logger } from "#observe/log.ts";
 
 export type TargetWatchesDeps = Readonly<{
   target: MongoClient;
-  store: LaneStore;
+  runs: RunStore;
   marks: MarkStore;
   accepted: ReadonlySet<string>;
   clock: Clock;
@@ -42,18 +42,18 @@ export class TargetWatches implements AsyncDisposable {
   }
 
   async #start(route: string, to: string): Promise<TargetWatch> {
-    const { target: client, store, marks, accepted, clock, logger, onRetry } = this.#deps;
-    const run = await store.run(route);
+    const { target: client, runs, marks, accepted, clock, logger, onRetry } = this.#deps;
+    const run = await runs.run(route);
     const begun = run?.begun?.at ?? new Timestamp(0n);
     const start = run?.watched === undefined ? { at: begun } : { after: { _data: run.watched } };
-    const save = (token: { _data: string }): Promise<void> => store.watched(route, token._data);
+    const save = (token: { _data: string }): Promise<void> => runs.watched(route, token._data);
     const deps = { client, ns: parseNamespace(to), route, marks, save, clock, onRetry };
     try {
       return await TargetWatch.open({ ...deps, start });
     } catch (error) {
       if (!isFerry(error, "FERRY_TARGET_HISTORY") || !accepted.has("FERRY_TARGET_HISTORY")) throw error;
       logger.warn({ route }, `${error.detail}; accepted by the operator: watched from now on`);
-      await store.unsure(route);
+      await runs.unsure(route);
       const now = await translated("reading the target's time", () => client.db("admin").command({ ping: 1 }));
       return TargetWatch.open({ ...deps, start: { at: now["operationTime"] as Timestamp } });
     }

@@ -6,7 +6,7 @@ import { ensureJava } from "./javaArtefact.ts";
 import { MAX_MESSAGE_BYTES } from "./kafka.ts";
 import { ensureConnector, ensureKafka } from "./kafkaArtefact.ts";
 import { freePort, LOOPBACK } from "./ports.ts";
-import { type Readiness, type Running, Server, type ServerSpec } from "./server.ts";
+import { type Readiness, type Running, Server, type ServerSpec, started } from "./server.ts";
 
 export type ConnectOptions = Readonly<{
   /** Folder of configuration and log. Connect keeps its state in Kafka. */
@@ -119,13 +119,5 @@ export const prepareConnect = async (options: ConnectOptions, running?: Running)
  * Starts Kafka Connect with the MongoDB connector on its plugin path and waits until its REST API serves.
  * @throws what `prepareConnect` throws, FERRY_STACK_CRASHED, FERRY_STACK_NOT_READY.
  */
-export const startConnect = async (options: ConnectOptions): Promise<ConnectServer> => {
-  const server = await prepareConnect(options);
-  try {
-    await server.start();
-  } catch (error) {
-    await server.stop();
-    throw error;
-  }
-  return server;
-};
+export const startConnect = async (options: ConnectOptions): Promise<ConnectServer> =>
+  started(await prepareConnect(options));

@@ -12,7 +12,7 @@ import { knownBrokers } from "./kafkaMetadata.ts";
 import { VERSIONS } from "./pins.ts";
 import { freePorts, LOOPBACK } from "./ports.ts";
 import { runProgram } from "./process.ts";
-import { type Readiness, type Running, Server, type ServerSpec } from "./server.ts";
+import { type Readiness, type Running, Server, type ServerSpec, started } from "./server.ts";
 
 export type KafkaOptions = Readonly<{
   /** Folder of data, configuration and log; the same folder is the same broker. */
@@ -178,13 +178,4 @@ export const prepareKafka = async (options: KafkaOptions, running?: Running): Pr
  * Starts a single-node Kafka and waits until it takes requests.
  * @throws what `prepareKafka` throws, FERRY_STACK_CRASHED, FERRY_STACK_NOT_READY.
  */
-export const startKafka = async (options: KafkaOptions): Promise<KafkaServer> => {
-  const server = await prepareKafka(options);
-  try {
-    await server.start();
-  } catch (error) {
-    await server.stop();
-    throw error;
-  }
-  return server;
-};
+export const startKafka = async (options: KafkaOptions): Promise<KafkaServer> => started(await prepareKafka(options));

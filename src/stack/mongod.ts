@@ -8,7 +8,7 @@ import { ensureSpace } from "./disk.ts";
 import { mongoCommand } from "./mongoCommand.ts";
 import { ensureMongod } from "./mongodArtefact.ts";
 import { freePorts, LOOPBACK } from "./ports.ts";
-import { type Readiness, type Running, Server, type ServerSpec } from "./server.ts";
+import { type Readiness, type Running, Server, type ServerSpec, started } from "./server.ts";
 
 export type MongoOptions = Readonly<{
   /** Folder of data and logs; made if missing. What is in it is kept: the same folder is the same database. */
@@ -220,13 +220,4 @@ export const prepareMongo = async (
  * Starts a mongod (or a replica set of three) and waits until it takes writes.
  * @throws FERRY_STACK_MONGOD, FERRY_STACK_DISK, FERRY_STACK_PORT, FERRY_STACK_CRASHED, FERRY_STACK_NOT_READY.
  */
-export const startMongo = async (options: MongoOptions): Promise<MongoServer> => {
-  const server = await prepareMongo(options);
-  try {
-    await server.start();
-  } catch (error) {
-    await server.stop();
-    throw error;
-  }
-  return server;
-};
+export const startMongo = async (options: MongoOptions): Promise<MongoServer> => started(await prepareMongo(options));

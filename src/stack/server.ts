@@ -236,3 +236,14 @@ export class Server implements AsyncDisposable {
     );
   }
 }
+
+/** Starts a server; one that does not become ready is stopped before its error goes up. */
+export const started = async <T extends { start(): Promise<void>; stop(): Promise<void> }>(server: T): Promise<T> => {
+  try {
+    await server.start();
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+  return server;
+};

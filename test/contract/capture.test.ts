@@ -6,13 +6,15 @@ import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
 import type { LogRecord } from "#flow/types.ts";
 import { KafkaClient } from "#kafka/client.ts";
+import type { LaneRecord } from "#lanes/records.ts";
 import { createDecoder } from "#wire/decode.ts";
 import { booksOf } from "../harness/books.ts";
 import { compare, waitConverged } from "../harness/compare.ts";
-import { startCapture } from "../harness/directRun.ts";
+import { endCapture, startCapture } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
 import { fill, startLoad, testSeed } from "../harness/load.ts";
+import { restless } from "../harness/restless.ts";
 import { sharedConnect, sharedKafka, sharedMongo } from "../harness/servers.ts";
 import { structureOf } from "../harness/structure.ts";
 import { startWorker } from "../harness/worker.ts";
@@ -149,7 +151,7 @@ test("records of ferry's own capture are those of the recommended connector, in 
 test("a worker applies what ferry's own capture wrote, killed before and after it produced: equal, books balanced", async () => {
   using folder = tempFolder();
   const seed = testSeed();
-  const [source, target, broker] = [await sharedMongo("source"), await sharedMongo("target"), await sharedKafka()];
+  const [source, target, broker] = await Promise.all([sharedMongo("source"), sharedMongo("target"), sharedKafka()]);
   await using here = await new MongoClient(source.uri).connect();
   await using there = await new MongoClient(target.uri).connect();
   const coll = here.db("cap").collection<Document>("c");
@@ -207,14 +209,7 @@ test("a worker applies what ferry's own capture wrote, killed before and after i
   await measure(1000);
   assert.match(await command("resume"), /^resumed/);
   const ended = command("finalize", "--source", source.uri, "--kafka", broker.bootstrap);
-  // A source at rest would say so by itself within ten seconds.
-  await waitFor(
-    async () => {
-      await here.db("admin").command({ appendOplogNote: 1, data: { note: "time goes on" } });
-      return capture.isRunning() ? { seen: capture.logTail(5) } : { done: undefined };
-    },
-    { what: "the capture to end", clock: systemClock, timeoutMs: 30_000, everyMs: 200 },
-  );
+  await using _time = restless(here);
   assert.equal((await capture.exited).code, 0, capture.logTail(20));
   assert.match(await ended, /drained; giving back what was held back\nfinalized: /);
   assert.notEqual(await there.db("cap").collection<Document>("c").findOne({ _id: insertedId }), null);
@@ -223,4 +218,81 @@ test("a worker applies what ferry's own capture wrote, killed before and after i
   assert.equal((await compare(buckets(here), buckets(there))).wrong, 0);
   assert.equal(await there.db("cap").collection("series").countDocuments(), await series.countDocuments());
   assert.match(await command("finalize", "--source", source.uri, "--kafka", broker.bootstrap), /^finalized: /);
+});
+
+test("finalize behind Kafka, capture and command killed at each step: equal, nothing carried again; --replace-target begins anew", async () => {
+  const [source, target, broker] = [await sharedMongo("source"), await sharedMongo("target"), await sharedKafka()];
+  await using here = await new MongoClient(source.uri).connect();
+  await using there = await new MongoClient(target.uri).connect();
+  const [coll, copy] = [here.db("end").collection<Document>("c"), there.db("end").collection<Document>("c")];
+  await fill(coll, 500, testSeed());
+  await coll.createIndex({ nowhere: 1, _id: 1 }, { unique: true });
+  await here.db("end").createCollection("ring", { capped: true, size: 100_000 });
+  await here
+    .db("end")
+    .collection("ring")
+    .insertMany([{ n: 1 }, { n: 2 }]);
+  const uris = { source: source.uri, target: target.uri, kafka: broker.bootstrap };
+  const state = ["--state-db", "ferry_end"];
+  const options = { ...uris, include: ["end.*"], args: [...state, "--partitions", "2"] };
+  const anew = { ...options, args: [...options.args, "--replace-target"] };
+  const working = { ...uris, args: [...state, "--topics", "end.*"] };
+  const finalize = (fault?: string) =>
+    ferry(["finalize", "--source", source.uri, "--target", target.uri, "--kafka", broker.bootstrap, ...state], {
+      env: fault === undefined ? {} : { FERRY_FAULT: fault },
+    });
+  const lanes = async (): Promise<unknown> =>
+    (await there.db("ferry_end").collection<LaneRecord>("lanes").find().sort({ _id: 1 }).toArray()).map(
+      ({ _id, offset, counts }) => [_id, String(offset), String(counts.received)],
+    );
+  {
+    await using worker = await startWorker(working);
+    let ended: ReturnType<typeof finalize>;
+    {
+      await using capture = await startCapture({ ...options, env: { FERRY_FAULT: "drained" } });
+      await capture.says("copy finished");
+      await coll.insertOne({ last: 1 });
+      ended = finalize("structure-prepared");
+      await using _time = restless(here);
+      assert.equal((await capture.exited).signal, "SIGKILL", capture.logTail(20));
+      assert.match(capture.log(), /fault point drained/);
+    }
+    const drained: unknown[] = [];
+    for (const fault of ["before-finalized", undefined]) {
+      const { status, err } = await ended;
+      assert.equal(status, null, err);
+      assert.match(err, /fault point/);
+      drained.push(await lanes());
+      ended = finalize(fault);
+    }
+    const { status, out, err } = await ended;
+    assert.equal(status, 0, out + err);
+    for (const seen of drained) assert.deepEqual(seen, await lanes(), "nothing is carried behind the drain");
+    const { wrong, source: documents } = await compare(coll, copy);
+    assert.deepEqual({ wrong, documents }, { wrong: 0, documents: await coll.countDocuments() });
+    assert.deepEqual(await structureOf(there, "end"), await structureOf(here, "end"));
+
+    const sides = ["--source", source.uri, "--target", target.uri, ...state];
+    const build = ferry(["structure", "build", "--include", "end.*", "--replace-target", ...sides]);
+    for (const refused of await Promise.all([endCapture(options), build])) {
+      assert.equal(refused.status, 64, refused.err);
+      assert.match(refused.err, /FERRY_RUN_FINALIZED: .*\n.*--replace-target/);
+    }
+    const busy = await endCapture(anew);
+    assert.equal(busy.status, 75, busy.err);
+    assert.match(busy.err, /FERRY_STRUCTURE_BUSY/);
+    assert.ok((await copy.countDocuments()) > 0, "nothing is dropped before");
+    worker.kill("SIGTERM");
+    await worker.exited;
+  }
+  // What nobody captured: it must not come back out of the topics' old records.
+  await coll.deleteMany({ _id: { $type: "string" } as never });
+  {
+    await using capture = await startCapture({ ...anew, env: { FERRY_FAULT: "structure-noted" } });
+    assert.equal((await capture.exited).signal, "SIGKILL", capture.logTail(20));
+  }
+  await using _capture = await startCapture(options); // goes on with emptying, without a word about it
+  await using _worker = await startWorker(working);
+  await waitConverged({ source: here, target: there, kafka: broker.bootstrap, topic: "end.c", stateDb: "ferry_end" });
+  assert.equal(await copy.countDocuments(), await coll.countDocuments());
 });

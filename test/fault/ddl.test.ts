@@ -16,7 +16,7 @@ const MANY = 6000;
 
 /** Two captured collections, both applied; then the first is renamed over the second, on the source and as an event. */
 const renamed = async (name: string) => {
-  const [broker, one, other] = [await sharedKafka(), await sharedMongo("source"), await sharedMongo("target")];
+  const [broker, one, other] = await Promise.all([sharedKafka(), sharedMongo("source"), sharedMongo("target")]);
   const [source, target] = await Promise.all([
     new MongoClient(one.uri).connect(),
     new MongoClient(other.uri).connect(),
@@ -127,7 +127,7 @@ test("BSON that an insert would change is copied by a rename as it is", async ()
 });
 
 test("a worker killed while it follows a change of structure: the next one finishes it, and the journal says what was done", async () => {
-  const [broker, one, other] = [await sharedKafka(), await sharedMongo("source"), await sharedMongo("target")];
+  const [broker, one, other] = await Promise.all([sharedKafka(), sharedMongo("source"), sharedMongo("target")]);
   await using source = await new MongoClient(one.uri).connect();
   await using target = await new MongoClient(other.uri).connect();
   await using topic = await TestTopic.create(broker.bootstrap, "test.followed", 2);

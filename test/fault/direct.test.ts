@@ -19,7 +19,7 @@ const DOCUMENTS = 20_000;
 const EXACT = { promoteValues: false } as const;
 
 const sides = async () => {
-  const [source, target] = [await sharedMongo("source"), await sharedMongo("target")];
+  const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
   const stack = new AsyncDisposableStack();
   const here = stack.use(await new MongoClient(source.uri).connect());
   const there = stack.use(await new MongoClient(target.uri).connect());

@@ -17,7 +17,7 @@ import { startWorker } from "../harness/worker.ts";
 const PARTITIONS = 4;
 
 const setUp = async (name: string, partitions = PARTITIONS) => {
-  const [broker, server] = [await sharedKafka(), await sharedMongo("target")];
+  const [broker, server] = await Promise.all([sharedKafka(), sharedMongo("target")]);
   const client = await new MongoClient(server.uri).connect();
   const topic = await TestTopic.create(broker.bootstrap, name, partitions);
   const options = { target: server.uri, kafka: broker.bootstrap, args: ["--topics", name, "--batch-count", "100"] };

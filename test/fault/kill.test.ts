@@ -6,7 +6,7 @@ import { booksOf } from "../harness/books.ts";
 import { waitConverged } from "../harness/compare.ts";
 import { Crew } from "../harness/crew.ts";
 import { fill, startLoad, testSeed } from "../harness/load.ts";
-import { ownStack, streams } from "../harness/ownStack.ts";
+import { type OwnStack, ownStack, streams } from "../harness/ownStack.ts";
 import {
   connectorRuns,
   createTopic,
@@ -19,11 +19,10 @@ const DB = "test";
 
 const rest = (ms: number): Promise<void> => systemClock.sleep(ms);
 
-test("three workers killed 20 times, Connect, the broker and the target once each: equal, and the books balance", async () => {
+const withRecommendedConnector = async (stack: OwnStack): Promise<void> => {
   const seed = testSeed();
   const random = seeded(seed);
   const topic = `${DB}.users`;
-  await using stack = await ownStack();
   const { source, target, broker, connectServer, sourceClient, targetClient } = stack;
   await createTopic(broker.bootstrap, topic, 4);
   const users = sourceClient.db(DB).collection("users");
@@ -62,19 +61,23 @@ test("three workers killed 20 times, Connect, the broker and the target once eac
   console.log(`${written} operations, ${found.source} documents, books ${JSON.stringify(books)}`);
   assert.equal(books.dead, 0);
   assert.ok(written > 3000, `the writers wrote: ${written}`);
-});
+};
 
-test("the user's own connector, deltas looked up, five kills: equal, and the books balance", async () => {
+const withOwnConnector = async (stack: OwnStack): Promise<void> => {
   const seed = testSeed();
   const random = seeded(seed);
   const topic = `${DB}.people`;
-  await using stack = await ownStack();
   const { source, target, broker, connectServer, sourceClient, targetClient } = stack;
   await createTopic(broker.bootstrap, topic, 1);
   const people = sourceClient.db(DB).collection("people");
   await fill(people, 1000, seed);
   await startConnector(connectServer.url, "people", seedConnector(source.uri, DB, "people"));
-  await using crew = new Crew({ target: target.uri, source: source.uri, kafka: broker.bootstrap });
+  await using crew = new Crew({
+    target: target.uri,
+    source: source.uri,
+    kafka: broker.bootstrap,
+    args: ["--topics", topic],
+  });
   await crew.hire(2);
   await streams(stack, topic);
   const load = startLoad(people, { seed, writers: 50, keys: 1500, pauseMs: 120 });
@@ -88,4 +91,15 @@ test("the user's own connector, deltas looked up, five kills: equal, and the boo
   crew.check();
   console.log(`${written} operations, ${found.source} documents, books ${JSON.stringify(books)}`);
   assert.equal(books.dead, 0);
+};
+
+test("workers are killed under load, on one stack", async (t) => {
+  await using stack = await ownStack();
+  await t.test(
+    "three workers killed 20 times, Connect, the broker and the target once each: equal, and the books balance",
+    () => withRecommendedConnector(stack),
+  );
+  await t.test("the user's own connector, deltas looked up, five kills: equal, and the books balance", () =>
+    withOwnConnector(stack),
+  );
 });

@@ -8,22 +8,23 @@ import type { LaneRecord } from "#lanes/records.ts";
 import { compare } from "../harness/compare.ts";
 import { type DirectStart, directConverged, endDirect, startDirect } from "../harness/directRun.ts";
 import { type FerryRun, ferry } from "../harness/ferry.ts";
-import { fill, testSeed } from "../harness/load.ts";
+import { copyHeld, fill, testSeed } from "../harness/load.ts";
+import { restless } from "../harness/restless.ts";
 import { sharedMongo } from "../harness/servers.ts";
 import { structureOf } from "../harness/structure.ts";
-import type { FerryProcess } from "../harness/worker.ts";
 
 /** Copied in small steps, this takes longer than a command takes to start. */
 const DOCUMENTS = 15_000;
 
 /** Both sides, clients for them, and commands against the run that a state database is of. */
 const sides = async (stateDb: string) => {
-  const [source, target] = [await sharedMongo("source"), await sharedMongo("target")];
+  const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
   const stack = new AsyncDisposableStack();
   const here = stack.use(await new MongoClient(source.uri).connect());
   const there = stack.use(await new MongoClient(target.uri).connect());
   const urls = ["--target", target.uri, "--state-db", stateDb];
-  const command = (name: string, ...args: readonly string[]): Promise<FerryRun> => ferry([name, ...urls, ...args]);
+  const command = (name: string, ...args: readonly string[]): Promise<FerryRun> =>
+    ferry([...name.split(" "), ...urls, ...args]);
   const done = async (name: string): Promise<string> => {
     const { status, out, err } = await command(name);
     assert.equal(status, 0, out + err);
@@ -35,23 +36,10 @@ const sides = async (stateDb: string) => {
     include: [name],
     args: ["--state-db", stateDb, ...args],
   });
-  /** A source at rest shows that its time goes on within ten seconds by itself. */
-  const ends = (run: FerryProcess): Promise<void> =>
-    waitFor(
-      async () => {
-        await here.db("admin").command({ appendOplogNote: 1, data: { note: "time goes on" } });
-        return run.isRunning() ? { seen: run.logTail(5) } : { done: undefined };
-      },
-      { what: "the run to end", clock: systemClock, timeoutMs: 30_000, everyMs: 200 },
-    );
-  const finalized = async (run: FerryProcess): Promise<void> => {
-    const [{ status, out, err }] = await Promise.all([command("finalize", "--source", source.uri), ends(run)]);
-    assert.equal(status, 0, out + err);
-    assert.match(out, /finalized: /);
-  };
+  const finalize = (): Promise<FerryRun> => command("finalize", "--source", source.uri);
   const captures = there.db(stateDb).collection<CaptureRecord>("capture");
   const dispose = () => stack.disposeAsync();
-  return { source, here, there, command, done, options, ends, finalized, captures, [Symbol.asyncDispose]: dispose };
+  return { source, here, there, command, done, options, finalize, captures, [Symbol.asyncDispose]: dispose };
 };
 
 test("a paused run writes nothing, in the copy and in the stream, until it is resumed; also after kill -9", async () => {
@@ -101,13 +89,26 @@ test("a paused run writes nothing, in the copy and in the stream, until it is re
   await both.done("status");
   assert.deepEqual(await state(), held);
   // Finalized out of the pause: what is held up is drained first.
-  const [, { code }] = await Promise.all([both.finalized(run), run.exited]);
-  assert.equal(code, 0, run.logTail(20));
+  await using _time = restless(both.here);
+  const [{ status, out, err }, { code }] = await Promise.all([both.finalize(), run.exited]);
+  assert.deepEqual([status, code], [0, 0], out + err + run.logTail(20));
+  assert.match(out, /finalized: /);
   const found = await compare(coll, target);
   assert.deepEqual({ wrong: found.wrong, enough: found.source >= DOCUMENTS }, { wrong: 0, enough: true });
 });
 
-test("finalize drains, is killed while it gives back, goes on, and ends the run; then only --replace-target begins anew", async () => {
+/** Sums over all lanes: what was received, applied and so on. */
+const accounts = async (there: MongoClient, stateDb: string): Promise<Readonly<Record<string, number>>> => {
+  const sums: Record<string, number> = {};
+  for (const { counts } of await there.db(stateDb).collection<LaneRecord>("lanes").find().toArray())
+    for (const [what, n] of Object.entries(counts)) sums[what] = (sums[what] ?? 0) + Number(n);
+  return sums;
+};
+
+/** In the order in which a finalized run comes by: whoever is killed at one has passed those before it. */
+const STEPS = ["drained", "structure-built", "structure-restored", "structure-prepared", "before-finalized"];
+
+test("finalize drains, is killed at each of its steps, goes on, and ends the run; then only --replace-target begins anew", async () => {
   await using both = await sides("ferry_ends");
   const db = both.here.db("ends");
   await db.createCollection("users", { validator: { n: { $exists: true } } });
@@ -118,27 +119,43 @@ test("finalize drains, is killed while it gives back, goes on, and ends the run;
   await db.collection("users").createIndex({ at: 1 }, { expireAfterSeconds: 1000 });
   await db.collection("twice").createIndex({ n: 1 }, { unique: true });
   const options = both.options("ends.*");
-  let ended: Promise<FerryRun>;
+  let ended: Promise<FerryRun> | undefined;
+  let drained: unknown;
   {
-    await using run = await startDirect({ ...options, env: { FERRY_FAULT: "structure-prepared" } });
-    await run.says("copy finished");
-    // The target's own: what it has twice cannot be unique there.
-    await both.there.db("ends").collection("twice").insertOne({ n: 1 });
-    await db.collection("users").insertMany(Array.from({ length: 500 }, (_, n) => ({ n: 1000 + n })));
-    ended = both.command("finalize", "--source", both.source.uri);
-    await both.ends(run);
-    assert.match(run.log(), /fault point/);
+    await using time = restless(both.here);
+    for (const point of STEPS) {
+      const says = ended === undefined ? "target is a " : "drained: ";
+      await using run = await startDirect({ ...options, env: { FERRY_FAULT: point } }, says);
+      if (ended === undefined) {
+        await run.says("copy finished");
+        // The target's own: what it has twice cannot be unique there.
+        await both.there.db("ends").collection("twice").insertOne({ n: 1 });
+        await db.collection("users").insertMany(Array.from({ length: 500 }, (_, n) => ({ n: 1000 + n })));
+        ended = both.finalize();
+      }
+      assert.equal((await run.exited).signal, "SIGKILL", run.logTail(20));
+      assert.match(run.log(), /fault point/);
+      if (drained !== undefined) continue;
+      await time[Symbol.asyncDispose]();
+      drained = await accounts(both.there, "ferry_ends");
+      await db.collection("users").createIndex({ late: 1 }); // nothing reads the stream any more
+    }
   }
-  assert.equal(await both.there.db("ends").collection("users").countDocuments(), 550, "drained before");
   const again = await endDirect(options);
   assert.equal(again.status, 0, again.err);
   assert.match(again.err, /finalized: the run is over/);
+  assert.deepEqual(await accounts(both.there, "ferry_ends"), drained, "nothing is carried behind the drain");
+  assert.ok(ended !== undefined);
   const { status, out, err } = await ended;
   assert.equal(status, 1, out + err);
   assert.match(out, /drained; giving back what was held back/);
   assert.match(err, /FERRY_STRUCTURE_INCOMPLETE: ends\.twice \(n_1\): documents have the same values/);
   const [here, there] = [await structureOf(both.here, "ends"), await structureOf(both.there, "ends")];
   assert.deepEqual([there["users"], there["ring"]], [here["users"], here["ring"]]);
+  for (const name of ["users", "ring"]) {
+    const { wrong, source } = await compare(db.collection(name), both.there.db("ends").collection(name));
+    assert.deepEqual({ wrong, source }, { wrong: 0, source: name === "ring" ? 50 : 550 }, name);
+  }
   assert.match(await both.done("status"), /nobody captures now[\s\S]*finalized: the run is over/);
 
   for (const refused of [await endDirect(options), await both.command("pause")]) {
@@ -148,4 +165,28 @@ test("finalize drains, is killed while it gives back, goes on, and ends the run;
   await using run = await startDirect({ ...options, args: [...(options.args ?? []), "--replace-target"] });
   const found = await directConverged(both.here, both.there, "ends.twice");
   assert.equal(found.source, 51, run.logTail(20));
+});
+
+test("finalize in mid-copy says that the copy goes on first, and ends behind it; `ferry structure finalize` is refused meanwhile", async () => {
+  await using both = await sides("ferry_early");
+  const coll = both.here.db("early").collection("c");
+  await fill(coll, 2000, testSeed());
+  await coll.createIndex({ at: 1 }, { expireAfterSeconds: 1000 });
+  await using held = await copyHeld(both.here, "early.c");
+  await using run = await startDirect(both.options("early.c"));
+  await run.says("start position noted");
+  const ended = both.finalize();
+  await run.says("to be finalized: draining first");
+  const refused = await both.command("structure finalize", "--source", both.source.uri);
+  assert.equal(refused.status, 75, refused.out + refused.err);
+  assert.match(refused.err, /FERRY_RUN_ALIVE: .*`ferry run`.*\n.*`ferry finalize`/);
+  await coll.insertOne({ _id: "while copying" } as Document);
+  await held[Symbol.asyncDispose]();
+  await using _time = restless(both.here);
+  const [{ status, out, err }, { code }] = await Promise.all([ended, run.exited]);
+  assert.deepEqual([status, code], [0, 0], out + err + run.logTail(20));
+  assert.match(out, /^draining: the copy goes on to its end first[\s\S]*\nfinalized: /);
+  const { wrong, source } = await compare(coll, both.there.db("early").collection("c"));
+  assert.deepEqual({ wrong, source }, { wrong: 0, source: await coll.countDocuments() });
+  assert.deepEqual(await structureOf(both.there, "early"), await structureOf(both.here, "early"));
 });

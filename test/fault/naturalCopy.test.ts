@@ -13,7 +13,7 @@ const COLL = "users";
 const DOCUMENTS = 30_000;
 
 test("killed in a copy in natural order: goes on behind what is on the target, while the source's process is the same", async () => {
-  const [source, target] = [await sharedMongo("source"), await sharedMongo("target")];
+  const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
   await using stack = new AsyncDisposableStack();
   const here = stack.use(await new MongoClient(source.uri).connect());
   const there = stack.use(await new MongoClient(target.uri).connect());

@@ -60,10 +60,18 @@ export const directConverged = (
 
 export type CaptureStart = DirectStart & Readonly<{ kafka: string }>;
 
+const captureFlags = ({ kafka, ...options }: CaptureStart): string[] => [
+  ...["capture", ...flags(options).slice(1)],
+  ...["--kafka", kafka],
+];
+
+/** `ferry capture` that is expected to end by itself. */
+export const endCapture = (options: CaptureStart): ReturnType<typeof ferry> =>
+  ferry(captureFlags(options), { env: { ...options.env } });
+
 /** `ferry capture` as a child process that writes to Kafka. The caller disposes of it. */
-export const startCapture = async ({ kafka, ...options }: CaptureStart): Promise<FerryProcess> => {
-  const args = ["capture", ...flags(options).slice(1), "--kafka", kafka];
-  const capture = new FerryProcess("capture", args, options.env ?? {}, "writing to Kafka");
+export const startCapture = async (options: CaptureStart): Promise<FerryProcess> => {
+  const capture = new FerryProcess("capture", captureFlags(options), options.env ?? {}, "writing to Kafka");
   await capture.start();
   return capture;
 };

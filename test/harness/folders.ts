@@ -1,4 +1,5 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isSameProcess, processStamp } from "#stack/process.ts";
@@ -6,6 +7,8 @@ import type { Running } from "#stack/server.ts";
 
 const PREFIX = "ferry-test-";
 const OWNER = "owner.json";
+/** Where a folder has a file system of its own. */
+const DISK = "disk";
 
 const recorded = (file: string): Running | undefined => {
   try {
@@ -28,6 +31,11 @@ export const killServersOf = (folder: string): void => {
   }
 };
 
+const unmount = (folder: string): void => {
+  const disk = join(folder, DISK);
+  if (existsSync(disk)) spawnSync("umount", [disk]);
+};
+
 /** Removes what test runs that were killed have left behind: their servers and their folders. */
 const reap = (): void => {
   for (const name of readdirSync(tmpdir()).filter((entry) => entry.startsWith(PREFIX))) {
@@ -35,6 +43,7 @@ const reap = (): void => {
     const owner = recorded(join(folder, OWNER));
     if (owner === undefined || isSameProcess(owner.pid, owner.stamp)) continue;
     killServersOf(folder);
+    unmount(folder);
     rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
   }
 };
@@ -62,6 +71,7 @@ export const removeFolder = (folder: string): void => {
   mine.delete(folder);
   if (!existsSync(folder)) return;
   killServersOf(folder);
+  unmount(folder);
   if (process.env["FERRY_TEST_KEEP"] !== "1") rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 };
 
@@ -72,4 +82,26 @@ export type TempFolder = Disposable & Readonly<{ path: string }>;
 export const tempFolder = (): TempFolder => {
   const path = makeFolder();
   return { path, [Symbol.dispose]: () => removeFolder(path) };
+};
+
+/** A file system of so many MB, which `grow` makes larger; a text where this user cannot mount one. */
+export const smallDisk = (mb: number): (TempFolder & Readonly<{ grow: (mb: number) => void }>) | string => {
+  const folder = makeFolder();
+  const path = join(folder, DISK);
+  mkdirSync(path);
+  const mount = (options: string): string | undefined => {
+    const args = ["-t", "tmpfs", "-o", options, "tmpfs", path];
+    const { status, stderr, error } = spawnSync("mount", args, { encoding: "utf8" });
+    return status === 0 ? undefined : (error?.message ?? stderr.trim());
+  };
+  const refused = mount(`size=${mb}m`);
+  if (refused !== undefined) {
+    removeFolder(folder);
+    return refused;
+  }
+  const grow = (to: number): void => {
+    const failed = mount(`remount,size=${to}m`);
+    if (failed !== undefined) throw new Error(failed);
+  };
+  return { path, grow, [Symbol.dispose]: () => removeFolder(folder) };
 };

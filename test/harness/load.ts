@@ -1,5 +1,5 @@
 import { randomInt } from "node:crypto";
-import type { Collection, Document } from "mongodb";
+import type { Collection, Document, MongoClient } from "mongodb";
 import { Decimal128, Double, Int32, Long, ObjectId, Timestamp } from "mongodb";
 import { systemClock } from "#flow/clock.ts";
 import { pick, type Random, seeded } from "#run/genData.ts";
@@ -129,4 +129,12 @@ export const fill = async (collection: Collection, count: number, seed: number):
     );
     await collection.insertMany(documents);
   }
+};
+
+/** A copy of this namespace stands still until it is disposed of. */
+export const copyHeld = async (here: MongoClient, nss: string): Promise<AsyncDisposable> => {
+  const held = (mode: string, data: Document): Promise<Document> =>
+    here.db("admin").command({ configureFailPoint: "waitInFindBeforeMakingBatch", mode, ...data });
+  await held("alwaysOn", { data: { nss, shouldCheckForInterrupt: true } });
+  return { [Symbol.asyncDispose]: async () => void (await held("off", {})) };
 };

@@ -20,7 +20,7 @@ const alive = (file: string, ...args: string[]): { status: number | null; said: 
 };
 
 test("a worker touches its alive file after each report, and the images' health check reads it", async () => {
-  const [target, kafka] = [await sharedMongo("target"), await sharedKafka()];
+  const [target, kafka] = await Promise.all([sharedMongo("target"), sharedKafka()]);
   using folder = tempFolder();
   const file = join(folder.path, "alive");
   assert.deepEqual(alive(file), { status: 1, said: "the worker has not reported itself yet" });
@@ -44,7 +44,7 @@ test("a worker touches its alive file after each report, and the images' health 
 });
 
 test("an alive file that cannot be written is said to be so", async () => {
-  const [target, kafka] = [await sharedMongo("target"), await sharedKafka()];
+  const [target, kafka] = await Promise.all([sharedMongo("target"), sharedKafka()]);
   await using worker = new WorkerProcess({
     target: target.uri,
     kafka: kafka.bootstrap,

@@ -23,7 +23,7 @@ const levels = (results: readonly CheckResult[], level: CheckResult["level"]): s
 
 test("a stack that is well is found well, end to end", async () => {
   const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
-  const [kafka, connect] = [await sharedKafka(), await sharedConnect()];
+  const [kafka, connect] = await Promise.all([sharedKafka(), sharedConnect()]);
   const urls = ["--source", source.uri, "--target", target.uri, "--kafka", kafka.bootstrap, "--connect", connect.url];
   const { status, out } = await ferry(["check", "--json", ...urls]);
   const results = JSON.parse(out) as CheckResult[];
@@ -35,6 +35,12 @@ test("a stack that is well is found well, end to end", async () => {
   );
   assert.ok(levels(results, "ok").some((sentence) => /exactly once/.test(sentence)));
   assert.ok(levels(results, "ok").some((sentence) => /MongoDB source connector 2\./.test(sentence)));
+});
+
+test("Connect offers the MongoDB connector", async () => {
+  const { url } = await sharedConnect();
+  const plugins = (await (await fetch(`${url}/connector-plugins`)).json()) as { class: string }[];
+  assert.ok(plugins.some((plugin) => plugin.class === "com.mongodb.kafka.connect.MongoSourceConnector"));
 });
 
 test("standalone servers: no change streams on the source, at-least-once on the target", async () => {
@@ -144,7 +150,7 @@ test("the printed roles are enough for check and for a gap-free start, and less 
   assert.ok(failed?.remedy?.includes(roleScript("ferrySource", [...sourceNeeds("shop"), ...sourceWishes])));
   await weak.close();
 
-  const [kafka, connect] = [await sharedKafka(), await sharedConnect()];
+  const [kafka, connect] = await Promise.all([sharedKafka(), sharedConnect()]);
   await using b = await CaptureBench.open({
     source: uri("source"),
     target: uri("target"),

@@ -18,7 +18,7 @@ import { sharedConnect, sharedKafka, sharedMongo } from "../harness/servers.ts";
 
 const bench = async (): Promise<CaptureBench> => {
   const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
-  const [kafka, connect] = [await sharedKafka(), await sharedConnect()];
+  const [kafka, connect] = await Promise.all([sharedKafka(), sharedConnect()]);
   return CaptureBench.open({
     source: source.uri,
     target: target.uri,
@@ -117,7 +117,7 @@ test("a copy that Connect's crash restarts leaves deleted documents behind by th
 test("a broker that crashes in mid-copy is waited for by cx: nothing is missing, and no deleted document stays", async () => {
   await using b = await bench();
   using folder = tempFolder();
-  const [broker, target, connect] = [await sharedKafka(), await sharedMongo("target"), await sharedConnect()];
+  const [broker, target, connect] = await Promise.all([sharedKafka(), sharedMongo("target"), sharedConnect()]);
   const db = "broker";
   const users = b.source.db(db).collection<{ _id: number }>("users");
   await users.insertMany(people(8000));
@@ -256,7 +256,7 @@ test("cx --plain posts the file, says so, and neither notes a start position nor
 
 test("the run book by its commands, with its file unmodified, and cx killed in the middle", async () => {
   const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
-  const [kafka, connect] = [await sharedKafka(), await sharedConnect()];
+  const [kafka, connect] = await Promise.all([sharedKafka(), sharedConnect()]);
   await using b = await bench();
   using folder = tempFolder();
   const names = { "mongo-source": `127.0.0.1:${new URL(source.uri).port}` };

@@ -5,12 +5,13 @@ import type { CaptureRecord } from "#capture/captureStore.ts";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
 import { directConverged, endDirect, startDirect } from "../harness/directRun.ts";
-import { tempFolder } from "../harness/folders.ts";
-import { fill, startLoad, testSeed } from "../harness/load.ts";
+import { ferry } from "../harness/ferry.ts";
+import { smallDisk, tempFolder } from "../harness/folders.ts";
+import { copyHeld, fill, startLoad, testSeed } from "../harness/load.ts";
 import { mongo, sharedMongo } from "../harness/servers.ts";
 
 const sides = async () => {
-  const [source, target] = [await sharedMongo("source"), await sharedMongo("target")];
+  const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
   const stack = new AsyncDisposableStack();
   const here = stack.use(await new MongoClient(source.uri).connect());
   const there = stack.use(await new MongoClient(target.uri).connect());
@@ -120,14 +121,6 @@ const turnOplog = async (here: MongoClient, there: MongoClient, stateDb: string)
   );
 };
 
-/** A copy of this namespace stands still until it is disposed of. */
-const copyHeld = async (here: MongoClient, nss: string): Promise<AsyncDisposable> => {
-  const held = (mode: string, data: Document): Promise<Document> =>
-    here.db("admin").command({ configureFailPoint: "waitInFindBeforeMakingBatch", mode, ...data });
-  await held("alwaysOn", { data: { nss, shouldCheckForInterrupt: true } });
-  return { [Symbol.asyncDispose]: async () => void (await held("off", {})) };
-};
-
 test("a copy that outlasts the oplog: lost without a spool; with one, and a kill, it ends equal", async () => {
   const seed = testSeed();
   await using source = await mongo({ name: "small", args: ["--oplogSize", "1", "--syncdelay", "1"] });
@@ -169,4 +162,79 @@ test("a copy that outlasts the oplog: lost without a spool; with one, and a kill
   await run.says("the spool is played");
   await load.stop();
   await directConverged(here, both.there, "spooled.c");
+});
+
+type Own = Readonly<{ spool: Readonly<{ bytes: number; full: string | null }> | null }>;
+
+/** A copy that stands still while more is written than the spool takes: told, nothing lost, ends equal. */
+const outgrown = async (
+  name: string,
+  { args, why, resumes }: Readonly<{ args: readonly string[]; why: RegExp; resumes: (() => void) | undefined }>,
+): Promise<void> => {
+  await using both = await sides();
+  const coll = both.here.db(name).collection("c");
+  await fill(coll, 200, testSeed());
+  const stateDb = `ferry_${name}`;
+  const options = {
+    source: both.source.uri,
+    target: both.target.uri,
+    include: [`${name}.*`],
+    args: ["--state-db", stateDb, "--spool", "always", ...args],
+  };
+  const own = async (): Promise<Own> => {
+    const { out } = await ferry(["status", "--target", both.target.uri, "--state-db", stateDb, "--json"]);
+    return JSON.parse(out).own;
+  };
+  /** One by one, so that they come in several replies. */
+  const write = async (): Promise<void> => {
+    for (let n = 0; n < 30; n++) await coll.insertOne({ text: "z".repeat(100_000) });
+  };
+  const spooled = (what: string, isSo: (spool: NonNullable<Own["spool"]>) => boolean): Promise<void> =>
+    waitFor(
+      async () => {
+        const { spool } = await own();
+        return spool !== null && isSo(spool) ? { done: undefined } : { seen: spool };
+      },
+      { what, clock: systemClock, timeoutMs: 30_000 },
+    );
+  await using held = await copyHeld(both.here, `${name}.c`);
+  {
+    await using run = await startDirect(options);
+    await run.says("the change stream is spooled to");
+    await write();
+    await run.says(/FERRY_CAPTURE_SPOOL_FULL.*reading ahead stops until there is room again: .*only the oplog/);
+    const told = /"msg":"reading ahead stops[^"]*/.exec(run.log())?.[0] ?? "";
+    assert.match(told, why);
+    await spooled("a full spool", ({ full }) => full !== null && why.test(full));
+    const text = await ferry(["status", "--target", both.target.uri, "--state-db", stateDb]);
+    assert.match(text.out, /the change stream is spooled up to .* MB of at most .*; FERRY_CAPTURE_SPOOL_FULL: /);
+    if (resumes !== undefined) {
+      resumes();
+      await spooled("all to be spooled", ({ full, bytes }) => full === null && bytes > 3_000_000);
+    }
+    run.kill("SIGKILL");
+    await run.exited;
+  }
+  await using run = await startDirect(options);
+  await run.says("the change stream is spooled to");
+  await write();
+  await held[Symbol.asyncDispose]();
+  await run.says("the spool is played");
+  await directConverged(both.here, both.there, `${name}.c`);
+  run.kill("SIGTERM");
+  assert.equal((await run.exited).signal, "SIGTERM", run.logTail(20)); // passed on once everything is saved
+  assert.equal((await own()).spool, null);
+};
+
+test("a spool at its bound: said once, shown in the status, nothing lost, also across a kill", async () => {
+  using folder = tempFolder();
+  const args = ["--spool-dir", folder.path, "--spool-size", "1"];
+  await outgrown("bounded", { args, why: /it holds \d+ bytes, and may hold 1048576/, resumes: undefined });
+});
+
+test("a disk that is full: said, nothing lost, and gone on with as soon as there is room", async (t) => {
+  const disk = smallDisk(1);
+  if (typeof disk === "string") return t.skip(`no small file system: ${disk}`);
+  using _disk = disk;
+  await outgrown("crowded", { args: ["--spool-dir", disk.path], why: /ENOSPC/, resumes: () => disk.grow(32) });
 });

@@ -12,7 +12,7 @@ import { fill, startLoad, testSeed } from "../harness/load.ts";
 import { mongo, sharedMongo } from "../harness/servers.ts";
 
 const sides = async () => {
-  const [source, target] = [await sharedMongo("source"), await sharedMongo("target")];
+  const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
   const stack = new AsyncDisposableStack();
   const here = stack.use(await new MongoClient(source.uri).connect());
   const there = stack.use(await new MongoClient(target.uri).connect());

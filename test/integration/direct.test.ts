@@ -13,7 +13,7 @@ import { sharedMongo } from "../harness/servers.ts";
 
 /** Both sides, and clients for them. */
 const sides = async () => {
-  const [source, target] = [await sharedMongo("source"), await sharedMongo("target")];
+  const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
   const stack = new AsyncDisposableStack();
   const here = stack.use(await new MongoClient(source.uri).connect());
   const there = stack.use(await new MongoClient(target.uri).connect());

@@ -5,7 +5,7 @@ import { isFerry } from "#errors/ferryError.ts";
 import { startMongo } from "#stack/mongod.ts";
 import { tempFolder } from "../harness/folders.ts";
 import { TcpProxy } from "../harness/proxy.ts";
-import { mongo, sharedConnect, sharedMongo } from "../harness/servers.ts";
+import { mongo, sharedMongo } from "../harness/servers.ts";
 
 test("a mongod keeps its data and its port across a kill and a restart", async () => {
   await using server = await mongo();
@@ -65,10 +65,4 @@ test("the proxy delays what it is told to, and cuts", async () => {
   await assert.rejects(users.countDocuments());
   proxy.heal();
   assert.equal(await users.countDocuments(), 1);
-});
-
-test("Connect offers the MongoDB connector", async () => {
-  const { url } = await sharedConnect();
-  const plugins = (await (await fetch(`${url}/connector-plugins`)).json()) as { class: string }[];
-  assert.ok(plugins.some((plugin) => plugin.class === "com.mongodb.kafka.connect.MongoSourceConnector"));
 });

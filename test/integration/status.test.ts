@@ -16,7 +16,7 @@ import { mongo, sharedConnect, sharedKafka, sharedMongo } from "../harness/serve
 
 const bench = async (sourceUri?: string): Promise<CaptureBench> => {
   const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
-  const [kafka, connect] = [await sharedKafka(), await sharedConnect()];
+  const [kafka, connect] = await Promise.all([sharedKafka(), sharedConnect()]);
   const urls = { target: target.uri, bootstrap: kafka.bootstrap, connect: connect.url };
   return CaptureBench.open({ ...urls, source: sourceUri ?? source.uri });
 };
@@ -168,8 +168,14 @@ test("a database that was dropped and filled again: the connector skips what lie
   const config = recommended(uri(b), "emptied", "users");
   await started(b, "emptied", config);
   await b.foldToNow("emptied", "users");
-  await b.source.db("emptied").dropDatabase();
-  await users(b, "emptied").insertMany(ids(500, 600)); // before the connector has noticed that its stream was closed
+  const connect = await sharedConnect();
+  connect.kill("SIGSTOP"); // so that it notices only after the inserts that its stream was closed
+  try {
+    await b.source.db("emptied").dropDatabase();
+    await users(b, "emptied").insertMany(ids(500, 600));
+  } finally {
+    connect.kill("SIGCONT");
+  }
   await reopened(b, "emptied");
   const [found] = await awaitFindings(b, "emptied", ["FERRY_CAPTURE_GAP"]);
   assert.equal(found?.dataAtStake, true);

@@ -14,7 +14,7 @@ const NAME = "guarded";
 const TOPIC = "test.guarded";
 
 test("a gap at the connector halts its topic with a name, for as long as it is open, and a worker started after it goes on", async () => {
-  const [broker, server, connect] = [await sharedKafka(), await sharedMongo(), await sharedConnect()];
+  const [broker, server, connect] = await Promise.all([sharedKafka(), sharedMongo(), sharedConnect()]);
   await using client = await new MongoClient(server.uri).connect();
   await using topic = await TestTopic.create(broker.bootstrap, TOPIC, 1);
   await topic.send(randomChanges(100, { seed: 1 }));

@@ -7,9 +7,11 @@ import type { LaneRecord } from "#lanes/records.ts";
 import { seeded } from "#run/genData.ts";
 import { type Books, checkBooks } from "../harness/books.ts";
 import { compareLive } from "../harness/compare.ts";
-import { type DirectStart, startDirect } from "../harness/directRun.ts";
+import { type DirectStart, endDirect, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
+import { tempFolder } from "../harness/folders.ts";
 import { fill, startLoad } from "../harness/load.ts";
+import { restless } from "../harness/restless.ts";
 import { structureOf } from "../harness/structure.ts";
 import type { FerryProcess } from "../harness/worker.ts";
 import { DdlLoad } from "./ddl.ts";
@@ -95,16 +97,25 @@ export const copied = (there: MongoClient, stateDb: string): Promise<void> =>
   );
 
 /** One seed without Kafka: its kills, and after them everything that must hold. Returns a sentence of figures. */
-export const directSeed = async ({ seed, kills }: Plan, servers: SoakServers, tally: Tally): Promise<string> => {
+export const directSeed = async (
+  { seed, kills, spools }: Plan,
+  servers: SoakServers,
+  tally: Tally,
+): Promise<string> => {
   const { source, target, here, there } = servers;
   const name = `soak_${seed}`;
   const stateDb = `ferry_${name}`;
   const [db, copy] = [here.db(name), there.db(name)];
+  using folder = tempFolder();
   const options: DirectStart = {
     source: source.uri,
     target: target.uri,
     include: [`${name}.*`],
-    args: ["--state-db", stateDb, "--batch-count", "200", "--range-documents", "2500"],
+    args: [
+      ...["--state-db", stateDb, "--batch-count", "200", "--range-documents", "2500"],
+      // Segments of a size that the writers fill while the copy is killed.
+      ...(spools ? ["--spool", "always", "--spool-size", "2", "--spool-dir", folder.path] : []),
+    ],
   };
   await prepare(db, seed);
   const ddl = new DdlLoad(db, seeded(seed + 1));
@@ -136,8 +147,9 @@ export const directSeed = async ({ seed, kills }: Plan, servers: SoakServers, ta
       await using run = await startDirect(options);
       await copied(there, stateDb);
       await ranges.check();
+      await markers.arrive(there); // captured anew as far as lanes have it: from here on both sides of the account move together
       run.kill("SIGTERM");
-      await run.exited;
+      assert.equal((await run.exited).signal, "SIGTERM", run.logTail(30)); // passed on once everything is saved
     }
     const stop = async (run: FerryProcess): Promise<void> => {
       await markers.arrive(there); // it has taken the lanes, so it has something to give back
@@ -165,7 +177,7 @@ export const directSeed = async ({ seed, kills }: Plan, servers: SoakServers, ta
     await Promise.allSettled([...loads.map((load) => load.stop()), markers.stop()]);
   }
   await markers.checkAll(there);
-  await finalized({ source: source.uri, target: target.uri, stateDb }, of("finalize"), tally);
+  await finalized(options, here, of("finalize"), tally);
   assert.deepEqual(await structureOf(there, name), await structureOf(here, name), "structure after finalize");
   const natural = (client: Db) => client.collection<Document>("events").find().hint({ $natural: 1 }).toArray();
   assert.deepEqual(await natural(copy), await natural(db), "capped, in the source's order");
@@ -174,18 +186,31 @@ export const directSeed = async ({ seed, kills }: Plan, servers: SoakServers, ta
   return `${written} operations, ${markers.count} markers (${passed} at the last position), ${ranges.count} ranges finished before a kill`;
 };
 
+/** `ferry finalize` waits while `ferry run` drains and gives back, is killed at it, and is started again. */
 const finalized = async (
-  { source, target, stateDb }: Readonly<{ source: string; target: string; stateDb: string }>,
+  options: DirectStart,
+  here: MongoClient,
   kills: readonly Kill[],
   tally: Tally,
 ): Promise<void> => {
-  const args = ["structure", "finalize", "--source", source, "--target", target, "--state-db", stateDb];
+  const { source, target, args = [] } = options;
+  await using _time = restless(here);
+  const ended = ferry(["finalize", "--source", source, "--target", target, ...args.slice(0, 2)]);
+  let isOver = false;
   for (const one of kills) {
-    const { status, err } = await ferry(args, { env: faultOf(one) });
-    const reached = status === null && err.includes("fault point");
-    assert.ok(reached || status === 0, err);
-    tally.add(one, reached);
+    if (!isOver) {
+      // Nobody wants it to be finalized yet, perhaps: then it carries on until it hears of it.
+      const { status, err } = await endDirect({ ...options, env: faultOf(one) });
+      const reached = status === null && err.includes("fault point");
+      assert.ok(reached || status === 0, err);
+      isOver = status === 0;
+      tally.add(one, reached);
+    } else tally.add(one, false);
   }
-  const { status, out, err } = await ferry(args);
+  if (!isOver) {
+    const { status, err } = await endDirect(options);
+    assert.equal(status, 0, err);
+  }
+  const { status, out, err } = await ended;
   assert.equal(status, 0, `${out}${err}`);
 };

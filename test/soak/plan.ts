@@ -7,7 +7,13 @@ export type Phase = "copy" | "stream" | "stop" | "finalize";
 /** Which process is killed, and the how-manieth time that it comes to a point. */
 export type Kill = Readonly<{ phase: Phase; who: "run" | "capture" | "worker"; point: FaultPoint; nth: number }>;
 
-export type Plan = Readonly<{ seed: number; topology: "direct" | "kafka"; kills: readonly Kill[] }>;
+export type Plan = Readonly<{
+  seed: number;
+  topology: "direct" | "kafka";
+  /** Is the change stream spooled while documents are copied? */
+  spools: boolean;
+  kills: readonly Kill[];
+}>;
 
 type Menu = Readonly<Record<Phase, readonly FaultPoint[]>>;
 
@@ -15,6 +21,8 @@ const LANES: readonly FaultPoint[] = ["after-read", "mid-batch", "before-commit"
 const CHECKPOINTS: readonly FaultPoint[] = ["before-checkpoint", "after-checkpoint"];
 const RANGES: readonly FaultPoint[] = ["mid-range", "after-range"];
 const PRODUCE: readonly FaultPoint[] = ["before-produce", "after-produce"];
+/** Between the copy's start and the stream's first steps: passed before the first kill that is made in the stream. */
+const SPOOL: readonly FaultPoint[] = ["after-spool-frame", "before-spool-delete"];
 const BUILD: readonly FaultPoint[] = ["structure-noted", "structure-built"];
 
 /** Where each process comes by in each phase. */
@@ -25,7 +33,7 @@ const RUN: Menu = {
     ...[...CHECKPOINTS, ...LANES, ...BUILD],
   ] as readonly FaultPoint[],
   stop: ["before-release"],
-  finalize: ["structure-prepared", "mid-capped", "structure-restored"],
+  finalize: ["drained", "mid-capped", "structure-restored", "structure-prepared", "before-finalized"],
 };
 const CAPTURE: Menu = {
   copy: [...RANGES, ...CHECKPOINTS, ...PRODUCE],
@@ -44,6 +52,7 @@ const TIMES: Partial<Readonly<Record<FaultPoint, number>>> = {
   "after-commit": 9,
   "mid-claim": 3,
   "after-events": 5,
+  "after-spool-frame": 3,
   "mid-range": 2,
   "after-range": 4,
   "before-produce": 4,
@@ -70,6 +79,9 @@ const drawn = (
   });
 };
 
+/** What lies behind a kill of the finalization does not come again. */
+const asPassed = (a: Kill, b: Kill): number => RUN.finalize.indexOf(a.point) - RUN.finalize.indexOf(b.point);
+
 /**
  * Which process is killed where, for a seed. Any as many seeds in a row as there are points lead through all of them; what
  * else is drawn with the leading one is random.
@@ -85,13 +97,15 @@ export const planOf = (seed: number): Plan => {
       ...drawn(random, "worker", WORKER, { phase: "stream", count: some(1, 2), lead }),
       ...drawn(random, "worker", WORKER, { phase: "stop", count: some(0, 1), lead }),
     ];
-    return { seed, topology: "kafka", kills };
+    return { seed, topology: "kafka", spools: false, kills };
   }
+  const spools = SPOOL.includes(lead) || random() < 0.2;
+  const menu: Menu = spools ? { ...RUN, copy: [...RUN.copy, ...SPOOL] } : RUN;
   const kills = [
-    ...drawn(random, "run", RUN, { phase: "copy", count: some(1, 2), lead }),
-    ...drawn(random, "run", RUN, { phase: "stop", count: lead === "before-release" ? 1 : some(0, 1), lead }),
-    ...drawn(random, "run", RUN, { phase: "stream", count: some(1, 3), lead }),
-    ...drawn(random, "run", RUN, { phase: "finalize", count: some(1, 2), lead }),
+    ...drawn(random, "run", menu, { phase: "copy", count: some(1, 2), lead }),
+    ...drawn(random, "run", menu, { phase: "stop", count: lead === "before-release" ? 1 : some(0, 1), lead }),
+    ...drawn(random, "run", menu, { phase: "stream", count: some(1, 3), lead }),
+    ...drawn(random, "run", menu, { phase: "finalize", count: some(1, 2), lead }).sort(asPassed),
   ];
-  return { seed, topology: "direct", kills };
+  return { seed, topology: "direct", spools, kills };
 };

@@ -5,6 +5,9 @@ import { formatNamespace } from "#flow/types.ts";
 
 const EXACT = { promoteValues: false } as const;
 
+/** A profiled operation by which a range's cursor is opened. */
+const BEGINS_A_RANGE: Document = { op: "query", "command.hint._id": 1 };
+
 /** The end of a range names it: a read that goes on in its middle begins elsewhere, and ends there. */
 const END = "its end";
 
@@ -33,7 +36,7 @@ export class FinishedRanges {
 
   /** From here on the source writes down each read by which a range is begun. */
   async watch(): Promise<void> {
-    await this.#source.db(this.#db).command({ profile: 1, filter: { op: "query", "command.hint._id": 1 } });
+    await this.#source.db(this.#db).command({ profile: 1, filter: BEGINS_A_RANGE });
   }
 
   /** After a kill: what is done now must stay done. */
@@ -52,7 +55,8 @@ export class FinishedRanges {
   async check(): Promise<void> {
     await this.#source.db(this.#db).command({ profile: 0, filter: "unset" });
     assert.equal(await this.#ranges.countDocuments({ done: false }), 0, "ranges that are left");
-    const reads = await this.#source.db(this.#db).collection("system.profile").find({}, EXACT).toArray();
+    // Asked for once more: between the end of the filter and that of the profile any operation is written down.
+    const reads = await this.#source.db(this.#db).collection("system.profile").find(BEGINS_A_RANGE, EXACT).toArray();
     const begun = reads.map(({ ns, ts, command }) => {
       const max = (command as Document)["max"] as Document | undefined;
       return { topic: String(ns), end: max === undefined ? END : spell(max["_id"]), ts: ts as Date };

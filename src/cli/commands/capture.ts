@@ -6,7 +6,7 @@ import { resolveSettings } from "#config/settings.ts";
 import { systemClock } from "#flow/clock.ts";
 import { createLogger } from "#observe/log.ts";
 import { runKafkaCapture } from "#run/kafkaCapture.ts";
-import { type CaptureFlags, parseCapture, withCapture } from "../captureFlags.ts";
+import { type CaptureFlags, parseCapture, requireStructure, withCapture } from "../captureFlags.ts";
 import { wholeNumber } from "../connections.ts";
 import { withSignals } from "../signals.ts";
 
@@ -25,13 +25,19 @@ export const registerCapture = (program: Command): void => {
     .option("--partitions <count>", `partitions of topics that do not exist yet (default: ${PARTITIONS})`)
     .option("--budget-mb <count>", `MB that may wait for Kafka: the only backpressure (default: ${BUDGET_MB})`)
     .option("--lease-ms <ms>", `after this silence another process may take the capture over (default: ${LEASE_MS})`)
-    .action(async (flags: CaptureFlags) => {
+    .option(
+      "--replace-target",
+      "drop what is carried on the target first, make its topics anew, and begin anew; workers must be stopped",
+    )
+    .action(async ({ replaceTarget = false, ...flags }: CaptureFlags & { replaceTarget?: boolean }) => {
       const { texts, ...capture } = parseCapture(flags);
+      requireStructure(replaceTarget, capture);
       const settings = resolveSettings(texts, ["source", "target", "kafka"]);
       const { routes } = readConfig(texts["config"]);
       await withSignals(({ soft, hard }) =>
         runKafkaCapture({
           ...capture,
+          replaceTarget,
           settings,
           routes,
           partitions: wholeNumber("--partitions", texts["partitions"] ?? PARTITIONS),

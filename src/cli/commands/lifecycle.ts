@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { CaptureRecord } from "#capture/captureStore.ts";
-import { RunControl, type RunState, stateOf, type Unrestored } from "#capture/lifecycle.ts";
+import { commandOf, RunControl, type RunState, stateOf, type Unrestored } from "#capture/lifecycle.ts";
 import { secondsOf, tokenTime } from "#capture/resumeToken.ts";
 import { clusterTime } from "#capture/sourceProbe.ts";
 import { readConfig } from "#config/routes.ts";
@@ -38,8 +38,6 @@ const LOOK_MS = 200;
 
 type Seen = Readonly<{ record: CaptureRecord; owned: boolean }>;
 
-const nameOf = ({ mode }: CaptureRecord): string => (mode === "direct" ? "`ferry run`" : "`ferry capture`");
-
 /** @throws FERRY_RUN_NONE */
 const readRun = async (control: RunControl): Promise<Seen> => {
   const found = await control.read();
@@ -54,7 +52,7 @@ const refuse = ({ lifecycle }: CaptureRecord): never => {
   throw new FerryError("FERRY_RUN_FINALIZING", "it can neither be paused nor resumed any more");
 };
 
-/** Looks until `enough`, and says every new state. */
+/** Looks until `enough`, and says every new state and phase. */
 const watching = async (
   control: RunControl,
   signal: AbortSignal,
@@ -67,7 +65,7 @@ const watching = async (
     const seen = await readRun(control);
     const state = stateOf(seen.record);
     if (enough(seen, state)) return seen;
-    const now = `${state} ${seen.owned}`;
+    const now = `${state} ${seen.record.phase} ${seen.owned}`;
     if (now !== said) say(seen, state);
     said = now;
     await systemClock.sleep(LOOK_MS, signal);
@@ -86,7 +84,7 @@ const pause = (flags: Flags): Promise<void> =>
       const enough = ({ owned }: Seen, state: RunState): boolean => state === "paused" || !owned;
       const seen = await watching(control, soft, enough, () => undefined);
       if (flags.json === true) print(facts(seen));
-      else if (!seen.owned) print(`nobody runs it now; it stays paused when ${nameOf(record)} is started again`);
+      else if (!seen.owned) print(`nobody runs it now; it stays paused when ${commandOf(record)} is started again`);
       else if (record.mode === "direct") print("paused: nothing is on its way to the target, and its position is kept");
       else print("paused: nothing is captured, and the position is kept; workers apply what Kafka has");
     }),
@@ -100,14 +98,16 @@ const resume = (flags: Flags): Promise<void> =>
     const seen = await readRun(control);
     if (flags.json === true) print(facts(seen));
     else if (seen.owned) print("resumed: it goes on where it was");
-    else print(`nobody runs it now; start ${nameOf(record)} again as before`);
+    else print(`nobody runs it now; start ${commandOf(record)} again as before`);
   });
 
 const progress = ({ record, owned }: Seen, state: RunState): string => {
-  if (!owned) return `nobody runs it now: start ${nameOf(record)} again as before, it goes on with this`;
+  if (!owned) return `nobody runs it now: start ${commandOf(record)} again as before, it goes on with this`;
   if (state === "finalizing") return "drained; giving back what was held back";
+  if (record.phase !== "stream")
+    return "draining: the copy goes on to its end first (`ferry status` shows how far it is), then the changes since it began";
   const at = new Date(secondsOf(tokenTime(record.token)) * 1000).toISOString();
-  return record.phase === "stream" ? `draining: the position is ${at}` : "draining: it still copies";
+  return `draining: the position is ${at}`;
 };
 
 type FinalizeFlags = Flags & Readonly<{ config?: string }>;

@@ -3,11 +3,10 @@ import { hostname } from "node:os";
 import type { Command } from "commander";
 import { readConfig } from "#config/routes.ts";
 import { resolveSettings } from "#config/settings.ts";
-import { FerryError } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
 import { createLogger } from "#observe/log.ts";
 import { runDirect } from "#run/direct.ts";
-import { type CaptureFlags, parseCapture, withCapture } from "../captureFlags.ts";
+import { type CaptureFlags, parseCapture, requireStructure, withCapture } from "../captureFlags.ts";
 import { withSignals } from "../signals.ts";
 import { VERSION } from "../version.ts";
 import { parseWorkerOptions, withWorkerOptions } from "../workerFlags.ts";
@@ -24,8 +23,7 @@ export const registerRun = (program: Command): void => {
   withWorkerOptions(command, { without: ["topics"], defaults: DEFAULTS });
   command.action(async ({ replaceTarget = false, ...flags }: CaptureFlags & { replaceTarget?: boolean }) => {
     const { texts, ...capture } = parseCapture(flags);
-    if (replaceTarget && !capture.structure)
-      throw new FerryError("FERRY_USAGE", "--replace-target builds what it drops; --no-structure forbids that");
+    requireStructure(replaceTarget, capture);
     const settings = resolveSettings(texts, ["source", "target"]);
     const options = parseWorkerOptions({ budgetMb: String(DEFAULTS.budgetMb), ...texts });
     const { routes, ddl } = readConfig(texts["config"]);

@@ -103,8 +103,18 @@ const oplogLines = ({ oplog }: CaptureLine): string[] => {
   const { windowSeconds, leftSeconds, short, atMs } = oplog;
   const seconds = (n: number): string => duration(Math.max(0, n) * 1000);
   const left = `the source's oplog reaches back ${seconds(windowSeconds)}, ${seconds(leftSeconds)} of it before the position`;
-  const warning = short ? `; FERRY_CAPTURE_OPLOG_SHORT: enlarge it, or changes will be lost` : "";
+  const warning = short ? "; FERRY_SOURCE_OPLOG_SHORT: enlarge it, or changes will be lost" : "";
   return [`${left} (at ${new Date(atMs).toISOString()})${warning}`];
+};
+
+const megabytes = (bytes: number): string => `${count(Math.ceil(bytes / 1024 / 1024))} MB`;
+
+const spoolLines = ({ spool }: CaptureLine): string[] => {
+  if (spool === null) return [];
+  const { bytes, limitBytes, positionMs, full, atMs } = spool;
+  const held = `the change stream is spooled up to ${new Date(positionMs).toISOString()}: ${megabytes(bytes)} of at most ${megabytes(limitBytes)}`;
+  const warning = full === null ? "" : `; FERRY_CAPTURE_SPOOL_FULL: ${full}`;
+  return [`${held} (at ${new Date(atMs).toISOString()})${warning}`];
 };
 
 /** Documents are an estimate of the source's: while ranges are left it is never said that all are there. */
@@ -122,6 +132,7 @@ const captureLines = ({ own }: Status): string[] => {
     `copied ${copyText(own)}${generation > 1 ? `, copy number ${generation}` : ""}`,
     owner === null ? "nobody captures now" : `captured by ${owner}`,
     ...oplogLines(own),
+    ...spoolLines(own),
   ];
 };
 

@@ -1,11 +1,13 @@
 import type { Command } from "commander";
 import { CaptureStore } from "#capture/captureStore.ts";
+import { commandOf, RunControl } from "#capture/lifecycle.ts";
 import { readConfig } from "#config/routes.ts";
 import { resolveSettings } from "#config/settings.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
 import { formatNamespace } from "#flow/types.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
+import { requireUnfinished } from "#run/lifecycle.ts";
 import {
   buildStructure,
   finalize,
@@ -149,24 +151,37 @@ const planText = ({ steps, findings }: StructurePlan): string => {
   return lines.join("\n");
 };
 
-/** A run in one process has no log to begin anew: it would go on behind what was dropped. @throws FERRY_CAPTURE_OTHER */
-const requireNoDirectRun = async ({ target, stateDb }: StructureDeps): Promise<void> => {
+/**
+ * A run in one process has no log to begin anew: it would go on behind what was dropped. The topics of one that is finalized
+ * end there. @throws FERRY_CAPTURE_OTHER, FERRY_RUN_FINALIZED, FERRY_RUN_FINALIZING
+ */
+const requireWholeLog = async ({ target, stateDb }: StructureDeps): Promise<void> => {
   const capture = await new CaptureStore(target, stateDb, "", 0).read();
   if (capture?.mode === "direct")
     throw new FerryError("FERRY_CAPTURE_OTHER", "this target is fed by `ferry run`: use `ferry run --replace-target`");
+  if (capture !== undefined) requireUnfinished(capture, true);
 };
 
 const build = (flags: StructureFlags): Promise<void> =>
   withBoth(flags, async (deps) => {
-    if (flags.replaceTarget === true) await requireNoDirectRun(deps);
+    if (flags.replaceTarget === true) await requireWholeLog(deps);
     const { plan: done, failures } = await buildStructure(deps, { replace: flags.replaceTarget === true });
     if (flags.json === true) print(JSON.stringify({ ...planFacts(done), failures }));
     else print(`${done.steps.length} steps, ${failures.length} failed`);
     requireComplete(failures);
   });
 
+/** Whoever is at work gives back by itself, when it is drained. @throws FERRY_RUN_ALIVE */
+const requireNobodyAtWork = async ({ target, stateDb }: Sides): Promise<void> => {
+  const run = await new RunControl(target, stateDb).read();
+  if (run?.owned !== true) return;
+  const { record } = run;
+  throw new FerryError("FERRY_RUN_ALIVE", `${record.owner} (${commandOf(record)}) carries documents to this target`);
+};
+
 const finish = (flags: StructureFlags): Promise<void> =>
   connected(flags, async (sides, signal) => {
+    await requireNobodyAtWork(sides);
     const store = new StructureStore(sides.target, sides.stateDb);
     const given = wiring(flags, sides, signal);
     // What builds were asked for, unless this command is asked for something else.

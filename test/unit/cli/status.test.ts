@@ -97,6 +97,7 @@ test("ferry's own capture is shown with the room that the source's oplog leaves,
     documents: 12_345,
     estimate: 27_000,
     oplog: { fill: 1, windowSeconds: 7200, leftSeconds: -3, short: true, atMs: 60_000 },
+    spool: null,
   };
   const lines = sectionOf(formatStatus({ ...NOTHING, own }), "ferry's own capture:");
   assert.deepEqual(lines, [
@@ -104,7 +105,7 @@ test("ferry's own capture is shown with the room that the source's oplog leaves,
     "copied 12,345 documents in 4 of 9 ranges, 45 % of about 27,000",
     "captured by host-1-abcd",
     "the source's oplog reaches back 2 h 0 min, 0 ms of it before the position (at 1970-01-01T00:01:00.000Z); " +
-      "FERRY_CAPTURE_OPLOG_SHORT: enlarge it, or changes will be lost",
+      "FERRY_SOURCE_OPLOG_SHORT: enlarge it, or changes will be lost",
   ]);
   const copied = (part: Partial<CaptureLine>): string | undefined =>
     sectionOf(formatStatus({ ...NOTHING, own: { ...own, ...part } }), "ferry's own capture:")[1];
@@ -113,6 +114,13 @@ test("ferry's own capture is shown with the room that the source's oplog leaves,
   assert.equal(copied({ estimate: null }), "copied 12,345 documents in 4 of 9 ranges");
   const unknown = sectionOf(formatStatus({ ...NOTHING, own: { ...own, oplog: null } }), "ferry's own capture:");
   assert.deepEqual(unknown, lines.slice(0, 3));
+  const spool = { bytes: 3 * 2 ** 20 - 5, limitBytes: 10 * 2 ** 30, positionMs: 60_000, atMs: 61_000 };
+  const spooled = (full: string | null): string | undefined =>
+    sectionOf(formatStatus({ ...NOTHING, own: { ...own, spool: { ...spool, full } } }), "ferry's own capture:").at(-1);
+  const held =
+    "the change stream is spooled up to 1970-01-01T00:01:00.000Z: 3 MB of at most 10,240 MB (at 1970-01-01T00:01:01.000Z)";
+  assert.equal(spooled(null), held);
+  assert.equal(spooled("ENOSPC"), `${held}; FERRY_CAPTURE_SPOOL_FULL: ENOSPC`);
 });
 
 test("workers are shown with rate, lag in time, memory and guarantee; one that is gone with its silence", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { LogBatch } from "#flow/types.ts";
+import type { LogBatch, WriteEvent } from "#flow/types.ts";
 import { type Appendable, MemoryLog } from "#log/memoryLog.ts";
 
 const never = new AbortController().signal;
@@ -78,7 +78,7 @@ test("lanes that a killed process left behind pass over what it had given out, a
   const batches = log.partition("t", 0, "r").read(3, never)[Symbol.asyncIterator]();
   assert.equal(await isDone(settled), false);
   const { value } = await batches.next();
-  assert.deepEqual(value, { records: [], bytes: 0, end: 7, highWatermark: 7 });
+  assert.deepEqual(value, { records: [], bytes: 0, end: 7, highWatermark: 7, turn: undefined });
   log.settle("t", "r", 7);
   await settled;
   await append(log, 2);
@@ -113,4 +113,31 @@ test("a stop ends reading and waiting", async () => {
   stop.abort(new Error("stopped"));
   assert.equal((await idle).done, true);
   await assert.rejects(waiting, /stopped/);
+});
+
+test("chunks of the copy go round the lanes, each whole, and the same way when they are read again; others go by key", async () => {
+  const log = logOf(1000);
+  log.open("t", { first: 0, next: 0, high: 0 });
+  const event: WriteEvent = {
+    ...{ op: "write", origin: "copy", fresh: true, at: 1n, ns: { db: "d", coll: "c" } },
+    ...{ key: new Uint8Array(), doc: new Uint8Array() },
+  };
+  const copied = (): Promise<void> =>
+    log.append(
+      "t",
+      records(2).map((record) => ({ ...record, event })),
+      20,
+      never,
+    );
+  await copied();
+  await copied();
+  await append(log, 1);
+  const turns = async (offset: number, count: number): Promise<readonly (number | undefined)[]> => {
+    const batches = log.partition("t", 0, "r").read(offset, never)[Symbol.asyncIterator]();
+    const read: (number | undefined)[] = [];
+    for (let i = 0; i < count; i++) read.push(((await batches.next()).value as LogBatch).turn);
+    return read;
+  };
+  assert.deepEqual(await turns(0, 3), [0, 1, undefined]);
+  assert.deepEqual(await turns(3, 2), [1, undefined], "from the middle of a chunk");
 });

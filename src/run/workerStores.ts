@@ -1,0 +1,46 @@
+import { ConnectorStore } from "#capture/connectorStore.ts";
+import { MarkStore } from "#conflict/marks.ts";
+import { ConflictStore } from "#conflict/store.ts";
+import { DeadLetterStore } from "#deadletter/store.ts";
+import { DriftLedger } from "#drift/ledger.ts";
+import { Claims, type OwnerOptions } from "#lanes/claims.ts";
+import { Drops } from "#lanes/drops.ts";
+import { LaneStore } from "#lanes/laneStore.ts";
+import { RunStore } from "#lanes/runStore.ts";
+
+/** What a worker remembers in ferry's database on the target, by whose collections they are. */
+export type WorkerStores = Readonly<{
+  store: LaneStore;
+  claims: Claims;
+  runs: RunStore;
+  deadLetters: DeadLetterStore;
+  connectors: ConnectorStore;
+  drops: Drops;
+  drift: DriftLedger;
+  marks: MarkStore;
+  conflicts: ConflictStore;
+}>;
+
+/** Nothing is read or written yet. */
+export const workerStores = (options: OwnerOptions): WorkerStores => {
+  const { client, stateDb, workerId, transactional } = options;
+  return {
+    store: new LaneStore(options),
+    claims: new Claims(options),
+    runs: new RunStore(client, stateDb, workerId),
+    deadLetters: new DeadLetterStore(client, stateDb),
+    connectors: new ConnectorStore(client, stateDb),
+    drops: new Drops(client, stateDb, transactional),
+    drift: new DriftLedger(client, stateDb),
+    marks: new MarkStore(client, stateDb),
+    conflicts: new ConflictStore(client, stateDb),
+  };
+};
+
+/** Makes collections and indexes. @throws FERRY_MONGO_* */
+export const prepareStores = async ({ store, deadLetters, drift, conflicts }: WorkerStores): Promise<void> => {
+  await store.prepare();
+  await deadLetters.prepare();
+  await drift.prepare();
+  await conflicts.prepare();
+};
