@@ -1,22 +1,13 @@
-import { type FileHandle, mkdir, open, readdir, rm, rmdir, stat, unlink } from "node:fs/promises";
+import { type FileHandle, mkdir, open, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { FerryError } from "#errors/ferryError.ts";
 import { unlessAborted } from "#flow/abort.ts";
 import { faultPoint } from "#flow/fault.ts";
 import type { ResumeToken } from "./resumeToken.ts";
 import type { EventBatch } from "./sourceStream.ts";
-import { decodeFrame, decodeHead, encodeFrame, encodeHead, type SegmentHead, type SpoolFrame } from "./spoolFrames.ts";
+import { folderOf, openChain, removeSpools, type Segment, type SpoolOwner, segmentName } from "./spoolChain.ts";
+import { decodeFrame, encodeFrame, encodeHead, type SpoolFrame } from "./spoolFrames.ts";
 import { readBodies } from "./spoolSegment.ts";
-
-/** Whose spool it is: that of another capture, or of an earlier copy, is never played. */
-export type SpoolOwner = Readonly<{
-  capture: string;
-  generation: number;
-  /** The copy's start position, where the stream begins. */
-  start: ResumeToken;
-  /** Of the process that writes: each one begins files of its own, so that a frozen one that comes back spoils none. */
-  epoch: number;
-}>;
 
 export type SpoolOptions = Readonly<{
   /** Folder of all spools; one below it belongs to one copy. */
@@ -24,32 +15,11 @@ export type SpoolOptions = Readonly<{
   limitBytes: number;
 }>;
 
-type Segment = {
-  readonly path: string;
-  /** The position behind which it begins. */
-  readonly after: string;
-  /** That of its last frame. */
-  last: string;
-  /** Bytes that are there for good. */
-  length: number;
-};
-
 type OpenSegment = Segment & { readonly file: FileHandle };
 
 /** A segment is at most this large, and at most this part of the whole: what is played is given back piece by piece. */
 const SEGMENT_BYTES = 64 * 1024 * 1024;
 const SEGMENTS = 8;
-const NAME = /^\d{20}-(\d{10})\.spool$/;
-
-const digits = (n: number, width: number): string => String(n).padStart(width, "0");
-
-const folderOf = (dir: string, { capture, generation }: SpoolOwner): string => join(dir, `${capture}-${generation}`);
-
-const namesIn = (folder: string): Promise<string[]> =>
-  readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return [];
-    throw error;
-  });
 
 const writeAt = async (file: FileHandle, bytes: Buffer, at: number): Promise<void> => {
   for (let done = 0; done < bytes.length; )
@@ -62,30 +32,6 @@ const syncFolder = async (folder: string): Promise<void> => {
   await handle.sync();
 };
 
-/** Walks through a segment, checking it. Undefined where not even its head is whole. @throws FERRY_CAPTURE_SPOOL */
-const inspect = async (
-  path: string,
-  wanted: string,
-): Promise<Readonly<{ head: SegmentHead; segment: Segment; found: number | undefined }> | undefined> => {
-  let [head, segment, found]: [SegmentHead | undefined, Segment | undefined, number | undefined] = [
-    undefined,
-    undefined,
-    undefined,
-  ];
-  for await (const { bodies } of readBodies(path, 0, (await stat(path)).size))
-    for (const { body, end } of bodies) {
-      if (segment === undefined) {
-        head = decodeHead(body);
-        segment = { path, after: head.after, last: head.after, length: end };
-      } else {
-        segment.last = decodeFrame(body).token._data;
-        segment.length = end;
-      }
-      if (segment.last === wanted) found = end;
-    }
-  return head === undefined || segment === undefined ? undefined : { head, segment, found };
-};
-
 /**
  * The change stream's replies while the copy runs, in files of this machine: written behind, played ahead. Frames are durable
  * when `append` resolves. Files are removed when what they hold is on the target; until then nothing depends on them but time.
@@ -96,7 +42,7 @@ export class Spool implements AsyncDisposable {
   readonly #limitBytes: number;
   readonly #segmentBytes: number;
   #segments: Segment[] = [];
-  /** Of the next file: higher than all that are there, also where this process opens its spool again after a pause. */
+  /** Of the next file. */
   #number = 0;
   /** Removed so far, so that segments can be counted. */
   #removed = 0;
@@ -126,68 +72,13 @@ export class Spool implements AsyncDisposable {
   static async open(options: SpoolOptions, owner: SpoolOwner, from: ResumeToken): Promise<Spool> {
     const spool = new Spool(options, owner, from);
     await removeSpools(options.dir, owner.capture, owner.generation);
-    await spool.#reopen(from);
+    const { segments, playedTo, number } = await openChain(spool.#folder, owner, from);
+    spool.#segments = segments;
+    for (const { length } of segments) spool.#bytes += length;
+    spool.#playedTo = playedTo;
+    spool.#number = number;
+    spool.#newest = { _data: segments.at(-1)?.last ?? from._data };
     return spool;
-  }
-
-  async #reopen(from: ResumeToken): Promise<void> {
-    const names = (await namesIn(this.#folder)).filter((name) => NAME.test(name)).sort();
-    this.#number = Math.max(-1, ...names.map((name) => Number(NAME.exec(name)?.[1]))) + 1;
-    const chain: Segment[] = [];
-    let at: { segment: Segment; end: number } | undefined;
-    for (const name of names) {
-      const path = join(this.#folder, name);
-      const seen = await inspect(path, from._data);
-      if (seen === undefined) {
-        await unlink(path);
-        continue;
-      }
-      this.#checkHead(path, seen.head);
-      await this.#join(chain, seen.segment);
-      if (seen.found !== undefined) at ??= { segment: seen.segment, end: seen.found };
-    }
-    const first = at === undefined ? chain.length : chain.indexOf(at.segment);
-    if (at === undefined || first < 0 || at.end > at.segment.length) {
-      await this.#clear(chain);
-      return;
-    }
-    for (const { path } of chain.slice(0, first)) await unlink(path);
-    this.#segments = chain.slice(first);
-    for (const { length } of this.#segments) this.#bytes += length;
-    this.#playedTo = at.end;
-    this.#newest = { _data: this.#segments.at(-1)?.last ?? from._data };
-  }
-
-  #checkHead(path: string, { capture, generation, start }: SegmentHead): void {
-    const { capture: mine, generation: copy, start: begin } = this.#owner;
-    if (capture !== mine || generation !== copy || start !== begin._data)
-      throw new FerryError(
-        "FERRY_CAPTURE_SPOOL",
-        `${path} belongs to another capture (${capture}, copy ${generation})`,
-      );
-  }
-
-  /**
-   * Each process goes on behind the last frame that it found whole. What stands behind that in an older file was written by one
-   * that was taken for dead: the later process has read it again. So a chain has no gap; where it begins is for `from` to find.
-   */
-  async #join(chain: Segment[], next: Segment): Promise<void> {
-    for (let last = chain.at(-1); last !== undefined && last.last !== next.after; last = chain.at(-1)) {
-      const { found } = (await inspect(last.path, next.after)) ?? {};
-      if (found !== undefined) {
-        last.length = found;
-        last.last = next.after;
-      } else {
-        chain.pop();
-        await unlink(last.path);
-      }
-    }
-    chain.push(next);
-  }
-
-  async #clear(segments: readonly Segment[]): Promise<void> {
-    for (const { path } of segments) await unlink(path);
-    await rmdir(this.#folder).catch(() => undefined); // never made, or somebody else's file is in it
   }
 
   get folder(): string {
@@ -261,8 +152,7 @@ export class Spool implements AsyncDisposable {
     await this.finish();
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     const { epoch, capture, generation, start } = this.#owner;
-    const name = `${digits(epoch, 20)}-${digits(this.#number++, 10)}.spool`;
-    const path = join(this.#folder, name);
+    const path = join(this.#folder, segmentName(epoch, this.#number++));
     const after = this.#newest._data;
     const head = encodeHead({ format: 1, capture, generation, start: start._data, after });
     const file = await open(path, "wx", 0o600);
@@ -355,10 +245,3 @@ export class Spool implements AsyncDisposable {
     return this.finish();
   }
 }
-
-/** Removes what a capture has left in the folder, but for one of its copies. */
-export const removeSpools = async (dir: string, capture: string, except?: number): Promise<void> => {
-  const mine = (await namesIn(dir)).filter((name) => name.startsWith(`${capture}-`));
-  for (const name of mine)
-    if (name !== `${capture}-${except}`) await rm(join(dir, name), { recursive: true, force: true });
-};

@@ -1,6 +1,6 @@
 import type { CaptureRecord } from "#capture/captureStore.ts";
 import type { CaptureOutput } from "#capture/output.ts";
-import { removeSpools } from "#capture/spool.ts";
+import { removeSpools } from "#capture/spoolChain.ts";
 import type { DdlRules, Route } from "#config/routes.ts";
 import type { ErrorCode } from "#errors/catalogue.ts";
 import { FerryError } from "#errors/ferryError.ts";

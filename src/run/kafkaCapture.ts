@@ -1,5 +1,5 @@
 import type { CaptureRecord } from "#capture/captureStore.ts";
-import { removeSpools } from "#capture/spool.ts";
+import { removeSpools } from "#capture/spoolChain.ts";
 import { formatNamespace, type Namespace } from "#flow/types.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import { KafkaProducer } from "#kafka/producer.ts";

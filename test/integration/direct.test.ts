@@ -94,20 +94,22 @@ test("stopped softly and at once in mid-copy: each time it goes on where it was"
     source: both.source.uri,
     target: both.target.uri,
     include: ["stops.c"],
-    args: ["--state-db", stateDb, "--range-documents", "2000", "--batch-count", "100", "--budget-mb", "1"],
+    args: ["--state-db", stateDb, "--range-documents", "1000", "--batch-count", "100", "--budget-mb", "1"],
   };
   const ranges = both.there.db(stateDb).collection<RangeRecord>("copyRanges");
   let before = 0;
-  for (const stop of [["SIGTERM"], ["SIGTERM", "SIGTERM"]] as const) {
+  // Two signals of one kind would reach a frozen process as one.
+  const stops: readonly (readonly NodeJS.Signals[])[] = [["SIGTERM"], ["SIGTERM", "SIGINT"]];
+  for (const stop of stops) {
     // Frozen where it has read a few ranges more, so that no stop comes too late.
     await using run = await startDirect({ ...options, env: { FERRY_FAULT: "after-range:3:stop" } });
     await run.says("fault point");
     for (const signal of stop) run.kill(signal);
     run.kill("SIGCONT");
     const { signal } = await run.exited;
-    assert.equal(signal, "SIGTERM", run.logTail(20));
-    const done = await ranges.countDocuments({ done: true });
-    assert.ok(done >= Math.max(before, 1) && done < 15, `${before} ranges were done, ${done} are`);
+    assert.ok(signal !== null && stop.includes(signal), run.logTail(20));
+    const [done, all] = [await ranges.countDocuments({ done: true }), await ranges.countDocuments()];
+    assert.ok(done >= Math.max(before, 1) && done < all, `${before} ranges of ${all} were done, ${done} are`);
     before = done;
   }
   await using _run = await startDirect(options);

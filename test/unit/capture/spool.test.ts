@@ -3,7 +3,8 @@ import { appendFileSync, existsSync, readdirSync, readFileSync, statSync, trunca
 import { join } from "node:path";
 import { test } from "node:test";
 import { BSON } from "bson";
-import { removeSpools, Spool, type SpoolOwner } from "#capture/spool.ts";
+import { Spool } from "#capture/spool.ts";
+import { removeSpools, type SpoolOwner } from "#capture/spoolChain.ts";
 import type { SpoolFrame } from "#capture/spoolFrames.ts";
 import { tempFolder } from "../../harness/folders.ts";
 
