@@ -1,4 +1,3 @@
-import "./heap.ts";
 import { Command, CommanderError } from "commander";
 import { FerryError } from "#errors/ferryError.ts";
 import { registerCapture } from "./commands/capture.ts";
