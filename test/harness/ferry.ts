@@ -1,12 +1,21 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import { tempFolder } from "./folders.ts";
+
+let home: string | undefined;
+
+/** Not there until a process makes it: a spool, where no other folder is named. */
+const emptyHome = (): string => {
+  home ??= join(tempFolder().path, "home");
+  return home;
+};
 
 /** Nothing of a developer's own stack or environment, but for where compiled modules are kept. */
 export const bareEnvironment = (env: Readonly<Record<string, string>> = {}): Record<string, string> => ({
   PATH: process.env["PATH"] ?? "",
   NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] ?? "",
-  FERRY_HOME: join("nowhere", "at-all"),
+  FERRY_HOME: emptyHome(),
   ...env,
 });
 
