@@ -10,6 +10,7 @@ import type { Logger } from "#observe/log.ts";
 import { tryingAgain } from "#observe/tryingAgain.ts";
 import type { CaptureRecord, CaptureStore } from "./captureStore.ts";
 import { Copy } from "./copy.ts";
+import { heapForCopying } from "./copyHeap.ts";
 import type { CopySource } from "./copySource.ts";
 import { EventRouter } from "./eventRouter.ts";
 import { watchOplog } from "./oplogWatch.ts";
@@ -170,6 +171,7 @@ export class OwnCapture {
     const estimate = Number(record.estimate ?? 0);
     this.#progress = () => ({ copied: copy.documents - before, remaining: Math.max(0, estimate - copy.documents) });
     {
+      using _heap = heapForCopying();
       using _reports = saying(() => {
         const paced = copySource.pace === undefined ? {} : { share: copySource.pace.state.share };
         logger.info({ stage: "copy", count: copy.documents, ms: clock.now() - started, ...paced }, "copying");

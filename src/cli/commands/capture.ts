@@ -8,7 +8,6 @@ import { createLogger } from "#observe/log.ts";
 import { runKafkaCapture } from "#run/kafkaCapture.ts";
 import { type CaptureFlags, parseCapture, requireStructure, withCapture } from "../captureFlags.ts";
 import { wholeNumber } from "../connections.ts";
-import { countBuffersWithHeap } from "../heap.ts";
 import { withSignals } from "../signals.ts";
 
 const PARTITIONS = "4";
@@ -32,7 +31,6 @@ export const registerCapture = (program: Command): void => {
     )
     .action(async ({ replaceTarget = false, ...flags }: CaptureFlags & { replaceTarget?: boolean }) => {
       const { texts, ...capture } = parseCapture(flags);
-      countBuffersWithHeap();
       requireStructure(replaceTarget, capture);
       const settings = resolveSettings(texts, ["source", "target", "kafka"]);
       const { routes } = readConfig(texts["config"]);

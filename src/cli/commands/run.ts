@@ -7,7 +7,6 @@ import { systemClock } from "#flow/clock.ts";
 import { createLogger } from "#observe/log.ts";
 import { runDirect } from "#run/direct.ts";
 import { type CaptureFlags, parseCapture, requireStructure, withCapture } from "../captureFlags.ts";
-import { countBuffersWithHeap } from "../heap.ts";
 import { withSignals } from "../signals.ts";
 import { VERSION } from "../version.ts";
 import { parseWorkerOptions, withWorkerOptions } from "../workerFlags.ts";
@@ -24,7 +23,6 @@ export const registerRun = (program: Command): void => {
   withWorkerOptions(command, { without: ["topics"], defaults: DEFAULTS });
   command.action(async ({ replaceTarget = false, ...flags }: CaptureFlags & { replaceTarget?: boolean }) => {
     const { texts, ...capture } = parseCapture(flags);
-    countBuffersWithHeap();
     requireStructure(replaceTarget, capture);
     const settings = resolveSettings(texts, ["source", "target"]);
     const options = parseWorkerOptions({ budgetMb: String(DEFAULTS.budgetMb), ...texts });
