@@ -29,6 +29,13 @@ const codeOf = (error: MongoServerError): ErrorCode => {
 };
 
 /**
+ * The server's text without the command that it refused to run: that may hold documents, and is as long as they are. The name
+ * of the command says which action is meant.
+ */
+export const withoutCommand = (message: string): string =>
+  message.replace(/^(not authorized on .+? to execute command) \{\s*"?(\w+)"?:.*$/s, "$1 $2");
+
+/**
  * A driver error as ours, by numeric code, label and class, never by text. `phase` says what was being done.
  * Total: anything unknown comes back as FERRY_BUG with its cause.
  */
@@ -40,7 +47,10 @@ export const mongoError = (error: unknown, phase: string): FerryError => {
       codeName: String(error["codeName"] ?? ""),
       keyPattern: error["keyPattern"],
     };
-    return new FerryError(codeOf(error), `${phase}: ${error.message} (${error.code})`, { cause: error, facts });
+    return new FerryError(codeOf(error), `${phase}: ${withoutCommand(error.message)} (${error.code})`, {
+      cause: error,
+      facts,
+    });
   }
   if (error instanceof MongoServerSelectionError) {
     const inner = [...(error.reason?.servers.values() ?? [])].map((server) => server.error).find((e) => e !== null);
