@@ -18,11 +18,14 @@ const COMMAND = new Set([20, 26, 59, 72, 73, 115, 166, 263, 303, 352]);
 /** Does a server code say that the moment is wrong, and not the document? */
 export const isPassing = (code: number): boolean => TRANSIENT.has(code);
 
+/** Nobody has logged in: Unauthorized (13) as well, and told from a lack of privileges by its text alone. */
+export const isAnonymous = (message: string): boolean => /\brequires authentication$/.test(message);
+
 const codeOf = (error: MongoServerError): ErrorCode => {
   const code = Number(error.code);
   if (isPassing(code) || error.hasErrorLabel("TransientTransactionError") || error.hasErrorLabel("RetryableWriteError"))
     return "FERRY_MONGO_TRANSIENT";
-  if (AUTH.has(code)) return "FERRY_MONGO_AUTH";
+  if (AUTH.has(code) || (PRIVILEGE.has(code) && isAnonymous(error.message))) return "FERRY_MONGO_AUTH";
   if (PRIVILEGE.has(code)) return "FERRY_MONGO_PRIVILEGE";
   if (COMMAND.has(code)) return "FERRY_MONGO_COMMAND";
   return "FERRY_MONGO_REJECTED";
