@@ -41,14 +41,18 @@ const asValue = (glob: string): unknown => (isGlob(glob) ? new BSONRegExp(patter
 /** What belongs to the server, apart from buckets. */
 const SYSTEM = new BSONRegExp("^system\\.(?!buckets\\.)");
 
-/** Names that a person may have meant as namespaces, split at commas. @throws FERRY_USAGE */
+/** Split at commas. A text without any name gives the empty one, which is refused: a shell's unset variable must not mean everything. */
+const namesIn = (text: string): string[] => {
+  const names = text
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== "");
+  return names.length === 0 ? [""] : names;
+};
+
+/** Names that a person may have meant as namespaces. @throws FERRY_USAGE */
 export const parseScope = (include: readonly string[], exclude: readonly string[]): ScopeSpec => {
-  const names = (given: readonly string[]): string[] =>
-    given
-      .flatMap((text) => text.split(","))
-      .map((text) => text.trim())
-      .filter((text) => text !== "");
-  const spec = { include: names(include), exclude: names(exclude) };
+  const spec = { include: include.flatMap(namesIn), exclude: exclude.flatMap(namesIn) };
   for (const text of [...spec.include, ...spec.exclude]) parseGlob(text);
   return spec;
 };
@@ -95,6 +99,17 @@ export class Scope {
   missing(existing: readonly Namespace[]): string | undefined {
     const found = existing.filter((ns) => this.has(ns));
     return this.spec.include.find((_, i) => !found.some((ns) => matches(this.#include[i] as Glob, ns)));
+  }
+
+  /** Does something among these bear this name, or fit this glob, but is left out? */
+  leavesOut(text: string, existing: readonly Namespace[]): boolean {
+    const glob = parseGlob(text);
+    return existing.some((ns) => matches(glob, ns) && this.#exclude.some((out) => matches(out, ns)));
+  }
+
+  /** What was to be left out and is not among these, as it was written. */
+  idleExclusions(existing: readonly Namespace[]): readonly string[] {
+    return this.spec.exclude.filter((_, i) => !existing.some((ns) => matches(this.#exclude[i] as Glob, ns)));
   }
 
   /** One database: a stream on it needs no more than its privileges. Several: a stream on the whole cluster. */

@@ -205,7 +205,7 @@ export const CATALOGUE = {
     76,
     "never",
     "The target collection has documents before the route begins, and no policy says what becomes of them.",
-    "Empty it, or name a policy: `conflict: mirror | merge | keep-target` in the route, or --conflict (docs/37-target-writers.md).",
+    "Empty it (`ferry run` and `ferry capture` do with --replace-target), or name a policy: `conflict: mirror | merge | keep-target` in the route, or --conflict (docs/37-target-writers.md).",
   ),
   FERRY_TARGET_HISTORY: entry(
     76,

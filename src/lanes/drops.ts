@@ -4,14 +4,22 @@ import type { ClientSession, Collection, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import { type LaneRecord, type PartitionRecord, partitionId, type RunRecord } from "./records.ts";
 
-/** A collection of a route that is being filled anew after a rename, and the claim under which it is. */
-export type Filling = Readonly<{
+/**
+ * Who applies a drop: a partition's claim. Its lanes stand still meanwhile, so that their first session is free; it is noted
+ * with the claim, and the next owner ends it. A transaction of any other that is orphaned would hold the run's record for a minute.
+ */
+export type DropOwner = Readonly<{
   route: string;
-  at: bigint;
-  owner: Readonly<{ route: string; partition: number; epoch: number }>;
+  partition: number;
+  epoch: number;
+  /** None on a standalone target. */
+  sessions: readonly ClientSession[];
 }>;
 
-const fillerOf = ({ route, partition, epoch }: Filling["owner"]): string => `${partitionId(route, partition)}#${epoch}`;
+/** A collection of a route that is being filled anew after a rename, and the claim under which it is. */
+export type Filling = Readonly<{ route: string; at: bigint; owner: DropOwner }>;
+
+const fillerOf = ({ route, partition, epoch }: DropOwner): string => `${partitionId(route, partition)}#${epoch}`;
 
 /**
  * The barrier of a dropped collection, in the route's run record. A drop lands in one partition, and the others know
@@ -28,11 +36,8 @@ export class Drops {
   readonly #runs: Collection<RunRecord>;
   readonly #partitions: Collection<PartitionRecord>;
   readonly #lanes: Collection<LaneRecord>;
-  readonly #transactional: boolean;
 
-  /** @param transactional false on a standalone target */
-  constructor(client: MongoClient, stateDb: string, transactional: boolean) {
-    this.#transactional = transactional;
+  constructor(client: MongoClient, stateDb: string) {
     const db = client.db(stateDb);
     this.#client = client;
     this.#runs = db.collection("runs");
@@ -97,11 +102,11 @@ export class Drops {
       if (matchedCount === 0) throw new FerryError("FERRY_FENCED", `${route} is being filled anew by another worker`);
     };
     await translated(`filling ${route} anew`, async () => {
-      if (!this.#transactional) {
+      const [session] = owner.sessions;
+      if (session === undefined) {
         await prove(undefined);
         return write(undefined);
       }
-      await using session = this.#client.startSession();
       await session.withTransaction(async () => {
         await prove(session);
         await write(session);
@@ -113,15 +118,11 @@ export class Drops {
    * Opens the route again. `from`: per other partition, an offset at or before its first record after the drop. One step on a
    * target with transactions: an owner that was frozen until another had finished must not send the lanes back once more.
    */
-  async finish(route: string, at: bigint, from: ReadonlyMap<number, number>): Promise<void> {
+  async finish({ route, at, owner }: Filling, from: ReadonlyMap<number, number>): Promise<void> {
+    const [session] = owner.sessions;
     await translated(`opening ${route} after a drop`, async () => {
-      const session = this.#transactional ? this.#client.startSession() : undefined;
-      try {
-        if (session === undefined) await this.#finish(route, at, from, {});
-        else await session.withTransaction(() => this.#finish(route, at, from, { session }));
-      } finally {
-        await session?.endSession();
-      }
+      if (session === undefined) await this.#finish(route, at, from, {});
+      else await session.withTransaction(() => this.#finish(route, at, from, { session }));
     });
   }
 

@@ -18,15 +18,25 @@ const COMMAND = new Set([20, 26, 59, 72, 73, 115, 166, 263, 303, 352]);
 /** Does a server code say that the moment is wrong, and not the document? */
 export const isPassing = (code: number): boolean => TRANSIENT.has(code);
 
+/** Nobody has logged in: Unauthorized (13) as well, and told from a lack of privileges by its text alone. */
+export const isAnonymous = (message: string): boolean => /\brequires authentication$/.test(message);
+
 const codeOf = (error: MongoServerError): ErrorCode => {
   const code = Number(error.code);
   if (isPassing(code) || error.hasErrorLabel("TransientTransactionError") || error.hasErrorLabel("RetryableWriteError"))
     return "FERRY_MONGO_TRANSIENT";
-  if (AUTH.has(code)) return "FERRY_MONGO_AUTH";
+  if (AUTH.has(code) || (PRIVILEGE.has(code) && isAnonymous(error.message))) return "FERRY_MONGO_AUTH";
   if (PRIVILEGE.has(code)) return "FERRY_MONGO_PRIVILEGE";
   if (COMMAND.has(code)) return "FERRY_MONGO_COMMAND";
   return "FERRY_MONGO_REJECTED";
 };
+
+/**
+ * The server's text without the command that it refused to run: that may hold documents, and is as long as they are. The name
+ * of the command says which action is meant.
+ */
+export const withoutCommand = (message: string): string =>
+  message.replace(/^(not authorized on .+? to execute command) \{\s*"?(\w+)"?:.*$/s, "$1 $2");
 
 /**
  * A driver error as ours, by numeric code, label and class, never by text. `phase` says what was being done.
@@ -40,7 +50,10 @@ export const mongoError = (error: unknown, phase: string): FerryError => {
       codeName: String(error["codeName"] ?? ""),
       keyPattern: error["keyPattern"],
     };
-    return new FerryError(codeOf(error), `${phase}: ${error.message} (${error.code})`, { cause: error, facts });
+    return new FerryError(codeOf(error), `${phase}: ${withoutCommand(error.message)} (${error.code})`, {
+      cause: error,
+      facts,
+    });
   }
   if (error instanceof MongoServerSelectionError) {
     const inner = [...(error.reason?.servers.values() ?? [])].map((server) => server.error).find((e) => e !== null);

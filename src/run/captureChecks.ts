@@ -15,6 +15,7 @@ import {
   type Need,
   readPrivileges,
   sourceNeeds,
+  stateNeeds,
   targetNeeds,
 } from "./checkPrivileges.ts";
 import { atLeast, OLDEST_VERSION } from "./serverVersion.ts";
@@ -61,6 +62,8 @@ export const checkDeployments = (source: Deployment, target: Deployment): void =
 /** What is carried of what exists. @throws FERRY_SOURCE_NOTHING naming the first name or glob that meets nothing */
 export const checkScope = (scope: Scope, existing: readonly Namespace[]): readonly Namespace[] => {
   const missing = scope.missing(existing);
+  if (missing !== undefined && scope.leavesOut(missing, existing))
+    throw new FerryError("FERRY_SOURCE_NOTHING", `nothing is left of ${missing}: --exclude leaves out what it means`);
   if (missing !== undefined) {
     const what = /[*?]/.test(missing) || !missing.includes(".") ? "matches no collection of" : "is not a collection of";
     throw new FerryError("FERRY_SOURCE_NOTHING", `${missing} ${what} the source`);
@@ -80,10 +83,22 @@ const lacking = async (side: string, client: MongoClient, needs: readonly Need[]
   );
 };
 
+/**
+ * What must be granted before the sides can be looked at: a user who may not list databases sees fewer of them, not an error.
+ * @throws FERRY_MONGO_PRIVILEGE naming what is missing first
+ */
+export const checkLooking = async (
+  { source, target }: Readonly<{ source: MongoClient; target: MongoClient }>,
+  scope: Scope,
+  stateDb: string,
+): Promise<void> => {
+  await lacking("source", source, sourceNeeds(scope.watch.db));
+  await lacking("target", target, stateNeeds(stateDb));
+};
+
 export type RightsDeps = Readonly<{
   source: MongoClient;
   target: MongoClient;
-  scope: Scope;
   /** Of the source. */
   carried: readonly Namespace[];
   routes: readonly Route[];
@@ -92,10 +107,9 @@ export type RightsDeps = Readonly<{
 
 const isBuckets = (ns: Namespace): boolean => seriesOf(ns) !== undefined;
 
-/** @throws FERRY_MONGO_PRIVILEGE naming what is missing first */
-export const checkRights = async ({ source, target, scope, carried, routes, stateDb }: RightsDeps): Promise<void> => {
-  const copied = carried.filter(isBuckets).flatMap(bucketSourceNeeds);
-  await lacking("source", source, [...sourceNeeds(scope.watch.db), ...copied]);
+/** What the documents need besides. @throws FERRY_MONGO_PRIVILEGE naming what is missing first */
+export const checkRights = async ({ source, target, carried, routes, stateDb }: RightsDeps): Promise<void> => {
+  await lacking("source", source, carried.filter(isBuckets).flatMap(bucketSourceNeeds));
   // Without routes it writes its own state only.
   const namespaces = routes.map(({ to }) => parseNamespace(to));
   const dbs = new Set(routes.length === 0 ? [stateDb] : namespaces.map(({ db }) => db));

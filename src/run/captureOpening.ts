@@ -10,7 +10,7 @@ import type { Clock } from "#flow/clock.ts";
 import type { Namespace } from "#flow/types.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
-import { checkDeployments, checkScope, type Deployment, readDeployment } from "./captureChecks.ts";
+import { checkDeployments, checkLooking, checkScope, type Deployment, readDeployment } from "./captureChecks.ts";
 import { scopeOf } from "./captureScope.ts";
 import { type CaptureStartDeps, checkKnown } from "./captureStart.ts";
 import type { CopySourceDeps } from "./copySource.ts";
@@ -86,6 +86,7 @@ export const openCapture = async (
   checkDeployments(deployment, other);
   const deployments = { source: deployment, target: other };
   const scope = scopeOf(deps.spec, deps.routes, settings.stateDb);
+  await checkLooking({ source, target }, scope, settings.stateDb);
   const store = new CaptureStore(target, settings.stateDb, deps.runId, leaseMs);
   const read = { source, deployment, scope, rangeDocuments, copyOrder };
   const start = { ...read, store, mode, leaseMs, clock, logger, soft };
@@ -109,12 +110,17 @@ export const carriedOf = async (
   { start, deployments, known }: Opening,
 ): Promise<Carried> => {
   const { source, scope } = start;
+  const found = await listNamespaces(source, scope.watch);
+  // Also of time series that are built empty: their names mean something.
+  const named = known === undefined ? checkScope(scope, found) : found.filter((ns) => scope.has(ns));
+  if (known === undefined)
+    for (const name of scope.idleExclusions(found))
+      logger.warn({ stage: "copy" }, `--exclude ${name} leaves nothing out: no collection of the source fits it yet`);
   const { timeSeries, existing } = await withTimeSeries(
     { source, deployments, scope, decided: decidedBy(known, recopy), logger },
-    await listNamespaces(source, scope.watch),
+    named,
   );
-  const carried = known === undefined ? checkScope(scope, existing) : existing.filter((ns) => scope.has(ns));
-  return { carried, timeSeries };
+  return { carried: existing, timeSeries };
 };
 
 /** One session's copy and stream, from where the record stands into `output`. */

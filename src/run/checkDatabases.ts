@@ -32,7 +32,10 @@ const checkVersion = (say: Say, version: string): void => {
 
 const describe = (needs: readonly Need[]): string =>
   needs
-    .map(({ db, collection, actions }) => `${actions.join(", ")} on ${db}.${collection === "" ? "*" : collection}`)
+    .map(
+      ({ db, collection, actions }) =>
+        `${actions.join(", ")} on ${db === "" ? "*" : db}.${collection === "" ? "*" : collection}`,
+    )
     .join("; ");
 
 /** What ferry works without, and how. */
@@ -83,13 +86,21 @@ const checkOplog = async (say: Say, source: MongoClient): Promise<void> => {
   else say("ok", `the oplog reaches back ${span}, ${used}`);
 };
 
-/** Buckets of the time series of a database; none where they may not be listed, which is said with the privileges. */
+const NAMES = { nameOnly: true } as const;
+
+const databasesOf = async (client: MongoClient): Promise<readonly string[]> =>
+  (await client.db("admin").admin().listDatabases(NAMES)).databases.map(({ name }) => name);
+
+/** Buckets of the time series of a database, or of all of them (""); none where they may not be listed, which is said with the privileges. */
 export const bucketsIn = async (source: MongoClient, db: string): Promise<readonly Namespace[]> => {
   try {
-    const found = await translated(`listing the time series of ${db}`, () =>
-      source.db(db).listCollections({ type: "timeseries" }, { nameOnly: true }).toArray(),
-    );
-    return found.map(({ name }) => bucketsOf({ db, coll: name }));
+    return await translated("listing the time series", async () => {
+      const found: Namespace[] = [];
+      for (const name of db === "" ? await databasesOf(source) : [db])
+        for (const { name: coll } of await source.db(name).listCollections({ type: "timeseries" }, NAMES).toArray())
+          found.push(bucketsOf({ db: name, coll }));
+      return found;
+    });
   } catch (error) {
     if (isFerry(error, "FERRY_MONGO_PRIVILEGE")) return [];
     throw error;

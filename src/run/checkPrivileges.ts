@@ -81,6 +81,16 @@ export const sourceWishes: readonly Need[] = [
   { db: "local", collection: "oplog.rs", actions: ["find", "collStats"], why: "how far back the oplog reaches" },
 ];
 
+/** What ferry needs to remember its positions on the target. */
+export const stateNeeds = (stateDb: string): Need[] => [
+  {
+    db: stateDb,
+    collection: "",
+    actions: ["find", "insert", "update", "remove", "createCollection", "createIndex", "listCollections"],
+    why: "ferry's own state",
+  },
+];
+
 /** What ferry needs to write a database on the target and to remember its positions there. */
 export const targetNeeds = (db: string, stateDb: string): Need[] => [
   { db, collection: "", actions: ["find", "insert", "update", "remove"], why: "the migrated documents" },
@@ -92,12 +102,7 @@ export const targetNeeds = (db: string, stateDb: string): Need[] => [
     actions: ["listIndexes", "createIndex", "dropIndex", "collMod", "convertToCapped", "renameCollectionSameDB"],
     why: "the structure: indexes, options, capped collections built in order",
   },
-  {
-    db: stateDb,
-    collection: "",
-    actions: ["find", "insert", "update", "remove", "createCollection", "createIndex", "listCollections"],
-    why: "ferry's own state",
-  },
+  ...stateNeeds(stateDb),
 ];
 
 /** What the copy of a time series needs besides; its change stream needs no more than any other. */

@@ -62,11 +62,11 @@ const runBetween = async (deps: DirectDeps, sides: Sides): Promise<void> => {
   const { remembered, replaces, known } = opening;
   const { carried, timeSeries } = await carriedOf(deps, opening);
   const start = { ...opening.start, timeSeries };
-  const { scope, store } = start;
+  const { store } = start;
   const lanes = new LaneStore({ client: target, stateDb, workerId: runId, leaseMs, transactional: false });
   const runs = new RunStore(target, stateDb, runId);
   const routes = carried.flatMap((ns) => routesOn(deps.routes, formatNamespace(ns)));
-  await checkRights({ source, target, scope, carried, routes, stateDb });
+  await checkRights({ source, target, carried, routes, stateDb });
   if (known === undefined && !replaces) await checkEmpty(target, runs, routes, options);
   const structure = new CarriedStructure({ ...deps, leaseMs }, source, target);
   if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);

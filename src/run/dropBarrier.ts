@@ -41,7 +41,7 @@ export const applyDrop = async (
   for (let other = 0; other < partitionCount; other++) {
     if (other !== partition) from.set(other, await log.offsetAt(topic, other, record.timestampMs - MARGIN_MS));
   }
-  await drops.finish(route, event.at, from);
+  await drops.finish({ route, at: event.at, owner: claim }, from);
   logger.warn(
     { ns: formatNamespace(event.ns), route, partition, offset: record.offset },
     "collection dropped, as on the source",

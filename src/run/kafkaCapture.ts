@@ -44,8 +44,8 @@ const captureBetween = async (deps: KafkaCaptureDeps, sides: Sides, client: Kafk
   const { remembered, replaces, known } = opening;
   const { carried, timeSeries } = await carriedOf(deps, opening);
   const start = { ...opening.start, timeSeries };
-  const { scope, store } = start;
-  await checkRights({ source, target, scope, carried, routes: [], stateDb: settings.stateDb });
+  const { store } = start;
+  await checkRights({ source, target, carried, routes: [], stateDb: settings.stateDb });
   const structure = new CarriedStructure(deps, source, target);
   if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);
   if (replaces) {

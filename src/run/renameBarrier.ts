@@ -116,7 +116,7 @@ export const copyAnew = async (
   await new StructureFollower({ ...context, route, sink }).prepare();
   const count = await copy(context, route, at);
   await runs.begin(route.name, { policy: "mirror", occupied: false, seeding: false });
-  await drops.finish(route.name, at, new Map());
+  await drops.finish({ route: route.name, at, owner: claim }, new Map());
   logger.warn({ route: route.name, ns: route.from, count }, "collection renamed on the source: copied anew");
   return count;
 };

@@ -23,14 +23,14 @@ export type WorkerStores = Readonly<{
 
 /** Nothing is read or written yet. */
 export const workerStores = (options: OwnerOptions): WorkerStores => {
-  const { client, stateDb, workerId, transactional } = options;
+  const { client, stateDb, workerId } = options;
   return {
     store: new LaneStore(options),
     claims: new Claims(options),
     runs: new RunStore(client, stateDb, workerId),
     deadLetters: new DeadLetterStore(client, stateDb),
     connectors: new ConnectorStore(client, stateDb),
-    drops: new Drops(client, stateDb, transactional),
+    drops: new Drops(client, stateDb),
     drift: new DriftLedger(client, stateDb),
     marks: new MarkStore(client, stateDb),
     conflicts: new ConflictStore(client, stateDb),

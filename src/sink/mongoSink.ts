@@ -2,7 +2,7 @@ import type { Binary, Timestamp } from "bson";
 import { FerryError } from "#errors/ferryError.ts";
 import { seriesOf } from "#flow/buckets.ts";
 import { faultPoint } from "#flow/fault.ts";
-import { type Clash, formatNamespace, type Namespace, type WriteOps } from "#flow/types.ts";
+import type { Clash, Namespace, WriteOps } from "#flow/types.ts";
 import type { ClientSession, Db, MongoClient } from "#mongo/connect.ts";
 import { isPassing, translated } from "#mongo/errors.ts";
 import { rawDelete, rawInsert, rawUpdate, type WriteError, type WriteOutcome } from "#mongo/rawWrites.ts";
@@ -107,13 +107,15 @@ export class MongoSink {
 
   /**
    * Drops this incarnation and no other; a no-op where it is gone. Source: the `drop` command's collectionUUID.
-   * Buckets go with their time series, whose drop takes no UUID: it is looked at just before. @throws FERRY_MONGO_*
+   * Buckets go with their time series, or alone where they came when it had gone: neither drop takes a UUID (72,
+   * InvalidOptions), so it is looked at just before. @throws FERRY_MONGO_*
    */
   async drop(incarnation: Binary): Promise<void> {
     const series = seriesOf({ db: this.#db.databaseName, coll: this.#coll });
-    if (series !== undefined && (await this.#isSeries(series.coll))) {
-      if ((await this.uuid())?.toUUID().equals(incarnation.toUUID()) === true)
-        await translated(`dropping ${formatNamespace(series)}`, () => this.#db.dropCollection(series.coll));
+    if (series !== undefined) {
+      if ((await this.uuid())?.toUUID().equals(incarnation.toUUID()) !== true) return;
+      const name = (await this.#isSeries(series.coll)) ? series.coll : this.#coll;
+      await translated(`dropping ${series.db}.${name}`, () => this.#db.dropCollection(name));
       return;
     }
     await translated(`dropping ${this.#db.databaseName}.${this.#coll}`, () =>

@@ -272,6 +272,11 @@ test("finalize behind Kafka, capture and command killed at each step: equal, not
     assert.deepEqual({ wrong, documents }, { wrong: 0, documents: await coll.countDocuments() });
     assert.deepEqual(await structureOf(there, "end"), await structureOf(here, "end"));
 
+    const shown = await ferry(["status", "--target", target.uri, "--kafka", broker.bootstrap, ...state]);
+    assert.equal(shown.status, 0, shown.err);
+    assert.match(shown.out, /finalized: the run is over/);
+    assert.match(shown.out, /topic end\.c \[1\] at offset/);
+
     const sides = ["--source", source.uri, "--target", target.uri, ...state];
     const build = ferry(["structure", "build", "--include", "end.*", "--replace-target", ...sides]);
     for (const refused of await Promise.all([endCapture(options), build])) {

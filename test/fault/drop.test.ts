@@ -4,8 +4,10 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { Int32 } from "bson";
 import { type Document, MongoClient } from "mongodb";
+import { plainRoute } from "#config/routes.ts";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
+import { prepareStores, workerStores } from "#run/workerStores.ts";
 import { booksOf } from "../harness/books.ts";
 import { ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
@@ -67,6 +69,40 @@ test("a worker killed in the middle of a drop: the next one finishes it, and dro
   await using _second = await startWorker(options);
   await topic.equals(client);
   assert.equal((await booksOf(client, broker, topic.topic, { exactlyOnce: false })).dead, 0);
+});
+
+test("a transaction that a killed worker has left in a drop is ended by the next owner, and not waited for", async () => {
+  await using client = await new MongoClient((await sharedMongo("target")).uri).connect();
+  const storesOf = (workerId: string) =>
+    workerStores({ client, stateDb: "ferry_orphan", workerId, leaseMs: 300, transactional: true });
+  const [killed, next] = [storesOf("killed"), storesOf("next")];
+  await prepareStores(killed);
+  const route = plainRoute("orphan.docs");
+  await killed.store.register(route, "id", 1, 1);
+  const claim = await killed.claims.claim(route.name, 0, 1, 0);
+  assert.ok(claim !== undefined);
+  const drop = { route: route.name, at: 5n };
+  await killed.drops.begin(drop.route, 0, drop.at, undefined);
+  await killed.drops.take({ ...drop, owner: claim });
+  const [held, goesOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const orphan = killed.drops.within({ ...drop, owner: claim }, () => {
+    held.resolve();
+    return goesOn.promise;
+  });
+  await held.promise;
+  const owner = await waitFor(
+    async () => {
+      const won = await next.claims.claim(route.name, 0, 1, 0);
+      return won === undefined ? { seen: "leased" } : { done: won };
+    },
+    { what: "the lease to run out", clock: systemClock, timeoutMs: 10_000, everyMs: 50 },
+  );
+  const startedAt = performance.now();
+  await next.drops.finish({ ...drop, owner }, new Map());
+  assert.ok(performance.now() - startedAt < 20_000, "the server itself ends such a transaction after 60 s");
+  assert.equal((await next.runs.run(route.name))?.dropAt?.toBigInt(), drop.at);
+  goesOn.resolve();
+  await assert.rejects(orphan, { code: "FERRY_FENCED" });
 });
 
 test("a worker frozen in the middle of a drop wakes up when another has finished it, and drops nothing", async () => {

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { type Collection, type Db, MongoClient } from "mongodb";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
+import { MongoSink } from "#sink/mongoSink.ts";
 import type { DdlRecord } from "#structure/records.ts";
 import { compare } from "../harness/compare.ts";
 import {
@@ -121,6 +122,20 @@ const sameBuckets = (here: Collection, there: Db, series: string): Promise<void>
     },
     { what: `${series} to have its measurements`, clock: systemClock, timeoutMs: 30_000 },
   );
+
+test("buckets that came when their time series had gone are dropped alone, and no other incarnation of them is", async () => {
+  await using target = await new MongoClient((await sharedMongo("target")).uri).connect();
+  const buckets = target.db("late").collection("system.buckets.gone");
+  const sink = new MongoSink(target, { db: "late", coll: "system.buckets.gone" });
+  await buckets.insertOne({ n: 1 });
+  const first = await sink.uuid();
+  assert.ok(first !== undefined);
+  await sink.drop(first);
+  assert.equal(await sink.uuid(), undefined);
+  await buckets.insertOne({ n: 2 });
+  await sink.drop(first);
+  assert.notEqual(await sink.uuid(), undefined);
+});
 
 test("a time series takes the name that a route gives it; rules for its measurements are refused", async () => {
   const [one, other] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);

@@ -38,8 +38,9 @@ test("globs and exclusions over several databases, and collections that are crea
     source: both.source.uri,
     target: both.target.uri,
     include: ["shop.*", "crm"],
-    args: ["--exclude", "*.secret", "--exclude", "shop.tmp_*", "--state-db", "ferry_globs"],
+    args: ["--exclude", "*.secret", "--exclude", "shop.tmp_*,shop.secert", "--state-db", "ferry_globs"],
   });
+  await run.says("--exclude shop.secert leaves nothing out");
   await run.says("copy finished");
   await both.here
     .db("shop")
@@ -114,6 +115,13 @@ const refusals: readonly (readonly [
   ],
   ["a target that is not empty", "FERRY_TARGET_NOT_EMPTY", 76, () => ["--include", "refuse.taken"]],
   ["a name that names nothing", "FERRY_USAGE", 64, () => ["--include", ".users"]],
+  ["an empty name, which is not everything", "FERRY_USAGE", 64, () => ["--include", ""]],
+  [
+    "a name of which nothing is left",
+    "FERRY_SOURCE_NOTHING: nothing is left of refuse.users",
+    64,
+    () => ["--include", "refuse.users", "--exclude", "refuse.*"],
+  ],
 ];
 
 test("collections come with their options, indexes and views: relaxed while documents arrive, whole after finalize", async () => {
@@ -276,17 +284,24 @@ test("a user who lacks a privilege is refused, and told which one", async () => 
     await root.db("admin").command({ createRole: `${name}Role`, privileges: [privilege], roles: [] });
     await root.db("admin").command({ createUser: name, pwd: name, roles: [`${name}Role`] });
   }
+  await root.db("admin").command({ createUser: "none", pwd: "none", roles: [] });
   for (const [user, include, lacks] of [
-    ["half", "shop.users", "changeStream on shop"],
-    ["most", "shop.*", "find on shop.system.buckets.weather"],
+    ["half", ["shop.users"], "changeStream on shop"],
+    ["most", ["shop.*"], "find on shop.system.buckets.weather"],
+    // Of a cluster that it may not read it sees no database, instead of an error.
+    ["none", [], "find, changeStream on every database"],
+    ["most", [], "find, changeStream on every database"],
   ] as const) {
     const args = ["--state-db", "ferry_rights"];
-    const { status, err } = await endDirect({ source: uri(user), target: target.uri, include: [include], args });
+    const { status, err } = await endDirect({ source: uri(user), target: target.uri, include, args });
     assert.equal(status, 77, err);
     assert.match(err, new RegExp(`FERRY_MONGO_PRIVILEGE: ${user}@admin lacks ${lacks} of the source`));
   }
   await using there = await new MongoClient(target.uri).connect();
   assert.equal((await there.db("ferry_rights").listCollections().toArray()).length, 0, "nothing is written");
+  const { status, err } = await endDirect({ source: target.uri, target: uri("half"), args: ["--state-db", "own"] });
+  assert.equal(status, 77, err);
+  assert.match(err, /FERRY_MONGO_PRIVILEGE: half@admin lacks find, insert, .* on own of the target: ferry's own state/);
 });
 
 test("a source that becomes slow is read less, and more again when it has recovered", async () => {

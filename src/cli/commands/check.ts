@@ -1,12 +1,12 @@
 import type { Command } from "commander";
 import { ConnectorStore } from "#capture/connectorStore.ts";
 import { ConnectRest } from "#capture/connectRest.ts";
+import { parseScope, Scope } from "#capture/scope.ts";
 import { readConfig } from "#config/routes.ts";
 import { resolveSettings } from "#config/settings.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { BUCKETS } from "#flow/buckets.ts";
 import { systemClock } from "#flow/clock.ts";
-import { parseNamespace } from "#flow/types.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
 import { bucketsIn, checkSource, checkTarget } from "#run/checkDatabases.ts";
@@ -46,19 +46,32 @@ export const registerCheck = (program: Command): void => {
     .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
     .option(
       "--include <globs>",
-      "whose structure: 'shop.*', 'shop' (a whole database), '*' (default: the routes', else --ns)",
+      "whose structure and privileges: 'shop.*', 'shop' (a whole database), '*' (default: the routes', else --ns)",
     )
     .option("--exclude <globs>", "whose structure not")
     .option("--print-roles", "print the least roles that ferry needs, ready for mongosh, and exit");
   withConnections(command, ["source", "target", "kafka", "connect", "stateDb"]).action(check);
 };
 
-const printRoles = (db: string, stateDb: string): void => {
+/** Whose privileges are meant on each side: one database, or "" for all of them. */
+type Databases = Readonly<{ source: string; target: string }>;
+
+const printRoles = ({ source, target }: Databases, stateDb: string): void => {
   print(`// on the source, for ferry and the connector`);
-  const series = { db, coll: BUCKETS };
-  print(roleScript("ferrySource", [...sourceNeeds(db), ...bucketSourceNeeds(series), ...sourceWishes]));
+  const read = bucketSourceNeeds({ db: source, coll: BUCKETS });
+  print(roleScript("ferrySource", [...sourceNeeds(source), ...read, ...sourceWishes]));
   print(`\n// on the target`);
-  print(roleScript("ferryTarget", [...targetNeeds(db, stateDb), ...bucketTargetNeeds(series)]));
+  const written = bucketTargetNeeds({ db: target, coll: BUCKETS });
+  print(roleScript("ferryTarget", [...targetNeeds(target, stateDb), ...written]));
+};
+
+/** Of what the flags name, else of the routes, else of `--ns`: the one database, as the capture watches it, or all. */
+const databasesOf = ({ config, include, ns }: CheckFlags): Databases => {
+  const named = commaSeparated(include);
+  const { routes } = named.length > 0 ? {} : readConfig(config);
+  const one = (names: readonly string[]): string => new Scope(parseScope(names, []), "").watch.db;
+  const from = routes?.map(({ from }) => from) ?? (named.length > 0 ? named : [ns]);
+  return { source: one(from), target: one(routes?.map(({ to }) => to) ?? from) };
 };
 
 const ANSWER_MS = 5000;
@@ -94,9 +107,9 @@ const check = async (flags: CheckFlags): Promise<void> => {
     return;
   }
   const settings = resolveSettings(flags, []);
-  const { db } = parseNamespace(flags.ns);
+  const databases = databasesOf(flags);
   if (flags.printRoles === true) {
-    printRoles(db, settings.stateDb);
+    printRoles(databases, settings.stateDb);
     return;
   }
   if ([settings.source, settings.target, settings.kafka, settings.connect].every((setting) => setting === undefined))
@@ -109,9 +122,9 @@ const check = async (flags: CheckFlags): Promise<void> => {
   const options = { bootstrap: settings.kafka ?? "", clientId: "ferry-check", group: settings.group };
   const kafka = settings.kafka === undefined ? undefined : new KafkaClient(options);
   try {
-    if (source !== undefined) results.push(...(await checkSource(source, db)));
-    const buckets = source === undefined ? [] : await bucketsIn(source, db).catch(() => []); // said of the source
-    if (target !== undefined) results.push(...(await checkTarget(target, db, settings.stateDb, buckets)));
+    if (source !== undefined) results.push(...(await checkSource(source, databases.source)));
+    const buckets = source === undefined ? [] : await bucketsIn(source, databases.source).catch(() => []); // said of the source
+    if (target !== undefined) results.push(...(await checkTarget(target, databases.target, settings.stateDb, buckets)));
     if (source !== undefined && target !== undefined)
       results.push(...(await checkBoth(flags, { source, target, stateDb: settings.stateDb })));
     if (kafka !== undefined) results.push(...(await checkKafka(kafka, options)));

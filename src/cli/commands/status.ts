@@ -24,11 +24,11 @@ export const registerStatus = (program: Command): void => {
 /** One that is set but does not answer must not hide the rest: each part says for itself that it could not be read. */
 const ANSWER_MS = 5000;
 
-/** A `ferry run` has neither Kafka nor Connect: then its target is enough. @throws FERRY_USAGE */
+/** A `ferry run` has neither Kafka nor Connect, and a `ferry capture` has no Connect: then the target is enough. @throws FERRY_USAGE */
 const readSettings = (flags: Flags): ReturnType<typeof resolveSettings<never>> => {
   const settings = resolveSettings(flags, []);
-  const isDirect = settings.kafka === undefined && settings.connect === undefined && settings.target !== undefined;
-  return isDirect ? settings : resolveSettings(flags, ["kafka", "connect"]);
+  const isOwn = settings.connect === undefined && settings.target !== undefined;
+  return isOwn ? settings : resolveSettings(flags, ["kafka", "connect"]);
 };
 
 /** What is behind Kafka; nothing for a `ferry run`. */
@@ -37,8 +37,9 @@ const openKafka = (
   source: MongoClient | undefined,
   target: MongoClient | undefined,
 ) => {
-  if (kafka === undefined || connect === undefined) return { client: undefined, capture: undefined };
+  if (kafka === undefined) return { client: undefined, capture: undefined };
   const client = new KafkaClient({ bootstrap: kafka, clientId: "ferry-status", group });
+  if (connect === undefined) return { client, capture: undefined };
   const capture = {
     rest: new ConnectRest({ url: connect, clock: systemClock, giveUpAfterMs: ANSWER_MS }),
     clock: systemClock,

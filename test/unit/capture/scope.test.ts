@@ -34,6 +34,23 @@ test("names what meets nothing, as it was written", () => {
   assert.equal(scope(["*.*"], ["shop"]).missing(existing), "*.*");
 });
 
+test("a text that names nothing is refused: it would mean everything", () => {
+  for (const given of ["", " ", ","]) {
+    assert.throws(() => parseScope([given], []), { code: "FERRY_USAGE" });
+    assert.throws(() => parseScope([], [given]), { code: "FERRY_USAGE" });
+  }
+  assert.deepEqual(parseScope(["a.b,"], []).include, ["a.b"]);
+});
+
+test("tells what is left out from what is not there, and which exclusions leave nothing out", () => {
+  const existing = ["shop.users", "shop.secret"].map(parseNamespace);
+  const of = scope(["shop.users"], ["shop.*", "shop.secert"]);
+  assert.equal(of.missing(existing), "shop.users");
+  assert.equal(of.leavesOut("shop.users", existing), true);
+  assert.equal(of.leavesOut("shop.orders", existing), false);
+  assert.deepEqual(of.idleExclusions(existing), ["shop.secert"]);
+});
+
 test("buckets are meant by the name of their time series, and no other system collection is", () => {
   const names = [
     "shop.system.buckets.weather",
