@@ -128,7 +128,8 @@ export class StructureFollower {
       journal,
       abilities: abilitiesOf(version),
       replace: false,
-      empty: await this.#withoutMeasurements(present.collections),
+      // Its own buckets may still lie in the log, and would come when it had gone: their drop lies there behind them.
+      empty: this.#buckets ? new Set() : await this.#withoutMeasurements(present.collections),
       stateDb,
     });
     const failures = await carryOut({ target, store: this.#store, clock, signal: hard, report: () => undefined }, plan);

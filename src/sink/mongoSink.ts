@@ -105,19 +105,10 @@ export class MongoSink {
     });
   }
 
-  /**
-   * Drops this incarnation and no other; a no-op where it is gone. Source: the `drop` command's collectionUUID.
-   * Buckets go with their time series, or alone where they came when it had gone: neither drop takes a UUID (72,
-   * InvalidOptions), so it is looked at just before. @throws FERRY_MONGO_*
-   */
+  /** Drops this incarnation and no other; a no-op where it is gone. Source: the `drop` command's collectionUUID. @throws FERRY_MONGO_*, FERRY_STRUCTURE_REFUSED */
   async drop(incarnation: Binary): Promise<void> {
     const series = seriesOf({ db: this.#db.databaseName, coll: this.#coll });
-    if (series !== undefined) {
-      if ((await this.uuid())?.toUUID().equals(incarnation.toUUID()) !== true) return;
-      const name = (await this.#isSeries(series.coll)) ? series.coll : this.#coll;
-      await translated(`dropping ${series.db}.${name}`, () => this.#db.dropCollection(name));
-      return;
-    }
+    if (series !== undefined) return this.#dropBuckets(series.coll, incarnation);
     await translated(`dropping ${this.#db.databaseName}.${this.#coll}`, () =>
       this.#db.command({ drop: this.#coll, collectionUUID: incarnation }).catch((error: { code?: number }) => {
         if (error.code !== NAMESPACE_NOT_FOUND && error.code !== UUID_MISMATCH) throw error;
@@ -125,11 +116,35 @@ export class MongoSink {
     );
   }
 
-  async #isSeries(coll: string): Promise<boolean> {
+  /**
+   * Buckets go with their time series, or alone where they came when it had gone. Neither drop takes a UUID (72,
+   * InvalidOptions), so it is looked at just before. Beside a collection of the time series' name the server drops that
+   * one instead, and lets nobody write to it meanwhile: only one without documents may go, and is made again by whoever drops.
+   */
+  async #dropBuckets(series: string, incarnation: Binary): Promise<void> {
+    if ((await this.uuid())?.toUUID().equals(incarnation.toUUID()) !== true) return;
+    const { databaseName: db } = this.#db;
+    const type = await this.#typeOf(series);
+    if (type === "view" || (type === "collection" && (await this.#hasDocuments(series))))
+      throw new FerryError(
+        "FERRY_STRUCTURE_REFUSED",
+        `${db}.${this.#coll} lies beside ${db}.${series}, which the server would drop in its place`,
+      );
+    if (type !== undefined) await translated(`dropping ${db}.${series}`, () => this.#db.dropCollection(series));
+    if (type !== "timeseries")
+      await translated(`dropping ${db}.${this.#coll}`, () => this.#db.dropCollection(this.#coll));
+  }
+
+  async #hasDocuments(coll: string): Promise<boolean> {
+    const found = this.#db.collection(coll).findOne({}, { projection: { _id: 1 } });
+    return (await translated(`looking at ${this.#db.databaseName}.${coll}`, () => found)) !== null;
+  }
+
+  async #typeOf(coll: string): Promise<string | undefined> {
     const [found] = await translated(`looking at ${this.#db.databaseName}.${coll}`, () =>
       this.#db.listCollections({ name: coll }, { nameOnly: true }).toArray(),
     );
-    return found?.type === "timeseries";
+    return found?.type;
   }
 
   /** Which unique index refused a statement, and whose the value is; undefined for other refusals. Never throws. */

@@ -6,7 +6,8 @@ import { translated } from "#mongo/errors.ts";
 import type { CollectionSpec, IndexSpec } from "./model.ts";
 
 const KEEP_TYPES = { promoteValues: false, bsonRegExp: true, promoteBuffers: false } as const;
-const NAMESPACE_NOT_FOUND = 26;
+/** NamespaceNotFound; and CommandNotSupportedOnView, of a time series whose buckets have gone already. */
+const GONE = new Set([26, 166]);
 
 /** The server's own; never read, never written. */
 const SYSTEM_DATABASES = new Set(["admin", "local", "config"]);
@@ -66,7 +67,7 @@ const readIndexes = async (db: Db, coll: string, collation: boolean): Promise<re
     const found = (await cursor.toArray()) as unknown as Uint8Array[];
     return found.map((raw) => indexOf(raw, collation)).filter((index) => !isIdIndex(index));
   } catch (error) {
-    if ((error as { code?: number }).code === NAMESPACE_NOT_FOUND) return undefined; // dropped since it was listed
+    if (GONE.has(Number((error as { code?: number }).code))) return undefined; // dropped since it was listed
     throw error;
   }
 };

@@ -134,7 +134,19 @@ test("buckets that came when their time series had gone are dropped alone, and n
   assert.equal(await sink.uuid(), undefined);
   await buckets.insertOne({ n: 2 });
   await sink.drop(first);
+  const second = await sink.uuid();
+  assert.ok(second !== undefined);
+
+  // The server would drop what bears the time series' name.
+  const beside = target.db("late").collection("gone");
+  await target.db("late").dropCollection("system.buckets.gone");
+  await beside.insertOne({ own: 1 });
+  await buckets.insertOne({ n: 3 });
+  const third = await sink.uuid();
+  assert.ok(third !== undefined);
+  await assert.rejects(sink.drop(third), { code: "FERRY_STRUCTURE_REFUSED" });
   assert.notEqual(await sink.uuid(), undefined);
+  assert.equal((await target.db("late").listCollections({ name: "gone" }).toArray()).length, 1);
 });
 
 test("a time series takes the name that a route gives it; rules for its measurements are refused", async () => {
