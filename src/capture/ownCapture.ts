@@ -16,6 +16,7 @@ import { EventRouter } from "./eventRouter.ts";
 import { watchOplog } from "./oplogWatch.ts";
 import type { CaptureOutput } from "./output.ts";
 import { ReadAhead } from "./readAhead.ts";
+import { RestingSource } from "./restingSource.ts";
 import { type ResumeToken, secondsOf, tokenTime } from "./resumeToken.ts";
 import type { Scope } from "./scope.ts";
 import { type EventBatch, SourceStream, type SourceStreamOptions, type StreamFeatures } from "./sourceStream.ts";
@@ -256,6 +257,8 @@ export class OwnCapture {
   }
 
   async #follow(take: (batch: EventBatch) => Promise<void>, isOver: () => boolean, stop: AbortSignal): Promise<void> {
+    const { source: client, clock, logger } = this.#deps;
+    const resting = new RestingSource({ client, clock, logger });
     await using stream = new SourceStream(this.#streamOptions, this.#token);
     while (!isOver()) {
       const batch = await unlessAborted(
@@ -264,6 +267,7 @@ export class OwnCapture {
       );
       if (batch === undefined) break;
       await take(batch);
+      await unlessAborted(resting.at(batch.token), stop);
     }
   }
 

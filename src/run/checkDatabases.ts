@@ -10,10 +10,11 @@ import {
   bucketTargetNeeds,
   missingPrivileges,
   type Need,
+  noteWishes,
+  oplogWishes,
   readPrivileges,
   roleScript,
   sourceNeeds,
-  sourceWishes,
   targetNeeds,
 } from "./checkPrivileges.ts";
 import { type CheckResult, checking } from "./checkResult.ts";
@@ -30,18 +31,17 @@ const checkVersion = (say: Say, version: string): void => {
     say("fail", `MongoDB ${version} is too old`, `Upgrade it to ${OLDEST_VERSION.join(".")} or newer.`);
 };
 
+const placeOf = ({ db, collection, cluster }: Need): string =>
+  cluster === true ? "the cluster" : `${db === "" ? "*" : db}.${collection === "" ? "*" : collection}`;
+
 const describe = (needs: readonly Need[]): string =>
-  needs
-    .map(
-      ({ db, collection, actions }) =>
-        `${actions.join(", ")} on ${db === "" ? "*" : db}.${collection === "" ? "*" : collection}`,
-    )
-    .join("; ");
+  needs.map((need) => `${need.actions.join(", ")} on ${placeOf(need)}`).join("; ");
 
 /** What ferry works without, and how. */
 type Wish = Readonly<{ needs: readonly Need[]; without: string }>;
 
 const WITHOUT_OPLOG = "ferry cannot warn of a short oplog";
+const WITHOUT_NOTES = "while the source rests, `ferry finalize` waits for the server's own no-op, up to twenty seconds";
 const WITHOUT_BUCKETS = "`ferry run` would be refused; with the official connector, time series stay empty in any case";
 
 const checkPrivileges = async (
@@ -124,7 +124,8 @@ export const checkSource = (source: MongoClient, db: string): Promise<CheckResul
     if (kind === "replicaSet") await checkOplog(say, source);
     const series = (await bucketsIn(source, db)).flatMap(bucketSourceNeeds);
     await checkPrivileges(say, source, "ferrySource", sourceNeeds(db), [
-      { needs: sourceWishes, without: WITHOUT_OPLOG },
+      { needs: oplogWishes, without: WITHOUT_OPLOG },
+      { needs: noteWishes, without: WITHOUT_NOTES },
       { needs: series, without: WITHOUT_BUCKETS },
     ]);
   });

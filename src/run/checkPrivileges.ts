@@ -7,7 +7,14 @@ import { translated } from "#mongo/errors.ts";
  * Actions needed on one resource. `collection` "" is every collection of the database, and `system.buckets.` all of its time
  * series' buckets, which are not among the former; `db` "" is every database.
  */
-export type Need = Readonly<{ db: string; collection: string; actions: readonly string[]; why: string }>;
+export type Need = Readonly<{
+  db: string;
+  collection: string;
+  /** On the cluster itself: `db` and `collection` say nothing then. */
+  cluster?: true;
+  actions: readonly string[];
+  why: string;
+}>;
 
 type Resource = Readonly<{
   db?: string;
@@ -40,7 +47,8 @@ const seriesIn = ({ collection }: Pick<Need, "collection">): string | undefined 
   collection.startsWith(BUCKETS) ? collection.slice(BUCKETS.length) : undefined;
 
 /** As a role spells it. */
-export const resourceOf = (need: Pick<Need, "db" | "collection">): Resource => {
+export const resourceOf = (need: Pick<Need, "db" | "collection" | "cluster">): Resource => {
+  if (need.cluster === true) return { cluster: true };
   const series = seriesIn(need);
   return series === undefined ? { db: need.db, collection: need.collection } : { db: need.db, system_buckets: series };
 };
@@ -48,6 +56,7 @@ export const resourceOf = (need: Pick<Need, "db" | "collection">): Resource => {
 /** Does a resource that was granted cover the one that is needed? Source: MongoDB manual, "Resource Document"; and 6.0.5, asked. */
 const covers = (granted: Resource, need: Need): boolean => {
   if (granted.anyResource === true) return true;
+  if (need.cluster === true || granted.cluster === true) return need.cluster === granted.cluster;
   const series = seriesIn(need);
   if (granted.system_buckets !== undefined)
     return (
@@ -77,9 +86,23 @@ export const sourceNeeds = (db: string): Need[] => [
 ];
 
 /** What tells how much time is left; ferry works without. */
-export const sourceWishes: readonly Need[] = [
+export const oplogWishes: readonly Need[] = [
   { db: "local", collection: "oplog.rs", actions: ["find", "collStats"], why: "how far back the oplog reaches" },
 ];
+
+/** What spares finalize a wait; ferry works without. */
+export const noteWishes: readonly Need[] = [
+  {
+    db: "",
+    collection: "",
+    cluster: true,
+    actions: ["appendOplogNote"],
+    why: "positions that move on a source at rest",
+  },
+];
+
+/** What ferry works without. */
+export const sourceWishes: readonly Need[] = [...oplogWishes, ...noteWishes];
 
 /** What ferry needs to remember its positions on the target. */
 export const stateNeeds = (stateDb: string): Need[] => [

@@ -14,7 +14,6 @@ import { endCapture, startCapture } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
 import { fill, startLoad, testSeed } from "../harness/load.ts";
-import { restless } from "../harness/restless.ts";
 import { sharedConnect, sharedKafka, sharedMongo } from "../harness/servers.ts";
 import { structureOf } from "../harness/structure.ts";
 import { startWorker } from "../harness/worker.ts";
@@ -209,7 +208,6 @@ test("a worker applies what ferry's own capture wrote, killed before and after i
   await measure(1000);
   assert.match(await command("resume"), /^resumed/);
   const ended = command("finalize", "--source", source.uri, "--kafka", broker.bootstrap);
-  await using _time = restless(here);
   assert.equal((await capture.exited).code, 0, capture.logTail(20));
   assert.match(await ended, /drained; giving back what was held back\nfinalized: /);
   assert.notEqual(await there.db("cap").collection<Document>("c").findOne({ _id: insertedId }), null);
@@ -253,7 +251,6 @@ test("finalize behind Kafka, capture and command killed at each step: equal, not
       await capture.says("copy finished");
       await coll.insertOne({ last: 1 });
       ended = finalize("structure-prepared");
-      await using _time = restless(here);
       assert.equal((await capture.exited).signal, "SIGKILL", capture.logTail(20));
       assert.match(capture.log(), /fault point drained/);
     }

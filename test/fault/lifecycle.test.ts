@@ -9,7 +9,6 @@ import { compare } from "../harness/compare.ts";
 import { type DirectStart, directConverged, endDirect, startDirect } from "../harness/directRun.ts";
 import { type FerryRun, ferry } from "../harness/ferry.ts";
 import { copyHeld, fill, testSeed } from "../harness/load.ts";
-import { restless } from "../harness/restless.ts";
 import { sharedMongo } from "../harness/servers.ts";
 import { structureOf } from "../harness/structure.ts";
 
@@ -89,7 +88,6 @@ test("a paused run writes nothing, in the copy and in the stream, until it is re
   await both.done("status");
   assert.deepEqual(await state(), held);
   // Finalized out of the pause: what is held up is drained first.
-  await using _time = restless(both.here);
   const [{ status, out, err }, { code }] = await Promise.all([both.finalize(), run.exited]);
   assert.deepEqual([status, code], [0, 0], out + err + run.logTail(20));
   assert.match(out, /finalized: /);
@@ -121,25 +119,21 @@ test("finalize drains, is killed at each of its steps, goes on, and ends the run
   const options = both.options("ends.*");
   let ended: Promise<FerryRun> | undefined;
   let drained: unknown;
-  {
-    await using time = restless(both.here);
-    for (const point of STEPS) {
-      const says = ended === undefined ? "target is a " : "drained: ";
-      await using run = await startDirect({ ...options, env: { FERRY_FAULT: point } }, says);
-      if (ended === undefined) {
-        await run.says("copy finished");
-        // The target's own: what it has twice cannot be unique there.
-        await both.there.db("ends").collection("twice").insertOne({ n: 1 });
-        await db.collection("users").insertMany(Array.from({ length: 500 }, (_, n) => ({ n: 1000 + n })));
-        ended = both.finalize();
-      }
-      assert.equal((await run.exited).signal, "SIGKILL", run.logTail(20));
-      assert.match(run.log(), /fault point/);
-      if (drained !== undefined) continue;
-      await time[Symbol.asyncDispose]();
-      drained = await accounts(both.there, "ferry_ends");
-      await db.collection("users").createIndex({ late: 1 }); // nothing reads the stream any more
+  for (const point of STEPS) {
+    const says = ended === undefined ? "target is a " : "drained: ";
+    await using run = await startDirect({ ...options, env: { FERRY_FAULT: point } }, says);
+    if (ended === undefined) {
+      await run.says("copy finished");
+      // The target's own: what it has twice cannot be unique there.
+      await both.there.db("ends").collection("twice").insertOne({ n: 1 });
+      await db.collection("users").insertMany(Array.from({ length: 500 }, (_, n) => ({ n: 1000 + n })));
+      ended = both.finalize();
     }
+    assert.equal((await run.exited).signal, "SIGKILL", run.logTail(20));
+    assert.match(run.log(), /fault point/);
+    if (drained !== undefined) continue;
+    drained = await accounts(both.there, "ferry_ends");
+    await db.collection("users").createIndex({ late: 1 }); // nothing reads the stream any more
   }
   const again = await endDirect(options);
   assert.equal(again.status, 0, again.err);
@@ -182,7 +176,6 @@ test("finalize in mid-copy says that the copy goes on first, and ends behind it;
   assert.match(refused.err, /FERRY_RUN_ALIVE: .*`ferry run`.*\n.*`ferry finalize`/);
   await coll.insertOne({ _id: "while copying" } as Document);
   await held[Symbol.asyncDispose]();
-  await using _time = restless(both.here);
   const [{ status, out, err }, { code }] = await Promise.all([ended, run.exited]);
   assert.deepEqual([status, code], [0, 0], out + err + run.logTail(20));
   assert.match(out, /^draining: the copy goes on to its end first[\s\S]*\nfinalized: /);

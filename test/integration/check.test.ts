@@ -9,7 +9,7 @@ import { parseConfig } from "#config/routes.ts";
 import { systemClock } from "#flow/clock.ts";
 import { connectMongo } from "#mongo/connect.ts";
 import { checkSource, checkTarget } from "#run/checkDatabases.ts";
-import { type Need, roleScript, sourceNeeds, sourceWishes, targetNeeds } from "#run/checkPrivileges.ts";
+import { type Need, resourceOf, roleScript, sourceNeeds, sourceWishes, targetNeeds } from "#run/checkPrivileges.ts";
 import type { CheckResult } from "#run/checkResult.ts";
 import { buildStructure, finalize, type StructureDeps } from "#run/structure.ts";
 import type { MongoServer } from "#stack/mongod.ts";
@@ -83,7 +83,7 @@ const guarded = async (
 };
 
 const grant = async (admin: MongoClient, user: string, needs: readonly Need[]): Promise<void> => {
-  const privileges = needs.map(({ db, collection, actions }) => ({ resource: { db, collection }, actions }));
+  const privileges = needs.map((need) => ({ resource: resourceOf(need), actions: need.actions }));
   const db = admin.db("admin");
   await db.command({ createRole: `${user}Role`, privileges, roles: [] });
   await db.command({ createUser: user, pwd: "secret", roles: [`${user}Role`] });

@@ -11,7 +11,6 @@ import { type DirectStart, endDirect, startDirect } from "../harness/directRun.t
 import { ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
 import { fill, startLoad } from "../harness/load.ts";
-import { restless } from "../harness/restless.ts";
 import { structureOf } from "../harness/structure.ts";
 import type { FerryProcess } from "../harness/worker.ts";
 import { DdlLoad } from "./ddl.ts";
@@ -177,7 +176,7 @@ export const directSeed = async (
     await Promise.allSettled([...loads.map((load) => load.stop()), markers.stop()]);
   }
   await markers.checkAll(there);
-  await finalized(options, here, of("finalize"), tally);
+  await finalized(options, of("finalize"), tally);
   assert.deepEqual(await structureOf(there, name), await structureOf(here, name), "structure after finalize");
   const natural = (client: Db) => client.collection<Document>("events").find().hint({ $natural: 1 }).toArray();
   assert.deepEqual(await natural(copy), await natural(db), "capped, in the source's order");
@@ -187,14 +186,8 @@ export const directSeed = async (
 };
 
 /** `ferry finalize` waits while `ferry run` drains and gives back, is killed at it, and is started again. */
-const finalized = async (
-  options: DirectStart,
-  here: MongoClient,
-  kills: readonly Kill[],
-  tally: Tally,
-): Promise<void> => {
+const finalized = async (options: DirectStart, kills: readonly Kill[], tally: Tally): Promise<void> => {
   const { source, target, args = [] } = options;
-  await using _time = restless(here);
   const ended = ferry(["finalize", "--source", source, "--target", target, ...args.slice(0, 2)]);
   let isOver = false;
   for (const one of kills) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bucketSourceNeeds, missingPrivileges, roleScript } from "#run/checkPrivileges.ts";
+import { bucketSourceNeeds, missingPrivileges, noteWishes, roleScript, sourceNeeds } from "#run/checkPrivileges.ts";
 
 const needs = bucketSourceNeeds({ db: "shop", coll: "system.buckets.weather" });
 
@@ -26,6 +26,15 @@ test("buckets are covered by a resource of their own, by their name, and not by 
     assert.ok(!isCovered(resource), JSON.stringify(resource));
   const plain = [{ db: "shop", collection: "", actions: ["find"], why: "" }];
   assert.equal(missingPrivileges(plain, [{ resource: { system_buckets: "" }, actions: ["find"] }]).length, 1);
+});
+
+test("what is asked of the cluster is covered by the cluster alone, and covers nothing else", () => {
+  const actions = ["appendOplogNote", "find", "changeStream", "listCollections", "listIndexes"];
+  const isEnough = (asked: typeof noteWishes, resource: object): boolean =>
+    missingPrivileges(asked, [{ resource, actions }]).length === 0;
+  assert.ok(isEnough(noteWishes, { cluster: true }));
+  assert.ok(!isEnough(noteWishes, { db: "", collection: "" }));
+  assert.ok(!isEnough(sourceNeeds("shop"), { cluster: true }));
 });
 
 test("a role names them as the server wants it", () => {

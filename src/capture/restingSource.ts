@@ -1,0 +1,50 @@
+import type { Clock } from "#flow/clock.ts";
+import type { MongoClient } from "#mongo/connect.ts";
+import { mongoError } from "#mongo/errors.ts";
+import type { Logger } from "#observe/log.ts";
+import type { ResumeToken } from "./resumeToken.ts";
+
+/** A position that has not moved for this long is that of a source at rest, ms. */
+const REST_MS = 1000;
+
+/** Refusals that the next try meets as well. */
+const FOR_GOOD: readonly string[] = ["FERRY_MONGO_PRIVILEGE", "FERRY_MONGO_COMMAND", "FERRY_MONGO_AUTH"];
+
+/**
+ * Keeps the time of a source at rest going. Whoever waits for a position behind "now", as finalize does, would wait for the
+ * server's own no-op, ten to twenty seconds; so ferry writes one. It changes no data and is no event of any change stream.
+ * Where the user may not write it, the server's own is waited for. Source: the server command `appendOplogNote`.
+ */
+export class RestingSource {
+  readonly #client: MongoClient;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  #position = "";
+  #since = 0;
+  #refused = false;
+
+  constructor({ client, clock, logger }: Readonly<{ client: MongoClient; clock: Clock; logger: Logger }>) {
+    this.#client = client;
+    this.#clock = clock;
+    this.#logger = logger;
+  }
+
+  /** Told of each position that the stream has come to. Never throws: whoever reads the source meets what is wrong with it. */
+  async at({ _data }: ResumeToken): Promise<void> {
+    const now = this.#clock.now();
+    if (_data !== this.#position) {
+      this.#position = _data;
+      this.#since = now;
+    }
+    if (this.#refused || now - this.#since < REST_MS) return;
+    this.#since = now;
+    try {
+      await this.#client.db("admin").command({ appendOplogNote: 1, data: { ferry: "the source is at rest" } });
+    } catch (error) {
+      const { code, detail } = mongoError(error, "writing a no-op into the source's oplog");
+      if (!FOR_GOOD.includes(code)) return;
+      this.#refused = true;
+      this.#logger.info({ stage: "stream" }, `${detail}: while the source rests, its position moves every ten seconds`);
+    }
+  }
+}
