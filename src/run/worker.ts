@@ -1,5 +1,6 @@
 import type { DdlRules, Route } from "#config/routes.ts";
 import { isFerry } from "#errors/ferryError.ts";
+import { unlessAborted } from "#flow/abort.ts";
 import { ByteBudget } from "#flow/byteBudget.ts";
 import type { Clock } from "#flow/clock.ts";
 import { retry } from "#flow/retry.ts";
@@ -214,8 +215,11 @@ export class Worker implements AsyncDisposable {
     // Goes on while the worker leaves: what was read is still being applied under its leases.
     const left = new AbortController();
     loop(options.leaseMs / 4, () => this.#heartbeat(), AbortSignal.any([left.signal, hard]));
-    loop(TOPICS_MS, () => this.#discover());
-    loop(OWNERSHIP_MS, () => this.#held.balance(tasks));
+    const looked = Promise.withResolvers<void>();
+    loop(TOPICS_MS, () => this.#discover().finally(looked.resolve));
+    // Behind the first look at the topics: whoever claims before it finds nothing, and comes again half a second later.
+    const claiming = unlessAborted(looked.promise, tasks.signal);
+    loop(OWNERSHIP_MS, () => claiming.then(() => this.#held.balance(tasks)));
     loop(SHOW_MS, () => this.#show());
     loop(CAPTURE_MS, () => this.#checkCapture(tasks.signal));
     await Promise.race([aborted(tasks.signal), tasks.settled()]);
