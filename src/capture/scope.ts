@@ -38,9 +38,6 @@ const eitherName = (coll: string): unknown => ({ $in: [coll, `${BUCKETS}${coll}`
 /** `$in` takes regular expressions as such only. */
 const asValue = (glob: string): unknown => (isGlob(glob) ? new BSONRegExp(pattern(glob)) : glob);
 
-/** What belongs to the server, apart from buckets. */
-const SYSTEM = new BSONRegExp("^system\\.(?!buckets\\.)");
-
 /** Split at commas. A text without any name gives the empty one, which is refused: a shell's unset variable must not mean everything. */
 const namesIn = (text: string): string[] => {
   const names = text
@@ -120,22 +117,25 @@ export class Scope {
   }
 
   /**
-   * The first stage after `$changeStream`: what is not carried stays on the server.
+   * The first stage after `$changeStream`: what is not carried stays on the server, but for system collections, of which
+   * there is little; `has` decides.
    * @param buckets whether the stream shows system collections, among them those of time series
    */
   match(buckets: boolean): object {
     const named = buckets ? eitherName : condition;
-    const side = (field: "ns" | "to"): object => ({
-      $or: this.#include.map(({ db, coll }) => ({
-        [`${field}.db`]: condition(db),
-        ...(coll === "*" ? {} : { [`${field}.coll`]: named(coll) }),
-      })),
+    const { level, db: watched } = this.watch;
+    // Of one database the server shows nothing else, and each condition costs it time with every event.
+    const within = ({ db, coll }: Glob, field: "ns" | "to"): object => ({
+      ...(level === "database" ? {} : { [`${field}.db`]: condition(db) }),
+      ...(coll === "*" ? {} : { [`${field}.coll`]: named(coll) }),
     });
-    const out = this.#exclude.map(({ db, coll }) => ({ "ns.db": condition(db), "ns.coll": named(coll) }));
+    const side = (field: "ns" | "to"): object => ({ $or: this.#include.map((glob) => within(glob, field)) });
+    const out = this.#exclude
+      .filter(({ db }) => level === "cluster" || new RegExp(pattern(db)).test(watched))
+      .map((glob) => within(glob, "ns"));
     return {
       $and: [
-        { "ns.db": { $nin: this.#never() } },
-        ...(buckets ? [{ "ns.coll": { $not: SYSTEM } }] : []),
+        ...(level === "database" ? [] : [{ "ns.db": { $nin: this.#never() } }]),
         { $or: [side("ns"), side("to"), { operationType: { $in: ["dropDatabase", "invalidate"] } }] },
         // A rename out of what is left out brings a collection in: its `ns` is the old name.
         ...(out.length === 0 ? [] : [{ $or: [{ operationType: "rename" }, { $nor: out }] }]),

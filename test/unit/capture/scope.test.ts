@@ -70,5 +70,13 @@ test("the server is asked for buckets by both names, where its stream shows them
   assert.doesNotMatch(match(false), /system/);
   assert.match(match(true), /"ns\.coll":\{"\$in":\["weather","system\.buckets\.weather"\]\}/);
   assert.match(match(true), /\^system\\\\\.buckets\\\\\.t\.\*\$/);
-  assert.match(match(true), /\(\?!buckets/);
+});
+
+test("of one database the server is asked for names of collections alone, and only what is left out of it counts", () => {
+  const match = (include: readonly string[], exclude: readonly string[]): string =>
+    JSON.stringify(scope(include, exclude).match(false));
+  assert.doesNotMatch(match(["shop.users", "shop.a*"], ["shop.abc"]), /\.db"/);
+  assert.equal(match(["shop.users"], ["crm", "crm.users"]), match(["shop.users"], []));
+  assert.notEqual(match(["shop.*"], ["sh*.users"]), match(["shop.*"], []));
+  assert.match(match(["shop.users", "crm.users"], ["crm.x"]), /"ns\.db":"crm","ns\.coll":"x"/);
 });
