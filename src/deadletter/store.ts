@@ -152,11 +152,14 @@ export class DeadLetterStore {
     });
   }
 
-  /** A replay failed: the letter waits again, with what it met this time. */
-  async again({ _id, attempts }: DeadLetterRecord, why: Why): Promise<void> {
+  /** A try failed: the letter waits again, with what it met this time. A decision that came during the try stands. */
+  async again({ _id, state, attempts }: DeadLetterRecord, why: Why): Promise<void> {
     const retryAt = nextTry(attempts + 1, why.serverCode);
-    await translated("keeping a dead letter", () =>
-      this.#letters.updateOne({ _id }, { $set: { ...why, state: "waiting", retryAt }, $inc: { attempts: 1 } }),
-    );
+    const met = { $set: { ...why, retryAt }, $inc: { attempts: 1 } };
+    await translated("keeping a dead letter", async () => {
+      const waits = { ...met, $set: { ...met.$set, state: "waiting" as const } };
+      const { matchedCount } = await this.#letters.updateOne({ _id, state }, waits);
+      if (matchedCount === 0) await this.#letters.updateOne({ _id }, met);
+    });
   }
 }

@@ -5,6 +5,8 @@ import { test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
 import { Int32 } from "bson";
 import { type Document, MongoClient } from "mongodb";
+import type { DeadLetterRecord } from "#deadletter/records.ts";
+import { DeadLetterStore } from "#deadletter/store.ts";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
 import { booksOf } from "../harness/books.ts";
@@ -132,6 +134,29 @@ test("dead letters are listed, shown, exported, replayed in their key's order, a
   assert.match((await dlq("list", ...route)).out, /no dead letters/);
   assert.equal(await target.findOne({ _id: 4 as never }), null);
   assert.equal((await booksOf(client, kafka, topic.topic)).dead, 1); // for good
+});
+
+test("a decision that comes while a clash is tried again by the clock is not lost with that try", async () => {
+  await using client = await new MongoClient((await sharedMongo("target")).uri).connect();
+  const store = new DeadLetterStore(client, "ferry_decided");
+  await store.prepare();
+  const where = { route: "r", topic: "r", partition: 0, offset: 0, lane: "r/0", ns: "r.r" };
+  const what = {
+    identity: null,
+    documentKey: null,
+    code: "FERRY_MONGO_REJECTED",
+    reason: "taken",
+    serverCode: 11000,
+  } as const;
+  await store.add([{ ...where, ...what, recordKey: null, raw: null, logTimeMs: 0 }], undefined);
+  const look = async () => (await store.list({ route: "r" }, 1))[0] as DeadLetterRecord;
+  const tried = await look();
+  const { clash, code, reason, serverCode } = tried;
+  await store.decide({ ids: [tried._id] }, "discard");
+  await store.again(tried, { clash, code, reason, serverCode });
+  assert.deepEqual([(await look()).state, (await look()).attempts], ["discard", tried.attempts + 1]);
+  await store.again(await look(), { clash, code, reason, serverCode });
+  assert.equal((await look()).state, "waiting");
 });
 
 test("a worker killed in a replay: the next one finishes it, once", async () => {
