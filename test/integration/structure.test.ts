@@ -173,16 +173,17 @@ test("an index that takes its time: how far the server is with it is told", asyn
       .command({ configureFailPoint: "hangIndexBuildDuringCollectionScanPhaseAfterInsertion", ...body });
   await failPoint({ mode: "alwaysOn", data: { fieldsToMatch: { a: 120 } } });
   const told: BuildProgress[] = [];
+  const released: Promise<Document>[] = [];
   const tell = (progress: BuildProgress): void => {
     told.push(progress);
-    void failPoint({ mode: "off" });
+    released.push(failPoint({ mode: "off" }));
   };
   try {
     await withProgress({ target, clock: systemClock }, { db, coll: "large" }, tell, () =>
       collection.createIndex({ a: 1 }),
     );
   } finally {
-    await failPoint({ mode: "off" });
+    await Promise.all([...released, failPoint({ mode: "off" })]);
   }
   const [first] = told;
   assert.ok(first !== undefined && first.total === 200 && first.done >= 100 && first.done <= 121, JSON.stringify(told));
