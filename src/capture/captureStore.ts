@@ -3,6 +3,7 @@ import { FerryError } from "#errors/ferryError.ts";
 import { faultPoint } from "#flow/fault.ts";
 import type { Collection, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
+import { FREE } from "#mongo/lease.ts";
 import type { Lifecycle } from "./lifecycle.ts";
 import type { ResumeToken } from "./resumeToken.ts";
 
@@ -94,9 +95,6 @@ export type RangeRecord = {
 export const rangeId = (topic: string, generation: number, index: number): string => `${topic}/${generation}/${index}`;
 
 export type NewCapture = Omit<CaptureRecord, "_id" | "epoch" | "owner" | "expiresAt" | "startedAt">;
-
-/** An owner whose lease has passed, or none: by the server's clock. */
-export const FREE = { $or: [{ $eq: ["$owner", null] }, { $lt: ["$expiresAt", "$$NOW"] }] };
 
 /** Every method throws FERRY_MONGO_*. */
 export class CaptureStore {

@@ -2,7 +2,8 @@ import type { Timestamp } from "bson";
 import { faultPoint } from "#flow/fault.ts";
 import type { Collection, Document, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
-import { type CaptureRecord, FREE } from "./captureStore.ts";
+import { FREE } from "#mongo/lease.ts";
+import type { CaptureRecord } from "./captureStore.ts";
 
 /** What could not be given back when a run was finalized. `index` is empty for the collection itself. */
 export type Unrestored = { ns: string; index: string; reason: string };

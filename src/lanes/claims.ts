@@ -3,6 +3,7 @@ import { faultPoint } from "#flow/fault.ts";
 import { type Counts, NO_COUNTS } from "#flow/types.ts";
 import type { ClientSession, Collection, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
+import { FREE } from "#mongo/lease.ts";
 import { laneSession } from "#mongo/session.ts";
 import { isOpen } from "./drops.ts";
 import { type LaneRecord, laneId, type PartitionRecord, partitionId, type RunRecord } from "./records.ts";
@@ -64,9 +65,6 @@ const toLane = (record: LaneRecord): LaneState => ({
 
 const longs = (counts: Counts): LaneRecord["counts"] =>
   Object.fromEntries(Object.entries(counts).map(([name, n]) => [name, Long.fromNumber(n)])) as LaneRecord["counts"];
-
-/** An owner whose lease has passed, or none: by the server's clock, so that workers' clocks do not matter. */
-export const FREE = { $or: [{ $eq: ["$owner", null] }, { $lt: ["$expiresAt", "$$NOW"] }] };
 
 /** Takes partitions over, and gives them back. Every method throws FERRY_MONGO_*. */
 export class Claims {

@@ -1,7 +1,8 @@
 import { Long, Timestamp } from "bson";
 import type { Collection, Db } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
-import { FREE, type OwnerOptions } from "./claims.ts";
+import { FREE } from "#mongo/lease.ts";
+import type { OwnerOptions } from "./claims.ts";
 import { type LaneRecord, type PartitionRecord, partitionId, type WorkerRecord, type WorkerReport } from "./records.ts";
 
 /** Who is alive and who owns what, as the server's clock sees it. `owner` is null for a free or expired partition. */
