@@ -10,10 +10,11 @@ import { isCursorGone } from "#mongo/rawCursor.ts";
 import { CopiedRecord, RECORD_BYTES, removalRecord } from "#wire/captured.ts";
 import { CopyRun } from "#wire/copyRun.ts";
 import type { CaptureStore, RangeRecord } from "./captureStore.ts";
+import type { Chunk, ChunkReader } from "./chunkCursor.ts";
 import type { CopySource } from "./copySource.ts";
 import { NaturalReader } from "./naturalReader.ts";
 import type { CaptureOutput } from "./output.ts";
-import { type Chunk, type ChunkReader, RangeReader } from "./rangeReader.ts";
+import { RangeReader } from "./rangeReader.ts";
 
 /** A range and how far it is in the output. */
 type Running = { readonly record: RangeRecord; at: Binary | null; documents: number; done: boolean; saved: boolean };

@@ -3,9 +3,8 @@ import { FerryError, isFerry } from "#errors/ferryError.ts";
 import type { Namespace } from "#flow/types.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
-import { RawCursor, type RawReply } from "#mongo/rawCursor.ts";
+import { type Chunk, ChunkCursor, type ChunkReader } from "./chunkCursor.ts";
 import type { CopySource } from "./copySource.ts";
-import { type Chunk, type ChunkReader, documentsPerChunk, majorityAt, waitsBehind } from "./rangeReader.ts";
 
 /** Records are numbered by each member for itself, and a member that was synced anew numbers them anew. */
 type Position = Readonly<{
@@ -31,18 +30,12 @@ const EXACT = { promoteValues: false } as const;
  * over all of them. It can go on where it was as long as the same process has the same record; otherwise it begins anew.
  */
 export class NaturalReader implements ChunkReader {
-  readonly #cursor: RawCursor;
+  readonly #cursor: ChunkCursor;
   readonly #process: string;
-  readonly #readsAhead: boolean;
-  #ahead: Promise<RawReply> | undefined;
-  #batchSize: number;
-  expectedBytes: number | undefined;
 
-  private constructor(cursor: RawCursor, process: string, batchSize: number, readsAhead: boolean) {
+  private constructor(cursor: ChunkCursor, process: string) {
     this.#cursor = cursor;
     this.#process = process;
-    this.#batchSize = batchSize;
-    this.#readsAhead = readsAhead;
   }
 
   /**
@@ -59,24 +52,12 @@ export class NaturalReader implements ChunkReader {
     const process = await readProcess(client);
     const position = after === undefined ? undefined : (BSON.deserialize(after, EXACT) as Position);
     const goesOn = position !== undefined && process !== "" && position.process === process;
-    const batchSize = documentsPerChunk(averageBytes);
-    const open = (token: Document | undefined): Promise<RawCursor> =>
-      RawCursor.open({
-        client,
-        db: ns.db,
-        command: {
-          find: ns.coll,
-          filter: {},
-          hint: { $natural: 1 },
-          $_requestResumeToken: true,
-          ...(token === undefined ? {} : { $_resumeAfter: token }),
-          batchSize,
-          readConcern: majorityAt(at),
-        },
-        readPreference: source.readPreference,
-        phase: `copying ${ns.db}.${ns.coll}`,
-      });
-    let cursor: RawCursor;
+    const open = (token: Document | undefined): Promise<ChunkCursor> => {
+      const from = token === undefined ? {} : { $_resumeAfter: token };
+      const how = { hint: { $natural: 1 }, $_requestResumeToken: true, ...from };
+      return ChunkCursor.open({ source, client, ns, how, at, averageBytes });
+    };
+    let cursor: ChunkCursor;
     try {
       cursor = await open(goesOn ? position.token : undefined);
     } catch (error) {
@@ -87,18 +68,16 @@ export class NaturalReader implements ChunkReader {
       await cursor[Symbol.asyncDispose]();
       throw new FerryError("FERRY_MONGO_TRANSIENT", "the source has another primary"); // whose numbers are the cursor's?
     }
-    return new NaturalReader(cursor, process, batchSize, source.pace === undefined);
+    return new NaturalReader(cursor, process);
+  }
+
+  get expectedBytes(): number | undefined {
+    return this.#cursor.expectedBytes;
   }
 
   /** @throws FERRY_MONGO_* */
   async next(): Promise<Chunk> {
-    const reply = await (this.#ahead ?? this.#cursor.next({ batchSize: this.#batchSize }));
-    const { documents, bytes, ended, postBatchResumeToken } = reply;
-    if (documents.length > 0) this.#batchSize = documentsPerChunk(bytes / documents.length);
-    this.expectedBytes = bytes;
-    const waits = waitsBehind(reply) || !this.#readsAhead;
-    this.#ahead = waits ? undefined : this.#cursor.next({ batchSize: this.#batchSize });
-    this.#ahead?.catch(() => undefined); // reported where it is awaited
+    const { documents, bytes, ended, postBatchResumeToken } = await this.#cursor.next();
     return { documents, bytes, ended, last: postBatchResumeToken && this.#position(postBatchResumeToken) };
   }
 
@@ -107,8 +86,7 @@ export class NaturalReader implements ChunkReader {
     return BSON.serialize(position);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#ahead?.catch(() => undefined); // a cursor must not be killed while it reads ahead
-    await this.#cursor[Symbol.asyncDispose]();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#cursor[Symbol.asyncDispose]();
   }
 }
