@@ -2,26 +2,12 @@ import { unlessAborted } from "#flow/abort.ts";
 import type { Clock } from "#flow/clock.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
-import type { CaptureStore, OplogNote } from "./captureStore.ts";
-import { oplogFill } from "./oplogCheck.ts";
-import { type ResumeToken, secondsOf, tokenTime } from "./resumeToken.ts";
-import { oplogWindow } from "./sourceProbe.ts";
+import type { CaptureStore } from "./captureStore.ts";
+import { oplogRoom } from "./oplogRoom.ts";
+import type { ResumeToken } from "./resumeToken.ts";
 
 /** How often the window is looked at, ms. */
 const LOOK_MS = 60_000;
-/** An oplog fuller than this removes its oldest entries soon. */
-const FULL = 0.8;
-/** A position in the oldest part of the window is warned about. */
-const OLDEST_PART = 0.25;
-
-/** Undefined where the user may not read `local`, and on a sharded cluster. @throws FERRY_MONGO_* */
-export const oplogRoom = async (source: MongoClient, token: ResumeToken): Promise<OplogNote | undefined> => {
-  const [window, fill] = [await oplogWindow(source), await oplogFill(source)];
-  if (window === undefined || fill === undefined) return undefined;
-  const windowSeconds = window.lastSeconds - window.firstSeconds;
-  const leftSeconds = secondsOf(tokenTime(token)) - window.firstSeconds;
-  return { fill, windowSeconds, leftSeconds, short: fill >= FULL && leftSeconds <= windowSeconds * OLDEST_PART };
-};
 
 export type OplogWatchDeps = Readonly<{
   source: MongoClient;

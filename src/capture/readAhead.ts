@@ -5,7 +5,7 @@ import { type RetryOptions, retry } from "#flow/retry.ts";
 import type { TaskGroup } from "#flow/taskGroup.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
-import { oplogRoom } from "./oplogWatch.ts";
+import { oplogRoom } from "./oplogRoom.ts";
 import type { ResumeToken } from "./resumeToken.ts";
 import { type EventBatch, SourceStream, type SourceStreamOptions } from "./sourceStream.ts";
 import type { Spool } from "./spool.ts";

@@ -1,4 +1,5 @@
 import type { OplogNote } from "./captureStore.ts";
+import { OPLOG_FULL } from "./oplogRoom.ts";
 
 export type SpoolMode = "auto" | "always" | "never";
 
@@ -13,8 +14,6 @@ export type SpoolLook = Readonly<{
   remaining: number;
 }>;
 
-/** An oplog fuller than this removes its oldest entries as new ones come. */
-const FULL = 0.8;
 /** A position in the older half of a full oplog is one that may go while the rest is copied. */
 const OLDER_PART = 0.5;
 /** Neither the rate of the copy nor that of the writes stays what it is. */
@@ -29,7 +28,7 @@ const msUntilLost = (first: SpoolLook, now: SpoolLook): number => {
   if (before === undefined || after === undefined || ms <= 0) return Number.POSITIVE_INFINITY;
   const at = (room: number, perMs: number): number => (perMs > 0 ? room / perMs : Number.POSITIVE_INFINITY);
   const beforePosition = after.windowSeconds > 0 ? after.leftSeconds / after.windowSeconds : 0;
-  if (after.fill < FULL) return at(1 - after.fill + after.fill * beforePosition, (after.fill - before.fill) / ms);
+  if (after.fill < OPLOG_FULL) return at(1 - after.fill + after.fill * beforePosition, (after.fill - before.fill) / ms);
   return at(after.leftSeconds, (before.leftSeconds - after.leftSeconds) / ms);
 };
 
@@ -37,7 +36,7 @@ const msUntilLost = (first: SpoolLook, now: SpoolLook): number => {
 export const needsSpool = (first: SpoolLook, now: SpoolLook): boolean => {
   if (now.oplog === undefined) return now.ms >= UNKNOWN_MS;
   const { fill, windowSeconds, leftSeconds } = now.oplog;
-  if (fill >= FULL && leftSeconds <= windowSeconds * OLDER_PART) return true;
+  if (fill >= OPLOG_FULL && leftSeconds <= windowSeconds * OLDER_PART) return true;
   const copyMs = now.copied > 0 ? (now.remaining / now.copied) * now.ms : Number.POSITIVE_INFINITY;
   const lostMs = msUntilLost(first, now);
   return Number.isFinite(lostMs) && copyMs * SAFETY > lostMs;

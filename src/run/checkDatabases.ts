@@ -1,4 +1,4 @@
-import { oplogFill } from "#capture/oplogCheck.ts";
+import { OPLOG_FULL, oplogFill } from "#capture/oplogRoom.ts";
 import { oplogWindow } from "#capture/sourceProbe.ts";
 import { isFerry } from "#errors/ferryError.ts";
 import { bucketsOf } from "#flow/buckets.ts";
@@ -77,7 +77,7 @@ const checkOplog = async (say: Say, source: MongoClient): Promise<void> => {
   const seconds = window.lastSeconds - window.firstSeconds;
   const span = seconds > 2 * HOUR ? `${(seconds / HOUR).toFixed(1)} h` : `${Math.round(seconds / 60)} min`;
   const used = `${Math.min(100, Math.round(fill * 100))} % of it used`;
-  if (fill >= 0.8 && seconds < SHORT_OPLOG_SECONDS)
+  if (fill >= OPLOG_FULL && seconds < SHORT_OPLOG_SECONDS)
     say(
       "warn",
       `the oplog reaches back ${span}, ${used}: a longer copy or outage of the capture cannot be resumed`,
