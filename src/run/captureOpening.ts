@@ -2,7 +2,7 @@ import { type CaptureRecord, CaptureStore } from "#capture/captureStore.ts";
 import type { CopySource } from "#capture/copySource.ts";
 import type { CaptureOutput } from "#capture/output.ts";
 import { OwnCapture, type OwnCaptureDeps } from "#capture/ownCapture.ts";
-import type { ScopeSpec } from "#capture/scope.ts";
+import type { Scope, ScopeSpec } from "#capture/scope.ts";
 import { listNamespaces } from "#capture/sourceProbe.ts";
 import { featuresOf } from "#capture/sourceStream.ts";
 import type { Route } from "#config/routes.ts";
@@ -10,7 +10,7 @@ import type { Clock } from "#flow/clock.ts";
 import type { Namespace } from "#flow/types.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
-import { checkDeployments, checkLooking, checkScope, type Deployment, readDeployment } from "./captureChecks.ts";
+import { checkDeployments, checkLooking, checkScope, readDeployment } from "./captureChecks.ts";
 import { scopeOf } from "./captureScope.ts";
 import { type CaptureStartDeps, checkKnown } from "./captureStart.ts";
 import type { CopySourceDeps } from "./copySource.ts";
@@ -65,62 +65,56 @@ export const betweenSides = async (
 
 /** A capture before its start. */
 export type Opening = Readonly<{
-  start: Omit<CaptureStartDeps, "timeSeries">;
-  deployments: Readonly<{ source: Deployment; target: Deployment }>;
-  /** What an earlier start has noted. */
-  remembered: CaptureRecord | undefined;
+  start: CaptureStartDeps;
   /** Begins anew, whatever was noted. */
   replaces: boolean;
   /** What is gone on with. */
   known: CaptureRecord | undefined;
+  /** Of the source: what is there and meant. */
+  carried: readonly Namespace[];
 }>;
 
-/** Looks at both sides, and at what is noted. Writes nothing. @throws one clear sentence where this cannot be captured, or is another capture than the noted one */
+/**
+ * Looks at both sides, and at what is noted. Writes nothing.
+ * @throws one clear sentence where this cannot be captured, is another capture than the noted one, or a name means nothing
+ */
 export const openCapture = async (
   deps: CaptureDeps,
   { source, target }: Sides,
   { mode, leaseMs }: Pick<CaptureStartDeps, "mode" | "leaseMs">,
 ): Promise<Opening> => {
-  const { settings, rangeDocuments, copyOrder, clock, logger, soft } = deps;
+  const { settings, rangeDocuments, copyOrder, recopy, clock, logger, soft } = deps;
   const [deployment, other] = [await readDeployment(source), await readDeployment(target)];
   checkDeployments(deployment, other);
-  const deployments = { source: deployment, target: other };
   const scope = scopeOf(deps.spec, deps.routes, settings.stateDb);
   await checkLooking({ source, target }, scope, settings.stateDb);
   const store = new CaptureStore(target, settings.stateDb, deps.runId, leaseMs);
-  const read = { source, deployment, scope, rangeDocuments, copyOrder };
-  const start = { ...read, store, mode, leaseMs, clock, logger, soft };
   const remembered = await store.read();
-  if (remembered !== undefined) checkKnown(remembered, start);
+  if (remembered !== undefined) checkKnown(remembered, { deployment, scope, mode });
   const replaces = deps.replaceTarget || remembered?.phase === "replacing";
   const known = replaces ? undefined : remembered;
-  if (known !== undefined) requireUnfinished(known, deps.recopy);
-  return { start, deployments, remembered, replaces, known };
+  if (known !== undefined) requireUnfinished(known, recopy);
+  const deployments = { source: deployment, target: other };
+  const { timeSeries, existing: carried } = await withTimeSeries(
+    { source, deployments, scope, decided: decidedBy(known, recopy), logger },
+    await meant(source, scope, { isFirst: known === undefined, logger }),
+  );
+  const read = { source, deployment, scope, timeSeries, rangeDocuments, copyOrder };
+  return { start: { ...read, store, mode, leaseMs, clock, logger, soft }, replaces, known, carried };
 };
 
-/** What is carried, and whether the buckets of time series are in it. */
-export type Carried = Readonly<{ carried: readonly Namespace[]; timeSeries: boolean }>;
-
-/**
- * Namespaces that are there and are carried.
- * @throws FERRY_SOURCE_NOTHING before a first start where a name means nothing, FERRY_SERVER_TOO_OLD, FERRY_MONGO_*
- */
-export const carriedOf = async (
-  { recopy, logger }: Pick<CaptureDeps, "recopy" | "logger">,
-  { start, deployments, known }: Opening,
-): Promise<Carried> => {
-  const { source, scope } = start;
+/** What is there and meant, also of time series that are built empty. @throws FERRY_SOURCE_NOTHING before a first start where a name means nothing */
+const meant = async (
+  source: MongoClient,
+  scope: Scope,
+  { isFirst, logger }: Readonly<{ isFirst: boolean; logger: Logger }>,
+): Promise<readonly Namespace[]> => {
   const found = await listNamespaces(source, scope.watch);
-  // Also of time series that are built empty: their names mean something.
-  const named = known === undefined ? checkScope(scope, found) : found.filter((ns) => scope.has(ns));
-  if (known === undefined)
-    for (const name of scope.idleExclusions(found))
-      logger.warn({ stage: "copy" }, `--exclude ${name} leaves nothing out: no collection of the source fits it yet`);
-  const { timeSeries, existing } = await withTimeSeries(
-    { source, deployments, scope, decided: decidedBy(known, recopy), logger },
-    named,
-  );
-  return { carried: existing, timeSeries };
+  if (!isFirst) return found.filter((ns) => scope.has(ns));
+  const named = checkScope(scope, found);
+  for (const name of scope.idleExclusions(found))
+    logger.warn({ stage: "copy" }, `--exclude ${name} leaves nothing out: no collection of the source fits it yet`);
+  return named;
 };
 
 /** One session's copy and stream, from where the record stands into `output`. */

@@ -6,6 +6,7 @@ import { rangesBetween, readBounds } from "#capture/copyRanges.ts";
 import { commandOf } from "#capture/lifecycle.ts";
 import type { Scope } from "#capture/scope.ts";
 import { noteStart } from "#capture/sourceProbe.ts";
+import { removeSpools } from "#capture/spoolChain.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 import { seriesOf } from "#flow/buckets.ts";
 import type { Clock } from "#flow/clock.ts";
@@ -149,11 +150,11 @@ const claim = async ({ store, leaseMs, clock, soft }: ClaimDeps): Promise<void> 
 };
 
 /**
- * Empties the target for a new capture, and forgets the one that it remembers. That is noted first: whoever is killed in it
+ * Empties the target for a new capture, and forgets the one that it remembers, with what it has spooled. That is noted first: whoever is killed in it
  * goes on with emptying, since a position without the documents before it would be a gap.
  * @param empty drops what is carried, and forgets its lanes' positions
  */
-export const replaceCapture = async (deps: ClaimDeps, empty: () => Promise<void>): Promise<void> => {
+export const replaceCapture = async (deps: ClaimDeps, spoolDir: string, empty: () => Promise<void>): Promise<void> => {
   const { store } = deps;
   const known = await store.read();
   if (known !== undefined) {
@@ -161,33 +162,27 @@ export const replaceCapture = async (deps: ClaimDeps, empty: () => Promise<void>
     await store.save({ phase: "replacing" });
   }
   await empty();
-  if (known !== undefined) await store.forget();
+  if (known === undefined) return;
+  await store.forget();
+  await removeSpools(spoolDir, known.id);
 };
 
 /**
- * The capture's record, begun, resumed or begun again, and owned by this process from here on.
+ * Begins the capture, goes on with it or begins it again: its record is owned by this process from here on.
  * @param existing namespaces of the source that are carried
  */
 export const startCapture = async (
   deps: CaptureStartDeps,
   existing: readonly Namespace[],
   recopy: boolean,
-): Promise<CaptureRecord> => {
-  const known = await deps.store.read();
-  if (known === undefined) await begin(deps, existing);
+): Promise<void> => {
+  const isKnown = (await deps.store.read()) !== undefined;
+  if (!isKnown) await begin(deps, existing);
   await claim(deps);
-  let record = await deps.store.read();
-  if (record !== undefined && known !== undefined && recopy) {
-    await beginAgain(deps, record, existing);
-    record = await deps.store.read();
-  }
+  const record = await deps.store.read();
   if (record === undefined) throw new FerryError("FERRY_BUG", "the capture's record vanished");
-  if (known !== undefined && !recopy) {
-    const { phase, token } = record;
-    deps.logger.info(
-      { stage: "capture", position: token._data.slice(0, 18) },
-      `going on with the ${phase} where it was`,
-    );
-  }
-  return record;
+  if (!isKnown) return;
+  if (recopy) return beginAgain(deps, record, existing);
+  const { phase, token } = record;
+  deps.logger.info({ stage: "capture", position: token._data.slice(0, 18) }, `going on with the ${phase} where it was`);
 };

@@ -1,6 +1,4 @@
-import type { CaptureRecord } from "#capture/captureStore.ts";
 import type { CaptureOutput } from "#capture/output.ts";
-import { removeSpools } from "#capture/spoolChain.ts";
 import type { DdlRules, Route } from "#config/routes.ts";
 import type { ErrorCode } from "#errors/catalogue.ts";
 import { FerryError } from "#errors/ferryError.ts";
@@ -11,11 +9,11 @@ import { LaneStore } from "#lanes/laneStore.ts";
 import { RunStore } from "#lanes/runStore.ts";
 import { MemoryLog, type TopicStart } from "#log/memoryLog.ts";
 import { checkEmpty, checkRights } from "./captureChecks.ts";
-import { betweenSides, type CaptureDeps, carriedOf, openCapture, type Sides, sessionOf } from "./captureOpening.ts";
+import { betweenSides, type CaptureDeps, openCapture, type Sides, sessionOf } from "./captureOpening.ts";
 import { type CaptureStartDeps, replaceCapture, startCapture } from "./captureStart.ts";
 import { CarriedStructure } from "./carriedStructure.ts";
 import { openCopySource } from "./copySource.ts";
-import { RunLifecycle } from "./lifecycle.ts";
+import { RunLifecycle, type Session } from "./lifecycle.ts";
 import { routesOn } from "./routesOn.ts";
 import { Worker } from "./worker.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
@@ -58,10 +56,7 @@ const runBetween = async (deps: DirectDeps, sides: Sides): Promise<void> => {
   const { source, target } = sides;
   const { leaseMs } = options;
   const { stateDb } = settings;
-  const opening = await openCapture(deps, sides, { mode: "direct", leaseMs });
-  const { remembered, replaces, known } = opening;
-  const { carried, timeSeries } = await carriedOf(deps, opening);
-  const start = { ...opening.start, timeSeries };
+  const { start, replaces, known, carried } = await openCapture(deps, sides, { mode: "direct", leaseMs });
   const { store } = start;
   const lanes = new LaneStore({ client: target, stateDb, workerId: runId, leaseMs, transactional: false });
   const runs = new RunStore(target, stateDb, runId);
@@ -70,17 +65,13 @@ const runBetween = async (deps: DirectDeps, sides: Sides): Promise<void> => {
   if (known === undefined && !replaces) await checkEmpty(target, runs, routes, options);
   const structure = new CarriedStructure({ ...deps, leaseMs }, source, target);
   if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);
-  if (replaces) await replaceCapture(start, () => structure.replace());
-  if (replaces && remembered !== undefined) await removeSpools(deps.spool.dir, remembered.id);
+  if (replaces) await replaceCapture(start, deps.spool.dir, () => structure.replace());
 
   await startCapture(start, carried, deps.recopy);
   const lifecycle = new RunLifecycle({ ...deps, store, leaseMs, writesTo: "the target" });
-  let goesOn = known !== undefined && !deps.recopy;
-  const drained = await lifecycle.run((record, ending) => {
-    const setup = { sides, start, lanes, runs, structure, carried, routes, goesOn };
-    goesOn = true;
-    return carry({ ...deps, soft: ending }, setup, record);
-  });
+  const setup = { sides, start, lanes, runs, structure, carried, routes };
+  const begun = known !== undefined && !deps.recopy;
+  const drained = await lifecycle.run(begun, (session) => carry({ ...deps, soft: session.ending }, setup, session));
   if (drained) await lifecycle.finalize(() => structure.finalize(soft));
   await store.release();
 };
@@ -94,14 +85,12 @@ type Setup = Readonly<{
   structure: CarriedStructure;
   carried: readonly Namespace[];
   routes: readonly Route[];
-  /** An earlier session has begun the copy. */
-  goesOn: boolean;
 }>;
 
 /** One session: structure, copy and stream from where the record stands, until `soft` aborts. */
-const carry = async (deps: DirectDeps, setup: Setup, record: CaptureRecord): Promise<void> => {
+const carry = async (deps: DirectDeps, setup: Setup, { record, goesOn }: Session): Promise<void> => {
   const { settings, options, clock, soft, hard, runId } = deps;
-  const { sides, start, lanes, runs, structure, carried, routes, goesOn } = setup;
+  const { sides, start, lanes, runs, structure, carried, routes } = setup;
   // Behind the start position: what changes from here on is in the stream, and followed.
   if (deps.structure && record.phase === "copy") await structure.build(goesOn);
   const positions = await lanePositions(lanes);

@@ -1,16 +1,14 @@
-import type { CaptureRecord } from "#capture/captureStore.ts";
-import { removeSpools } from "#capture/spoolChain.ts";
 import { formatNamespace, type Namespace } from "#flow/types.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import { KafkaProducer } from "#kafka/producer.ts";
 import { KafkaOutput } from "#log/kafkaOutput.ts";
 import { tryingAgain } from "#observe/tryingAgain.ts";
 import { checkRights } from "./captureChecks.ts";
-import { betweenSides, type CaptureDeps, carriedOf, openCapture, type Sides, sessionOf } from "./captureOpening.ts";
+import { betweenSides, type CaptureDeps, openCapture, type Sides, sessionOf } from "./captureOpening.ts";
 import { type CaptureStartDeps, replaceCapture, startCapture } from "./captureStart.ts";
 import { CarriedStructure } from "./carriedStructure.ts";
 import { openCopySource } from "./copySource.ts";
-import { RunLifecycle } from "./lifecycle.ts";
+import { RunLifecycle, type Session } from "./lifecycle.ts";
 import { replaceTopics } from "./replaceTopics.ts";
 
 export type KafkaCaptureDeps = CaptureDeps &
@@ -40,10 +38,7 @@ export const runKafkaCapture = (deps: KafkaCaptureDeps): Promise<void> =>
 const captureBetween = async (deps: KafkaCaptureDeps, sides: Sides, client: KafkaClient): Promise<void> => {
   const { settings, logger, leaseMs } = deps;
   const { source, target } = sides;
-  const opening = await openCapture(deps, sides, { mode: "kafka", leaseMs });
-  const { remembered, replaces, known } = opening;
-  const { carried, timeSeries } = await carriedOf(deps, opening);
-  const start = { ...opening.start, timeSeries };
+  const { start, replaces, known, carried } = await openCapture(deps, sides, { mode: "kafka", leaseMs });
   const { store } = start;
   await checkRights({ source, target, carried, routes: [], stateDb: settings.stateDb });
   const structure = new CarriedStructure(deps, source, target);
@@ -52,21 +47,19 @@ const captureBetween = async (deps: KafkaCaptureDeps, sides: Sides, client: Kafk
     await structure.idle();
     const topics = carried.map(formatNamespace);
     // The topics first: nobody may apply what they have to a target that has just been emptied.
-    await replaceCapture(start, async () => {
+    await replaceCapture(start, deps.spool.dir, async () => {
       await replaceTopics({ ...deps, client }, topics);
       await structure.replace();
     });
   }
-  if (replaces && remembered !== undefined) await removeSpools(deps.spool.dir, remembered.id);
 
   await startCapture(start, carried, deps.recopy);
   const lifecycle = new RunLifecycle({ ...deps, store, writesTo: "Kafka" });
-  let goesOn = known !== undefined && !deps.recopy;
-  const drained = await lifecycle.run((record, ending) => {
-    const setup = { sides, start, client, structure, carried, goesOn };
-    goesOn = true;
-    return captureInto({ ...deps, soft: ending }, setup, record);
-  });
+  const setup = { sides, start, client, structure, carried };
+  const begun = known !== undefined && !deps.recopy;
+  const drained = await lifecycle.run(begun, (session) =>
+    captureInto({ ...deps, soft: session.ending }, setup, session),
+  );
   if (drained)
     logger.info(
       { stage: "finalize" },
@@ -82,14 +75,12 @@ type Setup = Readonly<{
   client: KafkaClient;
   structure: CarriedStructure;
   carried: readonly Namespace[];
-  /** An earlier session has begun the copy. */
-  goesOn: boolean;
 }>;
 
 /** One session: structure, copy and stream from where the record stands, until `soft` aborts. */
-const captureInto = async (deps: KafkaCaptureDeps, setup: Setup, record: CaptureRecord): Promise<void> => {
+const captureInto = async (deps: KafkaCaptureDeps, setup: Setup, { record, goesOn }: Session): Promise<void> => {
   const { settings, logger, clock, soft, hard, runId } = deps;
-  const { sides, start, client, structure, carried, goesOn } = setup;
+  const { sides, start, client, structure, carried } = setup;
   // Behind the start position: what changes from here on is in the stream, and followed.
   if (deps.structure && record.phase === "copy") await structure.build(goesOn);
   const onRetry = tryingAgain(logger, "kafka");

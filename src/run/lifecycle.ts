@@ -20,6 +20,14 @@ export type LifecycleDeps = Readonly<{
   hard: AbortSignal;
 }>;
 
+/** From a start, or the end of a pause, to the next pause, the end of draining or the stop. */
+export type Session = Readonly<{
+  record: CaptureRecord;
+  /** An earlier session has begun the copy. */
+  goesOn: boolean;
+  ending: AbortSignal;
+}>;
+
 /** How often an operator's wish is looked for, ms. */
 const LOOK_MS = 300;
 
@@ -48,17 +56,18 @@ export class RunLifecycle {
   }
 
   /**
-   * Runs `session` whenever the run is wanted to run, each time with the record as it is then, until everything is drained or
-   * the run is stopped. A session ends by its signal when what it has read is on the target and its position is saved.
+   * Works whenever the run is wanted to run, each time with the record as it is then, until everything is drained or the run
+   * is stopped. A session ends by its signal when what it has read is on the target and its position is saved.
+   * @param begun a former process has begun the copy
    * @returns is everything drained, for the target to be finalized?
    */
-  async run(session: (record: CaptureRecord, soft: AbortSignal) => Promise<void>): Promise<boolean> {
+  async run(begun: boolean, work: (session: Session) => Promise<void>): Promise<boolean> {
     const { store, clock, soft } = this.#deps;
-    while (!soft.aborted) {
+    for (let goesOn = begun; !soft.aborted; goesOn = true) {
       const record = await this.#whenWanted();
       if (record === undefined) break;
       if (stateOf(record) === "finalizing") return true;
-      await this.#follow(record, session);
+      await this.#follow((ending) => work({ record, goesOn, ending }));
       if (soft.aborted || !isDrained(await this.#read())) continue;
       await retry(() => store.follow({ drainedAt: new Date(clock.now()) }), this.#retrying("noting the end"));
       faultPoint("drained");
@@ -67,10 +76,7 @@ export class RunLifecycle {
   }
 
   /** One session, until an operator wants something else. */
-  async #follow(
-    record: CaptureRecord,
-    session: (record: CaptureRecord, soft: AbortSignal) => Promise<void>,
-  ): Promise<void> {
+  async #follow(session: (ending: AbortSignal) => Promise<void>): Promise<void> {
     const { soft, hard } = this.#deps;
     const ending = new AbortController();
     const turned = new AbortController();
@@ -78,7 +84,7 @@ export class RunLifecycle {
     tasks.run(() => this.#untilTurned(turned, AbortSignal.any([ending.signal, soft, tasks.signal])));
     tasks.run(async () => {
       try {
-        await session(record, AbortSignal.any([soft, turned.signal]));
+        await session(AbortSignal.any([soft, turned.signal]));
       } finally {
         ending.abort();
       }
