@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { ferryRun, mongodVersion, type Pair, peakRssMb, type Running, startPair, timeCopy } from "./lib/pair.ts";
+import { drop, ferryRun, mongodVersion, type Pair, peakRssMb, type Running, startPair, timeCopy } from "./lib/pair.ts";
 import { type Peer, parsePeer, withPeer } from "./lib/peers.ts";
 import { median, type Row, report, round } from "./lib/report.ts";
 import { DB, load, user } from "./lib/topics.ts";
@@ -18,13 +18,10 @@ const LIMIT_MS = 300_000;
 type Outcome = Readonly<{ perSecond: number; rssMb: number | undefined }>;
 
 /** An empty collection, on a target that has nothing left to do for the contestant before. */
-const empty = async ({ there }: Pair, kind: Kind): Promise<void> => {
-  await there
-    .db(DB)
-    .dropCollection(kind)
-    .catch(() => undefined);
-  await there.db(DB).createCollection(kind);
-  await there.db("admin").command({ fsync: 1 });
+const empty = async (pair: Pair, kind: Kind): Promise<void> => {
+  await drop(pair, kind);
+  await pair.there.db(DB).createCollection(kind);
+  await pair.there.db("admin").command({ fsync: 1 });
 };
 
 const runCeiling = async (pair: Pair, kind: Kind): Promise<Outcome> => {

@@ -4,7 +4,7 @@ import { rangesBetween, readBounds } from "#capture/copyRanges.ts";
 import type { CopySource } from "#capture/copySource.ts";
 import { RangeReader } from "#capture/rangeReader.ts";
 import { RawCursor } from "#mongo/rawCursor.ts";
-import { ferryRun, mongodVersion, type Pair, startPair, timeCopy } from "./lib/pair.ts";
+import { drop, ferryRun, mongodVersion, type Pair, startPair, timeCopy } from "./lib/pair.ts";
 import { median, type Row, report, round } from "./lib/report.ts";
 import { DB } from "./lib/topics.ts";
 
@@ -83,10 +83,7 @@ let copies = 0;
 
 const copyByFerry = async (pair: Pair, count: number, order: "id" | "natural"): Promise<number> => {
   const stateDb = `ferry_bench_${copies++}`;
-  await pair.there
-    .db(DB)
-    .dropCollection(COLL)
-    .catch(() => undefined);
+  await drop(pair, COLL);
   await using _ = ferryRun(pair, COLL, stateDb, ["--copy-order", order]);
   return await timeCopy(pair.there, COLL, count, LIMIT_MS); // the run ends with this block
 };

@@ -33,6 +33,14 @@ export const startPair = async (options: Pick<MongoOptions, "cacheGb" | "args"> 
   };
 };
 
+/** A target without the collection. */
+export const drop = async ({ there }: Pair, coll: string): Promise<void> => {
+  await there
+    .db(DB)
+    .dropCollection(coll)
+    .catch(() => undefined); // not there yet
+};
+
 export const mongodVersion = async ({ there }: Pair): Promise<string> =>
   String((await there.db("admin").command({ buildInfo: 1 }))["version"]);
 

@@ -1,6 +1,7 @@
+import { isFerry } from "#errors/ferryError.ts";
 import type { Clock } from "#flow/clock.ts";
 import type { MongoClient } from "#mongo/connect.ts";
-import { mongoError } from "#mongo/errors.ts";
+import { translated } from "#mongo/errors.ts";
 import type { Logger } from "#observe/log.ts";
 import type { ResumeToken } from "./resumeToken.ts";
 
@@ -8,7 +9,7 @@ import type { ResumeToken } from "./resumeToken.ts";
 const REST_MS = 1000;
 
 /** Refusals that the next try meets as well. */
-const FOR_GOOD: readonly string[] = ["FERRY_MONGO_PRIVILEGE", "FERRY_MONGO_COMMAND", "FERRY_MONGO_AUTH"];
+const FOR_GOOD = ["FERRY_MONGO_PRIVILEGE", "FERRY_MONGO_COMMAND", "FERRY_MONGO_AUTH"] as const;
 
 /**
  * Keeps the time of a source at rest going. Whoever waits for a position behind "now", as finalize does, would wait for the
@@ -39,12 +40,13 @@ export class RestingSource {
     if (this.#refused || now - this.#since < REST_MS) return;
     this.#since = now;
     try {
-      await this.#client.db("admin").command({ appendOplogNote: 1, data: { ferry: "the source is at rest" } });
+      const note = { appendOplogNote: 1, data: { ferry: "the source is at rest" } };
+      await translated("writing a no-op into the source's oplog", () => this.#client.db("admin").command(note));
     } catch (error) {
-      const { code, detail } = mongoError(error, "writing a no-op into the source's oplog");
-      if (!FOR_GOOD.includes(code)) return;
+      if (!isFerry(error, ...FOR_GOOD)) return;
       this.#refused = true;
-      this.#logger.info({ stage: "stream" }, `${detail}: while the source rests, its position moves every ten seconds`);
+      const rests = "while the source rests, its position moves every ten seconds";
+      this.#logger.info({ stage: "stream" }, `${error.detail}: ${rests}`);
     }
   }
 }

@@ -75,8 +75,7 @@ export class MongoSink {
   async look(): Promise<Readonly<{ occupied: boolean; at: Timestamp | undefined }>> {
     return translated(`looking at ${this.name}`, async () => {
       const { operationTime } = (await this.#db.command({ ping: 1 })) as { operationTime?: Timestamp };
-      const [listed] = await this.#db.listCollections({ name: this.#coll }, { nameOnly: true }).toArray();
-      if (listed?.type !== "collection") return { occupied: false, at: operationTime };
+      if ((await this.#typeOf(this.#coll)) !== "collection") return { occupied: false, at: operationTime };
       const found = await this.#db.collection(this.#coll).findOne({}, { projection: { _id: 1 } });
       return { occupied: found !== null, at: operationTime };
     });
