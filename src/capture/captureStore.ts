@@ -5,7 +5,7 @@ import type { Collection, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import { FREE } from "#mongo/lease.ts";
 import type { Lifecycle } from "./lifecycle.ts";
-import type { ResumeToken } from "./resumeToken.ts";
+import { ResumeToken, type StoredToken } from "./resumeToken.ts";
 
 /** A topic and where it stood at the saved position. */
 export type TopicRecord = { name: string; next: Long };
@@ -74,6 +74,13 @@ export type CaptureRecord = {
   spool?: (SpoolNote & { at: Date }) | null;
 };
 
+/** The record as it lies on the target. */
+export type StoredCapture = Omit<CaptureRecord, "start" | "token" | "spool"> & {
+  start: StoredToken;
+  token: StoredToken;
+  spool?: (Omit<SpoolNote, "newest"> & { newest: StoredToken; at: Date }) | null;
+};
+
 /** One range of `_id`s of one namespace; bounds are raw `{ _id }` documents, so that any type keeps its exact value. */
 export type RangeRecord = {
   _id: string;
@@ -98,7 +105,7 @@ export type NewCapture = Omit<CaptureRecord, "_id" | "epoch" | "owner" | "expire
 
 /** Every method throws FERRY_MONGO_*. */
 export class CaptureStore {
-  readonly #captures: Collection<CaptureRecord>;
+  readonly #captures: Collection<StoredCapture>;
   readonly #ranges: Collection<RangeRecord>;
   readonly #owner: string;
   readonly #leaseMs: number;
@@ -112,9 +119,16 @@ export class CaptureStore {
   }
 
   async read(): Promise<CaptureRecord | undefined> {
-    return (
-      (await translated("reading the capture's record", () => this.#captures.findOne({ _id: "capture" }))) ?? undefined
-    );
+    const found = await translated("reading the capture's record", () => this.#captures.findOne({ _id: "capture" }));
+    if (found === null) return undefined;
+    const { start, token, spool, ...rest } = found;
+    const newest = spool && { ...spool, newest: ResumeToken.stored(spool.newest) };
+    return {
+      ...rest,
+      start: ResumeToken.stored(start),
+      token: ResumeToken.stored(token),
+      ...(newest === undefined ? {} : { spool: newest }),
+    };
   }
 
   /** Writes a new capture down, with its ranges before it: a record that is there has all of them. */

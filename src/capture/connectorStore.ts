@@ -4,7 +4,7 @@ import { assert } from "#errors/ferryError.ts";
 import type { Collection, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import type { CaptureRecord } from "./captureStore.ts";
-import type { ResumeToken } from "./resumeToken.ts";
+import { ResumeToken, type StoredToken } from "./resumeToken.ts";
 
 /**
  * How far the start of a connector has come. Each state is written before the step after it begins, so a killed
@@ -51,6 +51,20 @@ export type ConnectorRecord = {
   updatedAt: Date;
 };
 
+/** The record as it lies on the target. */
+export type StoredConnector = Omit<ConnectorRecord, "r0" | "verified" | "open"> & {
+  r0: StoredToken;
+  verified?: StoredToken;
+  open: (Omit<OpenFinding, "from"> & { from: StoredToken })[];
+};
+
+const revived = ({ r0, verified, open, ...rest }: StoredConnector): ConnectorRecord => ({
+  ...rest,
+  r0: ResumeToken.stored(r0),
+  ...(verified === undefined ? {} : { verified: ResumeToken.stored(verified) }),
+  open: open.map((finding) => ({ ...finding, from: ResumeToken.stored(finding.from) })),
+});
+
 /**
  * Was this copy run (its `copyTime`, 64 bits) made while the start was under way? Then the rewind replays everything that
  * happened since before it, and a second run in the topic does no harm.
@@ -62,7 +76,7 @@ export type NewConnector = Omit<ConnectorRecord, "_id" | "open" | "notedAt" | "u
 
 /** What ferry remembers of connectors. Majority reads and writes; every method throws FERRY_MONGO_*. */
 export class ConnectorStore {
-  readonly #connectors: Collection<ConnectorRecord>;
+  readonly #connectors: Collection<StoredConnector>;
   readonly #captures: Collection<CaptureRecord>;
 
   constructor(client: MongoClient, stateDb: string) {
@@ -80,11 +94,13 @@ export class ConnectorStore {
 
   async find(name: string): Promise<ConnectorRecord | undefined> {
     const found = await translated(`reading the record of ${name}`, () => this.#connectors.findOne({ _id: name }));
-    return found ?? undefined;
+    return found === null ? undefined : revived(found);
   }
 
   all(): Promise<ConnectorRecord[]> {
-    return translated("reading the connectors' records", () => this.#connectors.find().sort({ _id: 1 }).toArray());
+    return translated("reading the connectors' records", async () =>
+      (await this.#connectors.find().sort({ _id: 1 }).toArray()).map(revived),
+    );
   }
 
   /** Writes the start position down, unless one is there already: the first one is the one that counts. */
@@ -99,7 +115,7 @@ export class ConnectorStore {
       ),
     );
     assert(record !== null, `the record of ${name} vanished`);
-    return record;
+    return revived(record);
   }
 
   /** Moves to the next state; a no-op when another `ferry cx` was faster. Returns the record as it is now. */
@@ -115,7 +131,11 @@ export class ConnectorStore {
     return record;
   }
 
-  async set(name: string, fields: Partial<ConnectorRecord>, condition: Partial<ConnectorRecord> = {}): Promise<void> {
+  async set(
+    name: string,
+    fields: Partial<ConnectorRecord>,
+    condition: Partial<Pick<ConnectorRecord, "state">> = {},
+  ): Promise<void> {
     await translated(`updating the record of ${name}`, () =>
       this.#connectors.updateOne({ _id: name, ...condition }, { $set: { ...fields, updatedAt: new Date() } }),
     );
@@ -143,7 +163,9 @@ export class ConnectorStore {
     const found = await translated(`reading the starts that feed ${topic}`, () =>
       this.#connectors.find({ topics: topic }).toArray(),
     );
-    return found.some((record) => record.kind !== "adopted" && (copyAt === 0n || isCuredCopy(record, copyAt)));
+    return found
+      .map(revived)
+      .some((record) => record.kind !== "adopted" && (copyAt === 0n || isCuredCopy(record, copyAt)));
   }
 
   async forget(name: string): Promise<void> {

@@ -3,7 +3,7 @@ import { faultPoint } from "#flow/fault.ts";
 import type { Collection, Document, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import { FREE } from "#mongo/lease.ts";
-import type { CaptureRecord } from "./captureStore.ts";
+import type { StoredCapture } from "./captureStore.ts";
 
 /** What could not be given back when a run was finalized. `index` is empty for the collection itself. */
 export type Unrestored = { ns: string; index: string; reason: string };
@@ -27,7 +27,7 @@ export type Lifecycle = {
 
 export type RunState = "running" | "pausing" | "paused" | "draining" | "finalizing" | "finalized";
 
-export const stateOf = ({ lifecycle = {} }: Pick<CaptureRecord, "lifecycle">): RunState => {
+export const stateOf = ({ lifecycle = {} }: Pick<StoredCapture, "lifecycle">): RunState => {
   const { wanted, pausedAt, drainedAt, finalizedAt } = lifecycle;
   if (finalizedAt !== undefined) return "finalized";
   if (drainedAt !== undefined) return "finalizing";
@@ -37,22 +37,22 @@ export const stateOf = ({ lifecycle = {} }: Pick<CaptureRecord, "lifecycle">): R
 };
 
 /** The command that a run is started with. */
-export const commandOf = ({ mode }: Pick<CaptureRecord, "mode">): string =>
+export const commandOf = ({ mode }: Pick<StoredCapture, "mode">): string =>
   mode === "direct" ? "`ferry run`" : "`ferry capture`";
 
 /** A run's record as an operator's commands see it, beside the process that owns it. Every method throws FERRY_MONGO_*. */
 export class RunControl {
-  readonly #captures: Collection<CaptureRecord>;
+  readonly #captures: Collection<StoredCapture>;
 
   constructor(client: MongoClient, stateDb: string) {
     this.#captures = client.db(stateDb).collection("capture");
   }
 
   /** The record, and whether a process looks after it now, by the server's clock; undefined where there is none. */
-  async read(): Promise<Readonly<{ record: CaptureRecord; owned: boolean }> | undefined> {
+  async read(): Promise<Readonly<{ record: StoredCapture; owned: boolean }> | undefined> {
     const [found] = await translated("reading the run's record", () =>
       this.#captures
-        .aggregate<CaptureRecord & { free: boolean }>([{ $match: { _id: "capture" } }, { $set: { free: FREE } }])
+        .aggregate<StoredCapture & { free: boolean }>([{ $match: { _id: "capture" } }, { $set: { free: FREE } }])
         .toArray(),
     );
     return found === undefined ? undefined : { record: found, owned: !found.free };

@@ -1,8 +1,43 @@
-import { EJSON } from "bson";
+import { BSON, type Document, EJSON } from "bson";
+import { RawValue } from "#bson/rawValue.ts";
+import { BsonType, find } from "#bson/walk.ts";
+import { FerryError } from "#errors/ferryError.ts";
 import type { ConnectorOffset } from "./connectRest.ts";
 
-/** A change stream's resume token, `{ _data: "82…" }`, as the server gives it. */
-export type ResumeToken = Readonly<{ _data: string }>;
+/** A token as a record on the target shows it, decoded: to be looked at. `ResumeToken.stored` makes it one that can be resumed from. */
+export type StoredToken = Readonly<{ _data: string }>;
+
+/**
+ * A change stream's resume token, whole, as the server gave it: `{ _data: "82…" }`, and `_typeBits` where the `_id` in it is
+ * one of many numbers. Without these a server does not find the position again. Stands as it is in commands and records.
+ */
+export class ResumeToken extends RawValue {
+  /** The token's position, hexadecimal: equal for equal positions. */
+  readonly _data: string;
+
+  /** @param raw the server's document. @throws FERRY_BUG where it is no token */
+  constructor(raw: Uint8Array) {
+    super(BsonType.object, Buffer.from(raw));
+    const data = find(raw, "_data");
+    if (data?.type !== BsonType.string)
+      throw new FerryError("FERRY_BUG", "a resume token has no _data, or not as text");
+    this._data = Buffer.from(raw).toString("latin1", data.start + 4, data.end - 1);
+  }
+
+  /** What a record of ferry or a reply holds, decoded: text and binary values alone, which come back as the same bytes. */
+  static stored(token: StoredToken): ResumeToken {
+    return new ResumeToken(BSON.serialize(token as Document));
+  }
+
+  /** From `text`. @throws where it is none */
+  static parse(text: string): ResumeToken {
+    return ResumeToken.stored(EJSON.parse(text, { relaxed: false }) as StoredToken);
+  }
+
+  isAt(other: StoredToken): boolean {
+    return this._data === other._data;
+  }
+}
 
 /** Where a connector's stored offset stands. */
 export type OffsetState =
@@ -16,31 +51,30 @@ export type OffsetState =
  * KeyString that begins with the Timestamp type byte 0x82 (MongoDB source, resume_token.cpp). Used to tell how old a
  * position is; which of two tokens is later within one instant is for the server to say.
  */
-export const tokenTime = (token: ResumeToken): bigint =>
-  /^82[0-9A-F]{16}/i.test(token._data) ? BigInt(`0x${token._data.slice(2, 18)}`) : 0n;
+export const tokenTime = ({ _data }: StoredToken): bigint =>
+  /^82[0-9A-F]{16}/i.test(_data) ? BigInt(`0x${_data.slice(2, 18)}`) : 0n;
 
 /** Seconds since the epoch of a 64-bit cluster time. */
 export const secondsOf = (at: bigint): number => Number(at >> 32n);
-
-const isToken = (value: unknown): value is ResumeToken =>
-  typeof value === "object" && value !== null && typeof (value as { _data?: unknown })._data === "string";
 
 /** Reads the offset of one partition name out of what Connect has stored for the connector. */
 export const offsetState = (offsets: readonly ConnectorOffset[], partition: string): OffsetState => {
   const stored = offsets.find((entry) => entry.partition["ns"] === partition)?.offset;
   if (stored === undefined || stored === null) return { kind: "none" };
   if ("copy" in stored) return { kind: "copying" };
-  let token: unknown;
   try {
-    token = EJSON.parse(String(stored["_id"]));
+    const token = ResumeToken.parse(String(stored["_id"]));
+    return { kind: "streaming", token, heartbeat: "HEARTBEAT" in stored };
   } catch {
     return { kind: "none" };
   }
-  return isToken(token) ? { kind: "streaming", token, heartbeat: "HEARTBEAT" in stored } : { kind: "none" };
 };
 
-/** The offset entry that makes the connector start its stream at a token, without a copy. */
+/**
+ * The offset entry that makes the connector start its stream at a token, without a copy. The connector keeps the whole token,
+ * as extended JSON (com.mongodb.kafka.connect.source.MongoSourceTask).
+ */
 export const offsetAt = (partition: string, token: ResumeToken): ConnectorOffset => ({
   partition: { ns: partition },
-  offset: { _id: JSON.stringify({ _data: token._data }) },
+  offset: { _id: token.text },
 });

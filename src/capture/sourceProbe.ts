@@ -5,7 +5,7 @@ import { formatNamespace, type Namespace } from "#flow/types.ts";
 import type { ClientSession, Document, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import { type CaptureConfig, copiedNamespaces, type Watch } from "./connectorConfig.ts";
-import { type ResumeToken, tokenTime } from "./resumeToken.ts";
+import { ResumeToken, type StoredToken, tokenTime } from "./resumeToken.ts";
 
 /** Server codes that say a position cannot be resumed from: 286 ChangeStreamHistoryLost, 280 ChangeStreamFatalError. */
 const UNRESUMABLE = new Set([280, 286]);
@@ -24,7 +24,7 @@ const scopeOf = (watch: Watch): Scope => {
   return { db: watch.db, target: watch.level === "collection" ? watch.coll : 1, options: {} };
 };
 
-type Cursor = Readonly<{ id: { toString(): string }; postBatchResumeToken?: ResumeToken } & Record<string, unknown>>;
+type Cursor = Readonly<{ id: { toString(): string }; postBatchResumeToken?: StoredToken } & Record<string, unknown>>;
 
 /** A cursor's id is an int64; one that happens to fit a double would be sent back as one, which the server refuses. */
 const KEEP_IDS = { promoteLongs: false } as const;
@@ -73,10 +73,10 @@ export const noteStart = (client: MongoClient, watch: Watch): Promise<StartPoint
     try {
       const { cursor, operationTime, collection } = await open(client, watch, session, {}, [], 0);
       await kill(client, watch, collection, cursor);
-      const token = cursor.postBatchResumeToken;
-      assert(token !== undefined, "a change stream's first reply has a postBatchResumeToken since MongoDB 4.0.7");
+      const noted = cursor.postBatchResumeToken;
+      assert(noted !== undefined, "a change stream's first reply has a postBatchResumeToken since MongoDB 4.0.7");
       await majorityAfter(client, watch, operationTime);
-      return { token, at: operationTime };
+      return { token: ResumeToken.stored(noted), at: operationTime };
     } finally {
       await session.endSession();
     }
@@ -100,7 +100,7 @@ const majorityAfter = async (client: MongoClient, watch: Watch, at: Timestamp): 
 
 /** One event, without its body. */
 export type SeenEvent = Readonly<{
-  token: string;
+  token: ResumeToken;
   op: string;
   ns: Namespace;
   /** Cluster time as 64 bits. */
@@ -126,12 +126,18 @@ export type ChangesRequest = Readonly<{
   clock: Clock;
 }>;
 
-const toSeen = (event: Document): SeenEvent => ({
-  token: String(event["_id"]?._data ?? ""),
-  op: String(event["operationType"]),
-  ns: { db: String(event["ns"]?.db ?? ""), coll: String(event["ns"]?.coll ?? "") },
-  at: tokenTime({ _data: String(event["_id"]?._data ?? "") }),
-});
+const toSeen = (event: Document): SeenEvent => {
+  const token = ResumeToken.stored(event["_id"] as StoredToken);
+  return {
+    token,
+    op: String(event["operationType"]),
+    ns: { db: String(event["ns"]?.db ?? ""), coll: String(event["ns"]?.coll ?? "") },
+    at: tokenTime(token),
+  };
+};
+
+const positionOf = ({ postBatchResumeToken: token }: Cursor, otherwise: ResumeToken): ResumeToken =>
+  token === undefined ? otherwise : ResumeToken.stored(token);
 
 const PROJECT = { $project: { _id: 1, operationType: 1, ns: 1 } };
 
@@ -148,7 +154,7 @@ export const changesAfter = (client: MongoClient, request: ChangesRequest): Prom
       const stream = { startAfter: after, ...request.streamOptions };
       const { cursor, collection } = await open(client, watch, session, stream, [...request.pipeline, PROJECT], limit);
       let batch = (cursor["firstBatch"] ?? []) as Document[];
-      let end = cursor.postBatchResumeToken ?? after;
+      let end = positionOf(cursor, after);
       let live = cursor;
       const events: SeenEvent[] = [];
       for (let complete = false; ; ) {
@@ -164,10 +170,10 @@ export const changesAfter = (client: MongoClient, request: ChangesRequest): Prom
           .command({ getMore: cursor.id, collection, batchSize: limit, maxTimeMS: 200 }, { session, ...KEEP_IDS });
         live = reply["cursor"] as Cursor;
         batch = (live["nextBatch"] ?? []) as Document[];
-        const moved = live.postBatchResumeToken !== undefined && live.postBatchResumeToken._data !== end._data;
-        end = live.postBatchResumeToken ?? end;
+        const before = end;
+        end = positionOf(live, end);
         // An empty batch whose position stands still: the server waited at the end of its oplog.
-        complete = batch.length === 0 && !moved;
+        complete = batch.length === 0 && end.isAt(before);
       }
     } finally {
       await session.endSession();

@@ -1,11 +1,11 @@
-import { BsonType, Cursor, find } from "#bson/walk.ts";
+import { Cursor, find } from "#bson/walk.ts";
 import { BsonWriter } from "#bson/writer.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 import type { Document, MongoClient } from "#mongo/connect.ts";
 import { RawCursor, type RawReply } from "#mongo/rawCursor.ts";
 import { readByKeys } from "#mongo/rawReads.ts";
 import type { Watch } from "./connectorConfig.ts";
-import type { ResumeToken } from "./resumeToken.ts";
+import { ResumeToken } from "./resumeToken.ts";
 import { isHistoryLost } from "./sourceProbe.ts";
 import { Fragments } from "./splitEvents.ts";
 
@@ -59,16 +59,10 @@ const KEY_ONLY: Document = {
 
 const isTooLarge = (error: unknown): boolean => isFerry(error) && error.facts["serverCode"] === TOO_LARGE;
 
-const tokenOf = (raw: Uint8Array): ResumeToken => {
-  const data = find(raw, "_data");
-  if (data?.type !== BsonType.string) throw new FerryError("FERRY_BUG", "a resume token has no _data, or not as text");
-  return { _data: Buffer.from(raw).toString("latin1", data.start + 4, data.end - 1) };
-};
-
 /** The event's own resume token. */
 const ownToken = (event: Uint8Array): ResumeToken | undefined => {
   const id = find(event, "_id");
-  return id === undefined ? undefined : tokenOf(event.subarray(id.start, id.end));
+  return id === undefined ? undefined : new ResumeToken(event.subarray(id.start, id.end));
 };
 
 const kindOf = (event: Uint8Array): string => {
@@ -162,7 +156,7 @@ export class SourceStream implements AsyncDisposable {
     const events = invalidated ? joined.slice(0, -1) : joined;
     if (this.#fragments.isOpen) this.#token = (last && ownToken(last)) ?? this.#token;
     else if (invalidated) this.#token = ownToken(last) ?? this.#token;
-    else if (postBatchResumeToken !== undefined) this.#token = tokenOf(postBatchResumeToken);
+    else if (postBatchResumeToken !== undefined) this.#token = new ResumeToken(postBatchResumeToken);
     if (ended) await this.#close();
     return { events, bytes, token: this.#token, invalidated, cutDown: false };
   }

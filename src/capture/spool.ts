@@ -77,7 +77,7 @@ export class Spool implements AsyncDisposable {
     for (const { length } of segments) spool.#bytes += length;
     spool.#playedTo = playedTo;
     spool.#number = number;
-    spool.#newest = { _data: segments.at(-1)?.last ?? from._data };
+    spool.#newest = segments.at(-1)?.last ?? from;
     return spool;
   }
 
@@ -128,7 +128,7 @@ export class Spool implements AsyncDisposable {
       await segment.file.datasync();
       this.#bytes += bytes.length;
       segment.length += bytes.length;
-      segment.last = frame.token._data;
+      segment.last = frame.token;
     } catch (error) {
       await this.#takeBack();
       this.#full = (error as Error).message;
@@ -153,8 +153,8 @@ export class Spool implements AsyncDisposable {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     const { epoch, capture, generation, start } = this.#owner;
     const path = join(this.#folder, segmentName(epoch, this.#number++));
-    const after = this.#newest._data;
-    const head = encodeHead({ format: 1, capture, generation, start: start._data, after });
+    const after = this.#newest;
+    const head = encodeHead({ format: 1, capture, generation, start, after });
     const file = await open(path, "wx", 0o600);
     try {
       await writeAt(file, head, 0);

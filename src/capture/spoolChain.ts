@@ -19,9 +19,9 @@ export type SpoolOwner = Readonly<{
 export type Segment = {
   readonly path: string;
   /** The position behind which it begins. */
-  readonly after: string;
+  readonly after: ResumeToken;
   /** That of its last frame. */
-  last: string;
+  last: ResumeToken;
   /** Bytes that are there for good. */
   length: number;
 };
@@ -46,7 +46,7 @@ const namesIn = (folder: string): Promise<string[]> =>
 /** Walks through a segment, checking it. Undefined where not even its head is whole. @throws FERRY_CAPTURE_SPOOL */
 const inspect = async (
   path: string,
-  wanted: string,
+  wanted: ResumeToken,
 ): Promise<Readonly<{ head: SegmentHead; segment: Segment; found: number | undefined }> | undefined> => {
   let [head, segment, found]: [SegmentHead | undefined, Segment | undefined, number | undefined] = [
     undefined,
@@ -59,10 +59,10 @@ const inspect = async (
         head = decodeHead(body);
         segment = { path, after: head.after, last: head.after, length: end };
       } else {
-        segment.last = decodeFrame(body).token._data;
+        segment.last = decodeFrame(body).token;
         segment.length = end;
       }
-      if (segment.last === wanted) found = end;
+      if (segment.last.isAt(wanted)) found = end;
     }
   return head === undefined || segment === undefined ? undefined : { head, segment, found };
 };
@@ -78,7 +78,7 @@ export type Chain = Readonly<{
 
 const checkHead = (path: string, { capture, generation, start }: SegmentHead, owner: SpoolOwner): void => {
   const { capture: mine, generation: copy, start: begin } = owner;
-  if (capture !== mine || generation !== copy || start !== begin._data)
+  if (capture !== mine || generation !== copy || !start.isAt(begin))
     throw new FerryError("FERRY_CAPTURE_SPOOL", `${path} belongs to another capture (${capture}, copy ${generation})`);
 };
 
@@ -87,7 +87,7 @@ const checkHead = (path: string, { capture, generation, start }: SegmentHead, ow
  * that was taken for dead: the later process has read it again. So a chain has no gap; where it begins is for `from` to find.
  */
 const extend = async (chain: Segment[], next: Segment): Promise<void> => {
-  for (let last = chain.at(-1); last !== undefined && last.last !== next.after; last = chain.at(-1)) {
+  for (let last = chain.at(-1); last !== undefined && !last.last.isAt(next.after); last = chain.at(-1)) {
     const { found } = (await inspect(last.path, next.after)) ?? {};
     if (found !== undefined) {
       last.length = found;
@@ -116,7 +116,7 @@ export const openChain = async (folder: string, owner: SpoolOwner, from: ResumeT
   let at: { segment: Segment; end: number } | undefined;
   for (const name of names) {
     const path = join(folder, name);
-    const seen = await inspect(path, from._data);
+    const seen = await inspect(path, from);
     if (seen === undefined) {
       await unlink(path);
       continue;

@@ -1,5 +1,7 @@
 import { crc32 } from "node:zlib";
+import { isDocument } from "#bson/walk.ts";
 import { FerryError } from "#errors/ferryError.ts";
+import { ResumeToken } from "./resumeToken.ts";
 import type { EventBatch } from "./sourceStream.ts";
 
 /** What a spool keeps of one reply of the source. */
@@ -19,20 +21,23 @@ const framed = (parts: readonly Uint8Array[]): Buffer => {
   return Buffer.concat([header, body]);
 };
 
-/** Flags, the token with its length, then the raw events, each of which knows its own length. */
+/** Flags, the raw token with its length, then the raw events, each of which knows its own length. */
 export const encodeFrame = ({ events, token, invalidated, cutDown }: SpoolFrame): Buffer => {
-  const text = Buffer.from(token._data, "latin1");
   const head = Buffer.alloc(3);
   head.writeUInt8((invalidated ? INVALIDATED : 0) | (cutDown ? CUT_DOWN : 0), 0);
-  head.writeUInt16LE(text.length, 1);
-  return framed([head, text, ...events]);
+  head.writeUInt16LE(token.bytes.length, 1);
+  return framed([head, token.bytes, ...events]);
 };
+
+/** An older ferry kept the `_data` of a token alone. */
+const tokenIn = (kept: Buffer): ResumeToken =>
+  isDocument(kept) ? new ResumeToken(kept) : ResumeToken.stored({ _data: kept.toString("latin1") });
 
 /** The events are views of `body`. */
 export const decodeFrame = (body: Buffer): SpoolFrame => {
   const flags = body.readUInt8(0);
   const start = 3 + body.readUInt16LE(1);
-  const token = { _data: body.toString("latin1", 3, start) };
+  const token = tokenIn(body.subarray(3, start));
   const events: Uint8Array[] = [];
   for (let at = start; at < body.length; ) {
     const end = at + body.readInt32LE(at);
@@ -48,17 +53,25 @@ export type SegmentHead = Readonly<{
   format: 1;
   capture: string;
   generation: number;
-  start: string;
-  after: string;
+  start: ResumeToken;
+  after: ResumeToken;
 }>;
 
-export const encodeHead = (head: SegmentHead): Buffer => framed([Buffer.from(JSON.stringify(head))]);
+export const encodeHead = ({ start, after, ...head }: SegmentHead): Buffer =>
+  framed([Buffer.from(JSON.stringify({ ...head, start: start.text, after: after.text }))]);
+
+/** An older ferry wrote the `_data` of a token alone. */
+const tokenOf = (text: string): ResumeToken =>
+  text.startsWith("{") ? ResumeToken.parse(text) : ResumeToken.stored({ _data: text });
 
 /** @throws FERRY_CAPTURE_SPOOL where it is of another format */
 export const decodeHead = (body: Buffer): SegmentHead => {
-  const head = JSON.parse(body.toString()) as Partial<SegmentHead>;
+  const { start, after, ...head } = JSON.parse(body.toString()) as Omit<SegmentHead, "start" | "after"> & {
+    start: string;
+    after: string;
+  };
   if (head.format !== 1) throw new FerryError("FERRY_CAPTURE_SPOOL", `it has format ${head.format}, not 1`);
-  return head as SegmentHead;
+  return { ...head, start: tokenOf(start), after: tokenOf(after) };
 };
 
 export type BodyAt =

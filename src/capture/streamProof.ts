@@ -104,7 +104,7 @@ const missingOf = async (
   const missing = new Set<string>();
   for (const [topic, group] of Map.groupBy(events, (event) => topicOfEvent(request.capture, event))) {
     const sinceMs = Math.min(...group.map(({ at }) => secondsOf(at))) * 1000 - skewMs;
-    const tokens = new Set(group.map(({ token }) => token));
+    const tokens = new Set(group.map(({ token }) => token._data));
     const search = await patiently(request, `looking into ${topic}`, () =>
       searchTokens(request.kafka, topic, tokens, sinceMs),
     );
@@ -192,12 +192,12 @@ const compare = async (request: ProofRequest, settled: readonly SeenEvent[]): Pr
   const suspected = await missingOf(request, settled, NEAR_MS);
   if (suspected === undefined) return unclear;
   if (suspected.size === 0) return { findings: [], unclear: false };
-  const suspects = settled.filter(({ token }) => suspected.has(token));
+  const suspects = settled.filter(({ token }) => suspected.has(token._data));
   const moving = await moves(request, suspects);
   // What was in flight is there by now; and clocks that differ must not make a gap.
   const absent = await missingOf(request, suspects, FAR_MS);
   if (absent === undefined) return unclear;
-  const missing = suspects.filter(({ token }) => absent.has(token));
+  const missing = suspects.filter(({ token }) => absent.has(token._data));
   const findings = verdict(request, settled.length, missing, moving);
   return { findings, unclear: false, pending: missing.find(({ at }) => at >= tokenTime(request.current)) };
 };
@@ -224,7 +224,7 @@ export const proveStream = async (request: ProofRequest): Promise<Proof> => {
   const sampled = unclear || (!changes.complete && young === -1);
   const before = (index: number): ResumeToken => {
     const event = settled[index - 1];
-    return event === undefined ? from : { _data: event.token };
+    return event?.token ?? from;
   };
   const upTo = young === -1 ? changes.end : before(settled.length);
   return {

@@ -1,9 +1,11 @@
-import { BSON, type Long, Timestamp } from "bson";
-import type { ResumeToken } from "#capture/resumeToken.ts";
-import { tokenTime } from "#capture/resumeToken.ts";
+import { Timestamp } from "bson";
+import { rawField } from "#bson/rawValue.ts";
+import { BsonType, Cursor, find, int32At, rawValue } from "#bson/walk.ts";
+import { ResumeToken, tokenTime } from "#capture/resumeToken.ts";
+import { assert } from "#errors/ferryError.ts";
 import type { Namespace } from "#flow/types.ts";
-import type { ClientSession, Document, MongoClient } from "#mongo/connect.ts";
-import { translated } from "#mongo/errors.ts";
+import type { Document, MongoClient } from "#mongo/connect.ts";
+import { RawCursor } from "#mongo/rawCursor.ts";
 import { notOurs } from "#mongo/session.ts";
 import type { ForeignWrite } from "./marks.ts";
 
@@ -46,118 +48,84 @@ const NAMES_ONLY: Document = {
   truncated: "$updateDescription.truncatedArrays.field",
 };
 
-const KEEP_TYPES = { promoteValues: false, promoteBuffers: false, bsonRegExp: true } as const;
+const elements = new Cursor();
+const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-type Event = Readonly<{
-  operationType: string;
-  documentKey?: Document;
-  clusterTime: Timestamp;
-  fields?: readonly string[];
-  removed?: readonly string[];
-  truncated?: readonly string[];
-}>;
+/** The strings of an array of the event; undefined where one is no UTF-8: a name that cannot be told from others. */
+const namesIn = (event: Uint8Array, field: string): readonly string[] | undefined => {
+  const list = rawField(event, field);
+  if (list?.type !== BsonType.array) return [];
+  const names: string[] = [];
+  elements.open(list.bytes);
+  try {
+    while (elements.next())
+      names.push(text.decode(list.bytes.subarray(elements.valueStart + 4, elements.valueEnd - 1)));
+  } catch {
+    return undefined;
+  }
+  return names;
+};
 
 /** A document that is replaced or deleted loses what it had: that is a change of the whole. */
 const NAMED = new Set(["insert", "update"]);
 
-const writeOf = ({ operationType, documentKey, clusterTime, fields, removed, truncated }: Event): ForeignWrite => {
-  const names = [...(fields ?? []), ...(removed ?? []), ...(truncated ?? [])].map(String);
+/** Undefined for an event that is no write of a document. */
+const writeOf = (event: Uint8Array): ForeignWrite | undefined => {
+  const documentKey = rawValue(event, "documentKey");
+  const at = find(event, "clusterTime");
+  const kind = rawField(event, "operationType");
+  if (documentKey === undefined || at?.type !== BsonType.timestamp || kind === undefined) return undefined;
+  const operation = Buffer.from(kind.bytes).toString("latin1", 4, kind.bytes.length - 1);
+  const names = ["fields", "removed", "truncated"].map((field) => namesIn(event, field));
   return {
-    documentKey: BSON.serialize(documentKey as Document),
-    at: clusterTime,
-    fields: NAMED.has(operationType) ? names : undefined,
+    documentKey: Buffer.from(documentKey), // outlives its reply
+    at: Timestamp.fromBits(int32At(event, at.start), int32At(event, at.start + 4)),
+    fields: NAMED.has(operation) && !names.includes(undefined) ? names.flatMap((some) => some ?? []) : undefined,
   };
 };
 
-const isWrite = ({ documentKey }: Event): boolean => documentKey !== undefined;
-
-type Cursor = {
-  id: number | bigint | Long;
-  firstBatch?: Event[];
-  nextBatch?: Event[];
-  postBatchResumeToken: ResumeToken;
-};
-
 /**
- * What others than ferry's lanes write to one collection of the target, in order. Own `aggregate` and `getMore`: the driver's
- * stream does not tell where a reply ends, and only a reply's end says up to which time nothing is missing.
+ * What others than ferry's lanes write to one collection of the target, in order. By a cursor of ferry's own: the
+ * driver's stream does not tell where a reply ends, and only a reply's end says up to which time nothing is missing.
  * Source: MongoDB manual, "Change Streams"; postBatchResumeToken is the latest time that the server has looked at.
  */
 export class TargetStream implements AsyncDisposable {
-  readonly #client: MongoClient;
-  readonly #ns: Namespace;
-  readonly #session: ClientSession;
-  #id: Cursor["id"] = 0;
+  readonly #cursor: RawCursor;
 
-  private constructor(client: MongoClient, ns: Namespace) {
-    this.#client = client;
-    this.#ns = ns;
-    this.#session = client.startSession({ causalConsistency: false });
+  private constructor(cursor: RawCursor) {
+    this.#cursor = cursor;
   }
 
   /** @throws FERRY_MONGO_* (286 where the history is gone) */
-  static async open(client: MongoClient, ns: Namespace, from: WatchStart): Promise<TargetStream> {
-    const stream = new TargetStream(client, ns);
-    try {
-      await stream.#open("at" in from ? { startAtOperationTime: from.at } : { startAfter: from.after });
-      return stream;
-    } catch (error) {
-      await stream[Symbol.asyncDispose]();
-      throw error;
-    }
-  }
-
-  async #open(start: Document): Promise<void> {
-    const { db, coll } = this.#ns;
-    const reply = await this.#command(`watching ${db}.${coll} on the target`, {
+  static async open(client: MongoClient, { db, coll }: Namespace, from: WatchStart): Promise<TargetStream> {
+    const start = "at" in from ? { startAtOperationTime: from.at } : { startAfter: from.after };
+    const command = {
       aggregate: coll,
       pipeline: [{ $changeStream: start }, { $match: notOurs }, { $project: NAMES_ONLY }],
       cursor: { batchSize: 0 },
-    });
-    this.#id = reply.id;
-  }
-
-  async #command(what: string, command: Document): Promise<Cursor> {
-    const options = { session: this.#session, ...KEEP_TYPES };
-    return translated(
-      what,
-      async () => (await this.#client.db(this.#ns.db).command(command, options))["cursor"] as Cursor,
-    );
+    };
+    const cursor = await RawCursor.open({ client, db, command, phase: `watching ${db}.${coll} on the target` });
+    // The reply that came with the opening is empty, and as old as that: whoever asks from now on wants a newer one.
+    await cursor.next({ batchSize: AT_ONCE });
+    return new TargetStream(cursor);
   }
 
   /** The next reply; waits up to `waitMs` for a write. @throws FERRY_MONGO_* */
   async next(waitMs: number): Promise<ForeignBatch> {
-    const { db, coll } = this.#ns;
-    const {
-      nextBatch = [],
-      postBatchResumeToken,
-      id,
-    } = await this.#command(`watching ${db}.${coll} on the target`, {
-      getMore: this.#id,
-      collection: coll,
-      batchSize: AT_ONCE,
-      maxTimeMS: waitMs,
-    });
-    this.#id = id;
-    const isFull = nextBatch.length >= AT_ONCE || (nextBatch.length > 500 && sizeOf(nextBatch) > FULL_BYTES);
+    const reply = await this.#cursor.next({ batchSize: AT_ONCE, maxTimeMS: waitMs });
+    const { documents, bytes, postBatchResumeToken, ended } = reply;
+    assert(postBatchResumeToken !== undefined, "a change stream's reply has no postBatchResumeToken");
+    const token = new ResumeToken(postBatchResumeToken);
+    const isFull = documents.length >= AT_ONCE || bytes > FULL_BYTES;
     return {
-      writes: nextBatch.filter(isWrite).map(writeOf),
-      upTo: isFull ? undefined : new Timestamp(tokenTime(plainToken(postBatchResumeToken))),
-      token: plainToken(postBatchResumeToken),
-      ended: Number(id) === 0,
+      writes: documents.flatMap((event) => writeOf(event) ?? []),
+      upTo: isFull ? undefined : new Timestamp(tokenTime(token)),
+      token,
+      ended,
     };
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (Number(this.#id) !== 0)
-      await this.#client
-        .db(this.#ns.db)
-        .command({ killCursors: this.#ns.coll, cursors: [this.#id] }, { session: this.#session })
-        .catch(() => undefined); // the server forgets it by itself
-    await this.#session.endSession();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#cursor[Symbol.asyncDispose]();
   }
 }
-
-const plainToken = ({ _data }: ResumeToken): ResumeToken => ({ _data: String(_data) });
-
-const sizeOf = (events: readonly Event[]): number => BSON.calculateObjectSize({ events });

@@ -112,8 +112,8 @@ export type RunRecord = {
   begun?: Beginning;
   /** The rules that its documents are applied by, and since when, where they were others before. */
   rules?: Rules;
-  /** `_data` of the resume token up to which every write of others on the target is marked. */
-  watched?: string;
+  /** The resume token up to which every write of others on the target is marked; an older ferry kept its `_data` alone. */
+  watched?: string | Readonly<{ _data: string }>;
 };
 
 export const partitionId = (route: string, partition: number): string => `${route}/${partition}`;

@@ -80,7 +80,7 @@ export class RunStore {
   }
 
   /** Every write of others on the target is marked up to this token. Later ones win, whoever says so. */
-  async watched(route: string, token: string): Promise<void> {
+  async watched(route: string, token: Readonly<{ _data: string }>): Promise<void> {
     await translated(`noting how far ${route} is watched`, () =>
       this.#runs.updateOne({ _id: route }, { $max: { watched: token } }),
     );

@@ -1,5 +1,5 @@
 import type { Long } from "bson";
-import type { CaptureRecord, OplogNote, RangeRecord } from "#capture/captureStore.ts";
+import type { CaptureRecord, OplogNote, RangeRecord, StoredCapture } from "#capture/captureStore.ts";
 import type { ConnectorView } from "#capture/connectRest.ts";
 import { type RunState, stateOf } from "#capture/lifecycle.ts";
 import { patiently } from "#capture/patience.ts";
@@ -185,7 +185,7 @@ const readOwnCapture = async (target: MongoClient, stateDb: string): Promise<Cap
   const db = target.db(stateDb);
   const [record, ranges] = await translated("reading the capture's record", () =>
     Promise.all([
-      db.collection<CaptureRecord>("capture").findOne({ _id: "capture" }),
+      db.collection<StoredCapture>("capture").findOne({ _id: "capture" }),
       db
         .collection<RangeRecord>("copyRanges")
         .find({}, { projection: { done: 1, documents: 1 } })

@@ -1,10 +1,12 @@
 import { Timestamp } from "bson";
+import { ResumeToken } from "#capture/resumeToken.ts";
 import type { MarkStore } from "#conflict/marks.ts";
 import { TargetWatch } from "#conflict/targetWatch.ts";
 import { isFerry } from "#errors/ferryError.ts";
 import type { Clock } from "#flow/clock.ts";
 import type { RetryOptions } from "#flow/retry.ts";
 import { parseNamespace } from "#flow/types.ts";
+import type { RunRecord } from "#lanes/records.ts";
 import type { RunStore } from "#lanes/runStore.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
@@ -19,6 +21,9 @@ export type TargetWatchesDeps = Readonly<{
   logger: Logger;
   onRetry: NonNullable<RetryOptions["onRetry"]>;
 }>;
+
+const tokenOf = (watched: NonNullable<RunRecord["watched"]>): ResumeToken =>
+  ResumeToken.stored(typeof watched === "string" ? { _data: watched } : watched);
 
 /** The watches of one worker: one a route, shared by its partitions, open until the worker ends. */
 export class TargetWatches implements AsyncDisposable {
@@ -45,8 +50,8 @@ export class TargetWatches implements AsyncDisposable {
     const { target: client, runs, marks, accepted, clock, logger, onRetry } = this.#deps;
     const run = await runs.run(route);
     const begun = run?.begun?.at ?? new Timestamp(0n);
-    const start = run?.watched === undefined ? { at: begun } : { after: { _data: run.watched } };
-    const save = (token: { _data: string }): Promise<void> => runs.watched(route, token._data);
+    const start = run?.watched === undefined ? { at: begun } : { after: tokenOf(run.watched) };
+    const save = (token: ResumeToken): Promise<void> => runs.watched(route, token);
     const deps = { client, ns: parseNamespace(to), route, marks, save, clock, onRetry };
     try {
       return await TargetWatch.open({ ...deps, start });

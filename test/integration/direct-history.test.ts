@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Document, MongoClient } from "mongodb";
 import type { CaptureRecord } from "#capture/captureStore.ts";
+import { ResumeToken } from "#capture/resumeToken.ts";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
 import { directConverged, endDirect, startDirect } from "../harness/directRun.ts";
@@ -47,7 +48,7 @@ test("lost history: stops with its name, keeps the position, and copies again on
   }
   const captures = captureOf(both.there, "ferry_lost");
   const token = ancient((await captures.findOne({}))?.token._data ?? "");
-  await captures.updateOne({}, { $set: { token: { _data: token } } });
+  await captures.updateOne({}, { $set: { token: ResumeToken.stored({ _data: token }) } });
   await coll.deleteMany({ _id: { $type: "string" } as never });
   await coll.updateMany({}, { $set: { changed: true } });
   await both.here.db("lost").collection("gone").drop();

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { Timestamp } from "bson";
 import { MongoClient } from "mongodb";
 import { ConnectorStore } from "#capture/connectorStore.ts";
+import { ResumeToken } from "#capture/resumeToken.ts";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
 import { ferry } from "../harness/ferry.ts";
@@ -19,7 +20,7 @@ test("a gap at the connector halts its topic with a name, for as long as it is o
   await using topic = await TestTopic.create(broker.bootstrap, TOPIC, 1);
   await topic.send(randomChanges(100, { seed: 1 }));
   const connectors = new ConnectorStore(client, "ferry");
-  const r0 = { _data: "820000000100000001" };
+  const r0 = ResumeToken.stored({ _data: "820000000100000001" });
   const start = {
     state: "streaming",
     kind: "copy",

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { CaptureRecord } from "#capture/captureStore.ts";
+import type { StoredCapture } from "#capture/captureStore.ts";
 import { commandOf, RunControl, type RunState, stateOf, type Unrestored } from "#capture/lifecycle.ts";
 import { secondsOf, tokenTime } from "#capture/resumeToken.ts";
 import { clusterTime } from "#capture/sourceProbe.ts";
@@ -36,7 +36,7 @@ export const registerLifecycle = (program: Command): void => {
 /** How often the run's record is looked at, ms. */
 const LOOK_MS = 200;
 
-type Seen = Readonly<{ record: CaptureRecord; owned: boolean }>;
+type Seen = Readonly<{ record: StoredCapture; owned: boolean }>;
 
 /** @throws FERRY_RUN_NONE */
 const readRun = async (control: RunControl): Promise<Seen> => {
@@ -46,7 +46,7 @@ const readRun = async (control: RunControl): Promise<Seen> => {
 };
 
 /** @throws FERRY_RUN_FINALIZED, FERRY_RUN_FINALIZING */
-const refuse = ({ lifecycle }: CaptureRecord): never => {
+const refuse = ({ lifecycle }: StoredCapture): never => {
   const at = lifecycle?.finalizedAt;
   if (at !== undefined) throw new FerryError("FERRY_RUN_FINALIZED", `the run was finalized at ${at.toISOString()}`);
   throw new FerryError("FERRY_RUN_FINALIZING", "it can neither be paused nor resumed any more");

@@ -2,14 +2,18 @@ import assert from "node:assert/strict";
 import { appendFileSync, existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { BSON } from "bson";
+import { Binary, BSON } from "bson";
+import { ResumeToken } from "#capture/resumeToken.ts";
 import { Spool } from "#capture/spool.ts";
 import { removeSpools, type SpoolOwner } from "#capture/spoolChain.ts";
 import type { SpoolFrame } from "#capture/spoolFrames.ts";
 import { tempFolder } from "../../harness/folders.ts";
 
 const MB = 1024 * 1024;
-const token = (n: number) => ({ _data: `82${String(n).padStart(8, "0")}` });
+const token = (n: number): ResumeToken =>
+  new ResumeToken(
+    BSON.serialize({ _data: `82${String(n).padStart(8, "0")}`, _typeBits: new Binary(Buffer.from([n])) }),
+  );
 const START = token(0);
 const ME: SpoolOwner = { capture: "c0ffee", generation: 1, start: START, epoch: 1 };
 const NEVER = new AbortController().signal;
@@ -111,7 +115,7 @@ test("a torn last frame is cut, wherever it was torn, and what follows is writte
   using folder = tempFolder();
   const file = only(await left(folder.path, [frame(1), frame(2)]));
   const [whole, size] = [readFileSync(file), statSync(file).size];
-  const lastBytes = 12 + 3 + token(2)._data.length + BSON.serialize({ n: 2 }).length;
+  const lastBytes = 12 + 3 + token(2).bytes.length + BSON.serialize({ n: 2 }).length;
   for (let bytes = size - lastBytes; bytes < size; bytes++) {
     writeFileSync(file, whole.subarray(0, bytes));
     await using spool = await at(folder.path, { ...ME, epoch: 2 });
@@ -144,7 +148,7 @@ test("damage with something behind it is named: in a body, and in a length", asy
   using folder = tempFolder();
   const file = only(await left(folder.path, [frame(1), frame(2), frame(3)]));
   const whole = readFileSync(file);
-  const second = whole.indexOf(token(2)._data) - 3;
+  const second = whole.indexOf(token(2).bytes) - 3;
   for (const position of [second, second - 12]) {
     const bytes = Buffer.from(whole);
     bytes.writeUInt8((bytes[position] ?? 0) ^ 1, position);
