@@ -18,7 +18,7 @@ type Property = Readonly<{
   description: string;
   default?: unknown;
   env?: string;
-  secret?: boolean;
+  address?: boolean;
   type?: string;
   anyOf?: readonly { const: string }[];
 }>;
@@ -48,6 +48,10 @@ ${table(["code", "what is the case", "what to do", "retried", "exit"], rows)}
 
 const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
+/** A name; for an address also that of the file that holds it. */
+const given = (name: string, file: string, { address }: Property): string =>
+  address === true ? `\`${name}\`, \`${file}\`` : `\`${name}\``;
+
 const valuesOf = ({ anyOf, default: value }: Property): string => {
   const choices = anyOf === undefined ? "" : anyOf.map((choice) => `\`${choice.const}\``).join(", ");
   return [value === undefined ? "" : `default \`${JSON.stringify(value)}\``, choices]
@@ -65,12 +69,15 @@ Precedence: command line, environment, the local stack (\`.ferry/stack.json\`, w
 ${table(
   ["flag", "environment", "", "meaning"],
   settings.map(([name, property]) => [
-    `\`${flagOf(name)}\``,
-    `\`${property.env}\``,
+    given(flagOf(name), `${flagOf(name)}-file`, property),
+    given(`${property.env}`, `${property.env}_FILE`, property),
     valuesOf(property),
     property.description,
   ]),
 )}
+
+An address may hold a password: a flag is seen by everyone who may list processes, so give it in the environment, or name a
+file that holds it alone ([52-secrets.md](52-secrets.md)).
 
 Without a flag, for the local stack:
 

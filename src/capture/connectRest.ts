@@ -1,6 +1,7 @@
 import { FerryError } from "#errors/ferryError.ts";
 import type { Clock } from "#flow/clock.ts";
 import { retry } from "#flow/retry.ts";
+import { type ConnectUrl, connectUrl } from "./connectUrl.ts";
 
 /** A connector's configuration as Connect holds it: every value is text. */
 export type ConnectorConfig = Readonly<Record<string, string>>;
@@ -23,7 +24,7 @@ export type Plugin = Readonly<{ class: string; type: string; version?: string }>
 export type ConfigComplaint = Readonly<{ name: string; errors: readonly string[] }>;
 
 export type ConnectRestOptions = Readonly<{
-  /** Base URL, `http://host:port`. */
+  /** Base URL, `http://host:port`, or `http://user:password@host:port` where Connect asks for them. */
   url: string;
   clock: Clock;
   signal?: AbortSignal | undefined;
@@ -48,11 +49,14 @@ const textOf = (body: unknown): string => {
  * Every method throws FERRY_CONNECT_UNREACHABLE, FERRY_CONNECT_BUSY, FERRY_CONNECT_MISSING or FERRY_CONNECT_REFUSED.
  */
 export class ConnectRest {
+  /** Without user and password. */
   readonly url: string;
+  readonly #credentials: ConnectUrl["headers"];
   readonly #options: ConnectRestOptions;
 
+  /** @throws FERRY_URI */
   constructor(options: ConnectRestOptions) {
-    this.url = options.url.replace(/\/+$/, "");
+    ({ url: this.url, headers: this.#credentials } = connectUrl(options.url));
     this.#options = options;
   }
 
@@ -201,7 +205,7 @@ export class ConnectRest {
     try {
       const response = await fetch(this.url + path, {
         method,
-        headers: { "content-type": "application/json", accept: "application/json" },
+        headers: { "content-type": "application/json", accept: "application/json", ...this.#credentials },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
       });

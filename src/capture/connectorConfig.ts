@@ -3,6 +3,7 @@ import { EJSON } from "bson";
 import { readTextFile } from "#config/textFile.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
+import { requireMongoUri } from "#mongo/uri.ts";
 import type { ConnectorConfig } from "./connectRest.ts";
 import { hostsOf } from "./mongoUri.ts";
 
@@ -56,7 +57,7 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
 
 /**
  * A connector file: `{ name, config }` as Connect's API takes it, or the configuration alone, named after the file.
- * @throws FERRY_CAPTURE_FILE when it cannot be read or is neither.
+ * @throws FERRY_CAPTURE_FILE when it cannot be read or is neither; FERRY_URI.
  */
 export const readConnectorFile = (path: string, name?: string): ConnectorFile => {
   const refuse = (reason: string): FerryError => new FerryError("FERRY_CAPTURE_FILE", `${path}: ${reason}`);
@@ -73,6 +74,8 @@ export const readConnectorFile = (path: string, name?: string): ConnectorFile =>
   const config = Object.fromEntries(
     Object.entries(body).map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)]),
   );
+  const uri = config["connection.uri"];
+  if (uri !== undefined && !uri.includes("${")) requireMongoUri(uri, `connection.uri of ${path}`);
   delete config["name"]; // Connect puts it back; kept out so that configurations compare equal
   return { name: given ?? basename(path).replace(/\.json$/, ""), config };
 };

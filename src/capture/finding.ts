@@ -1,4 +1,5 @@
 import { CATALOGUE, type ErrorCode } from "#errors/catalogue.ts";
+import { withoutSecrets } from "#errors/secrets.ts";
 
 /** Something about a connector that an operator should know. */
 export type Finding = Readonly<{
@@ -11,7 +12,7 @@ export type Finding = Readonly<{
   dataAtStake: boolean;
 }>;
 
-/** A finding; its remedy is the catalogue's unless a better one is known. */
+/** A finding; its remedy is the catalogue's unless a better one is known. A connector's trace can hold its URI: not so the sentence. */
 export const finding = (
   code: ErrorCode,
   connector: string,
@@ -20,7 +21,7 @@ export const finding = (
 ): Finding => ({
   code,
   connector,
-  sentence,
+  sentence: withoutSecrets(sentence),
   remedy: more.remedy ?? CATALOGUE[code].hint,
   dataAtStake: more.dataAtStake ?? false,
 });

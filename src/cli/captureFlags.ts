@@ -7,7 +7,7 @@ import type { SpoolMode } from "#capture/spoolNeed.ts";
 import { stateFolder } from "#config/settings.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import type { ReadPreferenceMode } from "#mongo/connect.ts";
-import { wholeNumber } from "./connections.ts";
+import { wholeNumber, withAddresses } from "./connections.ts";
 
 const READERS = "4";
 const RANGE_DOCUMENTS = "50000";
@@ -51,9 +51,7 @@ export type CaptureFlags = Readonly<Record<string, string | undefined>> & {
 
 /** Adds what is said about the source. */
 export const withCapture = (command: Command): Command =>
-  command
-    .option("--source <uri>", "source MongoDB, a replica set or a sharded cluster")
-    .option("--target <uri>", "target MongoDB, which also holds ferry's state")
+  withAddresses(command, { source: "source MongoDB, a replica set or a sharded cluster", target: undefined })
     .option(
       "--include <names>",
       "namespaces or globs to carry, such as 'shop.*'; may be repeated (default: everything)",

@@ -1,25 +1,55 @@
 import type { Command } from "commander";
 import { ConnectRest } from "#capture/connectRest.ts";
-import { resolveSettings, type Settings } from "#config/settings.ts";
+import { ADDRESSES, type Address, resolveSettings, type SettingFlags } from "#config/settings.ts";
 import { FerryError } from "#errors/ferryError.ts";
+import { holdsSecret } from "#errors/secrets.ts";
 import { systemClock } from "#flow/clock.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
+import { createLogger } from "#observe/log.ts";
+import { printAside } from "./output.ts";
 
 /** Flags as commander hands them over. */
-export type Flags = Readonly<Partial<Record<keyof Settings, string>>> & Readonly<{ json?: boolean }>;
+export type Flags = SettingFlags & Readonly<{ json?: boolean }>;
 
 const FLAGS = {
-  source: ["--source <uri>", "source MongoDB"],
-  target: ["--target <uri>", "target MongoDB, which also holds ferry's state"],
-  kafka: ["--kafka <servers>", "Kafka bootstrap servers, host:port, comma-separated"],
-  connect: ["--connect <url>", "base URL of Kafka Connect's REST API"],
-  stateDb: ["--state-db <name>", "ferry's database on the target"],
-} as const;
+  source: ["uri", "source MongoDB"],
+  target: ["uri", "target MongoDB, which also holds ferry's state"],
+  kafka: ["servers", "Kafka bootstrap servers, host:port, comma-separated"],
+  connect: ["url", "base URL of Kafka Connect's REST API"],
+} as const satisfies Record<Address, readonly [value: string, description: string]>;
+
+/** Adds the flags of addresses, each also from a file; a description of the command's own replaces the usual one. */
+export const withAddresses = (
+  command: Command,
+  wanted: Readonly<Partial<Record<Address, string | undefined>>>,
+): Command => {
+  for (const name of ADDRESSES) {
+    if (!(name in wanted)) continue;
+    const [value, description] = FLAGS[name];
+    command.option(`--${name} <${value}>`, wanted[name] ?? description);
+    command.option(`--${name}-file <file>`, `file that holds it, for what has a password`);
+  }
+  return command;
+};
 
 /** Adds the shared flags that a command takes, and `--json`. */
-export const withConnections = (command: Command, names: readonly (keyof typeof FLAGS)[]): Command => {
-  for (const name of names) command.option(...(FLAGS[name] as [string, string]));
+export const withConnections = (command: Command, names: readonly (Address | "stateDb")[]): Command => {
+  withAddresses(command, Object.fromEntries(names.map((name) => [name, undefined])));
+  if (names.includes("stateDb")) command.option("--state-db <name>", "ferry's database on the target");
   return command.option("--json", "print the facts as one JSON value");
+};
+
+/**
+ * One warning for flags that hold a password: whoever may list processes can read it. Where stderr is lines of JSON, it is one.
+ * @param flags what was given on the command line
+ */
+export const warnOfVisiblePasswords = (flags: SettingFlags, asJson: boolean): void => {
+  const visible = ADDRESSES.filter((name) => holdsSecret(flags[name] ?? ""));
+  if (visible.length === 0) return;
+  const upper = visible.map((name) => `FERRY_${name.toUpperCase()}`);
+  const sentence = `${visible.map((name) => `--${name}`).join(" and ")} can be read in the list of processes, with the password; use the environment (${upper.join(", ")}) or a file (${visible.map((name) => `--${name}-file`).join(", ")})`;
+  if (asJson) createLogger("warn").warn({}, sentence);
+  else printAside(`ferry: warning: ${sentence}`);
 };
 
 /** Works on the target, where ferry keeps its state, and closes the connection afterwards. @throws FERRY_USAGE, FERRY_MONGO_* */
@@ -48,7 +78,7 @@ export const patientConnect = (
     signal,
     giveUpAfterMs,
     onRetry: (error, attempt) => {
-      if (attempt === 3) process.stderr.write(`${error.detail}; waiting for Kafka Connect\n`);
+      if (attempt === 3) printAside(`${error.detail}; waiting for Kafka Connect`);
     },
   });
 

@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import type { SettingFlags } from "#config/settings.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { registerCapture } from "./commands/capture.ts";
 import { registerCheck } from "./commands/check.ts";
@@ -18,6 +19,7 @@ import { registerStack } from "./commands/stack.ts";
 import { registerStatus } from "./commands/status.ts";
 import { registerStructure } from "./commands/structure.ts";
 import { registerWorker } from "./commands/worker.ts";
+import { warnOfVisiblePasswords } from "./connections.ts";
 import { printFailure } from "./output.ts";
 import { VERSION } from "./version.ts";
 
@@ -51,15 +53,25 @@ registerStatus(program);
 registerStructure(program);
 registerWorker(program);
 
+program.hook("preAction", (_, action) => {
+  const logs = action.options.some(({ long }) => long === "--log-level"); // then stderr is lines of JSON
+  warnOfVisiblePasswords(action.opts<SettingFlags>(), json || logs);
+});
+
 /** A command alone that has only subcommands is no error to commander: it shows the help instead. */
 const usage = ({ code, message }: CommanderError): FerryError =>
   new FerryError("FERRY_USAGE", code === "commander.help" ? "a command is missing" : message.replace(/^error: /, ""));
 
+const failed = (error: unknown): number =>
+  printFailure(error instanceof Error ? error : new FerryError("FERRY_BUG", String(error)), json);
+
+// Node's own report would show an error's properties, and with them a client's options.
+process.on("uncaughtException", (error) => process.exit(failed(error)));
+
 try {
   await program.parseAsync();
 } catch (error) {
-  if (!(error instanceof CommanderError))
-    process.exitCode = printFailure(error instanceof Error ? error : new FerryError("FERRY_BUG", String(error)), json);
+  if (!(error instanceof CommanderError)) process.exitCode = failed(error);
   else if (error.exitCode === 0) process.exitCode = 0;
   else process.exitCode = json ? printFailure(usage(error), json) : 64; // without --json commander has said it, with help
 }

@@ -1,26 +1,41 @@
 import { FerryError, isFerry } from "#errors/ferryError.ts";
+import { valueWithoutSecrets, withoutSecrets } from "#errors/secrets.ts";
 
-/** Human text on stdout; with `--json` the same facts as one JSON value. */
-export const print = (text: string): void => {
+const write = (text: string): void => {
   process.stdout.write(`${text}\n`);
 };
 
 const bigintAsText = (_key: string, value: unknown): unknown => (typeof value === "bigint" ? String(value) : value);
 
-/** A failure in one line of JSON: `code`, `detail`, `hint`, `exit` and `facts`. Any other error is a bug of ferry. */
+/** Ferry's own words on stdout. */
+export const print = (text: string): void => write(withoutSecrets(text));
+
+/** The same facts as one JSON value (`--json`); `space` as for JSON.stringify. */
+export const printJson = (value: unknown, space?: number): void =>
+  write(JSON.stringify(valueWithoutSecrets(value), bigintAsText, space));
+
+/** What a user's documents and records hold, as it is. */
+export const printData = write;
+
+/** Ferry's own words on stderr, beside a command's output. */
+export const printAside = (text: string): void => {
+  process.stderr.write(`${withoutSecrets(text)}\n`);
+};
+
+/** Any other error is a bug of ferry; of it, text and trace alone are shown. */
+const asFerry = (error: Error): FerryError =>
+  isFerry(error) ? error : new FerryError("FERRY_BUG", error.message, { facts: { stack: error.stack ?? null } });
+
+/** A failure in one line of JSON: `code`, `detail`, `hint`, `exit` and `facts`. */
 export const failureAsJson = (error: Error): string => {
-  const failure = isFerry(error)
-    ? error
-    : new FerryError("FERRY_BUG", error.message, { facts: { stack: error.stack ?? null } });
-  const { code, detail, entry, facts } = failure;
+  const { code, detail, entry, facts } = asFerry(error);
   return JSON.stringify({ code, detail, hint: entry.hint, exit: entry.exit, facts }, bigintAsText);
 };
 
 /** One clear sentence with code and remedy on stderr, or with `json` the same as one line of JSON. Returns the exit status. */
 export const printFailure = (error: Error, json: boolean): number => {
-  const exit = isFerry(error) ? error.entry.exit : 70;
+  const { code, detail, entry } = asFerry(error);
   if (json) process.stderr.write(`${failureAsJson(error)}\n`);
-  else if (isFerry(error)) process.stderr.write(`ferry: ${error.code}: ${error.detail}\n  ${error.entry.hint}\n`);
-  else process.stderr.write(`ferry: FERRY_BUG: ${error.stack ?? error.message}\n`);
-  return exit;
+  else printAside(`ferry: ${code}: ${isFerry(error) ? `${detail}\n  ${entry.hint}` : (error.stack ?? error.message)}`);
+  return entry.exit;
 };

@@ -4,6 +4,7 @@ import { type Static, Type } from "typebox";
 import { Value } from "typebox/value";
 import { FerryError } from "#errors/ferryError.ts";
 import { ENVIRONMENT } from "./environment.ts";
+import { readOneLine } from "./textFile.ts";
 
 const LOG_LEVELS = [
   Type.Literal("debug"),
@@ -15,15 +16,21 @@ const LOG_LEVELS = [
 
 /**
  * Where everything is. One schema gives the type, the defaults, the environment names and docs/config.md.
- * Precedence: command line, environment (`env`), the local stack's state file, default.
+ * Precedence: command line, environment (`env`), the local stack's state file, default. An address (`address`) can hold a
+ * password: a flag and a variable more name a file with it, `--source-file` and `FERRY_SOURCE_FILE`.
  */
 export const SETTINGS = Type.Object(
   {
-    source: Type.String({ env: "FERRY_SOURCE", description: "URI of the source MongoDB." }),
-    target: Type.String({ env: "FERRY_TARGET", description: "URI of the target MongoDB." }),
-    kafka: Type.String({ env: "FERRY_KAFKA", description: "Kafka bootstrap servers, host:port, comma-separated." }),
+    source: Type.String({ env: "FERRY_SOURCE", address: true, description: "URI of the source MongoDB." }),
+    target: Type.String({ env: "FERRY_TARGET", address: true, description: "URI of the target MongoDB." }),
+    kafka: Type.String({
+      env: "FERRY_KAFKA",
+      address: true,
+      description: "Kafka bootstrap servers, host:port, comma-separated.",
+    }),
     connect: Type.String({
       env: "FERRY_CONNECT",
+      address: true,
       pattern: "^https?://[^\\s/]+",
       description: "Base URL of Kafka Connect's REST API, such as http://127.0.0.1:8083.",
     }),
@@ -53,6 +60,28 @@ export const SETTINGS = Type.Object(
 
 export type Settings = Static<typeof SETTINGS>;
 
+/** Settings that can hold a password. */
+export const ADDRESSES = ["source", "target", "kafka", "connect"] as const satisfies readonly (keyof Settings)[];
+export type Address = (typeof ADDRESSES)[number];
+
+/** What the command line gives: a setting, or the file that it stands in. */
+export type SettingFlags = Readonly<Partial<Record<keyof Settings | `${Address}File`, string | undefined>>>;
+
+/** Names under which a setting, or the file with it, is given. */
+const namesOf = (name: string, env: string) => ({
+  flag: `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+  env,
+  fileFlag: `--${name}-file`,
+  fileEnv: `${env}_FILE`,
+});
+
+/** The environment's names of addresses and of files with them: what must not pass on to a process with addresses of its own. */
+export const addressVariables = (): readonly string[] =>
+  ADDRESSES.flatMap((name) => {
+    const { env, fileEnv } = namesOf(name, (SETTINGS.properties[name] as unknown as { env: string }).env);
+    return [env, fileEnv];
+  });
+
 /** Folder of the local stack's state: `$FERRY_HOME`, else `.ferry` in the working directory. */
 export const stateFolder = (env: NodeJS.ProcessEnv = process.env): string =>
   env[ENVIRONMENT.home.env] ?? join(process.cwd(), ".ferry");
@@ -77,11 +106,25 @@ export const readStackEndpoints = (folder: string = stateFolder()): StackEndpoin
 };
 
 /**
+ * A setting as one level gives it, by itself or in a file; undefined where that says nothing of it.
+ * @throws FERRY_USAGE when it is given twice, empty, or in a file that does not hold one line
+ */
+const given = (
+  [value, name]: readonly [value: string | undefined, name: string],
+  [file, fileName]: readonly [file: string | undefined, fileName: string],
+): string | undefined => {
+  if (value !== undefined && file !== undefined)
+    throw new FerryError("FERRY_USAGE", `${name} and ${fileName} are both given; only one of them can count`);
+  if (value === "") throw new FerryError("FERRY_USAGE", `${name} is empty`);
+  return file === undefined ? value : readOneLine(file, fileName);
+};
+
+/**
  * Settings from flags, environment and local stack. `need` names those the command cannot do without.
  * @throws FERRY_USAGE naming the first that is missing or malformed, and how to give it.
  */
 export const resolveSettings = <K extends keyof Settings>(
-  flags: Readonly<Partial<Record<keyof Settings, string | undefined>>>,
+  flags: SettingFlags,
   need: readonly K[],
   env: NodeJS.ProcessEnv = process.env,
 ): Partial<Settings> & Pick<Settings, K | "stateDb" | "group" | "logLevel"> => {
@@ -89,14 +132,21 @@ export const resolveSettings = <K extends keyof Settings>(
   const found: Record<string, string> = {};
   for (const [name, schema] of Object.entries(SETTINGS.properties) as unknown as [
     keyof Settings,
-    { env: string; default?: string },
+    { env: string; address?: true; default?: string },
   ][]) {
-    const value = flags[name] ?? env[schema.env] ?? stack?.[name] ?? schema.default;
+    const names = namesOf(name, schema.env);
+    const [fileFlag, fileEnv] =
+      schema.address === true ? [flags[`${name as Address}File`], env[names.fileEnv]] : [undefined, undefined];
+    const value =
+      given([flags[name], names.flag], [fileFlag, names.fileFlag]) ??
+      given([env[schema.env], schema.env], [fileEnv, names.fileEnv]) ??
+      stack?.[name] ??
+      schema.default;
     if (value !== undefined) found[name] = value;
     else if ((need as readonly string[]).includes(name))
       throw new FerryError(
         "FERRY_USAGE",
-        `${name} is not set; give --${name} or ${schema.env}, or start a local stack with \`ferry stack up\``,
+        `${name} is not set; give ${names.flag} or ${schema.env}, or start a local stack with \`ferry stack up\``,
       );
   }
   if (!Value.Check(Type.Partial(SETTINGS), found)) {

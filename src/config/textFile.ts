@@ -1,9 +1,15 @@
 import { readFileSync } from "node:fs";
+import { FerryError } from "#errors/ferryError.ts";
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file",
+  ENOTDIR: "a part of the path is not a folder",
   EISDIR: "it is a folder",
   EACCES: "this user may not read it",
+  EPERM: "this user may not read it",
+  ELOOP: "its links lead in a circle",
+  ENAMETOOLONG: "the path is too long",
+  ERR_INVALID_ARG_VALUE: "the path has a character that no path can have",
 };
 
 /** A text file that the operator named. @throws what `refuse` makes of the reason, in words */
@@ -14,4 +20,26 @@ export const readTextFile = (path: string, refuse: (reason: string) => Error): s
     const { code = "" } = error as NodeJS.ErrnoException;
     throw refuse(REASONS[code] ?? `it cannot be read (${code})`);
   }
+};
+
+/** What was read once: a pipe (`--source-file <(pass show db)`) gives its text only once, and settings are asked for several times. */
+const lines = new Map<string, string>();
+
+/**
+ * The one line of a file, without its line end and the spaces around it.
+ * @param name what names the file, such as `--source-file`
+ * @throws FERRY_USAGE when it cannot be read, is empty or has several lines; never with its content
+ */
+export const readOneLine = (path: string, name: string): string => {
+  const refuse = (reason: string): FerryError => new FerryError("FERRY_USAGE", `${name} ${path}: ${reason}`);
+  const known = lines.get(path);
+  if (known !== undefined) return known;
+  if (path === "") throw new FerryError("FERRY_USAGE", `${name} is empty`);
+  const line = readTextFile(path, refuse)
+    .replace(/^\u{feff}/u, "")
+    .trim();
+  if (line === "") throw refuse("it is empty");
+  if (/[\r\n]/.test(line)) throw refuse("it has more than one line");
+  lines.set(path, line);
+  return line;
 };

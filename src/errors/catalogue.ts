@@ -38,6 +38,18 @@ export const CATALOGUE = {
     "The command line or a setting is not valid.",
     "Run the command with --help; docs/config.md lists every setting.",
   ),
+  FERRY_URI: entry(
+    64,
+    "never",
+    "The URI of a MongoDB server is not valid.",
+    "User and password must be percent-encoded: @ is %40, : %3A, / %2F, # %23, ? %3F, % %25, a space %20; node -p \"encodeURIComponent('…')\" does it (docs/52-secrets.md).",
+  ),
+  FERRY_TLS_FILE: entry(
+    64,
+    "never",
+    "A file that the TLS options of a URI name cannot be used.",
+    "tlsCAFile and tlsCertificateKeyFile are PEM files on the machine where ferry runs; the latter holds certificate and key.",
+  ),
   FERRY_CONFIG: entry(
     64,
     "never",

@@ -1,6 +1,10 @@
 import { CATALOGUE, type CatalogueEntry, type ErrorCode } from "./catalogue.ts";
+import { valueWithoutSecrets, withoutSecrets } from "./secrets.ts";
 
-/** The one error class. `detail` is a sentence about this case; meaning, hint, retry and exit derive from `code`. */
+/**
+ * The one error class. `detail` is a sentence about this case; meaning, hint, retry and exit derive from `code`. Secrets
+ * leave the sentence and the facts here, before anything prints, logs or stores them.
+ */
 export class FerryError extends Error {
   readonly code: ErrorCode;
   readonly detail: string;
@@ -12,11 +16,12 @@ export class FerryError extends Error {
     detail: string,
     options: Readonly<{ cause?: unknown; facts?: Record<string, unknown> }> = {},
   ) {
-    super(`${code}: ${detail}`, options.cause === undefined ? undefined : { cause: options.cause });
+    const shown = withoutSecrets(detail);
+    super(`${code}: ${shown}`, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = "FerryError";
     this.code = code;
-    this.detail = detail;
-    this.facts = options.facts ?? {};
+    this.detail = shown;
+    this.facts = valueWithoutSecrets(options.facts ?? {}) as Readonly<Record<string, unknown>>;
   }
 
   get entry(): CatalogueEntry {

@@ -1,6 +1,9 @@
 import { MongoClient, type MongoClientOptions } from "mongodb";
 import { FerryError } from "#errors/ferryError.ts";
+import { shownUri } from "#errors/secrets.ts";
 import { translated } from "./errors.ts";
+import { requireTlsFiles } from "./tlsFiles.ts";
+import { requireMongoUri } from "./uri.ts";
 
 export type {
   AnyBulkWriteOperation,
@@ -11,9 +14,6 @@ export type {
   MongoClient,
   ReadPreferenceMode,
 } from "mongodb";
-
-/** `user:secret@` removed: what may be printed and logged of a URI. */
-export const redactUri = (uri: string): string => uri.replace(/\/\/[^@/]*@/, "//");
 
 export type ConnectOptions = Readonly<{
   /** Shown in the server's log and currentOp. */
@@ -27,14 +27,16 @@ export type ConnectOptions = Readonly<{
 
 /**
  * A client that connects with its first operation: for a server that may be away right now. The caller closes it.
- * @throws FERRY_USAGE on a malformed URI.
+ * @throws FERRY_URI on a malformed URI, FERRY_TLS_FILE.
  */
 export const openMongo = (
   uri: string,
   { appName, timeoutMs = 10_000, maxPoolSize = 50, options = {} }: ConnectOptions,
 ): MongoClient => {
+  requireMongoUri(uri);
+  let client: MongoClient;
   try {
-    return new MongoClient(uri, {
+    client = new MongoClient(uri, {
       appName,
       serverSelectionTimeoutMS: timeoutMs,
       maxPoolSize,
@@ -43,24 +45,21 @@ export const openMongo = (
       ...options,
     });
   } catch (error) {
-    throw new FerryError(
-      "FERRY_USAGE",
-      `${redactUri(uri)} is not a MongoDB URI: ${error instanceof Error ? error.message : error}`,
-      {
-        cause: error,
-      },
-    );
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new FerryError("FERRY_URI", `${shownUri(uri)}: ${reason}`, { cause: error });
   }
+  requireTlsFiles(client.options);
+  return client;
 };
 
 /**
  * A connected client, majority in both directions. The caller closes it.
- * @throws FERRY_USAGE on a malformed URI, FERRY_MONGO_UNREACHABLE, FERRY_MONGO_AUTH.
+ * @throws FERRY_URI on a malformed URI, FERRY_TLS_FILE, FERRY_MONGO_UNREACHABLE, FERRY_MONGO_AUTH.
  */
 export const connectMongo = async (uri: string, options: ConnectOptions): Promise<MongoClient> => {
   const client = openMongo(uri, options);
   try {
-    await translated(`connecting to ${redactUri(uri)}`, async () => {
+    await translated(`connecting to ${shownUri(uri)}`, async () => {
       await client.connect();
       await client.db("admin").command({ ping: 1 });
     });

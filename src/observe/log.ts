@@ -1,5 +1,6 @@
 import { pino } from "pino";
 import { isFerry } from "#errors/ferryError.ts";
+import { withoutSecrets } from "#errors/secrets.ts";
 
 /** The closed list of fields a log line may carry beside its sentence. Bodies and URIs are never among them. */
 export type LogFields = Readonly<
@@ -41,6 +42,17 @@ const withCode = (fields: LogFields): LogFields =>
     ? { ...fields, code: fields.err.code, hint: fields.err.entry.hint, err: fields.err.detail }
     : fields;
 
+/** An error that is none of ferry's: its own text and trace alone, since its other properties may be a client with its options. */
+const textOf = (value: unknown): unknown => (value instanceof Error ? (value.stack ?? value.message) : value);
+
+const shown = (fields: LogFields): LogFields =>
+  Object.fromEntries(
+    Object.entries(withCode(fields)).map(([name, value]) => {
+      const text = textOf(value);
+      return [name, typeof text === "string" ? withoutSecrets(text) : text];
+    }),
+  );
+
 /** JSON lines on stderr, so that stdout stays the command's own output. `level`: debug | info | warn | error | silent. */
 export const createLogger = (level: string): Logger => {
   const out = pino(
@@ -48,9 +60,9 @@ export const createLogger = (level: string): Logger => {
     pino.destination({ dest: 2, sync: true }),
   );
   return {
-    debug: (fields, sentence) => out.debug(withCode(fields), sentence),
-    info: (fields, sentence) => out.info(withCode(fields), sentence),
-    warn: (fields, sentence) => out.warn(withCode(fields), sentence),
-    error: (fields, sentence) => out.error(withCode(fields), sentence),
+    debug: (fields, sentence) => out.debug(shown(fields), withoutSecrets(sentence)),
+    info: (fields, sentence) => out.info(shown(fields), withoutSecrets(sentence)),
+    warn: (fields, sentence) => out.warn(shown(fields), withoutSecrets(sentence)),
+    error: (fields, sentence) => out.error(shown(fields), withoutSecrets(sentence)),
   };
 };

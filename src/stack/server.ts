@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
+import { addressVariables } from "#config/settings.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
@@ -36,6 +37,12 @@ export type Running = Readonly<{ pid: number; stamp: string; startedAt: number }
 
 /** Where a server's process is recorded, as JSON of `Running`. It stays when the process ends unasked. */
 export const pidFile = (logFile: string): string => `${logFile}.pid`;
+
+/** A server of the local stack has addresses of its own, and no need of the user's passwords. */
+const withoutAddresses = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv => {
+  const hidden = addressVariables();
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !hidden.includes(name)));
+};
 
 /** The process recorded beside a log; it may have ended since. */
 export const recordedProcess = (logFile: string): Running | undefined => {
@@ -192,7 +199,7 @@ export class Server implements AsyncDisposable {
     try {
       const child = spawn(spec.command, [...spec.args], {
         cwd: spec.cwd,
-        env: { ...process.env, ...spec.env },
+        env: { ...withoutAddresses(process.env), ...spec.env },
         stdio: ["ignore", log, log],
         detached: spec.detached ?? false,
       });

@@ -24,7 +24,7 @@ import { checkStructure } from "#run/checkStructure.ts";
 import type { StructureDeps } from "#run/structure.ts";
 import { checkContainers } from "#stack/containerChecks.ts";
 import { commaSeparated, type Flags, withConnections } from "../connections.ts";
-import { print } from "../output.ts";
+import { print, printJson } from "../output.ts";
 
 type CheckFlags = Flags &
   Readonly<{
@@ -94,7 +94,8 @@ const connectOrSay = async (
 };
 
 const show = (results: readonly CheckResult[], { json }: CheckFlags): void => {
-  print(json === true ? JSON.stringify(results) : results.map(formatResult).join("\n"));
+  if (json === true) printJson(results);
+  else print(results.map(formatResult).join("\n"));
   if (results.some(({ level }) => level === "fail")) process.exitCode = 1;
 };
 

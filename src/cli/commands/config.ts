@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { CONFIG, type Route, readConfig } from "#config/routes.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { RouteFilter } from "#filter/routeFilter.ts";
-import { print } from "../output.ts";
+import { print, printJson } from "../output.ts";
 import { table } from "../table.ts";
 
 const CONFIG_FLAG = ["--config <file>", "the file (default: ferry.yaml here)"] as const;
@@ -32,11 +32,11 @@ export const registerConfig = (program: Command): void => {
     .action(({ config: file, json }: { config?: string; json?: boolean }) => {
       const routes = routesOf(file);
       for (const route of routes) new RouteFilter(route);
-      if (json === true) print(JSON.stringify({ routes }));
+      if (json === true) printJson({ routes });
       else print(table(routes.map((route) => [route.name, `${route.from} → ${route.to}`, rulesOf(route)])));
     });
   config
     .command("schema")
     .description("print the JSON Schema of ferry.yaml, for editors")
-    .action(() => print(JSON.stringify(CONFIG, null, 2)));
+    .action(() => printJson(CONFIG, 2));
 };

@@ -5,7 +5,7 @@ import { ConflictStore } from "#conflict/store.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { type Flags, wholeNumber, withConnections, withTarget } from "../connections.ts";
 import { identityOfText, keyText } from "../keyFlag.ts";
-import { print } from "../output.ts";
+import { print, printData } from "../output.ts";
 import { count, table } from "../table.ts";
 
 type ConflictFlags = Flags & Readonly<{ route?: string; winner?: string; key?: string; limit?: string }>;
@@ -38,8 +38,8 @@ const list = async (id: string | undefined, flags: ConflictFlags): Promise<void>
     const [first] = found;
     if (id !== undefined && first === undefined)
       throw new FerryError("FERRY_USAGE", `there is no conflict ${id}; \`ferry conflicts\` shows them`);
-    if (flags.json === true) print(JSON.stringify(found.map(facts)));
-    else if (id !== undefined && first !== undefined) print(whole(first));
+    if (flags.json === true) printData(JSON.stringify(found.map(facts)));
+    else if (id !== undefined && first !== undefined) printData(whole(first));
     else print([found.length === 0 ? "no conflicts" : table(found.map(row)), ...(await totals(store))].join("\n"));
   });
 };

@@ -13,7 +13,7 @@ import { systemClock } from "#flow/clock.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
 import { type Flags, patientConnect, withConnections } from "../connections.ts";
-import { print } from "../output.ts";
+import { print, printJson } from "../output.ts";
 import { withSignals } from "../signals.ts";
 import { count, duration } from "../table.ts";
 
@@ -47,7 +47,7 @@ const cx = async (path: string, flags: CxFlags, signal: AbortSignal): Promise<vo
   if (flags.plain === true || !isSourceConnector(config)) {
     await rest.putConfig(file.name, config);
     await awaitRunning(file.name, { rest, clock: systemClock, signal });
-    if (flags.json === true) print(JSON.stringify({ name: file.name, outcome: "posted" }));
+    if (flags.json === true) printJson({ name: file.name, outcome: "posted" });
     else
       print(
         `${file.name} is RUNNING${isSourceConnector(config) ? ": only posted, so what is written between its copy and its stream may be missing" : ""}`,
@@ -69,7 +69,11 @@ const gapFree = async (
   const capture = parseCapture(config);
   const target = await connectMongo(settings.target, { appName: "ferry cx" });
   try {
-    const source = await openSource(capture.uri, flags.source, settings.source, say);
+    const source = await openSource(
+      capture.uri,
+      { setting: settings.source, isFlag: (flags.source ?? flags.sourceFile) !== undefined },
+      say,
+    );
     try {
       await using kafka = new KafkaClient({ bootstrap: settings.kafka, clientId: "ferry-cx", group: settings.group });
       const store = new ConnectorStore(target, settings.stateDb);
@@ -81,7 +85,7 @@ const gapFree = async (
         { rest, source, store, kafka, clock: systemClock, signal, report: progress },
       );
       if (flags.json === true)
-        print(JSON.stringify({ name, outcome, state: record.state, kind: record.kind, topics: record.topics }));
+        printJson({ name, outcome, state: record.state, kind: record.kind, topics: record.topics });
       else
         print(
           `${name} is RUNNING${outcome === "updated" ? "" : ": everything since the noted position is in the topic or on its way"}`,
@@ -100,14 +104,12 @@ const gapFree = async (
  */
 const openSource = async (
   uri: string,
-  flag: string | undefined,
-  setting: string | undefined,
+  { setting, isFlag }: Readonly<{ setting: string | undefined; isFlag: boolean }>,
   say: (line: string) => void,
 ): Promise<MongoClient> => {
   const options = { appName: "ferry cx" };
-  if (flag !== undefined) return connectMongo(flag, options);
   if (setting === undefined) return connectMongo(uri, options);
-  if (uri.includes("${")) return connectMongo(setting, options);
+  if (isFlag || uri.includes("${")) return connectMongo(setting, options);
   try {
     return await connectMongo(uri, { ...options, timeoutMs: 3000 });
   } catch (error) {

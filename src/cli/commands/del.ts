@@ -8,7 +8,7 @@ import { systemClock } from "#flow/clock.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import { connectMongo } from "#mongo/connect.ts";
 import { type Flags, patientConnect, withConnections } from "../connections.ts";
-import { print } from "../output.ts";
+import { print, printJson } from "../output.ts";
 
 /** A Connect that is just starting, or moving its connectors, answers within this, ms. */
 const PATIENCE_MS = 20_000;
@@ -28,7 +28,8 @@ export const registerDel = (program: Command): void => {
 };
 
 const report = (name: string, flags: DelFlags, facts: object, sentence: string): void => {
-  print(flags.json === true ? JSON.stringify({ name, removed: true, ...facts }) : sentence);
+  if (flags.json === true) printJson({ name, removed: true, ...facts });
+  else print(sentence);
 };
 
 const remove = async (name: string, flags: DelFlags): Promise<void> => {

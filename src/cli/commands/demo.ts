@@ -5,7 +5,7 @@ import { isFerry } from "#errors/ferryError.ts";
 import { stackDown, stackReset } from "#stack/localStack.ts";
 import { goOn } from "../demo/goOn.ts";
 import { runDemo, type StepResult } from "../demo/runDemo.ts";
-import { print } from "../output.ts";
+import { print, printAside, printJson } from "../output.ts";
 import { withSignals } from "../signals.ts";
 import { duration } from "../table.ts";
 
@@ -29,7 +29,7 @@ export const registerDemo = (program: Command): void => {
 
 const demo = async (flags: DemoFlags, signal: AbortSignal): Promise<void> => {
   const home = join(stateFolder(), "demo");
-  const say = flags.json ? (line: string): void => void process.stderr.write(`${line}\n`) : print;
+  const say = flags.json ? printAside : print;
   const begun = performance.now();
   try {
     const results = await runDemo({ home, workers: flags.workers, entry: process.argv[1] ?? "", signal, print: say });
@@ -61,5 +61,5 @@ const finish = async (
   say(`\nAll ${results.length} steps held, in ${duration(ms)}.`);
   if (keep) say(`\n${goOn(home, { failed: false })}`);
   else await stackReset(home, () => undefined);
-  if (json) print(JSON.stringify({ ok: true, ms: Math.round(ms), kept: keep === true, steps: results }, null, 2));
+  if (json) printJson({ ok: true, ms: Math.round(ms), kept: keep === true, steps: results }, 2);
 };

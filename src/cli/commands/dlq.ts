@@ -11,7 +11,7 @@ import { awaitDecided, type Decided } from "#run/decisions.ts";
 import { readable } from "#wire/readable.ts";
 import { type Flags, wholeNumber, withConnections, withTarget } from "../connections.ts";
 import { identityOfText, keyText } from "../keyFlag.ts";
-import { print } from "../output.ts";
+import { print, printData, printJson } from "../output.ts";
 import { table } from "../table.ts";
 
 type DlqFlags = Flags &
@@ -115,7 +115,7 @@ const facts = (letter: DeadLetterRecord): Record<string, unknown> => {
 const list = async (store: DeadLetterStore, flags: DlqFlags): Promise<void> => {
   const limit = wholeNumber("--limit", flags.limit ?? String(DEFAULT_LIMIT));
   const letters = await store.list(filterOf(flags), limit);
-  if (flags.json === true) return print(JSON.stringify(letters.map(facts)));
+  if (flags.json === true) return printData(JSON.stringify(letters.map(facts)));
   if (letters.length === 0) return print("no dead letters");
   print(
     table(
@@ -137,12 +137,12 @@ const show = async (store: DeadLetterStore, id: string, flags: DlqFlags): Promis
     throw new FerryError("FERRY_USAGE", `there is no dead letter ${id}; \`ferry dlq list\` shows them`);
   const raw = await store.raw(id);
   const value = raw === null ? null : readable(raw);
-  if (flags.json === true) return print(JSON.stringify({ ...facts(letter), value }));
+  if (flags.json === true) return printData(JSON.stringify({ ...facts(letter), value }));
   const lines = Object.entries(facts(letter)).map(([name, fact]) => [
     name,
     typeof fact === "string" ? fact : JSON.stringify(fact),
   ]);
-  print(`${table(lines)}\n\n${value ?? "(no value)"}`);
+  printData(`${table(lines)}\n\n${value ?? "(no value)"}`);
 };
 
 type Decision = Readonly<{
@@ -169,7 +169,8 @@ const decide = async (verb: "replay" | "discard", { store, client, stateDb, ids,
   await store.decide({ ids: chosen.map(({ _id }) => _id) }, verb);
   const waitMs = Number(flags.wait ?? 60) * 1000;
   const found = await awaitDecided(chosen, { store, client, stateDb, clock: systemClock, waitMs });
-  print(flags.json === true ? JSON.stringify({ verb, ...found }) : outcome(verb, found));
+  if (flags.json === true) printJson({ verb, ...found });
+  else print(outcome(verb, found));
   if (found.refused.length > 0) process.exitCode = 76;
   else if (found.open > 0) process.exitCode = 75;
 };

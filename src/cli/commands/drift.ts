@@ -5,7 +5,7 @@ import { DriftLedger } from "#drift/ledger.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { type DriftLine, readTimeline } from "#run/driftTimeline.ts";
 import { type Flags, withConnections, withTarget } from "../connections.ts";
-import { print } from "../output.ts";
+import { print, printJson } from "../output.ts";
 import { count, table } from "../table.ts";
 
 type DriftFlags = Flags & Readonly<{ route?: string; since?: string; all?: boolean; type?: string }>;
@@ -42,7 +42,7 @@ const timeline = async (flags: DriftFlags): Promise<void> => {
   await withTarget(flags, "ferry drift", async (client, stateDb) => {
     const lines = await readTimeline(new DriftLedger(client, stateDb), flags.route);
     const shown = lines.filter(({ baseline, first }) => (flags.all === true || !baseline) && first.seconds >= since);
-    if (flags.json === true) print(JSON.stringify(shown.map(facts)));
+    if (flags.json === true) printJson(shown.map(facts));
     else print(shown.length === 0 ? "no drift" : table(shown.map(row)));
   });
 };
@@ -81,7 +81,7 @@ const decide = async (
       );
     await ledger.decide(route, path, flags.type ?? null, verdict);
     const held = await new DeadLetterStore(client, stateDb).decide({ route, code: "FERRY_DRIFT_HELD" }, "replay");
-    if (flags.json === true) print(JSON.stringify({ route, path, type: flags.type ?? null, verdict, held }));
+    if (flags.json === true) printJson({ route, path, type: flags.type ?? null, verdict, held });
     else
       print(`${path}: ${verdict === "pass" ? "written" : "left out"} from now on; ${held} held events are tried again`);
   });

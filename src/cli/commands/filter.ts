@@ -5,7 +5,7 @@ import { FerryError } from "#errors/ferryError.ts";
 import { connectMongo } from "#mongo/connect.ts";
 import { type Trial, tryFilter } from "#run/filterTry.ts";
 import { type Flags, wholeNumber, withConnections } from "../connections.ts";
-import { print } from "../output.ts";
+import { printData } from "../output.ts";
 import { routesOf } from "./config.ts";
 
 type TryFlags = Flags & Readonly<{ config?: string; sample: string }>;
@@ -35,7 +35,8 @@ const tryRoute = async (name: string, flags: TryFlags): Promise<void> => {
   const client = await connectMongo(source, { appName: "ferry filter" });
   try {
     const trial = await tryFilter(route, client, sample);
-    print(flags.json === true ? JSON.stringify(facts(trial)) : formatTrial(trial));
+    if (flags.json === true) printData(JSON.stringify(facts(trial)));
+    else printData(formatTrial(trial));
   } finally {
     await client.close();
   }

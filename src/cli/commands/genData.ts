@@ -7,7 +7,7 @@ import { connectMongo } from "#mongo/connect.ts";
 import { insertPeople } from "#run/genData.ts";
 import { runWorkload } from "#run/genDataWorkload.ts";
 import { type Flags, wholeNumber, withConnections } from "../connections.ts";
-import { print } from "../output.ts";
+import { print, printJson } from "../output.ts";
 import { withSignals } from "../signals.ts";
 import { count } from "../table.ts";
 
@@ -68,7 +68,7 @@ const genData = async (flags: GenDataFlags, signal: AbortSignal): Promise<void> 
     if (flags.workload === undefined) {
       const options = { users, count: total, seed, clock: systemClock, ratePerSecond, signal };
       const inserted = await insertPeople({ ...options, withSex: flags.sex === true });
-      if (flags.json === true) print(JSON.stringify({ ns: formatNamespace(ns), inserted }));
+      if (flags.json === true) printJson({ ns: formatNamespace(ns), inserted });
       else print(signal.aborted ? `Stopped after ${count(inserted)} documents` : "Data inserted successfully!");
       return;
     }
@@ -82,7 +82,7 @@ const genData = async (flags: GenDataFlags, signal: AbortSignal): Promise<void> 
       signal: timer === undefined ? signal : AbortSignal.any([signal, timer]),
       operations: timer === undefined ? total : undefined,
     });
-    if (flags.json === true) print(JSON.stringify({ ns: formatNamespace(ns), ...counts }));
+    if (flags.json === true) printJson({ ns: formatNamespace(ns), ...counts });
     else
       print(
         Object.entries(counts)

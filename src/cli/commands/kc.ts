@@ -6,7 +6,7 @@ import type { LogRecord } from "#flow/types.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import { readable } from "#wire/readable.ts";
 import { type Flags, withConnections } from "../connections.ts";
-import { print } from "../output.ts";
+import { print, printData } from "../output.ts";
 import { withSignals } from "../signals.ts";
 
 type KcFlags = Flags & Readonly<{ end?: boolean; limit: string }>;
@@ -65,7 +65,7 @@ const show = (topic: string, partition: number, records: readonly LogRecord[], f
   for (const record of records) {
     const [key, value] = [readable(record.key, { limit }), readable(record.value, { limit })];
     const { offset, timestampMs } = record;
-    if (flags.json === true) print(JSON.stringify({ topic, partition, offset, timestampMs, key, value }));
-    else print(`${key} => ${value}`);
+    if (flags.json === true) printData(JSON.stringify({ topic, partition, offset, timestampMs, key, value }));
+    else printData(`${key} => ${value}`);
   }
 };

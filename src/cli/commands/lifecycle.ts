@@ -12,7 +12,7 @@ import { connectMongo, type MongoClient } from "#mongo/connect.ts";
 import { finalize as finalizeStructure, requireComplete } from "#run/structure.ts";
 import { workersDrained } from "#run/workersDrained.ts";
 import { type Flags, withConnections, withTarget } from "../connections.ts";
-import { print } from "../output.ts";
+import { print, printJson } from "../output.ts";
 import { withSignals } from "../signals.ts";
 
 /** `ferry pause`, `resume` and `finalize`: what is wanted of a `ferry run` or `ferry capture`, written where it looks. */
@@ -72,8 +72,10 @@ const watching = async (
   }
 };
 
-const facts = ({ record, owned }: Seen): string =>
-  JSON.stringify({ state: stateOf(record), owner: owned ? record.owner : null });
+const facts = ({ record, owned }: Seen): Readonly<Record<string, unknown>> => ({
+  state: stateOf(record),
+  owner: owned ? record.owner : null,
+});
 
 const pause = (flags: Flags): Promise<void> =>
   withTarget(flags, "ferry pause", (client, stateDb) =>
@@ -83,7 +85,7 @@ const pause = (flags: Flags): Promise<void> =>
       if (!(await control.pause())) refuse(record);
       const enough = ({ owned }: Seen, state: RunState): boolean => state === "paused" || !owned;
       const seen = await watching(control, soft, enough, () => undefined);
-      if (flags.json === true) print(facts(seen));
+      if (flags.json === true) printJson(facts(seen));
       else if (!seen.owned) print(`nobody runs it now; it stays paused when ${commandOf(record)} is started again`);
       else if (record.mode === "direct") print("paused: nothing is on its way to the target, and its position is kept");
       else print("paused: nothing is captured, and the position is kept; workers apply what Kafka has");
@@ -96,7 +98,7 @@ const resume = (flags: Flags): Promise<void> =>
     const { record } = await readRun(control);
     if (!(await control.resume())) refuse(record);
     const seen = await readRun(control);
-    if (flags.json === true) print(facts(seen));
+    if (flags.json === true) printJson(facts(seen));
     else if (seen.owned) print("resumed: it goes on where it was");
     else print(`nobody runs it now; start ${commandOf(record)} again as before`);
   });
@@ -163,7 +165,7 @@ const finalize = (flags: FinalizeFlags): Promise<void> =>
         await source.close();
       }
       const { finalizedAt, unrestored = [] } = (await readRun(control)).record.lifecycle ?? {};
-      if (flags.json === true) print(JSON.stringify({ state: "finalized", finalizedAt, unrestored }));
+      if (flags.json === true) printJson({ state: "finalized", finalizedAt, unrestored });
       requireComplete(unrestored);
       if (flags.json !== true) print("finalized: the target has the source's structure, and the run is over");
     }),

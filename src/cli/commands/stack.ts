@@ -6,7 +6,7 @@ import { followLog } from "#stack/followLog.ts";
 import { stackDown, stackReset, stackUp } from "#stack/localStack.ts";
 import { readState, serverOf } from "#stack/stackState.ts";
 import { type ServerStatus, type StackStatus, stackStatus } from "#stack/stackStatus.ts";
-import { print } from "../output.ts";
+import { print, printAside, printJson } from "../output.ts";
 import { withSignals } from "../signals.ts";
 import { duration, table } from "../table.ts";
 
@@ -34,8 +34,7 @@ const portOf = (text: string, before: Readonly<Record<string, number>> = {}): Re
 };
 
 /** Progress is not the command's output: with --json it goes to stderr. */
-const reporter = ({ json }: Json): ((line: string) => void) =>
-  json ? (line) => void process.stderr.write(`${line}\n`) : print;
+const reporter = ({ json }: Json): ((line: string) => void) => (json ? printAside : print);
 
 /** Shorter where it is below the working directory, as the default state folder is. */
 const shortPath = (path: string): string => {
@@ -56,7 +55,7 @@ const showStatus = (status: StackStatus, { json }: Json): void => {
   const allUp = status.servers.length > 0 && status.servers.every((server) => server.state === "up");
   if (!allUp) process.exitCode = UNAVAILABLE;
   if (json) {
-    print(JSON.stringify(status, null, 2));
+    printJson(status, 2);
     return;
   }
   if (status.servers.length === 0) {
@@ -128,7 +127,7 @@ export const registerStack = (program: Command): void => {
     .option("--json", "print the state as one JSON value")
     .action(async (flags: Json) => {
       await stackDown(stateFolder(), reporter(flags));
-      if (flags.json) print(JSON.stringify(await stackStatus(stateFolder()), null, 2));
+      if (flags.json) printJson(await stackStatus(stateFolder()), 2);
     });
 
   stack
@@ -151,6 +150,6 @@ export const registerStack = (program: Command): void => {
     .option("--json", "print the state as one JSON value")
     .action(async (flags: Json) => {
       await stackReset(stateFolder(), reporter(flags));
-      if (flags.json) print(JSON.stringify(await stackStatus(stateFolder()), null, 2));
+      if (flags.json) printJson(await stackStatus(stateFolder()), 2);
     });
 };

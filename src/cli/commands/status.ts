@@ -10,7 +10,7 @@ import { connectMongo, type MongoClient } from "#mongo/connect.ts";
 import { type CaptureLine, type LaneLine, readStatus, type Status, type WorkerLine } from "#run/status.ts";
 import { readState } from "#stack/stackState.ts";
 import { type Flags, withConnections } from "../connections.ts";
-import { print } from "../output.ts";
+import { print, printJson } from "../output.ts";
 import { count, duration, table } from "../table.ts";
 
 /** `ferry status`: topics, connectors, end offsets, lanes, workers, and what is wrong. */
@@ -68,7 +68,8 @@ const status = async (flags: Flags): Promise<void> => {
     await using _client = client;
     const status = await readStatus({ kafka: client, target, stateDb: settings.stateDb, capture });
     const found = { ...status, unread: [...unread, ...status.unread] };
-    print(flags.json === true ? JSON.stringify(found, withoutConfig) : formatStatus(found));
+    if (flags.json === true) printJson(withoutConfigs(found));
+    else print(formatStatus(found));
     if (found.findings.some(({ dataAtStake }) => dataAtStake) || found.halted.length > 0) process.exitCode = 76;
     else if (found.unread.length > 0) process.exitCode = 69;
   } finally {
@@ -87,8 +88,11 @@ const connectLog = (url: string): string | undefined => {
   }
 };
 
-/** A connector's configuration holds its URI with the password. */
-const withoutConfig = (key: string, value: unknown): unknown => (key === "config" ? undefined : value);
+/** A connector's configuration holds its URI with the password, and whatever else its plugins take for secret. */
+const withoutConfigs = (found: Status): unknown => ({
+  ...found,
+  connectors: found.connectors.map(({ config: _, ...connector }) => connector),
+});
 
 const section = (title: string, lines: readonly string[]): string[] =>
   lines.length === 0 ? [] : [title, "", ...lines, ""];

@@ -23,7 +23,7 @@ import type { DdlRecord, StructureRecord } from "#structure/records.ts";
 import { StructureStore } from "#structure/store.ts";
 import type { Finding } from "#structure/wanted.ts";
 import { commaSeparated, type Flags, withConnections, withTarget } from "../connections.ts";
-import { print } from "../output.ts";
+import { print, printJson } from "../output.ts";
 import { withSignals } from "../signals.ts";
 import { duration, table } from "../table.ts";
 
@@ -116,7 +116,8 @@ const say = ({ ns, does, state, ms = 0, reason, progress }: StructureEvent): voi
 const plan = (flags: StructureFlags): Promise<void> =>
   withBoth(flags, async (deps) => {
     const found = await planOf(deps, { replace: flags.replaceTarget === true });
-    print(flags.json === true ? JSON.stringify(planFacts(found)) : planText(found));
+    if (flags.json === true) printJson(planFacts(found));
+    else print(planText(found));
     if (found.findings.some(({ level }) => level === "refused")) process.exitCode = 1;
   });
 
@@ -166,7 +167,7 @@ const build = (flags: StructureFlags): Promise<void> =>
   withBoth(flags, async (deps) => {
     if (flags.replaceTarget === true) await requireWholeLog(deps);
     const { plan: done, failures } = await buildStructure(deps, { replace: flags.replaceTarget === true });
-    if (flags.json === true) print(JSON.stringify({ ...planFacts(done), failures }));
+    if (flags.json === true) printJson({ ...planFacts(done), failures });
     else print(`${done.steps.length} steps, ${failures.length} failed`);
     requireComplete(failures);
   });
@@ -188,7 +189,7 @@ const finish = (flags: StructureFlags): Promise<void> =>
     const named = given.include.length > 0 || given.exclude.length > 0;
     const failures = await finalize({ ...given, source: sides.source }, named ? given : undefined);
     const records = await store.all();
-    if (flags.json === true) print(JSON.stringify({ records: records.map(recordFacts), failures }));
+    if (flags.json === true) printJson({ records: records.map(recordFacts), failures });
     else if (failures.length > 0) print(statusText(records.filter(({ state }) => state === "failed")));
     requireComplete(failures);
     if (flags.json !== true) print(`${records.length} collections, indexes and views are as on the source`);
@@ -198,11 +199,8 @@ const approve = (id: string, flags: StructureFlags): Promise<void> =>
   withTarget(flags, "ferry structure", async (client, stateDb) => {
     if (!(await new StructureStore(client, stateDb).approve(id)))
       throw new FerryError("FERRY_USAGE", `no change ${id} is held; \`ferry structure status\` shows those that are`);
-    print(
-      flags.json === true
-        ? JSON.stringify({ approved: id })
-        : `${id} is approved: it is applied when a worker is started`,
-    );
+    if (flags.json === true) printJson({ approved: id });
+    else print(`${id} is approved: it is applied when a worker is started`);
   });
 
 const recordFacts = ({ _id, wanted, ...rest }: StructureRecord): object => ({
@@ -243,7 +241,7 @@ const status = (flags: StructureFlags): Promise<void> =>
   withTarget(flags, "ferry structure", async (client, stateDb) => {
     const store = new StructureStore(client, stateDb);
     const [records, ddl] = [await store.all(), await store.ddl(DDL_SHOWN)];
-    if (flags.json === true) print(JSON.stringify({ records: records.map(recordFacts), ddl: ddl.map(ddlFacts) }));
+    if (flags.json === true) printJson({ records: records.map(recordFacts), ddl: ddl.map(ddlFacts) });
     else {
       print(records.length === 0 ? "no structure was built by ferry" : statusText(records));
       for (const record of ddl) print(ddlText(record));

@@ -6,6 +6,7 @@ import { resolveSettings } from "#config/settings.ts";
 import { systemClock } from "#flow/clock.ts";
 import { createLogger } from "#observe/log.ts";
 import { Worker } from "#run/worker.ts";
+import { withAddresses } from "../connections.ts";
 import { withSignals } from "../signals.ts";
 import { VERSION } from "../version.ts";
 import { parseWorkerOptions, withWorkerOptions } from "../workerFlags.ts";
@@ -14,11 +15,14 @@ import { parseWorkerOptions, withWorkerOptions } from "../workerFlags.ts";
 export const registerWorker = (program: Command): void => {
   const command = program
     .command("worker")
-    .description("read topics and write them to the target; start as many as you like")
-    .option("--source <uri>", "source MongoDB, for updates that come without their document")
-    .option("--target <uri>", "target MongoDB")
-    .option("--kafka <servers>", "Kafka bootstrap servers")
-    .option("--connect <url>", "Kafka Connect, to look after the connectors behind the topics")
+    .description("read topics and write them to the target; start as many as you like");
+  withAddresses(command, {
+    source: "source MongoDB, for updates that come without their document",
+    target: "target MongoDB",
+    kafka: "Kafka bootstrap servers",
+    connect: "Kafka Connect, to look after the connectors behind the topics",
+  });
+  command
     .option("--state-db <name>", "ferry's database on the target")
     .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
     .option("--group <name>", "consumer group under which offsets are shown")

@@ -13,12 +13,12 @@ export const goOn = (home: string, { failed }: Readonly<{ failed: boolean }>): s
       ? `What is up stays up; the logs are in ${dataFolder(folder)}. Go on by hand, for example:`
       : "Everything stays up. Go on by hand, for example:",
     `  export ${ENVIRONMENT.home.env}=${folder}`,
-    ...(failed ? ["  npm run ferry -- stack status"] : []),
-    "  npm run ferry -- status",
-    "  npm run ferry -- kc test.users",
-    ...(failed ? [] : ["  npm run ferry -- gen-data --workload mixed --duration 10"]),
-    "  npm run ferry -- stack logs -f",
+    ...(failed ? ["  npm run --silent ferry -- stack status"] : []),
+    "  npm run --silent ferry -- status",
+    "  npm run --silent ferry -- kc test.users",
+    ...(failed ? [] : ["  npm run --silent ferry -- gen-data --workload mixed --duration 10"]),
+    "  npm run --silent ferry -- stack logs -f",
     ...(endpoints === undefined ? [] : [`  npx mongosh "${endpoints.source}"`, `  npx mongosh "${endpoints.target}"`]),
-    "  npm run ferry -- stack reset        # when you are done",
+    "  npm run --silent ferry -- stack reset        # when you are done",
   ].join("\n");
 };

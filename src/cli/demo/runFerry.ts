@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { ENVIRONMENT } from "#config/environment.ts";
-import { SETTINGS } from "#config/settings.ts";
+import { addressVariables, SETTINGS } from "#config/settings.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { compileCache } from "#stack/worker.ts";
 
@@ -9,7 +9,8 @@ export type Said = Readonly<{ code: number | null; output: string }>;
 /** The environment without settings of the user's own: a demo must reach nothing but its own servers. */
 export const demoEnvironment = (home: string): NodeJS.ProcessEnv => {
   const env = { ...process.env, [ENVIRONMENT.home.env]: home, NODE_COMPILE_CACHE: compileCache() };
-  for (const { env: name } of Object.values(SETTINGS.properties) as unknown as { env: string }[])
+  const settings = Object.values(SETTINGS.properties) as unknown as { env: string }[];
+  for (const name of [...settings.map(({ env }) => env), ...addressVariables()])
     delete (env as NodeJS.ProcessEnv)[name];
   return env;
 };

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ENVIRONMENT } from "#config/environment.ts";
-import { SETTINGS } from "#config/settings.ts";
+import { addressVariables, SETTINGS } from "#config/settings.ts";
 import { CATALOGUE } from "#errors/catalogue.ts";
 import { stalePages } from "../../../docs/generate.ts";
 
@@ -18,6 +18,7 @@ test("every environment variable that the code names is declared, so that docs/c
   const declared = new Set([
     ...Object.values(ENVIRONMENT).map(({ env }) => env as string),
     ...(Object.values(SETTINGS.properties) as unknown as { env: string }[]).map(({ env }) => env),
+    ...addressVariables(),
     ...Object.keys(CATALOGUE),
     ...OF_TESTS,
   ]);
