@@ -1,194 +1,95 @@
 /**
- * A route's row filter: the part of MongoDB's query language that can be answered from one document without a server.
- * Equality is the server's (1 equals 1.0, names and order of subdocuments count), order holds within one kind of value.
- * Source: MongoDB manual, "Query and Projection Operators", "Comparison/Sort Order".
+ * A route's row filter: the part of MongoDB's query language that ferry answers exactly as `find` does on a collection with
+ * the simple collation, on raw bytes. Whatever else is written is refused when the configuration is read.
+ * Source: MongoDB manual, "Query and Projection Operators"; the server's matcher. test/integration/where.test.ts compares
+ * every operator, path and type with a real server.
  */
-import { BSON, type Document } from "bson";
-import { readDecimal } from "#bson/decimal.ts";
-import { canonicalValue } from "#bson/identity.ts";
-import { BsonType, Cursor, int32At, uint32At } from "#bson/walk.ts";
-import { FerryError } from "#errors/ferryError.ts";
+import type { Document } from "bson";
+import { BsonType } from "#bson/walk.ts";
+import { constant, isConstant, refuseWhere } from "./constant.ts";
+import { compareElements, type Element, isNaNElement, kindOf } from "./order.ts";
+import { queryPath, reaches, type Test } from "./reach.ts";
 
-/** Does the document belong to the route? */
+/** Does the document belong to the route? Pure; `doc` is validated BSON. */
 export type Where = (doc: Uint8Array) => boolean;
 
-/** A value where it lies; undefined stands for a field that is not there. */
-type Value = Readonly<{ bytes: Uint8Array; type: number; start: number; end: number }> | undefined;
-type Test = (value: Value) => boolean;
+const NULL = kindOf(BsonType.null);
+const MISSING = kindOf(BsonType.undefined);
 
-const refuse = (sentence: string): never => {
-  throw new FerryError("FERRY_CONFIG", `where: ${sentence}`);
-};
-
-const sameForm = (value: Value): string =>
-  value === undefined ? `t${BsonType.null}.0:` : canonicalValue(value.bytes, value.type, value.start, value.end);
-
-/** A constant of the configuration as BSON; extended JSON is understood, for dates and ids. */
-const constant = (given: unknown): NonNullable<Value> => {
-  const bytes = BSON.serialize(BSON.EJSON.deserialize({ v: given } as Document, { relaxed: true }));
-  const cursor = new Cursor();
-  cursor.open(bytes);
-  cursor.next();
-  return { bytes, type: cursor.type, start: cursor.valueStart, end: cursor.valueEnd };
-};
-
-type Ordered = Readonly<{ kind: string; is: number | bigint | Buffer }>;
-
-const buffer = ({ bytes, start, end }: NonNullable<Value>, skip = 0, drop = 0): Buffer =>
-  Buffer.from(bytes.buffer, bytes.byteOffset + start + skip, end - start - skip - drop);
-
-const decimal = (value: NonNullable<Value>): number => {
-  const read = readDecimal(value.bytes, value.start);
-  if (read.kind === "nan") return Number.NaN;
-  if (read.kind === "infinity") return read.negative ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
-  return Number(`${read.negative ? "-" : ""}${read.coefficient}e${read.exponent}`);
-};
-
-/** What `$gt` and its like compare; undefined for kinds that have no order here. */
-const orderedForm = (value: NonNullable<Value>): Ordered | undefined => {
-  switch (value.type) {
-    case BsonType.int32:
-      return { kind: "number", is: int32At(value.bytes, value.start) };
-    case BsonType.int64:
-      return { kind: "number", is: buffer(value).readBigInt64LE() };
-    case BsonType.double:
-      return { kind: "number", is: buffer(value).readDoubleLE() };
-    case BsonType.decimal128:
-      return { kind: "number", is: decimal(value) };
-    case BsonType.string:
-    case BsonType.symbol:
-      return { kind: "string", is: buffer(value, 4, 1) };
-    case BsonType.date:
-      return { kind: "date", is: buffer(value).readBigInt64LE() };
-    case BsonType.boolean:
-      return { kind: "boolean", is: value.bytes[value.start] as number };
-    case BsonType.objectId:
-      return { kind: "objectId", is: buffer(value) };
-    case BsonType.timestamp:
-      return {
-        kind: "timestamp",
-        is: (BigInt(uint32At(value.bytes, value.start + 4)) << 32n) | BigInt(uint32At(value.bytes, value.start)),
-      };
-    default:
-      return undefined;
-  }
-};
-
-const compare = (a: Ordered, b: Ordered): number => {
-  if (Buffer.isBuffer(a.is) && Buffer.isBuffer(b.is)) return Buffer.compare(a.is, b.is);
-  if (a.is < b.is) return -1;
-  if (a.is > b.is) return 1;
-  return 0;
-};
-
-const isNaNValue = ({ is }: Ordered): boolean => Number.isNaN(is);
-
-const ordering =
-  (given: unknown, holds: (order: number) => boolean): Test =>
-  (value) => {
-    const limit = orderedForm(constant(given));
-    const found = value === undefined ? undefined : orderedForm(value);
-    if (limit === undefined || found === undefined || limit.kind !== found.kind) return false;
-    if (isNaNValue(limit) || isNaNValue(found)) return false;
-    return holds(compare(found, limit));
+/** Is the value in this order to the constant? Only values of one kind have an order; what is missing counts as null. */
+const ordered = (given: unknown, name: string, holds: (order: number) => boolean): Test => {
+  const limit = constant(given, name);
+  const kind = kindOf(limit.type);
+  const isNaNLimit = isNaNElement(limit);
+  return (value) => {
+    const own = value === undefined ? MISSING : kindOf(value.type);
+    if (own !== kind) return kind === NULL && own === MISSING && holds(0);
+    const element = value as Element; // it has the kind of a constant, which is never missing
+    if (isNaNLimit || isNaNElement(element)) return isNaNLimit && isNaNElement(element) && holds(0);
+    return holds(compareElements(element, limit));
   };
-
-const orderTest = (name: string, given: unknown, holds: (order: number) => boolean): Test => {
-  if (orderedForm(constant(given)) === undefined)
-    refuse(`${name} needs a number, string, date, id, boolean or timestamp`);
-  return ordering(given, holds);
 };
+
+const equal = (given: unknown, name: string): Test => ordered(given, name, (order) => order === 0);
 
 const among = (given: unknown, name: string): Test => {
-  if (!Array.isArray(given)) return refuse(`${name} needs a list`);
-  const forms = new Set(given.map((item) => sameForm(constant(item))));
-  return (value) => forms.has(sameForm(value));
+  if (!Array.isArray(given)) return refuseWhere(`${name}: $in and $nin need a list`);
+  const tests = given.map((item) => equal(item, name));
+  return (value) => tests.some((test) => test(value));
 };
 
-const equal = (given: unknown): Test => {
-  const form = sameForm(constant(given));
-  return (value) => sameForm(value) === form;
+/** `$exists` takes any number for a truth value, as the server does. */
+const isTrue = (given: unknown, name: string): boolean =>
+  typeof given === "boolean" || typeof given === "number"
+    ? given !== 0 && given !== false
+    : refuseWhere(`${name}: $exists needs true or false`);
+
+/** What a condition's operator asks of the values that its path leads to: some value passes, or none does. */
+type Question = Readonly<{ test: Test; none?: boolean }>;
+
+const OPERATORS: Readonly<Record<string, (given: unknown, name: string) => Question>> = {
+  $eq: (given, name) => ({ test: equal(given, name) }),
+  $ne: (given, name) => ({ test: equal(given, name), none: true }),
+  $gt: (given, name) => ({ test: ordered(given, name, (order) => order > 0) }),
+  $gte: (given, name) => ({ test: ordered(given, name, (order) => order >= 0) }),
+  $lt: (given, name) => ({ test: ordered(given, name, (order) => order < 0) }),
+  $lte: (given, name) => ({ test: ordered(given, name, (order) => order <= 0) }),
+  $in: (given, name) => ({ test: among(given, name) }),
+  $nin: (given, name) => ({ test: among(given, name), none: true }),
+  $exists: (given, name) => ({ test: (value) => value !== undefined, none: !isTrue(given, name) }),
 };
 
-/** Positive tests of one value. A list matches where the list itself or one of its elements does. */
-const TESTS: Readonly<Record<string, (given: unknown) => Test>> = {
-  $eq: equal,
-  $in: (given) => among(given, "$in"),
-  $gt: (given) => orderTest("$gt", given, (order) => order > 0),
-  $gte: (given) => orderTest("$gte", given, (order) => order >= 0),
-  $lt: (given) => orderTest("$lt", given, (order) => order < 0),
-  $lte: (given) => orderTest("$lte", given, (order) => order <= 0),
-};
+const NOT = "$not";
 
-/** Calls back with each value that a path leads to, through arrays of documents; stops at the first true. */
-const some = (bytes: Uint8Array, start: number, path: readonly Uint8Array[], depth: number, test: Test): boolean => {
-  const name = path[depth];
-  const cursor = new Cursor();
-  cursor.open(bytes, start);
-  if (name === undefined || !cursor.seek(name)) return test(undefined);
-  const { type, valueStart, valueEnd } = cursor;
-  if (depth === path.length - 1) return someOf({ bytes, type, start: valueStart, end: valueEnd }, test);
-  if (type === BsonType.object) return some(bytes, valueStart, path, depth + 1, test);
-  if (type !== BsonType.array) return test(undefined);
-  const elements = new Cursor();
-  elements.open(bytes, valueStart);
-  while (elements.next())
-    if (elements.type === BsonType.object && some(bytes, elements.valueStart, path, depth + 1, test)) return true;
-  return false;
-};
+const isPlain = (given: unknown): given is Readonly<Document> =>
+  typeof given === "object" && given !== null && !Array.isArray(given);
 
-const someOf = (value: NonNullable<Value>, test: Test): boolean => {
-  if (test(value)) return true;
-  if (value.type !== BsonType.array) return false;
-  const cursor = new Cursor();
-  cursor.open(value.bytes, value.start);
-  while (cursor.next())
-    if (test({ bytes: value.bytes, type: cursor.type, start: cursor.valueStart, end: cursor.valueEnd })) return true;
-  return false;
-};
-
-const OPERATORS: ReadonlySet<string> = new Set([...Object.keys(TESTS), "$ne", "$nin", "$exists", "$not"]);
+/** Does the condition begin with an operator? Otherwise it is a value to be equal to. */
+const hasOperators = (given: unknown): given is Readonly<Document> =>
+  isPlain(given) && Object.keys(given)[0]?.startsWith("$") === true && !isConstant(given);
 
 const field = (name: string, given: unknown): Where => {
-  const path = name.split(".").map((part) => Buffer.from(part));
-  if (path.some((part) => part.length === 0)) refuse(`${JSON.stringify(name)} is no path`);
-  const any =
-    (test: Test): Where =>
-    (doc) =>
-      some(doc, 0, path, 0, test);
-  if (operatorOf(given) === undefined) return any(equal(given));
-  const parts = Object.entries(given as Document).map(([operator, operand]): Where => {
-    const test = TESTS[operator];
-    if (test !== undefined) return any(test(operand));
-    if (operator === "$ne") return not(any(equal(operand)));
-    if (operator === "$nin") return not(any(among(operand, "$nin")));
-    if (operator === "$not") return not(field(name, operand));
-    if (operator === "$exists") {
-      const there = any((value) => value !== undefined);
-      return operand === true ? there : not(there);
-    }
-    return refuse(`${name}: ${operator} is not known; there are ${[...OPERATORS].join(", ")}`);
+  if (name.split(".").includes("") || name.includes("\0")) refuseWhere(`${JSON.stringify(name)} is not a path`);
+  return conditions(name, hasOperators(given) ? given : { $eq: given });
+};
+
+const conditions = (name: string, operators: Readonly<Document>): Where => {
+  const path = queryPath(name);
+  const parts = Object.entries(operators).map(([operator, given]): Where => {
+    if (operator === NOT) return negated(name, given);
+    const question = Object.hasOwn(OPERATORS, operator) ? OPERATORS[operator] : undefined;
+    if (question === undefined)
+      return refuseWhere(`${name}: ${operator} is not known; there are ${[...Object.keys(OPERATORS), NOT].join(", ")}`);
+    const { test, none = false } = question(given, name);
+    return (doc) => reaches(doc, 0, path, 0, test) !== none;
   });
   return (doc) => parts.every((part) => part(doc));
 };
 
-/** Extended JSON spells these values with an operator's dollar. */
-const CONSTANTS: ReadonlySet<string> = new Set([
-  "$date",
-  "$oid",
-  "$uuid",
-  "$binary",
-  "$timestamp",
-  "$numberInt",
-  "$numberLong",
-  "$numberDouble",
-  "$numberDecimal",
-]);
-
-/** The operator that a condition begins with, where it is none of a constant's. */
-const operatorOf = (given: unknown): string | undefined => {
-  const [first] = typeof given === "object" && given !== null && !Array.isArray(given) ? Object.keys(given) : [];
-  return first?.startsWith("$") === true && !CONSTANTS.has(first) ? first : undefined;
+const negated = (name: string, given: unknown): Where => {
+  if (!hasOperators(given)) return refuseWhere(`${name}: $not needs operators, as { $not: { $gt: 5 } }`);
+  const where = conditions(name, given);
+  return (doc) => !where(doc);
 };
 
 /** What joins conditions. */
@@ -198,22 +99,18 @@ const JUNCTIONS: ReadonlyMap<string, (all: readonly Where[], doc: Uint8Array) =>
   ["$nor", (all, doc) => !all.some((where) => where(doc))],
 ]);
 
-const not =
-  (where: Where): Where =>
-  (doc) =>
-    !where(doc);
-
 const listOf = (name: string, given: unknown): Where[] => {
-  if (!Array.isArray(given) || given.length === 0) return refuse(`${name} needs a list of conditions`);
-  return given.map((item) => compileWhere(item as Document));
+  if (!Array.isArray(given) || given.length === 0 || !given.every(isPlain))
+    return refuseWhere(`${name} needs a list of conditions`);
+  return given.map(compileWhere);
 };
 
-/** Compiles a condition. @throws FERRY_CONFIG for what is not known here */
+/** Compiles a condition, as the configuration has it. @throws FERRY_CONFIG for what ferry does not answer as the server does */
 export const compileWhere = (condition: Readonly<Document>): Where => {
   const parts = Object.entries(condition).map(([name, given]): Where => {
     if (!name.startsWith("$")) return field(name, given);
     const join = JUNCTIONS.get(name);
-    if (join === undefined) return refuse(`${name} is not known; there are ${[...JUNCTIONS.keys()].join(", ")}`);
+    if (join === undefined) return refuseWhere(`${name} is not known; there are ${[...JUNCTIONS.keys()].join(", ")}`);
     const all = listOf(name, given);
     return (doc) => join(all, doc);
   });
