@@ -19,19 +19,30 @@ const boot = (): string => {
   return bootId;
 };
 
+type Seen = Readonly<{ state: string; started: string }>;
+
+/** State (its first letter, as `ps` shows it) and start of a process; undefined where there is none. */
+const look = (pid: number): Seen | undefined => {
+  if (existsSync("/proc/self/stat")) {
+    const stat = procStat(pid);
+    return stat === undefined ? undefined : { state: stat[0] ?? "", started: `${boot()}:${stat[19]}` };
+  }
+  const ps = spawnSync("ps", ["-o", "stat=,lstart=", "-p", String(pid)], { encoding: "utf8" });
+  const [state = "", ...started] = ps.stdout.trim().split(/\s+/);
+  return state === "" ? undefined : { state: state.slice(0, 1), started: started.join("-") };
+};
+
 /**
  * Identifies a running process beyond its pid: when it was started, and in which boot. `undefined` when no such process
  * runs (a zombie does not run). Two processes that had the same pid one after the other have different stamps.
  */
 export const processStamp = (pid: number): string | undefined => {
-  if (existsSync("/proc/self/stat")) {
-    const stat = procStat(pid);
-    return stat === undefined || stat[0] === "Z" || stat[0] === "X" ? undefined : `${boot()}:${stat[19]}`;
-  }
-  const ps = spawnSync("ps", ["-o", "stat=,lstart=", "-p", String(pid)], { encoding: "utf8" });
-  const [state, ...started] = ps.stdout.trim().split(/\s+/);
-  return state === undefined || state === "" || state.startsWith("Z") ? undefined : started.join("-");
+  const seen = look(pid);
+  return seen === undefined || seen.state === "Z" || seen.state === "X" ? undefined : seen.started;
 };
+
+/** Does this process stand still after a SIGSTOP? */
+export const isStopped = (pid: number): boolean => look(pid)?.state === "T";
 
 /** Is this still the process that was recorded? */
 export const isSameProcess = (pid: number, stamp: string): boolean => processStamp(pid) === stamp;

@@ -244,7 +244,7 @@ test("a process that was frozen while another took over is fenced when it comes 
   await fill(coll, 2000, seed);
   const options = optionsFor(both, "frozen", "ferry_frozen");
   await using first = await startDirect({ ...options, env: { FERRY_FAULT: "mid-batch:4:stop" } });
-  await first.says("fault point");
+  await first.freezes();
   await using second = await startDirect(options);
   await second.says("copy finished", 60_000);
   first.kill("SIGCONT");

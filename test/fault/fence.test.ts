@@ -82,7 +82,7 @@ for (const fault of ["after-read", "mid-batch", "before-commit", "after-commit"]
     const { client, topic, options, broker } = opened;
     await topic.send(generation(1, 50));
     await using frozen = await startWorker({ ...options, env: { FERRY_FAULT: `${fault}:1:stop` } });
-    await frozen.says(`fault point ${fault}`);
+    await frozen.freezes();
     const stoppedAt = performance.now();
     await using successor = await startWorker(options);
     await owners(client, name, "the successor to own everything", evenly([successor], 2));

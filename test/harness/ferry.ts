@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { tempFolder } from "./folders.ts";
+import { tail, within } from "./timeLimit.ts";
 
 let home: string | undefined;
 
@@ -12,37 +13,49 @@ const emptyHome = (): string => {
 };
 
 /** Nothing of a developer's own stack or environment, but for where compiled modules are kept. */
-export const bareEnvironment = (env: Readonly<Record<string, string>> = {}): Record<string, string> => ({
+export const bareEnvironment = (env: NodeJS.ProcessEnv = {}): Record<string, string> => ({
   PATH: process.env["PATH"] ?? "",
   NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] ?? "",
   FERRY_HOME: emptyHome(),
-  ...env,
+  ...(env as Record<string, string>), // nobody sets one to undefined
 });
 
+/** How it ended (null: by a signal), and everything it said. */
 export type FerryRun = Readonly<{ status: number | null; out: string; err: string }>;
+
+export const NODE_FLAGS = ["--disable-warning=ExperimentalWarning", join(process.cwd(), "src", "cli", "main.ts")];
 
 /**
  * Runs `ferry ARGS` to its end, with settings from the arguments and `env` alone: nothing of a developer's own stack.
  * `stopWhen` ends it once what it has printed matches: with SIGINT, as Ctrl-C does, or with `signal`.
+ * @throws FERRY_TIMEOUT with the end of what it said, where it does not end within `timeoutMs`; it is killed then
  */
 export const ferry = async (
   args: readonly string[],
-  options: Readonly<{ env?: Record<string, string>; stopWhen?: RegExp; signal?: NodeJS.Signals }> = {},
+  options: Readonly<{
+    env?: NodeJS.ProcessEnv;
+    stopWhen?: RegExp;
+    signal?: NodeJS.Signals;
+    timeoutMs?: number;
+  }> = {},
 ): Promise<FerryRun> => {
-  const child = spawn(
-    process.execPath,
-    ["--disable-warning=ExperimentalWarning", join("src", "cli", "main.ts"), ...args],
-    {
-      env: bareEnvironment(options.env),
-      stdio: ["ignore", "pipe", "pipe"],
-    },
-  );
-  let printed = "";
-  child.stdout.on("data", (bytes: Buffer) => {
-    printed += bytes.toString();
-    if (options.stopWhen?.test(printed)) child.kill(options.signal ?? "SIGINT");
+  const child = spawn(process.execPath, [...NODE_FLAGS, ...args], {
+    env: bareEnvironment(options.env),
+    stdio: ["ignore", "pipe", "pipe"],
   });
-  const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
-  const [out, err, status] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
-  return { status, out, err };
+  const said = { out: "", err: "" };
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    said.out += text;
+    if (options.stopWhen?.test(said.out)) child.kill(options.signal ?? "SIGINT");
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    said.err += text;
+  });
+  const [status] = await within(once(child, "close") as Promise<[number | null]>, {
+    what: `ferry ${args.join(" ")} to end`,
+    seen: () => tail(`${said.out}\n${said.err}`),
+    giveUp: () => child.kill("SIGKILL"),
+    timeoutMs: options.timeoutMs,
+  });
+  return { ...said, status };
 };

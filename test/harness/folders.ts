@@ -23,13 +23,14 @@ const pidFiles = (folder: string): readonly string[] =>
     .filter((name) => name.endsWith(".log.pid"))
     .map((name) => join(folder, name));
 
-/** Kills the servers whose pid files are below `folder`; each is checked by its start time first. */
-export const killServersOf = (folder: string): void => {
-  for (const file of pidFiles(folder)) {
+/** Kills the servers whose pid files are below `folder`; each is checked by its start time first. @returns their pid files */
+export const killServersOf = (folder: string): readonly string[] =>
+  pidFiles(folder).filter((file) => {
     const running = recorded(file);
-    if (running !== undefined && isSameProcess(running.pid, running.stamp)) process.kill(running.pid, "SIGKILL");
-  }
-};
+    if (running === undefined || !isSameProcess(running.pid, running.stamp)) return false;
+    process.kill(running.pid, "SIGKILL");
+    return true;
+  });
 
 const unmount = (folder: string): void => {
   const disk = join(folder, DISK);
@@ -55,9 +56,13 @@ const makeFolder = (): string => {
   if (!reaped) {
     reaped = true;
     reap();
-    // The last resort when a test process ends without disposing: nothing survives it.
+    // The last resort when a test process ends without disposing: nothing survives it, and it is told.
     process.on("exit", () => {
+      const left = [...mine].flatMap(killServersOf);
       for (const folder of mine) removeFolder(folder);
+      if (left.length === 0) return;
+      console.log(`this file left servers running: ${left.join(", ")}`);
+      process.exitCode = 1;
     });
   }
   const folder = mkdtempSync(join(tmpdir(), PREFIX));

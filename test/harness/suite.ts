@@ -14,7 +14,10 @@ export const add = (into: Tally, from: Tally): void => {
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
-/** Runs the files, so many at once, and prints as it goes. One that hangs ends with a failure instead of holding CI. */
+/**
+ * Runs the files, so many at once, and prints as it goes. A test that takes longer than `timeout` ms fails; it is not unwound,
+ * so that its servers would keep its process alive: that one is made to exit, and the exit hook of folders.ts ends them.
+ */
 export const runFiles = (files: readonly string[], atOnce: number, times: Timed[], timeout: number): Promise<Tally> =>
   new Promise((resolve, reject) => {
     const tally = none();
@@ -22,7 +25,7 @@ export const runFiles = (files: readonly string[], atOnce: number, times: Timed[
       files: [...files],
       concurrency: atOnce,
       timeout,
-      execArgv: ["--disable-warning=ExperimentalWarning"],
+      execArgv: ["--disable-warning=ExperimentalWarning", "--test-force-exit"],
     });
     stream.on("test:summary", ({ file, counts, duration_ms }) => {
       if (file !== undefined) {

@@ -1,13 +1,13 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isFerry } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
-import { Server } from "#stack/server.ts";
-import { bareEnvironment } from "./ferry.ts";
+import { isStopped } from "#stack/process.ts";
+import { type Exit, Server } from "#stack/server.ts";
+import { bareEnvironment, ferry, NODE_FLAGS } from "./ferry.ts";
 import { removeFolder, tempFolder } from "./folders.ts";
+import { within } from "./timeLimit.ts";
 
 export type WorkerStart = Readonly<{
   source?: string;
@@ -18,10 +18,6 @@ export type WorkerStart = Readonly<{
   env?: Readonly<Record<string, string>>;
   leaseMs?: number;
 }>;
-
-const MAIN = join("src", "cli", "main.ts");
-
-const NODE_FLAGS = ["--disable-warning=ExperimentalWarning", MAIN];
 
 const flags = ({ source, target, kafka, leaseMs = 1500, args = [] }: WorkerStart): string[] => [
   ...["worker", "--target", target, "--kafka", kafka],
@@ -82,6 +78,27 @@ export class FerryProcess extends Server {
     });
   }
 
+  /**
+   * Waits until it stands still at its fault point (`FERRY_FAULT=POINT:N:stop`). It says so before it does so: who sent SIGCONT
+   * on hearing it could be too early, and it would stand still for ever.
+   * @throws FERRY_TIMEOUT with the log's tail
+   */
+  async freezes(timeoutMs = 30_000): Promise<void> {
+    await this.says(/fault point .+: stop/, timeoutMs);
+    await waitFor(async () => (isStopped(this.pid ?? -1) ? { done: undefined } : { seen: this.logTail(10) }), {
+      what: `${this.name} to stand still`,
+      clock: systemClock,
+      timeoutMs,
+      everyMs: 10,
+    });
+  }
+
+  /** Resolves when it has ended, which it must within the patience of a test. @throws FERRY_TIMEOUT with the log's tail */
+  override get exited(): Promise<Exit> {
+    const seen = (): string => `${isStopped(this.pid ?? -1) ? "it stands still (SIGSTOP)\n" : ""}${this.logTail(20)}`;
+    return within(super.exited, { what: `${this.name} to end`, seen });
+  }
+
   override async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
     removeFolder(this.#folder);
@@ -102,20 +119,10 @@ export const startWorker = async (options: WorkerStart): Promise<WorkerProcess> 
   return worker;
 };
 
-export type Ended = Readonly<{ code: number | null; signal: NodeJS.Signals | null; stderr: string }>;
+export type Ended = Readonly<{ code: number | null; stderr: string }>;
 
-/** Runs a worker that is expected to end by itself. Killed after `timeoutMs`. */
-export const runWorker = async (options: WorkerStart, timeoutMs = 60_000): Promise<Ended> => {
-  const child = spawn(process.execPath, [...NODE_FLAGS, ...flags(options)], {
-    env: { ...process.env, ...bareEnvironment(options.env) },
-    stdio: ["ignore", "ignore", "pipe"],
-    timeout: timeoutMs,
-    killSignal: "SIGKILL",
-  });
-  let stderr = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    stderr += text;
-  });
-  const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
-  return { code, signal, stderr };
+/** Runs a worker that is expected to end by itself. @throws FERRY_TIMEOUT with what it said */
+export const runWorker = async (options: WorkerStart): Promise<Ended> => {
+  const { status: code, err: stderr } = await ferry(flags(options), { env: { ...options.env } });
+  return { code, stderr };
 };

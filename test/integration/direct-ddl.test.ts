@@ -52,7 +52,7 @@ test("changes of structure while copying and while streaming arrive through ferr
     include: databases.map((name) => `${name}.*`),
     env: { FERRY_FAULT: "mid-range:1:stop" },
   });
-  await run.says("fault point");
+  await run.freezes();
   await happen(db, "copy");
   await dropDatabases(source, "copy");
   await db.collection("copy_big").drop();
@@ -87,7 +87,7 @@ test("time series arrive with their measurements, changed while copying and whil
   const metrics = { ...servers, include: ["metrics.*"], args: ["--state-db", "ferry_metrics"] };
   {
     await using run = await startDirect({ ...metrics, env: { FERRY_FAULT: "after-range:3:stop" } });
-    await run.says("fault point");
+    await run.freezes();
     await happenToSeries(here, "copy");
     run.kill("SIGKILL");
     await run.exited;

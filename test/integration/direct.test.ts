@@ -99,7 +99,7 @@ test("stopped softly and at once in mid-copy: each time it goes on where it was"
   for (const stop of stops) {
     // Frozen where it has read a few ranges more, so that no stop comes too late.
     await using run = await startDirect({ ...options, env: { FERRY_FAULT: "after-range:3:stop" } });
-    await run.says("fault point");
+    await run.freezes();
     for (const signal of stop) run.kill(signal);
     run.kill("SIGCONT");
     const { signal } = await run.exited;

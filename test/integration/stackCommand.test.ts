@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -10,26 +10,15 @@ import { isSameProcess, processStamp } from "#stack/process.ts";
 import type { StackStatus } from "#stack/stackStatus.ts";
 import { ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
+import { PATIENCE_MS } from "../harness/timeLimit.ts";
 
 type Said = Readonly<{ code: number | null; stdout: string; stderr: string }>;
 
 /** `ferry stack …` in a process of its own, with its state in `home`. */
-const ferryStack = (home: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Said> =>
-  new Promise((resolve) => {
-    const child = spawn(
-      process.execPath,
-      ["--disable-warning=ExperimentalWarning", join(process.cwd(), "src/cli/main.ts"), "stack", ...args],
-      { env: { ...process.env, FERRY_HOME: home, ...env }, stdio: ["ignore", "pipe", "pipe"] },
-    );
-    let [stdout, stderr] = ["", ""];
-    child.stdout.setEncoding("utf8").on("data", (text) => {
-      stdout += text;
-    });
-    child.stderr.setEncoding("utf8").on("data", (text) => {
-      stderr += text;
-    });
-    child.on("close", (code) => resolve({ code, stdout, stderr }));
-  });
+const ferryStack = async (home: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Said> => {
+  const said = await ferry(["stack", ...args], { env: { ...process.env, FERRY_HOME: home, ...env } });
+  return { code: said.status, stdout: said.out, stderr: said.err };
+};
 
 const parse = (said: Said): StackStatus => {
   assert.notEqual(said.stdout, "", said.stderr);
@@ -196,7 +185,11 @@ test("missing disk space is said before anything starts", async (t) => {
   using folder = tempFolder();
   const env = { ...process.env, FERRY_HOME: folder.path };
   const inside = (...command: string[]) =>
-    spawnSync("unshare", ["--mount", "sh", "-c", SMALL_DISK, "sh", ...command], { env, encoding: "utf8" });
+    spawnSync("unshare", ["--mount", "sh", "-c", SMALL_DISK, "sh", ...command], {
+      env,
+      encoding: "utf8",
+      timeout: PATIENCE_MS,
+    });
   if (inside("true").status !== 0) {
     t.skip("no right to mount a small disk here");
     return;

@@ -188,7 +188,9 @@ export const directSeed = async (
 /** `ferry finalize` waits while `ferry run` drains and gives back, is killed at it, and is started again. */
 const finalized = async (options: DirectStart, kills: readonly Kill[], tally: Tally): Promise<void> => {
   const { source, target, args = [] } = options;
-  const ended = ferry(["finalize", "--source", source, "--target", target, ...args.slice(0, 2)]);
+  const ended = ferry(["finalize", "--source", source, "--target", target, ...args.slice(0, 2)], {
+    timeoutMs: 10 * 60_000, // all the kills below
+  });
   let isOver = false;
   for (const one of kills) {
     if (!isOver) {
