@@ -227,6 +227,14 @@ export class CaptureStore {
     this.#check(matchedCount);
   }
 
+  /** Another capture takes its place: the target is being emptied for it. @throws FERRY_FENCED */
+  async replaceBy(identity: Pick<CaptureRecord, "mode" | "source" | "scope">): Promise<void> {
+    const { matchedCount } = await translated("noting that the target is emptied", () =>
+      this.#captures.updateOne(this.#mine(), { $set: { ...identity, phase: "replacing" } }),
+    );
+    this.#check(matchedCount);
+  }
+
   /** Ends the capture: what it remembers is of no use any more. @throws FERRY_FENCED */
   async forget(): Promise<void> {
     await translated("forgetting the capture", async () => {

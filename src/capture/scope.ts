@@ -16,7 +16,8 @@ const quote = (text: string): string => text.replace(/[.+^${}()|[\]\\]/g, "\\$&"
 
 const pattern = (glob: string): string => `^${quote(glob).replaceAll("*", ".*").replaceAll("?", ".")}$`;
 
-const isGlob = (text: string): boolean => /[*?]/.test(text);
+/** Does it stand for names that are not known yet? */
+export const isGlob = (text: string): boolean => /[*?]/.test(text);
 
 /** How the server matches a name that fits a glob. */
 const condition = (glob: string): unknown => (isGlob(glob) ? { $regex: pattern(glob) } : glob);
@@ -92,10 +93,10 @@ export class Scope {
     return [...INTERNAL, this.#stateDb];
   }
 
-  /** What was asked for and does not exist among these; the first one, as it was written. */
-  missing(existing: readonly Namespace[]): string | undefined {
+  /** What was asked for and does not exist among these, as it was written. */
+  absent(existing: readonly Namespace[]): readonly string[] {
     const found = existing.filter((ns) => this.has(ns));
-    return this.spec.include.find((_, i) => !found.some((ns) => matches(this.#include[i] as Glob, ns)));
+    return this.spec.include.filter((_, i) => !found.some((ns) => matches(this.#include[i] as Glob, ns)));
   }
 
   /** Does something among these bear this name, or fit this glob, but is left out? */

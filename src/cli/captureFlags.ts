@@ -7,7 +7,9 @@ import type { SpoolMode } from "#capture/spoolNeed.ts";
 import { stateFolder } from "#config/settings.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import type { ReadPreferenceMode } from "#mongo/connect.ts";
+import type { NamesDeps } from "#run/carriedNames.ts";
 import { wholeNumber, withAddresses } from "./connections.ts";
+import { terminalQuestion } from "./question.ts";
 
 const READERS = "4";
 const RANGE_DOCUMENTS = "50000";
@@ -47,6 +49,7 @@ export type CaptureFlags = Readonly<Record<string, string | undefined>> & {
   exclude: readonly string[];
   recopy?: boolean;
   structure?: boolean;
+  allowEmpty?: boolean;
 };
 
 /** Adds what is said about the source. */
@@ -59,6 +62,7 @@ export const withCapture = (command: Command): Command =>
       [],
     )
     .option("--exclude <names>", "namespaces or globs to leave out; may be repeated", collect, [])
+    .option("--allow-empty", "names that nothing on the source bears yet are no misspellings: follow them")
     .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
     .option("--readers <count>", `ranges that are copied at once (default: ${READERS})`)
     .option(
@@ -101,7 +105,8 @@ export type CaptureOptions = Readonly<{
   spool: OwnCaptureDeps["spool"];
   recopy: boolean;
   structure: boolean;
-}>;
+}> &
+  Pick<NamesDeps, "allowEmpty" | "ask">;
 
 /** Splits the flags: those of the capture, and the rest as plain texts. @throws FERRY_USAGE */
 export const parseCapture = ({
@@ -109,6 +114,7 @@ export const parseCapture = ({
   exclude,
   recopy = false,
   structure = true,
+  allowEmpty = false,
   ...rest
 }: CaptureFlags): CaptureOptions & Readonly<{ texts: Readonly<Record<string, string | undefined>> }> => {
   const texts = rest as Readonly<Record<string, string | undefined>>;
@@ -126,6 +132,8 @@ export const parseCapture = ({
     },
     recopy,
     structure,
+    allowEmpty,
+    ask: terminalQuestion(),
     texts,
   };
 };

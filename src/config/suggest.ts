@@ -10,12 +10,16 @@ const distance = (a: string, b: string): number => {
   return row.at(-1) ?? 0;
 };
 
-/** The known word that was probably meant; undefined where none is near. */
-export const nearest = (word: string, known: readonly string[]): string | undefined => {
+/** The known word that was probably meant; undefined where none is within `most` edits. */
+export const nearest = (
+  word: string,
+  known: readonly string[],
+  most = Math.max(2, Math.floor(word.length / 3)),
+): string | undefined => {
   const ranked = known.map((candidate) => ({
     candidate,
     edits: distance(word.toLowerCase(), candidate.toLowerCase()),
   }));
   const [best] = ranked.sort((a, b) => a.edits - b.edits);
-  return best !== undefined && best.edits <= Math.max(2, Math.floor(word.length / 3)) ? best.candidate : undefined;
+  return best !== undefined && best.edits <= most ? best.candidate : undefined;
 };

@@ -536,7 +536,7 @@ export const CATALOGUE = {
     64,
     "never",
     "What is to be carried does not exist on the source.",
-    "Check the names given with --include, or the routes' `from`; `db.*` takes in what is created later, once the database has a collection.",
+    "Check the names given with --include, or the routes' `from`. A name that is to be created later is followed with --allow-empty (on a terminal ferry asks); a glob, such as `db.*`, is followed by itself.",
   ),
   FERRY_CAPTURE_TAKEN: entry(
     75,

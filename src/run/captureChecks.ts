@@ -2,7 +2,7 @@ import type { Scope } from "#capture/scope.ts";
 import type { Route } from "#config/routes.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 import { seriesOf } from "#flow/buckets.ts";
-import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
+import { type Namespace, parseNamespace } from "#flow/types.ts";
 import type { RunStore } from "#lanes/runStore.ts";
 import { type MongoClient, readTopology, type Topology } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
@@ -57,18 +57,6 @@ export const checkDeployments = (source: Deployment, target: Deployment): void =
     throw new FerryError("FERRY_SAME_SERVER", "--source and --target lead to the same MongoDB deployment");
   if (source.kind === "standalone")
     throw new FerryError("FERRY_SOURCE_STANDALONE", `the source (MongoDB ${source.version}) is not a replica set`);
-};
-
-/** What is carried of what exists. @throws FERRY_SOURCE_NOTHING naming the first name or glob that meets nothing */
-export const checkScope = (scope: Scope, existing: readonly Namespace[]): readonly Namespace[] => {
-  const missing = scope.missing(existing);
-  if (missing !== undefined && scope.leavesOut(missing, existing))
-    throw new FerryError("FERRY_SOURCE_NOTHING", `nothing is left of ${missing}: --exclude leaves out what it means`);
-  if (missing !== undefined) {
-    const what = /[*?]/.test(missing) || !missing.includes(".") ? "matches no collection of" : "is not a collection of";
-    throw new FerryError("FERRY_SOURCE_NOTHING", `${missing} ${what} the source`);
-  }
-  return existing.filter((ns) => scope.has(ns)).sort((a, b) => (formatNamespace(a) < formatNamespace(b) ? -1 : 1));
 };
 
 const lacking = async (side: string, client: MongoClient, needs: readonly Need[]): Promise<void> => {

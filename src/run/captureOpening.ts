@@ -2,18 +2,20 @@ import { type CaptureRecord, CaptureStore } from "#capture/captureStore.ts";
 import type { CopySource } from "#capture/copySource.ts";
 import type { CaptureOutput } from "#capture/output.ts";
 import { OwnCapture, type OwnCaptureDeps } from "#capture/ownCapture.ts";
-import type { Scope, ScopeSpec } from "#capture/scope.ts";
+import type { ScopeSpec } from "#capture/scope.ts";
 import { listNamespaces } from "#capture/sourceProbe.ts";
 import { featuresOf } from "#capture/sourceStream.ts";
 import type { Route } from "#config/routes.ts";
 import type { Clock } from "#flow/clock.ts";
-import type { Namespace } from "#flow/types.ts";
+import { type Namespace, parseNamespace } from "#flow/types.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
-import { checkDeployments, checkLooking, checkScope, readDeployment } from "./captureChecks.ts";
+import { checkDeployments, checkLooking, readDeployment } from "./captureChecks.ts";
 import { scopeOf } from "./captureScope.ts";
 import { type CaptureStartDeps, checkKnown } from "./captureStart.ts";
+import { carriedNames, type NamesDeps } from "./carriedNames.ts";
 import type { CopySourceDeps } from "./copySource.ts";
+import { type KnownRoute, knownRoutes } from "./forgetRoutes.ts";
 import { leftoversOn } from "./leftovers.ts";
 import { requireUnfinished } from "./lifecycle.ts";
 import { decidedBy, withTimeSeries } from "./timeSeries.ts";
@@ -22,6 +24,7 @@ import type { WorkerOptions } from "./workerOptions.ts";
 
 /** What `ferry run` and `ferry capture` are told alike. */
 export type CaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad"> &
+  Pick<NamesDeps, "allowEmpty" | "ask"> &
   Readonly<{
     settings: Readonly<{ source: string; target: string; stateDb: string; group: string }>;
     spec: ScopeSpec;
@@ -70,6 +73,8 @@ export type Opening = Readonly<{
   replaces: boolean;
   /** What is gone on with. */
   known: CaptureRecord | undefined;
+  /** Routes of former captures that a new one forgets; empty where the capture is gone on with. */
+  former: readonly KnownRoute[];
   /** Of the source: what is there and meant. */
   carried: readonly Namespace[];
 }>;
@@ -90,31 +95,22 @@ export const openCapture = async (
   await checkLooking({ source, target }, scope, settings.stateDb);
   const store = new CaptureStore(target, settings.stateDb, deps.runId, leaseMs);
   const remembered = await store.read();
-  if (remembered !== undefined) checkKnown(remembered, { deployment, scope, mode });
+  // Whoever begins anew may begin with something else; its lease keeps a capture that is alive.
+  if (remembered !== undefined && !deps.replaceTarget) checkKnown(remembered, { deployment, scope, mode });
   const replaces = deps.replaceTarget || remembered?.phase === "replacing";
   const known = replaces ? undefined : remembered;
   if (known !== undefined) requireUnfinished(known, recopy);
   const deployments = { source: deployment, target: other };
+  const found = await listNamespaces(source, scope.watch);
   const { timeSeries, existing: carried } = await withTimeSeries(
     { source, deployments, scope, decided: decidedBy(known, recopy), logger },
-    await meant(source, scope, { isFirst: known === undefined, logger }),
+    known === undefined ? await carriedNames({ ...deps, source, scope }, found) : found.filter((ns) => scope.has(ns)),
   );
+  const isFormer = ({ topic, topicId }: KnownRoute): boolean =>
+    scope.has(parseNamespace(topic)) || (remembered !== undefined && topicId === remembered.id);
+  const former = replaces ? await knownRoutes(target, settings.stateDb, isFormer) : [];
   const read = { source, deployment, scope, timeSeries, rangeDocuments, copyOrder };
-  return { start: { ...read, store, mode, leaseMs, clock, logger, soft }, replaces, known, carried };
-};
-
-/** What is there and meant, also of time series that are built empty. @throws FERRY_SOURCE_NOTHING before a first start where a name means nothing */
-const meant = async (
-  source: MongoClient,
-  scope: Scope,
-  { isFirst, logger }: Readonly<{ isFirst: boolean; logger: Logger }>,
-): Promise<readonly Namespace[]> => {
-  const found = await listNamespaces(source, scope.watch);
-  if (!isFirst) return found.filter((ns) => scope.has(ns));
-  const named = checkScope(scope, found);
-  for (const name of scope.idleExclusions(found))
-    logger.warn({ stage: "copy" }, `--exclude ${name} leaves nothing out: no collection of the source fits it yet`);
-  return named;
+  return { start: { ...read, store, mode, leaseMs, clock, logger, soft }, replaces, known, former, carried };
 };
 
 /** One session's copy and stream, from where the record stands into `output`. */

@@ -58,14 +58,12 @@ const plan = async (
 
 /** Notes the start position, then what there is to copy: in this order, so that whatever happens meanwhile is in the stream. */
 const begin = async (deps: CaptureStartDeps, namespaces: readonly Namespace[]): Promise<void> => {
-  const { source, deployment, scope, store, mode, timeSeries, logger } = deps;
+  const { source, scope, store, timeSeries, logger } = deps;
   const { token, at } = await noteStart(source, scope.watch);
   const { ranges, documents } = await plan(deps, namespaces, 1);
   const capture: NewCapture = {
     id: randomBytes(8).toString("hex"),
-    mode,
-    source: { setName: deployment.setName ?? "", hosts: [...deployment.hosts] },
-    scope: { include: [...scope.spec.include], exclude: [...scope.spec.exclude] },
+    ...identityOf(deps),
     timeSeries,
     phase: "copy",
     generation: 1,
@@ -106,15 +104,21 @@ const beginAgain = async (
   logger.warn({ stage: "copy", count: documents }, `copying again from a new start: generation ${generation}`);
 };
 
+type IdentityDeps = Pick<CaptureStartDeps, "deployment" | "scope" | "mode">;
+
+/** By what a capture is known again. */
+const identityOf = ({ deployment, scope, mode }: IdentityDeps): Pick<CaptureRecord, "mode" | "source" | "scope"> => ({
+  mode,
+  source: { setName: deployment.setName ?? "", hosts: [...deployment.hosts] },
+  scope: { include: [...scope.spec.include], exclude: [...scope.spec.exclude] },
+});
+
 const sameScope = (record: CaptureRecord, scope: Scope): boolean =>
   JSON.stringify([record.scope.include, record.scope.exclude]) ===
   JSON.stringify([scope.spec.include, scope.spec.exclude]);
 
 /** Is this the capture that the target remembers? @throws FERRY_CAPTURE_OTHER */
-export const checkKnown = (
-  record: CaptureRecord,
-  { deployment, scope, mode }: Pick<CaptureStartDeps, "deployment" | "scope" | "mode">,
-): void => {
+export const checkKnown = (record: CaptureRecord, { deployment, scope, mode }: IdentityDeps): void => {
   const { hosts, setName } = record.source;
   const other = (what: string): FerryError => new FerryError("FERRY_CAPTURE_OTHER", what);
   if (record.mode !== mode) throw other(`this target is fed by ${commandOf(record)}`);
@@ -154,12 +158,16 @@ const claim = async ({ store, leaseMs, clock, soft }: ClaimDeps): Promise<void> 
  * goes on with emptying, since a position without the documents before it would be a gap.
  * @param empty drops what is carried, and forgets its lanes' positions
  */
-export const replaceCapture = async (deps: ClaimDeps, spoolDir: string, empty: () => Promise<void>): Promise<void> => {
+export const replaceCapture = async (
+  deps: ClaimDeps & IdentityDeps,
+  spoolDir: string,
+  empty: () => Promise<void>,
+): Promise<void> => {
   const { store } = deps;
   const known = await store.read();
   if (known !== undefined) {
     await claim(deps);
-    await store.save({ phase: "replacing" });
+    await store.replaceBy(identityOf(deps));
   }
   await empty();
   if (known === undefined) return;

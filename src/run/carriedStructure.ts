@@ -7,7 +7,7 @@ import type { MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
 import type { Failure, StructureEvent } from "#structure/build.ts";
 import { progressText } from "#structure/buildProgress.ts";
-import { requireIdle } from "./forgetRoutes.ts";
+import { forgetRoutes, requireIdle } from "./forgetRoutes.ts";
 import { buildStructure, finalize, planOf, requirePossible, routeNames, type StructureDeps } from "./structure.ts";
 
 export type CarriedDeps = Readonly<{
@@ -54,21 +54,26 @@ export class CarriedStructure {
   }
 
   /**
-   * Nobody works on what is carried; lanes of a process that died are waited for.
+   * Nobody works on what is carried, or on the former routes; lanes of a process that died are waited for.
    * @throws FERRY_STRUCTURE_BUSY, FERRY_MONGO_*
    */
-  async idle(): Promise<void> {
+  async idle(former: readonly string[]): Promise<void> {
     const { target, stateDb } = this.#deps;
     const routes = routeNames(this.#deps, await planOf(this.#deps, { mayLack: true, replace: true }));
-    await this.#whenIdle(() => requireIdle(target, stateDb, routes));
+    await this.#whenIdle(() => requireIdle(target, stateDb, [...former, ...routes]));
   }
 
   /**
-   * Drops what is carried on the target, forgets its positions, and builds it anew. Lanes of a process that died are waited for.
+   * Drops what is carried on the target, forgets its positions and those of the former routes, and builds it anew. Lanes of
+   * a process that died are waited for.
    * @throws FERRY_STRUCTURE_BUSY while somebody works on it, FERRY_MONGO_*
    */
-  async replace(): Promise<void> {
-    await this.#whenIdle(() => buildStructure(this.#deps, { mayLack: true, replace: true }));
+  async replace(former: readonly string[]): Promise<void> {
+    const { target, stateDb } = this.#deps;
+    await this.#whenIdle(async () => {
+      await forgetRoutes(target, stateDb, former);
+      await buildStructure(this.#deps, { mayLack: true, replace: true });
+    });
   }
 
   async #whenIdle(work: () => Promise<unknown>): Promise<void> {

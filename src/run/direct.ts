@@ -1,5 +1,5 @@
 import type { CaptureOutput } from "#capture/output.ts";
-import type { DdlRules, Route } from "#config/routes.ts";
+import type { DdlRules } from "#config/routes.ts";
 import type { ErrorCode } from "#errors/catalogue.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import type { Clock } from "#flow/clock.ts";
@@ -56,7 +56,7 @@ const runBetween = async (deps: DirectDeps, sides: Sides): Promise<void> => {
   const { source, target } = sides;
   const { leaseMs } = options;
   const { stateDb } = settings;
-  const { start, replaces, known, carried } = await openCapture(deps, sides, { mode: "direct", leaseMs });
+  const { start, replaces, known, former, carried } = await openCapture(deps, sides, { mode: "direct", leaseMs });
   const { store } = start;
   const lanes = new LaneStore({ client: target, stateDb, workerId: runId, leaseMs, transactional: false });
   const runs = new RunStore(target, stateDb, runId);
@@ -65,7 +65,7 @@ const runBetween = async (deps: DirectDeps, sides: Sides): Promise<void> => {
   if (known === undefined && !replaces) await checkEmpty(target, runs, routes, options);
   const structure = new CarriedStructure({ ...deps, leaseMs }, source, target);
   if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);
-  if (replaces) await replaceCapture(start, deps.spool.dir, () => structure.replace());
+  if (replaces) await replaceCapture(start, deps.spool.dir, () => structure.replace(former.map(({ route }) => route)));
 
   await startCapture(start, carried, deps.recopy);
   const lifecycle = new RunLifecycle({ ...deps, store, leaseMs, writesTo: "the target" });
@@ -84,13 +84,12 @@ type Setup = Readonly<{
   runs: RunStore;
   structure: CarriedStructure;
   carried: readonly Namespace[];
-  routes: readonly Route[];
 }>;
 
 /** One session: structure, copy and stream from where the record stands, until `soft` aborts. */
 const carry = async (deps: DirectDeps, setup: Setup, { record, goesOn }: Session): Promise<void> => {
   const { settings, options, clock, soft, hard, runId } = deps;
-  const { sides, start, lanes, runs, structure, carried, routes } = setup;
+  const { sides, start, lanes, runs, structure, carried } = setup;
   // Behind the start position: what changes from here on is in the stream, and followed.
   if (deps.structure && record.phase === "copy") await structure.build(goesOn);
   const positions = await lanePositions(lanes);
@@ -132,18 +131,15 @@ const carry = async (deps: DirectDeps, setup: Setup, { record, goesOn }: Session
     captured.abort(soft.reason); // what was read is on the target: now the lanes may go
   });
   tasks.run(() => worker.run());
-  tasks.run(() => watchHalts(runs, routes, clock, AbortSignal.any([captured.signal, tasks.signal])));
+  tasks.run(() => watchHalts(runs, clock, AbortSignal.any([captured.signal, tasks.signal])));
   await tasks.settled();
 };
 
-/** Nobody takes a halted route's records out of the log: the whole run stops, with the route's own error. */
-const watchHalts = async (
-  runs: RunStore,
-  routes: readonly Route[],
-  clock: Clock,
-  ended: AbortSignal,
-): Promise<void> => {
-  const names = new Set(routes.map(({ name }) => name));
+/**
+ * Nobody takes a halted route's records out of the log: the whole run stops, with the route's own error. Every route counts,
+ * also one whose collection was created when the run was under way.
+ */
+const watchHalts = async (runs: RunStore, clock: Clock, ended: AbortSignal): Promise<void> => {
   const since = clock.now();
   while (!ended.aborted) {
     await clock.sleep(HALT_MS, ended).catch(() => undefined); // woken by the end
@@ -151,7 +147,7 @@ const watchHalts = async (
     for (const [route, { halted }] of await runs
       .readRuns()
       .catch(() => new Map() as Awaited<ReturnType<RunStore["readRuns"]>>))
-      if (halted !== undefined && names.has(route) && halted.at.getTime() >= since)
+      if (halted !== undefined && halted.at.getTime() >= since)
         throw new FerryError(halted.code as ErrorCode, `${route} is halted: ${halted.detail}`);
   }
 };

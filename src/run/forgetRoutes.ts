@@ -1,5 +1,6 @@
 import type { Document } from "bson";
 import { FerryError } from "#errors/ferryError.ts";
+import type { PartitionRecord } from "#lanes/records.ts";
 import type { Db, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 
@@ -16,6 +17,23 @@ const forget = async (db: Db, route: string): Promise<void> => {
   await db.collection<{ _id: string }>("runs").deleteOne({ _id: route });
   // Last: as long as it is there, somebody sees that the route has begun.
   await db.collection("partitions").deleteMany({ route });
+};
+
+/** A route that has begun, and which topic it reads; `topicId` tells topics of one name apart. */
+export type KnownRoute = Pick<PartitionRecord, "route" | "topic" | "topicId">;
+
+/**
+ * Routes that have begun. What the source has now does not tell them: a collection may be gone, and come back to a position
+ * of a log that is gone as well. @throws FERRY_MONGO_*
+ */
+export const knownRoutes = async (
+  client: MongoClient,
+  stateDb: string,
+  isMeant: (route: KnownRoute) => boolean,
+): Promise<readonly KnownRoute[]> => {
+  const partitions = client.db(stateDb).collection<PartitionRecord>("partitions");
+  const known = await translated("reading which routes have begun", () => partitions.find().toArray());
+  return [...new Map(known.filter(isMeant).map((record) => [record.route, record])).values()];
 };
 
 /** @throws FERRY_STRUCTURE_BUSY while a worker owns a partition of one of the routes */

@@ -38,18 +38,19 @@ export const runKafkaCapture = (deps: KafkaCaptureDeps): Promise<void> =>
 const captureBetween = async (deps: KafkaCaptureDeps, sides: Sides, client: KafkaClient): Promise<void> => {
   const { settings, logger, leaseMs } = deps;
   const { source, target } = sides;
-  const { start, replaces, known, carried } = await openCapture(deps, sides, { mode: "kafka", leaseMs });
+  const { start, replaces, known, former, carried } = await openCapture(deps, sides, { mode: "kafka", leaseMs });
   const { store } = start;
   await checkRights({ source, target, carried, routes: [], stateDb: settings.stateDb });
   const structure = new CarriedStructure(deps, source, target);
   if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);
   if (replaces) {
-    await structure.idle();
-    const topics = carried.map(formatNamespace);
+    const names = former.map(({ route }) => route);
+    await structure.idle(names);
+    const topics = [...new Set([...carried.map(formatNamespace), ...former.map(({ topic }) => topic)])];
     // The topics first: nobody may apply what they have to a target that has just been emptied.
     await replaceCapture(start, deps.spool.dir, async () => {
       await replaceTopics({ ...deps, client }, topics);
-      await structure.replace();
+      await structure.replace(names);
     });
   }
 

@@ -230,6 +230,8 @@ test("finalize behind Kafka, capture and command killed at each step: equal, not
     .db("end")
     .collection("ring")
     .insertMany([{ n: 1 }, { n: 2 }]);
+  const gone = [here, there].map((side) => side.db("end").collection<Document>("gone"));
+  await gone[0]?.insertMany([{ n: 1 }, { n: 2 }]);
   const uris = { source: source.uri, target: target.uri, kafka: broker.bootstrap };
   const state = ["--state-db", "ferry_end"];
   const options = { ...uris, include: ["end.*"], args: [...state, "--partitions", "2"] };
@@ -289,6 +291,7 @@ test("finalize behind Kafka, capture and command killed at each step: equal, not
   }
   // What nobody captured: it must not come back out of the topics' old records.
   await coll.deleteMany({ _id: { $type: "string" } as never });
+  for (const one of gone) await one.drop();
   {
     await using capture = await startCapture({ ...anew, env: { FERRY_FAULT: "structure-noted" } });
     assert.equal((await capture.exited).signal, "SIGKILL", capture.logTail(20));
@@ -297,4 +300,14 @@ test("finalize behind Kafka, capture and command killed at each step: equal, not
   await using _worker = await startWorker(working);
   await waitConverged({ source: here, target: there, kafka: broker.bootstrap, topic: "end.c", stateDb: "ferry_end" });
   assert.equal(await copy.countDocuments(), await coll.countDocuments());
+  // Gone when the new capture began, and made again behind it: neither its old position nor its old records count.
+  await gone[0]?.insertOne({ n: 3 });
+  await waitConverged({
+    source: here,
+    target: there,
+    kafka: broker.bootstrap,
+    topic: "end.gone",
+    stateDb: "ferry_end",
+  });
+  assert.deepEqual(await gone[1]?.distinct("n"), await gone[0]?.distinct("n"));
 });

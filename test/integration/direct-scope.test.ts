@@ -102,11 +102,12 @@ const refusals: readonly (readonly [
 ])[] = [
   ["an unknown namespace", "FERRY_SOURCE_NOTHING", 64, () => ["--include", "nowhere.users"]],
   [
-    "a glob that matches nothing",
-    "FERRY_SOURCE_NOTHING",
+    "a misspelt name beside one that is there",
+    "FERRY_SOURCE_NOTHING: refuse.user is not on the source; did you mean refuse.users\\?",
     64,
-    () => ["--include", "refuse.users", "--include", "nil*.*"],
+    () => ["--include", "refuse.taken", "--include", "refuse.user", "--conflict", "mirror"],
   ],
+  ["a view by its name", "FERRY_SOURCE_NOTHING: refuse.seen is a view", 64, () => ["--include", "refuse.seen"]],
   [
     "the same source and target",
     "FERRY_SAME_SERVER",
@@ -217,6 +218,7 @@ test("refused in one sentence before anything is written", async (t) => {
   await using both = await sides();
   await both.here.db("refuse").collection("users").insertOne({ n: 1 });
   await both.here.db("refuse").collection("taken").insertOne({ n: 1 });
+  await both.here.db("refuse").createCollection("seen", { viewOn: "users", pipeline: [] });
   await both.there.db("refuse").collection("taken").insertOne({ own: 1 });
   for (const [title, code, exit, args] of refusals)
     await t.test(title, async () => {
