@@ -56,20 +56,25 @@ const addWrite = (ops: Mutable, { key, doc }: WriteEvent, asInsert: boolean): vo
   else ops.inserts.push(doc);
 };
 
-const supersede = (slot: Slot, event: WriteEvent | DeleteEvent): void => {
+/** @returns how many events of the key no longer count */
+const supersede = (slot: Slot, event: WriteEvent | DeleteEvent): number => {
+  const former = (slot.base === undefined ? 0 : 1) + slot.patches.length;
   slot.base = event;
   slot.patches = [];
+  return former;
 };
 
-const fold = (slots: Map<string, Slot>, entry: Entry, event: Change): void => {
+/** @returns how many earlier events it supersedes */
+const fold = (slots: Map<string, Slot>, entry: Entry, event: Change): number => {
   const identity = identityOf(event.key);
   let slot = slots.get(identity);
   if (slot === undefined) {
     slot = { base: undefined, startsFresh: event.op === "write" && event.fresh, patches: [] };
     slots.set(identity, slot);
   }
-  if (event.op === "patch") slot.patches.push({ entry, event });
-  else supersede(slot, event);
+  if (event.op !== "patch") return supersede(slot, event);
+  slot.patches.push({ entry, event });
+  return 0;
 };
 
 type Effect = Readonly<{ applied: number; dead: readonly DeadEntry[] }>;
@@ -126,7 +131,7 @@ export const planBatch = (entries: readonly Entry[], { insertFirst, isHeld }: Pl
   const dead: DeadEntry[] = [];
   const slots = new Map<string, Slot>();
   const filteredBy: Record<string, number> = {};
-  let [applied, filtered, at] = [0, 0, 0n];
+  let [applied, superseded, filtered, at] = [0, 0, 0, 0n];
   // The copy sends each key once: no need to look for later events of the same key.
   const onlyCopy = entries.every((entry) => isCopy(entry.event));
   const aside = asideTest(isHeld);
@@ -142,21 +147,14 @@ export const planBatch = (entries: readonly Entry[], { insertFirst, isHeld }: Pl
     } else if (onlyCopy && isCopy(event)) {
       addWrite(ops, event, insertFirst);
       applied++;
-    } else fold(slots, entry, event);
+    } else superseded += fold(slots, entry, event);
   }
   for (const slot of slots.values()) {
     const effect = emit(ops, slot, insertFirst);
     applied += effect.applied;
     dead.push(...effect.dead);
   }
-  const received = entries.length;
-  const counts = {
-    received,
-    applied,
-    filtered,
-    dead: dead.length,
-    superseded: received - applied - filtered - dead.length,
-  };
+  const counts = { received: entries.length, applied, superseded, filtered, dead: dead.length };
   return { ops, dead, counts, filteredBy, at, logTimeMs: entries.at(-1)?.record.timestampMs ?? 0 };
 };
 

@@ -150,8 +150,8 @@ export type FilteredBy = Readonly<Record<string, number>>;
 export type Clash = Readonly<{ index: string; other: Uint8Array | undefined }>;
 
 /**
- * The books of a lane. received = applied + superseded + filtered + dead, always: they move in the same transaction as
- * the position.
+ * The books of a lane: each is counted by itself, and they move in the same transaction as the position. They balance,
+ * always: see `imbalance`.
  */
 export type Counts = Readonly<{
   received: number;
@@ -162,3 +162,9 @@ export type Counts = Readonly<{
 }>;
 
 export const NO_COUNTS: Counts = { received: 0, applied: 0, superseded: 0, filtered: 0, dead: 0 };
+
+/**
+ * received − (applied + superseded + filtered + dead): 0, or events were lost (more than 0) or counted twice (less).
+ */
+export const imbalance = ({ received, applied, superseded, filtered, dead }: Counts): number =>
+  received - applied - superseded - filtered - dead;

@@ -3,7 +3,7 @@ import { FerryError, isFerry } from "#errors/ferryError.ts";
 import type { Clock } from "#flow/clock.ts";
 import { faultPoint } from "#flow/fault.ts";
 import { type RetryOptions, retry } from "#flow/retry.ts";
-import type { Counts, FilteredBy } from "#flow/types.ts";
+import { type Counts, type FilteredBy, imbalance } from "#flow/types.ts";
 import type { ClientSession } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import { snapshotAt } from "#mongo/session.ts";
@@ -125,6 +125,8 @@ const moveRecord = async (
   session: ClientSession | undefined,
 ): Promise<boolean> => {
   const { counts, filteredBy } = move;
+  if (imbalance(counts) !== 0)
+    throw new FerryError("FERRY_BUG", `lane ${lane.id}: a batch that does not balance: ${JSON.stringify(counts)}`);
   const reasons = Object.entries(filteredBy).map(([reason, n]) => [`filteredBy.${reason}`, Long.fromNumber(n)]);
   const result = await translated(`moving lane ${lane.id}`, () =>
     store.lanes.updateOne(

@@ -7,6 +7,7 @@ import { secondsOf, tokenTime } from "#capture/resumeToken.ts";
 import { type CaptureDeps, checkCapture, type Finding } from "#capture/watch.ts";
 import type { ErrorCode } from "#errors/catalogue.ts";
 import { systemClock } from "#flow/clock.ts";
+import { type Counts, imbalance, NO_COUNTS } from "#flow/types.ts";
 import type { KafkaClient } from "#kafka/client.ts";
 import {
   type LaneRecord,
@@ -31,9 +32,11 @@ export type LaneLine = Readonly<{
   epoch: number;
   offset: number;
   lag: number;
-  counts: Readonly<Record<string, number>>;
+  counts: Counts;
   /** What the filtered ones consist of, by reason. */
   filteredBy: Readonly<Record<string, number>>;
+  /** By how much the books do not balance: 0 unless events were lost or counted twice. */
+  imbalance: number;
 }>;
 
 export type WorkerLine = Readonly<{
@@ -128,6 +131,7 @@ const readLanes = async (target: MongoClient, stateDb: string, ends: readonly To
     const record = byId.get(partitionId(lane.route, lane.partition));
     if (record !== undefined && lane.slice >= record.slices) return []; // left over from a wider division
     const offset = Number(lane.offset);
+    const counts = { ...NO_COUNTS, ...numbers(lane.counts) };
     return [
       {
         route: lane.route,
@@ -138,8 +142,9 @@ const readLanes = async (target: MongoClient, stateDb: string, ends: readonly To
         epoch: Number(lane.epoch),
         offset,
         lag: Math.max(0, (endOf.get(`${lane.topic}/${lane.partition}`) ?? offset) - offset),
-        counts: numbers(lane.counts),
+        counts,
         filteredBy: numbers(lane.filteredBy ?? {}),
+        imbalance: imbalance(counts),
       },
     ];
   });

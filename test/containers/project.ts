@@ -1,5 +1,6 @@
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
+import { imbalance, NO_COUNTS } from "#flow/types.ts";
 import { attempt, docker, must } from "./command.ts";
 
 /** One name for all: the containers' names are fixed, so there is one such stack at a time on an engine. */
@@ -108,4 +109,4 @@ export const status = async (
 
 /** Lanes whose books do not balance: received = applied + superseded + filtered + dead. */
 export const unbalanced = ({ lanes }: Readonly<{ lanes: readonly Lane[] }>): readonly Lane[] =>
-  lanes.filter(({ counts: { received = 0, ...rest } }) => received !== Object.values(rest).reduce((a, b) => a + b, 0));
+  lanes.filter(({ counts }) => imbalance({ ...NO_COUNTS, ...counts }) !== 0);

@@ -1,20 +1,20 @@
 import type { MongoClient } from "mongodb";
+import { type Counts, imbalance, NO_COUNTS } from "#flow/types.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import type { LaneRecord } from "#lanes/records.ts";
 
-export type Books = Readonly<{ received: number; applied: number; superseded: number; filtered: number; dead: number }>;
+export type Books = Counts;
 
 const sum = (all: readonly Books[]): Books => {
-  const total = { received: 0, applied: 0, superseded: 0, filtered: 0, dead: 0 };
+  const total = { ...NO_COUNTS };
   for (const books of all) for (const name of Object.keys(total) as (keyof Books)[]) total[name] += books[name];
   return total;
 };
 
 /** received = applied + superseded + filtered + dead. @throws an Error that shows the books. */
 export const checkBooks = (name: string, books: Books): void => {
-  const out = books.applied + books.superseded + books.filtered + books.dead;
   const negative = Object.values(books).some((count) => count < 0);
-  if (books.received !== out || negative)
+  if (imbalance(books) !== 0 || negative)
     throw new Error(`the books of ${name} do not balance: ${JSON.stringify(books)}`);
 };
 

@@ -70,7 +70,9 @@ const status = async (flags: Flags): Promise<void> => {
     const found = { ...status, unread: [...unread, ...status.unread] };
     if (flags.json === true) printJson(withoutConfigs(found));
     else print(formatStatus(found));
-    if (found.findings.some(({ dataAtStake }) => dataAtStake) || found.halted.length > 0) process.exitCode = 76;
+    const unbalanced = found.lanes.some(({ imbalance }) => imbalance !== 0);
+    if (found.findings.some(({ dataAtStake }) => dataAtStake) || found.halted.length > 0 || unbalanced)
+      process.exitCode = 76;
     else if (found.unread.length > 0) process.exitCode = 69;
   } finally {
     await Promise.allSettled([source?.close(), target?.close()]);
@@ -160,11 +162,17 @@ const booksText = ({ counts, filteredBy }: LaneLine): string => {
     .join(" ");
 };
 
+const imbalanceText = ({ imbalance }: LaneLine): string => {
+  if (imbalance === 0) return "";
+  const events = Math.abs(imbalance) === 1 ? "1 event is" : `${count(Math.abs(imbalance))} events are`;
+  return `; THE BOOKS DO NOT BALANCE: ${events} ${imbalance > 0 ? "missing" : "counted twice"}`;
+};
+
 const laneLine = (lane: LaneLine): string[] => [
   `${lane.route} [${lane.partition}]/${lane.slice}`,
   `offset ${count(lane.offset)}`,
   `lag ${count(lane.lag)}`,
-  booksText(lane),
+  `${booksText(lane)}${imbalanceText(lane)}`,
   `epoch ${lane.epoch}`,
   lane.owner ?? "no owner",
 ];

@@ -122,6 +122,21 @@ test("a batch leaves what its events one after the other leave", () => {
   );
 });
 
+/** Of events that are not set aside: those that a later whole document or delete of their key makes irrelevant. */
+const supersededOf = (entries: readonly Entry[], dead: readonly Entry[]): number => {
+  if (entries.every(({ event }) => event?.op === "write" && event.origin === "copy")) return 0; // a copy has each key once
+  const keys = entries
+    .filter((entry) => !dead.includes(entry))
+    .flatMap(({ event }) =>
+      event === undefined || event.op === "noop" || event.op === "ddl"
+        ? []
+        : [{ identity: identityOf(event.key), whole: event.op !== "patch" }],
+    );
+  const isOver = (one: (typeof keys)[number], i: number): boolean =>
+    keys.slice(i + 1).some(({ identity, whole }) => whole && identity === one.identity);
+  return keys.filter(isOver).length;
+};
+
 test("received = applied + superseded + filtered + dead, whatever the batch holds", () => {
   fc.assert(
     fc.property(steps(anyStep), fc.boolean(), fc.array(id), (batch, insertFirst, held) => {
@@ -136,6 +151,14 @@ test("received = applied + superseded + filtered + dead, whatever the batch hold
       assert.equal(
         filtered,
         Object.values(plan.filteredBy).reduce((total, n) => total + n, 0),
+      );
+      assert.equal(
+        superseded,
+        supersededOf(
+          entries,
+          plan.dead.map(({ entry }) => entry),
+        ),
+        "a later whole state of the same key",
       );
       assert.equal(filtered, batch.filter(({ op }) => op === "noop" || op === "ddl").length);
     }),

@@ -1,3 +1,4 @@
+import { NO_COUNTS } from "#flow/types.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CATALOGUE } from "#errors/catalogue.ts";
@@ -28,6 +29,7 @@ const lane = (partition: number, slice: number, more: Partial<LaneLine> = {}): L
   lag: 0,
   counts: { received: 1_000_000, applied: 999_990, superseded: 10, filtered: 0, dead: 0 },
   filteredBy: {},
+  imbalance: 0,
   ...more,
 });
 
@@ -73,13 +75,15 @@ test("lanes are shown with position, lag in records, what was done, epoch and ow
       lag: 1234,
       owner: null,
       epoch: 12,
-      counts: { filtered: 3 },
+      counts: { ...NO_COUNTS, received: 3, filtered: 3 },
       filteredBy: { where: 2, tombstone: 1 },
     }),
+    lane(0, 2, { counts: { ...NO_COUNTS, received: 4, applied: 3 }, imbalance: 1 }),
   ];
   assert.deepEqual(sectionOf(formatStatus({ ...NOTHING, lanes }), "Worker lanes:"), [
-    "test.users [0]/0  offset 1,000,000  lag 0      received 1,000,000 applied 999,990 superseded 10 filtered 0 dead 0  epoch 3   host-1-abcd",
-    "test.users [0]/1  offset 7          lag 1,234  filtered 3 (where 2, tombstone 1)                                   epoch 12  no owner",
+    "test.users [0]/0  offset 1,000,000  lag 0      received 1,000,000 applied 999,990 superseded 10 filtered 0 dead 0                                 epoch 3   host-1-abcd",
+    "test.users [0]/1  offset 7          lag 1,234  received 3 applied 0 superseded 0 filtered 3 (where 2, tombstone 1) dead 0                         epoch 12  no owner",
+    "test.users [0]/2  offset 1,000,000  lag 0      received 4 applied 3 superseded 0 filtered 0 dead 0; THE BOOKS DO NOT BALANCE: 1 event is missing  epoch 3   host-1-abcd",
   ]);
 });
 
