@@ -3,17 +3,21 @@ import type { ErrorCode } from "#errors/catalogue.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 
 /**
- * Server codes that pass by themselves (elections, shutdowns, write conflicts, interrupted or expired transactions,
- * a write fence, a full disk that an operator will clear, a collection that went away under a read). Source: the server's error_codes.yml.
+ * Server codes that pass by themselves (elections, shutdowns, write conflicts, interrupted or expired transactions, stale
+ * routing, an overloaded server, a write fence, a full disk that an operator will clear, a collection that went away under a
+ * read). Source: the server's error_codes.yml, the categories NetworkError, RetriableError, NotPrimaryError, Interruption,
+ * ShutdownError, SnapshotError, StaleShardVersionError, ExceededTimeLimitError and SystemOverloadedError, as far as a client
+ * can see them.
  */
 const TRANSIENT = new Set([
-  6, 7, 24, 50, 63, 64, 89, 91, 107, 112, 133, 175, 189, 225, 234, 237, 244, 246, 251, 256, 262, 290, 317, 365, 371,
-  9001, 10107, 11600, 11601, 11602, 13388, 13435, 13436, 14031,
+  6, 7, 24, 46, 50, 63, 64, 89, 91, 107, 112, 117, 133, 134, 145, 150, 175, 189, 202, 216, 225, 234, 237, 239, 244, 246,
+  249, 250, 251, 256, 262, 267, 272, 279, 281, 282, 290, 303, 317, 355, 365, 371, 384, 402, 407, 433, 449, 9001, 10107,
+  11600, 11601, 11602, 13388, 13435, 13436, 14031,
 ]);
 const AUTH = new Set([18, 8000]);
 const PRIVILEGE = new Set([13]);
 /** The command itself is wrong for this server or namespace: no document is to blame. */
-const COMMAND = new Set([20, 26, 59, 72, 73, 115, 166, 263, 303, 352]);
+const COMMAND = new Set([20, 26, 59, 72, 73, 115, 166, 263, 352]);
 
 /** Does a server code say that the moment is wrong, and not the document? */
 export const isPassing = (code: number): boolean => TRANSIENT.has(code);

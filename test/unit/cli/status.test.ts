@@ -1,7 +1,7 @@
-import { NO_COUNTS } from "#flow/types.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CATALOGUE } from "#errors/catalogue.ts";
+import { NO_COUNTS } from "#flow/types.ts";
 import type { CaptureLine, LaneLine, Status, WorkerLine } from "#run/status.ts";
 import { formatStatus } from "../../../src/cli/commands/status.ts";
 
