@@ -11,13 +11,18 @@ import { fileURLToPath } from "node:url";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const stamp = join(root, "node_modules", ".ferry-install");
 
-const fail = (sentence) => {
+const fail = (sentence, status = 70) => {
   console.error(`ferry: ${sentence}`);
-  process.exit(70);
+  process.exit(status);
 };
 
 /** Installs when the lock file changed since the last install, or when there was none. */
 const install = () => {
+  if (!existsSync(join(root, "package-lock.json")))
+    fail(
+      `${root} has no package-lock.json: ferry runs from a clone of its repository, not from a packed or global install; clone it and run npm run demo there`,
+      64,
+    );
   const wanted = createHash("sha256")
     .update(readFileSync(join(root, "package-lock.json")))
     .digest("hex");

@@ -1,4 +1,5 @@
-import { FerryError } from "#errors/ferryError.ts";
+import { FerryError, isFerry } from "#errors/ferryError.ts";
+import { shownUri } from "#errors/secrets.ts";
 import type { Clock } from "#flow/clock.ts";
 import { retry } from "#flow/retry.ts";
 import { type ConnectUrl, connectUrl } from "./connectUrl.ts";
@@ -112,19 +113,21 @@ export class ConnectRest {
    * @throws FERRY_CONNECT_EXISTS when the name is taken.
    */
   async create(name: string, config: ConnectorConfig, state: "STOPPED" | "RUNNING"): Promise<void> {
-    await this.#repeat(`creating ${name}`, async () => {
-      const body = { name, config, initial_state: state };
-      const answer = await this.#send("POST", "/connectors", body);
-      // A taken name and a rebalance are both 409: only looking tells them apart.
-      if (answer.status === 409 && (await this.#send("GET", this.#path(name))).status === 200)
-        throw new FerryError("FERRY_CONNECT_EXISTS", `connector ${name} exists already`);
-      return this.#check(answer, `POST /connectors (${name})`);
-    });
+    await withHosts(config, () =>
+      this.#repeat(`creating ${name}`, async () => {
+        const body = { name, config, initial_state: state };
+        const answer = await this.#send("POST", "/connectors", body);
+        // A taken name and a rebalance are both 409: only looking tells them apart.
+        if (answer.status === 409 && (await this.#send("GET", this.#path(name))).status === 200)
+          throw new FerryError("FERRY_CONNECT_EXISTS", `connector ${name} exists already`);
+        return this.#check(answer, `POST /connectors (${name})`);
+      }),
+    );
   }
 
   /** Creates or replaces the configuration; running tasks restart with it. */
   async putConfig(name: string, config: ConnectorConfig): Promise<void> {
-    await this.#call("PUT", `${this.#path(name)}/config`, config);
+    await withHosts(config, () => this.#call("PUT", `${this.#path(name)}/config`, config));
   }
 
   /** Asks for the STOPPED state (tasks gone, configuration and offsets kept). Resolves when accepted, not when reached. */
@@ -219,7 +222,9 @@ export class ConnectRest {
   }
 
   #check({ status, body }: Answer, what: string): unknown {
-    if (status < 300) return body;
+    if (status < 300 && typeof body !== "string") return body;
+    if (status < 300)
+      throw new FerryError("FERRY_CONNECT_OTHER", `${this.url} answers ${what} with a text that is not JSON`);
     const detail = `${what}: ${textOf(body)} (${status})`;
     if (isMissing({ status, body })) throw new FerryError("FERRY_CONNECT_MISSING", detail);
     // A bare 404 comes from a Connect that has opened its port and not yet its resources (seen after a crash). 409 is a rebalance; 500 covers a request that timed out inside Connect while its herder was busy or restarting.
@@ -231,6 +236,17 @@ export class ConnectRest {
 /** Connect's own "no such connector", which names it. */
 const isMissing = ({ status, body }: Answer): boolean =>
   status === 404 && !/^(HTTP 404 )?Not Found$/.test(textOf(body));
+
+/** The connector objects to a server that it cannot reach without naming it. */
+const withHosts = async (config: ConnectorConfig, work: () => Promise<unknown>): Promise<void> => {
+  try {
+    await work();
+  } catch (error) {
+    const uri = config["connection.uri"];
+    if (uri === undefined || !isFerry(error, "FERRY_CONNECT_REFUSED")) throw error;
+    throw new FerryError(error.code, `${error.detail.trimEnd()}; connection.uri is ${shownUri(uri)}`, { cause: error });
+  }
+};
 
 const parseBody = (text: string): unknown => {
   if (text === "") return undefined;

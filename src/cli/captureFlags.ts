@@ -120,7 +120,7 @@ export const parseCapture = ({
   const texts = rest as Readonly<Record<string, string | undefined>>;
   return {
     spec: parseScope(include, exclude),
-    readers: wholeNumber("--readers", texts["readers"] ?? READERS),
+    readers: wholeNumber("--readers", texts["readers"] ?? READERS, { max: 64 }),
     rangeDocuments: wholeNumber("--range-documents", texts["rangeDocuments"] ?? RANGE_DOCUMENTS),
     copyOrder: copyOrderOf(texts["copyOrder"] ?? "measured"),
     maxSourceLoad: texts["maxSourceLoad"] === undefined ? 0 : wholeNumber("--max-source-load", texts["maxSourceLoad"]),

@@ -89,9 +89,13 @@ export const commaSeparated = (text: string | undefined): readonly string[] =>
     .map((part) => part.trim())
     .filter((part) => part !== "");
 
-/** A count given as a flag. @throws FERRY_USAGE */
-export const wholeNumber = (flag: string, text: string): number => {
+/** A whole number given as a flag, from `min` (1) to `max` (a thousand million). @throws FERRY_USAGE */
+export const wholeNumber = (
+  flag: string,
+  text: string,
+  { min = 1, max = 1_000_000_000 }: Readonly<{ min?: number; max?: number }> = {},
+): number => {
   const value = Number(text);
-  if (Number.isInteger(value) && value >= 1) return value;
-  throw new FerryError("FERRY_USAGE", `${flag} must be a whole number from 1 on, not "${text}"`);
+  if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+  throw new FerryError("FERRY_USAGE", `${flag} must be a whole number from ${min} to ${max}, not "${text}"`);
 };

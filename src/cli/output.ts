@@ -1,5 +1,6 @@
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 import { valueWithoutSecrets, withoutSecrets } from "#errors/secrets.ts";
+import { fileError } from "#errors/systemError.ts";
 
 const write = (text: string): void => {
   process.stdout.write(`${text}\n`);
@@ -24,7 +25,9 @@ export const printAside = (text: string): void => {
 
 /** Any other error is a bug of ferry; of it, text and trace alone are shown. */
 const asFerry = (error: Error): FerryError =>
-  isFerry(error) ? error : new FerryError("FERRY_BUG", error.message, { facts: { stack: error.stack ?? null } });
+  isFerry(error)
+    ? error
+    : (fileError(error) ?? new FerryError("FERRY_BUG", error.message, { facts: { stack: error.stack ?? null } }));
 
 /** A failure in one line of JSON: `code`, `detail`, `hint`, `exit` and `facts`. */
 export const failureAsJson = (error: Error): string => {
@@ -35,7 +38,8 @@ export const failureAsJson = (error: Error): string => {
 /** One clear sentence with code and remedy on stderr, or with `json` the same as one line of JSON. Returns the exit status. */
 export const printFailure = (error: Error, json: boolean): number => {
   const { code, detail, entry } = asFerry(error);
+  const isBug = code === "FERRY_BUG" && !isFerry(error);
   if (json) process.stderr.write(`${failureAsJson(error)}\n`);
-  else printAside(`ferry: ${code}: ${isFerry(error) ? `${detail}\n  ${entry.hint}` : (error.stack ?? error.message)}`);
+  else printAside(`ferry: ${code}: ${isBug ? (error.stack ?? error.message) : `${detail}\n  ${entry.hint}`}`);
   return entry.exit;
 };

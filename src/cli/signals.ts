@@ -1,4 +1,6 @@
-import { FerryError } from "#errors/ferryError.ts";
+import { constants } from "node:os";
+import { FerryError, isFerry } from "#errors/ferryError.ts";
+import { printFailure } from "./output.ts";
 
 export type StopSignals = Readonly<{ soft: AbortSignal; hard: AbortSignal }>;
 
@@ -20,7 +22,7 @@ export const withSignals = async (run: (signals: StopSignals) => Promise<void>):
     else if (!hard.signal.aborted) {
       hard.abort(new FerryError("FERRY_STOPPED", `stopped at once by a second ${signal}`));
       setTimeout(() => raise(signal), HARD_MS).unref();
-    } else process.exit(75);
+    } else process.exit(128 + constants.signals[signal]);
     received = signal;
   };
   const ignore = (): void => {
@@ -28,11 +30,16 @@ export const withSignals = async (run: (signals: StopSignals) => Promise<void>):
   };
   const raise = (signal: NodeJS.Signals): void => {
     ignore();
+    process.exitCode = 128 + constants.signals[signal]; // the first process of a container is not ended by its own signal
     process.kill(process.pid, signal);
   };
   for (const name of NAMES) process.on(name, onSignal);
   try {
     await run({ soft: soft.signal, hard: hard.signal });
+  } catch (error) {
+    // What was stopped is no failure; anything else is said before the signal ends the process.
+    if (received === undefined) throw error;
+    if (!isFerry(error, "FERRY_STOPPED")) printFailure(error as Error, process.argv.includes("--json"));
   } finally {
     ignore();
   }

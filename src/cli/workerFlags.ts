@@ -2,19 +2,38 @@ import type { Command } from "commander";
 import { Value } from "typebox/value";
 import { FerryError } from "#errors/ferryError.ts";
 import { WORKER_OPTIONS, type WorkerOptions } from "#run/workerOptions.ts";
+import { wholeNumber } from "./connections.ts";
 
-type Property = Readonly<{ description: string; default: unknown; type?: string }>;
+type Property = Readonly<{
+  description: string;
+  default: unknown;
+  type?: string;
+  minimum?: number;
+  maximum?: number;
+  anyOf?: readonly Readonly<{ const: string }>[];
+}>;
 
 const properties = Object.entries(WORKER_OPTIONS.properties) as unknown as [keyof WorkerOptions, Property][];
 
 const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
+/** A flag's text as the schema's kind of value. @throws FERRY_USAGE naming the values that there are */
+const parsed = (name: string, text: string, { type, minimum: min = 0, maximum: max, anyOf }: Property): unknown => {
+  if (type === "integer") return wholeNumber(flagOf(name), text, { min, ...(max === undefined ? {} : { max }) });
+  const known = anyOf?.map((choice) => choice.const);
+  if (known === undefined || known.includes(text)) return text;
+  throw new FerryError("FERRY_USAGE", `${flagOf(name)} must be one of ${known.join(", ")}, not "${text}"`);
+};
+
 /** Flags to options through the schema: defaults, numbers, and one sentence for what does not fit. @throws FERRY_USAGE */
 export const parseWorkerOptions = (flags: Readonly<Record<string, string | undefined>>): WorkerOptions => {
   const given = Object.fromEntries(
-    properties.flatMap(([name]) => (flags[name] === undefined ? [] : [[name, flags[name]]])),
+    properties.flatMap(([name, property]) => {
+      const text = flags[name];
+      return text === undefined ? [] : [[name, parsed(name, text, property)]];
+    }),
   );
-  const options = Value.Convert(WORKER_OPTIONS, Value.Default(WORKER_OPTIONS, given));
+  const options = Value.Default(WORKER_OPTIONS, given);
   if (Value.Check(WORKER_OPTIONS, options)) return options;
   const [first] = Value.Errors(WORKER_OPTIONS, options);
   throw new FerryError(

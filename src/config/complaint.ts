@@ -41,18 +41,38 @@ const hintFor = (key: string, schemas: readonly TSchema[]): string => {
   return home === undefined ? `known are ${known.join(", ")}` : `it belongs into ${JSON.stringify(home)}`;
 };
 
+const schemasAt = (schema: TSchema, instancePath: string): TSchema[] =>
+  instancePath
+    .split("/")
+    .slice(1)
+    .reduce<TSchema[]>((at, part) => at.flatMap((one) => inside(one, part)), [schema]);
+
+const unknownKeys = (schema: TSchema, { instancePath, params }: Finding): string[] => {
+  const known = keysOf(schemasAt(schema, instancePath));
+  return ((params["additionalProperties"] ?? []) as string[]).filter((key) => !known.includes(key));
+};
+
+/** The first finding; of a union's, the one inside the alternative whose keys the value has. */
+const meant = (findings: readonly Finding[]): Finding => {
+  const [first] = findings as readonly [Finding, ...Finding[]];
+  if (!["required", "additionalProperties", "anyOf"].includes(first.keyword)) return first;
+  const inside = findings.filter(({ keyword }) => keyword !== "boolean"); // a key that an alternative does not have
+  return inside.find(({ instancePath }) => instancePath.startsWith(`${first.instancePath}/`)) ?? first;
+};
+
 /**
  * The first thing that is wrong in a value, as a sentence; a key nobody knows comes before its consequences.
  * @param whole what the value is called where it is wrong itself
  */
 export const complaint = (schema: TSchema, findings: readonly Finding[], whole: string): string => {
-  const unknown = findings.find(({ keyword }) => keyword === "additionalProperties");
-  const { instancePath, keyword, message, params } = unknown ?? (findings[0] as Finding);
+  // Each alternative of a union complains of the others' keys: only a key that none of them has is unknown.
+  const unknown = findings.find((one) => one.keyword === "additionalProperties" && unknownKeys(schema, one).length > 0);
+  const { instancePath, keyword, message } = unknown ?? meant(findings);
   const parts = instancePath.split("/").slice(1);
-  const schemas = parts.reduce<TSchema[]>((at, part) => at.flatMap((one) => inside(one, part)), [schema]);
+  const schemas = schemasAt(schema, instancePath);
   const where = spell(parts);
   if (unknown !== undefined) {
-    const [key = ""] = (params["additionalProperties"] ?? []) as string[];
+    const [key = ""] = unknownKeys(schema, unknown);
     return `${where === "" ? "" : `${where}: `}unknown key ${JSON.stringify(key)}; ${hintFor(key, schemas)}`;
   }
   const place = where === "" ? whole : where;

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Static, Type } from "typebox";
 import { Value } from "typebox/value";
@@ -14,6 +14,12 @@ const LOG_LEVELS = [
   Type.Literal("silent"),
 ];
 
+/** A host, with its port where that is not 9092. */
+const BROKER = String.raw`\s*(?:\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::\d{1,5})?\s*`;
+
+/** What MongoDB takes as a database's name, but the server's own. */
+const STATE_DB = String.raw`^(?!(?:admin|local|config)$)[^/\\. "$*<>:|?\u0000]{1,63}$`;
+
 /**
  * Where everything is. One schema gives the type, the defaults, the environment names and docs/config.md.
  * Precedence: command line, environment (`env`), the local stack's state file, default. An address (`address`) can hold a
@@ -26,6 +32,7 @@ export const SETTINGS = Type.Object(
     kafka: Type.String({
       env: "FERRY_KAFKA",
       address: true,
+      pattern: `^${BROKER}(?:\\s*,\\s*${BROKER})*$`,
       description: "Kafka bootstrap servers, host:port, comma-separated.",
     }),
     connect: Type.String({
@@ -37,7 +44,9 @@ export const SETTINGS = Type.Object(
     stateDb: Type.String({
       env: "FERRY_STATE_DB",
       default: "ferry",
-      description: "Database on the target that holds ferry's state.",
+      pattern: STATE_DB,
+      description:
+        "Database on the target that holds ferry's state: a name that MongoDB takes, and none of the server's own.",
     }),
     group: Type.String({
       env: "FERRY_GROUP",
@@ -96,6 +105,13 @@ export type StackEndpoints = Readonly<{
   names: Readonly<Record<string, string>>;
 }>;
 
+/** A damaged file is no matter while every setting is given elsewhere. @throws FERRY_STACK_STATE */
+const requireReadableStack = (folder: string): void => {
+  const file = join(folder, "stack.json");
+  if (existsSync(file) && readStackEndpoints(folder) === undefined)
+    throw new FerryError("FERRY_STACK_STATE", `${file} is not a state file of this version`);
+};
+
 /** The local stack's endpoints, if one was started from here. */
 export const readStackEndpoints = (folder: string = stateFolder()): StackEndpoints | undefined => {
   try {
@@ -143,11 +159,13 @@ export const resolveSettings = <K extends keyof Settings>(
       stack?.[name] ??
       schema.default;
     if (value !== undefined) found[name] = value;
-    else if ((need as readonly string[]).includes(name))
+    else if ((need as readonly string[]).includes(name)) {
+      requireReadableStack(stateFolder(env));
       throw new FerryError(
         "FERRY_USAGE",
         `${name} is not set; give ${names.flag} or ${schema.env}, or start a local stack with \`ferry stack up\``,
       );
+    }
   }
   if (!Value.Check(Type.Partial(SETTINGS), found)) {
     const [first] = Value.Errors(Type.Partial(SETTINGS), found);

@@ -1,24 +1,13 @@
 import { readFileSync } from "node:fs";
 import { FerryError } from "#errors/ferryError.ts";
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such file",
-  ENOTDIR: "a part of the path is not a folder",
-  EISDIR: "it is a folder",
-  EACCES: "this user may not read it",
-  EPERM: "this user may not read it",
-  ELOOP: "its links lead in a circle",
-  ENAMETOOLONG: "the path is too long",
-  ERR_INVALID_ARG_VALUE: "the path has a character that no path can have",
-};
+import { fileReason } from "#errors/systemError.ts";
 
 /** A text file that the operator named. @throws what `refuse` makes of the reason, in words */
 export const readTextFile = (path: string, refuse: (reason: string) => Error): string => {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    const { code = "" } = error as NodeJS.ErrnoException;
-    throw refuse(REASONS[code] ?? `it cannot be read (${code})`);
+    throw refuse(fileReason(error));
   }
 };
 

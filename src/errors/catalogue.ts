@@ -44,6 +44,12 @@ export const CATALOGUE = {
     "The URI of a MongoDB server is not valid.",
     "User and password must be percent-encoded: @ is %40, : %3A, / %2F, # %23, ? %3F, % %25, a space %20; node -p \"encodeURIComponent('…')\" does it (docs/52-secrets.md).",
   ),
+  FERRY_FILE: entry(
+    74,
+    "never",
+    "A file or folder cannot be used.",
+    "The message names it and says why; FERRY_HOME and FERRY_CACHE choose other folders for what ferry keeps.",
+  ),
   FERRY_TLS_FILE: entry(
     64,
     "never",
@@ -335,11 +341,17 @@ export const CATALOGUE = {
     "A server runs but did not become ready in time.",
     "Look at the log that the message names; a busy machine may need a second `ferry stack up`.",
   ),
+  FERRY_STACK_LIMIT: entry(
+    69,
+    "never",
+    "The limit of open files is too low for the servers.",
+    "Raise it in this shell with `ulimit -n 4096`, or where the machine sets it (limits.conf, the service's LimitNOFILE).",
+  ),
   FERRY_STACK_STATE: entry(
     74,
     "never",
     "The state folder of the local stack cannot be read or does not fit the request.",
-    "Run `ferry stack reset` to begin anew, or choose another folder with FERRY_HOME.",
+    "Run `ferry stack reset`, which stops what still runs and removes the folder's data, or choose another folder with FERRY_HOME.",
   ),
 
   // --- Kafka Connect
@@ -348,6 +360,12 @@ export const CATALOGUE = {
     "backoff",
     "Kafka Connect's REST API cannot be reached.",
     "Check that Connect runs and that --connect is its base URL; `ferry stack status` shows a local one.",
+  ),
+  FERRY_CONNECT_OTHER: entry(
+    64,
+    "never",
+    "What answers at --connect is not Kafka Connect.",
+    "Check host and port of --connect: it is the base URL of Kafka Connect's REST API, usually port 8083.",
   ),
   FERRY_CONNECT_BUSY: entry(
     75,

@@ -2,24 +2,33 @@
  * What may be shown of a text that can hold a URI with credentials. The rule goes by position, since it is the malformed
  * URI that ends up in an error: from the scheme's `//` to the last `@` everything is user and password, and everything
  * from `?` on can be (`tlsCertificateKeyFilePassword`, session tokens). Kept is what is certainly no secret: the scheme,
- * hosts that look like hosts, a path.
+ * hosts that look like hosts, a path, and a few options.
  */
 
 /** A name, an address or a socket's path, with its port. */
-const HOST = String.raw`(?:\[[0-9a-fA-F:.]+\]|[\w.%-]+)(?::\d{1,5})?`;
+const HOST = String.raw`(?:\[[0-9a-fA-F:.]+\]|[\w.%-]+|\*{3})(?::\d{1,5})?`;
 const HOSTS = `${HOST}(?:,${HOST})*`;
 const PATH = String.raw`(?:\/[\w.%~+-]*)*`;
 const USER = String.raw`(?:[^\s@/?#:%[\]"]|%[0-9a-fA-F]{2})*`;
+/** Options that are no secret, whose values show nothing else than they say. Shown where there is no other. */
+const OPTION =
+  "(?:replicaSet|directConnection|loadBalanced|authSource|authMechanism|tls|ssl|readPreference|retryReads|retryWrites|w)=[\\w.-]*";
+const OPTIONS = String.raw`\?${OPTION}(?:&${OPTION})*`;
 /** What a sentence puts behind a URI. */
 const STOP = String.raw`[.,:;!?"'\`)\]}]*`;
 
 /** A well-formed rest of a URI that ends where the word ends: no part of it can be mistaken for another. */
 const WELL_FORMED = new RegExp(
-  String.raw`^(?:${USER}(?::${USER})?@)?(${HOSTS}${PATH})(?:\?[^\s@]*?)?(${STOP})(?=\s|$)`,
+  String.raw`^(?:${USER}(?::${USER})?@)?(${HOSTS}${PATH}(?:${OPTIONS}(?=${STOP}(?:\s|$)))?)(?:\?[^\s@]*?)?(${STOP})(?=\s|$)`,
+  "i",
 );
 /** The part behind the last `@` of one that is not. */
-const HOSTS_AGAIN = new RegExp(String.raw`^(${HOSTS}${PATH})(?:\?\S*?)?(${STOP})(?=\s|$)`);
-const SCHEME = /[a-z][a-z0-9+.-]*:\/\//i;
+const HOSTS_AGAIN = new RegExp(
+  String.raw`^(${HOSTS}${PATH}(?:${OPTIONS}(?=${STOP}(?:\s|$)))?)(?:\?\S*?)?(${STOP})(?=\s|$)`,
+  "i",
+);
+/** Not `file:`, which is a path: a trace is full of them. */
+const SCHEME = /(?<![a-z0-9+.-])(?!file:)[a-z][a-z0-9+.-]*:\/\//i;
 
 /** Stands for a part of which nothing can be shown. */
 const HIDDEN = "***";
@@ -59,7 +68,7 @@ export const withoutSecrets = (text: string): string =>
 export const shownUri = (uri: string): string => {
   const [, scheme = "", rest = ""] = /^([a-z][a-z0-9+.-]*:\/\/)?(.*)$/is.exec(uri) ?? [];
   const tail = rest.slice(rest.lastIndexOf("@") + 1);
-  const hosts = new RegExp(String.raw`^(${HOSTS}${PATH})(?:\?.*)?$`, "s").exec(tail);
+  const hosts = new RegExp(String.raw`^(${HOSTS}${PATH}(?:${OPTIONS}(?=$))?)(?:\?.*)?$`, "is").exec(tail);
   return scheme + (hosts?.[1] ?? HIDDEN);
 };
 

@@ -14,6 +14,10 @@ export const parseNamespace = (text: string): Namespace => {
   return dot === -1 ? { db: text, coll: "" } : { db: text.slice(0, dot), coll: text.slice(dot + 1) };
 };
 
+/** The server's own databases and system collections. Buckets of time series are meant by the name of their series. */
+export const isOfServer = ({ db, coll }: Namespace): boolean =>
+  ["admin", "local", "config"].includes(db) || coll.startsWith("system.");
+
 /** Where an event comes from: the bulk read of existing documents, or the change stream after it. */
 export type Origin = "copy" | "stream";
 

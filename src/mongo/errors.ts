@@ -1,6 +1,7 @@
 import { type Document, MongoError, MongoNetworkError, MongoServerError, MongoServerSelectionError } from "mongodb";
 import type { ErrorCode } from "#errors/catalogue.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
+import { whyUnreached } from "./unreached.ts";
 
 /**
  * Server codes that pass by themselves (elections, shutdowns, write conflicts, interrupted or expired transactions, stale
@@ -42,6 +43,15 @@ const codeOf = (error: MongoServerError): ErrorCode => {
 export const withoutCommand = (message: string): string =>
   message.replace(/^(not authorized on .+? to execute command) \{\s*"?(\w+)"?:.*$/s, "$1 $2");
 
+type LookupError = Error & Readonly<{ code: string; syscall: string; hostname: string }>;
+
+/** Of the names of a `mongodb+srv` URI: the driver passes Node's own error on. */
+const isLookup = (error: unknown): error is LookupError =>
+  error instanceof Error && /^(query|getaddrinfo)/.test(String((error as Partial<LookupError>).syscall));
+
+const lookupText = ({ code, syscall, hostname }: LookupError): string =>
+  `${syscall === "getaddrinfo" ? "the name" : `the ${syscall.slice("query".length).toUpperCase()} record`} ${hostname} cannot be resolved (${code})`;
+
 /**
  * A driver error as ours, by numeric code, label and class, never by text. `phase` says what was being done.
  * Total: anything unknown comes back as FERRY_BUG with its cause.
@@ -63,8 +73,10 @@ export const mongoError = (error: unknown, phase: string): FerryError => {
     const inner = [...(error.reason?.servers.values() ?? [])].map((server) => server.error).find((e) => e !== null);
     if (inner instanceof MongoServerError && AUTH.has(Number(inner.code)))
       return new FerryError("FERRY_MONGO_AUTH", `${phase}: ${inner.message}`, { cause: error });
-    return new FerryError("FERRY_MONGO_UNREACHABLE", `${phase}: ${error.message}`, { cause: error });
+    return new FerryError("FERRY_MONGO_UNREACHABLE", `${phase}: ${whyUnreached(error)}`, { cause: error });
   }
+  if (isLookup(error))
+    return new FerryError("FERRY_MONGO_UNREACHABLE", `${phase}: ${lookupText(error)}`, { cause: error });
   if (error instanceof MongoNetworkError)
     return new FerryError("FERRY_MONGO_UNREACHABLE", `${phase}: ${error.message}`, { cause: error });
   if (error instanceof MongoError) {

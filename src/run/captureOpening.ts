@@ -18,6 +18,7 @@ import type { CopySourceDeps } from "./copySource.ts";
 import { type KnownRoute, knownRoutes } from "./forgetRoutes.ts";
 import { leftoversOn } from "./leftovers.ts";
 import { requireUnfinished } from "./lifecycle.ts";
+import { requireCarriable } from "./namedScope.ts";
 import { decidedBy, withTimeSeries } from "./timeSeries.ts";
 import { unlessStopped } from "./unlessStopped.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
@@ -92,6 +93,7 @@ export const openCapture = async (
   const [deployment, other] = [await readDeployment(source), await readDeployment(target)];
   checkDeployments(deployment, other);
   const scope = scopeOf(deps.spec, deps.routes, settings.stateDb);
+  requireCarriable(scope.spec, settings.stateDb);
   await checkLooking({ source, target }, scope, settings.stateDb);
   const store = new CaptureStore(target, settings.stateDb, deps.runId, leaseMs);
   const remembered = await store.read();

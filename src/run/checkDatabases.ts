@@ -71,9 +71,10 @@ const checkPrivileges = async (
   if (lacking.length === 0) say("ok", `${who} has the privileges that are needed`);
 };
 
-const checkOplog = async (say: Say, source: MongoClient): Promise<void> => {
+/** Returns whether the oplog could be read: an answer goes before what privileges say, which not every built-in role spells out. */
+const checkOplog = async (say: Say, source: MongoClient): Promise<boolean> => {
   const [window, fill] = [await oplogWindow(source), await oplogFill(source)];
-  if (window === undefined || fill === undefined) return; // said with the privileges
+  if (window === undefined || fill === undefined) return false; // said with the privileges
   const seconds = window.lastSeconds - window.firstSeconds;
   const span = seconds > 2 * HOUR ? `${(seconds / HOUR).toFixed(1)} h` : `${Math.round(seconds / 60)} min`;
   const used = `${Math.min(100, Math.round(fill * 100))} % of it used`;
@@ -84,6 +85,7 @@ const checkOplog = async (say: Say, source: MongoClient): Promise<void> => {
       "Enlarge it: db.adminCommand({ replSetResizeOplog: 1, size: <MB> }).",
     );
   else say("ok", `the oplog reaches back ${span}, ${used}`);
+  return true;
 };
 
 const NAMES = { nameOnly: true } as const;
@@ -121,10 +123,10 @@ export const checkSource = (source: MongoClient, db: string): Promise<CheckResul
       return;
     }
     say("ok", `MongoDB ${version}, ${kind === "sharded" ? "a sharded cluster" : `replica set ${setName}`}`);
-    if (kind === "replicaSet") await checkOplog(say, source);
+    const isOplogRead = kind === "replicaSet" && (await checkOplog(say, source));
     const series = (await bucketsIn(source, db)).flatMap(bucketSourceNeeds);
     await checkPrivileges(say, source, "ferrySource", sourceNeeds(db), [
-      { needs: oplogWishes, without: WITHOUT_OPLOG },
+      { needs: isOplogRead ? [] : oplogWishes, without: WITHOUT_OPLOG },
       { needs: noteWishes, without: WITHOUT_NOTES },
       { needs: series, without: WITHOUT_BUCKETS },
     ]);

@@ -97,12 +97,16 @@ export class HeldPartitions {
 
   /** An idle lane writes nothing, so it would never learn from the fence that it was taken over: the records say it. */
   #dropLost(partitions: Ownership["partitions"]): void {
-    for (const { route, partition, epoch } of partitions) {
+    for (const { route, partition, owner, epoch } of partitions) {
       const lane = partitionId(route, partition);
       const mine = this.#running.get(lane);
       if (mine === undefined || epoch <= mine.claim.epoch || this.#lost.has(mine)) continue;
       this.#lost.add(mine);
-      this.#deps.logger.warn({ lane, epoch: mine.claim.epoch }, "partition was taken over by another worker");
+      const { logger, workerId } = this.#deps;
+      const fields = { lane, epoch: mine.claim.epoch };
+      // A rename or a drop that this worker applied raises the epoch without another owner.
+      if (owner === null || owner === workerId) logger.info(fields, "partition is claimed again");
+      else logger.warn(fields, "partition was taken over by another worker");
       mine.stop();
     }
   }

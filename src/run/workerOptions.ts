@@ -18,6 +18,7 @@ export const WORKER_OPTIONS = Type.Object(
     budgetMb: Type.Integer({
       default: 8,
       minimum: 1,
+      maximum: 65_536,
       description: "MB of records that may be read and not yet applied: the only backpressure.",
     }),
     batchMb: Type.Integer({
@@ -35,6 +36,7 @@ export const WORKER_OPTIONS = Type.Object(
     leaseMs: Type.Integer({
       default: 3000,
       minimum: 500,
+      maximum: 600_000,
       description: "After this silence, ms, a worker's partitions go to the others.",
     }),
     onError: Type.Union([Type.Literal("dead-letter"), Type.Literal("stop")], {
@@ -57,6 +59,7 @@ export const WORKER_OPTIONS = Type.Object(
     targetLatencyMs: Type.Integer({
       default: 0,
       minimum: 0,
+      maximum: 60_000,
       description:
         "Slow down while the target takes longer than this, ms, for one small majority write (95th percentile): its services come first. 0: never.",
     }),

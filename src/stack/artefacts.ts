@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { ErrorCode } from "#errors/catalogue.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
-import { cacheFolder, ensureSpace, publishFolder, temporaryBeside, withLock } from "./disk.ts";
+import { cacheFolder, ensureSpace, makeFolder, publishFolder, temporaryBeside, withLock } from "./disk.ts";
 import { download } from "./download.ts";
 import type { Pinned } from "./pins.ts";
 import { type RunResult, runProgram } from "./process.ts";
@@ -102,7 +102,7 @@ const lastLine = (result: RunResult): string =>
 
 /** Unpacks a tar.gz. @throws FERRY_STACK_CHECKSUM when tar refuses it. */
 export const untar = async (archive: string, folder: string, args: readonly string[] = []): Promise<void> => {
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const result = await runProgram("tar", ["-xzf", archive, "-C", folder, ...args], { timeoutMs: 300_000 });
   if (result.code !== 0) throw new FerryError("FERRY_STACK_CHECKSUM", `tar cannot unpack it: ${lastLine(result)}`);
 };

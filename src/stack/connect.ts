@@ -1,6 +1,6 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { ensureSpace } from "./disk.ts";
+import { ensureSpace, makeFolder } from "./disk.ts";
 import { javaArgs, LOG4J, propertiesText } from "./java.ts";
 import { ensureJava } from "./javaArtefact.ts";
 import { MAX_MESSAGE_BYTES } from "./kafka.ts";
@@ -89,7 +89,7 @@ export const prepareConnect = async (options: ConnectOptions, running?: Running)
   await ensureSpace(dir, NEEDED_BYTES, name);
   const port = options.port ?? (await freePort());
 
-  await mkdir(dir, { recursive: true });
+  await makeFolder(dir);
   const config = join(dir, "connect.properties");
   const log4j = join(dir, "log4j2.xml");
   const properties = workerProperties(options.bootstrap, port, plugins);

@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { mkdir, open, readFile, rename, rm, statfs, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { ENVIRONMENT } from "#config/environment.ts";
-import { FerryError } from "#errors/ferryError.ts";
+import { FerryError, isFerry } from "#errors/ferryError.ts";
+import { fileReason } from "#errors/systemError.ts";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
 import { isSameProcess, processStamp } from "./process.ts";
@@ -38,9 +39,38 @@ export const ensureSpace = async (folder: string, bytes: number, what: string): 
     );
 };
 
+/**
+ * Makes a folder and those above it. Not by `recursive`, which never ends where the system answers ENOENT for a folder that
+ * cannot be made (Node 24, below /proc). @throws FERRY_FILE
+ */
+export const makeFolder = async (folder: string): Promise<void> => {
+  try {
+    if (!existsSync(dirname(folder))) await makeFolder(dirname(folder));
+    await mkdir(folder);
+  } catch (error) {
+    if (isFerry(error)) throw error;
+    if ((error as NodeJS.ErrnoException).code === "EEXIST" && statSync(folder).isDirectory()) return;
+    throw new FerryError("FERRY_FILE", `the folder ${folder} cannot be made: ${fileReason(error)}`, { cause: error });
+  }
+};
+
+/** Kafka, Connect and two mongod need some hundred each; below this Java fails to find its own classes. */
+const NEEDED_FILES = 1024;
+
+/** What a process of this one may have open; Node itself raises the soft limit to the hard one. @throws FERRY_STACK_LIMIT */
+export const requireOpenFiles = (): void => {
+  const limits = existsSync("/proc/self/limits") ? readFileSync("/proc/self/limits", "utf8") : "";
+  const [, limit] = /^Max open files +(\d+)/m.exec(limits) ?? [];
+  if (limit !== undefined && Number(limit) < NEEDED_FILES)
+    throw new FerryError(
+      "FERRY_STACK_LIMIT",
+      `a process may have ${limit} files open, and the servers need ${NEEDED_FILES}`,
+    );
+};
+
 /** Writes a file so that readers see the old or the new content, never half of it. */
 export const writeAtomically = async (file: string, content: string): Promise<void> => {
-  await mkdir(dirname(file), { recursive: true });
+  await makeFolder(dirname(file));
   const temporary = `${file}.${randomBytes(6).toString("hex")}`;
   await writeFile(temporary, content, { mode: 0o600 });
   await rename(temporary, file);
@@ -73,7 +103,7 @@ const tryLock = async (file: string): Promise<boolean> => {
  * @throws FERRY_TIMEOUT when the owner keeps it longer than `timeoutMs`.
  */
 export const withLock = async <T>(file: string, timeoutMs: number, task: () => Promise<T>): Promise<T> => {
-  await mkdir(dirname(file), { recursive: true });
+  await makeFolder(dirname(file));
   let unreadable = 0;
   await waitFor(
     async () => {
@@ -97,7 +127,7 @@ export const withLock = async <T>(file: string, timeoutMs: number, task: () => P
 /** A fresh folder beside `target`, on the same file system, so that a rename can publish it in one step. */
 export const temporaryBeside = async (target: string): Promise<string> => {
   const folder = `${target}.part-${process.pid}-${randomBytes(4).toString("hex")}`;
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   return folder;
 };
 

@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { copyFile, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { copyFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { FerryError } from "#errors/ferryError.ts";
 import { ensureCached } from "./artefacts.ts";
-import { ensureSpace, writeAtomically } from "./disk.ts";
+import { ensureSpace, makeFolder, writeAtomically } from "./disk.ts";
 import { javaArgs, LOG4J, propertiesText } from "./java.ts";
 import { ensureJava } from "./javaArtefact.ts";
 import { ensureKafka } from "./kafkaArtefact.ts";
@@ -83,7 +83,7 @@ export class KafkaServer extends Server {
 const format = async (java: string, libs: string, dir: string): Promise<void> => {
   const data = join(dir, "data");
   if (existsSync(join(data, "meta.properties"))) return;
-  await mkdir(data, { recursive: true });
+  await makeFolder(data);
   await copyFile(await checkpointTemplate(java, libs), join(data, CHECKPOINT));
   const id = (): string => randomBytes(16).toString("base64url");
   const meta = { version: 1, "node.id": 1, "cluster.id": id(), "directory.id": id() };
@@ -152,7 +152,7 @@ export const prepareKafka = async (options: KafkaOptions, running?: Running): Pr
   const port = options.port ?? (free.pop() as number);
   const controllerPort = options.controllerPort ?? (free.pop() as number);
 
-  await mkdir(dir, { recursive: true });
+  await makeFolder(dir);
   const config = join(dir, "server.properties");
   const log4j = join(dir, "log4j2.xml");
   await writeFile(config, propertiesText({ ...brokerProperties(dir, port, controllerPort), ...options.props }));

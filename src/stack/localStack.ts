@@ -1,9 +1,10 @@
+import { globSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
-import { FerryError } from "#errors/ferryError.ts";
+import { dirname, join } from "node:path";
+import { FerryError, isFerry } from "#errors/ferryError.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
 import { type ConnectServer, prepareConnect } from "./connect.ts";
-import { ensureSpace, withLock } from "./disk.ts";
+import { ensureSpace, requireOpenFiles, withLock } from "./disk.ts";
 import { ensureJava } from "./javaArtefact.ts";
 import { type KafkaServer, prepareKafka } from "./kafka.ts";
 import { ensureConnector, ensureKafka } from "./kafkaArtefact.ts";
@@ -218,6 +219,7 @@ const startAll = async (
 export const stackUp = (options: UpOptions): Promise<void> =>
   withLock(join(options.folder, "stack.lock"), LOCK_TIMEOUT_MS, async () => {
     const { folder, report } = options;
+    requireOpenFiles();
     const before = readState(folder);
     const mongoNodes = options.mongoNodes ?? before?.mongoNodes ?? 1;
     if (before !== undefined && before.mongoNodes !== mongoNodes)
@@ -281,12 +283,28 @@ export const stackDown = (folder: string, report: (line: string) => void): Promi
     }
   });
 
+/** Processes by what is recorded beside their logs, where the state file does not tell. */
+const recordedServers = (folder: string): readonly Server[] => {
+  const data = dataFolder(folder);
+  return globSync("*/*.log.pid", { cwd: data }).map((file) => {
+    const logFile = join(data, file.replace(/\.pid$/, ""));
+    const rest = { command: "", args: [], cwd: data, ports: [], ready: async () => true as const, readyTimeoutMs: 0 };
+    return new Server({ name: dirname(file), logFile, stopTimeoutMs: 30_000, ...rest }, recordedProcess(logFile));
+  });
+};
+
 /**
- * Stops the stack and removes its data, ports and logs.
- * @throws FERRY_STACK_STATE when the state file cannot be read, since then nothing is known of what may be running.
+ * Stops the stack and removes its data, ports and logs. Where the state file is damaged, what runs is found by the records
+ * beside the logs.
  */
 export const stackReset = async (folder: string, report: (line: string) => void): Promise<void> => {
-  await stackDown(folder, report);
+  try {
+    await stackDown(folder, report);
+  } catch (error) {
+    if (!isFerry(error, "FERRY_STACK_STATE")) throw error;
+    report(`${error.detail}; what still runs is found by its pid files`);
+    await stopServers(recordedServers(folder), report);
+  }
   await rm(dataFolder(folder), { recursive: true, force: true });
   await rm(join(folder, "stack.json"), { force: true });
   report(`removed ${dataFolder(folder)} and stack.json`);

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { addressVariables } from "#config/settings.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
+import { makeFolder } from "./disk.ts";
 import { isPortFree } from "./ports.ts";
 import { isSameProcess, processStamp } from "./process.ts";
 
@@ -193,8 +193,8 @@ export class Server implements AsyncDisposable {
       if (await isPortFree(port)) continue;
       throw new FerryError("FERRY_STACK_PORT", `port ${port} of ${spec.name} is taken by another program`);
     }
-    await mkdir(dirname(spec.logFile), { recursive: true });
-    await mkdir(spec.cwd, { recursive: true });
+    await makeFolder(dirname(spec.logFile));
+    await makeFolder(spec.cwd);
     const log = openSync(spec.logFile, "a");
     try {
       const child = spawn(spec.command, [...spec.args], {

@@ -40,16 +40,30 @@ const stateFile = (folder: string): string => join(folder, "stack.json");
 /** Folder of the servers' data, configuration and logs. */
 export const dataFolder = (folder: string): string => join(folder, "stack");
 
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
+
+const isRecord = (value: unknown): value is ServerRecord =>
+  isObject(value) && Array.isArray(value["askPorts"]) && isObject(value["spec"]) && "logFile" in value["spec"];
+
+const isState = (value: unknown): value is StackState =>
+  isObject(value) &&
+  value["version"] === 1 &&
+  Array.isArray(value["servers"]) &&
+  value["servers"].every(isRecord) &&
+  isObject(value["endpoints"]) &&
+  isObject(value["ports"]);
+
 /** The stack that was started from this state folder. @throws FERRY_STACK_STATE when its file cannot be understood. */
 export const readState = (folder: string): StackState | undefined => {
   const file = stateFile(folder);
   if (!existsSync(file)) return undefined;
+  let state: unknown;
   try {
-    const state = JSON.parse(readFileSync(file, "utf8")) as StackState;
-    if (state.version === 1 && Array.isArray(state.servers)) return state;
+    state = JSON.parse(readFileSync(file, "utf8"));
   } catch {
     // said below
   }
+  if (isState(state)) return state;
   throw new FerryError("FERRY_STACK_STATE", `${file} is not a state file of this version`);
 };
 

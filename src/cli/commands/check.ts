@@ -7,6 +7,7 @@ import { resolveSettings } from "#config/settings.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { BUCKETS } from "#flow/buckets.ts";
 import { systemClock } from "#flow/clock.ts";
+import { parseNamespace } from "#flow/types.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
 import { bucketsIn, checkSource, checkTarget } from "#run/checkDatabases.ts";
@@ -28,7 +29,7 @@ import { print, printJson } from "../output.ts";
 
 type CheckFlags = Flags &
   Readonly<{
-    ns: string;
+    ns?: string;
     config?: string;
     include?: string;
     exclude?: string;
@@ -41,12 +42,12 @@ export const registerCheck = (program: Command): void => {
   const command = program
     .command("check")
     .description("preflight of both databases, Kafka and Connect, each with a remedy; exit 1 when something fails")
-    .option("--ns <db.collection>", "what is to be migrated", "test.users")
+    .option("--ns <db.collection>", "one collection that is to be carried (default: the routes', else everything)")
     .option("--containers", "check only what compose.yaml needs: a Docker engine, its memory, free ports")
     .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
     .option(
       "--include <globs>",
-      "whose structure and privileges: 'shop.*', 'shop' (a whole database), '*' (default: the routes', else --ns)",
+      "whose structure and privileges: 'shop.*', 'shop' (a whole database), '*' (default: the routes', else --ns, else everything)",
     )
     .option("--exclude <globs>", "whose structure not")
     .option("--print-roles", "print the least roles that ferry needs, ready for mongosh, and exit");
@@ -65,12 +66,20 @@ const printRoles = ({ source, target }: Databases, stateDb: string): void => {
   print(roleScript("ferryTarget", [...targetNeeds(target, stateDb), ...written]));
 };
 
+/** @throws FERRY_USAGE */
+const nsOf = (ns: string | undefined): string => {
+  if (ns === undefined) return "*";
+  const { db, coll } = parseNamespace(ns);
+  if (db !== "" && coll !== "") return ns;
+  throw new FerryError("FERRY_USAGE", `--ns must be a collection such as test.users, not "${ns}"`);
+};
+
 /** Of what the flags name, else of the routes, else of `--ns`: the one database, as the capture watches it, or all. */
 const databasesOf = ({ config, include, ns }: CheckFlags): Databases => {
   const named = commaSeparated(include);
   const { routes } = named.length > 0 ? {} : readConfig(config);
   const one = (names: readonly string[]): string => new Scope(parseScope(names, []), "").watch.db;
-  const from = routes?.map(({ from }) => from) ?? (named.length > 0 ? named : [ns]);
+  const from = routes?.map(({ from }) => from) ?? (named.length > 0 ? named : [nsOf(ns)]);
   return { source: one(from), target: one(routes?.map(({ to }) => to) ?? from) };
 };
 
@@ -147,7 +156,7 @@ const checkBoth = (
 ): Promise<CheckResult[]> => {
   const { routes } = readConfig(config);
   const named = commaSeparated(include);
-  const guess = routes === undefined && named.length === 0 ? [ns] : named;
+  const guess = routes === undefined && named.length === 0 ? [nsOf(ns)] : named;
   return checkStructure(
     {
       ...sides,

@@ -162,12 +162,12 @@ const decide = async (verb: "replay" | "discard", { store, client, stateDb, ids,
     flags.key === undefined
   )
     throw new FerryError("FERRY_USAGE", `say which letters: ids, --reason, --route, --key, or --all`);
+  const waitMs = wholeNumber("--wait", flags.wait ?? "60", { min: 0 }) * 1000;
   const chosen = await store.list(filterOf(flags, ids), EVERYTHING);
   const missing = ids.filter((id) => !chosen.some(({ _id }) => _id === id));
   if (missing.length > 0)
     throw new FerryError("FERRY_USAGE", `there is no dead letter ${missing[0]}; \`ferry dlq list\` shows them`);
   await store.decide({ ids: chosen.map(({ _id }) => _id) }, verb);
-  const waitMs = Number(flags.wait ?? 60) * 1000;
   const found = await awaitDecided(chosen, { store, client, stateDb, clock: systemClock, waitMs });
   if (flags.json === true) printJson({ verb, ...found });
   else print(outcome(verb, found));
@@ -188,6 +188,7 @@ const outcome = (verb: string, { done, refused, open, workers }: Decided): strin
 
 const exportLetters = async (store: DeadLetterStore, flags: DlqFlags): Promise<void> => {
   const out = flags.out === undefined ? process.stdout : createWriteStream(flags.out);
+  if (out !== process.stdout) await once(out, "open"); // or its error, before anything is read
   for (const letter of await store.list(filterOf(flags), EVERYTHING)) {
     const raw = await store.raw(letter._id);
     const line = {

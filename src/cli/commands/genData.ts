@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { resolveSettings } from "#config/settings.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
-import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
+import { formatNamespace, isOfServer, type Namespace, parseNamespace } from "#flow/types.ts";
 import { connectMongo } from "#mongo/connect.ts";
 import { insertPeople } from "#run/genData.ts";
 import { runWorkload } from "#run/genDataWorkload.ts";
@@ -48,7 +48,7 @@ const positive = (flag: string, text: string): number => {
 
 const collectionOf = (text: string): Namespace => {
   const ns = parseNamespace(text);
-  if (ns.db !== "" && ns.coll !== "") return ns;
+  if (ns.db !== "" && ns.coll !== "" && !isOfServer(ns)) return ns;
   throw new FerryError("FERRY_USAGE", `--ns must be a collection such as test.users, not "${text}"`);
 };
 
@@ -61,7 +61,7 @@ const genData = async (flags: GenDataFlags, signal: AbortSignal): Promise<void> 
   const seconds = flags.duration === undefined ? undefined : positive("--duration", flags.duration);
   const total = wholeNumber("--count", flags.count);
   const seed = wholeNumber("--seed", flags.seed);
-  const clients = wholeNumber("--clients", flags.clients);
+  const clients = wholeNumber("--clients", flags.clients, { max: 1000 });
   const client = await connectMongo(settings.source, { appName: "ferry gen-data", maxPoolSize: Math.max(10, clients) });
   try {
     const users = client.db(ns.db).collection(ns.coll);

@@ -5,7 +5,7 @@ import { retry } from "#flow/retry.ts";
 import type { LogRecord } from "#flow/types.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import { readable } from "#wire/readable.ts";
-import { type Flags, withConnections } from "../connections.ts";
+import { type Flags, wholeNumber, withConnections } from "../connections.ts";
 import { print, printData } from "../output.ts";
 import { withSignals } from "../signals.ts";
 
@@ -33,6 +33,7 @@ export const registerKc = (program: Command): void => {
 
 const kc = async (topic: string, flags: KcFlags, signal: AbortSignal): Promise<void> => {
   const settings = resolveSettings(flags, ["kafka"]);
+  const limit = wholeNumber("--limit", flags.limit, { min: 0 }) || Number.POSITIVE_INFINITY;
   await using kafka = new KafkaClient({ bootstrap: settings.kafka, clientId: "ferry-kc", group: settings.group });
   await kafka.partitions(topic); // a topic that does not exist is an error at once, not a wait
   const positions = await kafka.offsets(topic, "earliest");
@@ -49,7 +50,7 @@ const kc = async (topic: string, flags: KcFlags, signal: AbortSignal): Promise<v
         giveUpAfterMs: PATIENCE_MS,
         maxPauseMs: 500,
       });
-      show(topic, partition, result.records, flags);
+      show({ topic, partition, limit, asJson: flags.json === true }, result.records);
       positions[partition] = result.end;
       const moved = result.records.length > 0 || !ended.has(partition);
       if (result.end < result.highWatermark) ended.delete(partition);
@@ -60,12 +61,13 @@ const kc = async (topic: string, flags: KcFlags, signal: AbortSignal): Promise<v
   }
 };
 
-const show = (topic: string, partition: number, records: readonly LogRecord[], flags: KcFlags): void => {
-  const limit = Number(flags.limit) || Number.POSITIVE_INFINITY;
+type Shown = Readonly<{ topic: string; partition: number; limit: number; asJson: boolean }>;
+
+const show = ({ topic, partition, limit, asJson }: Shown, records: readonly LogRecord[]): void => {
   for (const record of records) {
     const [key, value] = [readable(record.key, { limit }), readable(record.value, { limit })];
     const { offset, timestampMs } = record;
-    if (flags.json === true) printData(JSON.stringify({ topic, partition, offset, timestampMs, key, value }));
+    if (asJson) printData(JSON.stringify({ topic, partition, offset, timestampMs, key, value }));
     else printData(`${key} => ${value}`);
   }
 };
