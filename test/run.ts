@@ -1,10 +1,11 @@
 /**
- * `npm test [-- PART ...]`: checks, then every suite, then one summary. A part is `check`, a folder below test/ (`unit`),
- * or the path of a test file. Files run a few at a time; each stage gets a temporary folder that is looked
+ * `npm test [-- PART ...] [-t PATTERN]`: checks, then every suite, then one summary. A part is `check`, a folder below test/
+ * (`unit`), or the path of a test file; of their tests only those whose name matches the pattern. Files run a few at a time; each stage gets a temporary folder that is looked
  * through afterwards, so that no server outlives it.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
+import { parseArgs } from "node:util";
 import { ensureJava } from "#stack/javaArtefact.ts";
 import { ensureConnector, ensureKafka } from "#stack/kafkaArtefact.ts";
 import { ensureMongod } from "#stack/mongodArtefact.ts";
@@ -81,12 +82,13 @@ const runStage = async (
   { name, atOnce }: (typeof STAGES)[number],
   files: readonly string[],
   times: Timed[],
+  pattern: RegExp | undefined,
 ): Promise<Tally> => {
   using folder = tempFolder();
   const former = process.env["TMPDIR"];
   process.env["TMPDIR"] = folder.path; // the test processes inherit it
   try {
-    const tally = await runFiles(files, atOnce, times, TEST_TIMEOUT_MS);
+    const tally = await runFiles(files, atOnce, times, TEST_TIMEOUT_MS, pattern);
     const left = leaked(folder.path);
     if (left.length > 0) {
       console.log(`FAIL ${name} left servers running: ${left.join(", ")}`);
@@ -115,7 +117,7 @@ const provision = async (): Promise<void> => {
  */
 const JAVA_OPTIONS = "-XX:TieredStopAtLevel=1";
 
-const main = async (parts: readonly string[]): Promise<boolean> => {
+const main = async (parts: readonly string[], pattern: RegExp | undefined): Promise<boolean> => {
   process.env["JDK_JAVA_OPTIONS"] ??= JAVA_OPTIONS; // the servers inherit it
   const started = performance.now();
   const total = none();
@@ -129,7 +131,7 @@ const main = async (parts: readonly string[]): Promise<boolean> => {
     const stageStarted = performance.now();
     if (stage.servers) await provision();
     console.log(`\n=== ${stage.name}: ${files.length} files, ${stage.atOnce} at a time`);
-    add(total, await runStage(stage, files, fileTimes));
+    add(total, await runStage(stage, files, fileTimes, pattern));
     stageTimes.push({ what: stage.name, ms: performance.now() - stageStarted });
   }
   if (parts.length > 0 && total.tests === 0 && stages.length > 0) {
@@ -140,4 +142,5 @@ const main = async (parts: readonly string[]): Promise<boolean> => {
   return total.failed + total.cancelled === 0;
 };
 
-process.exitCode = (await main(process.argv.slice(2))) ? 0 : 1;
+const { values, positionals } = parseArgs({ options: { t: { type: "string", short: "t" } }, allowPositionals: true });
+process.exitCode = (await main(positionals, values.t === undefined ? undefined : new RegExp(values.t))) ? 0 : 1;

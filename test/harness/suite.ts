@@ -17,14 +17,22 @@ const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 /**
  * Runs the files, so many at once, and prints as it goes. A test that takes longer than `timeout` ms fails; it is not unwound,
  * so that its servers would keep its process alive: that one is made to exit, and the exit hook of folders.ts ends them.
+ * @param pattern runs only tests whose name it matches; undefined runs all
  */
-export const runFiles = (files: readonly string[], atOnce: number, times: Timed[], timeout: number): Promise<Tally> =>
+export const runFiles = (
+  files: readonly string[],
+  atOnce: number,
+  times: Timed[],
+  timeout: number,
+  pattern?: RegExp,
+): Promise<Tally> =>
   new Promise((resolve, reject) => {
     const tally = none();
     const stream = run({
       files: [...files],
       concurrency: atOnce,
       timeout,
+      ...(pattern === undefined ? {} : { testNamePatterns: pattern }),
       execArgv: ["--disable-warning=ExperimentalWarning", "--test-force-exit"],
     });
     stream.on("test:summary", ({ file, counts, duration_ms }) => {
