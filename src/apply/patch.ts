@@ -5,6 +5,7 @@
  */
 import { BSON, type Document } from "bson";
 import { BsonType, Cursor, rawValue } from "#bson/walk.ts";
+import { doubtOf } from "#wire/delta.ts";
 import { documentOf, head } from "./statements.ts";
 
 export type PatchPlan = Readonly<{ modifiers: readonly Uint8Array[] }> | Readonly<{ unclear: string }>;
@@ -31,9 +32,12 @@ const decoded = (update: Uint8Array, name: string): Document[string] => {
 const NEVER_PLAIN = /^\$|\.\$|^\.|\.\.|\.$|^$/;
 
 const unclearPath = (paths: readonly string[], update: Uint8Array): string | undefined => {
-  if (Object.keys(decoded(update, "disambiguatedPaths") ?? {}).length > 0)
-    return "a path has names with dots or digits";
-  return paths.some((path) => NEVER_PLAIN.test(path)) ? "a path has a name that starts with $ or is empty" : undefined;
+  const doubt = doubtOf(update);
+  for (const path of paths) {
+    const why = NEVER_PLAIN.test(path) ? "a path has a name that starts with $ or is empty" : doubt(path);
+    if (why !== undefined) return why;
+  }
+  return undefined;
 };
 
 /**

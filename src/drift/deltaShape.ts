@@ -1,26 +1,26 @@
 import { BsonType, Cursor, rawValue } from "#bson/walk.ts";
 import { BsonWriter } from "#bson/writer.ts";
 import type { PatchEvent } from "#flow/types.ts";
-import { numbersAreIndexes } from "#wire/delta.ts";
+import { doubtOf } from "#wire/delta.ts";
 
 const IS_INDEX = /^\d+$/;
 
 /**
  * A document that has the key of an update and what its delta sets, each at its place, for somebody who looks at shapes: a name
- * may occur twice. A path whose numbers may be names is left out: nothing is made news of by guessing.
+ * may occur twice. A path that may name another field is left out: nothing is made news of by guessing.
  */
 export const deltaShape = ({ key, update }: Pick<PatchEvent, "key" | "update">): Uint8Array => {
   const writer = new BsonWriter();
   const whole = writer.open();
   writer.raw(key, 4, key.length - 1);
   const fields = rawValue(update, "updatedFields");
-  const told = numbersAreIndexes(update) === true;
+  const doubt = doubtOf(update);
   const cursor = new Cursor();
   if (fields !== undefined) cursor.open(fields);
   while (fields !== undefined && cursor.next()) {
-    const path = Buffer.from(fields.subarray(cursor.nameStart, cursor.nameEnd)).toString().split(".");
-    if (told || !path.some((part, depth) => depth > 0 && IS_INDEX.test(part)))
-      nest(writer, path, cursor.type, fields.subarray(cursor.valueStart, cursor.valueEnd));
+    const path = Buffer.from(fields.subarray(cursor.nameStart, cursor.nameEnd)).toString();
+    if (doubt(path) === undefined)
+      nest(writer, path.split("."), cursor.type, fields.subarray(cursor.valueStart, cursor.valueEnd));
   }
   writer.close(whole);
   return writer.take();

@@ -6,7 +6,7 @@
 import { BSON } from "bson";
 import { BsonType, Cursor, rawValue } from "#bson/walk.ts";
 import { BsonWriter } from "#bson/writer.ts";
-import { numbersAreIndexes } from "#wire/delta.ts";
+import { doubtOf } from "#wire/delta.ts";
 import type { DocumentFilter } from "./document.ts";
 import { isWhole, type Rule, unlisted } from "./rules.ts";
 
@@ -18,14 +18,8 @@ type Place = Readonly<{ rule: Rule; path: string; inArray: boolean }>;
 
 const IS_INDEX = /^\d+$/;
 
-const DROPPED = "dropped";
-const UNCLEAR = "unclear";
-
-/**
- * Follows a path. A number is an array index or a field name; servers from 6.1 on tell the two apart in
- * `disambiguatedPaths`, others do not, and guessing could let a field through that no rule allows.
- */
-const follow = (root: Rule, path: string, told: boolean): Place | typeof DROPPED | typeof UNCLEAR => {
+/** Follows a path of steps and indexes of arrays; undefined where rules leave its field out. */
+const follow = (root: Rule, path: string): Place | undefined => {
   const parts = path.split(".");
   const spelled: string[] = [];
   let rule = root;
@@ -37,12 +31,11 @@ const follow = (root: Rule, path: string, told: boolean): Place | typeof DROPPED
     }
     inArray = depth > 0 && IS_INDEX.test(part);
     if (inArray) {
-      if (!told) return UNCLEAR;
       spelled.push(part);
       continue;
     }
     rule = rule.children?.named(part) ?? unlisted(rule);
-    if (rule.drop) return DROPPED;
+    if (rule.drop) return undefined;
     spelled.push(rule.name === undefined ? part : rule.name.toString());
   }
   return { rule, path: spelled.join("."), inArray };
@@ -55,22 +48,22 @@ const listOf = <T>(update: Uint8Array, name: string): readonly T[] => {
   return raw === undefined ? [] : (Object.values(BSON.deserialize(raw, { promoteValues: false })) as T[]);
 };
 
+/** A path that names this field or another one: guessing could let a field through that no rule allows. */
 class Unclear extends Error {}
 
 /** Applies rules to one updateDescription. `update` is validated BSON. */
 export const filterDelta = (update: Uint8Array, root: Rule, documents: DocumentFilter): FilteredDelta => {
-  const told = numbersAreIndexes(update);
-  if (told === undefined) return { unclear: "a path has names with dots or digits" };
+  const doubt = doubtOf(update);
   const place = (path: string): Place | undefined => {
-    const found = follow(root, path, told);
-    if (found === UNCLEAR) throw new Unclear();
-    return found === DROPPED ? undefined : found;
+    const why = doubt(path);
+    if (why !== undefined) throw new Unclear(why);
+    return follow(root, path);
   };
   try {
     return { update: filtered(update, place, documents) };
   } catch (error) {
     if (!(error instanceof Unclear)) throw error;
-    return { unclear: "a path has a number, and this server does not say whether it is an index or a name" };
+    return { unclear: error.message };
   }
 };
 
@@ -105,7 +98,8 @@ const filtered = (
   writer.close(open);
   if (updatedCount + removed.length + truncated.length === 0) return undefined;
   const updated = writer.take();
-  const rest = BSON.serialize({ removedFields: removed, truncatedArrays: truncated });
+  // Paths that are left name one field each, and say so to whoever applies them.
+  const rest = BSON.serialize({ removedFields: removed, truncatedArrays: truncated, disambiguatedPaths: {} });
   const whole = writer.open();
   writer.value(BsonType.object, "updatedFields", updated);
   writer.raw(rest, 4, rest.length - 1);

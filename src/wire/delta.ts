@@ -2,11 +2,31 @@ import { BSON, type Document } from "bson";
 import { rawValue } from "#bson/walk.ts";
 
 /**
- * Are all numbers in the paths of an updateDescription indexes of arrays? Servers from 6.1 on say so in `disambiguatedPaths`
- * (MongoDB manual, "Change Events"). False where the server does not tell, undefined where it names paths with dots or digits in their names.
+ * What an updateDescription says of its paths: servers from 6.1 on tell names with dots or digits apart from steps and
+ * indexes in `disambiguatedPaths` (MongoDB manual, "Change Events").
+ * - `plain`: each dot is a step, each number behind one an index of an array;
+ * - `odd`: it names paths with dots or digits in their names;
+ * - `untold`: an older server. `a.b` may be a field of that name, beside `a: { b }` or without it.
  */
-export const numbersAreIndexes = (update: Uint8Array): boolean | undefined => {
+type Paths = "plain" | "odd" | "untold";
+
+const pathsOf = (update: Uint8Array): Paths => {
   const raw = rawValue(update, "disambiguatedPaths");
-  if (raw === undefined) return false;
-  return Object.keys(BSON.deserialize(raw) as Document).length === 0 ? true : undefined;
+  if (raw === undefined) return "untold";
+  return Object.keys(BSON.deserialize(raw) as Document).length === 0 ? "plain" : "odd";
+};
+
+const WHY: Readonly<Record<Exclude<Paths, "plain">, string>> = {
+  odd: "a path has names with dots or digits",
+  untold: "a path has a dot, and this server does not say whether it is part of a name",
+};
+
+/**
+ * Tells for each path of an updateDescription why nobody can know which field it names; undefined where there is only one
+ * that it can name. @param update raw BSON
+ */
+export const doubtOf = (update: Uint8Array): ((path: string) => string | undefined) => {
+  const told = pathsOf(update);
+  if (told === "plain") return () => undefined;
+  return told === "odd" ? () => WHY.odd : (path) => (path.includes(".") ? WHY.untold : undefined);
 };

@@ -1,4 +1,6 @@
-import { type Collection, type Document, Double, Int32, Long } from "mongodb";
+import { BSON, type Collection, type Db, type Document, Double, Int32, Long } from "mongodb";
+import { Cursor, rawValue } from "#bson/walk.ts";
+import { BsonWriter } from "#bson/writer.ts";
 import { pick, type Random } from "#run/genData.ts";
 
 /** Field names of documents that are updated at random: some that sort apart from where they stand. */
@@ -36,14 +38,74 @@ export const randomUpdate = (random: Random): Document | Document[] => {
   ])();
 };
 
-/** The collection's events since `from`, raw, until the one that names `last`. */
-export const eventsSince = async (source: Collection, from: unknown, last: unknown): Promise<Buffer[]> => {
-  const stream = source.aggregate([{ $changeStream: { startAtOperationTime: from } }], { raw: true } as object);
-  const events: Buffer[] = [];
+/** One event of a collection: as a server sends it that does not look documents up, and the document right behind it. */
+export type DeltaEvent = Readonly<{ value: Buffer; image: Buffer | undefined }>;
+
+/** A collection of whose updates `eventsSince` can tell the documents. */
+export const withImages = (db: Db, name: string): Promise<Collection<Document>> =>
+  db.createCollection(name, { changeStreamPreAndPostImages: { enabled: true } });
+
+/**
+ * The events of a collection `withImages` since `from`, until the one that names `last`.
+ * @param told as a server from 6.1 on tells them, which says where a path has names with dots or digits
+ */
+export const eventsSince = async (
+  source: Collection,
+  from: unknown,
+  last: unknown,
+  told: boolean,
+): Promise<DeltaEvent[]> => {
+  const since = { $changeStream: { startAtOperationTime: from, fullDocument: "required" } };
+  const stream = source.aggregate([since], { raw: true } as object) as unknown as AsyncIterable<Buffer>;
+  const events: DeltaEvent[] = [];
   const marker = Buffer.from(String(last));
-  for await (const event of stream as unknown as AsyncIterable<Buffer>) {
+  for await (const event of stream) {
     if (event.includes(marker)) break;
-    events.push(Buffer.from(event));
+    const image = rawValue(event, "fullDocument");
+    const update = rawValue(event, "updateDescription");
+    if (image === undefined || update === undefined) events.push({ value: Buffer.from(event), image: undefined });
+    else
+      events.push({
+        value: withoutDocument(event, told ? disambiguated(update, image) : update),
+        image: Buffer.from(image),
+      });
   }
   return events;
+};
+
+const withoutDocument = (event: Uint8Array, update: Uint8Array): Buffer => {
+  const writer = new BsonWriter();
+  const cursor = new Cursor();
+  const at = writer.open();
+  cursor.open(event);
+  while (cursor.next()) {
+    if (cursor.named(Buffer.from("updateDescription"))) writer.document("updateDescription", update);
+    else if (!cursor.named(Buffer.from("fullDocument"))) writer.raw(event, cursor.nameStart - 1, cursor.valueEnd);
+  }
+  writer.close(at);
+  return Buffer.from(writer.take());
+};
+
+/** What 6.1 adds to an updateDescription: the names of paths whose numbers are no indexes. No name of these documents has a dot. */
+const disambiguated = (update: Uint8Array, image: Uint8Array): Uint8Array => {
+  const { updatedFields, removedFields, truncatedArrays } = BSON.deserialize(update) as {
+    updatedFields: Document;
+    removedFields: string[];
+    truncatedArrays: { field: string }[];
+  };
+  const document = BSON.deserialize(image);
+  const paths = [...Object.keys(updatedFields), ...removedFields, ...truncatedArrays.map(({ field }) => field)];
+  const odd = paths.filter((path) => hasNumberAsName(document, path.split(".")));
+  const writer = new BsonWriter();
+  const at = writer.open();
+  writer.raw(update, 4, update.length - 1);
+  const names = Object.fromEntries(odd.map((path) => [path, path.split(".")]));
+  writer.document("disambiguatedPaths", BSON.serialize(names));
+  writer.close(at);
+  return writer.take();
+};
+
+const hasNumberAsName = (document: unknown, [name = "", ...rest]: readonly string[]): boolean => {
+  if (/^\d+$/.test(name) && !Array.isArray(document)) return true;
+  return rest.length > 0 && hasNumberAsName((document as Document)[name], rest);
 };

@@ -12,6 +12,21 @@ export const testSeed = (): number => {
   return seed;
 };
 
+/**
+ * Runs a random test once, or with `FERRY_SEEDS=1000` once for each of so many seeds from the first one on; what fails says
+ * which seed it was. `work` leaves its server as it found it.
+ */
+export const eachSeed = async (work: (random: Random) => Promise<void>): Promise<void> => {
+  const first = testSeed();
+  const count = Number(process.env["FERRY_SEEDS"] ?? 1);
+  for (let seed = first; seed < first + count; seed++)
+    try {
+      await work(seeded(seed));
+    } catch (error) {
+      throw new Error(`with FERRY_SEED=${seed}`, { cause: error });
+    }
+};
+
 const whole = (random: Random, below: number): number => Math.floor(random() * below);
 
 const names = ["firstname", "lastname", "age", "email", "sex", "tags", "address", "score"] as const;

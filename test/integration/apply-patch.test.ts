@@ -3,20 +3,21 @@ import { test } from "node:test";
 import { type Document, MongoClient } from "mongodb";
 import type { Entry } from "#apply/entry.ts";
 import { planBatch } from "#apply/plan.ts";
-import { seeded } from "#run/genData.ts";
+import { RouteFilter } from "#filter/routeFilter.ts";
+import type { PatchEvent } from "#flow/types.ts";
+import type { Random } from "#run/genData.ts";
+import { shaper } from "#run/shape.ts";
 import { MongoSink } from "#sink/mongoSink.ts";
 import { createDecoder } from "#wire/decode.ts";
 import { compare } from "../harness/compare.ts";
-import { eventsSince, randomUpdate, randomValue, updateNames } from "../harness/deltas.ts";
-import { testSeed } from "../harness/load.ts";
+import { eventsSince, randomUpdate, randomValue, updateNames, withImages } from "../harness/deltas.ts";
+import { eachSeed } from "../harness/load.ts";
 import { isRefusal } from "../harness/refusal.ts";
 import { sharedMongo } from "../harness/servers.ts";
 
-test("deltas alone, applied in order, leave the source's documents; what they cannot say is set aside, not guessed", async () => {
-  const random = seeded(testSeed());
-  const { uri } = await sharedMongo();
-  await using client = await new MongoClient(uri).connect();
-  const source = client.db("patch").collection("source");
+const round = async (random: Random, client: MongoClient): Promise<void> => {
+  const db = client.db("patch");
+  const source = await withImages(db, "source");
   const ns = { db: "patch", coll: "target" };
   const sink = new MongoSink(client, ns);
   await sink.prepare();
@@ -25,8 +26,8 @@ test("deltas alone, applied in order, leave the source's documents; what they ca
     return { _id, ...Object.fromEntries(fields) } as Document;
   });
   await source.insertMany(documents);
-  await client.db("patch").collection("target").insertMany(documents);
-  const { operationTime } = await client.db("patch").command({ ping: 1 });
+  await db.collection("target").insertMany(documents);
+  const { operationTime } = await db.command({ ping: 1 });
   let refused = 0;
   for (let n = 0; n < 3000; n++) {
     const filter = { _id: Math.floor(random() * 100) } as Document;
@@ -36,30 +37,85 @@ test("deltas alone, applied in order, leave the source's documents; what they ca
     });
   }
   await source.insertOne({ _id: "the last one" } as Document);
-  const events = await eventsSince(source, operationTime, "the last one");
+  const events = await eventsSince(source, operationTime, "the last one", true);
   await source.deleteOne({ _id: "the last one" } as Document);
 
   const decode = createDecoder();
-  const entries = events.map((value, offset): Entry => {
+  const entries = events.map(({ value }, offset): Entry => {
     const record = { key: null, value, offset, timestampMs: offset };
     const { event } = decode(record);
     return { record, event, dead: undefined };
   });
   const patches = entries.filter(({ event }) => event?.op === "patch").length;
-  let dead = 0;
+  const completed = ({ record, event }: Entry): Entry => {
+    assert.equal(event?.op, "patch");
+    const doc = events[record.offset]?.image as Uint8Array;
+    return { record, event: { ...(event as PatchEvent), op: "write", doc, fresh: false }, dead: undefined };
+  };
+  let unclear = 0;
   for (let from = 0; from < entries.length; ) {
-    const size = 1 + Math.floor(random() * 60);
-    const plan = planBatch(entries.slice(from, from + size), { insertFirst: true, isHeld: () => false });
-    await client.withSession((session) => session.withTransaction(() => sink.write(plan.ops, session)));
-    dead += plan.dead.length;
-    from += size;
+    const batch = entries.slice(from, from + 1 + Math.floor(random() * 60));
+    from += batch.length;
+    // What is set aside is completed and planned again, as a worker with a source does it.
+    for (;;) {
+      const plan = planBatch(batch, { insertFirst: true, isHeld: () => false });
+      const [first] = plan.dead;
+      if (first === undefined) {
+        await client.withSession((session) => session.withTransaction(() => sink.write(plan.ops, session)));
+        break;
+      }
+      unclear++;
+      batch[batch.indexOf(first.entry)] = completed(first.entry);
+    }
   }
-  const found = await compare(source, client.db("patch").collection("target"));
+  const found = await compare(source, db.collection("target"));
   console.log(
-    `${patches} deltas and ${entries.length - patches} whole documents, ${refused} refused, ${dead} set aside`,
+    `${patches} deltas and ${entries.length - patches} whole documents, ${refused} refused, ${unclear} unclear`,
   );
-  assert.equal(dead, 0, "nothing here has a name that modifiers cannot say");
   assert.deepEqual(found.different, []);
   assert.equal(found.wrong, 0);
-  assert.ok(patches > 1000);
+  assert.ok(patches > 1000 && unclear < patches / 2);
+  await db.dropDatabase();
+};
+
+test("deltas alone, applied in order, leave the source's documents; what they cannot say is set aside, not guessed", async () => {
+  const { uri } = await sharedMongo();
+  await using client = await new MongoClient(uri).connect();
+  await eachSeed((random) => round(random, client));
+});
+
+test("a path that names two fields is set aside, plain and filtered, wherever the server does not say which it is", async () => {
+  const { uri } = await sharedMongo();
+  await using client = await new MongoClient(uri).connect();
+  const db = client.db("literal");
+  const source = await withImages(db, "source");
+  const setField = (field: string, value: unknown): Document[] => [
+    { $replaceWith: { $setField: { field, input: "$$ROOT", value } } },
+  ];
+  const updates: (Document | Document[])[] = [
+    setField("a.b", 7),
+    { $set: { "a.b": 9 } },
+    setField("a.b", { $literal: "$$REMOVE" }),
+    [{ $set: { list: { $slice: ["$list", 1] } } }],
+    { $set: { "0": 1 } },
+  ];
+  await source.insertOne({ _id: 1 as never, a: { b: 2 }, list: [1, 2] });
+  const { operationTime } = await db.command({ ping: 1 });
+  for (const update of updates) await source.updateOne({ _id: 1 as never }, update);
+  await source.insertOne({ _id: "last" as never });
+  const events = await eventsSince(source, operationTime, "last", false);
+  const filter = shaper(new RouteFilter({ fields: { deny: ["secret"] } }));
+  for (const shape of [(entry: Entry): Entry => entry, filter]) {
+    const reasons = events.map(({ value }) => {
+      const record = { key: null, value, offset: 0, timestampMs: 0 };
+      const entry = shape({ record, event: createDecoder()(record).event, dead: undefined });
+      return planBatch([entry], { insertFirst: false, isHeld: () => false }).dead[0]?.reason;
+    });
+    assert.deepEqual(
+      reasons.map((reason) => reason?.code),
+      ["FERRY_APPLY_DELTA", "FERRY_APPLY_DELTA", "FERRY_APPLY_DELTA", undefined, undefined],
+    );
+    assert.match(reasons[0]?.detail ?? "", /a path has a dot/);
+  }
+  await db.dropDatabase();
 });
