@@ -27,11 +27,20 @@ export type Plan = Readonly<{
   logTimeMs: number;
 }>;
 
+/**
+ * How whole documents are written:
+ * - `insert`: those that the source calls new are inserted, four times cheaper for the target than upserts;
+ * - `replace`: over what is there;
+ * - `anew`: after what is there is deleted, since another spelling of the `_id` cannot be replaced.
+ */
+export type Writes = "insert" | "replace" | "anew";
+
 export type PlanOptions = Readonly<{
-  /** Try documents that the source calls new as inserts: four times cheaper for the target than upserts. */
-  insertFirst: boolean;
+  writes: Writes;
   /** Is this key waiting in the dead letters? Then its later events follow, so that a replay keeps their order. */
   isHeld: (key: Uint8Array) => boolean;
+  /** Under which identity a key waits, where the target holds more to be one than `identityOf` does. */
+  identify?: ((key: Uint8Array) => string) | undefined;
 }>;
 
 type Mutable = { inserts: Uint8Array[]; updates: Uint8Array[]; deletes: Uint8Array[] };
@@ -45,13 +54,13 @@ type Slot = {
 };
 
 /** Odd documents are deleted first and then written as new ones: see `oddity`. */
-const addWrite = (ops: Mutable, { key, doc }: WriteEvent, asInsert: boolean): void => {
+const addWrite = (ops: Mutable, { key, doc }: WriteEvent, writes: Writes): void => {
   const odd = oddity(doc);
-  if (odd === undefined && !asInsert) {
+  if (odd === undefined && writes === "replace") {
     ops.updates.push(replaceStatement(key, doc));
     return;
   }
-  if (odd === "timestamp" || !asInsert) ops.deletes.push(deleteStatement(key));
+  if (odd === "timestamp" || writes !== "insert") ops.deletes.push(deleteStatement(key));
   if (odd === "timestamp") ops.updates.push(createStatement(key, doc));
   else ops.inserts.push(doc);
 };
@@ -80,7 +89,7 @@ const fold = (slots: Map<string, Slot>, entry: Entry, event: Change): number => 
 type Effect = Readonly<{ applied: number; dead: readonly DeadEntry[] }>;
 
 /** Writes a slot's operations. From the first delta that cannot be applied on, the key's deltas are set aside. */
-const emit = (ops: Mutable, slot: Slot, insertFirst: boolean): Effect => {
+const emit = (ops: Mutable, slot: Slot, writes: Writes): Effect => {
   const statements: Uint8Array[] = [];
   const { base, patches } = slot;
   let dead: DeadEntry[] = [];
@@ -94,7 +103,8 @@ const emit = (ops: Mutable, slot: Slot, insertFirst: boolean): Effect => {
     for (const modifiers of plan.modifiers) statements.push(modifyStatement(event.key, modifiers));
   }
   if (base?.op === "delete") ops.deletes.push(deleteStatement(base.key));
-  if (base?.op === "write") addWrite(ops, base, insertFirst && slot.startsFresh && statements.length === 0);
+  const replaces = writes === "insert" && !(slot.startsFresh && statements.length === 0);
+  if (base?.op === "write") addWrite(ops, base, replaces ? "replace" : writes);
   ops.updates.push(...statements);
   return { applied: (base === undefined ? 0 : 1) + patches.length - dead.length, dead };
 };
@@ -108,17 +118,20 @@ const isCopy = (event: ChangeEvent | undefined): event is WriteEvent =>
   event?.op === "write" && event.origin === "copy";
 
 /** Why an entry is set aside: for a reason of its own, or behind an earlier event of its key, here or in the dead letters. */
-const asideTest = (isHeld: PlanOptions["isHeld"]): ((entry: Entry) => DeadReason | undefined) => {
+const asideTest = (
+  isHeld: PlanOptions["isHeld"],
+  identify: (key: Uint8Array) => string,
+): ((entry: Entry) => DeadReason | undefined) => {
   const behind = new Set<string>();
   return (entry) => {
     // A document has its `_id` in it, and many copied ones have no key of their own yet.
     const key = entry.event?.op === "write" ? entry.event.doc : keyOf(entry);
     if (entry.dead !== undefined) {
-      if (key !== undefined) behind.add(identityOf(key));
+      if (key !== undefined) behind.add(identify(key));
       return entry.dead;
     }
     if (key === undefined) return undefined;
-    return isHeld(key) || (behind.size > 0 && behind.has(identityOf(key))) ? BEHIND : undefined;
+    return isHeld(key) || (behind.size > 0 && behind.has(identify(key))) ? BEHIND : undefined;
   };
 };
 
@@ -126,7 +139,7 @@ const asideTest = (isHeld: PlanOptions["isHeld"]): ((entry: Entry) => DeadReason
  * Plans one batch of a lane: several events of one key become the last one, inserts are kept apart from replacements,
  * records that hold no event and events behind a dead letter are set aside. Pure; entries are in log order.
  */
-export const planBatch = (entries: readonly Entry[], { insertFirst, isHeld }: PlanOptions): Plan => {
+export const planBatch = (entries: readonly Entry[], { writes, isHeld, identify = identityOf }: PlanOptions): Plan => {
   const ops: Mutable = { inserts: [], updates: [], deletes: [] };
   const dead: DeadEntry[] = [];
   const slots = new Map<string, Slot>();
@@ -134,7 +147,7 @@ export const planBatch = (entries: readonly Entry[], { insertFirst, isHeld }: Pl
   let [applied, superseded, filtered, at] = [0, 0, 0, 0n];
   // The copy sends each key once: no need to look for later events of the same key.
   const onlyCopy = entries.every((entry) => isCopy(entry.event));
-  const aside = asideTest(isHeld);
+  const aside = asideTest(isHeld, identify);
   for (const entry of entries) {
     const { event } = entry;
     if (event !== undefined && event.at > at) at = event.at;
@@ -145,12 +158,12 @@ export const planBatch = (entries: readonly Entry[], { insertFirst, isHeld }: Pl
       filteredBy[reason] = (filteredBy[reason] ?? 0) + 1;
       filtered++;
     } else if (onlyCopy && isCopy(event)) {
-      addWrite(ops, event, insertFirst);
+      addWrite(ops, event, writes);
       applied++;
     } else superseded += fold(slots, entry, event);
   }
   for (const slot of slots.values()) {
-    const effect = emit(ops, slot, insertFirst);
+    const effect = emit(ops, slot, writes);
     applied += effect.applied;
     dead.push(...effect.dead);
   }

@@ -10,7 +10,7 @@ export type DeadLetter = Readonly<{
   offset: number;
   lane: string;
   ns: string;
-  /** Identity of the documentKey (`bson/identity.ts`); null where the record holds no key. */
+  /** Identity of the documentKey (`bson/identity.ts`), or of another one that the target holds to be the same; null where the record holds no key. */
   identity: string | null;
   /** Raw documentKey. */
   documentKey: Uint8Array | null;

@@ -94,12 +94,20 @@ export class DeadLetterStore {
     return new Set(letters.filter((letter) => times.get(letterId(letter)) === letter.logTimeMs));
   }
 
-  /** Identities that wait, of one partition (its keys may be spread over other lanes by now): later events must follow them. */
-  async held(route: string, partition: number): Promise<Set<string>> {
+  /**
+   * Identities that wait, each with a raw documentKey that goes under it, of one partition (its keys may be spread over other
+   * lanes by now): later events must follow them.
+   */
+  async held(route: string, partition: number): Promise<Map<string, Uint8Array>> {
+    const waiting = { route, partition, identity: { $ne: null } };
     const found = await translated("reading held keys", () =>
-      this.#letters.find({ route, partition, identity: { $ne: null } }, { projection: { identity: 1 } }).toArray(),
+      this.#letters.find(waiting, { projection: { identity: 1, documentKey: 1 } }).toArray(),
     );
-    return new Set(found.flatMap(({ identity }) => (identity === null ? [] : identityText(identity))));
+    return new Map(
+      found.flatMap(({ identity, documentKey }) =>
+        identity === null || documentKey === null ? [] : [[identityText(identity), documentKey.buffer] as const],
+      ),
+    );
   }
 
   /** Letters without their raw values, in the order of the log. */

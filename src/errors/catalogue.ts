@@ -171,6 +171,12 @@ export const CATALOGUE = {
     "The topic has several partitions, and its records are not keyed by documentKey.",
     "Set change.stream.document.key.as.key=true on the connector and start with a new topic; order per document is lost otherwise.",
   ),
+  FERRY_APPLY_SPELLING: entry(
+    76,
+    "never",
+    "One `_id` may have several spellings (1, 1L and 1.0; texts that a default collation holds to be the same), and the topic has them in several partitions, so that the order of one document's changes is not known.",
+    "Capture with `ferry capture`, which keeps all spellings in one partition, or let the connector write into a new topic of one partition; where no `_id` ever changes its spelling, --accept FERRY_APPLY_SPELLING goes on.",
+  ),
   FERRY_APPLY_POISON: entry(
     76,
     "never",

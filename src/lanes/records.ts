@@ -112,6 +112,8 @@ export type RunRecord = {
   begun?: Beginning;
   /** The rules that its documents are applied by, and since when, where they were others before. */
   rules?: Rules;
+  /** How `_id`s are spelled that other types could spell as well, of topics with several partitions; `! `: outside of their home. */
+  spellings?: string[];
   /** The resume token up to which every write of others on the target is marked; an older ferry kept its `_data` alone. */
   watched?: string | Readonly<{ _data: string }>;
 };

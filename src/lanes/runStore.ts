@@ -33,6 +33,15 @@ export class RunStore {
     );
   }
 
+  /** Adds to how `_id`s of a route are spelled; answers with all that any of its partitions has seen, as of this write. */
+  async noteSpellings(route: string, spellings: readonly string[]): Promise<readonly string[]> {
+    const options = { upsert: true, returnDocument: "after", writeConcern: { w: "majority" } } as const;
+    const found = await translated(`noting spellings of ${route}`, () =>
+      this.#runs.findOneAndUpdate({ _id: route }, { $addToSet: { spellings: { $each: [...spellings] } } }, options),
+    );
+    return found?.spellings ?? spellings;
+  }
+
   async run(route: string): Promise<RunRecord | undefined> {
     return (await translated(`reading the run of ${route}`, () => this.#runs.findOne({ _id: route }))) ?? undefined;
   }

@@ -1,8 +1,10 @@
 import { unlessAborted } from "#flow/abort.ts";
 import type { Clock } from "#flow/clock.ts";
 import { type RetryOptions, retry } from "#flow/retry.ts";
-import type { Log, LogBatch, LogPartition, LogRecord } from "#flow/types.ts";
+import { formatNamespace, type Log, type LogBatch, type LogPartition, type LogRecord } from "#flow/types.ts";
 import { type FetchResult, KafkaClient, type KafkaOptions } from "#kafka/client.ts";
+import { namespaceFor, topicFor } from "#kafka/topicName.ts";
+import { createDecoder } from "#wire/decode.ts";
 
 export type KafkaLogOptions = KafkaOptions &
   Readonly<{
@@ -29,7 +31,7 @@ class KafkaPartition implements LogPartition {
 
   constructor(options: KafkaLogOptions, topic: string, index: number) {
     this.#options = options;
-    this.#topic = topic;
+    this.#topic = topicFor(topic);
     this.#index = index;
     this.#client = new KafkaClient(options);
   }
@@ -75,47 +77,78 @@ class KafkaPartition implements LogPartition {
   }
 }
 
-/** Kafka as a log. Each partition reader has its own connections, so one long poll never delays another. */
+/** Bytes of a topic's beginning that tell whose it is. */
+const LOOK_BYTES = 1024 * 1024;
+
+/**
+ * Kafka as a log, whose topics are called by their namespaces. Each partition reader has its own connections, so one long poll
+ * never delays another.
+ */
 export class KafkaLog implements Log {
   readonly #options: KafkaLogOptions;
   readonly #client: KafkaClient;
   #peeking: Promise<unknown> = Promise.resolve();
+  readonly #named = new Map<string, string>();
+  readonly #decode = createDecoder();
 
   constructor(options: KafkaLogOptions) {
     this.#options = options;
     this.#client = new KafkaClient(options);
   }
 
-  topics(): Promise<string[]> {
-    return this.#client.topics();
+  async topics(): Promise<string[]> {
+    const found: string[] = [];
+    for (const topic of await this.#client.topics()) {
+      const ns = namespaceFor(topic) ?? (await this.#recorded(topic));
+      if (ns !== undefined) found.push(ns);
+    }
+    return found;
+  }
+
+  /** The namespace that a topic's records name; undefined while it has none. */
+  async #recorded(topic: string): Promise<string | undefined> {
+    const known = this.#named.get(topic);
+    if (known !== undefined) return known;
+    for (const [index, offset] of (await this.#client.offsets(topic, "earliest")).entries())
+      for (const record of await this.#look(topic, index, offset, LOOK_BYTES)) {
+        const ns = this.#decode(record).event?.ns;
+        if (ns === undefined || topicFor(formatNamespace(ns)) !== topic) continue;
+        this.#named.set(topic, formatNamespace(ns));
+        return formatNamespace(ns);
+      }
+    return undefined;
   }
 
   partitions(topic: string): Promise<number> {
-    return this.#client.partitions(topic);
+    return this.#client.partitions(topicFor(topic));
   }
 
   /** The topic's id: another one under the same name is another topic. */
   topicId(topic: string): Promise<string> {
-    return this.#client.topicId(topic);
+    return this.#client.topicId(topicFor(topic));
   }
 
   /** First offset held and next offset to be written, per partition. */
   async bounds(topic: string): Promise<{ earliest: number[]; latest: number[] }> {
     const [earliest, latest] = await Promise.all([
-      this.#client.offsets(topic, "earliest"),
-      this.#client.offsets(topic, "latest"),
+      this.#client.offsets(topicFor(topic), "earliest"),
+      this.#client.offsets(topicFor(topic), "latest"),
     ]);
     return { earliest, latest };
   }
 
   /** First offset whose record was written at `timeMs` or later; the end where there is none yet. */
   offsetAt(topic: string, index: number, timeMs: number): Promise<number> {
-    return this.#client.offsetAt(topic, index, timeMs);
+    return this.#client.offsetAt(topicFor(topic), index, timeMs);
   }
 
   /** Some records from `offset` on, to look at; none where the log has none. */
-  async peek(topic: string, index: number, offset: number): Promise<readonly LogRecord[]> {
-    const what = { topic, partition: index, offset, maxBytes: MIN_WIRE_BYTES, maxWaitMs: 1 };
+  peek(topic: string, index: number, offset: number): Promise<readonly LogRecord[]> {
+    return this.#look(topicFor(topic), index, offset, MIN_WIRE_BYTES);
+  }
+
+  async #look(topic: string, index: number, offset: number, maxBytes: number): Promise<readonly LogRecord[]> {
+    const what = { topic, partition: index, offset, maxBytes, maxWaitMs: 1 };
     // One after the other: two fetches at once on one connection break its fetch session.
     const turn = this.#peeking.then(() => this.#client.fetch(what));
     this.#peeking = turn.catch(() => undefined); // its own caller is told; the next one only waits for its end
@@ -128,7 +161,7 @@ export class KafkaLog implements Log {
 
   /** Shows positions to Kafka tools under the group; the truth is in the lane records. */
   showOffsets(topic: string, offsets: ReadonlyMap<number, number>): Promise<void> {
-    return this.#client.showOffsets(topic, offsets);
+    return this.#client.showOffsets(topicFor(topic), offsets);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

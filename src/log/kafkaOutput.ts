@@ -5,10 +5,11 @@ import type { Clock } from "#flow/clock.ts";
 import { faultPoint } from "#flow/fault.ts";
 import { waitFor } from "#flow/retry.ts";
 import type { KafkaClient } from "#kafka/client.ts";
-import { partitionOf } from "#kafka/partitioner.ts";
 import type { KafkaProducer } from "#kafka/producer.ts";
 import { type RecordBatch, RecordBatchWriter } from "#kafka/recordBatch.ts";
+import { topicFor } from "#kafka/topicName.ts";
 import type { CapturedRecord } from "#wire/captured.ts";
+import { Places } from "./places.ts";
 
 export type KafkaOutputOptions = Readonly<{
   client: KafkaClient;
@@ -18,6 +19,8 @@ export type KafkaOutputOptions = Readonly<{
   partitions: number;
   /** Bytes that may wait for the broker. */
   limitBytes: number;
+  /** Does a topic's collection compare its `_id`s by a collation, now and on either side? */
+  isCollated: (topic: string) => Promise<boolean>;
   clock: Clock;
 }>;
 
@@ -27,9 +30,6 @@ const BROKER_DEFAULT = -1;
 /** A batch is sealed at this size; a larger record goes alone. */
 const BATCH_BYTES = 768 * 1024;
 const READY_MS = 20_000;
-
-const placeOf = (key: BsonWriter | undefined, partitions: number): number =>
-  key === undefined ? 0 : partitionOf(key.bytes, key.length, partitions);
 
 /** A batch on its way, and how many bytes of the budget are its. */
 type Sealed = Readonly<{ batch: RecordBatch; size: number }>;
@@ -146,12 +146,16 @@ class Sender {
   }
 }
 
-/** Where `ferry capture` writes: Kafka topics, named and keyed as the recommended connector does it. */
+/**
+ * Where `ferry capture` writes: Kafka topics, named and keyed as the recommended connector does it. Here they are called by
+ * their namespaces; `topicFor` says how Kafka calls them.
+ */
 export class KafkaOutput implements AsyncDisposable {
   readonly #options: KafkaOutputOptions;
   readonly #share: BudgetShare;
   readonly #senders: readonly Sender[];
   readonly #partitions = new Map<string, number>();
+  readonly #places = new Map<string, Places>();
   readonly #queues = new Map<string, readonly Queue[]>();
   readonly #ends = new Map<string, number>();
   readonly #key = new BsonWriter();
@@ -167,18 +171,20 @@ export class KafkaOutput implements AsyncDisposable {
     );
   }
 
-  /** Makes the topic where it is missing. @throws FERRY_KAFKA_*, FERRY_TIMEOUT */
+  /** Makes the topic of a namespace where it is missing. @throws FERRY_KAFKA_*, FERRY_TIMEOUT */
   async open(topic: string): Promise<void> {
     if (this.#partitions.has(topic)) return;
     const { client, partitions, clock } = this.#options;
-    if (!(await client.topics()).includes(topic)) await client.createTopic(topic, partitions, TOPIC, BROKER_DEFAULT);
+    const name = topicFor(topic);
+    if (!(await client.topics()).includes(name)) await client.createTopic(name, partitions, TOPIC, BROKER_DEFAULT);
     const found = await waitFor(
       async () => {
-        const count = await client.partitions(topic).catch(() => 0);
+        const count = await client.partitions(name).catch(() => 0);
         return count > 0 ? { done: count } : { seen: "no metadata yet" };
       },
-      { what: `topic ${topic}`, clock, timeoutMs: READY_MS },
+      { what: `topic ${name}`, clock, timeoutMs: READY_MS },
     );
+    this.#places.set(topic, new Places(found, await this.#options.isCollated(topic)));
     this.#partitions.set(topic, found);
     this.#ends.set(topic, 0);
   }
@@ -188,13 +194,14 @@ export class KafkaOutput implements AsyncDisposable {
     const stop = AbortSignal.any([signal, this.#failed.signal]);
     await this.#share.take(bytes, stop);
     const queues = this.#queuesOf(topic);
+    const places = this.#places.get(topic);
     const now = this.#options.clock.now();
     for (const record of records) {
       this.#key.reset();
       const key = record.writeKey(this.#key) ? this.#key : undefined;
-      if (record.event?.op === "ddl")
-        for (const [i, queue] of queues.entries()) queue.push(key, record, i === 0 ? record.size : 0, now);
-      else queues[placeOf(key, queues.length)]?.push(key, record, record.size, now);
+      const place = places?.of(record, key);
+      if (place !== "all") queues[place ?? 0]?.push(key, record, record.size, now);
+      else for (const [i, queue] of queues.entries()) queue.push(key, record, i === 0 ? record.size : 0, now);
     }
     this.#ends.set(topic, (this.#ends.get(topic) ?? 0) + records.length);
     for (const sender of this.#senders) sender.kick();
@@ -205,7 +212,7 @@ export class KafkaOutput implements AsyncDisposable {
     if (queues === undefined) {
       queues = Array.from({ length: this.#partitions.get(topic) ?? 1 }, (_, partition) => {
         const sender = this.#senders[partition % this.#senders.length] as Sender;
-        return sender.queue(topic, partition);
+        return sender.queue(topicFor(topic), partition);
       });
       this.#queues.set(topic, queues);
     }

@@ -1,7 +1,8 @@
-import { formatNamespace, type Namespace } from "#flow/types.ts";
+import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import { KafkaProducer } from "#kafka/producer.ts";
 import { KafkaOutput } from "#log/kafkaOutput.ts";
+import { collationOf } from "#mongo/collation.ts";
 import { tryingAgain } from "#observe/tryingAgain.ts";
 import { checkRights } from "./captureChecks.ts";
 import { betweenSides, type CaptureDeps, openCapture, type Sides, sessionOf } from "./captureOpening.ts";
@@ -10,6 +11,7 @@ import { CarriedStructure } from "./carriedStructure.ts";
 import { openCopySource } from "./copySource.ts";
 import { RunLifecycle, type Session } from "./lifecycle.ts";
 import { replaceTopics } from "./replaceTopics.ts";
+import { routesOn } from "./routesOn.ts";
 
 export type KafkaCaptureDeps = CaptureDeps &
   Readonly<{
@@ -69,6 +71,14 @@ const captureBetween = async (deps: KafkaCaptureDeps, sides: Sides, client: Kafk
   await store.release();
 };
 
+/** On either side: what the stream still has of a former incarnation may be under the other rule than the source has now. */
+const isCollated = async ({ routes }: KafkaCaptureDeps, { source, target }: Sides, topic: string): Promise<boolean> => {
+  if ((await collationOf(source, parseNamespace(topic))) !== undefined) return true;
+  for (const { to } of routesOn(routes, topic))
+    if ((await collationOf(target, parseNamespace(to))) !== undefined) return true;
+  return false;
+};
+
 /** What is set up once, and used by each session of a capture. */
 type Setup = Readonly<{
   sides: Sides;
@@ -93,6 +103,7 @@ const captureInto = async (deps: KafkaCaptureDeps, setup: Setup, { record, goesO
     ),
     partitions: deps.partitions,
     limitBytes: deps.budgetMb * 1024 * 1024,
+    isCollated: (topic) => isCollated(deps, sides, topic),
     clock,
   });
   logger.info({ stage: "capture" }, `writing to Kafka at ${settings.kafka}`);

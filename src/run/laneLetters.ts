@@ -1,12 +1,12 @@
 import { type DeadReason, keyOf } from "#apply/entry.ts";
 import type { DeadEntry } from "#apply/plan.ts";
-import { identityOf } from "#bson/identity.ts";
 import type { DeadLetter } from "#deadletter/records.ts";
 import type { FerryError } from "#errors/ferryError.ts";
 import type { Namespace } from "#flow/types.ts";
 import type { LaneState } from "#lanes/claims.ts";
 import type { LaneMove } from "#lanes/laneTransaction.ts";
 import type { MongoSink } from "#sink/mongoSink.ts";
+import type { Identify } from "./targetCollation.ts";
 
 /** Why the target refused a document, as its letter says it. */
 export const reasonOf = async (error: FerryError, sink: MongoSink): Promise<DeadReason> => {
@@ -14,8 +14,13 @@ export const reasonOf = async (error: FerryError, sink: MongoSink): Promise<Dead
   return { code: error.code, detail: error.detail, serverCode, clash: await sink.clash(error) };
 };
 
-/** The letter of an event that its lane cannot apply. `ns`: source namespace. */
-export const letterOf = ({ entry, reason }: DeadEntry, lane: LaneState, ns: Namespace): DeadLetter => {
+/** The letter of an event that its lane cannot apply. `ns`: source namespace; `identify`: under which identity its key goes. */
+export const letterOf = (
+  { entry, reason }: DeadEntry,
+  lane: LaneState,
+  ns: Namespace,
+  identify: Identify,
+): DeadLetter => {
   const key = keyOf(entry) ?? null;
   return {
     route: lane.route,
@@ -24,7 +29,7 @@ export const letterOf = ({ entry, reason }: DeadEntry, lane: LaneState, ns: Name
     offset: entry.record.offset,
     lane: lane.id,
     ns: `${ns.db}.${ns.coll}`,
-    identity: key === null ? null : identityOf(key),
+    identity: key === null ? null : identify(key),
     documentKey: key,
     code: reason.code,
     reason: reason.detail,

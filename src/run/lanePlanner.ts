@@ -1,9 +1,10 @@
 import type { Entry } from "#apply/entry.ts";
-import { type Plan, planBatch } from "#apply/plan.ts";
+import { type Plan, planBatch, type Writes } from "#apply/plan.ts";
 import type { FerryError } from "#errors/ferryError.ts";
 import type { DriftGate } from "./driftGate.ts";
 import type { Lookup } from "./lookup.ts";
 import type { Shape } from "./shape.ts";
+import type { Identify } from "./targetCollation.ts";
 
 export type LanePlannerDeps = Readonly<{
   /** Completes one event when its delta was refused; undefined where no source is given. */
@@ -39,8 +40,8 @@ export class LanePlanner {
   }
 
   /** Deltas that cannot be said with modifiers are completed from the source, where there is one. */
-  async plan(entries: readonly Entry[], insertFirst: boolean, isHeld: IsHeld): Promise<Plan> {
-    const plan = planBatch(entries, { insertFirst, isHeld });
+  async plan(entries: readonly Entry[], writes: Writes, isHeld: IsHeld, identify?: Identify): Promise<Plan> {
+    const plan = planBatch(entries, { writes, isHeld, identify });
     const { rescue } = this.#deps;
     const unclear = plan.dead.filter(({ reason }) => reason.code === "FERRY_APPLY_DELTA").map(({ entry }) => entry);
     if (rescue === undefined || unclear.length === 0) return plan;
@@ -52,14 +53,15 @@ export class LanePlanner {
     const better = new Map(unclear.slice(0, taken).map((entry, i) => [entry, whole[i] ?? entry]));
     return this.plan(
       entries.map((entry) => better.get(entry) ?? entry),
-      insertFirst,
+      writes,
       isHeld,
+      identify,
     );
   }
 
   /** The copied document that met its `_id`, if it was a copied one: a streamed insert over a copy is everyday life. */
   copied(entries: readonly Entry[], collision: FerryError, isHeld: IsHeld): Entry | undefined {
-    const doc = planBatch(entries, { insertFirst: true, isHeld }).ops.inserts[Number(collision.facts["index"])];
+    const doc = planBatch(entries, { writes: "insert", isHeld }).ops.inserts[Number(collision.facts["index"])];
     return entries.find(({ event }) => event?.op === "write" && event.doc === doc && event.origin === "copy");
   }
 }

@@ -1,4 +1,5 @@
 import type { Entry } from "#apply/entry.ts";
+import type { Writes } from "#apply/plan.ts";
 import { identityOf } from "#bson/identity.ts";
 import type { DeadLetter } from "#deadletter/records.ts";
 import type { DeadLetterStore } from "#deadletter/store.ts";
@@ -13,6 +14,7 @@ import { type Batch, LaneMoves, type LaneMovesDeps } from "./laneMoves.ts";
 import { LanePlanner, type LanePlannerDeps } from "./lanePlanner.ts";
 import { LetterReplay } from "./letterReplay.ts";
 import type { Lookup } from "./lookup.ts";
+import type { Identify, TargetCollation } from "./targetCollation.ts";
 
 export type LaneWriterDeps = LaneMovesDeps &
   LanePlannerDeps &
@@ -21,6 +23,8 @@ export type LaneWriterDeps = LaneMovesDeps &
     ns: Namespace;
     sink: MongoSink;
     deadLetters: DeadLetterStore;
+    /** What the target holds to be one document. */
+    collation: TargetCollation;
     /** How updates without a document are completed; undefined applies their deltas. */
     lookup: Lookup | undefined;
     onError: "dead-letter" | "stop";
@@ -28,6 +32,12 @@ export type LaneWriterDeps = LaneMovesDeps &
     /** Called for copied documents that were there already: the sign of a second copy, or of a target that was not empty. */
     onCopyCollision: (entries: readonly Entry[]) => Promise<void>;
   }>;
+
+const IMMUTABLE_FIELD = 66;
+
+/** Does the target have the document under another spelling of its `_id`, which no replacement may change? */
+const isRespelled = ({ facts }: FerryError): boolean =>
+  facts["stage"] === "updates" && facts["serverCode"] === IMMUTABLE_FIELD;
 
 /** Pieces of this size are no longer small. */
 const MAX_PIECE = 4096;
@@ -48,13 +58,20 @@ export class LaneWriter {
   readonly letters: LetterReplay;
   readonly #deps: LaneWriterDeps;
   readonly #planner: LanePlanner;
-  readonly #held: Set<string>;
+  readonly #held: Map<string, Uint8Array>;
+  /** Under which identity the keys at hand go. */
+  #identify: Identify = identityOf;
   #replaceFor = 0;
   #pause = 1;
   /** Entries that go into one transaction while others write the same documents. */
   #atOnce = Number.POSITIVE_INFINITY;
 
-  constructor(deps: LaneWriterDeps, lane: LaneState, session: ClientSession | undefined, held: Set<string>) {
+  constructor(
+    deps: LaneWriterDeps,
+    lane: LaneState,
+    session: ClientSession | undefined,
+    held: Map<string, Uint8Array>,
+  ) {
     this.#deps = deps;
     this.#held = held;
     this.#planner = new LanePlanner(deps);
@@ -67,7 +84,7 @@ export class LaneWriter {
     return this.moves.state;
   }
 
-  readonly #isHeld = (key: Uint8Array): boolean => this.#held.size > 0 && this.#held.has(identityOf(key));
+  readonly #isHeld = (key: Uint8Array): boolean => this.#held.size > 0 && this.#held.has(this.#identify(key));
 
   /**
    * Writes entries (log order) and moves the lane to `end`. Resolves when durable.
@@ -92,9 +109,11 @@ export class LaneWriter {
 
   async #apply(entries: readonly Entry[], end: number): Promise<void> {
     if (entries.length > this.#atOnce) return this.#inPieces(entries, end);
+    const mayWait = this.#held.size > 0 || entries.some(({ dead }) => dead !== undefined);
+    this.#identify = mayWait ? await this.#deps.collation.identities(this.#held, entries) : identityOf;
     const insertFirst = this.#replaceFor === 0;
     try {
-      await this.#commit(entries, end, insertFirst);
+      await this.#commit(entries, end, insertFirst ? "insert" : "replace");
       this.#afterSuccess(insertFirst);
     } catch (error) {
       if (error instanceof Contended) {
@@ -152,31 +171,36 @@ export class LaneWriter {
       await this.#apply(await this.#planner.shaped(completed, [entry]), end);
       return;
     }
-    await this.#commit([{ ...entry, dead: await reasonOf(error, sink) }], end, false);
+    if (isRespelled(error) && entry.event?.op === "write" && (await this.#deps.collation.isSources())) {
+      await this.#commit([entry], end, "anew");
+      return;
+    }
+    await this.#commit([{ ...entry, dead: await reasonOf(error, sink) }], end, "replace");
   }
 
-  async #commit(entries: readonly Entry[], end: number, insertFirst: boolean): Promise<void> {
+  async #commit(entries: readonly Entry[], end: number, writes: Writes): Promise<void> {
     const letters = await this.moves.move(
       entries,
       entries.length > 1 ? PATIENCE : Number.POSITIVE_INFINITY,
-      (resolved) => this.#batch(resolved, end, insertFirst),
+      (resolved) => this.#batch(resolved, end, writes),
     );
     for (const letter of letters) {
-      if (letter.identity !== null) this.#held.add(letter.identity);
+      if (letter.identity !== null && letter.documentKey !== null) this.#held.set(letter.identity, letter.documentKey);
       this.#deps.onDead(letter);
     }
   }
 
   /** What a batch's transaction does. @throws FERRY_APPLY_DEAD_LETTER (onError: stop) */
-  async #batch(entries: readonly Entry[], end: number, insertFirst: boolean): Promise<Batch> {
+  async #batch(entries: readonly Entry[], end: number, writes: Writes): Promise<Batch> {
     const { sink, deadLetters, onError, ns } = this.#deps;
     const lane = this.moves.state;
     const { ops, dead, counts, filteredBy, at, logTimeMs } = await this.#planner.plan(
       entries,
-      insertFirst,
+      writes,
       this.#isHeld,
+      this.#identify,
     );
-    const letters = dead.map((one) => letterOf(one, lane, ns));
+    const letters = dead.map((one) => letterOf(one, lane, ns, this.#identify));
     const [first] = letters;
     if (first !== undefined && onError === "stop") {
       throw new FerryError(

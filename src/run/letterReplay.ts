@@ -37,7 +37,7 @@ export class LetterReplay {
     const entries = await planner.passed(whole);
     try {
       await this.#resolve(id, entries, async (resolved) => {
-        const { ops, dead, counts, filteredBy } = await planner.plan(resolved, false, () => false);
+        const { ops, dead, counts, filteredBy } = await planner.plan(resolved, "replace", () => false);
         const [still] = dead;
         if (still !== undefined) throw new StillDead(still.reason);
         const moved = { counts: { ...counts, received: 0, dead: -1 }, filteredBy };

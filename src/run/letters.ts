@@ -1,5 +1,4 @@
 import type { Entry } from "#apply/entry.ts";
-import { hashIdentity } from "#bson/identity.ts";
 import { type DeadLetterRecord, identityText, isDue, whyOf } from "#deadletter/records.ts";
 import type { DeadLetterStore } from "#deadletter/store.ts";
 import { formatNamespace, type LogRecord, type Namespace } from "#flow/types.ts";
@@ -18,8 +17,10 @@ export type LettersDeps = Readonly<{
   /** clusterTime of the newest drop, begun or applied: what is older does not count any more. */
   dropAt: () => bigint;
   lanes: readonly Readonly<{ lane: Lane; writer: LaneWriter }>[];
-  /** Identities of this partition that wait; shared with the writers. */
-  held: Set<string>;
+  /** Which lane a document belongs to. */
+  lane: (key: Uint8Array, lanes: number) => number;
+  /** Identities of this partition that wait, with a key of each; shared with the writers. */
+  held: Map<string, Uint8Array>;
   /** Brings other decisions up to date before letters are replayed: the one that let them go was noted before. */
   refresh: () => Promise<void>;
 }>;
@@ -59,9 +60,9 @@ export class Letters {
   }
 
   #ownerOf({ documentKey }: DeadLetterRecord): LettersDeps["lanes"][number] | undefined {
-    const { lanes } = this.#deps;
+    const { lanes, lane } = this.#deps;
     const key = bytesOf(documentKey);
-    return key === null ? undefined : lanes[hashIdentity(key) % lanes.length];
+    return key === null ? undefined : lanes[lane(key, lanes.length)];
   }
 
   /** From the key's first letter on, as far as decisions go; what only waited behind them goes along. */

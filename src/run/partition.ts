@@ -25,7 +25,9 @@ import { Lookup } from "./lookup.ts";
 import type { Meter } from "./meter.ts";
 import { checkKeys, PartitionRunner } from "./partitionRunner.ts";
 import { shaper } from "./shape.ts";
+import { SpellingGuard } from "./spellingGuard.ts";
 import { StructureFollower } from "./structureFollower.ts";
+import { TargetCollation } from "./targetCollation.ts";
 import type { TargetWatches } from "./targetWatches.ts";
 import type { Throttle } from "./throttle.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
@@ -156,7 +158,7 @@ const openConflicts = async (
   });
 };
 
-type SharedDeps = Omit<LaneWriterDeps, "drift" | "conflicts">;
+type SharedDeps = Omit<LaneWriterDeps, "drift" | "conflicts" | "collation">;
 
 const laneDeps = (context: PartitionContext, ns: Namespace, sink: MongoSink, copyGuard: CopyGuard): SharedDeps => {
   const { store, clock, hard, onRetry, deadLetters, options, logger, source, filter } = context;
@@ -208,6 +210,9 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
   const copyGuard = new CopyGuard({ ...context, occupied: begun.occupied });
   const ddl = new DdlPolicy({ ...context, stateDb, follower, policy: begun.policy }, sink);
   const deps = laneDeps(context, ns, sink, copyGuard);
+  const { source, target } = context;
+  const collation = await TargetCollation.open({ target, to: parseNamespace(context.route.to), source, from: ns });
+  const guard = new SpellingGuard({ ...context, ...begun, isOpen: collation.isOpen });
   const budget = new BudgetShare(context.budget);
   const held = await deadLetters.held(claim.route, claim.partition);
   const drift = await openGate(context, decode);
@@ -216,7 +221,7 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
   const pairs: { lane: Lane; writer: LaneWriter }[] = [];
   const lowest = (): number => Math.min(...pairs.map(({ lane }) => lane.offset));
   for (const [slice, state] of claim.lanes.entries()) {
-    const writer = new LaneWriter({ ...deps, drift, conflicts }, state, claim.sessions[slice], held);
+    const writer = new LaneWriter({ ...deps, collation, drift, conflicts }, state, claim.sessions[slice], held);
     const lane = new Lane({
       writer,
       budget,
@@ -243,6 +248,7 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
     decode,
     dropAt: ddl.begunAt,
     lanes: pairs,
+    lane: collation.lane,
     held,
     refresh,
   });
@@ -254,9 +260,14 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
     firstOffset: first,
     decode,
     lanes,
+    lane: collation.lane,
+    spelled: guard.see,
     budget,
     dropAt: ddl.dropAt,
-    onDdl: ddl.on,
+    onDdl: async (event, record) => {
+      await ddl.on(event, record);
+      await collation.look(); // another incarnation may compare by another rule
+    },
     see: drift === undefined ? undefined : (entry) => drift.see(entry),
     onCopyRun: (copyAt) => copyGuard.onCopyRun(copyAt),
   });

@@ -1,5 +1,4 @@
 import type { Entry } from "#apply/entry.ts";
-import { hashIdentity } from "#bson/identity.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { unlessAborted } from "#flow/abort.ts";
 import type { BudgetShare } from "#flow/byteBudget.ts";
@@ -7,11 +6,13 @@ import { faultPoint } from "#flow/fault.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
 import {
   type DdlEvent,
+  type DeleteEvent,
   formatNamespace,
   type LogBatch,
   type LogPartition,
   type LogRecord,
   type Namespace,
+  type PatchEvent,
   recordBytes,
   type WriteEvent,
 } from "#flow/types.ts";
@@ -31,6 +32,10 @@ export type PartitionDeps = Readonly<{
   firstOffset: number;
   decode: Decoder;
   lanes: readonly Lane[];
+  /** Which lane a document belongs to: the same for all spellings of its `_id`. */
+  lane: (keyed: Uint8Array, lanes: number) => number;
+  /** Looks at how an `_id` is spelled, before its event is handed to a lane. @throws where its order is not known */
+  spelled: (keyed: Uint8Array) => Promise<void> | undefined;
   budget: BudgetShare;
   /** clusterTime of the newest drop; grows when `onDdl` applies one. */
   dropAt: () => bigint;
@@ -151,8 +156,16 @@ export class PartitionRunner {
     if (decoded.keyed !== "documentKey" && this.#deps.partitionCount > 1)
       throw unkeyed(this.#deps.claim, record, decoded.keyed, this.#deps.partitionCount);
     // A document has its key in it, so that a key of its own need not be made for this.
-    const slice = this.#whole ?? this.#slice(event.op === "write" ? event.doc : event.key);
+    const keyed = event.op === "write" ? event.doc : event.key;
+    const looking = this.#deps.spelled(keyed);
     const entry: Entry = { record, event, dead: undefined };
+    return looking === undefined
+      ? this.#sort(entry, event, keyed)
+      : looking.then(() => this.#sort(entry, event, keyed));
+  }
+
+  #sort(entry: Entry, event: WriteEvent | PatchEvent | DeleteEvent, keyed: Uint8Array): boolean | Promise<boolean> {
+    const slice = this.#whole ?? this.#slice(keyed);
     if (event.op === "write" && event.origin === "copy" && event.at !== this.#copyAt)
       return this.#newCopyRun(slice, entry, event);
     return this.#put(slice, entry);
@@ -160,8 +173,7 @@ export class PartitionRunner {
 
   /** @param keyed a documentKey, or a document with its `_id` */
   #slice(keyed: Uint8Array): number {
-    const { length } = this.#deps.lanes;
-    return length === 1 ? 0 : hashIdentity(keyed) % length;
+    return this.#deps.lane(keyed, this.#deps.lanes.length);
   }
 
   #put(slice: number, entry: Entry): boolean {

@@ -1,6 +1,7 @@
 import type { Clock } from "#flow/clock.ts";
 import { retry, waitFor } from "#flow/retry.ts";
 import type { KafkaClient } from "#kafka/client.ts";
+import { topicFor } from "#kafka/topicName.ts";
 import type { Logger } from "#observe/log.ts";
 import { tryingAgain } from "#observe/tryingAgain.ts";
 
@@ -15,16 +16,16 @@ export type ReplaceTopicsDeps = Readonly<{
 const PATIENCE_MS = 30_000;
 
 /**
- * Puts empty topics in the places of those that exist, with their partitions, replicas and settings. Others under the same
+ * Puts empty topics in the places of those of namespaces that exist, with their partitions, replicas and settings. Others under the same
  * names, and not the same ones without their records: where those begin could not be told from a topic that has lost some.
  * @throws FERRY_KAFKA_*, FERRY_TIMEOUT
  */
-export const replaceTopics = async (deps: ReplaceTopicsDeps, names: readonly string[]): Promise<void> => {
+export const replaceTopics = async (deps: ReplaceTopicsDeps, namespaces: readonly string[]): Promise<void> => {
   const { client, clock, logger, hard } = deps;
   const patiently = <T>(what: string, work: () => Promise<T>): Promise<T> =>
     retry(work, { what, clock, signal: hard, giveUpAfterMs: PATIENCE_MS, onRetry: tryingAgain(logger, "kafka") });
   const existing = new Set(await client.topics());
-  for (const topic of names) {
+  for (const topic of namespaces.map(topicFor)) {
     if (!existing.has(topic)) continue;
     const { partitions, replicas, configs } = await patiently(`settings of ${topic}`, () => client.shape(topic));
     await patiently(`deleting ${topic}`, () => client.deleteTopic(topic));

@@ -9,6 +9,7 @@ import type { ErrorCode } from "#errors/catalogue.ts";
 import { systemClock } from "#flow/clock.ts";
 import { type Counts, imbalance, NO_COUNTS } from "#flow/types.ts";
 import type { KafkaClient } from "#kafka/client.ts";
+import { topicFor } from "#kafka/topicName.ts";
 import {
   type LaneRecord,
   type PartitionRecord,
@@ -141,7 +142,7 @@ const readLanes = async (target: MongoClient, stateDb: string, ends: readonly To
         owner: record?.owner ?? null,
         epoch: Number(lane.epoch),
         offset,
-        lag: Math.max(0, (endOf.get(`${lane.topic}/${lane.partition}`) ?? offset) - offset),
+        lag: Math.max(0, (endOf.get(`${topicFor(lane.topic)}/${lane.partition}`) ?? offset) - offset),
         counts,
         filteredBy: numbers(lane.filteredBy ?? {}),
         imbalance: imbalance(counts),

@@ -1,5 +1,6 @@
 import type { Clock } from "#flow/clock.ts";
 import type { KafkaClient } from "#kafka/client.ts";
+import { topicFor } from "#kafka/topicName.ts";
 import { type LaneRecord, type PartitionRecord, partitionId } from "#lanes/records.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
@@ -8,6 +9,7 @@ export type DrainDeps = Readonly<{
   kafka: KafkaClient;
   target: MongoClient;
   stateDb: string;
+  /** By their namespaces. */
   topics: readonly string[];
   clock: Clock;
   signal: AbortSignal;
@@ -55,7 +57,8 @@ export const workersDrained = async (deps: DrainDeps): Promise<void> => {
   const { kafka, topics, clock, signal, report } = deps;
   const existing = new Set(await kafka.topics());
   const ends = new Map<string, readonly number[]>();
-  for (const topic of topics) if (existing.has(topic)) ends.set(topic, await kafka.offsets(topic, "latest"));
+  for (const topic of topics)
+    if (existing.has(topicFor(topic))) ends.set(topic, await kafka.offsets(topicFor(topic), "latest"));
   for (;;) {
     signal.throwIfAborted();
     const behind = await behindOf(deps, ends);

@@ -1,3 +1,4 @@
+import { identityOf } from "#bson/identity.ts";
 import { Cursor } from "#bson/walk.ts";
 import { BsonWriter } from "#bson/writer.ts";
 
@@ -15,4 +16,12 @@ export const documentKeyOf = (document: Uint8Array): Uint8Array => {
   writer.value(type, "_id", document, valueStart, valueEnd);
   writer.close(at);
   return writer.take();
+};
+
+/** Has the document the `_id` of this documentKey, as the server compares them without a collation? */
+export const isOf = (document: Uint8Array, documentKey: Uint8Array): boolean => {
+  const end = documentKey.length - 1; // behind it is nothing but the closing zero
+  let at = 4;
+  while (at < end && document[at] === documentKey[at]) at++;
+  return at === end || identityOf(document) === identityOf(documentKey);
 };

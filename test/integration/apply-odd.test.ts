@@ -196,7 +196,7 @@ const apply = async (opened: Opened, doc: Buffer, id: Value, way: "insert" | "re
     origin: "stream",
     fresh: way === "insert",
   };
-  const { ops } = planBatch([entry(event)], { insertFirst: way === "insert", isHeld: () => false });
+  const { ops } = planBatch([entry(event)], { writes: way === "insert" ? "insert" : "replace", isHeld: () => false });
   const sink = new MongoSink(client, { db: "odd", coll: "target" });
   await client.withSession((session) => session.withTransaction(() => sink.write(ops, session)));
   const found = (await db.collection("target").find({}, { raw: true }).toArray()) as unknown as Buffer[];
@@ -238,7 +238,7 @@ test("a delete reaches every _id that a server takes", async () => {
     await rawInsert([encode([["_id", id]])], { db, coll: "deleted", ordered: true });
     const { ops } = planBatch(
       [entry({ op: "delete", ns: { db: "odd", coll: "deleted" }, key: keyOf(id), at: 0n, origin: "stream" })],
-      { insertFirst: true, isHeld: () => false },
+      { writes: "insert", isHeld: () => false },
     );
     assert.equal((await rawDelete(ops.deletes, { db, coll: "deleted", ordered: true })).n, 1, name);
   }
@@ -266,7 +266,7 @@ test("random documents keep their bytes in every way of writing", async () => {
       const key = encode([["_id", int(doc.readInt32LE(9))]]);
       return entry({ op: "write", ns: { db: "odd", coll: "many" }, key, doc, at: 0n, origin: "stream", fresh: true });
     });
-    const { ops } = planBatch(events, { insertFirst, isHeld: () => false });
+    const { ops } = planBatch(events, { writes: insertFirst ? "insert" : "replace", isHeld: () => false });
     await new MongoSink(client, { db: "odd", coll: "many" }).write(ops, undefined);
     const got = (await db
       .collection("many")
@@ -313,7 +313,7 @@ test("an _id of another numeric type replaces: delete and insert in one batch", 
       entry({ ...base, op: "write", key: keyOf(one[to]), doc, fresh: true }),
     ];
     for (const insertFirst of [true, false]) {
-      const { ops } = planBatch(entries, { insertFirst, isHeld: () => false });
+      const { ops } = planBatch(entries, { writes: insertFirst ? "insert" : "replace", isHeld: () => false });
       await client.withSession((session) => session.withTransaction(() => sink.write(ops, session)));
       const [got] = (await db.collection("numeric").find({}, { raw: true }).toArray()) as unknown as Buffer[];
       assert.equal(got?.toString("hex"), doc.toString("hex"), `${from} to ${to}`);

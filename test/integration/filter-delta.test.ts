@@ -80,7 +80,7 @@ const round = async (random: Random, client: MongoClient): Promise<Readonly<{ de
   const shape = shaper(filter);
   const decode = createDecoder();
   let [deltas, unclear] = [0, 0];
-  const planOf = (entry: Entry): Plan => planBatch([shape(entry)], { insertFirst: false, isHeld: () => false });
+  const planOf = (entry: Entry): Plan => planBatch([shape(entry)], { writes: "replace", isHeld: () => false });
   for (const [offset, { value, image }] of events.entries()) {
     const record = { key: null, value, offset, timestampMs: offset };
     const { event } = decode(record);
@@ -129,12 +129,12 @@ test("arrays that are truncated and fields that are removed under a new name are
     { $unset: "o.gone" },
   ]);
   await source.insertOne({ _id: "last" } as unknown as Document);
-  const [event] = await eventsSince(source, operationTime, "last", true);
+  const event = (await eventsSince(source, operationTime, "last", true)).at(-1);
   const rename = { list: "items", "o.deep": "inner", "o.gone": "left", o: "outer" };
   const shape = shaper(new RouteFilter({ fields: { rename } }));
   const record = { key: null, value: event?.value as Buffer, offset: 0, timestampMs: 0 };
   const plan = planBatch([shape({ record, event: createDecoder()(record).event, dead: undefined })], {
-    insertFirst: false,
+    writes: "replace",
     isHeld: () => false,
   });
   const sink = new MongoSink(client, { db: "renamed", coll: "target" });

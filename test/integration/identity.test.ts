@@ -3,6 +3,8 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { MongoClient } from "mongodb";
 import { identityOf } from "#bson/identity.ts";
+import { isAmbiguous, plainSpelling, spellingsOf } from "#bson/spelling.ts";
+import { homeOf } from "#log/places.ts";
 import { rawInsert } from "#mongo/rawWrites.ts";
 import { sharedMongo } from "../harness/servers.ts";
 import { encode, type Value } from "../unit/bson/arbitrary.ts";
@@ -67,6 +69,11 @@ test("two _ids are one identity exactly where mongod refuses the second as a dup
     }
     const same = identityOf(keys[0]) === identityOf(keys[1]);
     assert.equal(same, codes.length === 1, `${keys[0].toString("hex")} and ${keys[1].toString("hex")}`);
+    const [one, other] = keys.map((key) => plainSpelling(key) ?? key);
+    assert.equal(same, Buffer.compare(one as Uint8Array, other as Uint8Array) === 0, "one plain spelling for one _id");
+    if (same) assert.equal(homeOf(keys[0], 7), homeOf(keys[1], 7));
+    const spelled = keys.flatMap(spellingsOf);
+    if (same && !keys[0].equals(keys[1])) assert.ok(isAmbiguous(spelled), spelled.join());
     if (same) equal++;
     else different++;
   }

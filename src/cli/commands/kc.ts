@@ -4,6 +4,7 @@ import { systemClock } from "#flow/clock.ts";
 import { retry } from "#flow/retry.ts";
 import type { LogRecord } from "#flow/types.ts";
 import { KafkaClient } from "#kafka/client.ts";
+import { topicFor } from "#kafka/topicName.ts";
 import { readable } from "#wire/readable.ts";
 import { type Flags, wholeNumber, withConnections } from "../connections.ts";
 import { print, printData } from "../output.ts";
@@ -31,7 +32,8 @@ export const registerKc = (program: Command): void => {
   );
 };
 
-const kc = async (topic: string, flags: KcFlags, signal: AbortSignal): Promise<void> => {
+const kc = async (name: string, flags: KcFlags, signal: AbortSignal): Promise<void> => {
+  const topic = topicFor(name);
   const settings = resolveSettings(flags, ["kafka"]);
   const limit = wholeNumber("--limit", flags.limit, { min: 0 }) || Number.POSITIVE_INFINITY;
   await using kafka = new KafkaClient({ bootstrap: settings.kafka, clientId: "ferry-kc", group: settings.group });

@@ -112,9 +112,9 @@ test("a batch leaves what its events one after the other leave", () => {
       const entries = entriesOf(batch);
       for (const entry of entries) runOne(wanted, entry);
       let got: Target = new Map(start);
-      if (!runOps(planBatch(entries, { insertFirst, isHeld: nobody }).ops, got)) {
+      if (!runOps(planBatch(entries, { writes: insertFirst ? "insert" : "replace", isHeld: nobody }).ops, got)) {
         got = new Map(start); // the transaction aborts, and the batch is replaced instead
-        assert.ok(runOps(planBatch(entries, { insertFirst: false, isHeld: nobody }).ops, got));
+        assert.ok(runOps(planBatch(entries, { writes: "replace", isHeld: nobody }).ops, got));
       }
       assert.deepEqual(plain(got), plain(wanted));
     }),
@@ -142,7 +142,10 @@ test("received = applied + superseded + filtered + dead, whatever the batch hold
     fc.property(steps(anyStep), fc.boolean(), fc.array(id), (batch, insertFirst, held) => {
       const identities = new Set(held.map((one) => identityOf(BSON.serialize({ _id: one }))));
       const entries = entriesOf(batch);
-      const plan = planBatch(entries, { insertFirst, isHeld: (key) => identities.has(identityOf(key)) });
+      const plan = planBatch(entries, {
+        writes: insertFirst ? "insert" : "replace",
+        isHeld: (key) => identities.has(identityOf(key)),
+      });
       const { received, applied, superseded, filtered, dead } = plan.counts;
       assert.equal(received, batch.length);
       assert.equal(received, applied + superseded + filtered + dead);
@@ -169,7 +172,7 @@ test("received = applied + superseded + filtered + dead, whatever the batch hold
 test("the statements of one list never meet a key of another", () => {
   fc.assert(
     fc.property(steps(clearStep), fc.boolean(), (batch, insertFirst) => {
-      const { ops } = planBatch(entriesOf(batch), { insertFirst, isHeld: nobody });
+      const { ops } = planBatch(entriesOf(batch), { writes: insertFirst ? "insert" : "replace", isHeld: nobody });
       const inserts = new Set(ops.inserts.map((one) => identityOf(one)));
       const updates = new Set(ops.updates.map((one) => idKey(decode(one)["q"] as Document)));
       const deletes = new Set(ops.deletes.map((one) => idKey(decode(one)["q"] as Document)));
@@ -189,7 +192,7 @@ test("an unclear delta is set aside alone: what was before it is applied, what f
     { op: "patch", id: 1, long: false, n: 4, clear: true },
     { op: "insert", id: 2, long: false, n: 5 },
   ]);
-  const plan = planBatch(entries, { insertFirst: true, isHeld: nobody });
+  const plan = planBatch(entries, { writes: "insert", isHeld: nobody });
   assert.deepEqual(
     plan.dead.map(({ entry, reason }) => [entry.record.offset, reason.code]),
     [
@@ -205,7 +208,7 @@ test("a whole document after an unclear delta makes it irrelevant", () => {
     { op: "patch", id: 1, long: false, n: 3, clear: false },
     { op: "replace", id: 1, long: false, n: 4 },
   ]);
-  const plan = planBatch(entries, { insertFirst: true, isHeld: nobody });
+  const plan = planBatch(entries, { writes: "insert", isHeld: nobody });
   assert.deepEqual(plan.dead, []);
   assert.deepEqual(plan.counts, { received: 2, applied: 1, superseded: 1, filtered: 0, dead: 0 });
 });
@@ -217,7 +220,7 @@ test("events of a held key follow it, in order", () => {
     { op: "insert", id: 1, long: false, n: 2 },
   ]);
   const held = identityOf(BSON.serialize({ _id: new Int32(1) }));
-  const plan = planBatch(entries, { insertFirst: true, isHeld: (key) => identityOf(key) === held });
+  const plan = planBatch(entries, { writes: "insert", isHeld: (key) => identityOf(key) === held });
   assert.deepEqual(
     plan.dead.map(({ entry, reason }) => [entry.record.offset, reason.code]),
     [
