@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Binary, BSON, type Document, Double, Int32, Long, MongoClient, ObjectId, Timestamp } from "mongodb";
 import { identityOf } from "#bson/identity.ts";
+import { plainSpelling } from "#bson/spelling.ts";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
 import type { LogRecord } from "#flow/types.ts";
-import { plainSpelling } from "#bson/spelling.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import type { LaneRecord } from "#lanes/records.ts";
 import { homeOf } from "#log/places.ts";
@@ -81,14 +81,22 @@ const copied = (all: readonly Seen[]) => {
   const found = new Map<string, unknown>();
   for (const { partition, plain, key, keyed, fields, origin, event } of all)
     if (origin === "copy" && event.op === "write")
-      found.set(identityOf(event.key), { partition: plain ? partition : "its own", key, keyed, fields, doc: Buffer.from(event.doc).toString("hex") });
+      found.set(identityOf(event.key), {
+        partition: plain ? partition : "its own",
+        key,
+        keyed,
+        fields,
+        doc: Buffer.from(event.doc).toString("hex"),
+      });
   return new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)));
 };
 
 const streamed = (all: readonly Seen[], tokens: ReadonlySet<string>) =>
   Array.from({ length: PARTITIONS }, (_, partition) =>
     all
-      .filter((one) => one.plain && one.partition === partition && one.origin === "stream" && tokens.has(one.token ?? ""))
+      .filter(
+        (one) => one.plain && one.partition === partition && one.origin === "stream" && tokens.has(one.token ?? ""),
+      )
       .map(({ key, keyed, token, fields, event }) => ({ key, keyed, token, fields, ns: event.ns, at: event.at })),
   );
 
