@@ -166,20 +166,23 @@ export const topicOf = (config: ConnectorConfig, ns: Namespace): string => {
   return `${prefix === "" ? "" : prefix + separator}${mapped}${suffix === "" ? "" : separator + suffix}`;
 };
 
+/** Of the namespaces that exist, those whose changes the connector sees. One that is watched by name need not exist. */
+export const watchedNamespaces = ({ watch }: CaptureConfig, existing: readonly Namespace[]): Namespace[] =>
+  watch.level === "collection"
+    ? [{ db: watch.db, coll: watch.coll }]
+    : existing.filter(
+        ({ db, coll }) =>
+          (watch.level === "cluster" ? !/^(admin|config|local)/.test(db) : db === watch.db) &&
+          !coll.startsWith("system."),
+      );
+
 /**
  * Of the namespaces that exist, those the connector would copy (MongoCopyDataManager.selectNamespaces). A collection
  * that is watched by name is copied whether or not it exists.
  */
 export const copiedNamespaces = (capture: CaptureConfig, existing: readonly Namespace[]): Namespace[] => {
-  const { watch, copyRegex } = capture;
-  const inScope =
-    watch.level === "collection"
-      ? [{ db: watch.db, coll: watch.coll }]
-      : existing.filter(
-          ({ db, coll }) =>
-            (watch.level === "cluster" ? !/^(admin|config|local)/.test(db) : db === watch.db) &&
-            !coll.startsWith("system."),
-        );
+  const { copyRegex } = capture;
+  const inScope = watchedNamespaces(capture, existing);
   if (copyRegex === "") return inScope;
   const regex = new RegExp(copyRegex);
   return inScope.filter((ns) => regex.test(formatNamespace(ns)));

@@ -7,6 +7,7 @@ import {
   type StartState,
   toTimestamp,
 } from "./connectorStore.ts";
+import { namesRefused } from "./refusedNames.ts";
 import { type OffsetState, offsetAt, offsetState, type ResumeToken, tokenTime } from "./resumeToken.ts";
 import { canResume, copyIsEmpty, listNamespaces, noteStart, type StartPoint } from "./sourceProbe.ts";
 import { requireEmptyTopics, requireSamePartition, requireSuitable } from "./startChecks.ts";
@@ -47,6 +48,8 @@ const storedOffset = async ({ name, capture }: StartRequest, deps: StartDeps): P
 export const startCapture = async (request: StartRequest, deps: StartDeps): Promise<StartOutcome> => {
   const { name, capture } = request;
   requireSuitable(name, capture);
+  for (const refused of await namesRefused(capture, deps.source))
+    say(deps, `Kafka takes no topic of this name, and the connector would end at it: ${refused}`);
   const known = await deps.store.find(name);
   if (known !== undefined) requireSamePartition(name, capture, known.partition);
   if (known?.state === "streaming") return update(request, known, deps);

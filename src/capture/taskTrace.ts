@@ -11,6 +11,7 @@ const CAUSES: readonly (readonly [RegExp, ErrorCode])[] = [
   [/RecordTooLargeException|larger than the max message size/, "FERRY_CAPTURE_RECORD_TOO_LARGE"],
   [/ChangeStreamHistoryLost|error 286\b|may no longer be in the oplog/, "FERRY_CAPTURE_HISTORY_LOST"],
   [/BSONObjectTooLarge|error 10334\b/, "FERRY_CAPTURE_EVENT_TOO_LARGE"],
+  [/InvalidTopicException|[Ii]nvalid topic/, "FERRY_CAPTURE_TOPIC_NAME"],
   [/Invalid schema type for ByteArrayConverter: STRING/, "FERRY_CAPTURE_KEY_FORMAT"],
 ];
 

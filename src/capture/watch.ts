@@ -8,6 +8,7 @@ import type { ConnectorRecord, ConnectorStore } from "./connectorStore.ts";
 import type { ConnectorView, ConnectRest } from "./connectRest.ts";
 import { type Finding, finding } from "./finding.ts";
 import { checkOplog } from "./oplogCheck.ts";
+import { namesRefused } from "./refusedNames.ts";
 import { offsetState, type ResumeToken } from "./resumeToken.ts";
 import { changesAfter, noteStart } from "./sourceProbe.ts";
 import { proveStream } from "./streamProof.ts";
@@ -85,7 +86,8 @@ const checkConnector = async (
 ): Promise<Finding[]> => {
   const capture = parseCapture(view.config);
   const offset = offsetState(await deps.rest.offsets(view.name), capture.partition);
-  const findings = [...kept(record), ...checkState(view, record), ...checkStart(view, capture, record, deps)];
+  const state = await withNames(checkState(view, record), capture, deps);
+  const findings = [...kept(record), ...state, ...checkStart(view, capture, record, deps)];
   if (record?.state === "streaming" && offset.kind === "copying" && record.kind !== "no-copy") {
     const sentence = `${view.name} copies again although its start was finished: deletes in between have no event`;
     findings.push(finding("FERRY_CAPTURE_COPY_AGAIN", view.name, sentence, { dataAtStake: true }));
@@ -114,6 +116,21 @@ const checkState = ({ name, status }: ConnectorView, record: ConnectorRecord | u
   if (state === "RUNNING" && status.tasks.length === 0 && !starting)
     return [finding("FERRY_CAPTURE_NOT_RUNNING", name, `${name} is RUNNING, but has no task`)];
   return [];
+};
+
+/** Which collections Kafka takes no topic for: the trace alone does not always tell. */
+const withNames = async (
+  findings: readonly Finding[],
+  capture: CaptureConfig,
+  { source }: CaptureDeps,
+): Promise<Finding[]> => {
+  const more: Finding[] = [];
+  for (const one of findings) {
+    const names =
+      one.code === "FERRY_CAPTURE_TOPIC_NAME" && source !== undefined ? await namesRefused(capture, source) : [];
+    more.push(names.length === 0 ? one : { ...one, sentence: [one.sentence, ...names].join("; ") });
+  }
+  return more;
 };
 
 /** How it was started. */

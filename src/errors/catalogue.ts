@@ -465,6 +465,12 @@ export const CATALOGUE = {
     "The connector's task failed.",
     "The message carries the telling line of its trace; mend the cause and run `ferry cx FILE` again.",
   ),
+  FERRY_CAPTURE_TOPIC_NAME: entry(
+    69,
+    "never",
+    "Kafka refuses the topic of a collection (it takes letters, digits, `.`, `_` and `-`, at most 249), and the connector's task ends at it.",
+    "Give the collection another topic in topic.namespace.map or leave it out in the pipeline, and run `ferry cx FILE` again; `ferry capture` carries such names by itself.",
+  ),
   FERRY_CAPTURE_RECORD_TOO_LARGE: entry(
     69,
     "never",
