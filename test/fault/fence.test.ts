@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Int32 } from "bson";
-import { MongoClient } from "mongodb";
+import { type ClientSession, MongoClient } from "mongodb";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
+import { NO_COUNTS } from "#flow/types.ts";
+import { Claims } from "#lanes/claims.ts";
+import { LaneStore } from "#lanes/laneStore.ts";
+import { writeLane } from "#lanes/laneTransaction.ts";
 import type { PartitionRecord, WorkerRecord } from "#lanes/records.ts";
 import { booksOf } from "../harness/books.ts";
 import { testSeed } from "../harness/load.ts";
@@ -120,6 +124,84 @@ test("an idle worker that was frozen learns that its partitions are gone, and ge
   first.kill("SIGCONT");
   await owners(client, name, "each to own two again", evenly([first, second], 2));
   await topic.send(randomChanges(200, { seed: 2 }));
+  await topic.equals(client);
+});
+
+for (const transactional of [true, false])
+  test(`a lane is its epoch's alone, also where nobody moved it since (${transactional ? "with" : "without"} transactions)`, async () => {
+    const server = await sharedMongo("target");
+    await using client = await new MongoClient(server.uri).connect();
+    const stateDb = `ferry_epoch_${transactional}`;
+    const [name, from] = ["test.epoch", "test.epoch"];
+    const ownerOf = async (workerId: string) => {
+      const options = { client, stateDb, workerId, leaseMs: 1, transactional }; // it has run out when the next one claims
+      const store = new LaneStore(options);
+      await store.prepare();
+      await store.register({ name, from }, "topic-id", 1, 1);
+      const claim = await waitFor(
+        async () => {
+          const done = await new Claims(options).claim(name, 0, 1, 0);
+          return done === undefined ? { seen: "another's" } : { done };
+        },
+        { what: "the partition to be free", clock: systemClock, timeoutMs: 10_000, everyMs: 5 },
+      );
+      const [lane] = claim.lanes;
+      assert.ok(lane);
+      const docs = client.db(stateDb).collection<{ _id: string }>("documents");
+      const counts = { ...NO_COUNTS, received: 1, applied: 1 };
+      const body = async (session: ClientSession | undefined): Promise<void> => {
+        await docs.insertOne({ _id: workerId }, session === undefined ? {} : { session });
+      };
+      const move = { offset: 7, at: 1n, logTimeMs: 1, counts, filteredBy: {} };
+      const rest = { store, clock: systemClock, signal: AbortSignal.timeout(20_000), onRetry: () => undefined };
+      return {
+        lane,
+        store,
+        docs,
+        write: () => writeLane(lane, claim.sessions[0], async () => ({ move, body }), 3, rest),
+        end: () => Promise.all(claim.sessions.map((session) => session.endSession())),
+      };
+    };
+    await client.db(stateDb).createCollection("documents");
+    const former = await ownerOf("former");
+    const next = await ownerOf("next");
+    assert.equal(next.lane.offset, former.lane.offset, "nobody has moved it");
+    await assert.rejects(former.write(), { code: "FERRY_FENCED" });
+    const [record] = await next.store.lanes.find().toArray();
+    assert.equal(Number(record?.offset), 0);
+    assert.equal(Number(record?.counts.received), 0);
+    await next.write();
+    await assert.rejects(former.write(), { code: "FERRY_FENCED" });
+    assert.deepEqual(await next.docs.distinct("_id"), ["next"]);
+    await Promise.all([former.end(), next.end()]);
+  });
+
+test("a living worker renews its leases: they run on while owner and epoch stay", async () => {
+  const name = "test.fence_renew";
+  await using opened = await open(name, 2);
+  const { client, topic, options } = opened;
+  await topic.send(randomChanges(50, { seed: 5 }));
+  await using worker = await startWorker({ ...options, leaseMs: 6000 });
+  await owners(client, name, "the worker to own both", evenly([worker], 2));
+  const partitions = client.db("ferry").collection<PartitionRecord>("partitions");
+  const read = (): Promise<PartitionRecord[]> => partitions.find({ topic: name }).sort({ partition: 1 }).toArray();
+  const first = await read();
+  for (const renewed of [1, 2]) {
+    const before = await read();
+    await waitFor(
+      async () => {
+        const now = await read();
+        const isLater = ({ expiresAt }: PartitionRecord, i: number): boolean =>
+          Number(expiresAt) > Number(before[i]?.expiresAt);
+        return now.every(isLater) ? { done: undefined } : { seen: now.map(({ expiresAt }) => expiresAt) };
+      },
+      { what: `the leases to be renewed (${renewed})`, clock: systemClock, timeoutMs: 15_000 },
+    );
+  }
+  assert.deepEqual(
+    (await read()).map(({ owner, epoch }) => [owner, Number(epoch)]),
+    first.map(({ owner, epoch }) => [owner, Number(epoch)]),
+  );
   await topic.equals(client);
 });
 

@@ -16,7 +16,7 @@ export class TcpProxy implements AsyncDisposable {
   readonly #sockets = new Set<Socket>();
   readonly #targetPort: number;
   #delay: { when: Predicate; ms: number } | undefined;
-  #loses: Predicate | undefined;
+  #loses: { when: Predicate; what: "request" | "answer"; times: number } | undefined;
   #isCut = false;
   #delayed = 0;
   #accepted = 0;
@@ -53,14 +53,19 @@ export class TcpProxy implements AsyncDisposable {
     this.#delay = { when, ms };
   }
 
-  /** How many answers were lost so far. */
+  /** How many requests or answers were lost so far. */
   get lost(): number {
     return this.#lost;
   }
 
-  /** Lets the next request of this kind through, and breaks its connection when the answer comes: the server did it, the client cannot know. */
-  loseAnswerTo(when: Predicate): void {
-    this.#loses = when;
+  /** Lets the next requests of this kind through, and breaks their connections when the answer comes: the server did it, the client cannot know. */
+  loseAnswerTo(when: Predicate, times = 1): void {
+    this.#loses = { when, what: "answer", times };
+  }
+
+  /** Breaks the connection of the next requests of this kind instead of passing them on: the server did not do it, the client cannot know. */
+  loseRequest(when: Predicate, times = 1): void {
+    this.#loses = { when, what: "request", times };
   }
 
   /** Breaks every connection and refuses new ones, until `heal()`. */
@@ -111,8 +116,14 @@ export class TcpProxy implements AsyncDisposable {
     server.on("end", () => client.end());
     client.on("end", () => server.end());
     client.on("data", (bytes: Buffer) => {
-      if (this.#loses?.(bytes)) {
-        this.#loses = undefined;
+      const lost = this.#loses;
+      if (lost !== undefined && lost.times > 0 && lost.when(bytes)) {
+        lost.times -= 1;
+        if (lost.what === "request") {
+          this.#lost += 1;
+          client.destroy();
+          return;
+        }
         loses = true;
       }
       const delay = this.#delay;
