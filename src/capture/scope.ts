@@ -1,7 +1,7 @@
 import { BSONRegExp } from "bson";
-import { FerryError } from "#errors/ferryError.ts";
 import { BUCKETS, seriesOf } from "#flow/buckets.ts";
-import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
+import { globSource, isGlob, NamespaceFilter, NamespacePattern } from "#flow/namespaceFilter.ts";
+import { formatNamespace, type Namespace } from "#flow/types.ts";
 import type { Watch } from "./connectorConfig.ts";
 
 /** What a capture carries, as the operator said it: names or globs, `db.collection`; a database alone is all of it. */
@@ -10,34 +10,14 @@ export type ScopeSpec = Readonly<{ include: readonly string[]; exclude: readonly
 /** Databases of the server itself. */
 const INTERNAL = ["admin", "local", "config"];
 
-type Glob = Readonly<{ db: string; coll: string }>;
-
-const quote = (text: string): string => text.replace(/[.+^${}()|[\]\\]/g, "\\$&");
-
-const pattern = (glob: string): string => `^${quote(glob).replaceAll("*", ".*").replaceAll("?", ".")}$`;
-
-/** Does it stand for names that are not known yet? */
-export const isGlob = (text: string): boolean => /[*?]/.test(text);
-
 /** How the server matches a name that fits a glob. */
-const condition = (glob: string): unknown => (isGlob(glob) ? { $regex: pattern(glob) } : glob);
-
-const parseGlob = (text: string): Glob => {
-  const { db, coll } = parseNamespace(text.trim());
-  if (db === "")
-    throw new FerryError("FERRY_USAGE", `${JSON.stringify(text)} names no namespace; write db.collection or db.*`);
-  return { db, coll: coll === "" ? "*" : coll };
-};
-
-/** Buckets are meant by the name of their time series. */
-const matches = ({ db, coll }: Glob, ns: Namespace): boolean =>
-  new RegExp(pattern(db)).test(ns.db) && new RegExp(pattern(coll), "s").test((seriesOf(ns) ?? ns).coll);
+const condition = (glob: string): unknown => (isGlob(glob) ? { $regex: globSource(glob), $options: "s" } : glob);
 
 /** The same for the server: a collection of this name, or the buckets of a time series of this name. */
 const eitherName = (coll: string): unknown => ({ $in: [coll, `${BUCKETS}${coll}`].map(asValue) });
 
 /** `$in` takes regular expressions as such only. */
-const asValue = (glob: string): unknown => (isGlob(glob) ? new BSONRegExp(pattern(glob)) : glob);
+const asValue = (glob: string): unknown => (isGlob(glob) ? new BSONRegExp(globSource(glob), "s") : glob);
 
 /** Split at commas. A text without any name gives the empty one, which is refused: a shell's unset variable must not mean everything. */
 const namesIn = (text: string): string[] => {
@@ -51,7 +31,7 @@ const namesIn = (text: string): string[] => {
 /** Names that a person may have meant as namespaces. @throws FERRY_USAGE */
 export const parseScope = (include: readonly string[], exclude: readonly string[]): ScopeSpec => {
   const spec = { include: include.flatMap(namesIn), exclude: exclude.flatMap(namesIn) };
-  for (const text of [...spec.include, ...spec.exclude]) parseGlob(text);
+  new NamespaceFilter(spec.include, spec.exclude); // looks at each
   return spec;
 };
 
@@ -61,15 +41,13 @@ export const parseScope = (include: readonly string[], exclude: readonly string[
  */
 export class Scope {
   readonly spec: ScopeSpec;
-  readonly #include: readonly Glob[];
-  readonly #exclude: readonly Glob[];
+  readonly #filter: NamespaceFilter;
   readonly #stateDb: string;
   readonly #known = new Map<string, boolean>();
 
   constructor(spec: ScopeSpec, stateDb: string) {
     this.spec = spec;
-    this.#include = spec.include.map(parseGlob);
-    this.#exclude = spec.exclude.map(parseGlob);
+    this.#filter = new NamespaceFilter(spec.include, spec.exclude);
     this.#stateDb = stateDb;
   }
 
@@ -86,7 +64,7 @@ export class Scope {
   #decide(ns: Namespace): boolean {
     const { coll } = seriesOf(ns) ?? ns;
     if (this.#never().includes(ns.db) || coll === "" || coll.startsWith("system.")) return false;
-    return this.#include.some((glob) => matches(glob, ns)) && !this.#exclude.some((glob) => matches(glob, ns));
+    return this.#filter.has(ns);
   }
 
   #never(): string[] {
@@ -96,23 +74,23 @@ export class Scope {
   /** What was asked for and does not exist among these, as it was written. */
   absent(existing: readonly Namespace[]): readonly string[] {
     const found = existing.filter((ns) => this.has(ns));
-    return this.spec.include.filter((_, i) => !found.some((ns) => matches(this.#include[i] as Glob, ns)));
+    return this.#filter.include.filter((glob) => !found.some((ns) => glob.matches(ns))).map(({ text }) => text);
   }
 
   /** Does something among these bear this name, or fit this glob, but is left out? */
   leavesOut(text: string, existing: readonly Namespace[]): boolean {
-    const glob = parseGlob(text);
-    return existing.some((ns) => matches(glob, ns) && this.#exclude.some((out) => matches(out, ns)));
+    const glob = new NamespacePattern(text);
+    return existing.some((ns) => glob.matches(ns) && this.#filter.excludes(ns));
   }
 
   /** What was to be left out and is not among these, as it was written. */
   idleExclusions(existing: readonly Namespace[]): readonly string[] {
-    return this.spec.exclude.filter((_, i) => !existing.some((ns) => matches(this.#exclude[i] as Glob, ns)));
+    return this.#filter.exclude.filter((glob) => !existing.some((ns) => glob.matches(ns))).map(({ text }) => text);
   }
 
   /** One database: a stream on it needs no more than its privileges. Several: a stream on the whole cluster. */
   get watch(): Watch {
-    const [first, ...others] = new Set(this.#include.map(({ db }) => db));
+    const [first, ...others] = new Set(this.#filter.include.map(({ db }) => db));
     if (first === undefined || others.length > 0 || isGlob(first)) return { level: "cluster", db: "", coll: "" };
     return { level: "database", db: first, coll: "" };
   }
@@ -126,13 +104,13 @@ export class Scope {
     const named = buckets ? eitherName : condition;
     const { level, db: watched } = this.watch;
     // Of one database the server shows nothing else, and each condition costs it time with every event.
-    const within = ({ db, coll }: Glob, field: "ns" | "to"): object => ({
+    const within = ({ db, coll }: NamespacePattern, field: "ns" | "to"): object => ({
       ...(level === "database" ? {} : { [`${field}.db`]: condition(db) }),
       ...(coll === "*" ? {} : { [`${field}.coll`]: named(coll) }),
     });
-    const side = (field: "ns" | "to"): object => ({ $or: this.#include.map((glob) => within(glob, field)) });
-    const out = this.#exclude
-      .filter(({ db }) => level === "cluster" || new RegExp(pattern(db)).test(watched))
+    const side = (field: "ns" | "to"): object => ({ $or: this.#filter.include.map((glob) => within(glob, field)) });
+    const out = this.#filter.exclude
+      .filter((glob) => level === "cluster" || glob.matchesDatabase(watched))
       .map((glob) => within(glob, "ns"));
     return {
       $and: [

@@ -1,6 +1,7 @@
-import { isGlob, type Scope } from "#capture/scope.ts";
+import type { Scope } from "#capture/scope.ts";
 import { nearest } from "#config/suggest.ts";
 import { FerryError } from "#errors/ferryError.ts";
+import { isGlob } from "#flow/namespaceFilter.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";

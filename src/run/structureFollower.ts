@@ -3,7 +3,7 @@ import { plainRoute, type Route } from "#config/routes.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { bucketsOf, seriesOf } from "#flow/buckets.ts";
 import type { Clock } from "#flow/clock.ts";
-import { globMatcher } from "#flow/glob.ts";
+import { NamespaceFilter } from "#flow/namespaceFilter.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
 import { type MongoClient, readTopology } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
@@ -14,7 +14,7 @@ import { planStructure } from "#structure/plan.ts";
 import { readStructure } from "#structure/read.ts";
 import type { DdlRecord } from "#structure/records.ts";
 import { abilitiesOf } from "#structure/relax.ts";
-import { Selection, wholeDatabase } from "#structure/selection.ts";
+import { Selection } from "#structure/selection.ts";
 import { StructureStore } from "#structure/store.ts";
 import { wantedStructure } from "#structure/wanted.ts";
 import { routed } from "./structure.ts";
@@ -66,9 +66,12 @@ export class StructureFollower {
   /** Is the structure of a source namespace ferry's to look after? */
   async #follows(from: string): Promise<boolean> {
     if (this.#deps.source === undefined) return false;
-    const matches = (globs: readonly string[]): boolean => globMatcher(globs.map(wholeDatabase))(from);
+    const ns = parseNamespace(from);
     const asked = await this.#store.asked();
-    return asked.some(({ include, exclude }) => (include.length === 0 || matches(include)) && !matches(exclude));
+    return asked.some(({ include, exclude }) => {
+      const filter = new NamespaceFilter(include, exclude);
+      return include.length === 0 ? !filter.excludes(ns) : filter.has(ns);
+    });
   }
 
   /**

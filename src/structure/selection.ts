@@ -1,5 +1,5 @@
 import { FerryError } from "#errors/ferryError.ts";
-import { globMatcher } from "#flow/glob.ts";
+import { NamespaceFilter } from "#flow/namespaceFilter.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
 import type { CollectionSpec } from "./model.ts";
 import type { Scope } from "./read.ts";
@@ -31,14 +31,12 @@ export type SelectionOptions = Readonly<{
 
 export type Destination = Readonly<{ ns: Namespace } & Pick<RoutedNamespace, "fields" | "chosen">>;
 
-/** A name without a dot is a whole database. */
-export const wholeDatabase = (pattern: string): string => (pattern.includes(".") ? pattern : `${pattern}.*`);
-
 /** Which namespaces of the source are meant, and what they are called on the target. */
 export class Selection {
   readonly scope: Scope;
   readonly #routes: ReadonlyMap<string, readonly Destination[]> | undefined;
-  readonly #includes: (ns: string) => boolean;
+  readonly #filter: NamespaceFilter;
+  readonly #includes: (ns: Namespace) => boolean;
   readonly #options: SelectionOptions;
 
   /** @throws FERRY_USAGE where neither routes nor globs say what is meant */
@@ -49,27 +47,28 @@ export class Selection {
         "FERRY_USAGE",
         "say what is meant: --include 'shop.*', --include '*', or routes in ferry.yaml",
       );
-    const [wanted, unwanted] = [globMatcher(include.map(wholeDatabase)), globMatcher(exclude.map(wholeDatabase))];
+    const filter = new NamespaceFilter(include, exclude);
     this.#options = options;
-    this.#includes = (ns) => (include.length === 0 || wanted(ns)) && !unwanted(ns);
+    this.#filter = filter;
+    this.#includes = (ns) => (include.length === 0 ? !filter.excludes(ns) : filter.has(ns));
     this.#routes = routes === undefined ? undefined : grouped(routes);
     const databases =
       routes === undefined ? undefined : [...new Set(routes.map(({ from }) => parseNamespace(from).db))];
     // With routes, the databases' other collections are not carried, but their views may belong to carried ones.
-    this.scope = { databases, includes: (ns) => this.#includes(formatNamespace(ns)) };
+    this.scope = { databases, includes: this.#includes };
   }
 
   /** What a collection is called on the target; several routes may carry it, or none. */
   destinations(ns: Namespace): readonly Destination[] {
-    const name = formatNamespace(ns);
-    if (!this.#includes(name)) return [];
-    return this.#routes === undefined ? [{ ns, fields: undefined }] : (this.#routes.get(name) ?? []);
+    if (!this.#includes(ns)) return [];
+    return this.#routes === undefined ? [{ ns, fields: undefined }] : (this.#routes.get(formatNamespace(ns)) ?? []);
   }
 
   /** Is a namespace of the source within the selection? */
   includes(from: string): boolean {
     const { databases } = this.scope;
-    return this.#includes(from) && (databases === undefined || databases.includes(parseNamespace(from).db));
+    const ns = parseNamespace(from);
+    return this.#includes(ns) && (databases === undefined || databases.includes(ns.db));
   }
 
   /** Do routes rename what is carried? */
@@ -80,11 +79,10 @@ export class Selection {
   /** Every route and every glob must mean something. @throws FERRY_STRUCTURE_SELECTION naming what does not exist */
   requireFound(source: readonly CollectionSpec[]): void {
     const names = source.map(({ ns }) => formatNamespace(ns));
-    const { routes, include } = this.#options;
-    const missing = [
-      ...include.filter((pattern) => !names.some(globMatcher([wholeDatabase(pattern)]))),
-      ...(routes ?? []).map(({ from }) => from).filter((from) => this.#includes(from) && !names.includes(from)),
-    ];
+    const { routes = [] } = this.#options;
+    const idle = this.#filter.include.filter((pattern) => !source.some(({ ns }) => pattern.matches(ns)));
+    const named = routes.map(({ from }) => from).filter((from) => this.#includes(parseNamespace(from)));
+    const missing = [...idle.map(({ text }) => text), ...named.filter((from) => !names.includes(from))];
     if (missing.length > 0)
       throw new FerryError("FERRY_STRUCTURE_SELECTION", `the source has nothing that is called ${missing.join(", ")}`);
   }
