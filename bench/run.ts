@@ -7,6 +7,8 @@ import { benchLatency } from "./latency.ts";
 import { benchLatencyDirect } from "./latencyDirect.ts";
 import { PeerError } from "./lib/peers.ts";
 import { benchNaturalOrder } from "./naturalOrder.ts";
+import { benchResume } from "./resume.ts";
+import { benchStartup } from "./startup.ts";
 import { benchThrottle } from "./throttle.ts";
 
 const BENCHES: Readonly<Record<string, (flags: Readonly<Record<string, string>>) => Promise<void>>> = {
@@ -18,6 +20,8 @@ const BENCHES: Readonly<Record<string, (flags: Readonly<Record<string, string>>)
   latency: benchLatency,
   "latency-direct": benchLatencyDirect,
   "natural-order": benchNaturalOrder,
+  resume: benchResume,
+  startup: benchStartup,
   throttle: benchThrottle,
 };
 

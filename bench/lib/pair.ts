@@ -12,22 +12,24 @@ import { DB } from "./topics.ts";
 export type Pair = AsyncDisposable &
   Readonly<{ source: MongoServer; target: MongoServer; here: MongoClient; there: MongoClient }>;
 
-/** @param options of the source, where it is to be short of memory */
-export const startPair = async (options: Pick<MongoOptions, "cacheGb" | "args"> = {}): Promise<Pair> => {
+type Short = Pick<MongoOptions, "cacheGb" | "args">;
+
+/** @param source what it is to be short of; @param target the same of the other side */
+export const startPair = async (source: Short = {}, target: Short = {}): Promise<Pair> => {
   const dir = mkdtempSync(join(tmpdir(), "ferry-bench-"));
-  const [source, target] = await Promise.all([
-    startMongo({ dir: join(dir, "source"), name: "source", replSet: "rs-source", cacheGb: 1.5, ...options }),
-    startMongo({ dir: join(dir, "target"), name: "target", replSet: "rs-target", cacheGb: 1.5 }),
+  const [one, other] = await Promise.all([
+    startMongo({ dir: join(dir, "source"), name: "source", replSet: "rs-source", cacheGb: 1.5, ...source }),
+    startMongo({ dir: join(dir, "target"), name: "target", replSet: "rs-target", cacheGb: 1.5, ...target }),
   ]);
-  const [here, there] = await Promise.all([MongoClient.connect(source.uri), MongoClient.connect(target.uri)]);
+  const [here, there] = await Promise.all([MongoClient.connect(one.uri), MongoClient.connect(other.uri)]);
   return {
-    source,
-    target,
+    source: one,
+    target: other,
     here,
     there,
     [Symbol.asyncDispose]: async () => {
       await Promise.all([here.close(), there.close()]);
-      await Promise.all([source.stop(), target.stop()]);
+      await Promise.all([one.stop(), other.stop()]);
       rmSync(dir, { recursive: true, force: true });
     },
   };

@@ -101,7 +101,7 @@ export class Copy {
       tasks.run(() => this.#saveNowAndThen(AbortSignal.any([ending.signal, tasks.signal]), tasks.signal));
       await tasks.settled();
     }
-    await this.#save(hard);
+    await this.#save(hard, true);
   }
 
   async #read(stop: AbortSignal, hard: AbortSignal): Promise<void> {
@@ -202,13 +202,13 @@ export class Copy {
     }
   }
 
-  async #save(hard: AbortSignal): Promise<void> {
+  async #save(hard: AbortSignal, soon = false): Promise<void> {
     const { output, store, clock, onRetry } = this.#deps;
     const moved = this.#ranges
       .filter(({ saved, record, at, done }) => !saved && (at !== record.at || done))
       .map((range) => ({ range, at: range.at, documents: range.documents, done: range.done }));
     if (moved.length === 0) return;
-    await output.settledTo(output.ends(), hard);
+    await output.settledTo(output.ends(), hard, soon);
     const progress = moved.map(({ range, at, documents, done }) => ({
       _id: range.record._id,
       at,

@@ -11,6 +11,10 @@ export interface CaptureOutput {
   append(topic: string, records: readonly CapturedRecord[], bytes: number, signal: AbortSignal): Promise<void>;
   /** Where every topic ends now. */
   ends(): ReadonlyMap<string, number>;
-  /** Resolves when everything before these ends needs no capture any more. @throws the signal's reason */
-  settledTo(ends: ReadonlyMap<string, number>, signal: AbortSignal): Promise<void>;
+  /**
+   * Resolves when everything before these ends needs no capture any more.
+   * @param soon somebody waits for it: positions are saved at once, where they would be saved when there is time
+   * @throws the signal's reason
+   */
+  settledTo(ends: ReadonlyMap<string, number>, signal: AbortSignal, soon?: boolean): Promise<void>;
 }

@@ -39,13 +39,24 @@ export type OwnCaptureDeps = Readonly<{
   spool: SpoolOptions & Readonly<{ mode: SpoolMode }>;
   /** See Copy; asked for in a re-copy only. */
   leftovers: ((ns: Namespace) => AsyncIterable<readonly Uint8Array[]>) | undefined;
+  wish: CaptureWish;
   clock: Clock;
   logger: Logger;
+}>;
+
+/** What an operator wants of a capture beside its going on. */
+export type CaptureWish = Readonly<{
+  /** Aborts when somebody waits for it to come to the source's present, and for its position to be saved there. */
+  draining: AbortSignal;
+  /** A position was saved. */
+  onSaved: () => void;
 }>;
 
 /** The source answers an empty reply after this long, ms: how often an idle position moves. */
 const WAIT_MS = 500;
 const SAVE_MS = 250;
+/** The same while somebody waits for it. */
+const DRAIN_MS = 20;
 const REPORT_MS = 10_000;
 
 /** A position, and where the topics ended when it was reached. */
@@ -185,7 +196,7 @@ export class OwnCapture {
       return false;
     }
     const ends = output.ends();
-    await output.settledTo(ends, hard);
+    await output.settledTo(ends, hard, true);
     await retry(
       () =>
         store.save({
@@ -228,7 +239,7 @@ export class OwnCapture {
     }
     await tasks.settled();
     this.#mark = { token: this.#token, ends: output.ends(), played: spool.played };
-    await this.#save(spool, hard);
+    await this.#save(spool, hard, true);
   }
 
   /** Until nothing is left of the spool, and nothing more comes into it. */
@@ -257,15 +268,23 @@ export class OwnCapture {
   }
 
   async #follow(take: (batch: EventBatch) => Promise<void>, isOver: () => boolean, stop: AbortSignal): Promise<void> {
-    const { source: client, clock, logger } = this.#deps;
+    const { source: client, wish, clock, logger } = this.#deps;
     const resting = new RestingSource({ client, clock, logger });
     await using stream = new SourceStream(this.#streamOptions, this.#token);
+    let waiting = AbortSignal.any([stop, wish.draining]);
     while (!isOver()) {
-      const batch = await unlessAborted(
-        retry(() => stream.next(WAIT_MS), this.#retrying("reading the change stream", stop)),
-        stop,
-      );
-      if (batch === undefined) break;
+      const waitMs = wish.draining.aborted ? DRAIN_MS : WAIT_MS;
+      const reading = retry(() => stream.next(waitMs), this.#retrying("reading the change stream", waiting));
+      let batch = await unlessAborted(reading, waiting);
+      if (stop.aborted) break;
+      if (batch === undefined) {
+        // The server would say nothing before the end of its wait: it is asked once more, behind a no-op.
+        waiting = stop;
+        await unlessAborted(resting.note(), stop);
+        await stream.interrupt();
+        batch = await reading.catch(() => undefined); // ended by the interruption, or with the reply that was on its way
+        if (batch === undefined) continue;
+      }
       await take(batch);
       await unlessAborted(resting.at(batch.token), stop);
     }
@@ -286,23 +305,27 @@ export class OwnCapture {
   }
 
   async #saveNowAndThen(spool: Spool, ended: AbortSignal, hard: AbortSignal): Promise<void> {
+    const { clock, wish } = this.#deps;
+    const patient = AbortSignal.any([ended, wish.draining]);
     while (!ended.aborted) {
-      await this.#deps.clock.sleep(SAVE_MS, ended).catch(() => undefined); // woken by the end
+      const [ms, signal] = wish.draining.aborted ? ([DRAIN_MS, ended] as const) : ([SAVE_MS, patient] as const);
+      await clock.sleep(ms, signal).catch(() => undefined); // woken by the end, or by whoever waits
       if (!ended.aborted) await this.#save(spool, hard);
     }
   }
 
-  async #save(spool: Spool, hard: AbortSignal): Promise<void> {
-    const { store, output } = this.#deps;
+  async #save(spool: Spool, hard: AbortSignal, soon = this.#deps.wish.draining.aborted): Promise<void> {
+    const { store, output, wish } = this.#deps;
     const mark = this.#mark;
     if (mark === undefined || mark.token._data === this.#saved) return;
-    await output.settledTo(mark.ends, hard);
+    await output.settledTo(mark.ends, hard, soon);
     await retry(
       () => store.save({ token: mark.token, topics: topicsOf(mark.ends) }),
       this.#retrying("saving the position", hard),
     );
     this.#saved = mark.token._data;
     this.#mark = undefined;
+    wish.onSaved();
     await spool.release(mark.played);
   }
 }

@@ -39,6 +39,12 @@ export class RestingSource {
     }
     if (this.#refused || now - this.#since < REST_MS) return;
     this.#since = now;
+    await this.note();
+  }
+
+  /** Writes a no-op, where it may be written: the oplog goes on behind everything that is there by now. Never throws. */
+  async note(): Promise<void> {
+    if (this.#refused) return;
     try {
       const note = { appendOplogNote: 1, data: { ferry: "the source is at rest" } };
       await translated("writing a no-op into the source's oplog", () => this.#client.db("admin").command(note));

@@ -170,6 +170,11 @@ export class SourceStream implements AsyncDisposable {
     return event === undefined ? reply : { ...reply, events: [await withDocument(client, event)], cutDown: true };
   }
 
+  /** Ends the wait of a `next` that is under way, which then rejects or has its reply; the one after it opens the stream again. */
+  interrupt(): Promise<void> {
+    return this.#close();
+  }
+
   async #close(): Promise<void> {
     const [cursor, ahead] = [this.#cursor, this.#ahead];
     this.#cursor = undefined;

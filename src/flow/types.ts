@@ -114,6 +114,8 @@ export interface LogPartition extends AsyncDisposable {
   read(offset: number, soft: AbortSignal): AsyncIterable<LogBatch>;
   /** Everything before `offset` is durable downstream: a log that keeps records for this reader only may forget them. */
   settled?(offset: number): void;
+  /** `tell` is called with an offset that somebody waits for to be settled, now and whenever there is a later one. */
+  awaited?(tell: (offset: number) => void): void;
 }
 
 /** A log: topics of partitions. Kafka in production, memory in `ferry run`. */

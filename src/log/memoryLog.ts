@@ -47,6 +47,9 @@ class Topic {
   readonly chunks: Chunk[] = [];
   readonly settled = new Map<string, number>();
   readonly waiting = new Set<() => void>();
+  /** Told of the offset that somebody waits for. */
+  readonly readers = new Set<(offset: number) => void>();
+  awaited = 0;
   first: number;
   next: number;
   high: number;
@@ -83,6 +86,12 @@ class Topic {
   /** Every reader has everything before this on the target. */
   lowest(): number {
     return Math.min(...this.settled.values());
+  }
+
+  await(offset: number): void {
+    if (offset <= this.awaited) return;
+    this.awaited = offset;
+    for (const tell of this.readers) tell(offset);
   }
 
   wake(): void {
@@ -137,8 +146,12 @@ export class MemoryLog implements Log {
     return new Map([...this.#topics].map(([name, { next }]) => [name, next]));
   }
 
-  /** Resolves when every reader has everything before these offsets on the target. @throws the signal's reason */
-  async settledTo(ends: ReadonlyMap<string, number>, signal: AbortSignal): Promise<void> {
+  /**
+   * Resolves when every reader has everything before these offsets on the target.
+   * @param soon are readers told that it is waited for? @throws the signal's reason
+   */
+  async settledTo(ends: ReadonlyMap<string, number>, signal: AbortSignal, soon = false): Promise<void> {
+    if (soon) for (const [name, end] of ends) this.#topic(name).await(end);
     const behind = (): boolean =>
       [...ends].some(([name, end]) => [...this.#topic(name).settled.values()].some((at) => at < end));
     while (behind()) {
@@ -198,13 +211,21 @@ export class MemoryLog implements Log {
 
   partition(name: string, _index: number, reader: string): LogPartition {
     const topic = this.#topic(name);
+    let told: ((offset: number) => void) | undefined;
     return {
+      awaited: (tell) => {
+        told = tell;
+        topic.readers.add(tell);
+        tell(topic.awaited);
+      },
       read: (offset, soft) => {
         this.settle(name, reader, offset); // readers begin where the last of their lanes stands
         return readFrom(topic, offset, soft);
       },
       settled: (offset) => this.settle(name, reader, offset),
-      [Symbol.asyncDispose]: async () => undefined,
+      [Symbol.asyncDispose]: async () => {
+        if (told !== undefined) topic.readers.delete(told);
+      },
     };
   }
 

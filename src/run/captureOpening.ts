@@ -1,7 +1,7 @@
 import { type CaptureRecord, CaptureStore } from "#capture/captureStore.ts";
 import type { CopySource } from "#capture/copySource.ts";
 import type { CaptureOutput } from "#capture/output.ts";
-import { OwnCapture, type OwnCaptureDeps } from "#capture/ownCapture.ts";
+import { type CaptureWish, OwnCapture, type OwnCaptureDeps } from "#capture/ownCapture.ts";
 import type { ScopeSpec } from "#capture/scope.ts";
 import { listNamespaces } from "#capture/sourceProbe.ts";
 import { featuresOf } from "#capture/sourceStream.ts";
@@ -125,12 +125,13 @@ export const sessionOf = (
     copySource: CopySource;
     output: CaptureOutput;
     conflict: WorkerOptions["conflict"];
+    wish: CaptureWish;
   }>,
 ): OwnCapture => {
   const { routes, readers, spool, clock, logger } = deps;
-  const { record, copySource, output, conflict } = session;
+  const { record, copySource, output, conflict, wish } = session;
   const leftovers = leftoversOn(source, target, routes, { conflict }, logger);
   const features = featuresOf(deployment.version, record.timeSeries === true);
   const read = { source, copySource, features, scope, readers, spool, leftovers };
-  return new OwnCapture({ ...read, store, record, output, leaseMs, clock, logger });
+  return new OwnCapture({ ...read, store, record, output, wish, leaseMs, clock, logger });
 };

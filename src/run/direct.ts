@@ -87,7 +87,7 @@ type Setup = Readonly<{
 }>;
 
 /** One session: structure, copy and stream from where the record stands, until `soft` aborts. */
-const carry = async (deps: DirectDeps, setup: Setup, { record, goesOn }: Session): Promise<void> => {
+const carry = async (deps: DirectDeps, setup: Setup, { record, goesOn, wish }: Session): Promise<void> => {
   const { settings, options, clock, soft, hard, runId } = deps;
   const { sides, start, lanes, runs, structure, carried } = setup;
   // Behind the start position: what changes from here on is in the stream, and followed.
@@ -110,12 +110,12 @@ const carry = async (deps: DirectDeps, setup: Setup, { record, goesOn }: Session
     open: async (topic) => log.open(topic, startOf(topic)),
     append: (topic, records, bytes, signal) => log.append(topic, records, bytes, signal),
     ends: () => log.ends(),
-    settledTo: (ends, signal) => log.settledTo(ends, signal),
+    settledTo: (ends, signal, soon) => log.settledTo(ends, signal, soon),
   };
   for (const { name } of record.topics) await output.open(name);
   await using copySource = openCopySource(sides.source, record.phase === "copy" ? carried[0] : undefined, deps);
   const { conflict } = options;
-  const capture = sessionOf(deps, sides, start, { record, copySource, output, conflict });
+  const capture = sessionOf(deps, sides, start, { record, copySource, output, conflict, wish });
   await using tasks = new TaskGroup(hard);
   const captured = new AbortController();
   await using worker = await Worker.open({

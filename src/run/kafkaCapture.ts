@@ -89,7 +89,7 @@ type Setup = Readonly<{
 }>;
 
 /** One session: structure, copy and stream from where the record stands, until `soft` aborts. */
-const captureInto = async (deps: KafkaCaptureDeps, setup: Setup, { record, goesOn }: Session): Promise<void> => {
+const captureInto = async (deps: KafkaCaptureDeps, setup: Setup, { record, goesOn, wish }: Session): Promise<void> => {
   const { settings, logger, clock, soft, hard, runId } = deps;
   const { sides, start, client, structure, carried } = setup;
   // Behind the start position: what changes from here on is in the stream, and followed.
@@ -108,5 +108,5 @@ const captureInto = async (deps: KafkaCaptureDeps, setup: Setup, { record, goesO
   });
   logger.info({ stage: "capture" }, `writing to Kafka at ${settings.kafka}`);
   await using copySource = openCopySource(sides.source, record.phase === "copy" ? carried[0] : undefined, deps);
-  await sessionOf(deps, sides, start, { record, copySource, output, conflict: "mirror" }).run(soft, hard);
+  await sessionOf(deps, sides, start, { record, copySource, output, conflict: "mirror", wish }).run(soft, hard);
 };

@@ -17,6 +17,9 @@ export type LaneDeps = Readonly<{
   onApplied: (count: number, bytes: number) => void;
 }>;
 
+/** A batch that is being written. */
+export type Writing = Readonly<{ sinceMs: number; records: number }>;
+
 /** An idle lane writes its position this long after the others moved on, ms. */
 const IDLE_MS = 1000;
 
@@ -33,6 +36,8 @@ export class Lane {
   #drained: (() => void)[] = [];
   #jobs: (() => Promise<void>)[] = [];
   #behindSinceMs: number | undefined;
+  #awaited = 0;
+  #writing: Writing | undefined;
 
   constructor(deps: LaneDeps) {
     this.#deps = deps;
@@ -49,11 +54,23 @@ export class Lane {
     return this.#queue[0]?.record.timestampMs;
   }
 
+  /** What it waits for the target with; undefined while nothing is being written. */
+  get writing(): Writing | undefined {
+    return this.#writing;
+  }
+
   /** Adds entries (log order) and says that everything of this lane before `end` has been handed over. */
   push(entries: readonly Entry[], end: number): void {
     for (const entry of entries) this.#queue.push(entry);
     if (entries.length > 0 || end > this.#end) this.#wake?.();
     if (end > this.#end) this.#end = end;
+  }
+
+  /** Somebody waits until everything before this offset is settled: an idle lane saves its position as soon as it can. */
+  await(offset: number): void {
+    if (offset <= this.#awaited) return;
+    this.#awaited = offset;
+    this.#wake?.();
   }
 
   /** Runs `job` between two batches: no write of this lane is under way meanwhile. Never run after the lane has ended. */
@@ -97,11 +114,16 @@ export class Lane {
       const job = this.#jobs.shift();
       if (job !== undefined) await job();
       else if (this.#queue.length > 0) await this.#writeBatch(signal);
-      else if (this.#end > this.offset && (this.#closed || this.#drained.length > 0)) await this.#move();
+      else if (this.#end > this.offset && this.#isAwaited) await this.#move();
       else if (this.#closed) return;
       else await this.#idle(signal);
       this.#settle();
     }
+  }
+
+  get #isAwaited(): boolean {
+    if (this.#closed || this.#drained.length > 0) return true;
+    return this.offset < this.#awaited && this.#awaited <= this.#end;
   }
 
   async #writeBatch(signal: AbortSignal): Promise<void> {
@@ -117,7 +139,9 @@ export class Lane {
     }
     const batch = this.#queue.slice(0, count);
     // The batch stays at the head of the queue until it is durable: lag is the age of the oldest unsettled record.
+    this.#writing = { sinceMs: startedAt, records: count };
     await writer.write(batch, this.#queue[count]?.record.offset ?? this.#end);
+    this.#writing = undefined;
     this.#queue.splice(0, count);
     this.#behindSinceMs = undefined;
     budget.give(bytes);

@@ -1,5 +1,6 @@
 import type { CaptureRecord, CaptureStore } from "#capture/captureStore.ts";
 import { stateOf } from "#capture/lifecycle.ts";
+import type { CaptureWish } from "#capture/ownCapture.ts";
 import { tokenTime } from "#capture/resumeToken.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import type { Clock } from "#flow/clock.ts";
@@ -26,6 +27,7 @@ export type Session = Readonly<{
   /** An earlier session has begun the copy. */
   goesOn: boolean;
   ending: AbortSignal;
+  wish: CaptureWish;
 }>;
 
 /** How often an operator's wish is looked for, ms. */
@@ -34,6 +36,33 @@ const LOOK_MS = 300;
 /** Has the saved position passed the cluster time that the run is to be drained to? At the very time there may be more. */
 const isDrained = ({ phase, token, lifecycle }: CaptureRecord): boolean =>
   phase === "stream" && lifecycle?.drainTo !== undefined && tokenTime(token) > lifecycle.drainTo.toBigInt();
+
+/** When the record is looked at besides now and then: a run that drains may be through with each position that it saves. */
+class Looks {
+  readonly #draining = new AbortController();
+  #soon = new AbortController();
+
+  readonly wish: CaptureWish = {
+    draining: this.#draining.signal,
+    onSaved: () => {
+      if (this.#draining.signal.aborted) this.#soon.abort();
+    },
+  };
+
+  /** Aborts when the record is to be looked at, or with `ended`. */
+  or(ended: AbortSignal): AbortSignal {
+    return this.#draining.signal.aborted ? AbortSignal.any([ended, this.#soon.signal]) : ended;
+  }
+
+  /** The record is read behind this: what is saved from now on asks for one more look. */
+  begin(): void {
+    if (this.#soon.signal.aborted) this.#soon = new AbortController();
+  }
+
+  drain(): void {
+    this.#draining.abort();
+  }
+}
 
 /** @throws FERRY_RUN_FINALIZED, FERRY_RUN_FINALIZING where the record is not one to go on with */
 export const requireUnfinished = ({ lifecycle = {} }: CaptureRecord, recopy: boolean): void => {
@@ -67,7 +96,7 @@ export class RunLifecycle {
       const record = await this.#whenWanted();
       if (record === undefined) break;
       if (stateOf(record) === "finalizing") return true;
-      await this.#follow((ending) => work({ record, goesOn, ending }));
+      await this.#follow((ending, wish) => work({ record, goesOn, ending, wish }));
       if (soft.aborted || !isDrained(await this.#read())) continue;
       await retry(() => store.follow({ drainedAt: new Date(clock.now()) }), this.#retrying("noting the end"));
       faultPoint("drained");
@@ -76,15 +105,16 @@ export class RunLifecycle {
   }
 
   /** One session, until an operator wants something else. */
-  async #follow(session: (ending: AbortSignal) => Promise<void>): Promise<void> {
+  async #follow(session: (ending: AbortSignal, wish: CaptureWish) => Promise<void>): Promise<void> {
     const { soft, hard } = this.#deps;
     const ending = new AbortController();
     const turned = new AbortController();
+    const looks = new Looks();
     await using tasks = new TaskGroup(hard);
-    tasks.run(() => this.#untilTurned(turned, AbortSignal.any([ending.signal, soft, tasks.signal])));
+    tasks.run(() => this.#untilTurned(turned, looks, AbortSignal.any([ending.signal, soft, tasks.signal])));
     tasks.run(async () => {
       try {
-        await session(AbortSignal.any([soft, turned.signal]));
+        await session(AbortSignal.any([soft, turned.signal]), looks.wish);
       } finally {
         ending.abort();
       }
@@ -92,13 +122,15 @@ export class RunLifecycle {
     await tasks.settled();
   }
 
-  async #untilTurned(turned: AbortController, ended: AbortSignal): Promise<void> {
+  async #untilTurned(turned: AbortController, looks: Looks, ended: AbortSignal): Promise<void> {
     const { clock, logger } = this.#deps;
     for (let told = false; !ended.aborted && !turned.signal.aborted; ) {
-      await clock.sleep(LOOK_MS, ended).catch(() => undefined); // woken by the end
+      await clock.sleep(LOOK_MS, looks.or(ended)).catch(() => undefined); // woken by the end, or by a saved position
       if (ended.aborted) return;
+      looks.begin();
       const record = await this.#read();
       const state = stateOf(record);
+      if (state === "draining") looks.drain();
       if (state === "draining" && !told) logger.info({ stage: "finalize" }, "to be finalized: draining first");
       told ||= state === "draining";
       if (state === "pausing" || state === "paused" || isDrained(record))

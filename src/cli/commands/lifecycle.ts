@@ -34,7 +34,7 @@ export const registerLifecycle = (program: Command): void => {
 };
 
 /** How often the run's record is looked at, ms. */
-const LOOK_MS = 200;
+const LOOK_MS = 50;
 
 type Seen = Readonly<{ record: StoredCapture; owned: boolean }>;
 
