@@ -44,7 +44,7 @@ export type LaneTransactionOptions = Readonly<{
  *
  * @param prepare called before each try
  * @param patience how many write conflicts in a row are borne with
- * @throws FERRY_FENCED when another owner has the lane; FERRY_MONGO_REJECTED when the target refuses a document; Contended;
+ * @throws FERRY_FENCED when another owner has the lane; FERRY_MONGO_REJECTED when the target refuses a document; Contended for what a smaller batch would cure;
  * after retries with jitter for as long as the signal lets it, never for transient errors.
  */
 export const writeLane = (
@@ -58,6 +58,7 @@ export const writeLane = (
   return retry(
     async () => {
       const work = await prepare();
+      const began = clock.now();
       try {
         if (session !== undefined) return await inTransaction(store, lane, session, work);
         if (!(await stillAt(store, lane, work.move))) return moved(lane, work.move);
@@ -68,6 +69,13 @@ export const writeLane = (
       } catch (error) {
         if (isFerry(error) && error.facts["serverCode"] === WRITE_CONFLICT && ++contended >= patience)
           throw new Contended();
+        // The server has given it up: tried again as it is, it would take as long.
+        if (
+          isFerry(error, "FERRY_MONGO_TRANSIENT") &&
+          patience < Number.POSITIVE_INFINITY &&
+          clock.now() - began > LONG_MS
+        )
+          throw new Contended();
         throw error;
       }
     },
@@ -77,7 +85,13 @@ export const writeLane = (
 
 const WRITE_CONFLICT = 112;
 
-/** Others write the same documents all the time: a smaller batch would get through sooner, and stand in their way for less long. */
+/** A transaction that has failed after this long was too large for its server at this time, ms. */
+const LONG_MS = 5000;
+
+/**
+ * Others write the same documents all the time, or the server is short of cache: a smaller batch would get through sooner, and
+ * stand in the way for less long.
+ */
 export class Contended extends Error {}
 
 const moved = (lane: LaneState, move: LaneMove): LaneState => ({

@@ -86,7 +86,7 @@ export class DdlPolicy {
 
   async #follow(event: DdlEvent, record: LogRecord, note: Note): Promise<void> {
     const { follower, logger, claim } = this.#context;
-    const done = await follower.follow();
+    const done = await follower.follow(true);
     const fields = { ns: claim.topic, offset: record.offset };
     if (done === undefined) {
       logger.info(fields, `structure event ${event.kind}: counted, not applied`);

@@ -4,7 +4,7 @@ import { identityOf } from "#bson/identity.ts";
 import type { DeadLetter } from "#deadletter/records.ts";
 import type { DeadLetterStore } from "#deadletter/store.ts";
 import { FerryError } from "#errors/ferryError.ts";
-import type { Namespace } from "#flow/types.ts";
+import type { LogRecord, Namespace, WriteOps } from "#flow/types.ts";
 import type { LaneState } from "#lanes/claims.ts";
 import { Contended, isRejected } from "#lanes/laneTransaction.ts";
 import type { ClientSession } from "#mongo/connect.ts";
@@ -14,6 +14,7 @@ import { type Batch, LaneMoves, type LaneMovesDeps } from "./laneMoves.ts";
 import { LanePlanner, type LanePlannerDeps } from "./lanePlanner.ts";
 import { LetterReplay } from "./letterReplay.ts";
 import type { Lookup } from "./lookup.ts";
+import type { Way } from "./makeWay.ts";
 import type { Identify, TargetCollation } from "./targetCollation.ts";
 
 export type LaneWriterDeps = LaneMovesDeps &
@@ -27,6 +28,13 @@ export type LaneWriterDeps = LaneMovesDeps &
     collation: TargetCollation;
     /** How updates without a document are completed; undefined applies their deltas. */
     lookup: Lookup | undefined;
+    /**
+     * Removes what ferry has built and what refuses a document; undefined where nothing of the kind refuses it.
+     * `key`: of a document that is changed where it lies.
+     */
+    makeWay: (ops: WriteOps, key: Uint8Array | undefined) => Promise<Way>;
+    /** What is left to do of inserts where some of the documents are there; see `settleInserts`. */
+    settleInserts: (ops: WriteOps) => Promise<WriteOps>;
     onError: "dead-letter" | "stop";
     onDead: (letter: DeadLetter) => void;
     /** Called for copied documents that were there already: the sign of a second copy, or of a target that was not empty. */
@@ -45,7 +53,10 @@ const MAX_PIECE = 4096;
 /** Write conflicts in a row after which a batch is made smaller. */
 const PATIENCE = 3;
 
-/** After a collision, this many batches go without trying inserts; doubled each time, at most 64, and 0 again after a clean insert. */
+/** How whole documents are written; `look`: what is left to do of inserts after a look at what is there. */
+type How = Writes | "look";
+
+/** After a collision, this many batches go without trying bare inserts; doubled each time, at most 64, and 0 again after a clean insert. */
 const MAX_PAUSE = 64;
 
 /**
@@ -61,8 +72,12 @@ export class LaneWriter {
   readonly #held: Map<string, Uint8Array>;
   /** Under which identity the keys at hand go. */
   #identify: Identify = identityOf;
-  #replaceFor = 0;
+  #lookFor = 0;
+  /** Is the batch at hand one that a look did not settle? */
+  #replaces = false;
   #pause = 1;
+  /** The record that was tried once more, since an index that refuses it had gone. */
+  #triedAgain: LogRecord | undefined;
   /** Entries that go into one transaction while others write the same documents. */
   #atOnce = Number.POSITIVE_INFINITY;
 
@@ -111,19 +126,25 @@ export class LaneWriter {
     if (entries.length > this.#atOnce) return this.#inPieces(entries, end);
     const mayWait = this.#held.size > 0 || entries.some(({ dead }) => dead !== undefined);
     this.#identify = mayWait ? await this.#deps.collation.identities(this.#held, entries) : identityOf;
-    const insertFirst = this.#replaceFor === 0;
+    const how = this.#how;
     try {
-      await this.#commit(entries, end, insertFirst ? "insert" : "replace");
-      this.#afterSuccess(insertFirst);
+      await this.#commit(entries, end, how);
+      this.#afterSuccess(how);
     } catch (error) {
       if (error instanceof Contended) {
         this.#atOnce = entries.length >> 1;
         return this.#inPieces(entries, end);
       }
       if (!isRejected(error)) throw error;
-      if (insertFirst && isIdCollision(error)) await this.#replace(entries, end, error);
+      if (how !== "replace" && isIdCollision(error)) await this.#collided(entries, end, how, error);
       else await this.#divide(entries, end, error);
     }
+  }
+
+  get #how(): How {
+    if (this.#lookFor === 0) return "insert";
+    // Where the target has writers of its own, what is there may change behind a look.
+    return this.#replaces || this.#deps.conflicts !== undefined ? "replace" : "look";
   }
 
   /** One after the other, each with its own position; pieces grow again with every one that gets through. */
@@ -136,13 +157,18 @@ export class LaneWriter {
     }
   }
 
-  #afterSuccess(inserted: boolean): void {
-    if (inserted) this.#pause = 1;
-    else this.#replaceFor--;
+  #afterSuccess(how: How): void {
+    if (how === "insert") this.#pause = 1;
+    else this.#lookFor--;
+    this.#replaces = false;
   }
 
-  async #replace(entries: readonly Entry[], end: number, collision: FerryError): Promise<void> {
-    this.#replaceFor = this.#pause;
+  async #collided(entries: readonly Entry[], end: number, how: How, collision: FerryError): Promise<void> {
+    if (how === "look") {
+      this.#replaces = true; // one key twice, or somebody was faster
+      return this.#apply(entries, end);
+    }
+    this.#lookFor = this.#pause;
     this.#pause = Math.min(MAX_PAUSE, this.#pause * 2);
     // Without transactions a batch may be replayed, and meets its own documents: that says nothing about the copy.
     // Nor does it where documents of others are to be expected.
@@ -165,7 +191,7 @@ export class LaneWriter {
   }
 
   async #setAside(entry: Entry, end: number, error: FerryError): Promise<void> {
-    const { rescue, sink } = this.#deps;
+    const { rescue, sink, makeWay } = this.#deps;
     if (entry.event?.op === "patch" && rescue !== undefined) {
       const { completed } = await rescue.complete([entry], 0);
       await this.#apply(await this.#planner.shaped(completed, [entry]), end);
@@ -175,14 +201,21 @@ export class LaneWriter {
       await this.#commit([entry], end, "anew");
       return;
     }
+    const { ops } = await this.#planner.plan([entry], "replace", this.#isHeld);
+    const way = await makeWay(ops, entry.event?.op === "patch" ? entry.event.key : undefined);
+    // What is away may have gone since the refusal: then it is not in the way a second time.
+    if (way === "removed" || (way === "away" && this.#triedAgain !== entry.record)) {
+      this.#triedAgain = entry.record;
+      return this.#apply([entry], end);
+    }
     await this.#commit([{ ...entry, dead: await reasonOf(error, sink) }], end, "replace");
   }
 
-  async #commit(entries: readonly Entry[], end: number, writes: Writes): Promise<void> {
+  async #commit(entries: readonly Entry[], end: number, how: How): Promise<void> {
     const letters = await this.moves.move(
       entries,
       entries.length > 1 ? PATIENCE : Number.POSITIVE_INFINITY,
-      (resolved) => this.#batch(resolved, end, writes),
+      (resolved) => this.#batch(resolved, end, how),
     );
     for (const letter of letters) {
       if (letter.identity !== null && letter.documentKey !== null) this.#held.set(letter.identity, letter.documentKey);
@@ -191,15 +224,12 @@ export class LaneWriter {
   }
 
   /** What a batch's transaction does. @throws FERRY_APPLY_DEAD_LETTER (onError: stop) */
-  async #batch(entries: readonly Entry[], end: number, writes: Writes): Promise<Batch> {
-    const { sink, deadLetters, onError, ns } = this.#deps;
+  async #batch(entries: readonly Entry[], end: number, how: How): Promise<Batch> {
+    const { sink, deadLetters, onError, ns, settleInserts } = this.#deps;
     const lane = this.moves.state;
-    const { ops, dead, counts, filteredBy, at, logTimeMs } = await this.#planner.plan(
-      entries,
-      writes,
-      this.#isHeld,
-      this.#identify,
-    );
+    const plan = await this.#planner.plan(entries, how === "look" ? "insert" : how, this.#isHeld, this.#identify);
+    const { dead, counts, filteredBy, at, logTimeMs } = plan;
+    const ops = how === "look" ? await settleInserts(plan.ops) : plan.ops;
     const letters = dead.map((one) => letterOf(one, lane, ns, this.#identify));
     const [first] = letters;
     if (first !== undefined && onError === "stop") {

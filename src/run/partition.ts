@@ -4,7 +4,7 @@ import type { RouteFilter } from "#filter/routeFilter.ts";
 import { unlessAborted } from "#flow/abort.ts";
 import { BudgetShare, type ByteBudget } from "#flow/byteBudget.ts";
 import type { Clock } from "#flow/clock.ts";
-import type { RetryOptions } from "#flow/retry.ts";
+import { type RetryOptions, retry } from "#flow/retry.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
 import { type Log, type Namespace, parseNamespace } from "#flow/types.ts";
 import type { Claim } from "#lanes/claims.ts";
@@ -24,6 +24,7 @@ import { Letters } from "./letters.ts";
 import { Lookup } from "./lookup.ts";
 import type { Meter } from "./meter.ts";
 import { checkKeys, PartitionRunner } from "./partitionRunner.ts";
+import { settleInserts } from "./settleInserts.ts";
 import { shaper } from "./shape.ts";
 import { SpellingGuard } from "./spellingGuard.ts";
 import { StructureFollower } from "./structureFollower.ts";
@@ -96,6 +97,8 @@ const checkBounds = async ({ claim, log, accepted }: PartitionContext): Promise<
 
 /** How often operators' decisions are looked for, and counts are saved, ms. */
 const LOOK_MS = 1000;
+/** A batch that takes longer is told of, and again after each such time, ms. */
+const SLOW_MS = 10_000;
 
 /**
  * Repeats quiet work beside the lanes until the signal. What passes by itself is left for the next time: the lanes notice a
@@ -160,18 +163,14 @@ const openConflicts = async (
 
 type SharedDeps = Omit<LaneWriterDeps, "drift" | "conflicts" | "collation">;
 
-const laneDeps = (context: PartitionContext, ns: Namespace, sink: MongoSink, copyGuard: CopyGuard): SharedDeps => {
+type LaneParts = Readonly<{ ns: Namespace; sink: MongoSink; copyGuard: CopyGuard; follower: StructureFollower }>;
+
+const laneDeps = (context: PartitionContext, { ns, sink, copyGuard, follower }: LaneParts): SharedDeps => {
   const { store, clock, hard, onRetry, deadLetters, options, logger, source, filter } = context;
+  const untilThere = { clock, signal: hard, giveUpAfterMs: Number.POSITIVE_INFINITY, onRetry };
   const lookup =
-    source === undefined
-      ? undefined
-      : new Lookup(source, ns, {
-          what: "looking documents up",
-          clock,
-          signal: hard,
-          giveUpAfterMs: Number.POSITIVE_INFINITY,
-          onRetry,
-        });
+    source === undefined ? undefined : new Lookup(source, ns, { what: "looking documents up", ...untilThere });
+  const to = parseNamespace(context.route.to);
   return {
     store,
     clock,
@@ -183,6 +182,9 @@ const laneDeps = (context: PartitionContext, ns: Namespace, sink: MongoSink, cop
     lookup: options.deltas === "look-up" ? lookup : undefined,
     rescue: lookup,
     shape: filter === undefined ? undefined : shaper(filter),
+    makeWay: (ops, key) => follower.makeWay(ops, key),
+    settleInserts: (ops) =>
+      retry(() => settleInserts(context.target, to, ops), { what: "looking at what is there", ...untilThere }),
     onError: options.onError,
     // Not the reason: the server's text may hold a value of the document.
     onDead: ({ lane, offset, code, clash }) =>
@@ -196,7 +198,7 @@ const laneDeps = (context: PartitionContext, ns: Namespace, sink: MongoSink, cop
 
 /** Builds everything one claimed partition needs and sets it to work. @throws FERRY_LOG_*, FERRY_MONGO_* */
 export const openPartition = async (context: PartitionContext): Promise<RunningPartition> => {
-  const { claim, log, options, clock, meter, throttle, hard, deadLetters, partitionCount } = context;
+  const { claim, log, options, clock, logger, meter, throttle, hard, deadLetters, partitionCount } = context;
   const ns = parseNamespace(claim.topic);
   const first = await checkBounds(context);
   const decode = createDecoder();
@@ -209,7 +211,7 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
   await follower.prepare();
   const copyGuard = new CopyGuard({ ...context, occupied: begun.occupied });
   const ddl = new DdlPolicy({ ...context, stateDb, follower, policy: begun.policy }, sink);
-  const deps = laneDeps(context, ns, sink, copyGuard);
+  const deps = laneDeps(context, { ns, sink, copyGuard, follower });
   const { source, target } = context;
   const collation = await TargetCollation.open({ target, to: parseNamespace(context.route.to), source, from: ns });
   const guard = new SpellingGuard({ ...context, ...begun, isOpen: collation.isOpen });
@@ -237,6 +239,21 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
     pairs.push({ lane, writer });
   }
   const lanes = pairs.map(({ lane }) => lane);
+  reader.awaited?.((offset) => {
+    for (const lane of lanes) lane.await(offset);
+  });
+  const sayWhatIsAwaited = async (): Promise<void> => {
+    for (const lane of lanes) {
+      const { sinceMs, records: count } = lane.writing ?? { sinceMs: clock.now(), records: 0 };
+      const ms = clock.now() - sinceMs;
+      // Once in ten seconds: it is looked at once a second.
+      if (ms >= SLOW_MS && ms % SLOW_MS < LOOK_MS)
+        logger.warn(
+          { route: claim.route, count, ms },
+          "waiting for the target, which has been writing a batch for long",
+        );
+    }
+  };
   const refresh = async (): Promise<void> => {
     drift?.decide(await context.drift.decisions(claim.route));
     if (conflicts !== undefined) await drift?.learn();
@@ -280,6 +297,7 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
     tasks.run(() => runner.run(soft.signal, tasks.signal));
     tasks.run(() => everySecond(clock, leaving, () => letters.look()));
     tasks.run(() => everySecond(clock, leaving, refresh));
+    tasks.run(() => everySecond(clock, leaving, sayWhatIsAwaited));
     const [first] = pairs;
     if (first !== undefined)
       tasks.run(() => everySecond(clock, leaving, () => first.lane.between(() => first.writer.moves.saveDrift())));

@@ -196,13 +196,19 @@ export type FinalizeOptions = Omit<StructureDeps, "source" | "include" | "exclud
     source: MongoClient | undefined;
   }>;
 
+/** Indexes that the source has begun, and may give up. */
+const unfinished = ({ spec: { ns, building = [] } }: Wanted): readonly Failure[] =>
+  building.map((index) => ({ ns: formatNamespace(ns), index, reason: "the source is still building it" }));
+
 /** What the source has by now, of everything that builds were asked for. */
 const buildAll = async (deps: FinalizeOptions, asked: readonly Asked[]): Promise<readonly Failure[]> => {
   const { source } = deps;
   if (source === undefined) return [];
   const failures: Failure[] = [];
-  for (const { include, exclude } of asked)
-    failures.push(...(await buildStructure({ ...deps, source, include, exclude }, { mayLack: true })).failures);
+  for (const { include, exclude } of asked) {
+    const { plan, failures: refused } = await buildStructure({ ...deps, source, include, exclude }, { mayLack: true });
+    failures.push(...refused, ...plan.wanted.flatMap(unfinished));
+  }
   return failures;
 };
 

@@ -4,7 +4,7 @@ import { FerryError } from "#errors/ferryError.ts";
 import { bucketsOf, seriesOf } from "#flow/buckets.ts";
 import type { Clock } from "#flow/clock.ts";
 import { NamespaceFilter } from "#flow/namespaceFilter.ts";
-import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
+import { formatNamespace, type Namespace, parseNamespace, type WriteOps } from "#flow/types.ts";
 import { type MongoClient, readTopology } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
 import { MongoSink } from "#sink/mongoSink.ts";
@@ -17,6 +17,7 @@ import { abilitiesOf } from "#structure/relax.ts";
 import { Selection } from "#structure/selection.ts";
 import { StructureStore } from "#structure/store.ts";
 import { wantedStructure } from "#structure/wanted.ts";
+import { makeWay, type Way } from "./makeWay.ts";
 import { routed } from "./structure.ts";
 
 export type FollowerDeps = Readonly<{
@@ -96,9 +97,10 @@ export class StructureFollower {
 
   /**
    * Makes the target's structure of a namespace what the source's is now. Undefined where nobody looks after it.
+   * @param again are indexes that made way tried again? Their own event may have been met.
    * @throws FERRY_MONGO_* of what passes; what the target refuses is logged and stays in the journal
    */
-  async follow(): Promise<readonly string[] | undefined> {
+  async follow(again = false): Promise<readonly string[] | undefined> {
     const { source, hard, route } = this.#deps;
     if (source === undefined || !(await this.#follows(route.from))) return undefined;
     const from = parseNamespace(route.from);
@@ -108,13 +110,13 @@ export class StructureFollower {
       const { collections, at = Timestamp.fromBits(0, 0) } = await readStructure(source, scope);
       // Somebody else, who works on another partition, has seen the source later: what was read here is too old.
       if (!(await this.#store.claimReading(route.to, at))) continue;
-      const steps = await this.#converge(collections);
+      const steps = await this.#converge(collections, again);
       // Seen later by somebody else while this was being built: one of both must look once more, and it is this one.
       if ((await this.#store.readAt(route.to)).equals(at)) return steps;
     }
   }
 
-  async #converge(collections: Awaited<ReturnType<typeof readStructure>>["collections"]): Promise<readonly string[]> {
+  async #converge(collections: readonly CollectionSpec[], again: boolean): Promise<readonly string[]> {
     const { target, stateDb, clock, hard, logger, route } = this.#deps;
     const same = route.from === route.to && route.fields === undefined;
     const selection = new Selection({ routes: same ? undefined : routed([route]), include: ["*.*"], exclude: [] });
@@ -133,6 +135,7 @@ export class StructureFollower {
       replace: false,
       // Its own buckets may still lie in the log, and would come when it had gone: their drop lies there behind them.
       empty: this.#buckets ? new Set() : await this.#withoutMeasurements(present.collections),
+      again,
       stateDb,
     });
     const failures = await carryOut({ target, store: this.#store, clock, signal: hard, report: () => undefined }, plan);
@@ -198,6 +201,15 @@ export class StructureFollower {
   async isHollow(): Promise<boolean> {
     const kind = await this.#kind();
     return !this.#buckets && kind !== undefined && kind !== "collection";
+  }
+
+  /** Removes what ferry has built and what refuses a document that is on its way. @throws FERRY_MONGO_* */
+  async makeWay(ops: WriteOps, key: Uint8Array | undefined): Promise<Way> {
+    const { target, stateDb, clock, hard, logger, route } = this.#deps;
+    const onAway = (index: string): void =>
+      logger.info({ ns: route.to }, `index ${index} refused a document older than itself: it is away for now`);
+    const deps = { target, stateDb, clock, signal: hard, store: this.#store, onAway };
+    return makeWay(deps, parseNamespace(route.to), ops, key);
   }
 
   /** Has an operator approved of a change that is held? */

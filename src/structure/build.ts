@@ -40,8 +40,8 @@ export type BuildDeps = Readonly<{
 }>;
 
 const NAMESPACE_EXISTS = 48;
-const NAMESPACE_NOT_FOUND = 26;
-const INDEX_NOT_FOUND = 27;
+export const NAMESPACE_NOT_FOUND = 26;
+export const INDEX_NOT_FOUND = 27;
 
 export const serverCode = (error: unknown): number => (isFerry(error) ? Number(error.facts["serverCode"]) : Number.NaN);
 
@@ -147,7 +147,9 @@ const idOf = ({ ns, index }: Item): StructureRecord["_id"] => ({ ns: formatNames
 const failure = async ({ store }: BuildDeps, step: Step, error: FerryError): Promise<Failure> => {
   const ns = formatNamespace(namespaceOf(step));
   if (!("item" in step)) return { ns, index: "", reason: error.detail };
-  await store.settle(idOf(step.item), { state: "failed", reason: error.detail });
+  // Documents of the target may be what refuses an index, and newer ones are on their way: all of it is left to finalize.
+  const held = step.do === "index" ? { held: ["index"] as const } : {};
+  await store.settle(idOf(step.item), { state: "failed", reason: error.detail, ...held });
   return { ns, index: step.item.index, reason: error.detail };
 };
 

@@ -10,8 +10,10 @@ export type CollectionSpec = Readonly<{
   kind: "collection" | "timeseries" | "view";
   /** As `listCollections` shows them, without what differs from server to server. */
   options: Document;
-  /** All but the one on `_id`, in the server's order. */
+  /** All but the one on `_id`, in the server's order; finished ones. */
   indexes: readonly IndexSpec[];
+  /** Names of those that the server is still building: a document may yet make it give one up. None where left out. */
+  building?: readonly string[];
 }>;
 
 export type IndexSpec = Readonly<{

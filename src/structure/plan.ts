@@ -42,6 +42,8 @@ export type PlanInput = Readonly<{
    * leaves them to the events of their drops.
    */
   empty: ReadonlySet<string> | undefined;
+  /** Are indexes tried again that made way for a document? Otherwise they stay away until finalize. */
+  again?: boolean;
   /** ferry's own database on the target. */
   stateDb: string;
 }>;
@@ -208,21 +210,40 @@ class Planner {
     const ns = formatNamespace(spec.ns);
     const wanted = relaxIndexes(spec.indexes, this.#input.abilities);
     const present = new Map((there?.indexes ?? []).map((index) => [index.name, index]));
+    const building = new Set(there?.building);
     // What the source has no more goes first: an index that came in its place may have the same key.
     for (const { _id } of this.#input.journal.filter((record) => record._id.ns === ns && record.kind === "index")) {
       if (spec.indexes.some(({ name }) => name === _id.index)) continue;
       const name = _id.index;
       this.steps.push(
-        present.has(name) ? { do: "drop-index", ns: spec.ns, name } : { do: "forget", ns: spec.ns, index: name },
+        present.has(name) || building.has(name)
+          ? { do: "drop-index", ns: spec.ns, name }
+          : { do: "forget", ns: spec.ns, index: name },
       );
       present.delete(name);
     }
-    for (const relaxed of wanted) this.#index(from, spec, relaxed, present);
+    for (const relaxed of wanted) this.#index(from, spec, relaxed, there === undefined ? undefined : present);
   }
 
-  #index(from: string, spec: CollectionSpec, relaxed: Relaxed, present: ReadonlyMap<string, IndexSpec>): void {
-    const { full, built, held } = relaxed;
-    const found = present.get(full.name);
+  /** Has it made way for a document that is on its way, and is it to stay away? */
+  #isAway(item: Item): boolean {
+    const known = this.#known(formatNamespace(item.ns), item.index);
+    return (
+      this.#input.again !== true &&
+      known?.state === "built" &&
+      known.held.includes("index") &&
+      known.wanted === specText(item.wanted)
+    );
+  }
+
+  /** @param present undefined where the collection is made now */
+  #index(
+    from: string,
+    spec: CollectionSpec,
+    { full, built, held }: Relaxed,
+    present: ReadonlyMap<string, IndexSpec> | undefined,
+  ): void {
+    const found = present?.get(full.name);
     const wanted = { key: full.key, ...full.options };
     const item: Item = { ns: spec.ns, index: full.name, kind: "index", from, wanted, held };
     if (found !== undefined && sameIndex(found, full)) {
@@ -234,7 +255,8 @@ class Planner {
       return;
     }
     if (found !== undefined) this.#change(item, found, built);
-    else this.#buildIndex(item, built, present);
+    else if (present === undefined) this.steps.push({ do: "index", item, index: built });
+    else if (!this.#isAway(item)) this.#buildIndex(item, built, present);
   }
 
   /** An index of this name is there and is another one. */

@@ -60,12 +60,21 @@ const indexOf = (raw: Uint8Array, collectionCollation: boolean): IndexSpec => {
 
 const isIdIndex = ({ name, options }: IndexSpec): boolean => name === "_id_" || options["clustered"] === true;
 
-const readIndexes = async (db: Db, coll: string, collation: boolean): Promise<readonly IndexSpec[] | undefined> => {
-  // `raw` is honoured by this cursor, but missing in its type.
-  const cursor = db.collection(coll).listIndexes({ raw: true } as Document);
+type Indexes = Required<Pick<CollectionSpec, "indexes" | "building">>;
+
+/** An index as it is listed while it is being built: its specification, and which build that is. */
+const unfinished = (raw: Uint8Array): Uint8Array | undefined =>
+  rawValue(raw, "buildUUID") === undefined ? undefined : rawValue(raw, "spec");
+
+const readIndexes = async (db: Db, coll: string, collation: boolean): Promise<Indexes | undefined> => {
   try {
+    const command = { listIndexes: coll, includeBuildUUIDs: true, cursor: {} };
+    // `raw` is honoured by this cursor, but missing in its type.
+    const cursor = db.runCursorCommand(command, { raw: true } as Document);
     const found = (await cursor.toArray()) as unknown as Uint8Array[];
-    return found.map((raw) => indexOf(raw, collation)).filter((index) => !isIdIndex(index));
+    const building = found.flatMap((raw) => unfinished(raw) ?? []).map((spec) => String(decode(spec)["name"]));
+    const finished = found.filter((raw) => unfinished(raw) === undefined).map((raw) => indexOf(raw, collation));
+    return { indexes: finished.filter((index) => !isIdIndex(index)), building };
   } catch (error) {
     if (GONE.has(Number((error as { code?: number }).code))) return undefined; // dropped since it was listed
     throw error;
@@ -82,8 +91,9 @@ const readCollection = async (db: Db, raw: Uint8Array): Promise<readonly Collect
   const own = portable(without(options as Document, "uuid", "temp", "autoIndexId", "flags"));
   const clustered = own["clusteredIndex"] as Document | undefined;
   const kept = clustered === undefined ? own : { ...own, clusteredIndex: without(clustered, "v") };
-  const indexes = kind === "view" ? [] : await readIndexes(db, coll, kept["collation"] !== undefined);
-  return indexes === undefined ? [] : [{ ns: { db: db.databaseName, coll }, kind, options: kept, indexes }];
+  const none: Indexes = { indexes: [], building: [] };
+  const found = kind === "view" ? none : await readIndexes(db, coll, kept["collation"] !== undefined);
+  return found === undefined ? [] : [{ ns: { db: db.databaseName, coll }, kind, options: kept, ...found }];
 };
 
 export type Structure = Readonly<{

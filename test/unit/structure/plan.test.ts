@@ -165,3 +165,24 @@ test("a time series that has measurements is left to the drop of its buckets; a 
   const emptied = { target: [there], journal, empty: new Set(["a.b"]) };
   assert.deepEqual(plan(spec({}), emptied), ["drops the collection", "creates the collection"]);
 });
+
+test("an index that made way for a document stays away until it is tried again", () => {
+  const sphere = index("place", { loc: "2dsphere" });
+  const wanted = spec({}, [sphere]);
+  const journal = [
+    record("", {}),
+    record("place", { key: sphere.key, ...sphere.options }, { held: ["index"], state: "built" }),
+  ];
+  assert.deepEqual(plan(wanted, { target: [spec({})], journal }), []);
+  const built = ['creates index place { loc: "2dsphere" }'];
+  assert.deepEqual(plan(wanted, { target: [spec({})], journal, again: true }), built);
+  assert.deepEqual(plan(wanted, { target: [], journal }).slice(1), built); // made anew: none of its documents is there
+  const failed = journal.map((one) => (one.kind === "index" ? { ...one, state: "failed" as const } : one));
+  assert.deepEqual(plan(wanted, { target: [spec({})], journal: failed }), built);
+});
+
+test("an index of ferry's own that the target is still building goes with the source's", () => {
+  const journal = [record("", {}), record("old", { key: [["a", 1]] })];
+  const there = { ...spec({}), building: ["old"] };
+  assert.deepEqual(plan(spec({}), { target: [there], journal }), ["drops index old"]);
+});

@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Db, MongoClient } from "mongodb";
+import { systemClock } from "#flow/clock.ts";
+import { waitFor } from "#flow/retry.ts";
+import { compare } from "../harness/compare.ts";
+import { startCapture, startDirect } from "../harness/directRun.ts";
+import { beforeEarly, EARLY, happenEarly } from "../harness/earlyStructure.ts";
+import { ferry } from "../harness/ferry.ts";
+import { sharedKafka, sharedMongo } from "../harness/servers.ts";
+import { structureOf } from "../harness/structure.ts";
+import { startWorker } from "../harness/worker.ts";
+
+/** Waits for every document to be as on the source. */
+const converged = (source: Db, target: Db): Promise<void> =>
+  waitFor(
+    async () => {
+      for (const coll of EARLY) {
+        const { wrong } = await compare(source.collection(coll), target.collection(coll));
+        if (wrong > 0) return { seen: `${wrong} wrong in ${coll}` };
+      }
+      return { done: undefined };
+    },
+    { what: "documents to be equal on both sides", clock: systemClock, timeoutMs: 30_000 },
+  );
+
+/** Waits for the indexes that made way. */
+const areBack = (target: Db): Promise<void> =>
+  waitFor(
+    async () => {
+      const missing: string[] = [];
+      for (const coll of EARLY) if (!(await target.collection(coll).indexExists("early"))) missing.push(coll);
+      return missing.length === 0 ? { done: undefined } : { seen: missing.join() };
+    },
+    { what: "every index to be back", clock: systemClock, timeoutMs: 30_000 },
+  );
+
+const letters = (target: MongoClient) => target.db("ferry").collection("deadLetters").countDocuments();
+
+test("an index that comes before the documents it fits refuses none of them, through ferry run", async () => {
+  const [one, other] = await Promise.all([
+    sharedMongo("source", { testCommands: true }),
+    sharedMongo("target", { testCommands: true }),
+  ]);
+  await using source = await new MongoClient(one.uri).connect();
+  await using target = await new MongoClient(other.uri).connect();
+  const ok = async (...args: string[]): Promise<string> => {
+    const { status, out, err } = await ferry(args);
+    assert.equal(status, 0, out + err);
+    return out;
+  };
+  const here = { copy: source.db("early_copy"), stream: source.db("early_stream") };
+  const there = { copy: target.db("early_copy"), stream: target.db("early_stream") };
+  for (const db of Object.values(here)) await beforeEarly(db);
+  const built = here.copy.collection("built");
+  const fits = here.copy.collection("fits");
+  await built.insertOne({ _id: "both" as never, a: [1, 2], b: [1, 2] });
+  await fits.insertOne({ _id: "one" as never, a: 1, b: 1 });
+
+  const include = ["early_copy.*", "early_stream.*"];
+  // Each event by itself: in one batch the last state of a document would hide the ones before it.
+  const start = { source: one.uri, target: other.uri, include, args: ["--batch-count", "1"] };
+  {
+    // Killed in the copy: whoever goes on reads a structure that is newer than documents of the stream.
+    await using run = await startDirect({ ...start, env: { FERRY_FAULT: "after-range:1:stop" } });
+    await run.says("fault point");
+    await happenEarly(here.copy);
+    run.kill("SIGKILL");
+  }
+  // Both are being built when the structure is read: one of them will be given up.
+  const hang = "hangAfterStartingIndexBuild";
+  await source.db("admin").command({ configureFailPoint: hang, mode: "alwaysOn" });
+  const givenUp = built.createIndex({ a: 1, b: 1 }, { name: "never" }).catch((error: Error) => error);
+  const finished = fits.createIndex({ a: 1, b: 1 }, { name: "later" });
+  await waitFor(
+    async () => {
+      const listed = await here.copy.command({ listIndexes: "fits", includeBuildUUIDs: true });
+      const listedToo = await here.copy.command({ listIndexes: "built", includeBuildUUIDs: true });
+      return listed["cursor"].firstBatch.length + listedToo["cursor"].firstBatch.length === 4
+        ? { done: undefined }
+        : { seen: "not both" };
+    },
+    { what: "both builds to have begun", clock: systemClock, timeoutMs: 20_000 },
+  );
+  await using run = await startDirect(start);
+  await run.says("copy finished");
+  await converged(here.copy, there.copy);
+  assert.deepEqual(
+    (await there.copy.collection("built").indexes()).map(({ name }) => name),
+    ["_id_"],
+  );
+  await source.db("admin").command({ configureFailPoint: hang, mode: "off" });
+  assert.match(String(await givenUp), /parallel arrays/);
+  await finished;
+  await waitFor(
+    async () => ((await there.copy.collection("fits").indexExists("later")) ? { done: 1 } : { seen: "not there" }),
+    { what: "a finished index to be followed", clock: systemClock, timeoutMs: 20_000 },
+  );
+
+  await ok("pause", "--target", other.uri);
+  await happenEarly(here.stream);
+  await ok("resume", "--target", other.uri);
+  await converged(here.stream, there.stream);
+  assert.equal(await letters(target), 0);
+  for (const db of Object.values(there)) await areBack(db); // their own event lies behind them
+  assert.match(run.log(), /is away for now/);
+  await ok("finalize", "--source", one.uri, "--target", other.uri);
+  for (const name of ["early_copy", "early_stream"])
+    assert.deepEqual(await structureOf(target, name), await structureOf(source, name));
+});
+
+test("an index that comes before the documents it fits refuses none of them, through ferry capture and a worker", async () => {
+  const [one, other, kafka] = await Promise.all([sharedMongo("source"), sharedMongo("target"), sharedKafka()]);
+  await using source = await new MongoClient(one.uri).connect();
+  await using target = await new MongoClient(other.uri).connect();
+  const [here, there] = [source.db("early_kafka"), target.db("early_kafka")];
+  await beforeEarly(here);
+  const state = ["--state-db", "ferry_kafka"];
+  const sides = { source: one.uri, target: other.uri, kafka: kafka.bootstrap };
+  await using _capture = await startCapture({
+    ...sides,
+    include: ["early_kafka.*"],
+    args: [...state, "--partitions", "2"],
+  });
+  const worker = { ...sides, args: [...state, "--topics", "early_kafka.*", "--batch-count", "1"] };
+  {
+    await using _worker = await startWorker(worker);
+    await converged(here, there);
+  }
+  await happenEarly(here);
+  await using again = await startWorker(worker);
+  await converged(here, there);
+  await areBack(there);
+  assert.match(again.log(), /is away for now/);
+  assert.equal(await target.db("ferry_kafka").collection("deadLetters").countDocuments(), 0);
+});
