@@ -34,6 +34,7 @@ const LONGEST: readonly string[] = [
   "test/integration/stackCommand.test.ts",
   "test/fault/target-writers.test.ts",
   "test/fault/fence.test.ts",
+  "test/fault/failover.test.ts",
   "test/integration/poison.test.ts",
   "test/fault/drop.test.ts",
   "test/integration/direct-scope.test.ts",

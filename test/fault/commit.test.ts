@@ -3,6 +3,8 @@ import { test } from "node:test";
 import { Int32 } from "bson";
 import { MongoClient } from "mongodb";
 import type { DeadLetterRecord } from "#deadletter/records.ts";
+import { systemClock } from "#flow/clock.ts";
+import { waitFor } from "#flow/retry.ts";
 import type { LaneRecord } from "#lanes/records.ts";
 import { booksOf } from "../harness/books.ts";
 import { testSeed } from "../harness/load.ts";
@@ -32,6 +34,12 @@ for (const lost of ["answer", "request"] as const)
     if (lost === "answer") proxy.loseAnswerTo(isCommit, 2);
     else proxy.loseRequest(isCommit, 2);
     await topic.send(randomChanges(100, { seed: seed + 1 }));
+    await waitFor(async () => (proxy.lost >= 2 ? { done: undefined } : { seen: proxy.lost }), {
+      what: "both to be lost",
+      clock: systemClock,
+      timeoutMs: 30_000,
+    });
+    await topic.send(randomChanges(100, { seed: seed + 2 })); // behind the try that finds out
     await topic.equals(client);
     assert.equal(proxy.lost, 2);
     const books = await booksOf(client, broker.bootstrap, topic.topic);
