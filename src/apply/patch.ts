@@ -58,11 +58,26 @@ const ascendingRuns = (fields: readonly Field[]): Field[][] => {
 const modifier = (operator: string, fields: readonly Uint8Array[]): Uint8Array =>
   documentOf(head(BsonType.object, operator), documentOf(...fields));
 
+type Told = Readonly<{ removed: readonly string[]; truncated: readonly { field: string; newSize: number }[] }>;
+
+/** Paths that are values of the delta; undefined where one is no UTF-8, and cannot become a name again. */
+const toldIn = (update: Uint8Array): Told | undefined => {
+  try {
+    return {
+      removed: Object.values(decoded(update, "removedFields") ?? {}) as string[],
+      truncated: Object.values(decoded(update, "truncatedArrays") ?? {}) as { field: string; newSize: number }[],
+    };
+  } catch {
+    return undefined;
+  }
+};
+
 /** The delta as a list of modifier documents to run in order, or why it cannot be said with modifiers. */
 export const planPatch = (update: Uint8Array): PatchPlan => {
   const updated = fieldsOf(rawValue(update, "updatedFields"));
-  const removed = Object.values(decoded(update, "removedFields") ?? {}) as string[];
-  const truncated = Object.values(decoded(update, "truncatedArrays") ?? {}) as { field: string; newSize: number }[];
+  const told = toldIn(update);
+  if (told === undefined) return { unclear: "a path is no UTF-8" };
+  const { removed, truncated } = told;
   const unclear = unclearPath(
     [...updated.map((field) => field.name), ...removed, ...truncated.map((t) => t.field)],
     update,

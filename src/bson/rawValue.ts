@@ -1,7 +1,7 @@
 import { BSON, BSONValue } from "bson";
 import { assert } from "#errors/ferryError.ts";
 import { bsonText } from "./text.ts";
-import { BsonType, find } from "./walk.ts";
+import { BsonType, Cursor, find } from "./walk.ts";
 
 /**
  * A value of a server as the bytes it was, for a place in a command of the driver: what came from a server goes back to one
@@ -35,17 +35,22 @@ export class RawValue extends BSONValue {
     return this.bytes.length;
   }
 
-  /** For people: extended JSON on one line. */
+  /** For people: canonical extended JSON on one line. */
   get text(): string {
+    return this.#text(true);
+  }
+
+  #text(canonical: boolean): string {
     const element = new Uint8Array(this.bytes.length + 7);
     new DataView(element.buffer).setInt32(0, element.length, true);
     element[4] = this.type;
     element.set(this.bytes, 6);
-    return bsonText(element, { canonical: true }).slice(4, -1);
+    return bsonText(element, { canonical }).slice(4, -1);
   }
 
+  /** For people as well: relaxed. */
   toJSON(): unknown {
-    return JSON.parse(this.text);
+    return JSON.parse(this.#text(false));
   }
 
   inspect(): string {
@@ -60,6 +65,17 @@ export const rawDocument = (bytes: Uint8Array): RawValue => new RawValue(BsonTyp
 export const rawField = (document: Uint8Array, name: string): RawValue | undefined => {
   const found = find(document, name);
   return found === undefined ? undefined : new RawValue(found.type, document.subarray(found.start, found.end));
+};
+
+/** The values of a document or list, in their order; none of one that is not there. */
+export const elementsOf = (value: RawValue | undefined): readonly RawValue[] => {
+  const values: RawValue[] = [];
+  if (value === undefined) return values;
+  const cursor = new Cursor();
+  cursor.open(value.bytes);
+  while (cursor.next())
+    values.push(new RawValue(cursor.type, value.bytes.subarray(cursor.valueStart, cursor.valueEnd)));
+  return values;
 };
 
 /** `_id` of a documentKey, a bound, or a document. @throws FERRY_BUG where it has none @param document raw BSON */

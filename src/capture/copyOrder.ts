@@ -1,10 +1,11 @@
+import { rawDocument, rawField } from "#bson/rawValue.ts";
 import type { Clock } from "#flow/clock.ts";
 import type { Namespace } from "#flow/types.ts";
 import type { Document, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import { RawCursor } from "#mongo/rawCursor.ts";
 import { documentKeyOf } from "#wire/documentKey.ts";
-import { boundValue, type CollectionSize } from "./copyRanges.ts";
+import type { CollectionSize } from "./copyRanges.ts";
 
 /** Below this, whatever the order, a collection is copied before it would have been measured. */
 const LARGE_BYTES = 64 * 1024 * 1024;
@@ -66,10 +67,15 @@ const isMember = async (client: MongoClient): Promise<boolean> => {
 };
 
 const isClustered = async (client: MongoClient, { db, coll }: Namespace): Promise<boolean> => {
-  const [found] = await translated(`looking at ${db}.${coll}`, () =>
-    client.db(db).listCollections({ name: coll }).toArray(),
-  );
-  return (found as { options?: Document } | undefined)?.options?.["clusteredIndex"] !== undefined;
+  // Raw: a validator in the options may hold what no decoder takes.
+  const [found] = (await translated(`looking at ${db}.${coll}`, () =>
+    client
+      .db(db)
+      .listCollections({ name: coll }, { raw: true } as Document)
+      .toArray(),
+  )) as unknown as Uint8Array[];
+  const options = found && rawField(found, "options");
+  return options !== undefined && rawField(options.bytes, "clusteredIndex") !== undefined;
 };
 
 export type OrderQuestion = Readonly<{
@@ -103,7 +109,7 @@ export const chooseOrder = async ({ client, ns, size, bounds, wish, clock }: Ord
   const find = { find: ns.coll, filter: {}, batchSize: limit };
   const slices = Array.from({ length: SLICES }, (_, i) => {
     const bound = bounds[Math.floor((i * bounds.length) / SLICES)] as Uint8Array;
-    return count(client, ns, { ...find, limit, hint: { _id: 1 }, sort: { _id: 1 }, min: { _id: boundValue(bound) } });
+    return count(client, ns, { ...find, limit, hint: { _id: 1 }, sort: { _id: 1 }, min: rawDocument(bound) });
   });
   const byRanges = await perSecond(Promise.all(slices).then((read) => read.reduce((sum, one) => sum + one, 0)));
   const scan = { ...find, limit: limit * SLICES, hint: { $natural: 1 } };

@@ -1,4 +1,4 @@
-import { Binary, BSON, Long } from "bson";
+import { Binary, Long } from "bson";
 import { formatNamespace, type Namespace } from "#flow/types.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
@@ -40,8 +40,6 @@ export const rangeCount = ({ documents, averageBytes }: CollectionSize, rangeDoc
   const byBytes = Math.ceil(bytes / Math.max(MIN_RANGE_BYTES, Math.min(MAX_RANGE_BYTES, bytes / RANGES)));
   return Math.max(1, Math.min(MAX_RANGES, Math.max(byCount, byBytes)));
 };
-
-const KEEP_TYPES = { promoteValues: false, bsonRegExp: true, promoteBuffers: false } as const;
 
 /** Bounds between ranges, in the index's own order, which is defined across all types of `_id`. */
 const sampleBounds = (client: MongoClient, { db, coll }: Namespace, ranges: number): Promise<Uint8Array[]> =>
@@ -91,6 +89,3 @@ export const rangesBetween = (ns: Namespace, generation: number, bounds: readonl
     done: false,
   }));
 };
-
-/** The `_id` of a raw `{ _id }`, with its exact type. */
-export const boundValue = (bound: Uint8Array): unknown => BSON.deserialize(bound, KEEP_TYPES)["_id"];

@@ -1,4 +1,6 @@
-import { BSON, type Document } from "bson";
+import { type RawValue, rawField } from "#bson/rawValue.ts";
+import { BsonType } from "#bson/walk.ts";
+import { BsonWriter } from "#bson/writer.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 import type { Namespace } from "#flow/types.ts";
 import type { MongoClient } from "#mongo/connect.ts";
@@ -6,13 +8,26 @@ import { translated } from "#mongo/errors.ts";
 import { type Chunk, ChunkCursor, type ChunkReader } from "./chunkCursor.ts";
 import type { CopySource } from "./copySource.ts";
 
-/** Records are numbered by each member for itself, and a member that was synced anew numbers them anew. */
-type Position = Readonly<{
-  /** The process whose numbers these are. */
-  process: string;
-  /** The server's own, as it came. */
-  token: Document;
-}>;
+/**
+ * Records are numbered by each member for itself, and a member that was synced anew numbers them anew: so a position names the
+ * process whose numbers these are, beside the server's own token.
+ */
+const positionOf = (process: string, token: Uint8Array): Uint8Array => {
+  const writer = new BsonWriter(128);
+  const at = writer.open();
+  writer.string("process", process);
+  writer.document("token", token);
+  writer.close(at);
+  return writer.take();
+};
+
+/** The token in a position of this process; undefined where its numbers are another one's. */
+const tokenIn = (position: Uint8Array, process: string): RawValue | undefined => {
+  const by = rawField(position, "process");
+  const isOurs =
+    by?.type === BsonType.string && Buffer.from(by.bytes).toString("utf8", 4, by.bytes.length - 1) === process;
+  return isOurs && process !== "" ? rawField(position, "token") : undefined;
+};
 
 /** KeyNotFound: the record after which the scan was to go on has been deleted. */
 const RECORD_GONE = 211;
@@ -22,8 +37,6 @@ const readProcess = async (client: MongoClient): Promise<string> => {
   const hello = await translated("asking who answers", () => client.db("admin").command({ hello: 1 }));
   return String((hello["topologyVersion"] as { processId?: unknown } | undefined)?.processId ?? "");
 };
-
-const EXACT = { promoteValues: false } as const;
 
 /**
  * Reads a whole collection in natural order, raw: each page of the source once, where `_id`s in their own order would be spread
@@ -50,16 +63,14 @@ export class NaturalReader implements ChunkReader {
   ): Promise<NaturalReader> {
     const client = await source.client();
     const process = await readProcess(client);
-    const position = after === undefined ? undefined : (BSON.deserialize(after, EXACT) as Position);
-    const goesOn = position !== undefined && process !== "" && position.process === process;
-    const open = (token: Document | undefined): Promise<ChunkCursor> => {
+    const open = (token: RawValue | undefined): Promise<ChunkCursor> => {
       const from = token === undefined ? {} : { $_resumeAfter: token };
       const how = { hint: { $natural: 1 }, $_requestResumeToken: true, ...from };
       return ChunkCursor.open({ source, client, ns, how, at, averageBytes });
     };
     let cursor: ChunkCursor;
     try {
-      cursor = await open(goesOn ? position.token : undefined);
+      cursor = await open(after && tokenIn(after, process));
     } catch (error) {
       if (!isFerry(error) || error.facts["serverCode"] !== RECORD_GONE) throw error;
       cursor = await open(undefined);
@@ -78,12 +89,7 @@ export class NaturalReader implements ChunkReader {
   /** @throws FERRY_MONGO_* */
   async next(): Promise<Chunk> {
     const { documents, bytes, ended, postBatchResumeToken } = await this.#cursor.next();
-    return { documents, bytes, ended, last: postBatchResumeToken && this.#position(postBatchResumeToken) };
-  }
-
-  #position(token: Uint8Array): Uint8Array {
-    const position: Position = { process: this.#process, token: BSON.deserialize(token, EXACT) };
-    return BSON.serialize(position);
+    return { documents, bytes, ended, last: postBatchResumeToken && positionOf(this.#process, postBatchResumeToken) };
   }
 
   [Symbol.asyncDispose](): Promise<void> {

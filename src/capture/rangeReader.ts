@@ -1,7 +1,7 @@
+import { rawDocument } from "#bson/rawValue.ts";
 import type { Namespace } from "#flow/types.ts";
 import { documentKeyOf } from "#wire/documentKey.ts";
 import { type Chunk, ChunkCursor, type ChunkReader } from "./chunkCursor.ts";
-import { boundValue } from "./copyRanges.ts";
 import type { CopySource } from "./copySource.ts";
 
 export type RangeBounds = Readonly<{
@@ -41,8 +41,8 @@ export class RangeReader implements ChunkReader {
     const how = {
       hint: { _id: 1 },
       sort: { _id: 1 },
-      ...(min === undefined ? {} : { min: { _id: boundValue(min) } }),
-      ...(to === undefined ? {} : { max: { _id: boundValue(to) } }),
+      ...(min === undefined ? {} : { min: rawDocument(min) }),
+      ...(to === undefined ? {} : { max: rawDocument(to) }),
     };
     const client = await source.client();
     return new RangeReader(await ChunkCursor.open({ source, client, ns, how, at, averageBytes }), after);

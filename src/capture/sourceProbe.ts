@@ -226,6 +226,9 @@ const copyShape = ({ db, coll }: Namespace): object => ({
   },
 });
 
+/** Of a document, that it is there: nothing of it has to be decoded. */
+const FOUND = { $project: { _id: { $literal: 1 } } };
+
 /**
  * Would the connector's copy deliver nothing at all? Asked of the majority view at or after `after`, so that whatever
  * appears later is an event of the stream that starts there. `undefined`: not known in the time allowed, or the pipeline
@@ -245,7 +248,7 @@ export const copyIsEmpty = async (
       const reply = await translated(`looking into ${formatNamespace(ns)}`, () =>
         client.db(ns.db).command({
           aggregate: ns.coll,
-          pipeline: [...copyPipeline, copyShape(ns), ...pipeline, { $limit: 1 }, { $project: { _id: 1 } }],
+          pipeline: [...copyPipeline, copyShape(ns), ...pipeline, { $limit: 1 }, FOUND],
           cursor: {},
           maxTimeMS: maxMs,
           readConcern: { level: "majority", afterClusterTime: after },

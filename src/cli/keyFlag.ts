@@ -1,15 +1,15 @@
-import { BSON } from "bson";
 import { identityOf } from "#bson/identity.ts";
 import { bsonText } from "#bson/text.ts";
 import { FerryError } from "#errors/ferryError.ts";
+import { Transcoder } from "#wire/json/transcode.ts";
 
 /** Identity of an `_id` given as extended JSON. @throws FERRY_USAGE */
 export const identityOfText = (key: string): string => {
-  try {
-    return identityOf(BSON.serialize(BSON.EJSON.parse(`{"_id":${key}}`)));
-  } catch {
+  // Text to bytes, without an object between them, which would put names that look like numbers first.
+  const documentKey = new Transcoder().document(Buffer.from(`{"_id":${key}}`));
+  if (documentKey === undefined)
     throw new FerryError("FERRY_USAGE", `--key ${key} is no extended JSON; a string needs its quotes: --key '"abc"'`);
-  }
+  return identityOf(documentKey);
 };
 
 /** The `_id` of a raw documentKey as text; the whole key where it has more than that. */

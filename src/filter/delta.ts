@@ -45,7 +45,11 @@ type Truncated = Readonly<{ field: string; newSize: unknown }>;
 
 const listOf = <T>(update: Uint8Array, name: string): readonly T[] => {
   const raw = rawValue(update, name);
-  return raw === undefined ? [] : (Object.values(BSON.deserialize(raw, { promoteValues: false })) as T[]);
+  try {
+    return raw === undefined ? [] : (Object.values(BSON.deserialize(raw, { promoteValues: false })) as T[]);
+  } catch {
+    throw new Unclear("a path is no UTF-8");
+  }
 };
 
 /** A path that names this field or another one: guessing could let a field through that no rule allows. */

@@ -40,6 +40,8 @@ export const openMongo = (
       appName,
       serverSelectionTimeoutMS: timeoutMs,
       maxPoolSize,
+      // Decoding is for looking only, and other UTF-8 in an error or a name is no reason to stop: it shows as U+FFFD.
+      enableUtf8Validation: false,
       readConcernLevel: "majority",
       writeConcern: { w: "majority" },
       ...options,

@@ -1,4 +1,5 @@
 import { type Document, MongoError, MongoNetworkError, MongoServerError, MongoServerSelectionError } from "mongodb";
+import { elementsOf, type RawValue, rawField } from "#bson/rawValue.ts";
 import type { ErrorCode } from "#errors/catalogue.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 import { whyUnreached } from "./unreached.ts";
@@ -107,10 +108,13 @@ export const translated = async <T>(phase: string, work: () => Promise<T>): Prom
 const answerOf = (error: unknown): Document =>
   error instanceof FerryError && error.cause instanceof MongoServerError ? error.cause.errorResponse : {};
 
-/** `_id`s of documents that keep an index from becoming unique, one list for each value (CannotConvertIndexToUnique, 359). */
-export const violationsOf = (error: unknown): readonly (readonly unknown[])[] =>
-  ((answerOf(error)["violations"] ?? []) as { ids: unknown[] }[]).map(({ ids }) => ids);
+/**
+ * `_id`s of documents that keep an index from becoming unique, one list for each value (CannotConvertIndexToUnique, 359).
+ * The command was run with `raw`.
+ */
+export const violationsOf = (error: unknown): readonly (readonly RawValue[])[] =>
+  ((answerOf(error)["violations"] ?? []) as Uint8Array[]).map((violation) => elementsOf(rawField(violation, "ids")));
 
-/** The value that two documents share where a unique index was to be built (DuplicateKey, 11000). */
-export const duplicateOf = (error: unknown): Document | undefined =>
-  answerOf(error)["keyValue"] as Document | undefined;
+/** The value that two documents share where a unique index was to be built (DuplicateKey, 11000), raw. The command was run with `raw`. */
+export const duplicateOf = (error: unknown): Uint8Array | undefined =>
+  answerOf(error)["keyValue"] as Uint8Array | undefined;

@@ -160,6 +160,17 @@ export class RawCursor implements AsyncDisposable {
   }
 }
 
+/** Everything that a command finds, raw; replies of so many documents at most. @throws FERRY_MONGO_* */
+export const readAll = async (options: RawCursorOptions, batchSize: number): Promise<Uint8Array[]> => {
+  await using cursor = await RawCursor.open(options);
+  const found: Uint8Array[] = [];
+  for (;;) {
+    const { documents, ended } = await cursor.next({ batchSize });
+    found.push(...documents);
+    if (ended) return found;
+  }
+};
+
 /** Codes that say that a cursor is gone on the server, and can be opened anew: CursorNotFound, CappedPositionLost, QueryPlanKilled, CursorKilled. */
 const GONE = new Set([43, 136, 175, 237]);
 

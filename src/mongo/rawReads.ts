@@ -1,12 +1,27 @@
-import { BSON, type MongoClient, type Timestamp } from "mongodb";
+import type { MongoClient, Timestamp } from "mongodb";
 import { identityOf } from "#bson/identity.ts";
+import { type RawValue, rawId } from "#bson/rawValue.ts";
+import { BsonType } from "#bson/walk.ts";
+import type { Document } from "./connect.ts";
 import { translated } from "./errors.ts";
-import { snapshotAt } from "./session.ts";
+import { readAll } from "./rawCursor.ts";
 
 /** Documents of one reply; the server cuts it at 16 MB. */
 const READ_BATCH = 5000;
 
-const KEEP_TYPES = { promoteValues: false, bsonRegExp: true, promoteBuffers: false } as const;
+const DOLLAR = 0x24;
+
+/** An `_id` whose first field looks like an operator: `$in` would interpret it, and `$eq` compares it. */
+const isLikeOperator = ({ type, bytes }: RawValue): boolean => type === BsonType.object && bytes[5] === DOLLAR;
+
+/** A filter for these keys, their `_id`s as the bytes they were. */
+const withIds = (keys: readonly Uint8Array[]): Document => {
+  const ids = keys.map(rawId);
+  const alike = ids.filter(isLikeOperator);
+  if (alike.length === 0) return { _id: { $in: ids } };
+  const plain = ids.filter((id) => !isLikeOperator(id));
+  return { $or: [{ _id: { $in: plain } }, ...alike.map((id) => ({ _id: { $eq: id } }))] };
+};
 
 /**
  * The documents of these keys, raw, in any order; missing ones are left out. As they are now (a majority read: at least as
@@ -21,39 +36,30 @@ export const readByKeys = (
   coll: string,
   keys: readonly Uint8Array[],
   at?: Timestamp,
-): Promise<Uint8Array[]> =>
-  translated(`looking documents up in ${db}.${coll}`, async () => {
-    const ids = keys.map((key) => BSON.deserialize(key, KEEP_TYPES)["_id"]);
-    const found = client
-      .db(db)
-      .collection(coll)
-      .find(
-        { _id: { $in: ids } },
-        { raw: true, readConcern: at === undefined ? { level: "majority" } : snapshotAt(at) },
-      );
-    return (await found.toArray()) as unknown as Uint8Array[];
-  });
+): Promise<Uint8Array[]> => {
+  const readConcern = at === undefined ? { level: "majority" } : { level: "snapshot", atClusterTime: at };
+  const command = { find: coll, filter: withIds(keys), batchSize: READ_BATCH, readConcern };
+  return readAll({ client, db, command, phase: `looking documents up in ${db}.${coll}` }, READ_BATCH);
+};
 
 /**
  * Of these keys, those that the collection has not, by a majority read.
  * @param keys raw documentKeys
  * @throws FERRY_MONGO_*
  */
-export const missingKeys = (
+export const missingKeys = async (
   client: MongoClient,
   db: string,
   coll: string,
   keys: readonly Uint8Array[],
-): Promise<Uint8Array[]> =>
-  translated(`looking for documents in ${db}.${coll}`, async () => {
-    const ids = keys.map((key) => BSON.deserialize(key, KEEP_TYPES)["_id"]);
-    const found = client
-      .db(db)
-      .collection(coll)
-      .find({ _id: { $in: ids } }, { raw: true, projection: { _id: 1 }, readConcern: { level: "majority" } });
-    const there = new Set(((await found.toArray()) as unknown as Uint8Array[]).map(identityOf));
-    return keys.filter((key) => !there.has(identityOf(key)));
-  });
+): Promise<Uint8Array[]> => {
+  const readConcern = { level: "majority" };
+  const projection = { _id: 1 };
+  const command = { find: coll, filter: withIds(keys), projection, batchSize: READ_BATCH, readConcern };
+  const found = await readAll({ client, db, command, phase: `looking for documents in ${db}.${coll}` }, READ_BATCH);
+  const there = new Set(found.map(identityOf));
+  return keys.filter((key) => !there.has(identityOf(key)));
+};
 
 /** Some documents at random, raw. @throws FERRY_MONGO_* */
 export const sampleRaw = (client: MongoClient, db: string, coll: string, size: number): Promise<Uint8Array[]> =>

@@ -1,10 +1,12 @@
 /**
  * Raw BSON to the server, untouched. The driver's `DocumentSequence` (an OP_MSG kind 1 section) is not public API: this
  * is the only file that uses it, `test/contract/rawWrites.test.ts` fails loudly when an upgrade changes it, and
- * without it the same calls go through the public API, decoded with every type kept.
+ * without it the same bytes stand in the command itself, of which the server takes less at once.
  */
 import { createRequire } from "node:module";
-import { BSON, type ClientSession, type Db, type Document } from "mongodb";
+import type { ClientSession, Db, Document } from "mongodb";
+import { type RawValue, rawDocument, rawField } from "#bson/rawValue.ts";
+import { int32At } from "#bson/walk.ts";
 import { translated } from "./errors.ts";
 
 type Sequence = { push(document: Document, raw: Uint8Array): number };
@@ -17,24 +19,22 @@ const loadSequence = (): SequenceClass | undefined => {
     ).DocumentSequence;
     return typeof found?.prototype.push === "function" ? found : undefined;
   } catch {
-    return undefined; // the contract test says so; the public API below still works
+    return undefined; // the contract test says so
   }
 };
 const DocumentSequence = loadSequence();
 
-/** Is the raw path there? Without it every document is decoded and encoded once more. */
+/** Is the sequence there? */
 export const rawPathAvailable = (): boolean => DocumentSequence !== undefined;
 
-/** Below the server's 48,000,000-byte message limit with room for the command itself. */
-const MAX_MESSAGE_BYTES = 40_000_000;
+/** Below the server's 48,000,000-byte message limit, or its limit of one document, with room for the command itself. */
+const MAX_MESSAGE_BYTES = DocumentSequence === undefined ? 16_000_000 : 40_000_000;
 /** Server limit `maxWriteBatchSize`. */
 const MAX_STATEMENTS = 100_000;
 const NO_DOCUMENT: Document = Object.freeze({});
 
-const KEEP_TYPES = { promoteValues: false, bsonRegExp: true, promoteBuffers: false } as const;
-
 const section = (field: string, raw: readonly Uint8Array[], from: number, to: number): unknown => {
-  if (DocumentSequence === undefined) return raw.slice(from, to).map((bytes) => BSON.deserialize(bytes, KEEP_TYPES));
+  if (DocumentSequence === undefined) return raw.slice(from, to).map(rawDocument);
   const sequence = new DocumentSequence(field);
   for (let i = from; i < to; i++) sequence.push(NO_DOCUMENT, raw[i] as Uint8Array);
   return sequence;
@@ -46,21 +46,31 @@ export type WriteError = Readonly<{
   code: number;
   message: string;
   /** Of the unique index that it clashes with, and the value that is there already. */
-  keyPattern: Document | undefined;
-  keyValue: Document | undefined;
+  keyPattern: RawValue | undefined;
+  keyValue: RawValue | undefined;
 }>;
 export type WriteOutcome = Readonly<{ n: number; errors: readonly WriteError[] }>;
 export type WriteCall = Readonly<{ db: Db; coll: string; session?: ClientSession | undefined; ordered: boolean }>;
 
 type Verb = Readonly<{ command: "insert" | "update" | "delete"; field: "documents" | "updates" | "deletes" }>;
 
+/** The values in them are documents' own. */
+const RAW_ERRORS = { fieldsAsRaw: { writeErrors: true } } as const;
+
+const int32In = (error: Uint8Array, name: string): number => {
+  const { bytes } = rawField(error, name) ?? {};
+  return bytes?.length === 4 ? int32At(bytes, 0) : Number.NaN;
+};
+
 const errorsOf = (reply: Document, offset: number): WriteError[] =>
-  ((reply["writeErrors"] ?? []) as Document[]).map((error) => ({
-    index: offset + Number(error["index"]),
-    code: Number(error["code"]),
-    message: String(error["errmsg"]),
-    keyPattern: error["keyPattern"] as Document | undefined,
-    keyValue: error["keyValue"] as Document | undefined,
+  ((reply["writeErrors"] ?? []) as Uint8Array[]).map((error) => ({
+    index: offset + int32In(error, "index"),
+    code: int32In(error, "code"),
+    message: Buffer.from(rawField(error, "errmsg")?.bytes ?? [])
+      .toString("utf8", 4)
+      .slice(0, -1),
+    keyPattern: rawField(error, "keyPattern"),
+    keyValue: rawField(error, "keyValue"),
   }));
 
 const cut = (raw: readonly Uint8Array[], from: number): number => {
@@ -85,7 +95,7 @@ const send = async (
     const to = cut(raw, from);
     const command = { [verb.command]: coll, ordered, [verb.field]: section(verb.field, raw, from, to) };
     const reply = await translated(`${verb.command} into ${db.databaseName}.${coll}`, () =>
-      db.command(command, session === undefined ? {} : { session }),
+      db.command(command, { ...RAW_ERRORS, ...(session === undefined ? {} : { session }) }),
     );
     n += Number(reply["n"] ?? 0);
     errors.push(...errorsOf(reply, from));

@@ -8,6 +8,9 @@ import { applyDrop, type DropContext } from "./dropBarrier.ts";
 import { copyAnew, obstacle, type RenameContext, routesOver } from "./renameBarrier.ts";
 import type { StructureFollower } from "./structureFollower.ts";
 
+/** An event is looked at, and never sent on: other UTF-8 in what it says is no reason to stop. */
+const FOR_LOOKING = { validation: { utf8: false } } as const;
+
 export type DdlContext = Omit<DropContext, "sink" | "prepare"> &
   RenameContext &
   Readonly<{
@@ -59,7 +62,7 @@ export class DdlPolicy {
   readonly on = async (event: DdlEvent, record: LogRecord): Promise<void> => {
     const { accepted, logger, follower } = this.#context;
     const { kind } = event;
-    const body = BSON.deserialize(event.command);
+    const body = BSON.deserialize(event.command, FOR_LOOKING);
     const note: Note = (outcome, steps) => follower.note(event, body, { id: this.#idOf(record), outcome, steps });
     if (STRUCTURAL.has(kind)) return this.#follow(event, record, note);
     if (PLACEMENT.has(kind)) return note("counted", ["how the source is sharded is not carried"]);

@@ -93,7 +93,7 @@ const emptyAmong = async (
       target
         .db(ns.db)
         .collection(ns.coll)
-        .findOne({}, { projection: { _id: 1 } }),
+        .findOne({}, { projection: { _id: 1 }, raw: true }),
     );
     if (found === null) empty.add(formatNamespace(ns));
   }

@@ -1,9 +1,11 @@
-import type { Binary, Timestamp } from "bson";
+import { Binary, type Timestamp } from "bson";
+import { type RawValue, rawField } from "#bson/rawValue.ts";
+import { BsonType, Cursor } from "#bson/walk.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { seriesOf } from "#flow/buckets.ts";
 import { faultPoint } from "#flow/fault.ts";
 import type { Clash, Namespace, WriteOps } from "#flow/types.ts";
-import type { ClientSession, Db, MongoClient } from "#mongo/connect.ts";
+import type { ClientSession, Db, Document, MongoClient } from "#mongo/connect.ts";
 import { isPassing, translated } from "#mongo/errors.ts";
 import { rawDelete, rawInsert, rawUpdate, type WriteError, type WriteOutcome } from "#mongo/rawWrites.ts";
 
@@ -19,7 +21,7 @@ const refused = (stage: Stage, error: WriteError): FerryError => {
       stage,
       serverCode: code,
       index,
-      keyPattern: keyPattern === undefined ? undefined : Object.keys(keyPattern).join(","),
+      keyPattern: keyPattern && namesOf(keyPattern.bytes).join(","),
     },
   });
 };
@@ -29,8 +31,27 @@ const check = (stage: Stage, { errors }: WriteOutcome): void => {
   if (first !== undefined) throw refused(stage, first);
 };
 
+const element = new Cursor();
+
+const namesOf = (document: Uint8Array): string[] => {
+  const names: string[] = [];
+  element.open(document);
+  while (element.next()) names.push(Buffer.from(document.subarray(element.nameStart, element.nameEnd)).toString());
+  return names;
+};
+
+/** A filter for documents with these values, compared as they are, whatever they look like. */
+const having = (keyValue: RawValue): Document => {
+  const conditions: Document[] = [];
+  for (const name of namesOf(keyValue.bytes)) conditions.push({ [name]: { $eq: rawField(keyValue.bytes, name) } });
+  return { $and: conditions };
+};
+
 /** A value without an index that answers for it (a partial one) is not searched for longer than this, ms. */
 const CLASH_MS = 1000;
+
+/** Raw: an `_id` may hold what no decoder takes. */
+const ONE_KEY = { projection: { _id: 1 }, raw: true } as const;
 
 const NAMESPACE_NOT_FOUND = 26;
 const UUID_MISMATCH = 361;
@@ -76,7 +97,7 @@ export class MongoSink {
     return translated(`looking at ${this.name}`, async () => {
       const { operationTime } = (await this.#db.command({ ping: 1 })) as { operationTime?: Timestamp };
       if ((await this.#typeOf(this.#coll)) !== "collection") return { occupied: false, at: operationTime };
-      const found = await this.#db.collection(this.#coll).findOne({}, { projection: { _id: 1 } });
+      const found = await this.#db.collection(this.#coll).findOne({}, ONE_KEY);
       return { occupied: found !== null, at: operationTime };
     });
   }
@@ -99,8 +120,11 @@ export class MongoSink {
   /** Which incarnation of the collection is there; undefined where there is none. @throws FERRY_MONGO_* */
   async uuid(): Promise<Binary | undefined> {
     return translated(`looking at ${this.#db.databaseName}.${this.#coll}`, async () => {
-      const [found] = await this.#db.listCollections({ name: this.#coll }, { nameOnly: false }).toArray();
-      return (found as { info?: { uuid?: Binary } } | undefined)?.info?.uuid;
+      // Raw: a validator in the options may hold what no decoder takes.
+      const listed = this.#db.listCollections({ name: this.#coll }, { raw: true } as Document).toArray();
+      const [found] = (await listed) as unknown as Uint8Array[];
+      const uuid = found && rawField(rawField(found, "info")?.bytes ?? found, "uuid");
+      return uuid?.type === BsonType.binary ? new Binary(uuid.bytes.subarray(5), uuid.bytes[4]) : undefined;
     });
   }
 
@@ -135,7 +159,7 @@ export class MongoSink {
   }
 
   async #hasDocuments(coll: string): Promise<boolean> {
-    const found = this.#db.collection(coll).findOne({}, { projection: { _id: 1 } });
+    const found = this.#db.collection(coll).findOne({}, ONE_KEY);
     return (await translated(`looking at ${this.#db.databaseName}.${coll}`, () => found)) !== null;
   }
 
@@ -149,15 +173,25 @@ export class MongoSink {
   /** Which unique index refused a statement, and whose the value is; undefined for other refusals. Never throws. */
   async clash(error: FerryError): Promise<Clash | undefined> {
     if (error.facts["serverCode"] !== 11000 || isIdCollision(error)) return undefined;
-    const { keyPattern = {}, keyValue = {} } = error.cause as WriteError;
+    const { keyPattern, keyValue } = error.cause as WriteError;
+    if (keyPattern === undefined || keyValue === undefined) return undefined;
     const collection = this.#db.collection(this.#coll);
-    const pattern = JSON.stringify(keyPattern);
-    const indexes = await collection.indexes().catch(() => []); // told apart by what is known already
-    const index =
-      indexes.find(({ key, unique }) => unique === true && JSON.stringify(key) === pattern)?.name ?? pattern;
+    const index = (await this.#uniqueIndex(keyPattern)) ?? keyPattern.text;
     const options = { projection: { _id: 1 }, raw: true, maxTimeMS: CLASH_MS };
-    const other = await collection.findOne(keyValue, options).catch(() => null); // too long: the value is in the reason
+    const other = await collection.findOne(having(keyValue), options).catch(() => null); // too long: the value is in the reason
     return { index, other: (other as Uint8Array | null) ?? undefined };
+  }
+
+  /** The name of the unique index on this key; undefined where it cannot be told. */
+  async #uniqueIndex(key: RawValue): Promise<string | undefined> {
+    const cursor = this.#db.collection(this.#coll).listIndexes({ raw: true } as Document);
+    const indexes = (await cursor.toArray().catch(() => [])) as unknown as Uint8Array[];
+    const found = indexes.find((index) => {
+      const own = rawField(index, "key");
+      return own !== undefined && Buffer.compare(own.bytes, key.bytes) === 0 && rawField(index, "unique") !== undefined;
+    });
+    const name = found && rawField(found, "name");
+    return name && Buffer.from(name.bytes).toString("utf8", 4, name.bytes.length - 1);
   }
 
   /**

@@ -1,4 +1,4 @@
-import type { Document } from "bson";
+import type { RawValue } from "#bson/rawValue.ts";
 import { type FerryError, isFerry } from "#errors/ferryError.ts";
 import type { Clock } from "#flow/clock.ts";
 import { faultPoint } from "#flow/fault.ts";
@@ -39,6 +39,9 @@ export type BuildDeps = Readonly<{
   report: (event: StructureEvent) => void;
 }>;
 
+/** A refusal may name values of documents. */
+const RAW_ANSWER = { raw: true } as const;
+
 const NAMESPACE_EXISTS = 48;
 export const NAMESPACE_NOT_FOUND = 26;
 export const INDEX_NOT_FOUND = 27;
@@ -52,26 +55,28 @@ export const isRefusal = (error: unknown): error is FerryError =>
 /** How long the target may be away, ms. */
 const AWAY_MS = 60_000;
 
-/** Runs a command on the target, as often as it takes until it is refused or done. @throws FERRY_MONGO_* */
+/** What stands in a command: what a server gave stands there as the bytes it was. */
+export type CommandBody = Readonly<
+  Record<string, RawValue | string | boolean | readonly Readonly<Record<string, RawValue | string>>[]>
+>;
+
+/** Runs a command on the target, as often as it takes until it is refused or done. @throws FERRY_MONGO_* with the server's answer raw */
 export const command = async (
   { target, clock, signal }: Pick<BuildDeps, "target" | "clock" | "signal">,
   db: string,
   what: string,
-  body: Document,
-): Promise<Document> =>
-  retry(() => translated(what, () => target.db(db).command(body)), {
-    what,
-    clock,
-    signal,
-    giveUpAfterMs: AWAY_MS,
-  });
+  body: CommandBody,
+): Promise<void> => {
+  const run = (): Promise<unknown> => translated(what, () => target.db(db).command(body, RAW_ANSWER));
+  await retry(run, { what, clock, signal, giveUpAfterMs: AWAY_MS });
+};
 
 /** As `command`, where some answers mean that it was done before. */
 export const idempotent = async (
   deps: Pick<BuildDeps, "target" | "clock" | "signal">,
   db: string,
   what: string,
-  body: Document,
+  body: CommandBody,
   doneBefore: readonly number[],
 ): Promise<void> => {
   try {

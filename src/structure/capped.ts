@@ -1,4 +1,3 @@
-import type { Document } from "bson";
 import { identityOf } from "#bson/identity.ts";
 import { faultPoint } from "#flow/fault.ts";
 import type { Namespace } from "#flow/types.ts";
@@ -7,7 +6,8 @@ import { translated } from "#mongo/errors.ts";
 import { readByKeys } from "#mongo/rawReads.ts";
 import { rawInsert } from "#mongo/rawWrites.ts";
 import { type BuildDeps, command } from "./build.ts";
-import { type IndexSpec, indexCommand, isOn } from "./model.ts";
+import { type IndexSpec, indexCommand } from "./model.ts";
+import { isOn, type Options, rawText } from "./options.ts";
 import { REBUILT, readStructure } from "./read.ts";
 
 const AT_ONCE = 1000;
@@ -31,7 +31,7 @@ async function* inOrder(client: MongoClient, { db, coll }: Namespace): AsyncGene
 const present = async (
   client: MongoClient,
   { db, coll }: Namespace,
-): Promise<Readonly<{ options: Document; indexes: readonly IndexSpec[] }>> => {
+): Promise<Readonly<{ options: Options; indexes: readonly IndexSpec[] }>> => {
   const scope = { databases: [db], includes: (ns: Namespace) => ns.coll === coll };
   const [found] = (await readStructure(client, scope)).collections;
   return found ?? { options: {}, indexes: [] };
@@ -61,7 +61,7 @@ const fill = async (
 export const rebuildCapped = async (
   deps: BuildDeps,
   ns: Namespace,
-  options: Document,
+  options: Options,
   order: Readonly<{ client: MongoClient; ns: Namespace }> | undefined,
 ): Promise<Readonly<{ before: number; after: number }>> => {
   const { target } = deps;
@@ -74,7 +74,7 @@ export const rebuildCapped = async (
   const other = REBUILT + coll;
   const named = (what: string): string => `${db}.${coll}: ${what}`;
   await translated(named("dropping what an earlier try left"), () => target.db(db).dropCollection(other));
-  const lax = options["validator"] === undefined ? {} : { validationLevel: "off" };
+  const lax = options["validator"] === undefined ? {} : { validationLevel: rawText("off") };
   await command(deps, db, named("creating the capped collection"), { create: other, ...options, ...lax });
   const after = await fill(deps, ns, order ?? { client: target, ns });
   if (there.indexes.length > 0)

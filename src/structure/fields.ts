@@ -1,6 +1,7 @@
-import type { Document } from "bson";
-import type { IndexSpec } from "./model.ts";
-import { isOn } from "./model.ts";
+import type { RawValue } from "#bson/rawValue.ts";
+import { BsonType } from "#bson/walk.ts";
+import { type IndexSpec, keyParts } from "./model.ts";
+import { isOn, mapElements, type Options, textOf, within } from "./options.ts";
 import type { FieldMap } from "./selection.ts";
 
 /** An index as it suits documents that a route's field rules have changed, or why it cannot be. */
@@ -26,33 +27,31 @@ const mapKey = (fields: FieldMap, path: string): string => {
   return path.endsWith(".$**") ? `${mapped(fields, path.slice(0, -4))}.$**` : mapped(fields, path);
 };
 
-const mapNames = (fields: FieldMap, paths: Document): Document =>
-  Object.fromEntries(Object.entries(paths).map(([path, value]) => [mapKey(fields, path), value]));
+const mapNames = (fields: FieldMap, paths: RawValue): RawValue =>
+  mapElements(paths, (path, value) => [mapKey(fields, path), value]);
 
 /** A partial filter: `$and` and `$or` hold conditions, everything else is a path. */
-const mapCondition = (fields: FieldMap, condition: Document): Document =>
-  Object.fromEntries(
-    Object.entries(condition).map(([name, value]) =>
-      name.startsWith("$") && Array.isArray(value)
-        ? [name, value.map((inner) => mapCondition(fields, inner as Document))]
-        : [mapped(fields, name), value],
-    ),
+const mapCondition = (fields: FieldMap, condition: RawValue): RawValue =>
+  mapElements(condition, (name, value) =>
+    name.startsWith("$") && value.type === BsonType.array
+      ? mapElements(value, (_, inner) => mapCondition(fields, inner))
+      : [mapped(fields, name), value],
   );
 
 const SPECIAL_DIRECTIONS = new Set(["2d", "2dsphere", "text"]);
 
-const fitOptions = (fields: FieldMap, options: Document): Document => {
+const fitOptions = (fields: FieldMap, options: Options): Options => {
   const { partialFilterExpression: partial, wildcardProjection: projection, weights } = options;
   return {
     ...options,
-    ...(partial === undefined ? {} : { partialFilterExpression: mapCondition(fields, partial as Document) }),
-    ...(projection === undefined ? {} : { wildcardProjection: mapNames(fields, projection as Document) }),
-    ...(weights === undefined ? {} : { weights: mapNames(fields, weights as Document) }),
+    ...(partial === undefined ? {} : { partialFilterExpression: mapCondition(fields, partial) }),
+    ...(projection === undefined ? {} : { wildcardProjection: mapNames(fields, projection) }),
+    ...(weights === undefined ? {} : { weights: mapNames(fields, weights) }),
   };
 };
 
-const maskedPaths = (fields: FieldMap, { key, options }: IndexSpec): string[] =>
-  [...key.map(([path]) => path), ...Object.keys((options["partialFilterExpression"] ?? {}) as Document)].filter(
+const maskedPaths = (fields: FieldMap, index: IndexSpec): string[] =>
+  [...keyParts(index).map(({ path }) => path), ...Object.keys(within(index.options["partialFilterExpression"]))].filter(
     (path) => fields.masked(path) !== undefined,
   );
 
@@ -60,7 +59,7 @@ const maskedPaths = (fields: FieldMap, { key, options }: IndexSpec): string[] =>
 export const fitIndex = (index: IndexSpec, fields: FieldMap): Fitted => {
   let fitted: IndexSpec;
   try {
-    const key = index.key.map(([path, direction]) => [mapKey(fields, path), direction] as const);
+    const key = mapNames(fields, index.key);
     fitted = { ...index, key, options: fitOptions(fields, index.options) };
   } catch (error) {
     if (!(error instanceof StaysOut)) throw error;
@@ -71,7 +70,7 @@ export const fitIndex = (index: IndexSpec, fields: FieldMap): Fitted => {
   const needsValues =
     index.options["expireAfterSeconds"] !== undefined ||
     index.options["partialFilterExpression"] !== undefined ||
-    index.key.some(([, direction]) => SPECIAL_DIRECTIONS.has(String(direction)));
+    keyParts(index).some(({ direction }) => SPECIAL_DIRECTIONS.has(textOf(direction) ?? ""));
   if (needsValues) return { leftOut: `it needs the values of ${masked.join(", ")}, which the route masks` };
   if (!isOn(index.options["unique"]) || masked.every((path) => fields.masked(path) === "distinct"))
     return { index: fitted };

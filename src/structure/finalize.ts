@@ -1,4 +1,3 @@
-import type { Document } from "bson";
 import { faultPoint } from "#flow/fault.ts";
 import { type Namespace, parseNamespace } from "#flow/types.ts";
 import type { MongoClient } from "#mongo/connect.ts";
@@ -6,7 +5,8 @@ import { type BuildDeps, command, type Failure, isRefusal, serverCode } from "./
 import { type BuildProgress, withProgress } from "./buildProgress.ts";
 import { rebuildCapped } from "./capped.ts";
 import { duplicatesIn } from "./duplicates.ts";
-import { type IndexSpec, indexCommand, textSpec } from "./model.ts";
+import { type IndexSpec, indexCommand, wantedIn } from "./model.ts";
+import { type Options, pick, rawBoolean, rawSubdocument, rawText } from "./options.ts";
 import type { StructureRecord } from "./records.ts";
 import type { Held } from "./relax.ts";
 
@@ -22,9 +22,9 @@ const ORDER: readonly Held[] = ["capped", "index", "unique", "prepareUnique", "v
 const CANNOT_CONVERT = 359;
 const DUPLICATE_KEY = 11000;
 
-export const indexOfRecord = ({ _id, wanted }: StructureRecord): IndexSpec => {
-  const { key, ...options } = textSpec(wanted);
-  return { name: _id.index, key: key as IndexSpec["key"], options };
+export const indexOfRecord = (record: StructureRecord): IndexSpec => {
+  const { key = rawSubdocument({}), ...options } = wantedIn(record);
+  return { name: record._id.index, key, options };
 };
 
 const DOES: Readonly<Record<Held, string>> = {
@@ -39,10 +39,12 @@ const DOES: Readonly<Record<Held, string>> = {
 /** Gives back one thing that was held back. Each may be repeated. @throws FERRY_MONGO_REJECTED, FERRY_MONGO_COMMAND where the server refuses */
 const restore = async (deps: FinalizeDeps, record: StructureRecord, held: Held): Promise<string | undefined> => {
   const ns = parseNamespace(record._id.ns);
-  const wanted = textSpec(record.wanted);
+  const wanted = wantedIn(record);
   const phrase = `${record._id.ns}: ${DOES[held]}`;
-  const modify = (body: Document): Promise<Document> => command(deps, ns.db, phrase, { collMod: ns.coll, ...body });
-  const name = record._id.index;
+  const modify = (body: Options): Promise<void> => command(deps, ns.db, phrase, { collMod: ns.coll, ...body });
+  const index = (change: Options): Promise<void> =>
+    modify({ index: rawSubdocument({ name: rawText(record._id.index), ...change }) });
+  const ttl = pick(wanted, ["expireAfterSeconds"]);
   switch (held) {
     case "capped":
       return cappedText(deps, record, ns, wanted);
@@ -50,22 +52,18 @@ const restore = async (deps: FinalizeDeps, record: StructureRecord, held: Held):
       await command(deps, ns.db, phrase, { createIndexes: ns.coll, indexes: [indexCommand(indexOfRecord(record))] });
       return undefined;
     case "unique":
-      await modify({ index: { name, prepareUnique: true } });
+      await index({ prepareUnique: rawBoolean(true) });
       faultPoint("structure-prepared");
-      await modify({ index: { name, unique: true } });
+      await index({ unique: rawBoolean(true) });
       return undefined;
     case "prepareUnique":
-      await modify({ index: { name, prepareUnique: true } });
+      await index({ prepareUnique: rawBoolean(true) });
       return undefined;
     case "validator":
-      await modify({ validationLevel: wanted["validationLevel"] ?? "strict" });
+      await modify({ validationLevel: wanted["validationLevel"] ?? rawText("strict") });
       return undefined;
     case "ttl":
-      await modify(
-        name === ""
-          ? { expireAfterSeconds: wanted["expireAfterSeconds"] }
-          : { index: { name, expireAfterSeconds: wanted["expireAfterSeconds"] } },
-      );
+      await (record._id.index === "" ? modify(ttl) : index(ttl));
       return undefined;
     default:
       return held satisfies never;
@@ -76,7 +74,7 @@ const cappedText = async (
   deps: FinalizeDeps,
   record: StructureRecord,
   ns: Namespace,
-  wanted: Document,
+  wanted: Options,
 ): Promise<string | undefined> => {
   const order = deps.source === undefined ? undefined : { client: deps.source, ns: parseNamespace(record.from) };
   const { before, after } = await rebuildCapped(deps, ns, wanted, order);
@@ -89,7 +87,7 @@ const refusal = async (deps: FinalizeDeps, record: StructureRecord, error: unkno
   if (!isRefusal(error)) throw error;
   const { ns, index } = record._id;
   const clash = [CANNOT_CONVERT, DUPLICATE_KEY].includes(serverCode(error));
-  const duplicates = clash ? await duplicatesIn(deps.target, parseNamespace(ns), indexOfRecord(record).key, error) : [];
+  const duplicates = clash ? await duplicatesIn(deps.target, parseNamespace(ns), indexOfRecord(record), error) : [];
   const reason = clash ? "documents have the same values" : error.detail;
   await deps.store.settle(record._id, { state: "failed", reason, ...(duplicates.length > 0 ? { duplicates } : {}) });
   return { ns, index, reason, ...(duplicates.length > 0 ? { duplicates } : {}) };

@@ -1,6 +1,16 @@
-import type { Document } from "bson";
 import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
-import { type CollectionSpec, differences, type IndexSpec, keyText, sameIndex, specText } from "./model.ts";
+import { type CollectionSpec, differences, type IndexSpec, keyText, sameIndex, sameKey } from "./model.ts";
+import {
+  documentOf,
+  isOn,
+  type Options,
+  pick,
+  rawBoolean,
+  rawSubdocument,
+  rawText,
+  within,
+  without,
+} from "./options.ts";
 import type { StructureRecord } from "./records.ts";
 import { type Abilities, type Held, impossible, type Relaxed, relaxCollection, relaxIndexes } from "./relax.ts";
 import type { Finding, Wanted } from "./wanted.ts";
@@ -11,15 +21,15 @@ export type Item = Readonly<{
   index: string;
   kind: StructureRecord["kind"];
   from: string;
-  wanted: Document;
+  wanted: Options;
   held: readonly Held[];
 }>;
 
 /** One thing to do on the target, in this order. */
 export type Step =
   | Readonly<{ do: "drop"; ns: Namespace; view: boolean }>
-  | Readonly<{ do: "create"; item: Item; options: Document }>
-  | Readonly<{ do: "modify"; item: Item; command: Document }>
+  | Readonly<{ do: "create"; item: Item; options: Options }>
+  | Readonly<{ do: "modify"; item: Item; command: Options }>
   | Readonly<{ do: "drop-index"; ns: Namespace; name: string }>
   | Readonly<{ do: "index"; item: Item; index: IndexSpec }>
   /** Nothing now; finalize does it. */
@@ -55,43 +65,39 @@ const SERIES_FIELDS = ["timeField", "metaField"];
 /** Those that finalize gives it. */
 const HELD_OPTIONS = ["capped", "size", "max", "expireAfterSeconds"];
 
-const pick = (options: Document, names: readonly string[]): Document =>
-  Object.fromEntries(Object.entries(options).filter(([name]) => names.includes(name)));
-
-const without = (options: Document, names: readonly string[]): Document =>
-  Object.fromEntries(Object.entries(options).filter(([name]) => !names.includes(name)));
-
 /** Can `collMod` make one time series the other? Its server says whether it may be so coarse, or so fine. */
-const regrained = (wanted: Document, there: Document): boolean =>
+const regrained = (wanted: Options, there: Options): boolean =>
   wanted["timeseries"] !== undefined &&
   there["timeseries"] !== undefined &&
-  differences(
-    pick(wanted["timeseries"] as Document, SERIES_FIELDS),
-    pick(there["timeseries"] as Document, SERIES_FIELDS),
-  ).length === 0;
+  differences(pick(within(wanted["timeseries"]), SERIES_FIELDS), pick(within(there["timeseries"]), SERIES_FIELDS))
+    .length === 0;
 
 /** By its name, where it has one: the spans follow from it, and are refused beside it. */
-const grainOf = (series: Document): Document =>
+const grainOf = (series: Options): Options =>
   pick(
     series,
     series["granularity"] === undefined ? ["bucketMaxSpanSeconds", "bucketRoundingSeconds"] : ["granularity"],
   );
 
 /** A source that says `off` by saying nothing. */
-const modified = (options: Document, names: readonly string[]): Document => ({
-  ...(names.includes("validator") && options["validator"] === undefined ? { validator: {} } : {}),
+const modified = (options: Options, names: readonly string[]): Options => ({
+  ...(names.includes("validator") && options["validator"] === undefined ? { validator: rawSubdocument({}) } : {}),
   ...(names.includes("changeStreamPreAndPostImages") && options["changeStreamPreAndPostImages"] === undefined
-    ? { changeStreamPreAndPostImages: { enabled: false } }
+    ? { changeStreamPreAndPostImages: rawSubdocument({ enabled: rawBoolean(false) }) }
     : {}),
   ...(names.includes("validationLevel") && options["validationLevel"] === undefined
-    ? { validationLevel: "strict" }
+    ? { validationLevel: rawText("strict") }
     : {}),
   ...(names.includes("validationAction") && options["validationAction"] === undefined
-    ? { validationAction: "error" }
+    ? { validationAction: rawText("error") }
     : {}),
   ...pick(options, names),
-  ...(names.includes("timeseries") ? { timeseries: grainOf(options["timeseries"] as Document) } : {}),
+  ...(names.includes("timeseries") ? { timeseries: rawSubdocument(grainOf(within(options["timeseries"]))) } : {}),
 });
+
+/** Is it the same item, byte for byte, that the journal speaks of? */
+const isWanted = ({ exact }: StructureRecord, { wanted }: Item): boolean =>
+  exact !== undefined && Buffer.compare(exact.buffer, documentOf(wanted)) === 0;
 
 class Planner {
   readonly #input: PlanInput;
@@ -149,8 +155,7 @@ class Planner {
     else if (differences(spec.options, there.options).length === 0) this.#remember(item);
     else if (this.#known(ns) === undefined) this.#refuse(ns, "the target has another view of this name");
     else if (
-      differences(without(spec.options, ["viewOn", "pipeline"]), without(there.options, ["viewOn", "pipeline"]))
-        .length > 0
+      differences(without(spec.options, "viewOn", "pipeline"), without(there.options, "viewOn", "pipeline")).length > 0
     )
       this.steps.push({ do: "drop", ns: spec.ns, view: true }, { do: "create", item, options: spec.options });
     else this.steps.push({ do: "modify", item, command: pick(spec.options, ["viewOn", "pipeline"]) });
@@ -162,7 +167,7 @@ class Planner {
     const same =
       known !== undefined &&
       (known.state === "built" || known.state === "final") &&
-      known.wanted === specText(item.wanted) &&
+      isWanted(known, item) &&
       known.held.join() === item.held.join();
     if (!same) this.steps.push({ do: "remember", item });
   }
@@ -189,7 +194,7 @@ class Planner {
       this.#remember({ ...item, held: [] });
       return true;
     }
-    const wrong = differences(options, without(there.options, HELD_OPTIONS));
+    const wrong = differences(options, without(there.options, ...HELD_OPTIONS));
     const foreign = HELD_OPTIONS.filter((name) => there.options[name] !== undefined);
     const fixed = wrong.filter(
       (name) => !MODIFIABLE.has(name) && !(name === "timeseries" && regrained(options, there.options)),
@@ -229,10 +234,7 @@ class Planner {
   #isAway(item: Item): boolean {
     const known = this.#known(formatNamespace(item.ns), item.index);
     return (
-      this.#input.again !== true &&
-      known?.state === "built" &&
-      known.held.includes("index") &&
-      known.wanted === specText(item.wanted)
+      this.#input.again !== true && known?.state === "built" && known.held.includes("index") && isWanted(known, item)
     );
   }
 
@@ -264,11 +266,11 @@ class Planner {
     const ns = formatNamespace(item.ns);
     if (this.#known(ns, item.index) === undefined) {
       const differs = differences(found.options, built.options).join(", ");
-      const how = keyText(found) === keyText(built) ? `with another ${differs}` : `on ${keyText(found)}`;
+      const how = sameKey(found, built) ? `with another ${differs}` : `on ${keyText(found)}`;
       this.#refuse(ns, `the target has an index of this name ${how}`, item.index);
-    } else if (keyText(found) === keyText(built) && differences(found.options, built.options).join() === "hidden") {
-      const index = { name: item.index, hidden: built.options["hidden"] === true };
-      this.steps.push({ do: "modify", item, command: { index } });
+    } else if (sameKey(found, built) && differences(found.options, built.options).join() === "hidden") {
+      const index = { name: rawText(item.index), hidden: rawBoolean(isOn(built.options["hidden"])) };
+      this.steps.push({ do: "modify", item, command: { index: rawSubdocument(index) } });
     } else {
       this.steps.push({ do: "drop-index", ns: item.ns, name: item.index }, { do: "index", item, index: built });
     }

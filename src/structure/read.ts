@@ -1,11 +1,11 @@
-import { BSON, type Document, type Timestamp } from "bson";
-import { Cursor, rawValue } from "#bson/walk.ts";
+import type { Timestamp } from "bson";
+import { type RawValue, rawField } from "#bson/rawValue.ts";
 import type { Namespace } from "#flow/types.ts";
-import type { Db, MongoClient } from "#mongo/connect.ts";
+import type { Db, Document, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import type { CollectionSpec, IndexSpec } from "./model.ts";
+import { isOn, type Options, optionsIn, rawSubdocument, rawText, textOf, within, without } from "./options.ts";
 
-const KEEP_TYPES = { promoteValues: false, bsonRegExp: true, promoteBuffers: false } as const;
 /** NamespaceNotFound; and CommandNotSupportedOnView, of a time series whose buckets have gone already. */
 const GONE = new Set([26, 166]);
 
@@ -24,47 +24,31 @@ export const isTemporary = (coll: string): boolean =>
 /** What ferry itself builds anew under another name. */
 export const REBUILT = "tmp.ferry_capped.";
 
-const decode = (raw: Uint8Array): Document => BSON.deserialize(raw, KEEP_TYPES);
-
-const without = (document: Document, ...names: readonly string[]): Document =>
-  Object.fromEntries(Object.entries(document).filter(([name]) => !names.includes(name)));
-
 /** A collation without the version of the server's own library. */
-const portable = (options: Document): Document =>
+const portable = (options: Options): Options =>
   options["collation"] === undefined
     ? options
-    : { ...options, collation: without(options["collation"] as Document, "version") };
-
-const keyOf = (raw: Uint8Array): IndexSpec["key"] => {
-  const key = rawValue(raw, "key") ?? BSON.serialize({});
-  const values = decode(key);
-  const cursor = new Cursor();
-  cursor.open(key);
-  const pairs: [string, unknown][] = [];
-  while (cursor.next()) {
-    const path = Buffer.from(key.subarray(cursor.nameStart, cursor.nameEnd)).toString();
-    pairs.push([path, values[path]]);
-  }
-  return pairs;
-};
+    : { ...options, collation: rawSubdocument(without(within(options["collation"]), "version")) };
 
 /** Options that only old servers knew, and that newer ones refuse. */
 const LEGACY = ["ns", "background", "dropDups", "safe"] as const;
 
+const SIMPLE = { collation: rawSubdocument({ locale: rawText("simple") }) };
+
 const indexOf = (raw: Uint8Array, collectionCollation: boolean): IndexSpec => {
-  const { name, ...rest } = decode(raw);
-  const options = portable(without(rest, "key", ...LEGACY));
-  const simple = collectionCollation && options["collation"] === undefined ? { collation: { locale: "simple" } } : {};
-  return { name: String(name), key: keyOf(raw), options: { ...options, ...simple } };
+  const { name, key = rawSubdocument({}), ...rest } = optionsIn(raw);
+  const options = portable(without(rest, ...LEGACY));
+  const simple = collectionCollation && options["collation"] === undefined ? SIMPLE : {};
+  return { name: textOf(name) ?? "", key, options: { ...options, ...simple } };
 };
 
-const isIdIndex = ({ name, options }: IndexSpec): boolean => name === "_id_" || options["clustered"] === true;
+const isIdIndex = ({ name, options }: IndexSpec): boolean => name === "_id_" || isOn(options["clustered"]);
 
 type Indexes = Required<Pick<CollectionSpec, "indexes" | "building">>;
 
 /** An index as it is listed while it is being built: its specification, and which build that is. */
-const unfinished = (raw: Uint8Array): Uint8Array | undefined =>
-  rawValue(raw, "buildUUID") === undefined ? undefined : rawValue(raw, "spec");
+const unfinished = (raw: Uint8Array): RawValue | undefined =>
+  rawField(raw, "buildUUID") === undefined ? undefined : rawField(raw, "spec");
 
 const readIndexes = async (db: Db, coll: string, collation: boolean): Promise<Indexes | undefined> => {
   try {
@@ -72,7 +56,7 @@ const readIndexes = async (db: Db, coll: string, collation: boolean): Promise<In
     // `raw` is honoured by this cursor, but missing in its type.
     const cursor = db.runCursorCommand(command, { raw: true } as Document);
     const found = (await cursor.toArray()) as unknown as Uint8Array[];
-    const building = found.flatMap((raw) => unfinished(raw) ?? []).map((spec) => String(decode(spec)["name"]));
+    const building = found.flatMap((raw) => unfinished(raw) ?? []).map((spec) => textOf(within(spec)["name"]) ?? "");
     const finished = found.filter((raw) => unfinished(raw) === undefined).map((raw) => indexOf(raw, collation));
     return { indexes: finished.filter((index) => !isIdIndex(index)), building };
   } catch (error) {
@@ -84,13 +68,16 @@ const readIndexes = async (db: Db, coll: string, collation: boolean): Promise<In
 const KINDS: Readonly<Record<string, CollectionSpec["kind"]>> = { view: "view", timeseries: "timeseries" };
 
 const readCollection = async (db: Db, raw: Uint8Array): Promise<readonly CollectionSpec[]> => {
-  const { name, type, options } = decode(raw);
-  const coll = String(name);
-  const kind = KINDS[String(type)] ?? "collection";
+  const { name, type, options } = optionsIn(raw);
+  const coll = textOf(name) ?? "";
+  const kind = KINDS[textOf(type) ?? ""] ?? "collection";
+  const own = portable(without(within(options), "uuid", "temp", "autoIndexId", "flags"));
+  const { clusteredIndex } = own;
   // What a clustered collection says of its index besides is the server's own.
-  const own = portable(without(options as Document, "uuid", "temp", "autoIndexId", "flags"));
-  const clustered = own["clusteredIndex"] as Document | undefined;
-  const kept = clustered === undefined ? own : { ...own, clusteredIndex: without(clustered, "v") };
+  const kept =
+    clusteredIndex === undefined
+      ? own
+      : { ...own, clusteredIndex: rawSubdocument(without(within(clusteredIndex), "v")) };
   const none: Indexes = { indexes: [], building: [] };
   const found = kind === "view" ? none : await readIndexes(db, coll, kept["collation"] !== undefined);
   return found === undefined ? [] : [{ ns: { db: db.databaseName, coll }, kind, options: kept, ...found }];
@@ -128,7 +115,7 @@ export const readStructure = (client: MongoClient, scope: Scope): Promise<Struct
       if (SYSTEM_DATABASES.has(name)) continue;
       const db = client.db(name);
       const listed = (await db.listCollections({}, { raw: true } as Document).toArray()) as unknown as Uint8Array[];
-      const named = listed.map((raw) => ({ raw, coll: String(decode(raw)["name"]) }));
+      const named = listed.map((raw) => ({ raw, coll: textOf(rawField(raw, "name")) ?? "" }));
       for (const { raw, coll } of named.sort((a, b) => (a.coll < b.coll ? -1 : 1))) {
         if (!isSystem(coll) && !isTemporary(coll) && scope.includes({ db: name, coll }))
           collections.push(...(await readCollection(db, raw)));

@@ -1,4 +1,4 @@
-import type { Timestamp } from "bson";
+import type { Binary, Timestamp } from "bson";
 import type { Held } from "./relax.ts";
 
 /**
@@ -10,8 +10,10 @@ export type StructureRecord = {
   kind: "collection" | "timeseries" | "view" | "index";
   /** Source namespace. */
   from: string;
-  /** Everything that it should be in the end, as canonical extended JSON. */
+  /** Everything that it should be in the end, as canonical extended JSON: for people. */
   wanted: string;
+  /** The same as raw BSON, which is what counts; absent in records of an older ferry. */
+  exact?: Binary;
   /** What is held back until finalize. */
   held: readonly Held[];
   /** planned: about to be built; built: there, without what is held back; final: as on the source; failed: `reason` says why. */

@@ -1,5 +1,5 @@
-import type { Document } from "bson";
-import { type CollectionSpec, type IndexSpec, indexIdentity, isOn } from "./model.ts";
+import { type CollectionSpec, type IndexSpec, indexIdentity } from "./model.ts";
+import { isOn, type Options, rawInt32, rawText, textOf, without } from "./options.ts";
 
 /** What a server of a version can do. */
 export type Abilities = Readonly<{
@@ -40,9 +40,6 @@ export const impossible = ({ kind, options, indexes }: CollectionSpec, version: 
 /** What is held back until finalize. `index`: all of it. */
 export type Held = "unique" | "prepareUnique" | "ttl" | "validator" | "capped" | "index";
 
-const without = (options: Document, ...names: readonly string[]): Document =>
-  Object.fromEntries(Object.entries(options).filter(([name]) => !names.includes(name)));
-
 /** The longest time that a TTL index may have, s: 68 years. */
 const LONGEST_TTL = 2_147_483_647;
 
@@ -50,7 +47,7 @@ const LONGEST_TTL = 2_147_483_647;
  * Options with which documents in any order, in transactions, of any age are welcome: not capped (MongoDB refuses capped
  * collections in transactions, and lanes would mix the order up), nothing expires, nothing is validated.
  */
-export const relaxCollection = (options: Document): Readonly<{ options: Document; held: readonly Held[] }> => {
+export const relaxCollection = (options: Options): Readonly<{ options: Options; held: readonly Held[] }> => {
   const held: Held[] = [];
   let relaxed = options;
   if (isOn(options["capped"])) {
@@ -61,10 +58,10 @@ export const relaxCollection = (options: Document): Readonly<{ options: Document
     held.push("ttl");
     relaxed = without(relaxed, "expireAfterSeconds");
   }
-  const level = options["validationLevel"];
+  const level = textOf(options["validationLevel"]);
   if (options["validator"] !== undefined && level !== "off") {
     held.push("validator");
-    relaxed = { ...relaxed, validationLevel: "off" };
+    relaxed = { ...relaxed, validationLevel: rawText("off") };
   }
   return { options: relaxed, held };
 };
@@ -84,7 +81,7 @@ const relaxIndex = (full: IndexSpec, { convertUnique, convertTtl }: Abilities): 
   if (options["expireAfterSeconds"] !== undefined) {
     held.push("ttl");
     const rest = without(options, "expireAfterSeconds");
-    options = convertTtl ? rest : { ...rest, expireAfterSeconds: LONGEST_TTL };
+    options = convertTtl ? rest : { ...rest, expireAfterSeconds: rawInt32(LONGEST_TTL) };
   }
   return { full, built: { ...full, options }, held };
 };

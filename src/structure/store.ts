@@ -1,8 +1,9 @@
-import { Timestamp } from "bson";
+import { Binary, Timestamp } from "bson";
 import { formatNamespace, type Namespace } from "#flow/types.ts";
 import type { Collection, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import { specText } from "./model.ts";
+import { documentOf } from "./options.ts";
 import type { Item } from "./plan.ts";
 import type {
   Asked,
@@ -70,7 +71,15 @@ export class StructureStore {
       this.#structure.updateOne(
         { _id: { ns: formatNamespace(ns), index } },
         {
-          $set: { kind, from, wanted: specText(wanted), held: [...held], state, updatedAt: new Date() },
+          $set: {
+            kind,
+            from,
+            wanted: specText(wanted),
+            exact: new Binary(documentOf(wanted)),
+            held: [...held],
+            state,
+            updatedAt: new Date(),
+          },
           $unset: { reason: "", duplicates: "" },
         },
         { upsert: true },

@@ -1,4 +1,6 @@
-import type { Document } from "bson";
+import type { RawValue } from "#bson/rawValue.ts";
+import { BsonType } from "#bson/walk.ts";
+import { mapElements, type Options, rawText, textOf } from "./options.ts";
 
 /** How a stage names another collection: as its value, or in a field of its value. */
 const NAMING: Readonly<Record<string, readonly string[]>> = {
@@ -9,40 +11,38 @@ const NAMING: Readonly<Record<string, readonly string[]>> = {
 
 type Rename = (coll: string) => string;
 
-const isDocument = (value: unknown): value is Document =>
-  typeof value === "object" && value !== null && !Array.isArray(value) && !("_bsontype" in value);
+const renamed = (value: RawValue, rename: Rename): RawValue => {
+  const coll = textOf(value);
+  const to = coll === undefined ? undefined : rename(coll);
+  return to === undefined || to === coll ? value : rawText(to);
+};
 
-const renameStage = (stage: Document, rename: Rename): Document =>
-  Object.fromEntries(
-    Object.entries(stage).map(([operator, body]) => {
-      if (operator === "$unionWith" && typeof body === "string") return [operator, rename(body)];
-      if (operator === "$facet" && isDocument(body))
-        return [
-          operator,
-          Object.fromEntries(
-            Object.entries(body).map(([name, pipeline]) => [name, renameIn(pipeline as Document[], rename)]),
-          ),
-        ];
-      const fields = NAMING[operator];
-      if (fields === undefined || !isDocument(body)) return [operator, body];
-      const renamed = Object.entries(body).map(([name, value]) => {
-        if (fields.includes(name) && typeof value === "string") return [name, rename(value)];
-        return [name, name === "pipeline" && Array.isArray(value) ? renameIn(value as Document[], rename) : value];
-      });
-      return [operator, Object.fromEntries(renamed)];
-    }),
-  );
+const renameStage = (stage: RawValue, rename: Rename): RawValue =>
+  mapElements(stage, (operator, body) => {
+    if (operator === "$unionWith" && body.type === BsonType.string) return renamed(body, rename);
+    if (body.type !== BsonType.object) return body;
+    if (operator === "$facet") return mapElements(body, (_, pipeline) => renameIn(pipeline, rename));
+    const fields = NAMING[operator];
+    if (fields === undefined) return body;
+    return mapElements(body, (name, value) => {
+      if (fields.includes(name)) return renamed(value, rename);
+      return name === "pipeline" ? renameIn(value, rename) : value;
+    });
+  });
 
-/** A pipeline in which every collection of the same database that it reads is renamed. */
-export const renameIn = (pipeline: readonly Document[], rename: Rename): Document[] =>
-  pipeline.map((stage) => renameStage(stage, rename));
+/** A pipeline in which every collection of the same database that it reads is renamed; all else stays the bytes it is. */
+export const renameIn = (pipeline: RawValue, rename: Rename): RawValue =>
+  pipeline.type === BsonType.array
+    ? mapElements(pipeline, (_, stage) => (stage.type === BsonType.object ? renameStage(stage, rename) : stage))
+    : pipeline;
 
 /** Collections of the same database that a view reads, the one it stands on first. */
-export const readBy = ({ viewOn, pipeline }: Document): string[] => {
-  const names = [String(viewOn)];
-  renameIn((pipeline ?? []) as Document[], (coll) => {
-    names.push(coll);
-    return coll;
-  });
+export const readBy = ({ viewOn, pipeline }: Options): string[] => {
+  const names = [textOf(viewOn) ?? ""];
+  if (pipeline !== undefined)
+    renameIn(pipeline, (coll) => {
+      names.push(coll);
+      return coll;
+    });
   return [...new Set(names)];
 };

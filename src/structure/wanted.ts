@@ -1,7 +1,7 @@
-import type { Document } from "bson";
 import { formatNamespace, type Namespace } from "#flow/types.ts";
 import { fitIndex } from "./fields.ts";
 import type { CollectionSpec, IndexSpec } from "./model.ts";
+import { type Options, rawText, textOf, without } from "./options.ts";
 import type { Destination, FieldMap, Selection } from "./selection.ts";
 import { readBy, renameIn } from "./views.ts";
 
@@ -42,11 +42,11 @@ const fitIndexes = (
 
 const VALIDATION = ["validator", "validationLevel", "validationAction"];
 
-const fitOptions = (options: Document, fields: FieldMap | undefined, ns: string, findings: Finding[]): Document => {
+const fitOptions = (options: Options, fields: FieldMap | undefined, ns: string, findings: Finding[]): Options => {
   if (fields === undefined || options["validator"] === undefined) return options;
   const reason = "the route changes documents, and the source's validator speaks of unchanged ones";
   findings.push({ level: "left-out", ns, reason: `validator: ${reason}` });
-  return Object.fromEntries(Object.entries(options).filter(([name]) => !VALIDATION.includes(name)));
+  return without(options, ...VALIDATION);
 };
 
 /** Rules speak of measurements, and what is carried are buckets, in which the server has packed them. */
@@ -75,18 +75,25 @@ const addCollection = (
     });
 };
 
+/** What a view stands on. */
+const baseOf = (options: Options): string => textOf(options["viewOn"]) ?? "";
+
 type Bases = ReadonlyMap<string, readonly Destination[]>;
 
 /** Where a view's own collection goes; a view on a view goes where that one goes. */
 const addView = (spec: CollectionSpec, bases: Bases, selection: Selection, { wanted, findings }: Found): void => {
   const { db } = spec.ns;
-  const base = bases.get(formatNamespace({ db, coll: String(spec.options["viewOn"]) }));
+  const base = bases.get(formatNamespace({ db, coll: baseOf(spec.options) }));
   for (const target of new Set((base ?? [{ ns: spec.ns }]).map(({ ns }) => ns.db))) {
     const rename = (coll: string): string =>
       bases.get(formatNamespace({ db, coll }))?.find(({ ns }) => ns.db === target)?.ns.coll ?? coll;
     const ns: Namespace = { db: target, coll: spec.ns.coll };
-    const pipeline = renameIn((spec.options["pipeline"] ?? []) as Document[], rename);
-    const options = { ...spec.options, viewOn: rename(String(spec.options["viewOn"])), pipeline };
+    const { pipeline } = spec.options;
+    const options = {
+      ...spec.options,
+      viewOn: rawText(rename(baseOf(spec.options))),
+      ...(pipeline === undefined ? {} : { pipeline: renameIn(pipeline, rename) }),
+    };
     wanted.push({ from: formatNamespace(spec.ns), spec: { ...spec, ns, options } });
     const absent = readBy(spec.options).filter(
       (coll) => !bases.get(formatNamespace({ db, coll }))?.some((one) => one.ns.db === target),
@@ -115,7 +122,7 @@ export const wantedStructure = (source: readonly CollectionSpec[], selection: Se
   for (let before = -1; selection.routed && before !== bases.size; ) {
     before = bases.size;
     for (const { ns, options } of views) {
-      const base = bases.get(formatNamespace({ db: ns.db, coll: String(options["viewOn"]) }));
+      const base = bases.get(formatNamespace({ db: ns.db, coll: baseOf(options) }));
       if (base !== undefined)
         bases.set(
           formatNamespace(ns),

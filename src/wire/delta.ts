@@ -1,5 +1,6 @@
-import { BSON, type Document } from "bson";
-import { rawValue } from "#bson/walk.ts";
+import { Cursor, rawValue } from "#bson/walk.ts";
+
+const cursor = new Cursor();
 
 /**
  * What an updateDescription says of its paths: servers from 6.1 on tell names with dots or digits apart from steps and
@@ -13,7 +14,7 @@ type Paths = "plain" | "odd" | "untold";
 const pathsOf = (update: Uint8Array): Paths => {
   const raw = rawValue(update, "disambiguatedPaths");
   if (raw === undefined) return "untold";
-  return Object.keys(BSON.deserialize(raw) as Document).length === 0 ? "plain" : "odd";
+  return cursor.open(raw) && cursor.next() ? "odd" : "plain";
 };
 
 const WHY: Readonly<Record<Exclude<Paths, "plain">, string>> = {

@@ -1,6 +1,6 @@
 import { BSON } from "bson";
 import { BsonType, Cursor, int32At } from "#bson/walk.ts";
-import type { BsonWriter } from "#bson/writer.ts";
+import { BsonWriter } from "#bson/writer.ts";
 import { documentKeyOf, ID } from "./documentKey.ts";
 
 /**
@@ -8,7 +8,6 @@ import { documentKeyOf, ID } from "./documentKey.ts";
  * driver does it. The same `_id` has the same bytes from either, so that it stays in its partition.
  * Source: org.bson.json.JsonWriter and StrictCharacterStreamJsonWriter of the Java driver.
  */
-const KEEP_TYPES = { promoteValues: false, bsonRegExp: true, promoteBuffers: false } as const;
 
 /** What Java's writer leaves as it is: letters, digits, spaces, punctuation and symbols; everything else is escaped, surrogates too. */
 const PLAIN = /^[\p{Lu}\p{Ll}\p{Lt}\p{Lo}\p{N}\p{Zs}\p{P}\p{S}]$/u;
@@ -42,6 +41,33 @@ const spaced = (value: unknown): string => {
   return typeof value === "string" ? quoted(value) : String(value);
 };
 
+/** Other UTF-8 shows as U+FFFD, as it does in Java. */
+const LENIENT = { promoteValues: false, bsonRegExp: true, promoteBuffers: false, validation: { utf8: false } } as const;
+
+/** A value that holds no others, by the driver's own spelling. */
+const scalarText = (type: number, bytes: Uint8Array): string => {
+  const one = new BsonWriter(bytes.length + 8);
+  const at = one.open();
+  one.value(type, "v", bytes);
+  one.close(at);
+  return spaced(BSON.EJSON.serialize(BSON.deserialize(one.take(), LENIENT), { relaxed: false })["v"]);
+};
+
+/** Names in their order, whatever they look like: an object would put numbers first. */
+const documentText = (bytes: Uint8Array, isArray: boolean): string => {
+  const elements = new Cursor();
+  const parts: string[] = [];
+  elements.open(bytes);
+  while (elements.next()) {
+    const { type, nameStart, nameEnd, valueStart, valueEnd } = elements;
+    const value = bytes.subarray(valueStart, valueEnd);
+    const isNested = type === BsonType.object || type === BsonType.array;
+    const text = isNested ? documentText(value, type === BsonType.array) : scalarText(type, value);
+    parts.push(isArray ? text : `${quoted(Buffer.from(bytes.subarray(nameStart, nameEnd)).toString())}: ${text}`);
+  }
+  return isArray ? `[${parts.join(", ")}]` : `{${parts.join(", ")}}`;
+};
+
 const cursor = new Cursor();
 const hex = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
 const HIGH = Uint8Array.from(hex, (digits) => digits.charCodeAt(0));
@@ -68,10 +94,7 @@ const appendUsual = (out: BsonWriter, type: number, bytes: Uint8Array, start: nu
   return true;
 };
 
-const appendAny = (out: BsonWriter, documentKey: Uint8Array): void => {
-  const decoded = BSON.deserialize(documentKey, KEEP_TYPES);
-  out.text(spaced(BSON.EJSON.serialize(decoded, { relaxed: false })));
-};
+const appendAny = (out: BsonWriter, documentKey: Uint8Array): void => out.text(documentText(documentKey, false));
 
 /** Appends the key of a document whose documentKey is its `_id` alone. @param document raw BSON */
 export const appendIdText = (out: BsonWriter, document: Uint8Array): void => {

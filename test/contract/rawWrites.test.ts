@@ -73,7 +73,12 @@ test("updates and deletes run as assembled, in a session too, and refused statem
   );
   const { errors } = await rawInsert([strange(3), strange(2)], call);
   assert.deepEqual(
-    errors.map(({ index, code, keyPattern }) => ({ index, code, keyPattern })),
-    [{ index: 1, code: 11000, keyPattern: { _id: 1 } }],
+    errors.map(({ index, code, keyPattern, keyValue }) => ({
+      index,
+      code,
+      key: keyPattern?.text,
+      value: keyValue?.text,
+    })),
+    [{ index: 1, code: 11000, key: '{"_id":{"$numberInt":"1"}}', value: '{"_id":{"$numberInt":"2"}}' }],
   );
 });

@@ -18,7 +18,7 @@ import {
 } from "#run/structure.ts";
 import { namespaceOf, type StructureEvent, stepText } from "#structure/build.ts";
 import { progressText } from "#structure/buildProgress.ts";
-import { textSpec } from "#structure/model.ts";
+import { wantedIn } from "#structure/model.ts";
 import type { DdlRecord, StructureRecord } from "#structure/records.ts";
 import { StructureStore } from "#structure/store.ts";
 import type { Finding } from "#structure/wanted.ts";
@@ -203,10 +203,10 @@ const approve = (id: string, flags: StructureFlags): Promise<void> =>
     else print(`${id} is approved: it is applied when a worker is started`);
   });
 
-const recordFacts = ({ _id, wanted, ...rest }: StructureRecord): object => ({
+const recordFacts = ({ _id, wanted, exact, ...rest }: StructureRecord): object => ({
   ns: _id.ns,
   index: _id.index,
-  wanted: textSpec(wanted),
+  wanted: wantedIn({ wanted, ...(exact && { exact }) }),
   ...rest,
 });
 

@@ -1,18 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Document } from "bson";
+import { Binary, type Document } from "bson";
 import { parseNamespace } from "#flow/types.ts";
 import { stepText } from "#structure/build.ts";
 import { type CollectionSpec, type IndexSpec, specText } from "#structure/model.ts";
+import { documentOf } from "#structure/options.ts";
 import { type PlanInput, planStructure } from "#structure/plan.ts";
 import type { StructureRecord } from "#structure/records.ts";
 import { abilitiesOf } from "#structure/relax.ts";
-
-const index = (name: string, key: Document, options: Document = {}): IndexSpec => ({
-  name,
-  key: Object.entries(key),
-  options,
-});
+import { indexOf as index, optionsOf, plain } from "../../harness/specs.ts";
 
 const spec = (
   options: Document,
@@ -21,7 +17,7 @@ const spec = (
 ): CollectionSpec => ({
   ns: parseNamespace("a.b"),
   kind,
-  options,
+  options: optionsOf(options),
   indexes,
 });
 
@@ -29,7 +25,8 @@ const record = (name: string, wanted: Document, more: Partial<StructureRecord> =
   _id: { ns: "a.b", index: name },
   kind: name === "" ? "collection" : "index",
   from: "a.b",
-  wanted: specText(wanted),
+  wanted: specText(optionsOf(wanted)),
+  exact: new Binary(documentOf(optionsOf(wanted))),
   held: [],
   state: "built",
   updatedAt: new Date(0),
@@ -91,7 +88,7 @@ test("an older target builds unique indexes at the end, keeps the longest TTL, a
     stateDb: "ferry",
   });
   assert.equal(steps[1]?.do, "remember");
-  assert.deepEqual(steps[2]?.do === "index" ? steps[2].index.options : {}, { expireAfterSeconds: 2147483647 });
+  assert.deepEqual(steps[2]?.do === "index" ? plain(steps[2].index.options) : {}, { expireAfterSeconds: 2147483647 });
   assert.deepEqual(plan(spec({ clusteredIndex: { key: { _id: 1 } } }), { abilities }), [
     "refused: MongoDB 5.0.12 has no clustered collections: they came with 5.3",
   ]);
@@ -149,10 +146,13 @@ test("a plan that was carried out leaves nothing to do", () => {
 });
 
 test("a time series that has measurements is left to the drop of its buckets; a coarser granularity is followed", () => {
+  const grain = (granularity: string, bucketMaxSpanSeconds: number): Document => ({
+    timeseries: { timeField: "t", granularity, bucketMaxSpanSeconds },
+  });
   const series = (granularity: string, bucketMaxSpanSeconds: number): CollectionSpec =>
-    spec({ timeseries: { timeField: "t", granularity, bucketMaxSpanSeconds } }, [], "timeseries");
+    spec(grain(granularity, bucketMaxSpanSeconds), [], "timeseries");
   const there = series("minutes", 86_400);
-  const journal = [record("", there.options, { kind: "timeseries" })];
+  const journal = [record("", grain("minutes", 86_400), { kind: "timeseries" })];
   assert.deepEqual(plan(series("hours", 2_592_000), { target: [there], journal }), ["changes timeseries"]);
   const other = spec({ timeseries: { timeField: "u", granularity: "minutes" } }, [], "timeseries");
   assert.match(plan(other, { target: [there], journal }).join(), /^refused: .* another timeseries/);

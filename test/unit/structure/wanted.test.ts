@@ -1,19 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Document } from "bson";
+import { BSON, type Document } from "bson";
+import { rawDocument } from "#bson/rawValue.ts";
 import { isFerry } from "#errors/ferryError.ts";
 import { parseNamespace } from "#flow/types.ts";
-import type { CollectionSpec, IndexSpec } from "#structure/model.ts";
+import type { CollectionSpec } from "#structure/model.ts";
 import { isTemporary } from "#structure/read.ts";
 import { type FieldMap, Selection } from "#structure/selection.ts";
 import { readBy, renameIn } from "#structure/views.ts";
 import { wantedStructure } from "#structure/wanted.ts";
-
-const index = (name: string, key: Document, options: Document = {}): IndexSpec => ({
-  name,
-  key: Object.entries(key),
-  options,
-});
+import { indexOf as index, optionsOf, plain } from "../../harness/specs.ts";
 
 const spec = (ns: string, rest: Partial<CollectionSpec> = {}): CollectionSpec => ({
   ns: parseNamespace(ns),
@@ -24,7 +20,7 @@ const spec = (ns: string, rest: Partial<CollectionSpec> = {}): CollectionSpec =>
 });
 
 const view = (ns: string, viewOn: string, pipeline: Document[] = []): CollectionSpec =>
-  spec(ns, { kind: "view", options: { viewOn, pipeline } });
+  spec(ns, { kind: "view", options: optionsOf({ viewOn, pipeline }) });
 
 /** Only mail and name pass; mail becomes email, name is masked so that values may become alike. */
 const FIELDS: FieldMap = {
@@ -71,7 +67,7 @@ test("routes rename collections, their views, and what these read", () => {
     "shop.top > crm.top",
     "shop.adults > crm.adults",
   ]);
-  assert.deepEqual(wanted[3]?.spec.options, {
+  assert.deepEqual(plain(wanted[3]?.spec.options), {
     viewOn: "people",
     pipeline: [
       { $lookup: { from: "orders", as: "o", pipeline: [{ $unionWith: "people" }] } },
@@ -95,15 +91,20 @@ test("field rules: indexes speak of the target's paths, or stay out with the rea
     index("text", { _fts: "text", _ftsx: 1 }, { weights: { mail: 2 } }),
     index("all", { "$**": 1 }, { wildcardProjection: { mail: 1 } }),
   ];
-  const options = { validator: { secret: { $exists: true } }, validationAction: "error", collation: { locale: "de" } };
+  const options = optionsOf({
+    validator: { secret: { $exists: true } },
+    validationAction: "error",
+    collation: { locale: "de" },
+  });
   const { wanted, findings } = wantedStructure([spec("a.b", { options, indexes })], selection);
-  assert.deepEqual(wanted[0]?.spec.options, { collation: { locale: "de" } });
-  assert.deepEqual(wanted[0]?.spec.indexes, [
+  assert.deepEqual(plain(wanted[0]?.spec.options), { collation: { locale: "de" } });
+  const fitted = [
     index("mail", { email: 1 }, { unique: true, partialFilterExpression: { $and: [{ email: { $gt: "" } }] } }),
     index("name", { name: 1 }),
     index("text", { _fts: "text", _ftsx: 1 }, { weights: { email: 2 } }),
     index("all", { "$**": 1 }, { wildcardProjection: { email: 1 } }),
-  ]);
+  ];
+  assert.deepEqual(plain(wanted[0]?.spec.indexes), plain(fitted));
   assert.deepEqual(
     findings.map(({ level, index: name = "-", reason }) => `${level} ${name}: ${reason}`),
     [
@@ -117,7 +118,7 @@ test("field rules: indexes speak of the target's paths, or stay out with the rea
 });
 
 test("a time series goes where its route says, unless rules would have to be kept within its buckets", () => {
-  const weather = spec("shop.weather", { kind: "timeseries", options: { timeseries: { timeField: "t" } } });
+  const weather = spec("shop.weather", { kind: "timeseries", options: optionsOf({ timeseries: { timeField: "t" } }) });
   const found = (rules: Readonly<{ fields?: FieldMap; chosen?: boolean }>): string[] => {
     const route = { from: "shop.weather", to: "crm.climate", fields: undefined, ...rules };
     const { wanted, findings } = wantedStructure(
@@ -133,10 +134,12 @@ test("a time series goes where its route says, unless rules would have to be kep
 
 test("a pipeline's collections are found wherever they are named", () => {
   assert.deepEqual(
-    readBy({ viewOn: "a", pipeline: [{ $lookup: { from: "b", let: { from: "x" } } }, { $unionWith: "c" }] }),
+    readBy(optionsOf({ viewOn: "a", pipeline: [{ $lookup: { from: "b", let: { from: "x" } } }, { $unionWith: "c" }] })),
     ["a", "b", "c"],
   );
-  const untouched = [{ $match: { from: "b" } }, { $project: { coll: "$from" } }];
+  const { untouched = rawDocument(BSON.serialize({})) } = optionsOf({
+    untouched: [{ $match: { from: "b" } }, { $project: { coll: "$from" } }],
+  });
   assert.deepEqual(
     renameIn(untouched, () => "other"),
     untouched,

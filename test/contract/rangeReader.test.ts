@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { MongoClient } from "mongodb";
+import { deleteStatement } from "#apply/statements.ts";
+import type { CopySource } from "#capture/copySource.ts";
+import { RangeReader } from "#capture/rangeReader.ts";
+import { rawDelete, rawInsert } from "#mongo/rawWrites.ts";
+import { oddIds } from "../harness/oddBytes.ts";
+import { sharedMongo } from "../harness/servers.ts";
+
+const NS = { db: "contract", coll: "ranges" };
+
+const hex = (document: Uint8Array): string => Buffer.from(document).toString("hex");
+
+type Bounds = Readonly<{ from?: Uint8Array; to?: Uint8Array; after?: Uint8Array }>;
+
+const read = async (client: MongoClient, { from, to, after }: Bounds): Promise<string[]> => {
+  const source: CopySource = { client: async () => client, readPreference: "primary", pace: undefined };
+  await using reader = await RangeReader.open(source, NS, { from, to, after, at: 0n }, 1024);
+  const found: string[] = [];
+  for (;;) {
+    const { documents, ended } = await reader.next();
+    found.push(...documents.map(hex));
+    if (ended) return found;
+  }
+};
+
+/** Every odd `_id`, in the index's own order. */
+const filled = async (client: MongoClient): Promise<Uint8Array[]> => {
+  await client.db(NS.db).dropCollection(NS.coll);
+  await rawInsert(oddIds(), { db: client.db(NS.db), coll: NS.coll, ordered: true });
+  const sorted = client
+    .db(NS.db)
+    .collection(NS.coll)
+    .find({}, { raw: true, sort: { _id: 1 } });
+  return ((await sorted.toArray()) as unknown as Uint8Array[]).map((one) => Buffer.from(one));
+};
+
+test("a range goes on behind the last document that was copied, whatever types its neighbours have", async () => {
+  await using client = await new MongoClient((await sharedMongo()).uri).connect();
+  const ids = await filled(client);
+  for (const [i, after] of ids.entries())
+    assert.deepEqual(
+      await read(client, { after }),
+      ids.slice(i + 1).map(hex),
+      `after ${i}: not repeated, none left out`,
+    );
+});
+
+test("a range goes on where the last document that was copied is gone: its neighbour is not taken for it", async () => {
+  await using client = await new MongoClient((await sharedMongo()).uri).connect();
+  const ids = await filled(client);
+  const call = { db: client.db(NS.db), coll: NS.coll, ordered: true };
+  for (const [i, after] of ids.entries()) {
+    await rawDelete([deleteStatement(after)], call);
+    assert.deepEqual(await read(client, { after }), ids.slice(i + 1).map(hex), `after ${i}, deleted since`);
+    await rawInsert([after], call);
+  }
+});
+
+test("ranges between bounds of all kinds hold every document once", async () => {
+  await using client = await new MongoClient((await sharedMongo()).uri).connect();
+  const ids = await filled(client);
+  const edges = [undefined, ...ids.filter((_, i) => i % 4 === 1), undefined];
+  const ranges = edges.slice(1).map((to, i) => ({ ...(edges[i] && { from: edges[i] }), ...(to && { to }) }));
+  const found: string[] = [];
+  for (const range of ranges) found.push(...(await read(client, range)));
+  assert.deepEqual(found, ids.map(hex));
+});

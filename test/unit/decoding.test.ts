@@ -1,0 +1,29 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+
+/**
+ * Whatever came from a server goes back to a server as the bytes it was; decoding is for looking (docs/20-wire.md). So nobody
+ * decodes, but for these, each with the reason why nothing of it is sent to a server.
+ */
+const DECODERS: Readonly<Record<string, string>> = {
+  "apply/patch.ts": "paths and sizes of a delta; a path that is no UTF-8 makes the delta unclear",
+  "capture/connectorConfig.ts": "the operator's own text: a pipeline in a connector's configuration",
+  "capture/resumeToken.ts": "Connect's text of a token, which holds text and binary values alone",
+  "filter/delta.ts": "paths and sizes of a delta; a path that is no UTF-8 makes the delta unclear",
+  "filter/where.ts": "the operator's own text: a constant in a route's rule",
+  "run/ddlPolicy.ts": "what a change of structure says of itself, for the journal",
+  "stack/mongoCommand.ts": "answers of a server of ferry's own stack",
+  "structure/model.ts": "records of an older ferry, which kept text alone",
+  "wire/keyText.ts": "single values, to be spelled as the Java driver does it",
+};
+
+const files = readdirSync("src", { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
+
+test("values of a server are decoded where they are looked at, and nowhere else", () => {
+  const decoding = files.filter((file) =>
+    /\bdeserialize\(|\bEJSON\.(parse|deserialize)\(/.test(readFileSync(join("src", file), "utf8")),
+  );
+  assert.deepEqual(decoding.sort(), Object.keys(DECODERS).sort());
+});
