@@ -46,6 +46,7 @@ const LENIENT = { promoteValues: false, bsonRegExp: true, promoteBuffers: false,
 
 /** A value that holds no others, by the driver's own spelling. */
 const scalarText = (type: number, bytes: Uint8Array): string => {
+  if (type === BsonType.undefined) return '{"$undefined": true}';
   const one = new BsonWriter(bytes.length + 8);
   const at = one.open();
   one.value(type, "v", bytes);

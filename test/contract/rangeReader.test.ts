@@ -1,14 +1,27 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { MongoClient } from "mongodb";
 import { deleteStatement } from "#apply/statements.ts";
+import { identityOf } from "#bson/identity.ts";
 import type { CopySource } from "#capture/copySource.ts";
 import { RangeReader } from "#capture/rangeReader.ts";
+import { missingKeys, readByKeys } from "#mongo/rawReads.ts";
 import { rawDelete, rawInsert } from "#mongo/rawWrites.ts";
 import { oddIds } from "../harness/oddBytes.ts";
 import { sharedMongo } from "../harness/servers.ts";
+import { anyValue, encode } from "../unit/bson/arbitrary.ts";
 
 const NS = { db: "contract", coll: "ranges" };
+
+/** What a server takes for an `_id`: no list, no regular expression, nothing undefined, and no name that begins with `$`. */
+const anyId: fc.Arbitrary<Uint8Array> = anyValue
+  .filter(({ t }) => !["array", "regex", "undefined"].includes(t))
+  .map((value) => encode([["_id", value]]))
+  .filter((bytes) => !bytes.includes("\u0000$", 9) && !/[\u0001-\u0013]\$/.test(bytes.toString("latin1")));
+
+/** Every source is later. */
+const BEGINNING = 1n << 32n;
 
 const hex = (document: Uint8Array): string => Buffer.from(document).toString("hex");
 
@@ -16,7 +29,7 @@ type Bounds = Readonly<{ from?: Uint8Array; to?: Uint8Array; after?: Uint8Array 
 
 const read = async (client: MongoClient, { from, to, after }: Bounds): Promise<string[]> => {
   const source: CopySource = { client: async () => client, readPreference: "primary", pace: undefined };
-  await using reader = await RangeReader.open(source, NS, { from, to, after, at: 0n }, 1024);
+  await using reader = await RangeReader.open(source, NS, { from, to, after, at: BEGINNING }, 1024);
   const found: string[] = [];
   for (;;) {
     const { documents, ended } = await reader.next();
@@ -25,10 +38,10 @@ const read = async (client: MongoClient, { from, to, after }: Bounds): Promise<s
   }
 };
 
-/** Every odd `_id`, in the index's own order. */
-const filled = async (client: MongoClient): Promise<Uint8Array[]> => {
-  await client.db(NS.db).dropCollection(NS.coll);
-  await rawInsert(oddIds(), { db: client.db(NS.db), coll: NS.coll, ordered: true });
+/** These `_id`s, in the index's own order. */
+const filled = async (client: MongoClient, keys: readonly Uint8Array[] = oddIds()): Promise<Uint8Array[]> => {
+  await client.db(NS.db).collection(NS.coll).deleteMany({});
+  await rawInsert(keys, { db: client.db(NS.db), coll: NS.coll, ordered: true });
   const sorted = client
     .db(NS.db)
     .collection(NS.coll)
@@ -66,4 +79,24 @@ test("ranges between bounds of all kinds hold every document once", async () => 
   const found: string[] = [];
   for (const range of ranges) found.push(...(await read(client, range)));
   assert.deepEqual(found, ids.map(hex));
+});
+
+test("whatever the _ids are: each range holds its own, each key finds its document, and each document its key", async () => {
+  await using client = await new MongoClient((await sharedMongo()).uri).connect();
+  await fc.assert(
+    fc.asyncProperty(fc.array(anyId, { minLength: 2, maxLength: 12 }), fc.nat(), async (given, pick) => {
+      const keys = [...new Map(given.map((one) => [identityOf(one), one])).values()];
+      const ids = await filled(client, keys);
+      assert.equal(ids.length, keys.length);
+      const at = pick % ids.length;
+      const [after, to] = [ids[at] as Uint8Array, ids[at] as Uint8Array];
+      assert.deepEqual(await read(client, { after }), ids.slice(at + 1).map(hex));
+      assert.deepEqual(await read(client, { to }), ids.slice(0, at).map(hex));
+      assert.deepEqual((await readByKeys(client, NS.db, NS.coll, keys)).map(hex).sort(), keys.map(hex).sort());
+      await rawDelete([deleteStatement(after)], { db: client.db(NS.db), coll: NS.coll, ordered: true });
+      assert.deepEqual(await read(client, { after }), ids.slice(at + 1).map(hex));
+      assert.deepEqual((await missingKeys(client, NS.db, NS.coll, keys)).map(hex), [hex(after)]);
+    }),
+    { numRuns: 60 },
+  );
 });

@@ -124,7 +124,7 @@ for (const [code, all] of Object.entries(CODES))
 const refusing = (code: number): MongoClient => {
   const db = {
     databaseName: "test",
-    command: async () => ({ ok: 1, n: 0, writeErrors: [{ index: 0, code, errmsg: "" }] }),
+    command: async () => ({ ok: 1, n: 0, writeErrors: [BSON.serialize({ index: 0, code, errmsg: "" })] }),
   };
   return { db: () => db } as unknown as MongoClient;
 };
