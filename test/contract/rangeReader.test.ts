@@ -3,7 +3,6 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { MongoClient } from "mongodb";
 import { deleteStatement } from "#apply/statements.ts";
-import { identityOf } from "#bson/identity.ts";
 import type { CopySource } from "#capture/copySource.ts";
 import { RangeReader } from "#capture/rangeReader.ts";
 import { missingKeys, readByKeys } from "#mongo/rawReads.ts";
@@ -14,11 +13,8 @@ import { anyValue, encode } from "../unit/bson/arbitrary.ts";
 
 const NS = { db: "contract", coll: "ranges" };
 
-/** What a server takes for an `_id`: no list, no regular expression, nothing undefined, and no name that begins with `$`. */
-const anyId: fc.Arbitrary<Uint8Array> = anyValue
-  .filter(({ t }) => !["array", "regex", "undefined"].includes(t))
-  .map((value) => encode([["_id", value]]))
-  .filter((bytes) => !bytes.includes("\u0000$", 9) && !/[\u0001-\u0013]\$/.test(bytes.toString("latin1")));
+/** Some of them a server refuses for an `_id`: names that begin with `$`, and the like. */
+const anyId: fc.Arbitrary<Uint8Array> = anyValue.map((value) => encode([["_id", value]]));
 
 /** Every source is later. */
 const BEGINNING = 1n << 32n;
@@ -38,10 +34,10 @@ const read = async (client: MongoClient, { from, to, after }: Bounds): Promise<s
   }
 };
 
-/** These `_id`s, in the index's own order. */
+/** Those of these keys that the server takes, in the index's own order. */
 const filled = async (client: MongoClient, keys: readonly Uint8Array[] = oddIds()): Promise<Uint8Array[]> => {
   await client.db(NS.db).collection(NS.coll).deleteMany({});
-  await rawInsert(keys, { db: client.db(NS.db), coll: NS.coll, ordered: true });
+  await rawInsert(keys, { db: client.db(NS.db), coll: NS.coll, ordered: false });
   const sorted = client
     .db(NS.db)
     .collection(NS.coll)
@@ -85,17 +81,16 @@ test("whatever the _ids are: each range holds its own, each key finds its docume
   await using client = await new MongoClient((await sharedMongo()).uri).connect();
   await fc.assert(
     fc.asyncProperty(fc.array(anyId, { minLength: 2, maxLength: 12 }), fc.nat(), async (given, pick) => {
-      const keys = [...new Map(given.map((one) => [identityOf(one), one])).values()];
-      const ids = await filled(client, keys);
-      assert.equal(ids.length, keys.length);
+      const ids = await filled(client, given);
+      if (ids.length === 0) return;
       const at = pick % ids.length;
       const [after, to] = [ids[at] as Uint8Array, ids[at] as Uint8Array];
       assert.deepEqual(await read(client, { after }), ids.slice(at + 1).map(hex));
       assert.deepEqual(await read(client, { to }), ids.slice(0, at).map(hex));
-      assert.deepEqual((await readByKeys(client, NS.db, NS.coll, keys)).map(hex).sort(), keys.map(hex).sort());
+      assert.deepEqual((await readByKeys(client, NS.db, NS.coll, ids)).map(hex).sort(), ids.map(hex).sort());
       await rawDelete([deleteStatement(after)], { db: client.db(NS.db), coll: NS.coll, ordered: true });
       assert.deepEqual(await read(client, { after }), ids.slice(at + 1).map(hex));
-      assert.deepEqual((await missingKeys(client, NS.db, NS.coll, keys)).map(hex), [hex(after)]);
+      assert.deepEqual((await missingKeys(client, NS.db, NS.coll, ids)).map(hex), [hex(after)]);
     }),
     { numRuns: 60 },
   );
