@@ -184,6 +184,7 @@ test("ferry run: odd _ids and odd structure through a killed copy, stream, renam
   await furnishOddly(here, db);
   const keys = oddIds(60);
   await rawInsert(keys, call(here, db, "docs"));
+  await rawInsert(keys.slice(0, 40), call(here, db, "extra"));
   const start = {
     source: both.source.uri,
     target: both.target.uri,
@@ -242,6 +243,7 @@ test("ferry run: odd _ids and odd structure through a killed copy, stream, renam
   assert.equal(replayed.status, 0, replayed.out + replayed.err);
   await directConverged(here, there, `${db}.docs`);
 
+  await here.db(db).collection("extra").drop();
   await here.db(db).collection("docs").rename("moved");
   await directConverged(here, there, `${db}.moved`);
   const finalized = await ferry(["finalize", ...flags, "--source", both.source.uri]);

@@ -6,7 +6,7 @@ import { Binary, BSON } from "bson";
 import { ResumeToken } from "#capture/resumeToken.ts";
 import { Spool } from "#capture/spool.ts";
 import { removeSpools, type SpoolOwner } from "#capture/spoolChain.ts";
-import type { SpoolFrame } from "#capture/spoolFrames.ts";
+import { decodeFrame, type SpoolFrame } from "#capture/spoolFrames.ts";
 import { tempFolder } from "../../harness/folders.ts";
 
 const MB = 1024 * 1024;
@@ -222,4 +222,12 @@ test("full at its limit, with room again when segments are played and their posi
   const aborted = AbortSignal.abort(new Error("stop"));
   await spool.append(heavy(n + 1, 8 * MB)); // larger than the limit, and alone
   await assert.rejects(spool.room(1, aborted), /stop/);
+});
+
+test("a frame of an older ferry, which kept the text of a token alone, is read", () => {
+  const [text, event] = [Buffer.from("8265000000010000"), BSON.serialize({ n: 1 })];
+  const body = Buffer.concat([Buffer.from([0, text.length, 0]), text, event]);
+  const { token, events } = decodeFrame(body);
+  assert.equal(token._data, text.toString());
+  assert.deepEqual(numbers(events), [1]);
 });

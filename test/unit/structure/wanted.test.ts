@@ -1,14 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BSON, type Document } from "bson";
-import { rawDocument } from "#bson/rawValue.ts";
+import { RawValue, rawDocument } from "#bson/rawValue.ts";
+import { BsonType } from "#bson/walk.ts";
 import { isFerry } from "#errors/ferryError.ts";
 import { parseNamespace } from "#flow/types.ts";
-import type { CollectionSpec } from "#structure/model.ts";
+import { fitIndex } from "#structure/fields.ts";
+import { type CollectionSpec, wantedIn } from "#structure/model.ts";
 import { isTemporary } from "#structure/read.ts";
 import { type FieldMap, Selection } from "#structure/selection.ts";
 import { readBy, renameIn } from "#structure/views.ts";
 import { wantedStructure } from "#structure/wanted.ts";
+import { documentOfParts, int32, LATIN1, string } from "../../harness/oddBytes.ts";
 import { indexOf as index, optionsOf, plain } from "../../harness/specs.ts";
 
 const spec = (ns: string, rest: Partial<CollectionSpec> = {}): CollectionSpec => ({
@@ -149,4 +152,40 @@ test("a pipeline's collections are found wherever they are named", () => {
 test("what the server makes for a moment is no collection of anybody's", () => {
   const names = ["tmpk1TRw.convertToCapped.r2", "tmpvPI8f.renameCollection", "tmp.agg_out.4dc8", "tmp", "tmpusers.x"];
   assert.deepEqual(names.filter(isTemporary), names.slice(0, 3));
+});
+
+test("names that look like numbers keep their order, and other bytes stay, where a route renames or suits paths", () => {
+  const odd = documentOfParts([BsonType.int32, "b", int32(1)], [BsonType.string, "1", string(LATIN1)]);
+  const stage = documentOfParts(
+    [
+      BsonType.object,
+      "$lookup",
+      documentOfParts([BsonType.string, "from", string("a")], [BsonType.object, "let", odd]),
+    ],
+    [BsonType.object, "0", odd],
+  );
+  const pipeline = new RawValue(BsonType.array, documentOfParts([BsonType.object, "0", stage]));
+  const renamed = renameIn(
+    renameIn(pipeline, () => "longer"),
+    () => "a",
+  );
+  assert.deepEqual(Buffer.from(renamed.bytes), Buffer.from(pipeline.bytes));
+
+  const fields: FieldMap = { path: (path) => (path === "b" ? "z" : path), masked: () => undefined };
+  const filter = rawDocument(odd);
+  const fitted = fitIndex({ name: "i", key: rawDocument(odd), options: { partialFilterExpression: filter } }, fields);
+  const wanted = documentOfParts([BsonType.int32, "z", int32(1)], [BsonType.string, "1", string(LATIN1)]);
+  assert.ok("index" in fitted);
+  assert.deepEqual(Buffer.from(fitted.index.key.bytes), wanted);
+  assert.deepEqual(Buffer.from(fitted.index.options["partialFilterExpression"]?.bytes ?? []), wanted);
+});
+
+test("records of an older ferry, which kept text alone, say the same", () => {
+  const text = '{"key":[["b",{"$numberInt":"1"}],["1",{"$numberInt":"-1"}]],"unique":true}';
+  const { key = rawDocument(documentOfParts()), unique } = wantedIn({ wanted: text });
+  assert.deepEqual(
+    Buffer.from(key.bytes),
+    documentOfParts([BsonType.int32, "b", int32(1)], [BsonType.int32, "1", int32(-1)]),
+  );
+  assert.equal(unique?.text, "true");
 });
