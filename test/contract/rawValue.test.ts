@@ -1,11 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MongoClient } from "mongodb";
-import { RawValue, rawDocument, rawId } from "#bson/rawValue.ts";
+import { RawValue, rawDocument, rawField, rawId } from "#bson/rawValue.ts";
 import { BsonType } from "#bson/walk.ts";
+import { parseCapture } from "#capture/connectorConfig.ts";
+import { copyIsEmpty } from "#capture/sourceProbe.ts";
+import { connectMongo } from "#mongo/connect.ts";
 import { missingKeys, readByKeys } from "#mongo/rawReads.ts";
 import { rawInsert } from "#mongo/rawWrites.ts";
-import { documentOfParts, int32, keyOf, oddIds } from "../harness/oddBytes.ts";
+import { MongoSink } from "#sink/mongoSink.ts";
+import { recommended } from "../harness/capture.ts";
+import { documentOfParts, int32, key, keyOf, LATIN1, oddIds, string } from "../harness/oddBytes.ts";
 import { sharedMongo } from "../harness/servers.ts";
 
 const hex = (documents: readonly Uint8Array[]): string[] => documents.map((one) => Buffer.from(one).toString("hex"));
@@ -42,4 +47,31 @@ test("documents of every odd _id are found by their keys, and missing ones are t
   const missing = await missingKeys(client, "contract", "odd_keys", keys);
   assert.deepEqual(hex(missing).sort(), hex(keys.filter((_, i) => i % 3 === 0)).sort());
   assert.deepEqual(keyOf(rawId(there[0] as Uint8Array)), there[0]);
+});
+
+test("what is only looked at may be no UTF-8: the first document, a validator, a key that clashes", async () => {
+  const { uri } = await sharedMongo();
+  await using client = await connectMongo(uri, { appName: "test" });
+  const [db, coll] = ["contract", "latin1"];
+  const validator = rawDocument(
+    documentOfParts([BsonType.object, "v", documentOfParts([BsonType.string, "$ne", string(LATIN1)])]),
+  );
+  await client.db(db).command({ create: coll, validator });
+  const document = key(BsonType.string, string(LATIN1));
+  const call = { db: client.db(db), coll, ordered: true };
+  await rawInsert([document], call);
+  const { operationTime } = await client.db(db).command({ ping: 1 });
+  assert.equal(await copyIsEmpty(client, parseCapture(recommended(uri, db, coll)), operationTime, 10_000), false);
+  const sink = new MongoSink(client, { db, coll });
+  assert.equal((await sink.look()).occupied, true);
+  assert.ok((await sink.uuid()) !== undefined);
+  const [clash] = (await rawInsert([document], call)).errors;
+  assert.deepEqual(hex([clash?.keyValue?.bytes ?? Buffer.alloc(0)]), hex([document]));
+  await assert.rejects(
+    client
+      .db(db)
+      .collection(coll)
+      .insertOne({ _id: rawField(document, "_id") } as never),
+    { code: 11000 },
+  );
 });
