@@ -1,3 +1,4 @@
+import type { RawValue } from "#bson/rawValue.ts";
 import type { Document, MongoClient } from "./connect.ts";
 import { translated } from "./errors.ts";
 
@@ -22,7 +23,7 @@ export const classesOf = async (
   client: MongoClient,
   db: string,
   collation: Document,
-  values: readonly unknown[],
+  values: readonly RawValue[],
 ): Promise<readonly number[]> => {
   const rows = values.map((value, at) => ({ at, value: { $literal: value } }));
   const classes: number[] = [];

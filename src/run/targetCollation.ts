@@ -1,6 +1,6 @@
-import { BSON } from "bson";
 import { type Entry, keyOf } from "#apply/entry.ts";
 import { hashIdentity, identityOf } from "#bson/identity.ts";
+import { type RawValue, rawId } from "#bson/rawValue.ts";
 import { bearsText } from "#bson/spelling.ts";
 import { isFerry } from "#errors/ferryError.ts";
 import type { Namespace } from "#flow/types.ts";
@@ -80,7 +80,7 @@ export class TargetCollation {
     if (texts.length < 2) return identityOf;
     const classes = await this.#classes(
       collation,
-      texts.map(([, key]) => decodedId(key)),
+      texts.map(([, key]) => rawId(key)),
     );
     const first = new Map<number, string>();
     const joined = new Map<string, string>();
@@ -93,7 +93,7 @@ export class TargetCollation {
   }
 
   /** A server that cannot tell (before 5.1) leaves all of them to be one: then too many wait, and nothing overtakes. */
-  async #classes(collation: Document, values: readonly unknown[]): Promise<readonly number[]> {
+  async #classes(collation: Document, values: readonly RawValue[]): Promise<readonly number[]> {
     const { target, to } = this.#deps;
     try {
       return await classesOf(target, to.db, collation, values);
@@ -103,12 +103,3 @@ export class TargetCollation {
     }
   }
 }
-
-const KEEP_TYPES = {
-  promoteValues: false,
-  bsonRegExp: true,
-  promoteBuffers: false,
-  validation: { utf8: false },
-} as const;
-
-const decodedId = (key: Uint8Array): unknown => BSON.deserialize(key, KEEP_TYPES)["_id"];
