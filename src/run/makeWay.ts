@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import { bucketsOf } from "#flow/buckets.ts";
 import { formatNamespace, type Namespace, type WriteOps } from "#flow/types.ts";
 import { isRejected } from "#lanes/laneTransaction.ts";
-import type { Document } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import { readByKeys } from "#mongo/rawReads.ts";
 import { MongoSink } from "#sink/mongoSink.ts";
@@ -16,6 +15,7 @@ import {
 } from "#structure/build.ts";
 import { indexOfRecord } from "#structure/finalize.ts";
 import { type CollectionSpec, type IndexSpec, indexCommand } from "#structure/model.ts";
+import type { Options } from "#structure/options.ts";
 import { readStructure } from "#structure/read.ts";
 
 /** `removed`: an index that was there; `away`: one that had made way already, maybe since the refusal. */
@@ -24,7 +24,7 @@ export type Way = "removed" | "away" | undefined;
 export type WayDeps = Omit<BuildDeps, "report"> & Readonly<{ stateDb: string; onAway: (index: string) => void }>;
 
 /** What decides how a collection keeps documents and makes index keys of them. */
-const shapeOf = ({ options: { collation, timeseries } }: CollectionSpec): Document => ({
+const shapeOf = ({ options: { collation, timeseries } }: CollectionSpec): Options => ({
   ...(collation === undefined ? {} : { collation }),
   ...(timeseries === undefined ? {} : { timeseries }),
 });

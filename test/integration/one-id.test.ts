@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BSON } from "bson";
 import { type Collection, type Document, Double, Int32, Long, MongoClient } from "mongodb";
+import { rawId } from "#bson/rawValue.ts";
 import { classesOf } from "#mongo/collation.ts";
 import { rawInsert } from "#mongo/rawWrites.ts";
 import { pick, seeded } from "#run/genData.ts";
@@ -44,8 +45,8 @@ test("the server's classes are what its _id index holds to be one, and one class
       1,
       { k: 1 },
     ];
-    const classes = await classesOf(client, "classes", collation, values);
     const keys = values.map((_id) => BSON.serialize({ _id }));
+    const classes = await classesOf(client, "classes", collation, keys.map(rawId));
     let joined = 0;
     for (const [i, a] of keys.entries())
       for (const [j, b] of keys.entries()) {
