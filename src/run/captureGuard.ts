@@ -5,6 +5,7 @@ import { checkCapture, type Finding } from "#capture/watch.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 import type { Clock } from "#flow/clock.ts";
 import { KafkaClient } from "#kafka/client.ts";
+import { topicFor } from "#kafka/topicName.ts";
 import type { RunStore } from "#lanes/runStore.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
@@ -76,10 +77,12 @@ export class CaptureGuard implements AsyncDisposable {
   ): Promise<void> {
     const config = await rest.config(found.connector);
     const known = (await this.#options.connectors.find(found.connector))?.topics ?? [];
-    const topics = routes.map(({ from }) => from);
+    const topics = routes.flatMap(({ from }) => [from, topicFor(from)]);
     const scope = new Set([...known, ...(config === undefined ? [] : topicsInScope(parseCapture(config), topics))]);
     const error = new FerryError(found.code, found.sentence);
-    const concerned = routes.filter(({ from }) => scope.has(from) && !accepted.has(found.code));
+    const concerned = routes.filter(
+      ({ from }) => (scope.has(from) || scope.has(topicFor(from))) && !accepted.has(found.code),
+    );
     for (const { name } of concerned) await this.#options.runs.halt(name, error);
     if (concerned.length > 0) throw error;
   }

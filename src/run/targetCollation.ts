@@ -57,13 +57,10 @@ export class TargetCollation {
    * @throws FERRY_MONGO_*
    */
   async isSources(): Promise<boolean> {
-    const { source, from } = this.#deps;
-    await this.look();
-    return (
-      source !== undefined &&
-      this.#collation !== undefined &&
-      rule(await collationOf(source, from)) === rule(this.#collation)
-    );
+    const { source, from, target, to } = this.#deps;
+    if (source === undefined) return false;
+    const [here, there] = [await collationOf(source, from), await collationOf(target, to)];
+    return there !== undefined && rule(here) === rule(there);
   }
 
   /**

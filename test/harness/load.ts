@@ -16,15 +16,18 @@ export const testSeed = (): number => {
  * Runs a random test once, or with `FERRY_SEEDS=1000` once for each of so many seeds from the first one on; what fails says
  * which seed it was. `work` leaves its server as it found it.
  */
-export const eachSeed = async (work: (random: Random) => Promise<void>): Promise<void> => {
+export const eachSeed = async (work: (random: Random, isOne: boolean) => Promise<void>): Promise<void> => {
   const first = testSeed();
   const count = Number(process.env["FERRY_SEEDS"] ?? 1);
+  const started = Date.now();
   for (let seed = first; seed < first + count; seed++)
     try {
-      await work(seeded(seed));
+      if (count > 1 && (seed - first) % 50 === 0) console.log(`${seed - first} seeds so far`);
+      await work(seeded(seed), count === 1);
     } catch (error) {
       throw new Error(`with FERRY_SEED=${seed}`, { cause: error });
     }
+  if (count > 1) console.log(`${count} seeds in ${Math.round((Date.now() - started) / 1000)} s`);
 };
 
 const whole = (random: Random, below: number): number => Math.floor(random() * below);

@@ -104,13 +104,14 @@ const round = async (random: Random, client: MongoClient): Promise<Readonly<{ de
 test("filtered deltas on filtered documents leave what the filter makes of the final documents", async () => {
   const { uri } = await sharedMongo();
   await using client = await new MongoClient(uri).connect();
-  await eachSeed(async (random) => {
+  await eachSeed(async (random, isOne) => {
     let [deltas, unclear] = [0, 0];
-    for (let n = 0; n < 25; n++) {
+    for (let n = 0; n < (isOne ? 25 : 1); n++) {
       const found = await round(random, client);
       deltas += found.deltas;
       unclear += found.unclear;
     }
+    if (!isOne) return;
     console.log(`${deltas} deltas, ${unclear} need their document`);
     assert.ok(deltas > 500 && unclear < (deltas * 2) / 3);
   });
