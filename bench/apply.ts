@@ -1,34 +1,36 @@
 import { MongoClient } from "mongodb";
-import { type Outcome, runCeiling, runSink, runWorkers, type Topic } from "./lib/contestants.ts";
+import type { Bench } from "./lib/bench.ts";
+import { type Outcome, runCeiling, runSink, runWorkers } from "./lib/contestants.ts";
 import { median, type Row, report, round } from "./lib/report.ts";
-import { startStack, versionsOf } from "./lib/stack.ts";
-import { COPY_RECORDS, makeTopics, PARTITIONS, STREAM_EVENTS } from "./lib/topics.ts";
+import { versionsOf } from "./lib/stack.ts";
+import { makeTopics, PARTITIONS, sizesOf, type Topic } from "./lib/topics.ts";
 
 type Contestant = Readonly<{ name: string; topics: readonly Topic[]; run: (topic: Topic) => Promise<Outcome> }>;
 
 /**
- * `npm run bench -- apply [--rounds 3] [--only NAME,NAME]`: the same topics applied by the official sink connector and by
+ * `npm run bench -- apply [--rounds 3] [--scale 1] [--only NAME,NAME]`: the same topics applied by the official sink connector and by
  * `ferry worker`, beside the ceilings, in turn, round by round; medians.
  */
-export const benchApply = async (flags: Readonly<Record<string, string>>): Promise<void> => {
-  const rounds = Number(flags["rounds"] ?? 3);
-  const only = flags["only"]?.split(",");
-  await using stack = await startStack();
-  await makeTopics(stack, ["copy", "stream"]);
+export const benchApply = async (bench: Bench): Promise<void> => {
+  const only = bench.flags["only"]?.split(",");
+  const sizes = sizesOf(bench);
+  await using stack = await bench.stack();
+  await makeTopics(stack, ["copy", "stream"], sizes);
   const target = await MongoClient.connect(stack.target.uri);
+  const field = { stack, target, sizes };
   const both: readonly Topic[] = ["copy", "stream"];
   const everyone: readonly Contestant[] = [
-    { name: "raw ceiling", topics: ["copy"], run: () => runCeiling(stack, target, false) },
-    { name: "shared ceiling", topics: ["copy"], run: () => runCeiling(stack, target, true) },
-    { name: "ferry worker, 1 process", topics: both, run: (topic) => runWorkers(stack, target, topic, 1) },
-    { name: "ferry worker, 2 processes", topics: both, run: (topic) => runWorkers(stack, target, topic, 2) },
-    { name: "sink, 1 task", topics: both, run: (topic) => runSink(stack, target, topic, 1, false) },
-    { name: "sink, 2 tasks, tuned", topics: both, run: (topic) => runSink(stack, target, topic, 2, true) },
-    { name: "sink, 4 tasks, tuned", topics: both, run: (topic) => runSink(stack, target, topic, 4, true) },
+    { name: "raw ceiling", topics: ["copy"], run: () => runCeiling(field, false) },
+    { name: "shared ceiling", topics: ["copy"], run: () => runCeiling(field, true) },
+    { name: "ferry worker, 1 process", topics: both, run: (topic) => runWorkers(field, topic, 1) },
+    { name: "ferry worker, 2 processes", topics: both, run: (topic) => runWorkers(field, topic, 2) },
+    { name: "sink, 1 task", topics: both, run: (topic) => runSink(field, topic, 1, false) },
+    { name: "sink, 2 tasks, tuned", topics: both, run: (topic) => runSink(field, topic, 2, true) },
+    { name: "sink, 4 tasks, tuned", topics: both, run: (topic) => runSink(field, topic, 4, true) },
   ];
   const contestants = everyone.filter(({ name }) => only === undefined || only.some((part) => name.includes(part)));
   const outcomes = new Map<string, Outcome[]>();
-  for (let round = 1; round <= rounds; round++) {
+  for (let round = 1; round <= bench.rounds; round++) {
     for (const { name, topics, run } of contestants) {
       for (const topic of topics) {
         const outcome = await run(topic);
@@ -56,13 +58,12 @@ export const benchApply = async (flags: Readonly<Record<string, string>>): Promi
     "stream/s": topics.includes("stream") ? Math.round(rate("stream", name)) : null,
     "peak RSS MB": rss(name) || null,
   }));
-  if (only !== undefined) return; // a part of the contestants is for looking, not for the record
-  report({
+  const result = {
     name: "apply",
     rows,
     versions: {
       ...versions,
-      records: `${COPY_RECORDS} copy, ${STREAM_EVENTS} stream`,
+      records: `${sizes.copy} copy, ${sizes.stream} stream`,
       partitions: String(PARTITIONS),
     },
     ratios: {
@@ -74,5 +75,6 @@ export const benchApply = async (flags: Readonly<Record<string, string>>): Promi
       "stream.vsSinkBest": round(rate("stream", worker) / sinkBest("stream")),
       rssMb: rss(worker),
     },
-  });
+  };
+  report(result, bench.full && only === undefined); // a part of the contestants is for looking, too
 };

@@ -1,9 +1,10 @@
 import { fileURLToPath } from "node:url";
 import { MongoClient } from "mongodb";
 import { KafkaClient } from "#kafka/client.ts";
+import type { Bench } from "./lib/bench.ts";
 import { pause, peakRssMb, running } from "./lib/pair.ts";
 import { median, type Row, report, round } from "./lib/report.ts";
-import { type BenchStack, deleteConnector, startConnector, startStack, versionsOf } from "./lib/stack.ts";
+import { type BenchStack, deleteConnector, startConnector, versionsOf } from "./lib/stack.ts";
 import { DB, load, PARTITIONS, recommended } from "./lib/topics.ts";
 
 const DOCUMENTS = 500_000;
@@ -58,7 +59,7 @@ const runFerry = async (stack: BenchStack, kafka: KafkaClient, count: number): P
   const base = await held(kafka, topic);
   await using capture = running(process.execPath, [
     ...[MAIN, "capture", "--source", stack.source.uri, "--target", stack.target.uri, "--kafka", stack.kafka.bootstrap],
-    ...["--include", topic, "--state-db", `ferry_bench_${runs++}`, "--log-level", "error"],
+    ...["--include", topic, "--state-db", `ferry_bench_capture_${runs++}`, "--log-level", "error"],
     ...["--partitions", String(PARTITIONS)],
   ]);
   const perSecond = await timeTopic(kafka, topic, count, base);
@@ -73,11 +74,9 @@ const TUNED = {
 } as const;
 
 /** `npm run bench -- capture [--rounds 3] [--scale 1]`: the copy of a collection into Kafka, by the connector and by `ferry capture`, in turn; medians. */
-export const benchCapture = async (flags: Readonly<Record<string, string>>): Promise<void> => {
-  const rounds = Number(flags["rounds"] ?? 3);
-  const scale = Number(flags["scale"] ?? 1);
-  const count = DOCUMENTS * scale;
-  await using stack = await startStack();
+export const benchCapture = async (bench: Bench): Promise<void> => {
+  const count = bench.sized(DOCUMENTS);
+  await using stack = await bench.stack();
   await using kafka = new KafkaClient({ bootstrap: stack.kafka.bootstrap, clientId: "bench", group: "bench" });
   const source = await MongoClient.connect(stack.source.uri);
   await load(source, COLL, count);
@@ -88,7 +87,7 @@ export const benchCapture = async (flags: Readonly<Record<string, string>>): Pro
     "ferry capture": () => runFerry(stack, kafka, count),
   };
   const outcomes = new Map<string, Outcome[]>();
-  for (let turn = 1; turn <= rounds; turn++)
+  for (let turn = 1; turn <= bench.rounds; turn++)
     for (const [name, run] of Object.entries(contestants)) {
       const outcome = await run();
       console.log(`round ${turn}  ${name.padEnd(26)} ${Math.round(outcome.perSecond)}/s  ${outcome.rssMb ?? ""}`);
@@ -104,6 +103,5 @@ export const benchCapture = async (flags: Readonly<Record<string, string>>): Pro
   const best = Math.max(rate("connector, as recommended"), rate("connector, larger batches"));
   const ratios = { vsConnector: round(rate("ferry capture") / best), rssMb };
   const versions = { ...(await versionsOf(stack)), documents: String(count), partitions: String(PARTITIONS) };
-  if (scale === 1) report({ name: "capture", rows, ratios, versions });
-  else console.log(ratios); // a part of the documents is for looking, not for the record
+  report({ name: "capture", rows, ratios, versions }, bench.full);
 };

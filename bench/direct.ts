@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { drop, ferryRun, mongodVersion, type Pair, peakRssMb, type Running, startPair, timeCopy } from "./lib/pair.ts";
+import type { Bench } from "./lib/bench.ts";
+import { drop, ferryRun, mongodVersion, type Pair, peakRssMb, type Running, timeCopy } from "./lib/pair.ts";
 import { type Peer, parsePeer, withPeer } from "./lib/peers.ts";
 import { median, type Row, report, round } from "./lib/report.ts";
 import { DB, load, user } from "./lib/topics.ts";
@@ -40,49 +41,45 @@ const runCeiling = async (pair: Pair, kind: Kind): Promise<Outcome> => {
 
 let runs = 0;
 
-const timed = async (pair: Pair, kind: Kind, start: () => Running): Promise<Outcome> => {
+const timed = async (pair: Pair, kind: Kind, count: number, start: () => Running): Promise<Outcome> => {
   await using run = start();
-  const perSecond = await timeCopy(pair.there, kind, count(kind), LIMIT_MS);
+  const perSecond = await timeCopy(pair.there, kind, count, LIMIT_MS);
   return { perSecond, rssMb: peakRssMb(run.child) };
 };
 
-const runFerry = async (pair: Pair, kind: Kind): Promise<Outcome> => {
-  const stateDb = `ferry_bench_${runs++}`;
-  const outcome = await timed(pair, kind, () => ferryRun(pair, kind, stateDb));
+const runFerry = async (pair: Pair, kind: Kind, count: number): Promise<Outcome> => {
+  const stateDb = `ferry_bench_direct_${runs++}`;
+  const outcome = await timed(pair, kind, count, () => ferryRun(pair, kind, stateDb));
   await pair.there.db(stateDb).dropDatabase();
   return outcome;
 };
 
-const runPeer = (pair: Pair, kind: Kind, peer: Peer): Promise<Outcome> =>
+const runPeer = (pair: Pair, kind: Kind, count: number, peer: Peer): Promise<Outcome> =>
   withPeer(peer, pair, kind, async ({ child }) => {
-    const perSecond = await timeCopy(pair.there, kind, count(kind), LIMIT_MS);
+    const perSecond = await timeCopy(pair.there, kind, count, LIMIT_MS);
     return { perSecond, rssMb: peakRssMb(child) };
   });
-
-let scale = 1;
-const count = (kind: Kind): number => Math.round(KINDS[kind] * scale);
 
 /**
  * `npm run bench -- direct [--rounds 3] [--scale 1] [--peer NAME=PATH]...`: a copy by `ferry run`, beside
  * prepared raw batches, in turn, round by round; medians.
  */
-export const benchDirect = async (flags: Readonly<Record<string, string>>): Promise<void> => {
-  const rounds = Number(flags["rounds"] ?? 3);
-  scale = Number(flags["scale"] ?? 1);
-  const peers = (flags["peer"] ?? "")
+export const benchDirect = async (bench: Bench): Promise<void> => {
+  const count = (kind: Kind): number => bench.sized(KINDS[kind]);
+  const peers = (bench.flags["peer"] ?? "")
     .split("\n")
     .filter((text) => text !== "")
     .map(parsePeer);
-  await using pair = await startPair();
+  await using pair = await bench.pair();
   await load(pair.here, "small", count("small"));
   await load(pair.here, "4k", count("4k"), large);
   const contestants: Readonly<Record<string, (kind: Kind) => Promise<Outcome>>> = {
     "raw ceiling": (kind) => runCeiling(pair, kind),
-    "ferry run": (kind) => runFerry(pair, kind),
-    ...Object.fromEntries(peers.map((peer) => [peer.name, (kind: Kind) => runPeer(pair, kind, peer)])),
+    "ferry run": (kind) => runFerry(pair, kind, count(kind)),
+    ...Object.fromEntries(peers.map((peer) => [peer.name, (kind: Kind) => runPeer(pair, kind, count(kind), peer)])),
   };
   const outcomes = new Map<string, Outcome[]>();
-  for (let turn = 1; turn <= rounds; turn++)
+  for (let turn = 1; turn <= bench.rounds; turn++)
     for (const kind of Object.keys(KINDS) as Kind[])
       for (const [name, run] of Object.entries(contestants)) {
         await empty(pair, kind);
@@ -118,6 +115,5 @@ export const benchDirect = async (flags: Readonly<Record<string, string>>): Prom
     ratios[`4k.vs${name}`] = round(rate("4k", "ferry run") / rate("4k", name));
   }
   const versions = { mongod: await mongodVersion(pair), documents: `${count("small")} small, ${count("4k")} of 4 KiB` };
-  if (scale === 1) report({ name: "direct", rows, ratios, versions });
-  else console.log(ratios); // a part of the documents is for looking, not for the record
+  report({ name: "direct", rows, ratios, versions }, bench.full);
 };

@@ -2,13 +2,14 @@ import type { AnyBulkWriteOperation, Timestamp } from "mongodb";
 import type { CaptureRecord } from "#capture/captureStore.ts";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
-import { ferryRun, mongodVersion, type Pair, pause, peakRssMb, startPair } from "./lib/pair.ts";
+import type { Bench } from "./lib/bench.ts";
+import { ferryRun, mongodVersion, type Pair, pause, peakRssMb } from "./lib/pair.ts";
 import { median, type Row, report, round } from "./lib/report.ts";
 import { DB, load, random, user } from "./lib/topics.ts";
 
 const DOCUMENTS = 1_000_000;
 const CHANGES = 200_000;
-const STATE_DB = "ferry_bench";
+const STATE_DB = "ferry_bench_drain";
 const COLL = "drain";
 /** Inserted behind all changes: enough that every lane has some, so that the last one to arrive is the end. */
 const MARKS = 64;
@@ -84,11 +85,9 @@ const drain = async (pair: Pair, turn: number, events: number): Promise<{ perSec
  * `npm run bench -- drain [--rounds 3] [--scale 1]`: `ferry run` is stopped while changes hit the source, then started: events
  * per second until all are on the target, start-up included, beside a bare reader of the same change stream.
  */
-export const benchDrain = async (flags: Readonly<Record<string, string>>): Promise<void> => {
-  const rounds = Number(flags["rounds"] ?? 3);
-  const scale = Number(flags["scale"] ?? 1);
-  const [documents, changes] = [DOCUMENTS * scale, CHANGES * scale];
-  await using pair = await startPair();
+export const benchDrain = async (bench: Bench): Promise<void> => {
+  const [documents, changes] = [bench.sized(DOCUMENTS), bench.sized(CHANGES)];
+  await using pair = await bench.pair();
   await load(pair.here, COLL, documents);
   {
     await using _copy = ferryRun(pair, COLL, STATE_DB);
@@ -99,7 +98,7 @@ export const benchDrain = async (flags: Readonly<Record<string, string>>): Promi
     });
   }
   const [bare, ferry]: [Read[], { perSecond: number; rssMb: number }[]] = [[], []];
-  for (let turn = 1; turn <= rounds; turn++) {
+  for (let turn = 1; turn <= bench.rounds; turn++) {
     const from = await now(pair);
     await writeChanges(pair, turn, documents, changes);
     const read = await bareReader(pair, from, turn);
@@ -129,6 +128,5 @@ export const benchDrain = async (flags: Readonly<Record<string, string>>): Promi
   ];
   const ratios = { "drain.vsBareReader": round(perSecond.ferry / perSecond.bare), rssMb };
   const versions = { mongod: await mongodVersion(pair), load: `${changes} changes of ${documents} documents` };
-  if (scale === 1) report({ name: "drain", rows, ratios, versions });
-  else console.log(ratios); // a part of the changes is for looking, not for the record
+  report({ name: "drain", rows, ratios, versions }, bench.full);
 };

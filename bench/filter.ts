@@ -2,10 +2,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MongoClient } from "mongodb";
-import { runWorkers, type Topic } from "./lib/contestants.ts";
+import type { Bench } from "./lib/bench.ts";
+import { runWorkers } from "./lib/contestants.ts";
 import { median, type Row, report, round } from "./lib/report.ts";
-import { startStack, versionsOf } from "./lib/stack.ts";
-import { COPIES, DB, makeTopics, PARTITIONS } from "./lib/topics.ts";
+import { versionsOf } from "./lib/stack.ts";
+import { DB, makeTopics, PARTITIONS, sizesOf, type Topic } from "./lib/topics.ts";
 
 /** Each form is compared with the unfiltered one of its topic, in the same round. */
 type Form = Readonly<{ name: string; topic: Exclude<Topic, "stream">; ratio: string | undefined; rules: string }>;
@@ -31,19 +32,21 @@ const FORMS: readonly Form[] = [
   { name: "nested, drift ledger", topic: "nested", ratio: "nestedDrift", rules: "drift: { depth: 8 }" },
 ];
 
-/** `npm run bench -- filter [--rounds 3]`: what rules and the drift ledger cost, against the same topic without them. */
-export const benchFilter = async (flags: Readonly<Record<string, string>>): Promise<void> => {
-  const rounds = Number(flags["rounds"] ?? 3);
+/** `npm run bench -- filter [--rounds 3] [--scale 1] [--only NAME,NAME]`: what rules and the drift ledger cost, against the same topic without them. */
+export const benchFilter = async (bench: Bench): Promise<void> => {
+  const sizes = sizesOf(bench);
+  const only = bench.flags["only"]?.split(",");
+  const forms = FORMS.filter(({ name }) => only === undefined || only.some((part) => name.includes(part)));
   const folder = mkdtempSync(join(tmpdir(), "ferry-bench-config-"));
-  await using stack = await startStack();
-  await makeTopics(stack, ["copy", "nested"]);
+  await using stack = await bench.stack();
+  await makeTopics(stack, ["copy", "nested"], sizes);
   const target = await MongoClient.connect(stack.target.uri);
   const rates = new Map<string, number[]>();
-  for (let n = 1; n <= rounds; n++) {
-    for (const [i, { name, topic, rules }] of FORMS.entries()) {
+  for (let n = 1; n <= bench.rounds; n++) {
+    for (const [i, { name, topic, rules }] of forms.entries()) {
       const config = join(folder, `${i}.yaml`);
       writeFileSync(config, `routes:\n  - { from: ${DB}.${topic}, ${rules} }\n`);
-      const { perSecond } = await runWorkers(stack, target, topic, 1, ["--config", config]);
+      const { perSecond } = await runWorkers({ stack, target, sizes }, topic, 1, ["--config", config]);
       console.log(`round ${n}  ${name.padEnd(30)} ${String(Math.round(perSecond)).padStart(8)}/s`);
       rates.set(name, [...(rates.get(name) ?? []), perSecond]);
     }
@@ -54,18 +57,19 @@ export const benchFilter = async (flags: Readonly<Record<string, string>>): Prom
   const rate = (name: string): number => median(rates.get(name) ?? []);
   const plain = (topic: Topic): number =>
     rate(FORMS.find((form) => form.topic === topic && form.ratio === undefined)?.name ?? "");
-  const rows: Row[] = FORMS.map(({ name, topic }) => ({
+  const rows: Row[] = forms.map(({ name, topic }) => ({
     route: name,
     "records/s": Math.round(rate(name)),
     "of unfiltered": round(rate(name) / plain(topic)),
   }));
-  const ratios = FORMS.flatMap(({ name, topic, ratio }) =>
+  const ratios = forms.flatMap(({ name, topic, ratio }) =>
     ratio === undefined ? [] : [[ratio, round(rate(name) / plain(topic))] as const],
   );
-  report({
+  const result = {
     name: "filter",
     rows,
-    versions: { ...versions, records: `${COPIES.copy} flat, ${COPIES.nested} nested`, partitions: String(PARTITIONS) },
+    versions: { ...versions, records: `${sizes.copy} flat, ${sizes.nested} nested`, partitions: String(PARTITIONS) },
     ratios: Object.fromEntries(ratios),
-  });
+  };
+  report(result, bench.full && only === undefined); // a part of the forms is for looking, too
 };

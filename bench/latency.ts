@@ -4,13 +4,26 @@ import { fileURLToPath } from "node:url";
 import { MongoClient } from "mongodb";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
+import type { Bench } from "./lib/bench.ts";
 import { median, quantile, type Row, report, round } from "./lib/report.ts";
-import { type BenchStack, startConnector, startStack, versionsOf } from "./lib/stack.ts";
+import { type BenchStack, startConnector, versionsOf } from "./lib/stack.ts";
 import { DB, recommended, user } from "./lib/topics.ts";
 
-export const PER_SECOND = 50;
-export const SECONDS = 20;
+const PER_SECOND = 50;
+const SECONDS = 20;
 const WARM_UP = 100;
+/** What is inserted in a round: first what is not looked at. */
+type Load = Readonly<{ coll: string; warmUp: number; looked: number }>;
+
+const loadOf = (coll: string, { sized }: Bench): Load => ({
+  coll,
+  warmUp: sized(WARM_UP),
+  looked: sized(PER_SECOND * SECONDS),
+});
+
+/** As it is recorded. */
+export const LOAD_TEXT = `${PER_SECOND} inserts/s for ${SECONDS} s`;
+
 const MAIN = fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
 
 type Concern = "w1" | "majority";
@@ -18,10 +31,10 @@ const CONCERNS: readonly Concern[] = ["w1", "majority"];
 type Stamps = Map<number, number>;
 
 /** A change stream reader with nothing behind it: what any tool must wait for. Open when this returns. */
-const bareReader = async (client: MongoClient, seen: Stamps): Promise<() => Promise<void>> => {
+const bareReader = async (client: MongoClient, coll: string, seen: Stamps): Promise<() => Promise<void>> => {
   const stream = client
     .db(DB)
-    .collection<{ _id: number }>("latency")
+    .collection<{ _id: number }>(coll)
     .watch([{ $match: { operationType: "insert" } }], { fullDocument: "updateLookup" });
   await stream.tryNext(); // opens it: what is inserted from now on is seen
   let closed = false;
@@ -39,8 +52,8 @@ const bareReader = async (client: MongoClient, seen: Stamps): Promise<() => Prom
 };
 
 /** Looks at the target without pause for documents newer than the last one seen. */
-const watchTarget = (client: MongoClient, from: number, seen: Stamps): (() => Promise<void>) => {
-  const collection = client.db(DB).collection<{ _id: number }>("latency");
+const watchTarget = (client: MongoClient, coll: string, from: number, seen: Stamps): (() => Promise<void>) => {
+  const collection = client.db(DB).collection<{ _id: number }>(coll);
   let stopped = false;
   const loop = (async () => {
     while (!stopped) {
@@ -65,10 +78,11 @@ const insertAll = async (
   client: MongoClient,
   concern: Concern,
   from: number,
-  count: number,
+  { coll, warmUp, looked }: Load,
   sent: Stamps,
 ): Promise<void> => {
-  const collection = client.db(DB).collection<{ _id: number }>("latency");
+  const count = warmUp + looked;
+  const collection = client.db(DB).collection<{ _id: number }>(coll);
   const writeConcern = concern === "w1" ? { w: 1 as const } : { w: "majority" as const };
   const begin = performance.now();
   const pending: Promise<unknown>[] = [];
@@ -86,6 +100,7 @@ const measure = async (
   stack: Pick<BenchStack, "source" | "target">,
   concern: Concern,
   from: number,
+  load: Load,
 ): Promise<{ bare: number[]; ferry: number[] }> => {
   const [writer, reader, target] = await Promise.all([
     MongoClient.connect(stack.source.uri),
@@ -93,9 +108,9 @@ const measure = async (
     MongoClient.connect(stack.target.uri),
   ]);
   const [sent, bare, visible]: [Stamps, Stamps, Stamps] = [new Map(), new Map(), new Map()];
-  const stops = [await bareReader(reader, bare), watchTarget(target, from, visible)];
-  const total = WARM_UP + PER_SECOND * SECONDS;
-  await insertAll(writer, concern, from, total, sent);
+  const stops = [await bareReader(reader, load.coll, bare), watchTarget(target, load.coll, from, visible)];
+  const total = load.warmUp + load.looked;
+  await insertAll(writer, concern, from, load, sent);
   await waitFor(
     async () =>
       visible.size >= total && bare.size >= total
@@ -111,13 +126,10 @@ const measure = async (
   await Promise.all([writer.close(), reader.close(), target.close()]);
   const after = (stamps: Stamps): number[] =>
     [...sent]
-      .filter(([id]) => id >= from + WARM_UP)
+      .filter(([id]) => id >= from + load.warmUp)
       .map(([id, at]) => (stamps.get(id) ?? Number.POSITIVE_INFINITY) - at);
   return { bare: after(bare), ferry: after(visible) };
 };
-
-/** Rounds that count, each with both write concerns. */
-const ROUNDS = 3;
 
 /** p50 and p99 of bare reader and ferry: medians of the rounds. */
 type Figures = Readonly<Record<"bare50" | "bare99" | "ferry50" | "ferry99", number>>;
@@ -139,15 +151,20 @@ const medians = (rounds: readonly Figures[]): Figures => {
  * interpreters. It is shown apart (`cold`); a migration lasts for hours, and the ratios are those of the rounds after it.
  */
 export const measureRounds = async (
+  bench: Bench,
   stack: Parameters<typeof measure>[0],
+  coll: string,
   reader: string,
 ): Promise<{ rows: Row[]; ratios: Record<string, number> }> => {
   const seen = new Map<Concern, Figures[]>();
   let from = 0;
-  for (let i = 0; i <= ROUNDS; i++)
+  for (let i = 0; i <= bench.rounds; i++)
     for (const concern of CONCERNS) {
       from += 1_000_000;
-      seen.set(concern, [...(seen.get(concern) ?? []), figuresOf(await measure(stack, concern, from))]);
+      seen.set(concern, [
+        ...(seen.get(concern) ?? []),
+        figuresOf(await measure(stack, concern, from, loadOf(coll, bench))),
+      ]);
     }
   const rows: Row[] = [];
   const ratios: Record<string, number> = {};
@@ -183,7 +200,8 @@ const startWorker = (stack: BenchStack): AsyncDisposable => {
     "--connect",
     connect.url,
   ];
-  const worker = spawn(process.execPath, [MAIN, "worker", ...servers, "--log-level", "error"], {
+  const own = ["--topics", `${DB}.latency`, "--state-db", "ferry_bench_latency", "--log-level", "error"];
+  const worker = spawn(process.execPath, [MAIN, "worker", ...servers, ...own], {
     stdio: ["ignore", "inherit", "inherit"],
   });
   const exited = once(worker, "exit");
@@ -195,9 +213,9 @@ const startWorker = (stack: BenchStack): AsyncDisposable => {
   };
 };
 
-/** `npm run bench -- latency`: 50 inserts/s, source write → visible on the target through Kafka, beside a bare change stream reader. */
-export const benchLatency = async (): Promise<void> => {
-  await using stack = await startStack();
+/** `npm run bench -- latency [--rounds 3] [--scale 1]`: 50 inserts/s, source write → visible on the target through Kafka, beside a bare change stream reader. */
+export const benchLatency = async (bench: Bench): Promise<void> => {
+  await using stack = await bench.stack();
   const source = await MongoClient.connect(stack.source.uri);
   await source.db(DB).createCollection("latency");
   await startConnector(
@@ -219,12 +237,7 @@ export const benchLatency = async (): Promise<void> => {
     },
     { what: "the path is open", clock: systemClock, timeoutMs: 90_000, everyMs: 300 },
   );
-  const { rows, ratios } = await measureRounds(stack, "ferry, visible on target");
+  const { rows, ratios } = await measureRounds(bench, stack, "latency", "ferry, visible on target");
   await Promise.all([source.close(), target.close()]);
-  report({
-    name: "latency",
-    rows,
-    ratios,
-    versions: { ...(await versionsOf(stack)), load: `${PER_SECOND} inserts/s for ${SECONDS} s` },
-  });
+  report({ name: "latency", rows, ratios, versions: { ...(await versionsOf(stack)), load: LOAD_TEXT } }, bench.full);
 };

@@ -4,13 +4,15 @@ import { rangesBetween, readBounds } from "#capture/copyRanges.ts";
 import type { CopySource } from "#capture/copySource.ts";
 import { RangeReader } from "#capture/rangeReader.ts";
 import { RawCursor } from "#mongo/rawCursor.ts";
-import { drop, ferryRun, mongodVersion, type Pair, startPair, timeCopy } from "./lib/pair.ts";
+import type { Bench } from "./lib/bench.ts";
+import { drop, ferryRun, mongodVersion, type Pair, timeCopy } from "./lib/pair.ts";
 import { median, type Row, report, round } from "./lib/report.ts";
 import { DB } from "./lib/topics.ts";
 
 /** Of the source: the collection is several times larger. */
 const CACHE_GB = 0.25;
 const COLL = "random";
+const DOCUMENTS = 500_000;
 const READERS = 4;
 const RANGE_DOCUMENTS = 50_000;
 const BATCH = 2000;
@@ -31,6 +33,7 @@ const document = (i: number): { _id: string; text: string } => ({
 
 const load = async (client: MongoClient, count: number): Promise<void> => {
   const collection = client.db(DB).collection<{ _id: string }>(COLL);
+  await collection.drop();
   for (let from = 0; from < count; from += 5000)
     await collection.insertMany(
       Array.from({ length: Math.min(5000, count - from) }, (_, i) => document(from + i)),
@@ -82,7 +85,7 @@ const readNatural = async (client: MongoClient): Promise<number> => {
 let copies = 0;
 
 const copyByFerry = async (pair: Pair, count: number, order: "id" | "natural"): Promise<number> => {
-  const stateDb = `ferry_bench_${copies++}`;
+  const stateDb = `ferry_bench_natural_${copies++}`;
   await drop(pair, COLL);
   await using _ = ferryRun(pair, COLL, stateDb, ["--copy-order", order]);
   return await timeCopy(pair.there, COLL, count, LIMIT_MS); // the run ends with this block
@@ -114,20 +117,19 @@ const measure = (contestant: Contestant, pair: Pair, count: number): Promise<num
 };
 
 /**
- * `npm run bench -- natural-order [--rounds 3] [--documents 500000]`: a collection with random keys, larger than the source's cache,
+ * `npm run bench -- natural-order [--rounds 3] [--scale 1]`: a collection with random keys, larger than the source's cache,
  * read by ranges of `_id` and in natural order, in turn. Each scan leaves a cache behind that is of no use to the next.
  */
-export const benchNaturalOrder = async (flags: Readonly<Record<string, string>>): Promise<void> => {
-  const rounds = Number(flags["rounds"] ?? 3);
-  const count = Number(flags["documents"] ?? 500_000);
+export const benchNaturalOrder = async (bench: Bench): Promise<void> => {
+  const count = bench.sized(DOCUMENTS);
   const found = new Map<string, number[]>();
   let [version, mb] = ["", 0];
   for (const [store, args] of Object.entries(STORES)) {
-    await using pair = await startPair({ cacheGb: CACHE_GB, args });
+    await using pair = await bench.pair({ cacheGb: CACHE_GB, args });
     version = await mongodVersion(pair);
     await load(pair.here, count);
     mb = Number((await pair.here.db(DB).command({ collStats: COLL, scale: 2 ** 20 }))["size"]);
-    for (let turn = 1; turn <= rounds; turn++)
+    for (let turn = 1; turn <= bench.rounds; turn++)
       for (const contestant of CONTESTANTS) {
         const perSecond = await measure(contestant, pair, count);
         console.log(`round ${turn}  ${store.padEnd(10)}  ${contestant.padEnd(18)} ${Math.round(perSecond)}/s`);
@@ -142,7 +144,7 @@ export const benchNaturalOrder = async (flags: Readonly<Record<string, string>>)
     "disk, docs/s": Math.round(rate("disk", contestant)),
   }));
   const [ranges, natural, ferry, ferryNatural] = CONTESTANTS;
-  report({
+  const result = {
     name: "natural-order",
     rows,
     versions: { mongod: version, documents: `${count}, ${mb} MB, cache ${CACHE_GB} GB` },
@@ -152,5 +154,6 @@ export const benchNaturalOrder = async (flags: Readonly<Record<string, string>>)
       "pageCache.ferryNaturalVsRanges": round(rate("page cache", ferryNatural) / rate("page cache", ferry)),
       "disk.ferryNaturalVsRanges": round(rate("disk", ferryNatural) / rate("disk", ferry)),
     },
-  });
+  };
+  report(result, bench.full);
 };

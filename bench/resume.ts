@@ -1,20 +1,22 @@
 import { systemClock } from "#flow/clock.ts";
-import { ferryRun, mongodVersion, pause, startPair } from "./lib/pair.ts";
+import type { Bench } from "./lib/bench.ts";
+import { ferryRun, mongodVersion, pause } from "./lib/pair.ts";
 import { median, report } from "./lib/report.ts";
 import { DB } from "./lib/topics.ts";
 
 const COLL = "resumed";
+/** Of about 500 bytes. */
+const DOCUMENTS = 400_000;
 const LIMIT_MS = 300_000;
 
 /**
- * `npm run bench -- resume`: a copy that is killed half-way and started again, from the second start to the last document.
- * `--count`: documents, of about 500 bytes. `--rounds`: how often. `--cache`: of the target, GB; what is short of it shows what replacing costs.
+ * `npm run bench -- resume [--rounds 3] [--scale 1] [--cache 0.3]`: a copy that is killed half-way and started again, from the
+ * second start to the last document. `--cache`: of the target, GB; what is short of it shows what replacing costs.
  */
-export const benchResume = async (flags: Readonly<Record<string, string>>): Promise<void> => {
-  const count = Number(flags["count"] ?? 400_000);
-  const rounds = Number(flags["rounds"] ?? 3);
-  const cacheGb = Number(flags["cache"] ?? 0.3);
-  await using pair = await startPair({ cacheGb: 1 }, { cacheGb });
+export const benchResume = async (bench: Bench): Promise<void> => {
+  const count = bench.sized(DOCUMENTS);
+  const cacheGb = Number(bench.flags["cache"] ?? 0.3);
+  await using pair = await bench.pair({ cacheGb: 1 }, { cacheGb });
   const source = pair.here.db(DB).collection<{ _id: number }>(COLL);
   for (let from = 0; from < count; from += 10_000)
     await source.insertMany(
@@ -22,8 +24,8 @@ export const benchResume = async (flags: Readonly<Record<string, string>>): Prom
     );
   const target = pair.there.db(DB).collection(COLL);
   const took: number[] = [];
-  for (let round = 0; round < rounds; round++) {
-    const stateDb = `ferry_resume_${round}`;
+  for (let round = 0; round < bench.rounds; round++) {
+    const stateDb = `ferry_bench_resume_${round}`;
     await target.drop();
     const until = async (wanted: number): Promise<number> => {
       const began = systemClock.now();
@@ -45,10 +47,11 @@ export const benchResume = async (flags: Readonly<Record<string, string>>): Prom
     took.push(ms);
     console.log(`round ${round}: ${there} were there, the rest came in ${ms} ms`);
   }
-  report({
+  const result = {
     name: "resume",
     rows: took.map((ms, at) => ({ round: at, "start again → last document ms": ms })),
     ratios: { "median ms": median(took) },
     versions: { mongod: await mongodVersion(pair), documents: String(count), cacheGb: String(cacheGb) },
-  });
+  };
+  report(result, bench.full);
 };

@@ -1,12 +1,14 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mongodVersion, type Pair, pause, startPair } from "./lib/pair.ts";
+import type { Bench } from "./lib/bench.ts";
+import { mongodVersion, type Pair, pause } from "./lib/pair.ts";
 import { median, type Row, report } from "./lib/report.ts";
 import { DB } from "./lib/topics.ts";
 
 const COLL = "started";
 const MAIN = new URL("../src/cli/main.ts", import.meta.url).pathname;
 const LIMIT_MS = 60_000;
+const REST_MS = 3000;
 
 /** Starts `ferry ARGS`; `until` resolves with the ms that it took to say a text, or to end. */
 const ferry = (args: readonly string[]) => {
@@ -27,7 +29,7 @@ const ferry = (args: readonly string[]) => {
   return { ended, says };
 };
 
-const round = async ({ source, target, here, there }: Pair, at: number): Promise<Row> => {
+const round = async ({ source, target, here, there }: Pair, at: number, restMs: number): Promise<Row> => {
   const stateDb = `ferry_startup_${at}`;
   const coll = `${COLL}_${at}`;
   await here
@@ -38,7 +40,7 @@ const round = async ({ source, target, here, there }: Pair, at: number): Promise
   const version = await ferry(["--version"]).ended;
   const run = ferry(["run", ...sides, "--include", `${DB}.${coll}`]);
   const streaming = await run.says("copy finished");
-  await pause(3000); // at rest
+  await pause(restMs); // at rest
   const finalized = await ferry(["finalize", ...sides]).ended;
   await run.ended;
   const copied = await there.db(DB).collection(coll).countDocuments();
@@ -51,15 +53,14 @@ const round = async ({ source, target, here, there }: Pair, at: number): Promise
 };
 
 /**
- * `npm run bench -- startup`: a hundred documents, from the command to the stream, and `ferry finalize` of the run at rest.
- * `--rounds`: how often.
+ * `npm run bench -- startup [--rounds 3] [--scale 1]`: a hundred documents, from the command to the stream, and `ferry finalize` of
+ * the run at rest.
  */
-export const benchStartup = async (flags: Readonly<Record<string, string>>): Promise<void> => {
-  const rounds = Number(flags["rounds"] ?? 5);
-  await using pair = await startPair();
+export const benchStartup = async (bench: Bench): Promise<void> => {
+  await using pair = await bench.pair();
   const rows: Row[] = [];
-  for (let at = 0; at < rounds; at++) rows.push(await round(pair, at));
+  for (let at = 0; at < bench.rounds; at++) rows.push(await round(pair, at, bench.sized(REST_MS)));
   const of = (name: string): number => median(rows.map((row) => Number(row[name])));
   const ratios = { "start → stream ms": of("start → stream ms"), "finalize ms": of("finalize ms") };
-  report({ name: "startup", rows, ratios, versions: { mongod: await mongodVersion(pair) } });
+  report({ name: "startup", rows, ratios, versions: { mongod: await mongodVersion(pair) } }, bench.full);
 };

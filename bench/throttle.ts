@@ -2,10 +2,11 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { MongoClient } from "mongodb";
+import type { Bench } from "./lib/bench.ts";
 import { runWorkers } from "./lib/contestants.ts";
 import { median, type Row, report, round } from "./lib/report.ts";
-import { startStack, versionsOf } from "./lib/stack.ts";
-import { makeTopics } from "./lib/topics.ts";
+import { versionsOf } from "./lib/stack.ts";
+import { makeTopics, sizesOf } from "./lib/topics.ts";
 
 /** What the services feel while nothing is migrated, ms: long enough for a p99. */
 const ALONE_MS = 8000;
@@ -31,16 +32,17 @@ const percentile = (all: readonly number[], part: number): number =>
 
 type Round = Readonly<{ p50: number; p99: number; perSecond: number }>;
 
-/** `npm run bench -- throttle [--rounds 3] [--limit 15]`: what services of the target feel of a copy, with and without a limit. */
-export const benchThrottle = async (flags: Readonly<Record<string, string>>): Promise<void> => {
-  const [rounds, limit] = [Number(flags["rounds"] ?? 3), flags["limit"] ?? "15"];
-  await using stack = await startStack();
-  await makeTopics(stack, ["copy"]);
+/** `npm run bench -- throttle [--rounds 3] [--scale 1] [--limit 15]`: what services of the target feel of a copy, with and without a limit. */
+export const benchThrottle = async (bench: Bench): Promise<void> => {
+  const limit = bench.flags["limit"] ?? "15";
+  const sizes = sizesOf(bench);
+  await using stack = await bench.stack();
+  await makeTopics(stack, ["copy"], sizes);
   const target = await MongoClient.connect(stack.target.uri);
   const services = startServices(stack.target.uri);
-  const pause = (): Promise<number> => new Promise((resolve) => setTimeout(() => resolve(0), ALONE_MS));
+  const pause = (): Promise<number> => new Promise((resolve) => setTimeout(() => resolve(0), bench.sized(ALONE_MS)));
   const apply = async (args: readonly string[]): Promise<number> =>
-    (await runWorkers(stack, target, "copy", 1, args)).perSecond;
+    (await runWorkers({ stack, target, sizes }, "copy", 1, args)).perSecond;
   const contestants: readonly (readonly [string, () => Promise<number>])[] = [
     ["nothing migrated", pause],
     ["no limit", () => apply([])],
@@ -48,7 +50,7 @@ export const benchThrottle = async (flags: Readonly<Record<string, string>>): Pr
   ];
   await services.during(pause); // warm
   const found = new Map<string, Round[]>();
-  for (let n = 1; n <= rounds; n++)
+  for (let n = 1; n <= bench.rounds; n++)
     for (const [name, work] of contestants) {
       const { result: perSecond, latencies } = await services.during(work);
       const one = { p50: percentile(latencies, 0.5), p99: percentile(latencies, 0.99), perSecond };
@@ -68,7 +70,7 @@ export const benchThrottle = async (flags: Readonly<Record<string, string>>): Pr
     "services' p99 ms": round(middle(name, "p99")),
     "copied/s": Math.round(middle(name, "perSecond")),
   }));
-  report({
+  const result = {
     name: "throttle",
     rows,
     versions,
@@ -77,5 +79,6 @@ export const benchThrottle = async (flags: Readonly<Record<string, string>>): Pr
       "limited.p99OverAlone": round(middle(limited, "p99") / middle(alone, "p99")),
       "limited.rate": round(middle(limited, "perSecond") / middle(free, "perSecond")),
     },
-  });
+  };
+  report(result, bench.full);
 };

@@ -26,6 +26,7 @@ const STAGES: readonly Readonly<{ name: string; suites: readonly string[]; atOnc
 
 /** The longest files, longest first: one that begins late would be left alone at the end. */
 const LONGEST: readonly string[] = [
+  "test/integration/benches.test.ts",
   "test/fault/direct.test.ts",
   "test/fault/kill.test.ts",
   "test/integration/cx.test.ts",

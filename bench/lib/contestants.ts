@@ -5,9 +5,11 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { MongoClient } from "mongodb";
 import { type BenchStack, deleteConnector, startConnector } from "./stack.ts";
-import { COPIES, DB, load, MARKS, STREAM_BASE, STREAM_EVENTS } from "./topics.ts";
+import { DB, load, MARKS, type Sizes, type Topic } from "./topics.ts";
 
-export type Topic = "copy" | "stream" | "nested";
+/** Where a contestant applies to: the target of the stack, and how much is to come. */
+export type Field = Readonly<{ stack: BenchStack; target: MongoClient; sizes: Sizes }>;
+
 export type Outcome = Readonly<{ perSecond: number; rssMb: number | undefined }>;
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
@@ -21,21 +23,21 @@ const ALIVE_MS = 2000;
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Empties the target's collection; the stream's starts with the documents that existed before it. */
-export const prepareTarget = async (target: MongoClient, topic: Topic): Promise<void> => {
+const prepareTarget = async ({ target, sizes }: Field, topic: Topic): Promise<void> => {
   const db = target.db(DB);
   await db.dropCollection(topic).catch(() => undefined);
   await db.createCollection(topic);
-  if (topic === "stream") await load(target, "stream", STREAM_BASE);
+  if (topic === "stream") await load(target, "stream", sizes.base);
   await target.db("admin").command({ fsync: 1 });
 };
 
 type Progress = Readonly<{ done: number; finished: boolean }>;
 
-const progressOf = async (target: MongoClient, topic: Topic): Promise<Progress> => {
+const progressOf = async ({ target, sizes }: Field, topic: Topic): Promise<Progress> => {
   const collection = target.db(DB).collection<{ _id: string }>(topic);
   if (topic !== "stream") {
     const done = await collection.estimatedDocumentCount();
-    return { done, finished: done >= COPIES[topic] };
+    return { done, finished: done >= sizes[topic] };
   }
   const count = (name: string): Promise<number> =>
     collection.countDocuments({ _id: { $gte: `${name}-`, $lt: `${name}.` } });
@@ -44,21 +46,16 @@ const progressOf = async (target: MongoClient, topic: Topic): Promise<Progress> 
 };
 
 /** Waits for the first effect, then for the last; records per second between them. `alive` throws when nothing more can come. */
-const race = async (
-  target: MongoClient,
-  topic: Topic,
-  limitMs: number,
-  alive: () => Promise<void> = async () => undefined,
-): Promise<number> => {
+const race = async (field: Field, topic: Topic, limitMs: number, alive: () => Promise<void>): Promise<number> => {
   const deadline = Date.now() + limitMs;
   let lookAt = Date.now() + ALIVE_MS;
   let first: { at: number; done: number } | undefined;
   for (;;) {
-    const { done, finished } = await progressOf(target, topic);
+    const { done, finished } = await progressOf(field, topic);
     const now = performance.now();
     if (first === undefined && done > 0) first = { at: now, done };
     if (finished && first !== undefined) {
-      const records = topic === "stream" ? STREAM_EVENTS : COPIES[topic] - first.done;
+      const records = topic === "stream" ? field.sizes.stream : field.sizes[topic] - first.done;
       return (records * 1000) / (now - first.at);
     }
     if (Date.now() > deadline) throw new Error(`${topic} was not finished in ${limitMs} ms`);
@@ -79,13 +76,13 @@ let run = 0;
 
 /** `ferry worker`, as many processes as asked. */
 export const runWorkers = async (
-  stack: BenchStack,
-  target: MongoClient,
+  field: Field,
   topic: Topic,
   processes: number,
   extra: readonly string[] = [],
 ): Promise<Outcome> => {
-  await prepareTarget(target, topic);
+  const { stack, target } = field;
+  await prepareTarget(field, topic);
   const stateDb = `ferry_bench_${run++}`;
   const args = [
     path("../../src/cli/main.ts"),
@@ -104,13 +101,18 @@ export const runWorkers = async (
     stateDb,
     "--log-level",
     "error",
+    ...(topic === "stream" ? ["--conflict", "mirror"] : []), // the documents before the stream are there
     ...extra,
   ];
   const children = Array.from({ length: processes }, () =>
     spawn(process.execPath, args, { stdio: ["ignore", "inherit", "inherit"] }),
   );
   try {
-    const perSecond = await race(target, topic, 120_000);
+    const alive = async (): Promise<void> => {
+      const ended = children.find(({ exitCode, signalCode }) => exitCode !== null || signalCode !== null);
+      if (ended !== undefined) throw new Error(`a worker ended with ${ended.exitCode ?? ended.signalCode}`);
+    };
+    const perSecond = await race(field, topic, 120_000, alive);
     return { perSecond, rssMb: Math.max(...children.map(peakRssMb)) };
   } finally {
     for (const child of children) child.kill("SIGTERM");
@@ -131,14 +133,9 @@ const checkTasks = async (url: string, name: string): Promise<void> => {
 };
 
 /** The official sink connector with its change stream handler. `tuned`: larger polls and unordered bulks. */
-export const runSink = async (
-  stack: BenchStack,
-  target: MongoClient,
-  topic: Topic,
-  tasks: number,
-  tuned: boolean,
-): Promise<Outcome> => {
-  await prepareTarget(target, topic);
+export const runSink = async (field: Field, topic: Topic, tasks: number, tuned: boolean): Promise<Outcome> => {
+  const { stack } = field;
+  await prepareTarget(field, topic);
   const name = `sink-${run++}`;
   await startConnector(stack.connect.url, name, {
     "connector.class": "com.mongodb.kafka.connect.MongoSinkConnector",
@@ -164,15 +161,16 @@ export const runSink = async (
   });
   try {
     const alive = (): Promise<void> => checkTasks(stack.connect.url, name);
-    return { perSecond: await race(target, topic, SINK_LIMIT_MS, alive), rssMb: undefined };
+    return { perSecond: await race(field, topic, SINK_LIMIT_MS, alive), rssMb: undefined };
   } finally {
     await deleteConnector(stack.connect.url, name);
   }
 };
 
 /** Pre-built raw batches straight into the target, four in flight; optionally while a bare consumer drains the topic. */
-export const runCeiling = async (stack: BenchStack, target: MongoClient, shared: boolean): Promise<Outcome> => {
-  await prepareTarget(target, "copy");
+export const runCeiling = async (field: Field, shared: boolean): Promise<Outcome> => {
+  const { stack } = field;
+  await prepareTarget(field, "copy");
   const args = [
     path("./ceiling.ts"),
     stack.target.uri,

@@ -12,9 +12,9 @@ import { DB } from "./topics.ts";
 export type Pair = AsyncDisposable &
   Readonly<{ source: MongoServer; target: MongoServer; here: MongoClient; there: MongoClient }>;
 
-type Short = Pick<MongoOptions, "cacheGb" | "args">;
+/** What a server is to be short of. */
+export type Short = Pick<MongoOptions, "cacheGb" | "args">;
 
-/** @param source what it is to be short of; @param target the same of the other side */
 export const startPair = async (source: Short = {}, target: Short = {}): Promise<Pair> => {
   const dir = mkdtempSync(join(tmpdir(), "ferry-bench-"));
   const [one, other] = await Promise.all([

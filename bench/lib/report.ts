@@ -28,9 +28,10 @@ export const quantile = (values: readonly number[], share: number): number => {
 
 export const round = (value: number, digits = 2): number => Number(value.toFixed(digits));
 
+/** What was measured; with `-dirty` where files differ from it. */
 const commit = (): string => {
   try {
-    return execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
+    return execFileSync("git", ["describe", "--always", "--dirty", "--exclude", "*"], { encoding: "utf8" }).trim();
   } catch {
     return "unknown";
   }
@@ -47,8 +48,12 @@ const printTable = (rows: readonly Row[]): void => {
   for (const row of cells) console.log(line(row));
 };
 
-/** Prints the table and the ratios, and writes `bench/results/NAME.json`. */
-export const report = ({ name, rows, ratios, versions }: BenchResult): void => {
+/** Prints the table and the ratios, and writes `bench/results/NAME.json` where they are for the record. */
+export const report = ({ name, rows, ratios, versions }: BenchResult, record: boolean): void => {
+  printTable(rows);
+  console.log();
+  for (const [key, value] of Object.entries(ratios)) console.log(`${key.padEnd(24)} ${value}`);
+  if (!record) return;
   const machine = {
     cpu: cpus()[0]?.model ?? "unknown",
     cores: cpus().length,
@@ -61,8 +66,5 @@ export const report = ({ name, rows, ratios, versions }: BenchResult): void => {
     file,
     `${JSON.stringify({ name, at: new Date().toISOString(), machine, versions: versionsNow, rows, ratios }, null, 2)}\n`,
   );
-  printTable(rows);
-  console.log();
-  for (const [key, value] of Object.entries(ratios)) console.log(`${key.padEnd(24)} ${value}`);
   console.log(`\nwritten: bench/results/${name}.json`);
 };

@@ -4,14 +4,20 @@ import { type AnyBulkWriteOperation, MongoClient } from "mongodb";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
 import { KafkaClient } from "#kafka/client.ts";
+import type { Bench } from "./bench.ts";
 import { type BenchStack, deleteConnector, startConnector } from "./stack.ts";
 
-export const COPY_RECORDS = 500_000;
-/** Copied documents per topic. */
-export const COPIES = { copy: COPY_RECORDS, nested: 240_000 } as const;
-export const STREAM_EVENTS = 300_000;
-/** Documents that exist before the stream begins, on both sides. */
-export const STREAM_BASE = 100_000;
+/** How many records a topic has: documents of a copy, events of a stream; `base`: documents that exist on both sides before the stream. */
+export type Sizes = Readonly<{ copy: number; nested: number; stream: number; base: number }>;
+
+/** The sizes of a bench, of which it may take a part. */
+export const sizesOf = ({ sized }: Pick<Bench, "sized">): Sizes => ({
+  copy: sized(500_000),
+  nested: sized(240_000),
+  stream: sized(300_000),
+  base: sized(100_000),
+});
+
 /** First and last events of the stream: enough of them that every partition has some of each. */
 export const MARKS = 64;
 export const PARTITIONS = 4;
@@ -114,15 +120,16 @@ const copyTopic = async (
     source,
     kafka,
     coll,
+    count,
     document,
   }: Readonly<{
     source: MongoClient;
     kafka: KafkaClient;
     coll: "copy" | "nested";
+    count: number;
     document: (i: number) => { _id: number };
   }>,
 ): Promise<void> => {
-  const count = COPIES[coll];
   await load(source, coll, count, document);
   await startConnector(stack.connect.url, `make-${coll}`, recommended(stack.source.uri, coll));
   await awaitRecords(kafka, `${DB}.${coll}`, count);
@@ -133,11 +140,11 @@ const copyTopic = async (
 type Operation = Readonly<{ key: number; write: AnyBulkWriteOperation<{ _id: number }> }>;
 
 /** 50 % update, 30 % insert, 20 % delete; keys skewed: a fifth of the keys gets most of the changes. */
-const streamOperations = (): Operation[] => {
+const streamOperations = ({ base, stream }: Sizes): Operation[] => {
   const next = random(42);
-  const alive = Array.from({ length: STREAM_BASE }, (_, i) => i);
-  let newest = STREAM_BASE;
-  return Array.from({ length: STREAM_EVENTS }, () => {
+  const alive = Array.from({ length: base }, (_, i) => i);
+  let newest = base;
+  return Array.from({ length: stream }, () => {
     const dice = next();
     if (dice < 0.3) {
       alive.push(newest);
@@ -160,10 +167,10 @@ const streamOperations = (): Operation[] => {
 };
 
 /** Many services at once: each owns some keys and works in order, so kinds and keys interleave as they do in life. */
-const writeStream = async (client: MongoClient): Promise<void> => {
+const writeStream = async (client: MongoClient, sizes: Sizes): Promise<void> => {
   const collection = client.db(DB).collection<{ _id: number }>("stream");
   const queues = Array.from({ length: 64 }, (): Operation["write"][] => []);
-  for (const { key, write } of streamOperations()) queues[key % queues.length]?.push(write);
+  for (const { key, write } of streamOperations(sizes)) queues[key % queues.length]?.push(write);
   await Promise.all(
     queues.map(async (queue) => {
       for (let from = 0; from < queue.length; from += 200)
@@ -174,9 +181,9 @@ const writeStream = async (client: MongoClient): Promise<void> => {
 
 const marks = (name: string): { _id: string }[] => Array.from({ length: MARKS }, (_, i) => ({ _id: `${name}-${i}` }));
 
-const streamTopic = async (stack: BenchStack, source: MongoClient, kafka: KafkaClient): Promise<void> => {
+const streamTopic = async (stack: BenchStack, source: MongoClient, kafka: KafkaClient, sizes: Sizes): Promise<void> => {
   const collection = source.db(DB).collection("stream");
-  await load(source, "stream", STREAM_BASE);
+  await load(source, "stream", sizes.base);
   await startConnector(
     stack.connect.url,
     "make-stream",
@@ -192,23 +199,29 @@ const streamTopic = async (stack: BenchStack, source: MongoClient, kafka: KafkaC
     { what: "first streamed event", clock: systemClock, timeoutMs: 60_000, everyMs: 300 },
   );
   await collection.insertMany(marks("begin") as never);
-  await writeStream(source);
+  await writeStream(source, sizes);
   await collection.insertMany(marks("end") as never);
-  await awaitRecords(kafka, `${DB}.stream`, STREAM_EVENTS + 2 * MARKS);
+  await awaitRecords(kafka, `${DB}.stream`, sizes.stream + 2 * MARKS);
   await deleteConnector(stack.connect.url, "make-stream");
 };
 
+export type Topic = "copy" | "stream" | "nested";
+
+/** Topics that a stack has already: benches that share one share them. */
+const made = new WeakMap<object, Set<Topic>>();
+
 /** Makes topics; prints how long it took. */
-export const makeTopics = async (
-  stack: BenchStack,
-  topics: readonly ("copy" | "stream" | "nested")[],
-): Promise<void> => {
+export const makeTopics = async (stack: BenchStack, topics: readonly Topic[], sizes: Sizes): Promise<void> => {
+  const there = made.get(stack.kafka) ?? new Set();
+  made.set(stack.kafka, there);
   const source = await MongoClient.connect(stack.source.uri);
   await using kafka = new KafkaClient({ bootstrap: stack.kafka.bootstrap, clientId: "bench", group: "bench" });
   const started = Date.now();
-  for (const topic of topics) {
-    if (topic === "stream") await streamTopic(stack, source, kafka);
-    else await copyTopic(stack, { source, kafka, coll: topic, document: topic === "copy" ? user : nestedUser });
+  for (const topic of topics.filter((topic) => !there.has(topic))) {
+    const document = topic === "copy" ? user : nestedUser;
+    if (topic === "stream") await streamTopic(stack, source, kafka, sizes);
+    else await copyTopic(stack, { source, kafka, coll: topic, count: sizes[topic], document });
+    there.add(topic);
   }
   await source.close();
   console.log(`topics made by the real connector in ${Math.round((Date.now() - started) / 1000)} s`);

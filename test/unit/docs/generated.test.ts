@@ -7,8 +7,17 @@ import { addressVariables, SETTINGS } from "#config/settings.ts";
 import { CATALOGUE } from "#errors/catalogue.ts";
 import { stalePages } from "../../../docs/generate.ts";
 
-test("the generated pages say what the code says", () => {
+test("the generated pages and figures say what the code and the recorded benches say", () => {
   assert.deepEqual(stalePages(), [], "run npm run docs");
+});
+
+test("every recorded bench says at which commit, on which day and machine", () => {
+  for (const file of readdirSync("bench/results")) {
+    const { at, machine, versions, ratios } = JSON.parse(readFileSync(join("bench/results", file), "utf8"));
+    assert.match(versions.commit, /^[0-9a-f]{7,}(-dirty)?$/, file);
+    assert.match(at, /^20\d\d-/, file);
+    assert.ok(machine.cores > 0 && Object.keys(ratios).length > 0, file);
+  }
 });
 
 /** For tests alone: docs/60-tests-and-benches.md. */
