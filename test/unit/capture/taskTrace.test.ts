@@ -80,3 +80,13 @@ test("anything else is told by its innermost cause", () => {
   );
   assert.equal(readTrace("").line, "no trace");
 });
+
+test("a collection whose topic Kafka refuses", () => {
+  const { code } = readTrace(
+    trace(
+      "Unrecoverable exception from producer send callback",
+      "java.util.concurrent.ExecutionException: org.apache.kafka.common.errors.InvalidTopicException: The request attempted to perform an operation on an invalid topic.",
+    ),
+  );
+  assert.equal(code, "FERRY_CAPTURE_TOPIC_NAME");
+});
