@@ -90,7 +90,7 @@ export const openCapture = async (
   { mode, leaseMs }: Pick<CaptureStartDeps, "mode" | "leaseMs">,
 ): Promise<Opening> => {
   const { settings, rangeDocuments, copyOrder, recopy, clock, logger, soft } = deps;
-  const [deployment, other] = [await readDeployment(source), await readDeployment(target)];
+  const [deployment, other] = await Promise.all([readDeployment(source), readDeployment(target)]);
   checkDeployments(deployment, other);
   const scope = scopeOf(deps.spec, deps.routes, settings.stateDb);
   requireCarriable(scope.spec, settings.stateDb);

@@ -39,8 +39,5 @@ export const workerStores = (options: OwnerOptions): WorkerStores => {
 
 /** Makes collections and indexes. @throws FERRY_MONGO_* */
 export const prepareStores = async ({ store, deadLetters, drift, conflicts }: WorkerStores): Promise<void> => {
-  await store.prepare();
-  await deadLetters.prepare();
-  await drift.prepare();
-  await conflicts.prepare();
+  await Promise.all([store, deadLetters, drift, conflicts].map((one) => one.prepare()));
 };

@@ -44,3 +44,33 @@ export const happenEarly = async (db: Db): Promise<void> => {
     await collection.updateOne({ _id: `${coll}-1` as never }, { $set: { [field]: second } });
   }
 };
+
+const COLLS = ["random_a", "random_b"];
+
+/** Collections of the random steps. */
+export const RANDOM = COLLS;
+
+export const beforeRandom = async (db: Db): Promise<void> => {
+  for (const coll of COLLS) await db.createCollection(coll, { validator: { n: { $gte: 0 } } });
+};
+
+/** What the server refuses is no step: a document that an index is there for, or an index over documents that do not fit. */
+const maybe = (step: Promise<unknown>): Promise<unknown> => step.catch(() => undefined);
+
+/** One change at random of documents or structure: some documents do not fit some indexes that come and go. */
+export const randomStep = (db: Db, random: () => number): Promise<unknown> => {
+  const of = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
+  const { key, options, field, bad, good } = of(MISFITS);
+  const collection = db.collection<Document>(of(COLLS));
+  const _id = Math.floor(random() * 6) as never;
+  const name = `on_${Object.keys(key).join("_")}`;
+  const value = of([bad, ...good]);
+  const kind = random();
+  if (kind < 0.3) return maybe(collection.insertOne({ _id, a: of([1, [1, 2]]), n: 1, [field]: value }));
+  if (kind < 0.5) return maybe(collection.updateOne({ _id }, { $set: { [field]: value } }));
+  if (kind < 0.55) return maybe(collection.deleteOne({ _id }));
+  if (kind < 0.65) return maybe(collection.updateMany({}, { $unset: { [field]: 1, b: 1 } }));
+  if (kind < 0.85) return maybe(collection.createIndex(key as never, { ...options, name }));
+  if (kind < 0.95) return maybe(collection.dropIndex(name));
+  return maybe(db.command({ collMod: collection.collectionName, validationLevel: of(["off", "moderate", "strict"]) }));
+};

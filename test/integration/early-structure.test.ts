@@ -1,27 +1,39 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Db, MongoClient } from "mongodb";
+import { type Db, type Document, MongoClient } from "mongodb";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
+import { seeded } from "#run/genData.ts";
 import { compare } from "../harness/compare.ts";
 import { startCapture, startDirect } from "../harness/directRun.ts";
-import { beforeEarly, EARLY, happenEarly } from "../harness/earlyStructure.ts";
+import { beforeEarly, beforeRandom, EARLY, happenEarly, RANDOM, randomStep } from "../harness/earlyStructure.ts";
 import { ferry } from "../harness/ferry.ts";
 import { sharedKafka, sharedMongo } from "../harness/servers.ts";
 import { structureOf } from "../harness/structure.ts";
 import { startWorker } from "../harness/worker.ts";
 
 /** Waits for every document to be as on the source. */
-const converged = (source: Db, target: Db): Promise<void> =>
+const converged = (source: Db, target: Db, colls: readonly string[] = EARLY): Promise<void> =>
   waitFor(
     async () => {
-      for (const coll of EARLY) {
+      for (const coll of colls) {
         const { wrong } = await compare(source.collection(coll), target.collection(coll));
         if (wrong > 0) return { seen: `${wrong} wrong in ${coll}` };
       }
       return { done: undefined };
     },
     { what: "documents to be equal on both sides", clock: systemClock, timeoutMs: 30_000 },
+  );
+
+/** Waits until the server is at work on an index. */
+const building = (db: Db, coll: string, name: string): Promise<void> =>
+  waitFor(
+    async () => {
+      const { cursor } = await db.command({ listIndexes: coll, includeBuildUUIDs: true });
+      const found = (cursor.firstBatch as Document[]).find(({ spec }) => spec?.name === name);
+      return found === undefined ? { seen: cursor.firstBatch } : { done: undefined };
+    },
+    { what: `the build of ${name} to have begun`, clock: systemClock, timeoutMs: 20_000 },
   );
 
 /** Waits for the indexes that made way. */
@@ -72,16 +84,8 @@ test("an index that comes before the documents it fits refuses none of them, thr
   await source.db("admin").command({ configureFailPoint: hang, mode: "alwaysOn" });
   const givenUp = built.createIndex({ a: 1, b: 1 }, { name: "never" }).catch((error: Error) => error);
   const finished = fits.createIndex({ a: 1, b: 1 }, { name: "later" });
-  await waitFor(
-    async () => {
-      const listed = await here.copy.command({ listIndexes: "fits", includeBuildUUIDs: true });
-      const listedToo = await here.copy.command({ listIndexes: "built", includeBuildUUIDs: true });
-      return listed["cursor"].firstBatch.length + listedToo["cursor"].firstBatch.length === 4
-        ? { done: undefined }
-        : { seen: "not both" };
-    },
-    { what: "both builds to have begun", clock: systemClock, timeoutMs: 20_000 },
-  );
+  await building(here.copy, "built", "never");
+  await building(here.copy, "fits", "later");
   await using run = await startDirect(start);
   await run.says("copy finished");
   await converged(here.copy, there.copy);
@@ -107,6 +111,54 @@ test("an index that comes before the documents it fits refuses none of them, thr
   await ok("finalize", "--source", one.uri, "--target", other.uri);
   for (const name of ["early_copy", "early_stream"])
     assert.deepEqual(await structureOf(target, name), await structureOf(source, name));
+});
+
+test("documents and structure at random, while a run is paused, killed and started again: equal, and nothing is dead", async () => {
+  const [one, other] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
+  await using source = await new MongoClient(one.uri).connect();
+  await using target = await new MongoClient(other.uri).connect();
+  const [here, there] = [source.db("early_random"), target.db("early_random")];
+  // One sequence, unless another is asked for: what is new at each run is when the processes meet it.
+  const random = seeded(Number(process.env["FERRY_SEED"] ?? 440898236));
+  const state = ["--state-db", "ferry_random"];
+  const start = {
+    source: one.uri,
+    target: other.uri,
+    include: ["early_random.*"],
+    args: [...state, "--batch-count", "1"],
+  };
+  const steps = async (count: number): Promise<void> => {
+    for (let n = 0; n < count; n++) await randomStep(here, random);
+  };
+  const tell = async (command: string, ...more: string[]): Promise<void> => {
+    const { status, out, err } = await ferry([command, "--target", other.uri, ...state, ...more]);
+    assert.equal(status, 0, out + err);
+  };
+  await beforeRandom(here);
+  await steps(20);
+  for (let turn = 0; turn < 3; turn++) {
+    await using run = await startDirect(start);
+    await steps(25);
+    if (turn === 1) {
+      await run.says("partition claimed");
+      await tell("pause");
+      await steps(40);
+      await tell("resume");
+    }
+    await steps(15);
+    run.kill("SIGKILL");
+  }
+  await steps(30);
+  await using run = await startDirect(start);
+  await converged(here, there, RANDOM);
+  await tell("finalize", "--source", one.uri);
+  assert.deepEqual(
+    await structureOf(target, "early_random"),
+    await structureOf(source, "early_random"),
+    run.logTail(40),
+  );
+  await converged(here, there, RANDOM);
+  assert.equal(await target.db("ferry_random").collection("deadLetters").countDocuments(), 0);
 });
 
 test("an index that comes before the documents it fits refuses none of them, through ferry capture and a worker", async () => {
