@@ -1,7 +1,7 @@
-import { FerryError } from "#errors/ferryError.ts";
+import { fieldNames, refuseRule } from "./fieldPath.ts";
 import { compileMask, type Mask, type MaskRule } from "./mask.ts";
 
-/** The field rules of a route, as they are written in `ferry.yaml`. Paths are dotted and go through arrays by themselves. */
+/** The field rules of a route, as they are written in `ferry.yaml`. Paths: see fieldPath.ts. */
 export type FieldRules = Readonly<{
   allow?: readonly string[];
   deny?: readonly string[];
@@ -37,21 +37,48 @@ export const unlisted = ({ rest, mask }: Rule): Rule => ({
 
 type Child = Readonly<{ name: Buffer; rule: Rule }>;
 
-/** Rules by name, compared as bytes where the name lies: most names are told apart by their length. */
+const DOT = 0x2e;
+
+const DROPPED: Rule = { drop: true, rest: false, mask: undefined, name: undefined, children: undefined };
+
+/** Left out because another field is renamed to this name: that says nothing of longer names. */
+const TAKEN: Rule = { ...DROPPED };
+
+/**
+ * Rules by name, compared as bytes where the name lies: most names are told apart by their length.
+ *
+ * A name with dots that has no rule of its own is under the rule of the path that it spells: what leaves out or masks `a.ssn`
+ * does so for a field that is literally called `a.ssn` as well. Such a rule never lets more through: an allow-list needs the
+ * name itself.
+ */
 export class Children {
   readonly #byLength: Child[][] = [];
+  readonly #rest: boolean;
+  readonly #shortest: number;
 
-  constructor(rules: ReadonlyMap<string, Rule>) {
+  /** @param rest are names without a rule kept here? */
+  constructor(rules: ReadonlyMap<string, Rule>, rest: boolean) {
     for (const [text, rule] of rules) {
       const name = Buffer.from(text);
       const same = this.#byLength[name.length] ?? [];
       same.push({ name, rule });
       this.#byLength[name.length] = same;
     }
+    this.#rest = rest;
+    this.#shortest = this.#byLength.findIndex((same) => same !== undefined);
   }
 
   /** The rule of the name that lies at `[start, end)`. */
   find(bytes: Uint8Array, start: number, end: number): Rule | undefined {
+    return this.#exact(bytes, start, end) ?? (this.#rest ? this.#spelled(bytes, start, end) : undefined);
+  }
+
+  named(name: string): Rule | undefined {
+    const bytes = Buffer.from(name);
+    return this.find(bytes, 0, bytes.length);
+  }
+
+  #exact(bytes: Uint8Array, start: number, end: number): Rule | undefined {
     const candidates = this.#byLength[end - start];
     if (candidates === undefined) return undefined;
     search: for (const { name, rule } of candidates) {
@@ -61,15 +88,24 @@ export class Children {
     return undefined;
   }
 
-  named(name: string): Rule | undefined {
-    const bytes = Buffer.from(name);
-    return this.find(bytes, 0, bytes.length);
+  /** By the path that a name with dots spells: the first way that leaves it out, else the first. */
+  #spelled(bytes: Uint8Array, start: number, end: number): Rule | undefined {
+    let first: Rule | undefined;
+    for (let at = start + this.#shortest; at < end; at++) {
+      if (bytes[at] !== DOT) continue;
+      const above = this.#exact(bytes, start, at);
+      if (above === undefined || above === TAKEN) continue;
+      const found = above.drop ? DROPPED : (above.children?.find(bytes, at + 1, end) ?? unlisted(above));
+      if (found.drop) return DROPPED;
+      first ??= { ...found, name: undefined };
+    }
+    return first;
   }
 }
 
 /** One path component while rules are gathered. */
 type Draft = {
-  verdict: "allow" | "deny" | undefined;
+  verdict: "allow" | "deny" | "taken" | undefined;
   mask: Mask | undefined;
   name: string | undefined;
   children: Map<string, Draft>;
@@ -77,23 +113,10 @@ type Draft = {
 
 const draft = (): Draft => ({ verdict: undefined, mask: undefined, name: undefined, children: new Map() });
 
-const refuse = (sentence: string): never => {
-  throw new FerryError("FERRY_CONFIG", sentence);
-};
-
-/** Path components. @throws FERRY_CONFIG for a path that can name no field */
-const componentsOf = (path: string, rule: string): string[] => {
-  const parts = path.split(".");
-  if (parts.some((part) => part === "" || part.includes("\0"))) refuse(`${rule}: ${JSON.stringify(path)} is no path`);
-  if (parts.some((part) => /^\d+$/.test(part)))
-    refuse(`${rule}: ${JSON.stringify(path)} names an array index; paths go through arrays by themselves`);
-  return parts;
-};
-
 const at = (root: Draft, path: string, rule: string): Draft => {
-  const parts = componentsOf(path, rule);
+  const parts = fieldNames(path, rule);
   if (parts[0] === "_id" && !(rule === "allow" && parts.length === 1))
-    refuse(`${rule}: a rule on _id would break the documents' identity; leave it out`);
+    refuseRule(`${rule}: a rule on _id would break the documents' identity; leave it out`);
   let node = root;
   for (const part of parts) {
     const next = node.children.get(part) ?? draft();
@@ -108,16 +131,16 @@ const gather = (rules: FieldRules): Draft => {
   for (const path of rules.allow ?? []) at(root, path, "allow").verdict = "allow";
   for (const path of rules.deny ?? []) {
     const node = at(root, path, "deny");
-    if (node.verdict === "allow") refuse(`${JSON.stringify(path)} is allowed and denied`);
+    if (node.verdict === "allow") refuseRule(`${JSON.stringify(path)} is allowed and denied`);
     node.verdict = "deny";
   }
   for (const [path, mask] of Object.entries(rules.mask ?? {})) at(root, path, "mask").mask = compileMask(mask, path);
   for (const [path, name] of Object.entries(rules.rename ?? {})) {
     if (name.includes(".") || name === "" || name.startsWith("$") || name.includes("\0"))
-      refuse(
+      refuseRule(
         `rename: ${JSON.stringify(path)} → ${JSON.stringify(name)}: give the new last name only, without dots or $`,
       );
-    if (name === "_id") refuse(`rename: ${JSON.stringify(path)} cannot become _id`);
+    if (name === "_id") refuseRule(`rename: ${JSON.stringify(path)} cannot become _id`);
     at(root, path, "rename").name = name;
   }
   return root;
@@ -129,17 +152,18 @@ const freeNewNames = (node: Draft, where: string): void => {
   for (const [name, child] of [...node.children]) {
     freeNewNames(child, `${where}${name}.`);
     if (child.name === undefined) continue;
-    if (taken.has(child.name)) refuse(`rename: two fields would become ${where}${child.name}`);
+    if (taken.has(child.name)) refuseRule(`rename: two fields would become ${where}${child.name}`);
     taken.add(child.name);
     const bearer = node.children.get(child.name);
     if (bearer?.name !== undefined) continue; // it moves on itself
     if (bearer?.verdict === "allow")
-      refuse(`rename: ${where}${name} would become ${where}${child.name}, which is allowed itself`);
-    node.children.set(child.name, { ...draft(), verdict: "deny" });
+      refuseRule(`rename: ${where}${name} would become ${where}${child.name}, which is allowed itself`);
+    node.children.set(child.name, { ...draft(), verdict: "taken" });
   }
 };
 
 const resolve = (node: Draft, keep: boolean, mask: Mask | undefined): Rule => {
+  if (node.verdict === "taken") return TAKEN;
   const rest = node.verdict === undefined ? keep : node.verdict === "allow";
   const covers = node.mask ?? mask;
   const rules = new Map([...node.children].map(([name, child]) => [name, resolve(child, rest, covers)]));
@@ -149,8 +173,18 @@ const resolve = (node: Draft, keep: boolean, mask: Mask | undefined): Rule => {
     rest,
     mask: covers,
     name: node.name === undefined ? undefined : Buffer.from(node.name),
-    children: drop || rules.size === 0 ? undefined : new Children(rules),
+    children: drop || rules.size === 0 ? undefined : new Children(rules, rest),
   };
+};
+
+/** A rule on a field that is left out does nothing: it is a mistake in one of the two. */
+const refuseIdle = (root: Rule, kind: "mask" | "rename", paths: readonly string[]): void => {
+  for (const path of paths) {
+    let rule: Rule | undefined = root;
+    for (const name of fieldNames(path, kind)) rule = rule?.children?.named(name);
+    if (rule === undefined || rule.drop)
+      refuseRule(`${kind}: ${JSON.stringify(path)} is left out by the other rules; allow it, or take the ${kind} away`);
+  }
 };
 
 /**
@@ -158,9 +192,11 @@ const resolve = (node: Draft, keep: boolean, mask: Mask | undefined): Rule => {
  * not named stays out. @throws FERRY_CONFIG for rules that contradict each other
  */
 export const compileRules = (rules: FieldRules): Rule => {
-  const root = gather(rules);
-  freeNewNames(root, "");
-  const id = { ...draft(), verdict: "allow" as const };
-  root.children.set("_id", id);
-  return { ...resolve(root, rules.allow === undefined, undefined), drop: false };
+  const draftRoot = gather(rules);
+  freeNewNames(draftRoot, "");
+  draftRoot.children.set("_id", { ...draft(), verdict: "allow" });
+  const root = { ...resolve(draftRoot, rules.allow === undefined, undefined), drop: false };
+  refuseIdle(root, "mask", Object.keys(rules.mask ?? {}));
+  refuseIdle(root, "rename", Object.keys(rules.rename ?? {}));
+  return root;
 };

@@ -1,6 +1,7 @@
 import type { Document } from "bson";
 import type { Route } from "#config/routes.ts";
 import { FerryError } from "#errors/ferryError.ts";
+import { fieldNames } from "#filter/fieldPath.ts";
 import { RouteFilter } from "#filter/routeFilter.ts";
 import { bucketsOf } from "#flow/buckets.ts";
 import type { Clock } from "#flow/clock.ts";
@@ -41,7 +42,9 @@ const touches = (path: string, other: string): boolean =>
 const fieldMap = (route: Pick<Route, "fields">): FieldMap | undefined => {
   if (route.fields === undefined) return undefined;
   const filter = new RouteFilter({ fields: route.fields });
-  const masks = Object.entries(route.fields.mask ?? {});
+  const masks = Object.entries(route.fields.mask ?? {}).map(
+    ([path, mask]) => [fieldNames(path, "mask").join("."), mask] as const,
+  );
   return {
     path: (path) => filter.targetPath(path),
     masked: (path) => {
