@@ -21,7 +21,7 @@ export type ConnectorOffset = Readonly<{
 export type ConnectorInfo = Readonly<{ name: string; config: ConnectorConfig }>;
 export type ConnectorView = ConnectorInfo & Readonly<{ status: ConnectorStatus }>;
 export type Plugin = Readonly<{ class: string; type: string; version?: string }>;
-/** One configuration key that Connect or the connector objects to. */
+/** One configuration key, and what Connect or the connector objects to in its value. */
 export type ConfigComplaint = Readonly<{ name: string; errors: readonly string[] }>;
 
 export type ConnectRestOptions = Readonly<{
@@ -160,7 +160,7 @@ export class ConnectRest {
     await this.#call("DELETE", this.#path(name));
   }
 
-  /** What Connect and the connector object to in this configuration; empty when it is good. */
+  /** Every key that Connect and the plug-ins of this configuration know, with what they object to in its value. */
   async validate(config: ConnectorConfig): Promise<readonly ConfigComplaint[]> {
     const plugin = config["connector.class"]?.split(".").at(-1) ?? "";
     const found = (await this.#call(
@@ -168,9 +168,7 @@ export class ConnectRest {
       `/connector-plugins/${encodeURIComponent(plugin)}/config/validate`,
       config,
     )) as { configs: { value: { name: string; errors: string[] } }[] };
-    return found.configs
-      .map(({ value }) => ({ name: value.name, errors: value.errors }))
-      .filter(({ errors }) => errors.length > 0);
+    return found.configs.map(({ value }) => ({ name: value.name, errors: value.errors }));
   }
 
   #path(name: string): string {

@@ -55,6 +55,9 @@ export const isSourceConnector = (config: ConnectorConfig): boolean =>
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
+/** What Connect's API takes; ferry decides on the initial state. */
+const FILE_KEYS: readonly string[] = ["name", "config", "initial_state"];
+
 /**
  * A connector file: `{ name, config }` as Connect's API takes it, or the configuration alone, named after the file.
  * @throws FERRY_CAPTURE_FILE when it cannot be read or is neither; FERRY_URI.
@@ -70,6 +73,10 @@ export const readConnectorFile = (path: string, name?: string): ConnectorFile =>
   }
   const body = isRecord(parsed) && isRecord(parsed["config"]) ? parsed["config"] : parsed;
   if (!isRecord(body) || typeof body["connector.class"] !== "string") throw refuse('it has no "connector.class"');
+  const strange =
+    isRecord(parsed) && body !== parsed ? Object.keys(parsed).find((key) => !FILE_KEYS.includes(key)) : undefined;
+  if (strange !== undefined)
+    throw refuse(`unknown key ${JSON.stringify(strange)} beside "config"; settings belong into it`);
   const given = name ?? (isRecord(parsed) && typeof parsed["name"] === "string" ? parsed["name"] : undefined);
   const config = Object.fromEntries(
     Object.entries(body).map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)]),

@@ -6,6 +6,7 @@ import { holdsSecret } from "#errors/secrets.ts";
 import { systemClock } from "#flow/clock.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
 import { createLogger } from "#observe/log.ts";
+import { requireRoute, requireState } from "#run/knownState.ts";
 import { printAside } from "./output.ts";
 
 /** Flags as commander hands them over. */
@@ -66,6 +67,18 @@ export const withTarget = async (
     await client.close();
   }
 };
+
+/** `withTarget` for a command about what ran: a database without ferry's state, or a route that never ran, is refused. */
+export const withState = (
+  flags: Flags & Readonly<{ route?: string }>,
+  appName: string,
+  work: (client: MongoClient, stateDb: string) => Promise<void>,
+): Promise<void> =>
+  withTarget(flags, appName, async (client, stateDb) => {
+    await requireState(client, stateDb);
+    await requireRoute(client, stateDb, flags.route);
+    await work(client, stateDb);
+  });
 
 /** Kafka Connect for a command that can wait for it, and says so when it does. */
 export const patientConnect = (

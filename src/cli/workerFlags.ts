@@ -1,8 +1,18 @@
 import type { Command } from "commander";
 import { Value } from "typebox/value";
+import { nearest } from "#config/suggest.ts";
+import { CATALOGUE } from "#errors/catalogue.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { WORKER_OPTIONS, type WorkerOptions } from "#run/workerOptions.ts";
-import { wholeNumber } from "./connections.ts";
+import { commaSeparated, wholeNumber } from "./connections.ts";
+
+/** Refuses what is not an error code of ferry's. @throws FERRY_USAGE */
+export const requireCode = (flag: string, code: string): void => {
+  if (Object.hasOwn(CATALOGUE, code)) return;
+  const close = nearest(code, Object.keys(CATALOGUE));
+  const hint = close === undefined ? "docs/errors.md lists them" : `did you mean ${close}?`;
+  throw new FerryError("FERRY_USAGE", `${flag}: ${code} is not an error code; ${hint}`);
+};
 
 type Property = Readonly<{
   description: string;
@@ -34,7 +44,12 @@ export const parseWorkerOptions = (flags: Readonly<Record<string, string | undef
     }),
   );
   const options = Value.Default(WORKER_OPTIONS, given);
-  if (Value.Check(WORKER_OPTIONS, options)) return options;
+  if (Value.Check(WORKER_OPTIONS, options)) {
+    for (const code of commaSeparated(options.accept)) requireCode("--accept", code);
+    if (commaSeparated(options.topics).length === 0)
+      throw new FerryError("FERRY_USAGE", "--topics is empty: nothing would be applied; leave it out for all topics");
+    return options;
+  }
   const [first] = Value.Errors(WORKER_OPTIONS, options);
   throw new FerryError(
     "FERRY_USAGE",

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { type Static, Type } from "typebox";
 import { Value } from "typebox/value";
-import { parse, YAMLParseError } from "yaml";
+import { parseDocument } from "yaml";
 import { FerryError } from "#errors/ferryError.ts";
 import { complaint, type Finding } from "./complaint.ts";
 import { readTextFile } from "./textFile.ts";
@@ -174,18 +174,22 @@ export type Config = Readonly<{ routes: readonly Route[] | undefined; ddl: DdlRu
 
 /** The text of a configuration file. @throws FERRY_CONFIG, one sentence that names the place */
 export const parseConfig = (text: string, file: string): Config => {
-  let given: unknown;
-  try {
-    given = parse(text, { prettyErrors: true });
-  } catch (error) {
-    if (!(error instanceof YAMLParseError)) throw error;
-    throw invalid(file, `no YAML: ${error.message.split("\n")[0]?.replace(/:$/, "") ?? ""}`);
-  }
+  const document = parseDocument(text, { prettyErrors: true });
+  // A warning is a tag that the reader does not know: it would go on with another value than the one that was meant.
+  const [flaw] = [...document.errors, ...document.warnings];
+  if (flaw !== undefined)
+    throw invalid(file, `not valid YAML: ${flaw.message.split("\n")[0]?.replace(/:$/, "") ?? ""}`);
+  const given: unknown = document.toJS();
   if (!Value.Check(CONFIG, given))
     throw invalid(file, complaint(CONFIG, [...Value.Errors(CONFIG, given)] as unknown as Finding[], "the file"));
   const ddl = { ...DEFAULT_DDL, ...given.ddl };
   if (given.routes === undefined) return { routes: undefined, ddl };
   const routes = given.routes.map(named);
+  for (const { name, from, to } of routes) {
+    const glob = [from, to].find((namespace) => /[*?]/.test(namespace));
+    if (glob !== undefined)
+      throw invalid(file, `route ${name}: ${glob} is not one namespace; a route has no globs, so write one for each`);
+  }
   const name = twice(routes.map((route) => route.name));
   if (name !== undefined) throw invalid(file, `two routes are called ${name}; give one of them another name`);
   const to = twice(routes.map((route) => route.to));

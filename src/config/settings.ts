@@ -20,6 +20,9 @@ const BROKER = String.raw`\s*(?:\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::\d{1,5})?\s*`;
 /** What MongoDB takes as a database's name, but the server's own. */
 const STATE_DB = String.raw`^(?!(?:admin|local|config)$)[^/\\. "$*<>:|?\u0000]{1,63}$`;
 
+/** Where ferry's state is, unless it is told otherwise. */
+export const DEFAULT_STATE_DB = "ferry";
+
 /**
  * Where everything is. One schema gives the type, the defaults, the environment names and docs/config.md.
  * Precedence: command line, environment (`env`), the local stack's state file, default. An address (`address`) can hold a
@@ -43,7 +46,7 @@ export const SETTINGS = Type.Object(
     }),
     stateDb: Type.String({
       env: "FERRY_STATE_DB",
-      default: "ferry",
+      default: DEFAULT_STATE_DB,
       pattern: STATE_DB,
       description:
         "Database on the target that holds ferry's state: a name that MongoDB takes, and none of the server's own.",

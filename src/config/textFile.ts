@@ -5,7 +5,7 @@ import { fileReason } from "#errors/systemError.ts";
 /** A text file that the operator named. @throws what `refuse` makes of the reason, in words */
 export const readTextFile = (path: string, refuse: (reason: string) => Error): string => {
   try {
-    return readFileSync(path, "utf8");
+    return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path));
   } catch (error) {
     throw refuse(fileReason(error));
   }

@@ -15,6 +15,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ENFILE: "the machine has as many files open as it may",
   ELOOP: "its links lead in a circle",
   ENAMETOOLONG: "the path is too long",
+  ERR_ENCODING_INVALID_ENCODED_DATA: "it is not UTF-8 text; save it as UTF-8",
   ERR_INVALID_ARG_VALUE: "the path has a character that no path can have",
 };
 

@@ -1,9 +1,11 @@
 import type { Route } from "#config/routes.ts";
+import { nearest } from "#config/suggest.ts";
 import { RouteFilter } from "#filter/routeFilter.ts";
 import type { Log } from "#flow/types.ts";
 import type { Logger } from "#observe/log.ts";
 import { routeNamed, routesOn } from "./routesOn.ts";
 import { topicMatcher } from "./topics.ts";
+import { EVERY_TOPIC } from "./workerOptions.ts";
 
 /** A route at work: its topic is there. */
 export type LiveRoute = Readonly<{
@@ -29,6 +31,7 @@ export class RouteTable {
   readonly #live = new Map<string, LiveRoute>();
   readonly #unrouted = new Set<string>();
   readonly #missing = new Set<string>();
+  readonly #unmatched = new Set<string>();
 
   /** @throws FERRY_CONFIG for rules that contradict each other */
   constructor(options: RouteTableOptions) {
@@ -57,7 +60,9 @@ export class RouteTable {
 
   /** Looks for topics, and calls back for each route that is new or whose topic got more partitions. @throws FERRY_KAFKA_* */
   async discover(log: Log, register: (found: LiveRoute) => Promise<void>): Promise<void> {
-    const topics = (await log.topics()).filter(this.#matches);
+    const there = await log.topics();
+    const topics = there.filter(this.#matches);
+    this.#sayUnmatched(there);
     this.#sayMissing(topics);
     for (const topic of topics) {
       const routes = routesOn(this.#options.configured, topic);
@@ -79,6 +84,17 @@ export class RouteTable {
       if (topics.includes(from) || this.#missing.has(name) || !this.#matches(from)) continue;
       this.#missing.add(name);
       this.#options.logger.warn({ route: name, topic: from }, "what this route reads is not there yet");
+    }
+  }
+
+  /** Each part of `--topics` that means nothing yet: it may come later, or be a misspelling. */
+  #sayUnmatched(there: readonly string[]): void {
+    for (const pattern of this.#options.topics.split(",").map((part) => part.trim())) {
+      if (pattern === EVERY_TOPIC || this.#unmatched.has(pattern) || there.some(topicMatcher(pattern))) continue;
+      this.#unmatched.add(pattern);
+      const close = nearest(pattern, there);
+      const hint = close === undefined ? "" : `; did you mean ${close}?`;
+      this.#options.logger.warn({ topic: pattern }, `--topics names no topic that exists; waiting for it${hint}`);
     }
   }
 

@@ -1,10 +1,13 @@
 import { type Static, Type } from "typebox";
 
+/** The pattern of topics that means nothing in particular. */
+export const EVERY_TOPIC = "*.*";
+
 /** How a worker works. Defaults live here only; docs/config.md and the command line's help derive from it. */
 export const WORKER_OPTIONS = Type.Object(
   {
     topics: Type.String({
-      default: "*.*",
+      default: EVERY_TOPIC,
       description:
         "Topics to apply, names or globs, comma-separated. A topic is named like its namespace: db.collection.",
     }),

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { requireKnownKeys } from "#capture/connectorKeys.ts";
 import { type ConnectorRecord, ConnectorStore, type StartState } from "#capture/connectorStore.ts";
 import { startCapture } from "#capture/gapFreeStart.ts";
 import { offsetState } from "#capture/resumeToken.ts";
@@ -306,4 +307,51 @@ test("the run book by its commands, with its file unmodified, and cx killed in t
   const refused = await run("cx", file);
   assert.equal(refused.status, 76);
   assert.match(refused.err, /FERRY_CAPTURE_TOPIC_NOT_EMPTY: test\.users holds 101 records/);
+});
+
+test("a key that nobody knows is refused with the one that was meant; nothing is created", async () => {
+  await using b = await bench();
+  using folder = tempFolder();
+  const connect = await sharedConnect();
+  const { uri } = await sharedMongo("source");
+  const config = {
+    ...recommended(uri, "typo", "users"),
+    "exactly.once.support": "requested",
+    "offsets.storage.topic": "typo-offsets",
+    "errors.log.enable": "true",
+    "key.converter.schemas.enable": "false",
+    transforms: "stamp",
+    "transforms.stamp.type": "org.apache.kafka.connect.transforms.InsertField$Value",
+    "transforms.stamp.static.field": "by",
+    "transforms.stamp.static.value": "x",
+    "transforms.stamp.predicate": "some",
+    predicates: "some",
+    "predicates.some.type": "org.apache.kafka.connect.transforms.predicates.TopicNameMatches",
+    "predicates.some.pattern": "x",
+    "copy.existing": "true", // deprecated, still honoured
+  };
+  await requireKnownKeys("typo", config, b.deps.rest);
+  const sink = { "connector.class": "com.mongodb.kafka.connect.MongoSinkConnector", topics: "a.b" };
+  await requireKnownKeys("sink", { ...sink, "topic.override.a.b.collection": "c" }, b.deps.rest);
+  await assert.rejects(
+    requireKnownKeys("sink", { ...sink, colection: "c" }, b.deps.rest),
+    /sink: unknown key "colection"; did you mean "collection"\?/,
+  );
+
+  const { "startup.mode": mode, ...rest } = recommended(uri, "typo", "users");
+  const path = join(folder.path, "typo.json");
+  const target = (await sharedMongo("target")).uri;
+  const args = ["cx", path, "--connect", connect.url, "--target", target, "--kafka", (await sharedKafka()).bootstrap];
+  writeFileSync(path, JSON.stringify({ name: "typo", config: { ...rest, "startup.mod": mode } }));
+  for (const flags of [[], ["--plain"]]) {
+    const { status, err } = await ferry([...args, ...flags]);
+    assert.match(err, /typo: unknown key "startup\.mod"; did you mean "startup\.mode"\?/);
+    assert.equal(status, 64);
+  }
+  assert.equal((await b.deps.rest.names()).includes("typo"), false);
+
+  writeFileSync(path, JSON.stringify({ name: "typo", config: rest, "startup.mode": mode }));
+  assert.match((await ferry(args)).err, /unknown key "startup\.mode" beside "config"/);
+  writeFileSync(path, Buffer.from('{"name": "typ\xf6"}', "latin1"));
+  assert.match((await ferry(args)).err, /it is not UTF-8 text/);
 });

@@ -3,7 +3,7 @@ import { bsonText } from "#bson/text.ts";
 import type { ConflictRecord } from "#conflict/records.ts";
 import { ConflictStore } from "#conflict/store.ts";
 import { FerryError } from "#errors/ferryError.ts";
-import { type Flags, wholeNumber, withConnections, withTarget } from "../connections.ts";
+import { type Flags, wholeNumber, withConnections, withState } from "../connections.ts";
 import { identityOfText, keyText } from "../keyFlag.ts";
 import { print, printData } from "../output.ts";
 import { count, table } from "../table.ts";
@@ -32,7 +32,7 @@ const list = async (id: string | undefined, flags: ConflictFlags): Promise<void>
     throw new FerryError("FERRY_USAGE", `--winner ${winner} is neither source nor target`);
   const limit = wholeNumber("--limit", flags.limit ?? String(DEFAULT_LIMIT));
   const filter = { id, route, winner, identity: key === undefined ? undefined : identityOfText(key) };
-  await withTarget(flags, "ferry conflicts", async (client, stateDb) => {
+  await withState(flags, "ferry conflicts", async (client, stateDb) => {
     const store = new ConflictStore(client, stateDb);
     const found = await store.list(filter, limit);
     const [first] = found;

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { isSourceConnector, parseCapture, readConnectorFile } from "#capture/connectorConfig.ts";
+import { requireKnownKeys } from "#capture/connectorKeys.ts";
 import { ConnectorStore } from "#capture/connectorStore.ts";
 import type { ConnectorConfig, ConnectRest } from "#capture/connectRest.ts";
 import { startCapture } from "#capture/gapFreeStart.ts";
@@ -44,6 +45,7 @@ const cx = async (path: string, flags: CxFlags, signal: AbortSignal): Promise<vo
   for (const change of changes) say(change);
   const rest = patientConnect(settings.connect, { giveUpAfterMs: 300_000, signal });
   await requirePlugin(config["connector.class"] ?? "", rest);
+  await requireKnownKeys(file.name, config, rest);
   if (flags.plain === true || !isSourceConnector(config)) {
     await rest.putConfig(file.name, config);
     await awaitRunning(file.name, { rest, clock: systemClock, signal });

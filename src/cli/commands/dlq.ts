@@ -9,10 +9,11 @@ import { systemClock } from "#flow/clock.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import { awaitDecided, type Decided } from "#run/decisions.ts";
 import { readable } from "#wire/readable.ts";
-import { type Flags, wholeNumber, withConnections, withTarget } from "../connections.ts";
+import { type Flags, wholeNumber, withConnections, withState } from "../connections.ts";
 import { identityOfText, keyText } from "../keyFlag.ts";
 import { print, printData, printJson } from "../output.ts";
 import { table } from "../table.ts";
+import { requireCode } from "../workerFlags.ts";
 
 type DlqFlags = Flags &
   Readonly<{
@@ -65,15 +66,18 @@ const withStore = (
   flags: DlqFlags,
   work: (store: DeadLetterStore, client: MongoClient, stateDb: string) => Promise<void>,
 ): Promise<void> =>
-  withTarget(flags, "ferry dlq", (client, stateDb) => work(new DeadLetterStore(client, stateDb), client, stateDb));
+  withState(flags, "ferry dlq", (client, stateDb) => work(new DeadLetterStore(client, stateDb), client, stateDb));
 
-/** @throws FERRY_USAGE for a key that is no extended JSON */
-const filterOf = ({ reason, route, key }: DlqFlags, ids: readonly string[] = []): LetterFilter => ({
-  ...(ids.length === 0 ? {} : { ids }),
-  route,
-  code: reason,
-  identity: key === undefined ? undefined : identityOfText(key),
-});
+/** @throws FERRY_USAGE for a key that is not extended JSON, or a reason that is not a code */
+const filterOf = ({ reason, route, key }: DlqFlags, ids: readonly string[] = []): LetterFilter => {
+  if (reason !== undefined) requireCode("--reason", reason);
+  return {
+    ...(ids.length === 0 ? {} : { ids }),
+    route,
+    code: reason,
+    identity: key === undefined ? undefined : identityOfText(key),
+  };
+};
 
 const letterKey = ({ documentKey }: DeadLetterRecord): string =>
   documentKey === null ? "no key" : keyText(documentKey.buffer);

@@ -2,9 +2,10 @@ import type { Command } from "commander";
 import { bsonText } from "#bson/text.ts";
 import { DeadLetterStore } from "#deadletter/store.ts";
 import { DriftLedger } from "#drift/ledger.ts";
+import { typeByte } from "#drift/typeNames.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { type DriftLine, readTimeline } from "#run/driftTimeline.ts";
-import { type Flags, withConnections, withTarget } from "../connections.ts";
+import { type Flags, withConnections, withState } from "../connections.ts";
 import { print, printJson } from "../output.ts";
 import { count, table } from "../table.ts";
 
@@ -39,7 +40,7 @@ const sinceOf = (text: string | undefined): number => {
 
 const timeline = async (flags: DriftFlags): Promise<void> => {
   const since = sinceOf(flags.since);
-  await withTarget(flags, "ferry drift", async (client, stateDb) => {
+  await withState(flags, "ferry drift", async (client, stateDb) => {
     const lines = await readTimeline(new DriftLedger(client, stateDb), flags.route);
     const shown = lines.filter(({ baseline, first }) => (flags.all === true || !baseline) && first.seconds >= since);
     if (flags.json === true) printJson(shown.map(facts));
@@ -71,7 +72,12 @@ const decide = async (
 ): Promise<void> => {
   if (verdict !== "pass" && verdict !== "drop")
     throw new FerryError("FERRY_USAGE", `${verdict} is neither pass nor drop`);
-  await withTarget(flags, "ferry drift", async (client, stateDb) => {
+  if (flags.type !== undefined && typeByte(flags.type) === undefined)
+    throw new FerryError(
+      "FERRY_USAGE",
+      `--type ${flags.type} is not a BSON type; \`ferry drift\` spells them, as string`,
+    );
+  await withState({ ...flags, route }, "ferry drift", async (client, stateDb) => {
     const ledger = new DriftLedger(client, stateDb);
     const known = await ledger.read(route, [path]);
     if (known.length === 0)

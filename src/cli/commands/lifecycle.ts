@@ -11,7 +11,7 @@ import { KafkaClient } from "#kafka/client.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
 import { finalize as finalizeStructure, requireComplete } from "#run/structure.ts";
 import { workersDrained } from "#run/workersDrained.ts";
-import { type Flags, withConnections, withTarget } from "../connections.ts";
+import { type Flags, withConnections, withState } from "../connections.ts";
 import { print, printJson } from "../output.ts";
 import { withSignals } from "../signals.ts";
 
@@ -78,7 +78,7 @@ const facts = ({ record, owned }: Seen): Readonly<Record<string, unknown>> => ({
 });
 
 const pause = (flags: Flags): Promise<void> =>
-  withTarget(flags, "ferry pause", (client, stateDb) =>
+  withState(flags, "ferry pause", (client, stateDb) =>
     withSignals(async ({ soft }) => {
       const control = new RunControl(client, stateDb);
       const { record } = await readRun(control);
@@ -93,7 +93,7 @@ const pause = (flags: Flags): Promise<void> =>
   );
 
 const resume = (flags: Flags): Promise<void> =>
-  withTarget(flags, "ferry resume", async (client, stateDb) => {
+  withState(flags, "ferry resume", async (client, stateDb) => {
     const control = new RunControl(client, stateDb);
     const { record } = await readRun(control);
     if (!(await control.resume())) refuse(record);
@@ -145,7 +145,7 @@ const finishBehindWorkers = async (
 };
 
 const finalize = (flags: FinalizeFlags): Promise<void> =>
-  withTarget(flags, "ferry finalize", (target, stateDb) =>
+  withState(flags, "ferry finalize", (target, stateDb) =>
     withSignals(async ({ soft: signal }) => {
       const { source: uri } = resolveSettings(flags, ["source"]);
       const control = new RunControl(target, stateDb);

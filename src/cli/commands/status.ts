@@ -2,11 +2,12 @@ import type { Command } from "commander";
 import { ConnectorStore } from "#capture/connectorStore.ts";
 import { ConnectRest } from "#capture/connectRest.ts";
 import type { RunState } from "#capture/lifecycle.ts";
-import { resolveSettings, stateFolder } from "#config/settings.ts";
+import { DEFAULT_STATE_DB, resolveSettings, stateFolder } from "#config/settings.ts";
 import { CATALOGUE } from "#errors/catalogue.ts";
 import { systemClock } from "#flow/clock.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
+import { requireState } from "#run/knownState.ts";
 import { type CaptureLine, type LaneLine, readStatus, type Status, type WorkerLine } from "#run/status.ts";
 import { readState } from "#stack/stackState.ts";
 import { type Flags, withConnections } from "../connections.ts";
@@ -64,6 +65,8 @@ const status = async (flags: Flags): Promise<void> => {
   };
   const [source, target] = await Promise.all([open("source", settings.source), open("target", settings.target)]);
   try {
+    // Before anything ran the default database is not there; a name of one's own is a claim that it is.
+    if (target !== undefined && settings.stateDb !== DEFAULT_STATE_DB) await requireState(target, settings.stateDb);
     const { client, capture } = openKafka(settings, source, target);
     await using _client = client;
     const status = await readStatus({ kafka: client, target, stateDb: settings.stateDb, capture });

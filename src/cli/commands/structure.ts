@@ -22,7 +22,7 @@ import { wantedIn } from "#structure/model.ts";
 import type { DdlRecord, StructureRecord } from "#structure/records.ts";
 import { StructureStore } from "#structure/store.ts";
 import type { Finding } from "#structure/wanted.ts";
-import { commaSeparated, type Flags, withConnections, withTarget } from "../connections.ts";
+import { commaSeparated, type Flags, withConnections, withState } from "../connections.ts";
 import { print, printJson } from "../output.ts";
 import { withSignals } from "../signals.ts";
 import { duration, table } from "../table.ts";
@@ -196,7 +196,7 @@ const finish = (flags: StructureFlags): Promise<void> =>
   });
 
 const approve = (id: string, flags: StructureFlags): Promise<void> =>
-  withTarget(flags, "ferry structure", async (client, stateDb) => {
+  withState(flags, "ferry structure", async (client, stateDb) => {
     if (!(await new StructureStore(client, stateDb).approve(id)))
       throw new FerryError("FERRY_USAGE", `no change ${id} is held; \`ferry structure status\` shows those that are`);
     if (flags.json === true) printJson({ approved: id });
@@ -238,7 +238,7 @@ const ddlText = ({ _id, ns, kind, outcome, approvedAt, steps, notedAt }: DdlReco
 };
 
 const status = (flags: StructureFlags): Promise<void> =>
-  withTarget(flags, "ferry structure", async (client, stateDb) => {
+  withState(flags, "ferry structure", async (client, stateDb) => {
     const store = new StructureStore(client, stateDb);
     const [records, ddl] = [await store.all(), await store.ddl(DDL_SHOWN)];
     if (flags.json === true) printJson({ records: records.map(recordFacts), ddl: ddl.map(ddlFacts) });

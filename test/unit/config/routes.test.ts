@@ -56,7 +56,20 @@ const WRONG: readonly (readonly [string, RegExp])[] = [
     /two routes write to x\.y/,
   ],
   ["routes:\n  - { from: a.b, conflict: merge, drift: { depth: 0 } }\n", /route a\.b: merge needs the drift ledger/],
-  ["routes: [\n", /no YAML/],
+  ["routes: [\n", /not valid YAML/],
+  ["routes:\n  - { from: a.b, where: { n: !long 5 } }\n", /not valid YAML: Unresolved tag: !long/],
+  ["routes:\n  - { from: 'gl.*' }\n", /route gl\.\*: gl\.\* is not one namespace; a route has no globs/],
+  ["routes:\n  - { from: a.b, to: { mongodb: 'a.?' } }\n", /a\.\? is not one namespace/],
+  [
+    "routes:\n  - { from: a.b, fields: { mask: { c: { keepLast: -1 } } } }\n",
+    /routes\[0\]\.fields\.mask\.c\.keepLast must be >= 0$/,
+  ],
+  ["routes:\n  - { from: a.b, fields: { mask: { c: { keepLast: 1.5 } } } }\n", /mask\.c\.keepLast must be integer$/],
+  [
+    "routes:\n  - { from: a.b, fields: { mask: { c: { text: x, keepLast: 1 } } } }\n",
+    /mask\.c needs one of sha256, text, keepLast$/,
+  ],
+  ["routes:\n  - { from: a.b, fields: { mask: { c: {} } } }\n", /mask\.c needs one of sha256, text, keepLast$/],
   ["", /ferry\.yaml: /],
 ];
 

@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { MongoClient } from "mongodb";
+import { ferry } from "../harness/ferry.ts";
+import { tempFolder } from "../harness/folders.ts";
+import { sharedKafka, sharedMongo } from "../harness/servers.ts";
+
+/** A target that a route `shop.orders` has run on, with the state in `ferry_ran`. */
+const ranBefore = async (): Promise<string> => {
+  const { uri } = await sharedMongo("target");
+  await using client = await new MongoClient(uri).connect();
+  const runs = client.db("ferry_ran").collection<{ _id: string }>("runs");
+  if ((await runs.countDocuments()) === 0) await runs.insertOne({ _id: "shop.orders" });
+  return uri;
+};
+
+test("names that mean nothing are refused, with the one that was meant", async () => {
+  const target = ["--target", await ranBefore()];
+  const ran = [...target, "--state-db", "ferry_ran"];
+  const cases: readonly (readonly [readonly string[], RegExp])[] = [
+    [
+      ["drift", "--route", "shop.order", ...ran],
+      /no route shop\.order has run; there are shop\.orders; did you mean shop\.orders\?/,
+    ],
+    [["drift", "decide", "nope", "a", "pass", ...ran], /no route nope has run/],
+    [["drift", "decide", "shop.orders", "a", "pass", "--type", "strng", ...ran], /--type strng is not a BSON type/],
+    [["dlq", "list", "--route", "nope", ...ran], /no route nope has run; there are shop\.orders/],
+    [["dlq", "replay", "--route", "nope", ...ran], /no route nope has run/],
+    [["dlq", "discard", "--route", "nope", ...ran], /no route nope has run/],
+    [["dlq", "export", "--route", "nope", ...ran], /no route nope has run/],
+    [
+      ["dlq", "list", "--reason", "FERRY_TARGET_DUPLICAT", ...ran],
+      /--reason: FERRY_TARGET_DUPLICAT is not an error code/,
+    ],
+    [["dlq", "replay", "--all", "--wait", "soon", ...ran], /--wait must be a number of seconds, not "soon"/],
+    [["conflicts", "--route", "nope", ...ran], /no route nope has run/],
+    ...["dlq list", "drift", "conflicts", "structure status", "pause", "resume", "status"].map(
+      (command) =>
+        [
+          [...command.split(" "), ...target, "--state-db", "ferry_rann"],
+          /no state of ferry in database ferry_rann \(--state-db\); it is in .*ferry_ran.*did you mean ferry_ran\?/,
+        ] as const,
+    ),
+    [
+      ["worker", "--accept", "FERRY_ROUTE_RULE"],
+      /--accept: FERRY_ROUTE_RULE is not an error code; did you mean FERRY_ROUTE_RULES\?/,
+    ],
+    [["worker", "--accept", "FERRY_NONSENSE"], /--accept: FERRY_NONSENSE is not an error code/],
+    [["run", "--accept", "FERRY_NONSENSE"], /FERRY_NONSENSE is not an error code|unknown option/],
+    [["worker", "--topics", " , "], /--topics is empty/],
+  ];
+  const unreachable = [
+    "--target",
+    "mongodb://127.0.0.1:1",
+    "--source",
+    "mongodb://127.0.0.1:1",
+    "--kafka",
+    "127.0.0.1:1",
+  ];
+  await Promise.all(
+    cases.map(async ([args, sentence]) => {
+      const own = args[0] === "worker" || args[0] === "run" ? [...args, ...unreachable] : args;
+      const { status, out, err } = await ferry(own);
+      assert.match(err, sentence, `${args.join(" ")}: ${out}`);
+      assert.equal(status, 64, args.join(" "));
+    }),
+  );
+  for (const command of [["dlq", "list"], ["drift"]])
+    assert.equal((await ferry([...command, "--route", "shop.orders", ...ran])).status, 0);
+});
+
+test("a worker says which of its topics do not exist, and what was probably meant", async () => {
+  const target = await ranBefore();
+  const broker = await sharedKafka();
+  const { status, out } = await ferry(
+    [
+      "worker",
+      "--topics",
+      "shop.order,other.*",
+      "--target",
+      target,
+      "--kafka",
+      broker.bootstrap,
+      "--state-db",
+      "ferry_typo",
+    ],
+    { stopWhen: /other\.\*/ },
+  );
+  assert.match(out, /"topic":"shop\.order".*--topics names no topic that exists; waiting for it/);
+  assert.equal(status, 0);
+});
+
+test("a configuration that is not UTF-8 is refused", async () => {
+  using folder = tempFolder();
+  const path = join(folder.path, "ferry.yaml");
+  writeFileSync(path, Buffer.from("routes:\n  - { from: shop.caf\xe9 }\n", "latin1"));
+  const { status, err } = await ferry(["config", "check", "--config", path]);
+  assert.match(err, /it is not UTF-8 text; save it as UTF-8/);
+  assert.equal(status, 64);
+});
