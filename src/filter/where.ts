@@ -105,6 +105,13 @@ const listOf = (name: string, given: unknown): Where[] => {
   return given.map(compileWhere);
 };
 
+/** Does a condition compare with text, so that its answer depends on the collation? */
+export const comparesText = (given: unknown): boolean => {
+  if (typeof given === "string") return true;
+  if (typeof given !== "object" || given === null || isConstant(given)) return false;
+  return Object.values(given).some(comparesText);
+};
+
 /** Compiles a condition, as the configuration has it. @throws FERRY_CONFIG for what ferry does not answer as the server does */
 export const compileWhere = (condition: Readonly<Document>): Where => {
   const parts = Object.entries(condition).map(([name, given]): Where => {

@@ -3,6 +3,7 @@ import type { Route } from "#config/routes.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { fieldNames } from "#filter/fieldPath.ts";
 import { RouteFilter } from "#filter/routeFilter.ts";
+import { comparesText } from "#filter/where.ts";
 import { bucketsOf } from "#flow/buckets.ts";
 import type { Clock } from "#flow/clock.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
@@ -64,6 +65,7 @@ export const routed = (
     to: route.to,
     fields: fieldMap(route),
     chosen: route.where !== undefined,
+    byText: comparesText(route.where),
   }));
 
 /** Which process answers; undefined where it does not say so. */

@@ -19,6 +19,8 @@ export type RoutedNamespace = Readonly<{
   fields: FieldMap | undefined;
   /** A row filter leaves documents out. */
   chosen?: boolean;
+  /** The row filter compares text, byte by byte. */
+  byText?: boolean;
 }>;
 
 export type SelectionOptions = Readonly<{
@@ -29,7 +31,7 @@ export type SelectionOptions = Readonly<{
   exclude: readonly string[];
 }>;
 
-export type Destination = Readonly<{ ns: Namespace } & Pick<RoutedNamespace, "fields" | "chosen">>;
+export type Destination = Readonly<{ ns: Namespace } & Pick<RoutedNamespace, "fields" | "chosen" | "byText">>;
 
 /** Which namespaces of the source are meant, and what they are called on the target. */
 export class Selection {
@@ -90,9 +92,9 @@ export class Selection {
 
 const grouped = (routes: readonly RoutedNamespace[]): ReadonlyMap<string, readonly Destination[]> => {
   const map = new Map<string, Destination[]>();
-  for (const { from, to, fields, chosen = false } of routes) {
+  for (const { from, to, fields, chosen = false, byText = false } of routes) {
     const destinations = map.get(from) ?? [];
-    destinations.push({ ns: parseNamespace(to), fields, chosen });
+    destinations.push({ ns: parseNamespace(to), fields, chosen, byText });
     map.set(from, destinations);
   }
   return map;

@@ -53,14 +53,22 @@ const fitOptions = (options: Options, fields: FieldMap | undefined, ns: string, 
 const UNRULY =
   "time series: a route with `fields` or `where` cannot carry it, since measurements are carried in the server's own buckets";
 
+/** `find` there joins texts that ferry's row filter keeps apart. */
+const COLLATED =
+  "the route's `where` compares text byte by byte, and the collection has a default collation, by which the source would choose other documents";
+
 const addCollection = (
   spec: CollectionSpec,
-  { ns, fields, chosen = false }: Destination,
+  { ns, fields, chosen = false, byText = false }: Destination,
   { wanted, findings }: Found,
 ): void => {
   const name = formatNamespace(ns);
   if (spec.kind === "timeseries" && (fields !== undefined || chosen)) {
     findings.push({ level: "refused", ns: name, reason: UNRULY });
+    return;
+  }
+  if (byText && spec.options["collation"] !== undefined) {
+    findings.push({ level: "refused", ns: name, reason: COLLATED });
     return;
   }
   const options = fitOptions(spec.options, fields, name, findings);

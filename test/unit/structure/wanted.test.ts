@@ -4,6 +4,7 @@ import { BSON, type Document } from "bson";
 import { RawValue, rawDocument } from "#bson/rawValue.ts";
 import { BsonType } from "#bson/walk.ts";
 import { isFerry } from "#errors/ferryError.ts";
+import { comparesText } from "#filter/where.ts";
 import { parseNamespace } from "#flow/types.ts";
 import { fitIndex } from "#structure/fields.ts";
 import { type CollectionSpec, wantedIn } from "#structure/model.ts";
@@ -133,6 +134,20 @@ test("a time series goes where its route says, unless rules would have to be kep
   assert.deepEqual(found({}), ["crm.climate", "note"]);
   assert.deepEqual(found({ fields: FIELDS }), ["refused"]);
   assert.deepEqual(found({ chosen: true }), ["refused"]);
+});
+
+test("a row filter that compares text is refused on a collection whose collation compares otherwise", () => {
+  const found = (byText: boolean, options: Document): string[] => {
+    const route = { from: "shop.people", to: "crm.people", fields: undefined, chosen: true, byText };
+    const selection = new Selection({ routes: [route], include: [], exclude: [] });
+    return wantedStructure([spec("shop.people", { options })], selection).findings.map(({ level }) => level);
+  };
+  const collation = { locale: "en", strength: 2 };
+  assert.deepEqual(found(true, { collation }), ["refused"]);
+  assert.deepEqual(found(false, { collation }), []);
+  assert.deepEqual(found(true, {}), []);
+  assert.ok(comparesText({ $or: [{ age: 5 }, { name: { $in: ["x"] } }] }));
+  assert.ok(!comparesText({ id: { $oid: "64b7f0c2a1b2c3d4e5f60718" }, at: { $gt: { $date: "2020-01-31" } }, age: 5 }));
 });
 
 test("a pipeline's collections are found wherever they are named", () => {
