@@ -76,6 +76,9 @@ export const complaint = (schema: TSchema, findings: readonly Finding[], whole: 
     return `${where === "" ? "" : `${where}: `}unknown key ${JSON.stringify(key)}; ${hintFor(key, schemas)}`;
   }
   const place = where === "" ? whole : where;
+  // None of a choice's forms fits, and the first form's want is not the others'.
+  if (keyword === "required" && schemas.some((one) => alternatives(one).length > 1))
+    return `${place} needs one of ${keysOf(schemas).join(", ")}`;
   if (keyword === "const") {
     const allowed = findings.filter((one) => one.keyword === "const" && one.instancePath === instancePath);
     return `${place} must be one of ${allowed.map((one) => String(one.params["allowedValue"])).join(", ")}`;
