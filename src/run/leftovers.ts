@@ -1,7 +1,9 @@
+import { identityOf } from "#bson/identity.ts";
 import type { Route } from "#config/routes.ts";
+import { compileWhere } from "#filter/where.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
 import type { MongoClient } from "#mongo/connect.ts";
-import { missingKeys } from "#mongo/rawReads.ts";
+import { missingKeys, readByKeys } from "#mongo/rawReads.ts";
 import type { Logger } from "#observe/log.ts";
 import { MongoSink } from "#sink/mongoSink.ts";
 import { policyOf } from "./beginning.ts";
@@ -9,9 +11,27 @@ import { routesOn } from "./routesOn.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
 
 const KEYS_AT_ONCE = 2000;
+/** Where their documents are read as well, which may be large. */
+const DOCUMENTS_AT_ONCE = 100;
+
+type Leftovers = Readonly<{ atOnce: number; among: (keys: readonly Uint8Array[]) => Promise<Uint8Array[]> }>;
+
+/** With a row filter, a document that does not match any more has left the route as one that is deleted has. */
+const leftoversOf = ({ where }: Route, source: MongoClient, { db, coll }: Namespace): Leftovers => {
+  if (where === undefined) return { atOnce: KEYS_AT_ONCE, among: (keys) => missingKeys(source, db, coll, keys) };
+  const belongs = compileWhere(where);
+  return {
+    atOnce: DOCUMENTS_AT_ONCE,
+    among: async (keys) => {
+      const found = await readByKeys(source, db, coll, keys);
+      const staying = new Set(found.filter(belongs).map(identityOf));
+      return keys.filter((key) => !staying.has(identityOf(key)));
+    },
+  };
+};
 
 /**
- * What a re-copy must remove: documents on the target that the source has no more. Only where the source owns whole
+ * What a re-copy must remove: documents on the target that the source has no more, or that left the row filter. Only where the source owns whole
  * documents; under the other policies a document without a counterpart may be the target's own.
  */
 export const leftoversOn = (
@@ -32,8 +52,9 @@ export const leftoversOn = (
         continue;
       }
       let count = 0;
-      for await (const keys of new MongoSink(target, parseNamespace(route.to)).keys(KEYS_AT_ONCE)) {
-        const gone = await missingKeys(source, ns.db, ns.coll, keys);
+      const { atOnce, among } = leftoversOf(route, source, ns);
+      for await (const keys of new MongoSink(target, parseNamespace(route.to)).keys(atOnce)) {
+        const gone = await among(keys);
         count += gone.length;
         if (gone.length > 0) yield gone;
       }

@@ -1,10 +1,18 @@
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { type Document, EJSON } from "bson";
 import fc from "fast-check";
 import { type Collection, MongoClient } from "mongodb";
+import type { CaptureRecord } from "#capture/captureStore.ts";
+import { ResumeToken } from "#capture/resumeToken.ts";
 import { compileWhere } from "#filter/where.ts";
+import { systemClock } from "#flow/clock.ts";
+import { waitFor } from "#flow/retry.ts";
 import { rawInsert } from "#mongo/rawWrites.ts";
+import { startDirect } from "../harness/directRun.ts";
+import { tempFolder } from "../harness/folders.ts";
 import { testSeed } from "../harness/load.ts";
 import { sharedMongo } from "../harness/servers.ts";
 import { canonical, encode, type Fields, type Value } from "../unit/bson/arbitrary.ts";
@@ -261,4 +269,60 @@ test("random conditions on random documents select what find selects", async () 
   }));
   const differences = await compareAll(coll, fc.sample(query, { seed, numRuns: 1500 }));
   assert.deepEqual(differences.slice(0, 20), [], `${differences.length} differences`);
+});
+
+test("documents that enter and leave the filter: in the stream, and while the history was lost", async () => {
+  const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
+  await using here = await new MongoClient(source.uri).connect();
+  await using there = await new MongoClient(target.uri).connect();
+  using folder = tempFolder();
+  const config = join(folder.path, "ferry.yaml");
+  writeFileSync(config, "routes:\n  - { from: rows.c, where: { on: true, tags: { $ne: out } } }\n");
+  const args = ["--state-db", "ferry_rows", "--config", config];
+  const options = { source: source.uri, target: target.uri, include: ["rows.*"], args };
+  const rows = here.db("rows").collection<{ _id: number; on?: boolean; tags?: string[]; n?: number }>("c");
+  const converged = async (): Promise<void> => {
+    const expected = await rows
+      .find({ on: true, tags: { $ne: "out" } } as Document)
+      .sort({ _id: 1 })
+      .toArray();
+    await waitFor(
+      async () => {
+        const found = await there.db("rows").collection("c").find().sort({ _id: 1 }).toArray();
+        const same = EJSON.stringify(found) === EJSON.stringify(expected);
+        return same ? { done: true } : { seen: `${EJSON.stringify(found)}, not ${EJSON.stringify(expected)}` };
+      },
+      { what: "the documents that match", clock: systemClock, timeoutMs: 30_000 },
+    );
+  };
+  await rows.insertMany(Array.from({ length: 12 }, (_, _id) => ({ _id, on: _id % 2 === 0, tags: ["in"], n: _id })));
+  {
+    await using run = await startDirect(options);
+    await run.says("copy finished");
+    await converged();
+    await rows.updateOne({ _id: 0 }, { $set: { on: false } });
+    await rows.updateOne({ _id: 1 }, { $set: { on: true } });
+    await rows.updateOne({ _id: 2 }, { $push: { tags: "out" } });
+    await rows.replaceOne({ _id: 4 }, { n: 4 });
+    await rows.replaceOne({ _id: 3 }, { on: true });
+    await rows.deleteMany({ _id: { $in: [5, 6] } });
+    await rows.insertMany([
+      { _id: 6, on: false },
+      { _id: 5, on: true },
+    ]);
+    await rows.updateOne({ _id: 8 }, { $set: { n: 88 } });
+    await converged();
+    run.kill("SIGTERM");
+    await run.exited;
+  }
+  const captures = there.db("ferry_rows").collection<CaptureRecord>("capture");
+  const token = (await captures.findOne({}))?.token._data ?? "";
+  const ancient = `${token.slice(0, 2)}00000400${token.slice(10)}`;
+  await captures.updateOne({}, { $set: { token: ResumeToken.stored({ _data: ancient }) } });
+  await rows.updateOne({ _id: 8 }, { $set: { on: false } });
+  await rows.updateOne({ _id: 7 }, { $set: { on: true } });
+  await rows.deleteOne({ _id: 10 });
+  await using run = await startDirect({ ...options, args: [...args, "--recopy"] });
+  await run.says("copy finished");
+  await converged();
 });
