@@ -1,3 +1,4 @@
+import { DEFAULT_STATE_DB } from "#config/settings.ts";
 import { nearest } from "#config/suggest.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import type { MongoClient } from "#mongo/connect.ts";
@@ -20,12 +21,13 @@ const meant = (word: string, known: readonly string[]): string => {
 };
 
 /**
- * Refuses a database without ferry's state, where an empty answer would look as if all were well.
+ * Refuses a database without ferry's state, where an empty answer would look as if all were well. The default is not there
+ * before anything ran; a name of one's own is a claim that it is.
  * @throws FERRY_USAGE with the databases that have it, as far as this user may see them; FERRY_MONGO_*
  */
 export const requireState = (client: MongoClient, stateDb: string): Promise<void> =>
   translated("looking for ferry's state", async () => {
-    if (await isState(client, stateDb)) return;
+    if (stateDb === DEFAULT_STATE_DB || (await isState(client, stateDb))) return;
     const { databases } = await client.db("admin").admin().listDatabases({ nameOnly: true, authorizedDatabases: true });
     const known: string[] = [];
     for (const { name } of databases) if (await isState(client, name)) known.push(name);

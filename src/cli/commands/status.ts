@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { ConnectorStore } from "#capture/connectorStore.ts";
 import { ConnectRest } from "#capture/connectRest.ts";
 import type { RunState } from "#capture/lifecycle.ts";
-import { DEFAULT_STATE_DB, resolveSettings, stateFolder } from "#config/settings.ts";
+import { resolveSettings, stateFolder } from "#config/settings.ts";
 import { CATALOGUE } from "#errors/catalogue.ts";
 import { systemClock } from "#flow/clock.ts";
 import { KafkaClient } from "#kafka/client.ts";
@@ -65,8 +65,7 @@ const status = async (flags: Flags): Promise<void> => {
   };
   const [source, target] = await Promise.all([open("source", settings.source), open("target", settings.target)]);
   try {
-    // Before anything ran the default database is not there; a name of one's own is a claim that it is.
-    if (target !== undefined && settings.stateDb !== DEFAULT_STATE_DB) await requireState(target, settings.stateDb);
+    if (target !== undefined) await requireState(target, settings.stateDb);
     const { client, capture } = openKafka(settings, source, target);
     await using _client = client;
     const status = await readStatus({ kafka: client, target, stateDb: settings.stateDb, capture });
