@@ -4,6 +4,7 @@ import { ConnectRest } from "#capture/connectRest.ts";
 import type { RunState } from "#capture/lifecycle.ts";
 import { resolveSettings, stateFolder } from "#config/settings.ts";
 import { CATALOGUE } from "#errors/catalogue.ts";
+import { isFerry } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
@@ -65,7 +66,11 @@ const status = async (flags: Flags): Promise<void> => {
   };
   const [source, target] = await Promise.all([open("source", settings.source), open("target", settings.target)]);
   try {
-    if (target !== undefined) await requireState(target, settings.stateDb);
+    if (target !== undefined)
+      await requireState(target, settings.stateDb).catch((error: unknown) => {
+        if (!isFerry(error) || error.code === "FERRY_USAGE") throw error;
+        unread.push({ part: "target", reason: error.message });
+      });
     const { client, capture } = openKafka(settings, source, target);
     await using _client = client;
     const status = await readStatus({ kafka: client, target, stateDb: settings.stateDb, capture });
