@@ -2,9 +2,16 @@ import type { Db, Document } from "mongodb";
 import type { FaultPoint } from "#flow/fault.ts";
 import { pick, type Random } from "#run/genData.ts";
 
-type Change = "index" | "dropIndex" | "create" | "drop" | "rename" | "renameOver" | "collMod";
+type Change =
+  | ("index" | "dropIndex" | "collMod")
+  | ("create" | "drop" | "rename" | "renameOver")
+  | ("late" | "dropDatabase" | "convertToCapped" | "timeSeries");
 
-const ALL: readonly Change[] = ["index", "dropIndex", "create", "drop", "rename", "renameOver", "collMod"];
+const ALL: readonly Change[] = [
+  ...(["index", "dropIndex", "collMod"] as const),
+  ...(["create", "drop", "rename", "renameOver"] as const),
+  ...(["late", "dropDatabase", "convertToCapped", "timeSeries"] as const),
+];
 
 /** What makes a process come to a point that only a change of the collection itself leads to. */
 const NEEDS: Partial<Readonly<Record<FaultPoint, readonly Change[]>>> = {
@@ -22,16 +29,29 @@ const DOCUMENTS = 1500;
 const documents = (from: number, count = DOCUMENTS): Document[] =>
   Array.from({ length: count }, (_, n) => ({ _id: from + n, x: "x".repeat(40) }));
 
+/** The database that is carried beside another one, and is born after the start. */
+export const lateName = (name: string): string => `${name}_late`;
+
+/** Far above what is written: a cap that takes documents away does so without an event. */
+const CAP_BYTES = 2 ** 20;
+const SERIES_START = Date.UTC(2026, 0, 1);
+
+const measurements = (from: number, count: number): Document[] =>
+  Array.from({ length: count }, (_, i) => ({ t: new Date(SERIES_START + (from + i) * 60_000), m: i % 3, v: from + i }));
+
 /** Changes of the collections themselves, drawn from a seed, on collections that are there for this. */
 export class DdlLoad {
   readonly #db: Db;
+  readonly #late: Db;
   readonly #random: Random;
   #count = 0;
   #renamed = "renamed0";
   #index: string | undefined;
 
-  constructor(db: Db, random: Random) {
+  /** @param late the database that is born after the start */
+  constructor(db: Db, late: Db, random: Random) {
     this.#db = db;
+    this.#late = late;
     this.#random = random;
   }
 
@@ -79,6 +99,26 @@ export class DdlLoad {
       }
       case "collMod":
         await db.command({ collMod: "b", validator: { _id: { $exists: true }, [`never${n}`]: { $exists: false } } });
+        return;
+      case "late":
+        await this.#late.collection(`born${n}`).createIndex({ x: 1 }, { name: "born" });
+        await this.#late.collection(`born${n}`).insertMany(documents(0, 40));
+        return;
+      case "dropDatabase":
+        await this.#do("late");
+        await this.#late.dropDatabase();
+        if (this.#random() < 0.5) await this.#do("late");
+        return;
+      case "convertToCapped":
+        await db.collection(`capped${n}`).insertMany(documents(0, 50));
+        await db.command({ convertToCapped: `capped${n}`, size: CAP_BYTES });
+        await db.collection(`capped${n}`).insertMany(documents(50, 10));
+        return;
+      case "timeSeries":
+        await db.createCollection(`series${n}`, { timeseries: { timeField: "t", metaField: "m" } });
+        await db.collection(`series${n}`).insertMany(measurements(0, 90));
+        if (this.#random() < 0.3) await db.collection(`series${n}`).drop();
+        else await db.collection(`series${n}`).deleteMany({ m: 1 });
         return;
       default:
         return change satisfies never;

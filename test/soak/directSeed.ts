@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Db, Document, MongoClient } from "mongodb";
 import type { CaptureRecord } from "#capture/captureStore.ts";
+import { BUCKETS } from "#flow/buckets.ts";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
 import type { LaneRecord } from "#lanes/records.ts";
@@ -13,9 +14,10 @@ import { tempFolder } from "../harness/folders.ts";
 import { fill, startLoad } from "../harness/load.ts";
 import { structureOf } from "../harness/structure.ts";
 import type { FerryProcess } from "../harness/worker.ts";
-import { DdlLoad } from "./ddl.ts";
+import { DdlLoad, lateName } from "./ddl.ts";
 import { faultOf, reaches, type Tally } from "./kills.ts";
 import { MARKERS, Markers } from "./markers.ts";
+import { OddLoad } from "./oddLoad.ts";
 import type { Kill, Plan } from "./plan.ts";
 import { FinishedRanges, topicOf } from "./ranges.ts";
 import type { SoakServers } from "./servers.ts";
@@ -25,6 +27,8 @@ const DOCUMENTS = { a: 9000, b: 1500 } as const;
 /** Of these every event must have been received exactly once. */
 const COUNTED = ["a", "b", MARKERS] as const;
 const CONVERGE_MS = 60_000;
+/** A copy that was killed has ended this long after its last start, ms. */
+const RESUME_MS = 10_000;
 
 const prepare = async (db: Db, seed: number): Promise<void> => {
   await db.createCollection("events", { capped: true, size: 2 ** 20, max: 300 });
@@ -58,24 +62,34 @@ const accounts = async (there: MongoClient, stateDb: string, db: string): Promis
   );
 };
 
-/** Names of a database's collections, but for those that MongoDB keeps for itself. */
+/** Where a database's documents lie: its collections, and the buckets of its time series. Of the source's own profile nothing. */
 const collectionsOf = async (db: Db): Promise<readonly string[]> =>
   (await db.listCollections({}, { nameOnly: true }).toArray())
+    .filter(({ name, type }) => type !== "timeseries" && (!name.startsWith("system.") || name.startsWith(BUCKETS)))
     .map(({ name }) => name)
-    .filter((name) => !name.startsWith("system."))
     .sort();
 
-const converged = (here: Db, there: Db, run: FerryProcess): Promise<void> =>
+/** What is not equal on both sides; undefined where all is. */
+const unequal = async (here: Db, there: Db): Promise<object | undefined> => {
+  const [names, others] = [await collectionsOf(here), await collectionsOf(there)];
+  if (names.join() !== others.join()) return { source: names, target: others };
+  // The source's cap takes documents away without an event; finalize leaves them out.
+  for (const name of names.filter((one) => one !== "events")) {
+    const found = await compareLive(here.collection(name), there.collection(name));
+    if (found.wrong > 0) return { name, ...found, different: found.different.slice(0, 1) };
+  }
+  return undefined;
+};
+
+const converged = (databases: readonly (readonly [Db, Db])[], run: FerryProcess): Promise<void> =>
   waitFor(
     async () => {
       assert.ok(run.isRunning(), run.logTail(30));
-      const [names, others] = [await collectionsOf(here), await collectionsOf(there)];
-      if (names.join() !== others.join()) return { seen: { source: names, target: others } };
-      // The source's cap takes documents away without an event; finalize leaves them out.
-      for (const name of names.filter((one) => one !== "events")) {
-        const found = await compareLive(here.collection(name), there.collection(name));
-        if (found.wrong > 0) return { seen: { name, ...found, different: found.different.slice(0, 1) } };
+      for (const [here, there] of databases) {
+        const seen = await unequal(here, there);
+        if (seen !== undefined) return { seen };
       }
+      const [here, there] = databases[0] as readonly [Db, Db];
       const last = await here.collection("events").find().sort({ $natural: -1 }).limit(1).toArray();
       const arrived = await there.collection("events").findOne({ _id: last[0]?._id as never });
       return arrived === null ? { seen: "the last event is not there" } : { done: undefined };
@@ -86,14 +100,35 @@ const converged = (here: Db, there: Db, run: FerryProcess): Promise<void> =>
   });
 
 /** Waits until the copy has ended, in this process or a former one. */
-export const copied = (there: MongoClient, stateDb: string): Promise<void> =>
+export const copied = (there: MongoClient, stateDb: string, timeoutMs = CONVERGE_MS): Promise<void> =>
   waitFor(
     async () => {
       const record = await there.db(stateDb).collection<CaptureRecord>("capture").findOne({});
       return record?.phase === "stream" ? { done: undefined } : { seen: record?.phase };
     },
-    { what: "the end of the copy", clock: systemClock, timeoutMs: CONVERGE_MS },
+    { what: "the end of the copy", clock: systemClock, timeoutMs },
   );
+
+/**
+ * An index that is being built on the source while the copy begins, over documents of which some do not fit it for now. It
+ * becomes one in the end, or is given up.
+ */
+const indexInTheMaking = async (db: Db, wanted: boolean): Promise<{ end: () => Promise<void> }> => {
+  if (!wanted) return { end: async () => undefined };
+  const admin = db.client.db("admin");
+  await admin.command({ configureFailPoint: "hangAfterStartingIndexBuild", mode: "alwaysOn" });
+  await db.collection<Document>("b").insertOne({ _id: "parallel", p: [1, 2], q: [1, 2] } as Document);
+  const built = db.collection("b").createIndex({ p: 1, q: 1 }, { name: "making" });
+  built.catch(() => undefined); // given up: the arrays are parallel
+  let over = false;
+  const end = async (): Promise<void> => {
+    if (over) return;
+    over = true;
+    await admin.command({ configureFailPoint: "hangAfterStartingIndexBuild", mode: "off" });
+    await assert.rejects(built);
+  };
+  return { end };
+};
 
 /** One seed without Kafka: its kills, and after them everything that must hold. Returns a sentence of figures. */
 export const directSeed = async (
@@ -109,7 +144,7 @@ export const directSeed = async (
   const options: DirectStart = {
     source: source.uri,
     target: target.uri,
-    include: [`${name}.*`],
+    include: [`${name}.*`, `${lateName(name)}.*`],
     args: [
       ...["--state-db", stateDb, "--batch-count", "200", "--range-documents", "2500"],
       // Segments of a size that the writers fill while the copy is killed.
@@ -117,12 +152,16 @@ export const directSeed = async (
     ],
   };
   await prepare(db, seed);
-  const ddl = new DdlLoad(db, seeded(seed + 1));
+  const late = [here.db(lateName(name)), there.db(lateName(name))] as const;
+  const ddl = new DdlLoad(db, late[0], seeded(seed + 1));
   await ddl.prepare();
+  const odd = new OddLoad(db, seeded(seed + 2));
+  await odd.prepare();
   const ranges = new FinishedRanges(here, there, { db: name, stateDb });
   await ranges.watch();
   const markers = new Markers(here, name);
   markers.start();
+  odd.start();
   const loads = [
     startLoad(db.collection("a"), { seed, writers: 6, keys: DOCUMENTS.a, pauseMs: 25 }),
     startLoad(db.collection("b"), { seed: seed + 1, writers: 3, keys: DOCUMENTS.b, pauseMs: 25 }),
@@ -140,11 +179,13 @@ export const directSeed = async (
     await saved();
   };
   const of = (phase: Kill["phase"]): readonly Kill[] => kills.filter((one) => one.phase === phase);
+  const building = await indexInTheMaking(db, seed % 3 === 0);
   try {
     for (const one of of("copy")) await kill(one);
     {
       await using run = await startDirect(options);
-      await copied(there, stateDb);
+      await copied(there, stateDb, RESUME_MS);
+      await building.end();
       await ranges.check();
       await markers.arrive(there); // captured anew as far as lanes have it: from here on both sides of the account move together
       run.kill("SIGTERM");
@@ -163,7 +204,8 @@ export const directSeed = async (
     await using run = await startDirect(options);
     await Promise.all(loads.map((load) => load.stop()));
     await markers.stop();
-    await converged(db, copy, run);
+    await odd.stop();
+    await converged([[db, copy], late], run);
     run.kill("SIGTERM");
     assert.equal((await run.exited).signal, "SIGTERM", run.logTail(30)); // passed on once everything is saved
     await saved();
@@ -173,15 +215,16 @@ export const directSeed = async (
       assert.equal(received - first.received, next - first.next, `${coll}: events received, and offsets passed`);
     }
   } finally {
-    await Promise.allSettled([...loads.map((load) => load.stop()), markers.stop()]);
+    await Promise.allSettled([...loads.map((load) => load.stop()), markers.stop(), odd.stop(), building.end()]);
   }
   await markers.checkAll(there);
   await finalized(options, of("finalize"), tally);
-  assert.deepEqual(await structureOf(there, name), await structureOf(here, name), "structure after finalize");
+  for (const one of [name, lateName(name)])
+    assert.deepEqual(await structureOf(there, one), await structureOf(here, one), `structure of ${one} after finalize`);
   const natural = (client: Db) => client.collection<Document>("events").find().hint({ $natural: 1 }).toArray();
   assert.deepEqual(await natural(copy), await natural(db), "capped, in the source's order");
   const written = loads.reduce((sum, load) => sum + load.done(), 0);
-  await Promise.all([db.dropDatabase(), copy.dropDatabase(), there.db(stateDb).dropDatabase()]);
+  await Promise.all([db, copy, ...late, there.db(stateDb)].map((one) => one.dropDatabase()));
   return `${written} operations, ${markers.count} markers (${passed} at the last position), ${ranges.count} ranges finished before a kill`;
 };
 

@@ -3,7 +3,8 @@ import { BSON, type Document, type MongoClient } from "mongodb";
 import type { RangeRecord } from "#capture/captureStore.ts";
 import { formatNamespace } from "#flow/types.ts";
 
-const EXACT = { promoteValues: false } as const;
+/** Names and values are told apart by their text alone: of other UTF-8 what can be read. */
+const EXACT = { promoteValues: false, enableUtf8Validation: false } as const;
 
 /** A profiled operation by which a range's cursor is opened. */
 const BEGINS_A_RANGE: Document = { op: "query", "command.hint._id": 1 };

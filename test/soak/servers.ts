@@ -18,7 +18,7 @@ export const startServers = async (): Promise<SoakServers & AsyncDisposable> => 
   await using stack = new AsyncDisposableStack();
   const folder = stack.use(tempFolder());
   const mongo = (name: string): Promise<MongoServer> =>
-    startMongo({ dir: join(folder.path, name), name, replSet: `rs-${name}`, cacheGb: 0.25 });
+    startMongo({ dir: join(folder.path, name), name, replSet: `rs-${name}`, cacheGb: 0.25, testCommands: true });
   const source = stack.use(await mongo("source"));
   const target = stack.use(await mongo("target"));
   const here = stack.use(await new MongoClient(source.uri).connect());
