@@ -1,26 +1,16 @@
-import { type Binary, Long, type Timestamp } from "bson";
+import { Long, type Timestamp } from "bson";
 import { FerryError } from "#errors/ferryError.ts";
 import { faultPoint } from "#flow/fault.ts";
 import type { Collection, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import { FREE } from "#mongo/lease.ts";
 import type { Lifecycle } from "./lifecycle.ts";
+import type { OplogNote } from "./oplogRoom.ts";
+import type { RangeRecord } from "./rangeRecord.ts";
 import { ResumeToken, type StoredToken } from "./resumeToken.ts";
 
 /** A topic and where it stood at the saved position. */
 export type TopicRecord = { name: string; next: Long };
-
-/** How the source's oplog stood when it was last looked at. */
-export type OplogNote = {
-  /** How full it is, 0–1: a full one removes its oldest entries. */
-  fill: number;
-  /** How far it reaches back behind its newest entry, seconds of writes. */
-  windowSeconds: number;
-  /** How much of it lies before the position that is needed: seconds of writes that may still be removed. */
-  leftSeconds: number;
-  /** Is that position in the part that goes next? */
-  short: boolean;
-};
 
 /** What of the change stream lies in files of the capturing machine. */
 export type SpoolNote = {
@@ -80,26 +70,6 @@ export type StoredCapture = Omit<CaptureRecord, "start" | "token" | "spool"> & {
   token: StoredToken;
   spool?: (Omit<SpoolNote, "newest"> & { newest: StoredToken; at: Date }) | null;
 };
-
-/** One range of `_id`s of one namespace; bounds are raw `{ _id }` documents, so that any type keeps its exact value. */
-export type RangeRecord = {
-  _id: string;
-  topic: string;
-  generation: number;
-  index: number;
-  /** First `_id` of the range; null: from the lowest on. */
-  from: Binary | null;
-  /** First `_id` that no longer belongs to it; null: to the highest. */
-  to: Binary | null;
-  /** Read in natural order: it is the whole collection then, and `at` a position in that order. */
-  order?: "natural";
-  /** The last `_id` that is on the target or in the log for good; null: none yet. */
-  at: Binary | null;
-  documents: Long;
-  done: boolean;
-};
-
-export const rangeId = (topic: string, generation: number, index: number): string => `${topic}/${generation}/${index}`;
 
 export type NewCapture = Omit<CaptureRecord, "_id" | "epoch" | "owner" | "expiresAt" | "startedAt">;
 

@@ -6,12 +6,10 @@ import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts"
 import { requireMongoUri } from "#mongo/uri.ts";
 import type { ConnectorConfig } from "./connectRest.ts";
 import { hostsOf } from "./mongoUri.ts";
+import type { Watch } from "./watchLevel.ts";
 
 /** The official source connector's class; its name alone is also accepted by Connect. */
 export const SOURCE_CONNECTOR = "com.mongodb.kafka.connect.MongoSourceConnector";
-
-/** What the connector's change stream is opened on. `coll` is "" for a database, both are "" for the whole cluster. */
-export type Watch = Readonly<{ level: "collection" | "database" | "cluster"; db: string; coll: string }>;
 
 export type StartupMode = "copy_existing" | "latest" | "timestamp";
 

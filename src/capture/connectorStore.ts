@@ -3,7 +3,6 @@ import type { ErrorCode } from "#errors/catalogue.ts";
 import { assert } from "#errors/ferryError.ts";
 import type { Collection, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
-import type { CaptureRecord } from "./captureStore.ts";
 import { ResumeToken, type StoredToken } from "./resumeToken.ts";
 
 /**
@@ -77,7 +76,8 @@ export type NewConnector = Omit<ConnectorRecord, "_id" | "open" | "notedAt" | "u
 /** What ferry remembers of connectors. Majority reads and writes; every method throws FERRY_MONGO_*. */
 export class ConnectorStore {
   readonly #connectors: Collection<StoredConnector>;
-  readonly #captures: Collection<CaptureRecord>;
+  /** Of ferry's own capture: which topics it writes. */
+  readonly #captures: Collection<{ topics: { name: string }[] }>;
 
   constructor(client: MongoClient, stateDb: string) {
     this.#connectors = client.db(stateDb).collection("connectors");

@@ -9,19 +9,19 @@ import { translated } from "#mongo/errors.ts";
 import { isCursorGone } from "#mongo/rawCursor.ts";
 import { CopiedRecord, RECORD_BYTES, removalRecord } from "#wire/captured.ts";
 import { CopyRun } from "#wire/copyRun.ts";
-import type { CaptureStore, RangeRecord } from "./captureStore.ts";
 import type { Chunk, ChunkReader } from "./chunkCursor.ts";
 import type { CopySource } from "./copySource.ts";
 import { NaturalReader } from "./naturalReader.ts";
 import type { CaptureOutput } from "./output.ts";
 import { RangeReader } from "./rangeReader.ts";
+import type { RangeRecord, RangeStore } from "./rangeRecord.ts";
 
 /** A range and how far it is in the output. */
 type Running = { readonly record: RangeRecord; at: Binary | null; documents: number; done: boolean; saved: boolean };
 
 export type CopyDeps = Readonly<{
   source: CopySource;
-  store: CaptureStore;
+  store: RangeStore;
   output: CaptureOutput;
   /** clusterTime of the start position: the copied records' own time. */
   at: bigint;

@@ -2,7 +2,7 @@ import { Binary, Long } from "bson";
 import { formatNamespace, type Namespace } from "#flow/types.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
-import { type RangeRecord, rangeId } from "./captureStore.ts";
+import { type RangeRecord, rangeId } from "./rangeRecord.ts";
 
 /** Bytes that one range has at most, and at least, about, where documents are large. */
 const MAX_RANGE_BYTES = 128 * 1024 * 1024;

@@ -1,5 +1,7 @@
 import { assert, FerryError } from "#errors/ferryError.ts";
 import { type CaptureConfig, copiedNamespaces, topicOf } from "./connectorConfig.ts";
+import { copyIsEmpty } from "./connectorCopy.ts";
+import { type OffsetState, offsetAt, offsetState } from "./connectorOffsets.ts";
 import {
   type ConnectorRecord,
   type NewConnector,
@@ -8,8 +10,8 @@ import {
   toTimestamp,
 } from "./connectorStore.ts";
 import { namesRefused } from "./refusedNames.ts";
-import { type OffsetState, offsetAt, offsetState, type ResumeToken, tokenTime } from "./resumeToken.ts";
-import { canResume, copyIsEmpty, listNamespaces, noteStart, type StartPoint } from "./sourceProbe.ts";
+import { type ResumeToken, tokenTime } from "./resumeToken.ts";
+import { canResume, listNamespaces, noteStart, type StartPoint } from "./sourceProbe.ts";
 import { requireEmptyTopics, requireSamePartition, requireSuitable } from "./startChecks.ts";
 import type { StartDeps } from "./startDeps.ts";
 import { partitionOf, sameConfig, startingConfig } from "./startupConfig.ts";

@@ -1,9 +1,20 @@
 import { isFerry } from "#errors/ferryError.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
-import type { OplogNote } from "./captureStore.ts";
 import { type ResumeToken, secondsOf, tokenTime } from "./resumeToken.ts";
 import { oplogWindow } from "./sourceProbe.ts";
+
+/** How the source's oplog stood when it was last looked at. */
+export type OplogNote = {
+  /** How full it is, 0–1: a full one removes its oldest entries. */
+  fill: number;
+  /** How far it reaches back behind its newest entry, seconds of writes. */
+  windowSeconds: number;
+  /** How much of it lies before the position that is needed: seconds of writes that may still be removed. */
+  leftSeconds: number;
+  /** Is that position in the part that goes next? */
+  short: boolean;
+};
 
 /** An oplog fuller than this removes its oldest entries soon, so that its window no longer grows. */
 export const OPLOG_FULL = 0.8;

@@ -2,7 +2,6 @@ import { BSON, type Document, EJSON } from "bson";
 import { RawValue } from "#bson/rawValue.ts";
 import { BsonType, find } from "#bson/walk.ts";
 import { FerryError } from "#errors/ferryError.ts";
-import type { ConnectorOffset } from "./connectRest.ts";
 
 /** A token as a record on the target shows it, decoded: to be looked at. `ResumeToken.stored` makes it one that can be resumed from. */
 export type StoredToken = Readonly<{ _data: string }>;
@@ -39,13 +38,6 @@ export class ResumeToken extends RawValue {
   }
 }
 
-/** Where a connector's stored offset stands. */
-export type OffsetState =
-  | Readonly<{ kind: "none" }>
-  /** In mid-copy: a restart copies from the beginning. */
-  | Readonly<{ kind: "copying" }>
-  | Readonly<{ kind: "streaming"; token: ResumeToken; heartbeat: boolean }>;
-
 /**
  * The cluster time inside a resume token as 64 bits (seconds << 32 | increment), 0n for something else. A token is a
  * KeyString that begins with the Timestamp type byte 0x82 (MongoDB source, resume_token.cpp). Used to tell how old a
@@ -56,25 +48,3 @@ export const tokenTime = ({ _data }: StoredToken): bigint =>
 
 /** Seconds since the epoch of a 64-bit cluster time. */
 export const secondsOf = (at: bigint): number => Number(at >> 32n);
-
-/** Reads the offset of one partition name out of what Connect has stored for the connector. */
-export const offsetState = (offsets: readonly ConnectorOffset[], partition: string): OffsetState => {
-  const stored = offsets.find((entry) => entry.partition["ns"] === partition)?.offset;
-  if (stored === undefined || stored === null) return { kind: "none" };
-  if ("copy" in stored) return { kind: "copying" };
-  try {
-    const token = ResumeToken.parse(String(stored["_id"]));
-    return { kind: "streaming", token, heartbeat: "HEARTBEAT" in stored };
-  } catch {
-    return { kind: "none" };
-  }
-};
-
-/**
- * The offset entry that makes the connector start its stream at a token, without a copy. The connector keeps the whole token,
- * as extended JSON (com.mongodb.kafka.connect.source.MongoSourceTask).
- */
-export const offsetAt = (partition: string, token: ResumeToken): ConnectorOffset => ({
-  partition: { ns: partition },
-  offset: { _id: token.text },
-});

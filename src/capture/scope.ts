@@ -2,7 +2,7 @@ import { BSONRegExp } from "bson";
 import { BUCKETS, seriesOf } from "#flow/buckets.ts";
 import { globSource, isGlob, NamespaceFilter, NamespacePattern } from "#flow/namespaceFilter.ts";
 import { formatNamespace, type Namespace } from "#flow/types.ts";
-import type { Watch } from "./connectorConfig.ts";
+import type { Watch } from "./watchLevel.ts";
 
 /** What a capture carries, as the operator said it: names or globs, `db.collection`; a database alone is all of it. */
 export type ScopeSpec = Readonly<{ include: readonly string[]; exclude: readonly string[] }>;

@@ -4,10 +4,10 @@ import { FerryError, isFerry } from "#errors/ferryError.ts";
 import type { Document, MongoClient } from "#mongo/connect.ts";
 import { RawCursor, type RawReply } from "#mongo/rawCursor.ts";
 import { readByKeys } from "#mongo/rawReads.ts";
-import type { Watch } from "./connectorConfig.ts";
 import { ResumeToken } from "./resumeToken.ts";
 import { isHistoryLost } from "./sourceProbe.ts";
 import { Fragments } from "./splitEvents.ts";
+import type { Watch } from "./watchLevel.ts";
 
 /** What the server's version can do. */
 export type StreamFeatures = Readonly<{

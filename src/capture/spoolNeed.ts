@@ -1,5 +1,4 @@
-import type { OplogNote } from "./captureStore.ts";
-import { OPLOG_FULL } from "./oplogRoom.ts";
+import { OPLOG_FULL, type OplogNote } from "./oplogRoom.ts";
 
 export type SpoolMode = "auto" | "always" | "never";
 

@@ -2,11 +2,11 @@ import { FerryError, isFerry } from "#errors/ferryError.ts";
 import { waitFor } from "#flow/retry.ts";
 import type { KafkaClient } from "#kafka/client.ts";
 import { type CaptureConfig, topicsInScope } from "./connectorConfig.ts";
+import { copyIsEmpty, estimateCopy } from "./connectorCopy.ts";
+import { offsetState } from "./connectorOffsets.ts";
 import type { ConnectorRecord } from "./connectorStore.ts";
 import type { ConnectorStatus } from "./connectRest.ts";
 import { patiently } from "./patience.ts";
-import { offsetState } from "./resumeToken.ts";
-import { copyIsEmpty, estimateCopy } from "./sourceProbe.ts";
 import type { StartDeps } from "./startDeps.ts";
 import { readTrace } from "./taskTrace.ts";
 

@@ -4,12 +4,13 @@ import { waitFor } from "#flow/retry.ts";
 import { formatNamespace } from "#flow/types.ts";
 import type { KafkaClient } from "#kafka/client.ts";
 import type { MongoClient } from "#mongo/connect.ts";
-import { type CaptureConfig, topicOf, type Watch } from "./connectorConfig.ts";
+import { type CaptureConfig, topicOf } from "./connectorConfig.ts";
 import { type Finding, finding } from "./finding.ts";
 import { patiently } from "./patience.ts";
 import { type ResumeToken, secondsOf, tokenTime } from "./resumeToken.ts";
 import { changesAfter, isHistoryLost, type SeenChanges, type SeenEvent } from "./sourceProbe.ts";
 import { searchTokens } from "./topicSearch.ts";
+import type { Watch } from "./watchLevel.ts";
 
 /**
  * Is what the source did since a position in the topic? ferry opens a change stream of its own there and looks for the

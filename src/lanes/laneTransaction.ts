@@ -189,6 +189,3 @@ const stillAt = async (
     `lane ${lane.id} stands at offset ${offset}, neither at ${lane.offset} nor at ${move.offset}`,
   );
 };
-
-/** Did the target refuse the document, rather than the moment? */
-export const isRejected = (error: unknown): error is FerryError => isFerry(error, "FERRY_MONGO_REJECTED");

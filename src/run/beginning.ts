@@ -3,15 +3,14 @@ import type { Timestamp } from "bson";
 import type { ConflictPolicy, Route } from "#config/routes.ts";
 import type { MarkStore } from "#conflict/marks.ts";
 import { FerryError } from "#errors/ferryError.ts";
-import { seriesOf } from "#flow/buckets.ts";
 import type { Clock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
-import { formatNamespace, parseNamespace } from "#flow/types.ts";
 import type { Claim } from "#lanes/claims.ts";
 import type { Beginning } from "#lanes/records.ts";
 import type { RunStore } from "#lanes/runStore.ts";
 import type { Logger } from "#observe/log.ts";
 import type { MongoSink } from "#sink/mongoSink.ts";
+import { policyOf, requireMirror } from "./targetPolicy.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
 
 export type BeginningContext = Readonly<{
@@ -29,28 +28,6 @@ export type BeginningContext = Readonly<{
 
 /** How long another partition's owner may take to mark what is there, before the claim is given back and tried again, ms. */
 const SEEDING_MS = 10_000;
-
-/** What becomes of documents that the target writes itself; `named` is false where nobody has said so. */
-export const policyOf = (
-  { conflict }: Pick<Route, "conflict">,
-  options: Pick<WorkerOptions, "conflict">,
-): Readonly<{ policy: ConflictPolicy; named: boolean }> => {
-  const wanted = conflict ?? (options.conflict === "refuse" ? undefined : options.conflict);
-  return { policy: wanted ?? "mirror", named: wanted !== undefined };
-};
-
-/**
- * Buckets are whole documents of the source's server: there is nothing in them to merge, and no change stream tells what the
- * target's services add to theirs. @throws FERRY_TARGET_POLICY
- */
-export const requireMirror = ({ from }: Pick<Route, "from">, policy: ConflictPolicy): void => {
-  const series = seriesOf(parseNamespace(from));
-  if (series !== undefined && policy !== "mirror")
-    throw new FerryError(
-      "FERRY_TARGET_POLICY",
-      `${formatNamespace(series)} is a time series, which cannot be carried under ${policy}: leave it out, or give it a route with \`conflict: mirror\``,
-    );
-};
 
 /** Documents whose marks are written at once. */
 const SEED_BATCH = 5000;

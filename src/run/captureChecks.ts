@@ -7,7 +7,6 @@ import type { RunStore } from "#lanes/runStore.ts";
 import { type MongoClient, readTopology, type Topology } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import { MongoSink } from "#sink/mongoSink.ts";
-import { policyOf, requireMirror } from "./beginning.ts";
 import {
   bucketSourceNeeds,
   bucketTargetNeeds,
@@ -19,6 +18,7 @@ import {
   targetNeeds,
 } from "./checkPrivileges.ts";
 import { atLeast, OLDEST_VERSION } from "./serverVersion.ts";
+import { policyOf, requireMirror } from "./targetPolicy.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
 
 /** Who answers at a URI. */

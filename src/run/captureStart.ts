@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { Long } from "bson";
-import type { CaptureRecord, CaptureStore, NewCapture, RangeRecord } from "#capture/captureStore.ts";
+import type { CaptureRecord, CaptureStore, NewCapture } from "#capture/captureStore.ts";
 import { type CopyOrder, chooseOrder } from "#capture/copyOrder.ts";
 import { rangesBetween, readBounds } from "#capture/copyRanges.ts";
 import { commandOf } from "#capture/lifecycle.ts";
+import type { RangeRecord } from "#capture/rangeRecord.ts";
 import type { Scope } from "#capture/scope.ts";
 import { noteStart } from "#capture/sourceProbe.ts";
 import { removeSpools } from "#capture/spoolChain.ts";

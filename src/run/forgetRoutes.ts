@@ -1,6 +1,5 @@
 import type { Document } from "bson";
 import { FerryError } from "#errors/ferryError.ts";
-import type { PartitionRecord } from "#lanes/records.ts";
 import type { Db, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 
@@ -20,7 +19,7 @@ const forget = async (db: Db, route: string): Promise<void> => {
 };
 
 /** A route that has begun, and which topic it reads; `topicId` tells topics of one name apart. */
-export type KnownRoute = Pick<PartitionRecord, "route" | "topic" | "topicId">;
+export type KnownRoute = Readonly<{ route: string; topic: string; topicId?: string }>;
 
 /**
  * Routes that have begun. What the source has now does not tell them: a collection may be gone, and come back to a position
@@ -31,7 +30,7 @@ export const knownRoutes = async (
   stateDb: string,
   isMeant: (route: KnownRoute) => boolean,
 ): Promise<readonly KnownRoute[]> => {
-  const partitions = client.db(stateDb).collection<PartitionRecord>("partitions");
+  const partitions = client.db(stateDb).collection<KnownRoute>("partitions");
   const known = await translated("reading which routes have begun", () => partitions.find().toArray());
   return [...new Map(known.filter(isMeant).map((record) => [record.route, record])).values()];
 };

@@ -6,8 +6,8 @@ import type { MongoClient } from "#mongo/connect.ts";
 import { missingKeys, readByKeys } from "#mongo/rawReads.ts";
 import type { Logger } from "#observe/log.ts";
 import { MongoSink } from "#sink/mongoSink.ts";
-import { policyOf } from "./beginning.ts";
 import { routesOn } from "./routesOn.ts";
+import { policyOf } from "./targetPolicy.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
 
 const KEYS_AT_ONCE = 2000;

@@ -1,8 +1,8 @@
 import type { DeadReason, Entry } from "#apply/entry.ts";
 import type { DeadLetterStore } from "#deadletter/store.ts";
 import { NO_COUNTS } from "#flow/types.ts";
-import { isRejected, type LaneMove } from "#lanes/laneTransaction.ts";
-import type { MongoSink } from "#sink/mongoSink.ts";
+import type { LaneMove } from "#lanes/laneTransaction.ts";
+import { isRejected, type MongoSink } from "#sink/mongoSink.ts";
 import type { DriftGate } from "./driftGate.ts";
 import { reasonOf } from "./laneLetters.ts";
 import type { Batch, LaneMoves } from "./laneMoves.ts";

@@ -1,10 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { bucketsOf } from "#flow/buckets.ts";
 import { formatNamespace, type Namespace, type WriteOps } from "#flow/types.ts";
-import { isRejected } from "#lanes/laneTransaction.ts";
 import { translated } from "#mongo/errors.ts";
 import { readByKeys } from "#mongo/rawReads.ts";
-import { MongoSink } from "#sink/mongoSink.ts";
+import { isRejected, MongoSink } from "#sink/mongoSink.ts";
 import {
   type BuildDeps,
   command,

@@ -11,8 +11,8 @@ import type { MongoClient } from "#mongo/connect.ts";
 import { readRaw } from "#mongo/rawReads.ts";
 import type { Logger } from "#observe/log.ts";
 import { isIdCollision, MongoSink } from "#sink/mongoSink.ts";
-import { policyOf } from "./beginning.ts";
 import { type FollowerDeps, StructureFollower } from "./structureFollower.ts";
+import { policyOf } from "./targetPolicy.ts";
 import { topicMatcher } from "./topics.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
 

@@ -1,8 +1,10 @@
 import type { Long } from "bson";
-import type { CaptureRecord, OplogNote, RangeRecord, StoredCapture } from "#capture/captureStore.ts";
+import type { CaptureRecord, StoredCapture } from "#capture/captureStore.ts";
 import type { ConnectorView } from "#capture/connectRest.ts";
 import { type RunState, stateOf } from "#capture/lifecycle.ts";
+import type { OplogNote } from "#capture/oplogRoom.ts";
 import { patiently } from "#capture/patience.ts";
+import type { RangeRecord } from "#capture/rangeRecord.ts";
 import { secondsOf, tokenTime } from "#capture/resumeToken.ts";
 import { type CaptureDeps, checkCapture, type Finding } from "#capture/watch.ts";
 import type { ErrorCode } from "#errors/catalogue.ts";

@@ -1,6 +1,6 @@
 import type { CaptureRecord } from "#capture/captureStore.ts";
-import type { Watch } from "#capture/connectorConfig.ts";
 import type { Scope } from "#capture/scope.ts";
+import type { Watch } from "#capture/watchLevel.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 import { seriesOf } from "#flow/buckets.ts";
 import { formatNamespace, type Namespace } from "#flow/types.ts";

@@ -1,7 +1,7 @@
 import { Binary, type Timestamp } from "bson";
 import { type RawValue, rawField } from "#bson/rawValue.ts";
 import { BsonType, Cursor } from "#bson/walk.ts";
-import { FerryError } from "#errors/ferryError.ts";
+import { FerryError, isFerry } from "#errors/ferryError.ts";
 import { seriesOf } from "#flow/buckets.ts";
 import { faultPoint } from "#flow/fault.ts";
 import type { Clash, Namespace, WriteOps } from "#flow/types.ts";
@@ -55,6 +55,9 @@ const ONE_KEY = { projection: { _id: 1 }, raw: true } as const;
 
 const NAMESPACE_NOT_FOUND = 26;
 const UUID_MISMATCH = 361;
+
+/** Did the target refuse the document, rather than the moment? */
+export const isRejected = (error: unknown): error is FerryError => isFerry(error, "FERRY_MONGO_REJECTED");
 
 /** Does the error say that the document's `_id` is there already (and not that another unique index clashes)? */
 export const isIdCollision = (error: FerryError): boolean =>

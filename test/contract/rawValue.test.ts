@@ -4,7 +4,7 @@ import { MongoClient } from "mongodb";
 import { RawValue, rawDocument, rawField, rawId } from "#bson/rawValue.ts";
 import { BsonType } from "#bson/walk.ts";
 import { parseCapture } from "#capture/connectorConfig.ts";
-import { copyIsEmpty } from "#capture/sourceProbe.ts";
+import { copyIsEmpty } from "#capture/connectorCopy.ts";
 import { connectMongo } from "#mongo/connect.ts";
 import { missingKeys, readByKeys } from "#mongo/rawReads.ts";
 import { rawInsert } from "#mongo/rawWrites.ts";

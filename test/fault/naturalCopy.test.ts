@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BSON, MongoClient, type Timestamp, UUID } from "mongodb";
-import type { RangeRecord } from "#capture/captureStore.ts";
 import type { CopySource } from "#capture/copySource.ts";
 import { NaturalReader } from "#capture/naturalReader.ts";
+import type { RangeRecord } from "#capture/rangeRecord.ts";
 import { type DirectStart, directConverged, startDirect } from "../harness/directRun.ts";
 import { sharedMongo } from "../harness/servers.ts";
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Document, MongoClient } from "mongodb";
-import type { CaptureRecord, RangeRecord } from "#capture/captureStore.ts";
+import type { CaptureRecord } from "#capture/captureStore.ts";
+import type { RangeRecord } from "#capture/rangeRecord.ts";
 import { tokenTime } from "#capture/resumeToken.ts";
 import { systemClock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { offsetAt } from "#capture/connectorOffsets.ts";
 import type { ConnectorConfig } from "#capture/connectRest.ts";
 import { startCapture } from "#capture/gapFreeStart.ts";
-import { offsetAt } from "#capture/resumeToken.ts";
 import { noteStart } from "#capture/sourceProbe.ts";
 import { awaitRunning, awaitStopped } from "#capture/startWaits.ts";
 import { checkCapture, type Finding } from "#capture/watch.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { BSON, type Document, type MongoClient } from "mongodb";
-import type { RangeRecord } from "#capture/captureStore.ts";
+import type { RangeRecord } from "#capture/rangeRecord.ts";
 import { formatNamespace } from "#flow/types.ts";
 
 /** Names and values are told apart by their text alone: of other UTF-8 what can be read. */

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Binary, BSON, Timestamp } from "bson";
+import { offsetAt, offsetState } from "#capture/connectorOffsets.ts";
 import { type ConnectorRecord, isCuredCopy } from "#capture/connectorStore.ts";
-import { offsetAt, offsetState, ResumeToken, secondsOf, tokenTime } from "#capture/resumeToken.ts";
+import { ResumeToken, secondsOf, tokenTime } from "#capture/resumeToken.ts";
 
 const DATA = "826B03A809000000022B0229296E04";
 const PLAIN = ResumeToken.stored({ _data: DATA });
