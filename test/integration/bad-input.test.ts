@@ -106,12 +106,6 @@ test("what is wrong on the command line or in a file is one sentence, before any
       /--conflict must be one of refuse, mirror, merge, keep-target/,
     ),
     "on-error x": usage(worker("--on-error", "x"), /must be one of dead-letter, stop/),
-    ...Object.fromEntries(
-      ["-1", "0", "NaN", "Infinity", "1.5", "1e99", "0x10", "", " ", "9".repeat(30)].flatMap((number) => [
-        [`budget ${number}`, usage(worker("--budget-mb", number), /--budget-mb must be a whole number from 1 to/)],
-        [`readers ${number}`, usage(run("--readers", number), /--readers must be a whole number from 1 to 64/)],
-      ]),
-    ),
     "lease-ms": usage(worker("--lease-ms", "1"), /from 500 to/),
     "spool-size": usage(run("--spool-size", "1e300"), /--spool-size must be/),
     "gen-data count": usage(["gen-data", "--source", "mongodb://a", "--count", "1e400"], /--count must be/),
