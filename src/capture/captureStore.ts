@@ -1,12 +1,13 @@
+import { randomBytes } from "node:crypto";
 import { Long, type Timestamp } from "bson";
-import { FerryError } from "#errors/ferryError.ts";
+import { FerryError, isFerry } from "#errors/ferryError.ts";
 import { faultPoint } from "#flow/fault.ts";
 import type { Collection, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import { FREE } from "#mongo/lease.ts";
 import type { Lifecycle } from "./lifecycle.ts";
 import type { OplogNote } from "./oplogRoom.ts";
-import type { RangeRecord } from "./rangeRecord.ts";
+import { ofPlans, type RangeRecord } from "./rangeRecord.ts";
 import { ResumeToken, type StoredToken } from "./resumeToken.ts";
 
 /** A topic and where it stood at the saved position. */
@@ -43,6 +44,8 @@ export type CaptureRecord = {
   phase: "replacing" | "copy" | "stream";
   /** What operators want of the run, and how far it has followed. */
   lifecycle?: Lifecycle;
+  /** Whose ranges are this capture's; absent in records of an earlier version, as it is in their ranges. */
+  plan?: string;
   /** The n-th copy; a bounded re-copy after lost history is one more. */
   generation: number;
   start: ResumeToken;
@@ -71,7 +74,9 @@ export type StoredCapture = Omit<CaptureRecord, "start" | "token" | "spool"> & {
   spool?: (Omit<SpoolNote, "newest"> & { newest: StoredToken; at: Date }) | null;
 };
 
-export type NewCapture = Omit<CaptureRecord, "_id" | "epoch" | "owner" | "expiresAt" | "startedAt">;
+export type NewCapture = Omit<CaptureRecord, "_id" | "plan" | "epoch" | "owner" | "expiresAt" | "startedAt">;
+
+const DUPLICATE_KEY = 11000;
 
 /** Every method throws FERRY_MONGO_*. */
 export class CaptureStore {
@@ -101,21 +106,51 @@ export class CaptureStore {
     };
   }
 
-  /** Writes a new capture down, with its ranges before it: a record that is there has all of them. */
-  async begin(capture: NewCapture, ranges: readonly RangeRecord[]): Promise<void> {
-    await translated("noting the start of the capture", async () => {
-      await this.#ranges.deleteMany({});
-      for (let from = 0; from < ranges.length; from += 1000)
-        await this.#ranges.insertMany(ranges.slice(from, from + 1000));
-      await this.#captures.insertOne({
-        _id: "capture",
-        ...capture,
-        epoch: Long.ZERO,
-        owner: null,
-        expiresAt: null,
-        startedAt: new Date(),
-      });
-    });
+  /**
+   * Writes a new capture down, with its ranges before it: a record that is there has all of them.
+   * @returns false where another process has begun one meanwhile
+   */
+  async begin(capture: NewCapture, ranges: readonly RangeRecord[]): Promise<boolean> {
+    const record = { _id: "capture" as const, ...capture, epoch: Long.ZERO, owner: null, expiresAt: null };
+    return translated("noting the start of the capture", () =>
+      this.#withPlan(ranges, async (plan) => {
+        try {
+          await this.#captures.insertOne({ ...record, plan, startedAt: new Date() });
+          return true;
+        } catch (error) {
+          if ((error as { code?: number }).code === DUPLICATE_KEY) return false;
+          throw error;
+        }
+      }),
+    );
+  }
+
+  /**
+   * Writes ranges under a plan of their own, and lets `name` make it the capture's. Of processes that plan at once each has its
+   * own ranges, and one its record; what the others wrote, and what was planned before, goes.
+   * @param name true where the record names the plan now
+   */
+  async #withPlan(ranges: readonly RangeRecord[], name: (plan: string) => Promise<boolean>): Promise<boolean> {
+    const plan = randomBytes(8).toString("hex");
+    const former = await this.#plans();
+    const planned = ranges.map((range) => ({ ...range, _id: `${range._id}/${plan}`, plan }));
+    let named = false;
+    try {
+      for (let from = 0; from < planned.length; from += 1000)
+        await this.#ranges.insertMany(planned.slice(from, from + 1000));
+      faultPoint("mid-plan");
+      named = await name(plan);
+    } catch (error) {
+      if (isFerry(error, "FERRY_FENCED")) await this.#ranges.deleteMany({ plan });
+      throw error; // anything else may have named it: the next plan removes what is nobody's
+    }
+    await this.#ranges.deleteMany(named ? ofPlans(former) : { plan });
+    return named;
+  }
+
+  /** Of everything that is planned by now; null for what an earlier version has left. */
+  async #plans(): Promise<readonly (string | null)[]> {
+    return [...(await this.#ranges.distinct("plan")).map((plan) => plan ?? null), null];
   }
 
   /** Takes the capture over from an owner that left or died. False while another one renews its lease. */
@@ -208,9 +243,10 @@ export class CaptureStore {
   /** Ends the capture: what it remembers is of no use any more. @throws FERRY_FENCED */
   async forget(): Promise<void> {
     await translated("forgetting the capture", async () => {
-      await this.#ranges.deleteMany({});
+      const former = await this.#plans();
       const { deletedCount } = await this.#captures.deleteOne(this.#mine());
       this.#check(deletedCount);
+      await this.#ranges.deleteMany(ofPlans(former));
     });
   }
 
@@ -219,21 +255,23 @@ export class CaptureStore {
     fields: Pick<CaptureRecord, "generation" | "timeSeries" | "start" | "startAt" | "topics" | "estimate">,
     ranges: readonly RangeRecord[],
   ): Promise<void> {
-    await translated("noting the new start of the capture", async () => {
-      await this.#ranges.deleteMany({ generation: fields.generation });
-      for (let from = 0; from < ranges.length; from += 1000)
-        await this.#ranges.insertMany(ranges.slice(from, from + 1000));
-      const { matchedCount } = await this.#captures.updateOne(this.#mine(), {
-        $set: { ...fields, token: fields.start, phase: "copy" },
-      });
-      this.#check(matchedCount);
-      await this.#ranges.deleteMany({ generation: { $lt: fields.generation } });
-    });
+    await translated("noting the new start of the capture", () =>
+      this.#withPlan(ranges, async (plan) => {
+        const { matchedCount } = await this.#captures.updateOne(this.#mine(), {
+          $set: { ...fields, plan, token: fields.start, phase: "copy" },
+        });
+        this.#check(matchedCount);
+        return true;
+      }),
+    );
   }
 
-  async ranges(generation: number): Promise<RangeRecord[]> {
+  async ranges({ generation, plan }: Pick<CaptureRecord, "generation" | "plan">): Promise<RangeRecord[]> {
     return translated("reading the copy's ranges", () =>
-      this.#ranges.find({ generation }).sort({ topic: 1, index: 1 }).toArray(),
+      this.#ranges
+        .find({ generation, ...ofPlans([plan ?? null]) })
+        .sort({ topic: 1, index: 1 })
+        .toArray(),
     );
   }
 

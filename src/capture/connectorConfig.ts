@@ -4,8 +4,8 @@ import { readTextFile } from "#config/textFile.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
 import { requireMongoUri } from "#mongo/uri.ts";
+import { hostsOf } from "#mongo/uriParts.ts";
 import type { ConnectorConfig } from "./connectRest.ts";
-import { hostsOf } from "./mongoUri.ts";
 import type { Watch } from "./watchLevel.ts";
 
 /** The official source connector's class; its name alone is also accepted by Connect. */

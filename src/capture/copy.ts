@@ -28,7 +28,7 @@ export type CopyDeps = Readonly<{
   /** How many ranges are read at once. */
   readers: number;
   /** Raw documentKeys of a topic's target that the source has no more; undefined where nothing is looked for. */
-  leftovers: ((ns: Namespace) => AsyncIterable<readonly Uint8Array[]>) | undefined;
+  leftovers: ((ns: Namespace, at: bigint) => AsyncIterable<readonly Uint8Array[]>) | undefined;
   clock: Clock;
   onRetry: NonNullable<RetryOptions["onRetry"]>;
 }>;
@@ -188,7 +188,7 @@ export class Copy {
   async #removeLeftovers(run: CopyRun, signal: AbortSignal): Promise<void> {
     const { leftovers, output, clock } = this.#deps;
     if (leftovers === undefined) return;
-    for await (const keys of leftovers(run.ns)) {
+    for await (const keys of leftovers(run.ns, this.#deps.at)) {
       const records = keys.map((key) => removalRecord(run, key, clock.now()));
       const bytes = records.reduce((sum, { size }) => sum + size, 0);
       await output.append(`${run.ns.db}.${run.ns.coll}`, records, bytes, signal);

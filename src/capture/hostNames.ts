@@ -1,6 +1,6 @@
 import { lookup } from "node:dns/promises";
+import { hostName, hostsOf, withHosts } from "#mongo/uriParts.ts";
 import type { ConnectorConfig } from "./connectRest.ts";
-import { hostName, hostsOf, withHosts } from "./mongoUri.ts";
 
 export type Translation = Readonly<{ config: ConnectorConfig; changes: readonly string[] }>;
 

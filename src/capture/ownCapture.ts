@@ -38,7 +38,7 @@ export type OwnCaptureDeps = Readonly<{
   leaseMs: number;
   spool: SpoolOptions & Readonly<{ mode: SpoolMode }>;
   /** See Copy; asked for in a re-copy only. */
-  leftovers: ((ns: Namespace) => AsyncIterable<readonly Uint8Array[]>) | undefined;
+  leftovers: ((ns: Namespace, at: bigint) => AsyncIterable<readonly Uint8Array[]>) | undefined;
   wish: CaptureWish;
   clock: Clock;
   logger: Logger;
@@ -168,7 +168,7 @@ export class OwnCapture {
   async #copy(stop: AbortSignal, hard: AbortSignal): Promise<boolean> {
     const { record, store, output, copySource, readers, leftovers, clock, logger } = this.#deps;
     for (const { name } of record.topics) await output.open(name);
-    const copy = new Copy(await store.ranges(record.generation), {
+    const copy = new Copy(await store.ranges(record), {
       source: copySource,
       store,
       output,

@@ -3,6 +3,8 @@ import type { Binary, Long } from "bson";
 /** One range of `_id`s of one namespace; bounds are raw `{ _id }` documents, so that any type keeps its exact value. */
 export type RangeRecord = {
   _id: string;
+  /** Under which it was planned: another process may have planned the same start, and lost it. */
+  plan?: string;
   topic: string;
   generation: number;
   index: number;
@@ -19,6 +21,11 @@ export type RangeRecord = {
 };
 
 export const rangeId = (topic: string, generation: number, index: number): string => `${topic}/${generation}/${index}`;
+
+/** Null: of an earlier version, without a plan. */
+export const ofPlans = (plans: readonly (string | null)[]): { plan: { $in: string[] } } => ({
+  plan: { $in: plans as string[] },
+});
 
 /** Where the copy notes how far it is. */
 export interface RangeStore {

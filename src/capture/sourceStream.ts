@@ -3,7 +3,7 @@ import { BsonWriter } from "#bson/writer.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 import type { Document, MongoClient } from "#mongo/connect.ts";
 import { RawCursor, type RawReply } from "#mongo/rawCursor.ts";
-import { readByKeys } from "#mongo/rawReads.ts";
+import { type ReadTime, readByKeys, readFrom } from "#mongo/rawReads.ts";
 import { ResumeToken } from "./resumeToken.ts";
 import { isHistoryLost } from "./sourceProbe.ts";
 import { Fragments } from "./splitEvents.ts";
@@ -198,6 +198,11 @@ const textOf = (document: Uint8Array, name: string): string => {
   return found === undefined ? "" : Buffer.from(document).toString("utf8", found.start + 4, found.end - 1);
 };
 
+const timeOf = (event: Uint8Array): ReadTime | undefined => {
+  const at = find(event, "clusterTime");
+  return at === undefined ? undefined : readFrom(Buffer.from(event).readBigUInt64LE(at.start));
+};
+
 /** The event with the document that a look-up finds now, or with null where it is gone: as the server's own look-up does it. */
 const withDocument = async (client: MongoClient, event: Uint8Array): Promise<Uint8Array> => {
   const key = find(event, "documentKey");
@@ -205,7 +210,7 @@ const withDocument = async (client: MongoClient, event: Uint8Array): Promise<Uin
   if (!WITH_DOCUMENT.has(kindOf(event)) || key === undefined || ns === undefined) return event;
   const names = event.subarray(ns.start, ns.end);
   const documentKey = event.subarray(key.start, key.end);
-  const [found] = await readByKeys(client, textOf(names, "db"), textOf(names, "coll"), [documentKey]);
+  const [found] = await readByKeys(client, textOf(names, "db"), textOf(names, "coll"), [documentKey], timeOf(event));
   const at = writer.open();
   elements.open(event);
   while (elements.next()) {

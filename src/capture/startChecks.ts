@@ -1,7 +1,7 @@
 import { FerryError } from "#errors/ferryError.ts";
+import { uriOption } from "#mongo/uriParts.ts";
 import { type CaptureConfig, topicsInScope } from "./connectorConfig.ts";
 import type { ConnectRest } from "./connectRest.ts";
-import { uriOption } from "./mongoUri.ts";
 import type { StartDeps } from "./startDeps.ts";
 import { countRecords } from "./startWaits.ts";
 

@@ -1,6 +1,7 @@
 import { FerryError, isFerry } from "#errors/ferryError.ts";
 import { valueWithoutSecrets, withoutSecrets } from "#errors/secrets.ts";
 import { fileError } from "#errors/systemError.ts";
+import type { Logger } from "#observe/log.ts";
 
 const write = (text: string): void => {
   process.stdout.write(`${text}\n`);
@@ -43,3 +44,9 @@ export const printFailure = (error: Error, json: boolean): number => {
   else printAside(`ferry: ${code}: ${isBug ? (error.stack ?? error.message) : `${detail}\n  ${entry.hint}`}`);
   return entry.exit;
 };
+
+const aside = ({ err }: Parameters<Logger["warn"]>[0], sentence: string): void =>
+  printAside(err === undefined ? sentence : `${sentence}: ${err}`);
+
+/** What a person's command waits for, as sentences beside its output. */
+export const plainLogger: Logger = { debug: () => undefined, info: aside, warn: aside, error: aside };

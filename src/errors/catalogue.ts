@@ -80,7 +80,7 @@ export const CATALOGUE = {
     69,
     "backoff",
     "A MongoDB server cannot be reached.",
-    "Check that it runs and that host, port and TLS options in the URI are right.",
+    "Check that it runs and that host, port and TLS options in the URI are right (docs/54-servers.md says who is waited for).",
   ),
   FERRY_MONGO_AUTH: entry(
     77,
@@ -93,6 +93,12 @@ export const CATALOGUE = {
     "never",
     "The MongoDB user lacks a privilege that ferry needs.",
     "Grant the action that the message names; `ferry check` lists all of them.",
+  ),
+  FERRY_MONGO_MEMBER: entry(
+    64,
+    "never",
+    "The URI leads to one member of a replica set, and that is not the primary.",
+    "Leave directConnection out of the URI, or name the primary; `--read-preference secondary` lets the copy read from a secondary.",
   ),
   FERRY_MONGO_TRANSIENT: entry(
     75,
@@ -118,7 +124,7 @@ export const CATALOGUE = {
     69,
     "backoff",
     "No Kafka broker can be reached.",
-    "Check that the broker runs and that the bootstrap address is right.",
+    "Check that the broker runs and that the bootstrap address is right (docs/54-servers.md says who is waited for).",
   ),
   FERRY_KAFKA_TRANSIENT: entry(
     75,
@@ -572,7 +578,7 @@ export const CATALOGUE = {
     75,
     "never",
     "Another process captures into this target already.",
-    "Stop it first, or give this one another --state-db; after a crash its lease ends within seconds.",
+    "Stop it first, or give this one another --state-db; the lease of one that died is waited for.",
   ),
   FERRY_CAPTURE_OTHER: entry(
     64,

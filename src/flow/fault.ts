@@ -36,6 +36,8 @@ export const FAULT_POINTS = [
   "drained",
   /** All is given back that could be, and nobody has noted that the run is over. */
   "before-finalized",
+  /** Capture: the ranges of a copy are noted, and are no capture's yet. */
+  "mid-plan",
   /** Capture: a chunk of a range is in the log, its progress is not saved. */
   "mid-range",
   /** Capture: the last chunk of a range is in the log, and nobody has noted that the range is done. */

@@ -12,24 +12,28 @@ export type RetryOptions = Readonly<{
   pauseMs?: number;
   maxPauseMs?: number;
   random?: () => number;
+  /** Does it pass by itself? As the error's catalogue entry says, unless told otherwise. */
+  isPassing?: (error: FerryError) => boolean;
   /** Called before each pause. The place to log a warning. */
   onRetry?: (error: FerryError, attempt: number, pauseMs: number) => void;
 }>;
 
+const mayPass = (error: FerryError): boolean => error.entry.retry !== "never";
+
 /**
- * The one retry loop. Tries again while the error's catalogue entry says `backoff`; everything else goes straight up.
+ * The one retry loop. Tries again while the error passes by itself; everything else goes straight up.
  * Full jitter keeps many workers from returning in step.
  * @throws the last error when `giveUpAfterMs` has passed, or the signal's reason when it aborts.
  */
 export const retry = async <T>(attempt: () => Promise<T>, options: RetryOptions): Promise<T> => {
-  const { clock, random = Math.random, pauseMs = 20, maxPauseMs = 1000 } = options;
+  const { clock, random = Math.random, pauseMs = 20, maxPauseMs = 1000, isPassing = mayPass } = options;
   let failedSince: number | undefined;
   for (let tries = 1; ; tries++) {
     options.signal?.throwIfAborted();
     try {
       return await attempt();
     } catch (error) {
-      if (!isFerry(error) || error.entry.retry === "never") throw error;
+      if (!isFerry(error) || !isPassing(error)) throw error;
       failedSince ??= clock.now();
       if (clock.now() - failedSince >= options.giveUpAfterMs) {
         throw new FerryError(error.code, `${options.what}: ${error.detail}`, { cause: error, facts: error.facts });

@@ -26,7 +26,7 @@ const deepest = (error: Error): string => {
   return inner instanceof Error ? deepest(inner) : error.message;
 };
 
-/** A client error as ours, by protocol code and class. Everything that may pass by itself is `backoff`. */
+/** A client error as ours, by protocol code and class. Everything that may pass by itself is `backoff`; `facts.mistake` tells a host that nobody knows. */
 export const kafkaError = (error: unknown, phase: string): FerryError => {
   if (isFerry(error)) return error;
   if (!(error instanceof Error)) return new FerryError("FERRY_BUG", `${phase}: ${String(error)}`);
@@ -35,7 +35,11 @@ export const kafkaError = (error: unknown, phase: string): FerryError => {
   const has = (property: string, value: unknown): boolean => findErrorBy(error, property, value) !== null;
   for (const [apiId, code] of BY_API_ID) if (has("apiId", apiId)) return new FerryError(code, detail, { cause: error });
   for (const code of UNREACHABLE)
-    if (has("code", code)) return new FerryError("FERRY_KAFKA_UNREACHABLE", detail, { cause: error });
+    if (has("code", code))
+      return new FerryError("FERRY_KAFKA_UNREACHABLE", detail, {
+        cause: error,
+        facts: { mistake: has("code", "ENOTFOUND") },
+      });
   if (has("canRetry", true)) return new FerryError("FERRY_KAFKA_TRANSIENT", detail, { cause: error });
   for (const code of REFUSED)
     if (has("code", code)) return new FerryError("FERRY_KAFKA_REQUEST", detail, { cause: error });

@@ -1,4 +1,11 @@
-import { type Document, MongoError, MongoNetworkError, MongoServerError, MongoServerSelectionError } from "mongodb";
+import {
+  type Document,
+  MongoError,
+  MongoNetworkError,
+  MongoServerError,
+  MongoServerSelectionError,
+  MongoTopologyClosedError,
+} from "mongodb";
 import { elementsOf, type RawValue, rawField } from "#bson/rawValue.ts";
 import type { ErrorCode } from "#errors/catalogue.ts";
 import { FerryError, isFerry } from "#errors/ferryError.ts";
@@ -78,10 +85,11 @@ export const mongoError = (error: unknown, phase: string): FerryError => {
   }
   if (isLookup(error))
     return new FerryError("FERRY_MONGO_UNREACHABLE", `${phase}: ${lookupText(error)}`, { cause: error });
-  if (error instanceof MongoNetworkError)
+  // Closed topology: somebody else's first attempt to connect failed while this one waited for it.
+  if (error instanceof MongoNetworkError || error instanceof MongoTopologyClosedError)
     return new FerryError("FERRY_MONGO_UNREACHABLE", `${phase}: ${error.message}`, { cause: error });
   if (error instanceof MongoError) {
-    // The client's own: a cleared pool, a transaction it already knows to be lost, a closed topology.
+    // The client's own: a cleared pool, a transaction it already knows to be lost.
     const passing =
       error.hasErrorLabel("TransientTransactionError") ||
       error.hasErrorLabel("RetryableWriteError") ||

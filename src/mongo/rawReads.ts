@@ -1,10 +1,24 @@
-import type { MongoClient, Timestamp } from "mongodb";
+import { type MongoClient, ReadConcern, Timestamp } from "mongodb";
 import { identityOf } from "#bson/identity.ts";
 import { type RawValue, rawId } from "#bson/rawValue.ts";
 import { BsonType } from "#bson/walk.ts";
 import type { Document } from "./connect.ts";
 import { translated } from "./errors.ts";
 import { readAll } from "./rawCursor.ts";
+
+/** As of which time a read answers: as of one instant (at most five minutes ago), or of any from one on. Both are clusterTimes. */
+export type ReadTime = Readonly<{ asOf: Timestamp }> | Readonly<{ from: Timestamp }>;
+
+/** From a clusterTime on, 64 bits; undefined for 0, which no server has had. */
+export const readFrom = (at: bigint): ReadTime | undefined => (at === 0n ? undefined : { from: new Timestamp(at) });
+
+/** As the server takes it: the driver's own options know only the level. A member that has not come so far yet waits. */
+const concernOf = (time: ReadTime | undefined): Document => {
+  if (time === undefined) return { level: "majority" };
+  return "asOf" in time
+    ? { level: "snapshot", atClusterTime: time.asOf }
+    : { level: "majority", afterClusterTime: time.from };
+};
 
 /** Documents of one reply; the server cuts it at 16 MB. */
 const READ_BATCH = 5000;
@@ -24,10 +38,9 @@ const withIds = (keys: readonly Uint8Array[]): Document => {
 };
 
 /**
- * The documents of these keys, raw, in any order; missing ones are left out. As they are now (a majority read: at least as
- * new as any event that a change stream has shown), or as they were at an instant.
+ * The documents of these keys, raw, in any order; missing ones are left out.
  * @param keys raw documentKeys
- * @param at clusterTime of the instant, at most five minutes old
+ * @param time whoever completes an event reads from its time on; without one, the majority's view as the primary has it
  * @throws FERRY_MONGO_*
  */
 export const readByKeys = (
@@ -35,16 +48,16 @@ export const readByKeys = (
   db: string,
   coll: string,
   keys: readonly Uint8Array[],
-  at?: Timestamp,
+  time?: ReadTime,
 ): Promise<Uint8Array[]> => {
-  const readConcern = at === undefined ? { level: "majority" } : { level: "snapshot", atClusterTime: at };
-  const command = { find: coll, filter: withIds(keys), batchSize: READ_BATCH, readConcern };
+  const command = { find: coll, filter: withIds(keys), batchSize: READ_BATCH, readConcern: concernOf(time) };
   return readAll({ client, db, command, phase: `looking documents up in ${db}.${coll}` }, READ_BATCH);
 };
 
 /**
- * Of these keys, those that the collection has not, by a majority read.
+ * Of these keys, those that the collection has not.
  * @param keys raw documentKeys
+ * @param time not before which the collection is looked at
  * @throws FERRY_MONGO_*
  */
 export const missingKeys = async (
@@ -52,8 +65,9 @@ export const missingKeys = async (
   db: string,
   coll: string,
   keys: readonly Uint8Array[],
+  time?: ReadTime,
 ): Promise<Uint8Array[]> => {
-  const readConcern = { level: "majority" };
+  const readConcern = concernOf(time);
   const projection = { _id: 1 };
   const command = { find: coll, filter: withIds(keys), projection, batchSize: READ_BATCH, readConcern };
   const found = await readAll({ client, db, command, phase: `looking for documents in ${db}.${coll}` }, READ_BATCH);
@@ -71,12 +85,19 @@ export const sampleRaw = (client: MongoClient, db: string, coll: string, size: n
     return (await found.toArray()) as unknown as Uint8Array[];
   });
 
-/** Every document of a collection, raw, in the server's batches; a copy of their bytes. @throws FERRY_MONGO_* */
+/** Every document of a collection, not before `time`, raw, in the server's batches; a copy of their bytes. @throws FERRY_MONGO_* */
 export async function* readRaw(
   client: MongoClient,
   { db, coll }: Readonly<{ db: string; coll: string }>,
+  time?: ReadTime,
 ): AsyncGenerator<readonly Uint8Array[]> {
-  const found = client.db(db).collection(coll).find({}, { raw: true, batchSize: READ_BATCH });
+  const found = client
+    .db(db)
+    .collection(coll)
+    .find(
+      {},
+      { raw: true, batchSize: READ_BATCH, readConcern: Object.assign(new ReadConcern("majority"), concernOf(time)) },
+    );
   try {
     for (;;) {
       if (!(await translated(`reading ${db}.${coll}`, () => found.hasNext()))) return;

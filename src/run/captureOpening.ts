@@ -8,7 +8,8 @@ import { featuresOf } from "#capture/sourceStream.ts";
 import type { Route } from "#config/routes.ts";
 import type { Clock } from "#flow/clock.ts";
 import { type Namespace, parseNamespace } from "#flow/types.ts";
-import { connectMongo, type MongoClient } from "#mongo/connect.ts";
+import type { MongoClient } from "#mongo/connect.ts";
+import { reachMongo, sayIgnored } from "#mongo/reach.ts";
 import type { Logger } from "#observe/log.ts";
 import { checkDeployments, checkLooking, readDeployment } from "./captureChecks.ts";
 import { scopeOf } from "./captureScope.ts";
@@ -54,17 +55,25 @@ export type Sides = Readonly<{ source: MongoClient; target: MongoClient }>;
 
 /** Connects both sides for as long as `work` takes, or until `hard` aborts. @throws FERRY_MONGO_*, and what `work` throws */
 export const betweenSides = async (
-  { settings, runId, hard }: Pick<CaptureDeps, "settings" | "runId" | "hard">,
+  {
+    settings,
+    runId,
+    soft,
+    hard,
+    clock,
+    logger,
+  }: Pick<CaptureDeps, "settings" | "runId" | "soft" | "hard" | "clock" | "logger">,
   work: (sides: Sides) => Promise<void>,
 ): Promise<void> => {
+  for (const side of ["source", "target"] as const) sayIgnored(side, settings[side], logger);
   await using clients = new AsyncDisposableStack();
-  const open = async (uri: string): Promise<MongoClient> => {
-    const client = await connectMongo(uri, { appName: runId });
+  const open = async (side: "source" | "target"): Promise<MongoClient> => {
+    const client = await reachMongo(settings[side], { side, appName: runId, clock, logger, signal: soft });
     clients.defer(() => client.close());
     return client;
   };
-  const [source, target] = [await open(settings.source), await open(settings.target)];
-  await unlessStopped(work({ source, target }), hard);
+  const between = async (): Promise<void> => work({ source: await open("source"), target: await open("target") });
+  await unlessStopped(between(), hard);
 };
 
 /** A capture before its start. */

@@ -8,10 +8,9 @@ import type { RangeRecord } from "#capture/rangeRecord.ts";
 import type { Scope } from "#capture/scope.ts";
 import { noteStart } from "#capture/sourceProbe.ts";
 import { removeSpools } from "#capture/spoolChain.ts";
-import { FerryError, isFerry } from "#errors/ferryError.ts";
+import { FerryError } from "#errors/ferryError.ts";
 import { seriesOf } from "#flow/buckets.ts";
 import type { Clock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
@@ -57,8 +56,11 @@ const plan = async (
   return { ranges, documents };
 };
 
-/** Notes the start position, then what there is to copy: in this order, so that whatever happens meanwhile is in the stream. */
-const begin = async (deps: CaptureStartDeps, namespaces: readonly Namespace[]): Promise<void> => {
+/**
+ * Notes the start position, then what there is to copy: in this order, so that whatever happens meanwhile is in the stream.
+ * @returns false where another process has begun meanwhile
+ */
+const begin = async (deps: CaptureStartDeps, namespaces: readonly Namespace[]): Promise<boolean> => {
   const { source, scope, store, timeSeries, logger } = deps;
   const { token, at } = await noteStart(source, scope.watch);
   const { ranges, documents } = await plan(deps, namespaces, 1);
@@ -74,11 +76,12 @@ const begin = async (deps: CaptureStartDeps, namespaces: readonly Namespace[]): 
     topics: namespaces.map((ns) => ({ name: formatNamespace(ns), next: Long.ZERO })),
     estimate: Long.fromNumber(documents),
   };
-  await store.begin(capture, ranges);
+  if (!(await store.begin(capture, ranges))) return false;
   logger.info(
     { stage: "copy", count: documents },
     `start position noted; about ${documents} documents of ${namespaces.length} collections in ${ranges.length} ranges`,
   );
+  return true;
 };
 
 /**
@@ -135,23 +138,32 @@ export const checkKnown = (record: CaptureRecord, { deployment, scope, mode }: I
   }
 };
 
-type ClaimDeps = Pick<CaptureStartDeps, "store" | "leaseMs" | "clock" | "soft">;
+type ClaimDeps = Pick<CaptureStartDeps, "store" | "leaseMs" | "clock" | "logger" | "soft">;
 
-/** Waits for the lease of an owner that died; one that lives renews it. @throws FERRY_CAPTURE_TAKEN */
-const claim = async ({ store, leaseMs, clock, soft }: ClaimDeps): Promise<void> => {
-  const timeoutMs = leaseMs * 2 + 1000;
-  try {
-    await waitFor(async () => ((await store.claim()) ? { done: undefined } : { seen: "leased" }), {
-      what: "the capture's lease",
-      clock,
-      timeoutMs,
-      signal: soft,
-    });
-  } catch (error) {
-    if (!isFerry(error, "FERRY_TIMEOUT")) throw error;
-    const owner = (await store.read())?.owner ?? "another process";
-    throw new FerryError("FERRY_CAPTURE_TAKEN", `${owner} captures into this target`, { cause: error });
+/** How often a lease is looked at, ms. */
+const LEASE_LOOK_MS = 100;
+
+/**
+ * Waits for the lease of an owner that died, however long it is; one that lives renews it, and is given the time to leave.
+ * @throws FERRY_CAPTURE_TAKEN, the signal's reason
+ */
+const claim = async ({ store, leaseMs, clock, logger, soft }: ClaimDeps): Promise<void> => {
+  const patienceMs = leaseMs * 2 + 1000;
+  const since = clock.now();
+  let lease: CaptureRecord | undefined;
+  while (!(await store.claim())) {
+    const record = await store.read();
+    const owner = record?.owner ?? "another process";
+    if (lease === undefined && record !== undefined) {
+      lease = record;
+      logger.info({ stage: "capture" }, `${owner} has the capture's lease: waiting for its end`);
+    }
+    const isRenewed = record?.expiresAt?.getTime() !== lease?.expiresAt?.getTime() || record?.owner !== lease?.owner;
+    if (isRenewed && clock.now() - since > patienceMs)
+      throw new FerryError("FERRY_CAPTURE_TAKEN", `${owner} captures into this target, and renews its lease`);
+    await clock.sleep(LEASE_LOOK_MS, soft);
   }
+  if (lease !== undefined) logger.info({ stage: "capture", ms: clock.now() - since }, "the lease is over: going on");
 };
 
 /**
@@ -185,12 +197,13 @@ export const startCapture = async (
   existing: readonly Namespace[],
   recopy: boolean,
 ): Promise<void> => {
-  const isKnown = (await deps.store.read()) !== undefined;
-  if (!isKnown) await begin(deps, existing);
+  const known = await deps.store.read();
+  const isBegun = known === undefined && (await begin(deps, existing));
   await claim(deps);
   const record = await deps.store.read();
   if (record === undefined) throw new FerryError("FERRY_BUG", "the capture's record vanished");
-  if (!isKnown) return;
+  if (isBegun) return;
+  if (known === undefined) checkKnown(record, deps); // another process was faster, and has left since
   if (recopy) return beginAgain(deps, record, existing);
   const { phase, token } = record;
   deps.logger.info({ stage: "capture", position: token._data.slice(0, 18) }, `going on with the ${phase} where it was`);

@@ -43,6 +43,7 @@ export class CarriedStructure {
     this.#leaseMs = leaseMs;
     this.#deps = {
       ...{ source, target, routes, clock, signal: hard, stateDb: settings.stateDb },
+      awayMs: 0, // waited for around the whole phase, in run/outages.ts
       ...selection(deps),
       report: (event) => say(logger, event),
     };

@@ -83,7 +83,7 @@ export class ConflictGate {
     if (unsure) for (const identity of keys.keys()) if (!own.has(identity)) own.set(identity, UNMARKED);
     if (own.size === 0) return NOTHING;
     const wanted = [...own.keys()].flatMap((identity) => keys.get(identity) ?? []);
-    const documents = await readByKeys(client, this.#ns.db, this.#ns.coll, wanted, at);
+    const documents = await readByKeys(client, this.#ns.db, this.#ns.coll, wanted, at && { asOf: at });
     const current = new Map(documents.map((document) => [identityOf(document), document]));
     return new Map([...own].map(([identity, one]) => [identity, { ...one, current: current.get(identity) }]));
   }

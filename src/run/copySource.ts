@@ -1,9 +1,9 @@
 import type { CopySource } from "#capture/copySource.ts";
-import { withHost } from "#capture/mongoUri.ts";
 import type { Clock } from "#flow/clock.ts";
 import type { Namespace } from "#flow/types.ts";
 import { type MongoClient, openMember, type ReadPreferenceMode } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
+import { withHost } from "#mongo/uriParts.ts";
 import type { Logger } from "#observe/log.ts";
 import { Pace, SOURCE_PROBE } from "./pace.ts";
 import type { SourceProbeData } from "./readProbe.ts";

@@ -14,6 +14,7 @@ import { type CaptureStartDeps, replaceCapture, startCapture } from "./captureSt
 import { CarriedStructure } from "./carriedStructure.ts";
 import { openCopySource } from "./copySource.ts";
 import { RunLifecycle, type Session } from "./lifecycle.ts";
+import { serversOf, throughOutages } from "./outages.ts";
 import { routesOn } from "./routesOn.ts";
 import { Worker } from "./worker.ts";
 import type { WorkerOptions } from "./workerOptions.ts";
@@ -52,12 +53,31 @@ const HALT_MS = 500;
 export const runDirect = (deps: DirectDeps): Promise<void> => betweenSides(deps, (sides) => runBetween(deps, sides));
 
 const runBetween = async (deps: DirectDeps, sides: Sides): Promise<void> => {
-  const { settings, options, soft, runId } = deps;
+  const { options, soft } = deps;
+  const { leaseMs } = options;
+  const servers = serversOf(sides);
+  const opening = (): Promise<Begun> => beginBetween(deps, sides);
+  const { setup, begun } = await throughOutages("beginning", servers, { ...deps, signal: soft }, opening);
+  const { store } = setup.start;
+  const lifecycle = new RunLifecycle({ ...deps, store, leaseMs, servers, writesTo: "the target" });
+  const drained = await lifecycle.run(begun, (session) => carry({ ...deps, soft: session.ending }, setup, session));
+  if (drained) await lifecycle.finalize(() => setup.structure.finalize(soft));
+  await store.release();
+};
+
+type Begun = Readonly<{
+  setup: Setup;
+  /** A former process has begun the copy. */
+  begun: boolean;
+}>;
+
+/** Looks at both sides, notes the start or finds what was noted, and owns the run. What is cut off in the middle may be done again. */
+const beginBetween = async (deps: DirectDeps, sides: Sides): Promise<Begun> => {
+  const { settings, options, runId } = deps;
   const { source, target } = sides;
   const { leaseMs } = options;
   const { stateDb } = settings;
   const { start, replaces, known, former, carried } = await openCapture(deps, sides, { mode: "direct", leaseMs });
-  const { store } = start;
   const lanes = new LaneStore({ client: target, stateDb, workerId: runId, leaseMs, transactional: false });
   const runs = new RunStore(target, stateDb, runId);
   const routes = carried.flatMap((ns) => routesOn(deps.routes, formatNamespace(ns)));
@@ -68,12 +88,8 @@ const runBetween = async (deps: DirectDeps, sides: Sides): Promise<void> => {
   if (replaces) await replaceCapture(start, deps.spool.dir, () => structure.replace(former.map(({ route }) => route)));
 
   await startCapture(start, carried, deps.recopy);
-  const lifecycle = new RunLifecycle({ ...deps, store, leaseMs, writesTo: "the target" });
-  const setup = { sides, start, lanes, runs, structure, carried, routes };
-  const begun = known !== undefined && !deps.recopy;
-  const drained = await lifecycle.run(begun, (session) => carry({ ...deps, soft: session.ending }, setup, session));
-  if (drained) await lifecycle.finalize(() => structure.finalize(soft));
-  await store.release();
+  const setup = { sides, start, lanes, runs, structure, carried };
+  return { setup, begun: known !== undefined && !deps.recopy };
 };
 
 /** What is set up once for a run, and used by each of its sessions. */

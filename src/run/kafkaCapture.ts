@@ -10,6 +10,7 @@ import { type CaptureStartDeps, replaceCapture, startCapture } from "./captureSt
 import { CarriedStructure } from "./carriedStructure.ts";
 import { openCopySource } from "./copySource.ts";
 import { RunLifecycle, type Session } from "./lifecycle.ts";
+import { type Server, serversOf, throughOutages, whenAnswers } from "./outages.ts";
 import { replaceTopics } from "./replaceTopics.ts";
 import { routesOn } from "./routesOn.ts";
 
@@ -33,15 +34,44 @@ export const runKafkaCapture = (deps: KafkaCaptureDeps): Promise<void> =>
   betweenSides(deps, async (sides) => {
     const { kafka: bootstrap, group } = deps.settings;
     await using client = new KafkaClient({ bootstrap, clientId: deps.runId, group });
-    await client.topics(); // a broker that is not there is said to be so before anything is noted
-    await captureBetween(deps, sides, client);
+    const kafka: Server = { name: `Kafka at ${bootstrap}`, ask: () => client.topics() };
+    await whenAnswers(kafka, { ...deps, signal: deps.soft }); // before anything is noted
+    await captureBetween(deps, sides, client, [...serversOf(sides), kafka]);
   });
 
-const captureBetween = async (deps: KafkaCaptureDeps, sides: Sides, client: KafkaClient): Promise<void> => {
-  const { settings, logger, leaseMs } = deps;
+const captureBetween = async (
+  deps: KafkaCaptureDeps,
+  sides: Sides,
+  client: KafkaClient,
+  servers: readonly Server[],
+): Promise<void> => {
+  const { logger, soft } = deps;
+  const opening = (): Promise<Begun> => beginBetween(deps, sides, client);
+  const { setup, begun } = await throughOutages("beginning", servers, { ...deps, signal: soft }, opening);
+  const { store } = setup.start;
+  const lifecycle = new RunLifecycle({ ...deps, store, servers, writesTo: "Kafka" });
+  const drained = await lifecycle.run(begun, (session) =>
+    captureInto({ ...deps, soft: session.ending }, setup, session),
+  );
+  if (drained)
+    logger.info(
+      { stage: "finalize" },
+      "drained: everything is in Kafka, and `ferry finalize` goes on with the workers",
+    );
+  await store.release();
+};
+
+type Begun = Readonly<{
+  setup: Setup;
+  /** A former process has begun the copy. */
+  begun: boolean;
+}>;
+
+/** Looks at both sides, notes the start or finds what was noted, and owns the capture. What is cut off in the middle may be done again. */
+const beginBetween = async (deps: KafkaCaptureDeps, sides: Sides, client: KafkaClient): Promise<Begun> => {
+  const { settings, leaseMs } = deps;
   const { source, target } = sides;
   const { start, replaces, known, former, carried } = await openCapture(deps, sides, { mode: "kafka", leaseMs });
-  const { store } = start;
   await checkRights({ source, target, carried, routes: [], stateDb: settings.stateDb });
   const structure = new CarriedStructure(deps, source, target);
   if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);
@@ -57,18 +87,7 @@ const captureBetween = async (deps: KafkaCaptureDeps, sides: Sides, client: Kafk
   }
 
   await startCapture(start, carried, deps.recopy);
-  const lifecycle = new RunLifecycle({ ...deps, store, writesTo: "Kafka" });
-  const setup = { sides, start, client, structure, carried };
-  const begun = known !== undefined && !deps.recopy;
-  const drained = await lifecycle.run(begun, (session) =>
-    captureInto({ ...deps, soft: session.ending }, setup, session),
-  );
-  if (drained)
-    logger.info(
-      { stage: "finalize" },
-      "drained: everything is in Kafka, and `ferry finalize` goes on with the workers",
-    );
-  await store.release();
+  return { setup: { sides, start, client, structure, carried }, begun: known !== undefined && !deps.recopy };
 };
 
 /** On either side: what the stream still has of a former incarnation may be under the other rule than the source has now. */

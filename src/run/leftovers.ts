@@ -3,7 +3,7 @@ import type { Route } from "#config/routes.ts";
 import { compileWhere } from "#filter/where.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
 import type { MongoClient } from "#mongo/connect.ts";
-import { missingKeys, readByKeys } from "#mongo/rawReads.ts";
+import { missingKeys, readByKeys, readFrom } from "#mongo/rawReads.ts";
 import type { Logger } from "#observe/log.ts";
 import { MongoSink } from "#sink/mongoSink.ts";
 import { routesOn } from "./routesOn.ts";
@@ -17,13 +17,14 @@ const DOCUMENTS_AT_ONCE = 100;
 type Leftovers = Readonly<{ atOnce: number; among: (keys: readonly Uint8Array[]) => Promise<Uint8Array[]> }>;
 
 /** With a row filter, a document that does not match any more has left the route as one that is deleted has. */
-const leftoversOf = ({ where }: Route, source: MongoClient, { db, coll }: Namespace): Leftovers => {
-  if (where === undefined) return { atOnce: KEYS_AT_ONCE, among: (keys) => missingKeys(source, db, coll, keys) };
+const leftoversOf = ({ where }: Route, source: MongoClient, { db, coll }: Namespace, at: bigint): Leftovers => {
+  const time = readFrom(at);
+  if (where === undefined) return { atOnce: KEYS_AT_ONCE, among: (keys) => missingKeys(source, db, coll, keys, time) };
   const belongs = compileWhere(where);
   return {
     atOnce: DOCUMENTS_AT_ONCE,
     among: async (keys) => {
-      const found = await readByKeys(source, db, coll, keys);
+      const found = await readByKeys(source, db, coll, keys, time);
       const staying = new Set(found.filter(belongs).map(identityOf));
       return keys.filter((key) => !staying.has(identityOf(key)));
     },
@@ -40,8 +41,8 @@ export const leftoversOn = (
   routes: readonly Route[] | undefined,
   options: Pick<WorkerOptions, "conflict">,
   logger: Logger,
-): ((ns: Namespace) => AsyncGenerator<readonly Uint8Array[]>) =>
-  async function* (ns) {
+): ((ns: Namespace, at: bigint) => AsyncGenerator<readonly Uint8Array[]>) =>
+  async function* (ns, at) {
     const topic = formatNamespace(ns);
     for (const route of routesOn(routes, topic)) {
       if (policyOf(route, options).policy !== "mirror") {
@@ -52,7 +53,7 @@ export const leftoversOn = (
         continue;
       }
       let count = 0;
-      const { atOnce, among } = leftoversOf(route, source, ns);
+      const { atOnce, among } = leftoversOf(route, source, ns, at);
       for await (const keys of new MongoSink(target, parseNamespace(route.to)).keys(atOnce)) {
         const gone = await among(keys);
         count += gone.length;

@@ -9,10 +9,13 @@ import { retry } from "#flow/retry.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
 import type { Logger } from "#observe/log.ts";
 import type { Failure } from "#structure/build.ts";
+import { type Server, throughOutages } from "./outages.ts";
 
 export type LifecycleDeps = Readonly<{
   store: CaptureStore;
   leaseMs: number;
+  /** What a session depends on. */
+  servers: readonly Server[];
   /** What a pause leaves alone. */
   writesTo: "the target" | "Kafka";
   clock: Clock;
@@ -96,12 +99,28 @@ export class RunLifecycle {
       const record = await this.#whenWanted();
       if (record === undefined) break;
       if (stateOf(record) === "finalizing") return true;
-      await this.#follow((ending, wish) => work({ record, goesOn, ending, wish }));
+      await this.#session(goesOn, record, work);
       if (soft.aborted || !isDrained(await this.#read())) continue;
       await retry(() => store.follow({ drainedAt: new Date(clock.now()) }), this.#retrying("noting the end"));
       faultPoint("drained");
     }
     return false;
+  }
+
+  /** One session. Where a server goes away under it, the next one begins when it is back, from the record as it is then. */
+  async #session(goesOn: boolean, first: CaptureRecord, work: (session: Session) => Promise<void>): Promise<void> {
+    const { servers, clock, logger, soft, hard } = this.#deps;
+    const signal = AbortSignal.any([soft, hard]);
+    let session: Pick<Session, "record" | "goesOn"> | undefined;
+    try {
+      await throughOutages("carrying", servers, { clock, logger, signal }, async () => {
+        session = session === undefined ? { record: first, goesOn } : { record: await this.#read(), goesOn: true };
+        const { record, goesOn: isLater } = session;
+        await this.#follow((ending, wish) => work({ record, goesOn: isLater, ending, wish }));
+      });
+    } catch (error) {
+      if (!soft.aborted || error !== soft.reason) throw error; // stopped while it waited
+    }
   }
 
   /** One session, until an operator wants something else. */
@@ -185,7 +204,8 @@ export class RunLifecycle {
     const { store, clock, logger } = this.#deps;
     logger.info({ stage: "finalize" }, "drained: unique indexes, TTL, validators and caps come back");
     await this.owning(async () => {
-      const failures = await restore();
+      const { servers, hard: signal } = this.#deps;
+      const failures = await throughOutages("giving back", servers, { clock, logger, signal }, restore);
       const unrestored = failures.map(({ ns, index, reason }) => ({ ns, index, reason }));
       faultPoint("before-finalized");
       await retry(

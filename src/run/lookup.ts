@@ -3,7 +3,7 @@ import { identityOf } from "#bson/identity.ts";
 import { type RetryOptions, retry } from "#flow/retry.ts";
 import type { Namespace, PatchEvent } from "#flow/types.ts";
 import type { MongoClient } from "#mongo/connect.ts";
-import { readByKeys } from "#mongo/rawReads.ts";
+import { readByKeys, readFrom } from "#mongo/rawReads.ts";
 
 /** Keys per query, and bytes after which the rest of a batch waits for the next turn. */
 const MAX_KEYS = 500;
@@ -16,6 +16,12 @@ export type Completed = Readonly<{
   /** How many entries, from `from` on, that is. */
   taken: number;
 }>;
+
+/** clusterTime of the newest of these updates: the source has come that far, or the event would not be here. */
+const timeOf = (entries: readonly Entry[], from: number): bigint =>
+  entries
+    .slice(from)
+    .reduce((newest, { event }) => (event?.op === "patch" && event.at > newest ? event.at : newest), 0n);
 
 /**
  * Completes updates that came without their document by looking it up at the source. A document may already be newer than
@@ -36,6 +42,7 @@ export class Lookup {
   /** Takes as many entries as keep the looked-up documents within memory. @throws FERRY_MONGO_* of the source */
   async complete(entries: readonly Entry[], from: number): Promise<Completed> {
     const documents = new Map<string, Uint8Array>();
+    const newest = timeOf(entries, from);
     let wanted = new Map<string, Uint8Array>();
     let bytes = 0;
     let to = from;
@@ -45,11 +52,11 @@ export class Lookup {
       const identity = identityOf(event.key);
       if (!documents.has(identity)) wanted.set(identity, event.key);
       if (wanted.size >= this.#keysAtOnce()) {
-        bytes += await this.#fetch(wanted, documents);
+        bytes += await this.#fetch(wanted, newest, documents);
         wanted = new Map();
       }
     }
-    if (wanted.size > 0) await this.#fetch(wanted, documents);
+    if (wanted.size > 0) await this.#fetch(wanted, newest, documents);
     return { completed: entries.slice(from, to).map((entry) => this.#replace(entry, documents)), taken: to - from };
   }
 
@@ -57,9 +64,14 @@ export class Lookup {
     return Math.max(1, Math.min(MAX_KEYS, Math.floor(MAX_BYTES / this.#averageBytes)));
   }
 
-  async #fetch(wanted: ReadonlyMap<string, Uint8Array>, into: Map<string, Uint8Array>): Promise<number> {
+  /** @param newest clusterTime: what is found is not older, whichever member answers */
+  async #fetch(
+    wanted: ReadonlyMap<string, Uint8Array>,
+    newest: bigint,
+    into: Map<string, Uint8Array>,
+  ): Promise<number> {
     const found = await retry(
-      () => readByKeys(this.#source, this.#ns.db, this.#ns.coll, [...wanted.values()]),
+      () => readByKeys(this.#source, this.#ns.db, this.#ns.coll, [...wanted.values()], readFrom(newest)),
       this.#retry,
     );
     const bytes = found.reduce((sum, document) => sum + document.length, 0);

@@ -17,7 +17,7 @@ export type SourceProbeData = Readonly<{
 const EVERY_MS = 20;
 
 const { uri, appName, ns, readPreference } = workerData as SourceProbeData;
-const client = openMongo(uri, { appName, maxPoolSize: 1, options: { readPreference } });
+const client = openMongo(uri, { appName, maxPoolSize: 1, readPreference });
 const documents = client.db(ns.db).collection(ns.coll);
 
 for (;;) {

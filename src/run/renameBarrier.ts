@@ -8,7 +8,7 @@ import type { Claim } from "#lanes/claims.ts";
 import type { Drops } from "#lanes/drops.ts";
 import type { RunStore } from "#lanes/runStore.ts";
 import type { MongoClient } from "#mongo/connect.ts";
-import { readRaw } from "#mongo/rawReads.ts";
+import { readFrom, readRaw } from "#mongo/rawReads.ts";
 import type { Logger } from "#observe/log.ts";
 import { isIdCollision, MongoSink } from "#sink/mongoSink.ts";
 import { type FollowerDeps, StructureFollower } from "./structureFollower.ts";
@@ -70,7 +70,7 @@ const copy = async (context: RenameContext & { source: MongoClient }, route: Rou
   const { fields, where } = route;
   const filter = fields === undefined && where === undefined ? undefined : new RouteFilter({ fields, where });
   let count = 0;
-  for await (const batch of readRaw(source, parseNamespace(route.from))) {
+  for await (const batch of readRaw(source, parseNamespace(route.from), readFrom(at))) {
     hard.throwIfAborted();
     const documents = filter === undefined ? batch : batch.flatMap((doc) => filter.document(doc) ?? []);
     const write = (deletes: readonly Uint8Array[]): Promise<void> =>

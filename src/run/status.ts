@@ -4,7 +4,7 @@ import type { ConnectorView } from "#capture/connectRest.ts";
 import { type RunState, stateOf } from "#capture/lifecycle.ts";
 import type { OplogNote } from "#capture/oplogRoom.ts";
 import { patiently } from "#capture/patience.ts";
-import type { RangeRecord } from "#capture/rangeRecord.ts";
+import { ofPlans, type RangeRecord } from "#capture/rangeRecord.ts";
 import { secondsOf, tokenTime } from "#capture/resumeToken.ts";
 import { type CaptureDeps, checkCapture, type Finding } from "#capture/watch.ts";
 import type { ErrorCode } from "#errors/catalogue.ts";
@@ -191,16 +191,16 @@ const readRuns = async (target: MongoClient, stateDb: string): Promise<Pick<Stat
 
 const readOwnCapture = async (target: MongoClient, stateDb: string): Promise<CaptureLine | null> => {
   const db = target.db(stateDb);
-  const [record, ranges] = await translated("reading the capture's record", () =>
-    Promise.all([
-      db.collection<StoredCapture>("capture").findOne({ _id: "capture" }),
-      db
-        .collection<RangeRecord>("copyRanges")
-        .find({}, { projection: { done: 1, documents: 1 } })
-        .toArray(),
-    ]),
+  const record = await translated("reading the capture's record", () =>
+    db.collection<StoredCapture>("capture").findOne({ _id: "capture" }),
   );
   if (record === null) return null;
+  const ranges = await translated("reading the copy's ranges", () =>
+    db
+      .collection<RangeRecord>("copyRanges")
+      .find(ofPlans([record.plan ?? null]), { projection: { done: 1, documents: 1 } })
+      .toArray(),
+  );
   const { oplog, spool } = record;
   const isOwned = record.expiresAt !== null && record.expiresAt.getTime() > Date.now() - ALIVE_MS;
   return {

@@ -34,6 +34,8 @@ export type StructureDeps = Readonly<{
   clock: Clock;
   signal: AbortSignal;
   report: (event: StructureEvent) => void;
+  /** See BuildDeps. */
+  awayMs?: number | undefined;
 }>;
 
 /** `a.b` is at, above or below one of the masked paths: all of these have values of it. */

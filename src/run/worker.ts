@@ -3,14 +3,14 @@ import { isFerry } from "#errors/ferryError.ts";
 import { unlessAborted } from "#flow/abort.ts";
 import { ByteBudget } from "#flow/byteBudget.ts";
 import type { Clock } from "#flow/clock.ts";
-import { retry } from "#flow/retry.ts";
 import { TaskGroup } from "#flow/taskGroup.ts";
 import type { Log } from "#flow/types.ts";
 import type { Claim } from "#lanes/claims.ts";
 import { partitionId } from "#lanes/records.ts";
 import { KafkaLog } from "#log/kafkaLog.ts";
-import { connectMongo, type MongoClient, openMongo, readTopology, type Topology } from "#mongo/connect.ts";
+import { type MongoClient, openMongo, readTopology, type Topology } from "#mongo/connect.ts";
 import { rawPathAvailable } from "#mongo/rawWrites.ts";
+import { reachMongo, sayIgnored } from "#mongo/reach.ts";
 import type { Logger } from "#observe/log.ts";
 import { tryingAgain } from "#observe/tryingAgain.ts";
 import { touch } from "./aliveFile.ts";
@@ -18,6 +18,7 @@ import { CaptureGuard } from "./captureGuard.ts";
 import { Halts, UNSAFE } from "./halts.ts";
 import { HeldPartitions } from "./heldPartitions.ts";
 import { Meter } from "./meter.ts";
+import { mongoServer, type Server, throughOutages, whenAnswers } from "./outages.ts";
 import { Pace, TARGET_PROBE } from "./pace.ts";
 import { openPartition, type RunningPartition } from "./partition.ts";
 import { type LiveRoute, RouteTable } from "./routeTable.ts";
@@ -64,9 +65,6 @@ const TOPICS_MS = 2000;
 const SHOW_MS = 5000;
 /** How often the connectors behind this worker's topics are looked at, ms. */
 const CAPTURE_MS = 15_000;
-
-/** How long a broker may be away at the start, ms. */
-const REACH_MS = 10_000;
 
 /**
  * `ferry worker`: claims its fair share of partitions, applies them, reports itself, and hands partitions on as workers
@@ -156,48 +154,58 @@ export class Worker implements AsyncDisposable {
 
   /** Connects to what must be there at the start. @throws FERRY_CONFIG, FERRY_MONGO_*, FERRY_KAFKA_*, FERRY_USAGE: one clear sentence each. */
   static async open(deps: WorkerDeps): Promise<Worker> {
-    const { settings, options, workerId, logger } = deps;
+    const { settings, options, workerId, clock, logger, soft, hard } = deps;
     // First of all: rules that contradict each other must not be met when half of the work has begun.
     const routes = new RouteTable({ configured: deps.routes, topics: options.topics, logger });
-    const target = await connectMongo(settings.target, { appName: workerId });
+    if (deps.log === undefined)
+      for (const side of ["source", "target"] as const) sayIgnored(side, settings[side], logger);
+    const signal = AbortSignal.any([soft, hard]);
+    const target = await reachMongo(settings.target, { side: "target", appName: workerId, clock, logger, signal });
+    let worker: Worker;
     try {
-      const topology = await readTopology(target);
-      const source = settings.source === undefined ? undefined : openMongo(settings.source, { appName: workerId });
-      const worker = new Worker(deps, routes, target, source, topology);
-      await worker.#reachKafka();
-      if (!rawPathAvailable())
-        logger.warn(
-          { worker: workerId },
-          "this MongoDB driver has no raw path: documents are decoded, which is slower and changes deprecated types",
-        );
-      if (worker.#captureGuard === undefined && deps.log === undefined)
-        logger.info(
-          { worker: workerId },
-          "without --source and --connect nobody looks after the connectors behind the topics",
-        );
-      const guarantee = worker.#guarantee();
-      logger.info(
-        { worker: workerId },
-        `target is a ${topology.kind} (${topology.version}): effect is ${guarantee}${guarantee === "at-least-once" ? ", since it has no transactions" : ""}`,
+      const outages = { clock, logger, signal };
+      const topology = await throughOutages("looking at the target", [mongoServer("the target", target)], outages, () =>
+        readTopology(target),
       );
-      return worker;
+      const source = settings.source === undefined ? undefined : openMongo(settings.source, { appName: workerId });
+      worker = new Worker(deps, routes, target, source, topology);
     } catch (error) {
       await target.close();
       throw error;
     }
-  }
-
-  /** A broker that is briefly away is waited for; one that is not there is said to be so, instead of silence. */
-  async #reachKafka(): Promise<void> {
-    const { clock, soft } = this.#deps;
-    const what = `reaching Kafka at ${this.#deps.settings.kafka}`;
     try {
-      await retry(() => this.#log.topics(), { what, clock, signal: soft, giveUpAfterMs: REACH_MS });
+      await worker.#begin(signal);
+      return worker;
     } catch (error) {
-      await this.#log[Symbol.asyncDispose]();
-      await this.#source?.close();
+      await worker[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  /** Sees that the log answers, and says how this worker will work. */
+  async #begin(signal: AbortSignal): Promise<void> {
+    const { log, clock, logger, workerId } = this.#deps;
+    if (log === undefined) await whenAnswers(this.#kafka, { clock, logger, signal });
+    if (!rawPathAvailable())
+      logger.warn(
+        { worker: workerId },
+        "this MongoDB driver has no raw path: documents are decoded, which is slower and changes deprecated types",
+      );
+    if (this.#captureGuard === undefined && log === undefined)
+      logger.info(
+        { worker: workerId },
+        "without --source and --connect nobody looks after the connectors behind the topics",
+      );
+    const { kind, version } = this.#topology;
+    const guarantee = this.#guarantee();
+    logger.info(
+      { worker: workerId },
+      `target is a ${kind} (${version}): effect is ${guarantee}${guarantee === "at-least-once" ? ", since it has no transactions" : ""}`,
+    );
+  }
+
+  get #kafka(): Server {
+    return { name: `Kafka at ${this.#deps.settings.kafka}`, ask: () => this.#log.topics() };
   }
 
   #guarantee(): "exactly-once" | "at-least-once" {
@@ -206,10 +214,14 @@ export class Worker implements AsyncDisposable {
 
   /** Works until a signal or a failure. @throws what made it stop. */
   async run(): Promise<void> {
-    const { soft, hard, options } = this.#deps;
-    await prepareStores(this.#stores);
-    await this.#halts.review(soft);
-    await using tasks = new TaskGroup(AbortSignal.any([soft, hard]));
+    const { soft, hard, options, clock, logger, log } = this.#deps;
+    const signal = AbortSignal.any([soft, hard]);
+    const servers = [mongoServer("the target", this.#target), ...(log === undefined ? [this.#kafka] : [])];
+    await throughOutages("preparing ferry's database", servers, { clock, logger, signal }, async () => {
+      await prepareStores(this.#stores);
+      await this.#halts.review(signal);
+    });
+    await using tasks = new TaskGroup(signal);
     const loop = (everyMs: number, work: () => Promise<void>, signal = tasks.signal): void =>
       tasks.run(() => this.#repeat(everyMs, work, signal));
     // Goes on while the worker leaves: what was read is still being applied under its leases.

@@ -37,6 +37,8 @@ export type BuildDeps = Readonly<{
   clock: Clock;
   signal: AbortSignal;
   report: (event: StructureEvent) => void;
+  /** How long the target may be away, ms; whoever waits for it by himself gives none. */
+  awayMs?: number | undefined;
 }>;
 
 /** A refusal may name values of documents. */
@@ -52,7 +54,7 @@ export const serverCode = (error: unknown): number => (isFerry(error) ? Number(e
 export const isRefusal = (error: unknown): error is FerryError =>
   isFerry(error, "FERRY_MONGO_REJECTED", "FERRY_MONGO_COMMAND");
 
-/** How long the target may be away, ms. */
+/** How long the target may be away, ms, where nothing else is said. */
 const AWAY_MS = 60_000;
 
 /** What stands in a command: what a server gave stands there as the bytes it was. */
@@ -60,20 +62,22 @@ export type CommandBody = Readonly<
   Record<string, RawValue | string | boolean | readonly Readonly<Record<string, RawValue | string>>[]>
 >;
 
-/** Runs a command on the target, as often as it takes until it is refused or done. @throws FERRY_MONGO_* with the server's answer raw */
+type CommandDeps = Pick<BuildDeps, "target" | "clock" | "signal" | "awayMs">;
+
+/** Runs a command on the target, as often as it takes until it is refused or done. @throws FERRY_MONGO_* with the server\'s answer raw */
 export const command = async (
-  { target, clock, signal }: Pick<BuildDeps, "target" | "clock" | "signal">,
+  { target, clock, signal, awayMs = AWAY_MS }: CommandDeps,
   db: string,
   what: string,
   body: CommandBody,
 ): Promise<void> => {
   const run = (): Promise<unknown> => translated(what, () => target.db(db).command(body, RAW_ANSWER));
-  await retry(run, { what, clock, signal, giveUpAfterMs: AWAY_MS });
+  await retry(run, { what, clock, signal, giveUpAfterMs: awayMs });
 };
 
 /** As `command`, where some answers mean that it was done before. */
 export const idempotent = async (
-  deps: Pick<BuildDeps, "target" | "clock" | "signal">,
+  deps: CommandDeps,
   db: string,
   what: string,
   body: CommandBody,

@@ -26,10 +26,10 @@ export class TcpProxy implements AsyncDisposable {
     this.#targetPort = targetPort;
   }
 
-  /** Listens on a free loopback port. Whoever starts it disposes of it. */
-  static async start(targetPort: number): Promise<TcpProxy> {
+  /** Listens on a free loopback port, or on this one. Whoever starts it disposes of it. */
+  static async start(targetPort: number, port = 0): Promise<TcpProxy> {
     const proxy = new TcpProxy(targetPort);
-    proxy.#server.listen(0, "127.0.0.1");
+    proxy.#server.listen(port, "127.0.0.1");
     await once(proxy.#server, "listening");
     return proxy;
   }

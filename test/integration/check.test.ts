@@ -45,7 +45,7 @@ test("Connect offers the MongoDB connector", async () => {
 
 test("standalone servers: no change streams on the source, at-least-once on the target", async () => {
   await using alone = await mongo({ name: "alone", replSet: null });
-  const client = await connectMongo(alone.uri, { appName: "test", options: { readConcernLevel: "local" } });
+  const client = await connectMongo(alone.uri, { appName: "test" });
   const source = await checkSource(client, "test");
   assert.match(levels(source, "fail").join(), /standalone server: it has no oplog/);
   const target = await checkTarget(client, "test", "ferry");

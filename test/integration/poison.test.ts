@@ -284,13 +284,14 @@ test("a streamed insert over a copied document is no second copy", async () => {
   assert.ok(worker.isRunning(), worker.logTail(5));
 });
 
-test("what is not there at the start is one clear sentence with its own status", async () => {
+test("a mistake in what a worker is given is one clear sentence with its own status, at once", async () => {
   const { bootstrap } = await sharedKafka();
   const { uri, port } = await sharedMongo("target");
-  const nobody = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=1000";
+  const nobody = "mongodb://nobody.invalid:1/";
+  const probed = ["--target-latency-ms", "50"]; // a thread of its own, which must not keep the process alive
   const cases = [
     [{ target: nobody, kafka: bootstrap }, 69, /^ferry: FERRY_MONGO_UNREACHABLE: /m],
-    [{ target: uri, kafka: "127.0.0.1:1" }, 69, /^ferry: FERRY_KAFKA_UNREACHABLE: /m],
+    [{ target: uri, kafka: "nobody.invalid:1", args: probed }, 69, /^ferry: FERRY_KAFKA_UNREACHABLE: /m],
     [{ target: `mongodb://nobody:secret@127.0.0.1:${port}/`, kafka: bootstrap }, 77, /^ferry: FERRY_MONGO_AUTH: /m],
     [{ target: "not a uri", kafka: bootstrap }, 64, /^ferry: FERRY_USAGE: /m],
   ] as const;

@@ -10,6 +10,8 @@ import { systemClock } from "#flow/clock.ts";
 import { parseNamespace } from "#flow/types.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
+import { ignoredText } from "#mongo/reach.ts";
+import { ferryUri } from "#mongo/uriOptions.ts";
 import { bucketsIn, checkSource, checkTarget } from "#run/checkDatabases.ts";
 import { checkConnect, checkKafka } from "#run/checkKafka.ts";
 import {
@@ -95,7 +97,9 @@ const connectOrSay = async (
 ): Promise<MongoClient | undefined> => {
   let client: MongoClient | undefined;
   if (uri === undefined) return undefined;
-  const failed = await checking(area, async () => {
+  const failed = await checking(area, async (say) => {
+    const { ignored } = ferryUri(uri);
+    if (ignored.length > 0) say("ok", ignoredText(area, ignored));
     client = await connectMongo(uri, { appName: "ferry check", timeoutMs: ANSWER_MS });
   });
   results.push(...failed);

@@ -13,8 +13,9 @@ import { isFerry } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
 import { KafkaClient } from "#kafka/client.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
+import { type ReachDeps, reachMongo } from "#mongo/reach.ts";
 import { type Flags, patientConnect, withConnections } from "../connections.ts";
-import { print, printJson } from "../output.ts";
+import { plainLogger, print, printJson } from "../output.ts";
 import { withSignals } from "../signals.ts";
 import { count, duration } from "../table.ts";
 
@@ -69,11 +70,12 @@ const gapFree = async (
 ): Promise<void> => {
   const settings = resolveSettings(flags, ["connect", "target", "kafka"]);
   const capture = parseCapture(config);
-  const target = await connectMongo(settings.target, { appName: "ferry cx" });
+  const reach = { appName: "ferry cx", clock: systemClock, logger: plainLogger, signal };
+  const target = await reachMongo(settings.target, { side: "target", ...reach });
   try {
     const source = await openSource(
       capture.uri,
-      { setting: settings.source, isFlag: (flags.source ?? flags.sourceFile) !== undefined },
+      { ...reach, setting: settings.source, isFlag: (flags.source ?? flags.sourceFile) !== undefined },
       say,
     );
     try {
@@ -106,18 +108,18 @@ const gapFree = async (
  */
 const openSource = async (
   uri: string,
-  { setting, isFlag }: Readonly<{ setting: string | undefined; isFlag: boolean }>,
+  { setting, isFlag, ...reach }: Omit<ReachDeps, "side"> & Readonly<{ setting: string | undefined; isFlag: boolean }>,
   say: (line: string) => void,
 ): Promise<MongoClient> => {
-  const options = { appName: "ferry cx" };
-  if (setting === undefined) return connectMongo(uri, options);
-  if (isFlag || uri.includes("${")) return connectMongo(setting, options);
+  const awaited = (from: string): Promise<MongoClient> => reachMongo(from, { side: "source", ...reach });
+  if (setting === undefined) return awaited(uri);
+  if (isFlag || uri.includes("${")) return awaited(setting);
   try {
-    return await connectMongo(uri, { ...options, timeoutMs: 3000 });
+    return await connectMongo(uri, { appName: reach.appName, timeoutMs: 3000 });
   } catch (error) {
     if (!isFerry(error, "FERRY_MONGO_UNREACHABLE")) throw error;
     say("connection.uri cannot be reached from here; the start position is noted through the source setting");
-    return connectMongo(setting, options);
+    return awaited(setting);
   }
 };
 

@@ -8,11 +8,13 @@ import { resolveSettings } from "#config/settings.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
 import { KafkaClient } from "#kafka/client.ts";
-import { connectMongo, type MongoClient } from "#mongo/connect.ts";
+import type { MongoClient } from "#mongo/connect.ts";
+import { reachMongo } from "#mongo/reach.ts";
+import { serversOf, throughOutages } from "#run/outages.ts";
 import { finalize as finalizeStructure, requireComplete } from "#run/structure.ts";
 import { workersDrained } from "#run/workersDrained.ts";
 import { type Flags, withConnections, withState } from "../connections.ts";
-import { print, printJson } from "../output.ts";
+import { plainLogger, print, printJson } from "../output.ts";
 import { withSignals } from "../signals.ts";
 
 /** `ferry pause`, `resume` and `finalize`: what is wanted of a `ferry run` or `ferry capture`, written where it looks. */
@@ -151,16 +153,20 @@ const finalize = (flags: FinalizeFlags): Promise<void> =>
       const control = new RunControl(target, stateDb);
       const { mode } = (await readRun(control)).record;
       if (mode === "kafka") resolveSettings(flags, ["kafka"]); // said before anything is asked of the capture
-      const source = await connectMongo(uri, { appName: "ferry finalize" });
+      const waiting = { clock: systemClock, logger: plainLogger, signal };
+      const source = await reachMongo(uri, { side: "source", appName: "ferry finalize", ...waiting });
       try {
         await control.finalize(await clusterTime(source));
         const say = (seen: Seen, state: RunState): void => {
           if (flags.json !== true) print(progress(seen, state));
         };
         const last: RunState = mode === "kafka" ? "finalizing" : "finalized";
-        const seen = await watching(control, signal, (_, state) => [last, "finalized"].includes(state), say);
-        if (stateOf(seen.record) !== "finalized")
-          await control.end(await finishBehindWorkers(flags, seen, { source, target, signal }));
+        const finish = async (): Promise<void> => {
+          const seen = await watching(control, signal, (_, state) => [last, "finalized"].includes(state), say);
+          if (stateOf(seen.record) !== "finalized")
+            await control.end(await finishBehindWorkers(flags, seen, { source, target, signal }));
+        };
+        await throughOutages("finalizing", serversOf({ source, target }), waiting, finish);
       } finally {
         await source.close();
       }

@@ -5,9 +5,10 @@ import { readConfig } from "#config/routes.ts";
 import { resolveSettings } from "#config/settings.ts";
 import { systemClock } from "#flow/clock.ts";
 import { createLogger } from "#observe/log.ts";
+import { unlessStopped } from "#run/unlessStopped.ts";
 import { Worker } from "#run/worker.ts";
 import { withAddresses } from "../connections.ts";
-import { withSignals } from "../signals.ts";
+import { type StopSignals, withSignals } from "../signals.ts";
 import { VERSION } from "../version.ts";
 import { parseWorkerOptions, withWorkerOptions } from "../workerFlags.ts";
 
@@ -34,7 +35,7 @@ export const registerWorker = (program: Command): void => {
     const options = parseWorkerOptions(flags);
     const { routes, ddl } = readConfig(flags["config"]);
     const host = hostname();
-    await withSignals(async ({ soft, hard }) => {
+    const work = async ({ soft, hard }: StopSignals): Promise<void> => {
       await using worker = await Worker.open({
         settings,
         options,
@@ -49,6 +50,7 @@ export const registerWorker = (program: Command): void => {
         hard,
       });
       await worker.run();
-    });
+    };
+    await withSignals((signals) => unlessStopped(work(signals), signals.hard));
   });
 };

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { translateHosts } from "#capture/hostNames.ts";
-import { hostsOf, uriOption, withHosts } from "#capture/mongoUri.ts";
+import { hostsOf, uriOption, withHosts } from "#mongo/uriParts.ts";
 
 test("hosts and options are found, whatever the credentials hold", () => {
   assert.deepEqual(hostsOf("mongodb://u:p%2F%40@a:1,[::1]:2/db?x=1"), ["a:1", "[::1]:2"]);

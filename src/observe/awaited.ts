@@ -1,0 +1,47 @@
+import type { Logger } from "./log.ts";
+
+/** What is back sooner was hardly away, ms. */
+const SAY_MS = 1000;
+/** How often it is said again while it lasts, ms. */
+const AGAIN_MS = 30_000;
+
+type Clock = Readonly<{
+  /** ms */
+  now: () => number;
+}>;
+
+/** Says that something is waited for, and when it is back. */
+export class Awaited {
+  readonly #who: string;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  #since: number | undefined;
+  #saidAt: number | undefined;
+
+  /** @param who as in a sentence: `the target` */
+  constructor(who: string, { clock, logger }: Readonly<{ clock: Clock; logger: Logger }>) {
+    this.#who = who;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#since = clock.now();
+  }
+
+  /** It did not answer, once more. @param why without credentials */
+  missing(why: string): void {
+    const now = this.#clock.now();
+    this.#since ??= now;
+    if (now - this.#since < SAY_MS || now - (this.#saidAt ?? Number.NEGATIVE_INFINITY) < AGAIN_MS) return;
+    this.#saidAt = now;
+    this.#logger.warn({ stage: "waiting", err: why }, `waiting for ${this.#who}`);
+  }
+
+  /** It answers. */
+  back(): void {
+    if (this.#saidAt !== undefined && this.#since !== undefined) {
+      const ms = this.#clock.now() - this.#since;
+      this.#logger.info({ stage: "waiting", ms }, `${this.#who} is back after ${Math.round(ms / 1000)} s`);
+    }
+    this.#since = undefined;
+    this.#saidAt = undefined;
+  }
+}
