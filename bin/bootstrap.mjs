@@ -6,7 +6,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const stamp = join(root, "node_modules", ".ferry-install");
@@ -54,20 +54,34 @@ const pinnedNode = () => {
 
 install();
 const [script, ...args] = process.argv.slice(2);
-const child = spawn(pinnedNode(), ["--disable-warning=ExperimentalWarning", join(root, script), ...args], {
-  stdio: "inherit",
-  // What was compiled once is kept: a command starts in two thirds of the time. Node goes without where it may not write.
-  env: { NODE_COMPILE_CACHE: join(root, "node_modules", ".cache", "node"), ...process.env },
-});
-// The child decides what a signal means (soft stop first); this process only passes it on and waits. A terminal's Ctrl-C
-// reaches the whole process group by itself: passing it on too would make it count as a second, hard one.
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
-  process.on(signal, () => {
-    if (!(signal === "SIGINT" && process.stdin.isTTY)) child.kill(signal);
+const node = pinnedNode();
+const command = ["--disable-warning=ExperimentalWarning", join(root, script), ...args];
+// What was compiled once is kept: a command starts in two thirds of the time. Node goes without where it may not write.
+const env = { NODE_COMPILE_CACHE: join(root, "node_modules", ".cache", "node"), ...process.env };
+
+/** This process becomes the other one: its id, its terminal and its end are one. Node has it since 22.15, not on Windows. */
+const become = () => {
+  if (typeof process.execve === "function" && process.platform !== "win32")
+    process.execve(node, [node, ...command], env);
+};
+
+/** Where no process can become another: a child that gets the signals, and ends with this process, however that ends. */
+const beside = () => {
+  const tied = ["--import", pathToFileURL(join(root, "bin", "tied.mjs")).href];
+  const child = spawn(node, [...tied, ...command], { stdio: ["inherit", "inherit", "inherit", "pipe"], env });
+  // The child decides what a signal means (soft stop first); this process only passes it on and waits. A terminal's Ctrl-C
+  // reaches the whole process group by itself: passing it on too would make it count as a second, hard one.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+    process.on(signal, () => {
+      if (!(signal === "SIGINT" && process.stdin.isTTY)) child.kill(signal);
+    });
+  }
+  child.on("exit", (code, signal) => {
+    if (signal === null) process.exit(code ?? 1);
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
   });
-}
-child.on("exit", (code, signal) => {
-  if (signal === null) process.exit(code ?? 1);
-  process.removeAllListeners(signal);
-  process.kill(process.pid, signal);
-});
+};
+
+become();
+beside();
