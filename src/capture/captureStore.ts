@@ -5,7 +5,7 @@ import { faultPoint } from "#flow/fault.ts";
 import type { Collection, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
 import { FREE } from "#mongo/lease.ts";
-import type { Lifecycle } from "./lifecycle.ts";
+import type { Lifecycle, Trouble } from "./lifecycle.ts";
 import type { OplogNote } from "./oplogRoom.ts";
 import { ofPlans, type RangeRecord } from "./rangeRecord.ts";
 import { ResumeToken, type StoredToken } from "./resumeToken.ts";
@@ -36,8 +36,8 @@ export type CaptureRecord = {
   /** Which capture this is: another one under the same names gets other topics. */
   id: string;
   mode: "direct" | "kafka";
-  /** Replica set and members of the source, so that another source is noticed. */
-  source: { setName: string; hosts: string[] };
+  /** The source's own id where it may be read, its replica set and members, so that another source is noticed. */
+  source: { id?: string; setName: string; hosts: string[] };
   scope: { include: string[]; exclude: string[] };
   /** Are time series carried with their measurements? Decided when the copy begins, since it must have them, too. */
   timeSeries?: boolean;
@@ -57,10 +57,14 @@ export type CaptureRecord = {
   owner: string | null;
   expiresAt: Date | null;
   startedAt: Date;
+  /** What its last process ended with, where that was no stop that was asked for; null while one is at work. */
+  ended?: Trouble | null;
   /** Documents of the copy, as the source estimated them when it was planned. */
   estimate?: Long;
   streamingAt?: Date;
   savedAt?: Date;
+  /** Age of the oldest change of the source that is not downstream, by the source's clock, as it was then. */
+  lag?: { ms: Long; at: Date };
   /** Absent where the oplog may not be read. */
   oplog?: OplogNote & { at: Date };
   /** Null or absent where nothing is spooled. */
@@ -164,6 +168,7 @@ export class CaptureStore {
               owner: this.#owner,
               epoch: { $add: ["$epoch", Long.ONE] },
               expiresAt: { $add: ["$$NOW", this.#leaseMs] },
+              ended: null,
             },
           },
         ],
@@ -191,12 +196,30 @@ export class CaptureStore {
   }
 
   /** Notes how far the run has followed what is wanted of it. @throws FERRY_FENCED */
-  async follow(fields: Readonly<Omit<Lifecycle, "wanted" | "drainTo">>): Promise<void> {
+  async follow(fields: Readonly<Omit<Lifecycle, "wanted" | "drainTo" | "accepted" | "refused">>): Promise<void> {
     const set = Object.fromEntries(Object.entries(fields).map(([name, value]) => [`lifecycle.${name}`, value]));
     const { matchedCount } = await translated("noting how far the run is", () =>
       this.#captures.updateOne(this.#mine(), { $set: set }),
     );
     this.#check(matchedCount);
+  }
+
+  /** It is drained and cannot end yet: it goes on, and whoever asked for the end is told why. @throws FERRY_FENCED */
+  async refuse(refused: Trouble): Promise<void> {
+    const { matchedCount } = await translated("noting why the run cannot end", () =>
+      this.#captures.updateOne(this.#mine(), {
+        $set: { "lifecycle.wanted": null, "lifecycle.refused": refused },
+        $unset: { "lifecycle.drainTo": "", "lifecycle.accepted": "" },
+      }),
+    );
+    this.#check(matchedCount);
+  }
+
+  /** Leaves with what made the process end, for whoever asks later; nothing where another one has taken over. */
+  async leaveWith(ended: Trouble): Promise<void> {
+    await translated("noting what the capture ended with", () =>
+      this.#captures.updateOne(this.#mine(), { $set: { ended, owner: null, expiresAt: null } }),
+    );
   }
 
   async release(): Promise<void> {
@@ -219,6 +242,15 @@ export class CaptureStore {
   async noteOplog(oplog: OplogNote): Promise<void> {
     const { matchedCount } = await translated("noting the oplog's window", () =>
       this.#captures.updateOne(this.#mine(), { $set: { oplog: { ...oplog, at: new Date() } } }),
+    );
+    this.#check(matchedCount);
+  }
+
+  /** Notes the lag, ms, for whoever looks: nothing depends on it. @throws FERRY_FENCED */
+  async noteLag(ms: number): Promise<void> {
+    const lag = { ms: Long.fromNumber(Math.round(ms)), at: new Date() };
+    const { matchedCount } = await translated("noting the lag", () =>
+      this.#captures.updateOne(this.#mine(), { $set: { lag } }),
     );
     this.#check(matchedCount);
   }

@@ -1,4 +1,5 @@
 import type { Timestamp } from "bson";
+import type { ErrorCode } from "#errors/catalogue.ts";
 import { faultPoint } from "#flow/fault.ts";
 import type { Collection, Document, MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
@@ -7,6 +8,9 @@ import type { StoredCapture } from "./captureStore.ts";
 
 /** What could not be given back when a run was finalized. `index` is empty for the collection itself. */
 export type Unrestored = { ns: string; index: string; reason: string };
+
+/** What a run met, by its code. */
+export type Trouble = { code: ErrorCode; detail: string; at: Date };
 
 /**
  * What operators want of a run, and how far it has followed: part of its record, so that it holds for whoever is started
@@ -18,6 +22,10 @@ export type Lifecycle = {
   pausedAt?: Date | null;
   /** To be finalized behind this cluster time of the source. */
   drainTo?: Timestamp;
+  /** Codes of what may be missing all the same when the run ends. */
+  accepted?: string[];
+  /** Why it was not finalized when it was drained: it goes on. Absent as soon as it is asked for again. */
+  refused?: Trouble;
   /** Everything up to `drainTo` is on the target, and nothing more will come. */
   drainedAt?: Date;
   /** What was held back is given back, as far as it could be: the run is over. */
@@ -71,8 +79,11 @@ export class RunControl {
   }
 
   /** Asked for again, the first time counts: a run that drains is not sent further and further. */
-  async finalize(drainTo: Timestamp): Promise<void> {
-    await this.#want({ $set: { "lifecycle.wanted": "finalized", "lifecycle.drainTo": drainTo } });
+  async finalize(drainTo: Timestamp, accepted: readonly string[]): Promise<void> {
+    await this.#want({
+      $set: { "lifecycle.wanted": "finalized", "lifecycle.drainTo": drainTo, "lifecycle.accepted": [...accepted] },
+      $unset: { "lifecycle.refused": "" },
+    });
   }
 
   /** With Kafka the capture has ended by then: whoever has seen to the workers and the structure notes the end. */

@@ -23,6 +23,7 @@ import { type EventBatch, SourceStream, type SourceStreamOptions, type StreamFea
 import { Spool, type SpoolOptions } from "./spool.ts";
 import type { SpoolLook, SpoolMode } from "./spoolNeed.ts";
 import { watchSpool } from "./spoolWatch.ts";
+import { SourceClock, Unapplied } from "./unapplied.ts";
 
 export type OwnCaptureDeps = Readonly<{
   source: MongoClient;
@@ -58,6 +59,7 @@ const SAVE_MS = 250;
 /** The same while somebody waits for it. */
 const DRAIN_MS = 20;
 const REPORT_MS = 10_000;
+const LAG_MS = 1000;
 
 /** A position, and where the topics ended when it was reached. */
 type Mark = Readonly<{
@@ -73,7 +75,10 @@ type Mark = Readonly<{
  */
 export class OwnCapture {
   readonly #deps: OwnCaptureDeps;
+  readonly #unapplied: Unapplied;
   #token: ResumeToken;
+  /** Everything before it is downstream for good. */
+  #durable: ResumeToken;
   /** The newest position that could be saved next; made anew when the last one was. */
   #mark: Mark | undefined;
   #saved: string;
@@ -83,6 +88,8 @@ export class OwnCapture {
   constructor(deps: OwnCaptureDeps) {
     this.#deps = deps;
     this.#token = deps.record.token;
+    this.#durable = deps.record.token;
+    this.#unapplied = new Unapplied(deps.clock, deps.record.token);
     this.#saved = deps.record.token._data;
   }
 
@@ -222,12 +229,14 @@ export class OwnCapture {
     for (const { name } of this.#deps.record.topics) await output.open(name);
     await using tasks = new TaskGroup(hard);
     const read = new AbortController();
+    tasks.run(() => this.#noteLag(AbortSignal.any([read.signal, tasks.signal])));
     tasks.run(() => this.#saveNowAndThen(spool, AbortSignal.any([read.signal, tasks.signal]), tasks.signal));
     using _reports = saying(() => {
-      const position = new Date(secondsOf(tokenTime(this.#token)) * 1000).toISOString();
+      const position = new Date(secondsOf(tokenTime(this.#durable)) * 1000).toISOString();
       logger.info({ stage: "stream", count: this.#events, position }, "events captured so far");
     });
-    const take = (batch: EventBatch): Promise<void> => this.#take(batch, router, spool, tasks.signal);
+    const take = (batch: EventBatch, isLive: boolean): Promise<void> =>
+      this.#take(batch, isLive, router, spool, tasks.signal);
     const isOver = (): boolean => stop.aborted || tasks.signal.aborted;
     try {
       await this.#play(spool, ahead, take, isOver);
@@ -246,7 +255,7 @@ export class OwnCapture {
   async #play(
     spool: Spool,
     ahead: ReadAhead,
-    take: (batch: EventBatch) => Promise<void>,
+    take: (batch: EventBatch, isLive: boolean) => Promise<void>,
     isOver: () => boolean,
   ): Promise<void> {
     if (spool.isEmpty) await ahead.end();
@@ -256,7 +265,7 @@ export class OwnCapture {
     logger.info({ stage: "stream", bytes: spool.bytes }, "playing what was spooled");
     while (!isOver()) {
       const batch = await spool.next();
-      if (batch !== undefined) await take(batch);
+      if (batch !== undefined) await take(batch, false);
       else if (ahead.hasEnded) break;
       else await ahead.end();
     }
@@ -267,7 +276,11 @@ export class OwnCapture {
       );
   }
 
-  async #follow(take: (batch: EventBatch) => Promise<void>, isOver: () => boolean, stop: AbortSignal): Promise<void> {
+  async #follow(
+    take: (batch: EventBatch, isLive: boolean) => Promise<void>,
+    isOver: () => boolean,
+    stop: AbortSignal,
+  ): Promise<void> {
     const { source: client, wish, clock, logger } = this.#deps;
     const resting = new RestingSource({ client, clock, logger });
     await using stream = new SourceStream(this.#streamOptions, this.#token);
@@ -285,15 +298,22 @@ export class OwnCapture {
         batch = await reading.catch(() => undefined); // ended by the interruption, or with the reply that was on its way
         if (batch === undefined) continue;
       }
-      await take(batch);
+      await take(batch, true);
       await unlessAborted(resting.at(batch.token), stop);
     }
   }
 
-  async #take(batch: EventBatch, router: EventRouter, spool: Spool, signal: AbortSignal): Promise<void> {
+  async #take(
+    batch: EventBatch,
+    isLive: boolean,
+    router: EventRouter,
+    spool: Spool,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { output, logger } = this.#deps;
     if (batch.events.length > 0) faultPoint("after-events");
     this.#events += batch.events.length;
+    this.#unapplied.took(batch.events, batch.token, this.#mark !== undefined, isLive);
     await router.append(batch.events, signal);
     this.#token = batch.token;
     if (this.#mark === undefined && batch.token._data !== this.#saved)
@@ -302,6 +322,20 @@ export class OwnCapture {
       logger.warn({ stage: "stream" }, "an event of more than 16 MB came by its key; its document was looked up apart");
     if (batch.invalidated)
       logger.warn({ stage: "stream" }, "the watched database was dropped; watching goes on behind it");
+  }
+
+  async #noteLag(ended: AbortSignal): Promise<void> {
+    const { source, store, clock } = this.#deps;
+    const there = new SourceClock(source, clock);
+    while (!ended.aborted) {
+      await clock.sleep(LAG_MS, ended).catch(() => undefined); // woken by the end
+      const noting = this.#retrying("noting the lag", ended);
+      if (!ended.aborted)
+        await unlessAborted(
+          retry(() => store.noteLag(this.#unapplied.age(there.now())), noting),
+          ended,
+        );
+    }
   }
 
   async #saveNowAndThen(spool: Spool, ended: AbortSignal, hard: AbortSignal): Promise<void> {
@@ -324,7 +358,9 @@ export class OwnCapture {
       this.#retrying("saving the position", hard),
     );
     this.#saved = mark.token._data;
+    this.#durable = mark.token;
     this.#mark = undefined;
+    this.#unapplied.saved();
     wish.onSaved();
     await spool.release(mark.played);
   }

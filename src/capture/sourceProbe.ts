@@ -89,6 +89,12 @@ export const clusterTime = async (client: MongoClient): Promise<Timestamp> => {
   return reply["operationTime"] as Timestamp;
 };
 
+/** What the source's own clock shows, ms since the epoch. @throws FERRY_MONGO_* */
+export const clockOf = async (client: MongoClient): Promise<number> => {
+  const reply = await translated("asking the source for its clock", () => client.db("admin").command({ hello: 1 }));
+  return (reply["localTime"] as Date).getTime();
+};
+
 /** Waits until the source's majority view has reached a time. */
 const majorityAfter = async (client: MongoClient, watch: Watch, at: Timestamp): Promise<void> => {
   await client.db(watch.db === "" ? "admin" : watch.db).command({

@@ -110,6 +110,23 @@ export class DeadLetterStore {
     );
   }
 
+  async count(filter: LetterFilter): Promise<number> {
+    return translated("counting dead letters", () => this.#letters.countDocuments(queryOf(filter)));
+  }
+
+  /** How many letters there are, by route. */
+  async counts(): Promise<Readonly<{ route: string; letters: number }>[]> {
+    const found = await translated("counting dead letters", () =>
+      this.#letters
+        .aggregate<{ _id: string; letters: number }>([
+          { $group: { _id: "$route", letters: { $sum: 1 } } },
+          { $sort: { _id: 1 } },
+        ])
+        .toArray(),
+    );
+    return found.map(({ _id, letters }) => ({ route: _id, letters }));
+  }
+
   /** Letters without their raw values, in the order of the log. */
   list(filter: LetterFilter, limit: number): Promise<DeadLetterRecord[]> {
     return this.#find("listing dead letters", queryOf(filter), limit);

@@ -584,7 +584,7 @@ export const CATALOGUE = {
     64,
     "never",
     "This target remembers a capture of another source or of other namespaces.",
-    "Start with what the message names, or begin anew with an empty target and another --state-db.",
+    "Give the source and the names that the message says; to begin with others, --replace-target, or an empty target and another --state-db.",
   ),
   FERRY_RUN_NONE: entry(
     64,
@@ -597,6 +597,36 @@ export const CATALOGUE = {
     "never",
     "A `ferry run` or `ferry capture` is at work on this target: documents are on their way, which what is held back would refuse or delete.",
     "`ferry finalize` drains it, gives back what is held back, and ends it; or stop it first. After a crash its lease ends within seconds.",
+  ),
+  FERRY_RUN_LETTERS: entry(
+    76,
+    "never",
+    "Dead letters wait: changes that the target refused, and that nobody has decided on.",
+    "`ferry dlq list` shows them. Remove the cause and `ferry dlq replay --all`, or give them up with `ferry dlq discard`; then `ferry finalize` again. With --accept FERRY_RUN_LETTERS they are left behind, and can still be replayed afterwards.",
+  ),
+  FERRY_RUN_HALTED: entry(
+    76,
+    "never",
+    "A route is halted: what its collection got since is not on the target.",
+    "Remove the cause that the message names and start the run or the worker again, which looks once more; then `ferry finalize` again.",
+  ),
+  FERRY_RUN_NOTHING_CARRIED: entry(
+    76,
+    "never",
+    "Documents were captured of which nothing was carried to the target.",
+    "Give the collection a route (`from` names one collection, not a glob) or correct its `where`, and start again with --recopy; where nothing of it is wanted, `ferry finalize --accept FERRY_RUN_NOTHING_CARRIED`.",
+  ),
+  FERRY_RUN_BEHIND: entry(
+    75,
+    "never",
+    "What was captured is not on the target yet, and nobody applies it.",
+    "Start the run or a worker for the topics that the message names, then `ferry finalize` again.",
+  ),
+  FERRY_SOURCE_WRITES: entry(
+    76,
+    "never",
+    "Services still write to the source: what they write from now on would not be on the target.",
+    "Stop or fence them, then `ferry finalize` again; with --allow-writes the run ends all the same, and the time up to which the target has everything is printed.",
   ),
   FERRY_RUN_FINALIZING: entry(
     75,

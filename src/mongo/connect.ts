@@ -24,6 +24,8 @@ export type ConnectOptions = Readonly<{
   maxPoolSize?: number;
   /** Where single reads go, by a choice of ferry's own flags; the primary otherwise. */
   readPreference?: ReadPreferenceMode;
+  /** For a glance: who connects, and does not answer for so long, ms, counts as away. Otherwise commands may take their hours. */
+  answerMs?: number;
 }>;
 
 /** What is ferry's own business in every client, whatever the URI says: what it remembers must survive a failover. */
@@ -72,11 +74,13 @@ const clientOptions = ({
   timeoutMs = 10_000,
   maxPoolSize = 50,
   readPreference = "primary",
+  answerMs,
 }: ConnectOptions): MongoClientOptions => ({
   appName,
   serverSelectionTimeoutMS: timeoutMs,
   maxPoolSize,
   readPreference,
+  ...(answerMs === undefined ? {} : { connectTimeoutMS: answerMs, socketTimeoutMS: answerMs, retryReads: false }),
 });
 
 /**

@@ -8,6 +8,7 @@ import type { ClientSession, Db, Document } from "mongodb";
 import { type RawValue, rawDocument, rawField } from "#bson/rawValue.ts";
 import { int32At } from "#bson/walk.ts";
 import { translated } from "./errors.ts";
+import { failedRule } from "./failedRule.ts";
 
 type Sequence = { push(document: Document, raw: Uint8Array): number };
 type SequenceClass = new (field: string) => Sequence;
@@ -62,13 +63,16 @@ const int32In = (error: Uint8Array, name: string): number => {
   return bytes?.length === 4 ? int32At(bytes, 0) : Number.NaN;
 };
 
+const textIn = (error: Uint8Array, name: string): string =>
+  Buffer.from(rawField(error, name)?.bytes ?? [])
+    .toString("utf8", 4)
+    .slice(0, -1);
+
 const errorsOf = (reply: Document, offset: number): WriteError[] =>
   ((reply["writeErrors"] ?? []) as Uint8Array[]).map((error) => ({
     index: offset + int32In(error, "index"),
     code: int32In(error, "code"),
-    message: Buffer.from(rawField(error, "errmsg")?.bytes ?? [])
-      .toString("utf8", 4)
-      .slice(0, -1),
+    message: `${textIn(error, "errmsg")}${failedRule(rawField(error, "errInfo")?.bytes)}`,
     keyPattern: rawField(error, "keyPattern"),
     keyValue: rawField(error, "keyValue"),
   }));

@@ -6,7 +6,7 @@ import { FerryError } from "#errors/ferryError.ts";
 import type { Clock } from "#flow/clock.ts";
 import { waitFor } from "#flow/retry.ts";
 import type { Claim } from "#lanes/claims.ts";
-import type { Beginning } from "#lanes/records.ts";
+import type { Beginning, Rules } from "#lanes/records.ts";
 import type { RunStore } from "#lanes/runStore.ts";
 import type { Logger } from "#observe/log.ts";
 import type { MongoSink } from "#sink/mongoSink.ts";
@@ -77,13 +77,18 @@ const begin = async (
   });
 };
 
-/** Documents that went through other rules stay as these made them: somebody has to know. */
-const noteRules = async ({ claim, route, runs, accepted, logger, clock }: BeginningContext): Promise<void> => {
-  const { to, fields, where } = route;
-  const digest = createHash("sha256")
+/** What a route makes of documents, told apart from other rules by a digest. */
+export const rulesOf = ({ to, fields, where }: Pick<Route, "to" | "fields" | "where">): Rules => ({
+  to,
+  digest: createHash("sha256")
     .update(JSON.stringify([fields, where]))
     .digest("hex")
-    .slice(0, 16);
+    .slice(0, 16),
+});
+
+/** Documents that went through other rules stay as these made them: somebody has to know. */
+const noteRules = async ({ claim, route, runs, accepted, logger, clock }: BeginningContext): Promise<void> => {
+  const { to, digest } = rulesOf(route);
   const known = (await runs.run(claim.route))?.rules;
   if (known !== undefined && known.to !== to)
     throw new FerryError("FERRY_ROUTE_MOVED", `${claim.route} has begun to write to ${known.to}, and now names ${to}`);

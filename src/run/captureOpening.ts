@@ -5,7 +5,9 @@ import { type CaptureWish, OwnCapture, type OwnCaptureDeps } from "#capture/ownC
 import type { ScopeSpec } from "#capture/scope.ts";
 import { listNamespaces } from "#capture/sourceProbe.ts";
 import { featuresOf } from "#capture/sourceStream.ts";
+import { StandingLag } from "#capture/unapplied.ts";
 import type { Route } from "#config/routes.ts";
+import { FerryError, isFerry } from "#errors/ferryError.ts";
 import type { Clock } from "#flow/clock.ts";
 import { type Namespace, parseNamespace } from "#flow/types.ts";
 import type { MongoClient } from "#mongo/connect.ts";
@@ -75,6 +77,31 @@ export const betweenSides = async (
   const between = async (): Promise<void> => work({ source: await open("source"), target: await open("target") });
   await unlessStopped(between(), hard);
 };
+
+/** Gives the capture back at the end of `work`, with what it ended with where that is an error. @throws what `work` throws */
+export const leaving = async (
+  { clock, hard }: Pick<CaptureDeps, "clock" | "hard">,
+  store: CaptureStore,
+  work: () => Promise<void>,
+): Promise<void> => {
+  try {
+    await work();
+  } catch (error) {
+    const { code, detail } = isFerry(error) ? error : new FerryError("FERRY_BUG", String(error));
+    // A courtesy to whoever asks: the error itself is what counts.
+    if (!hard.aborted) await store.leaveWith({ code, detail, at: new Date(clock.now()) }).catch(() => undefined);
+    throw error;
+  }
+  await store.release();
+};
+
+/** How far a paused capture falls behind, from its saved position on. */
+export const standingLagOf =
+  ({ source, scope, clock }: Pick<CaptureStartDeps, "source" | "scope" | "clock">) =>
+  (record: CaptureRecord): ((signal: AbortSignal) => Promise<number>) => {
+    const lag = new StandingLag(source, scope, record.token, clock);
+    return (signal) => lag.age(signal);
+  };
 
 /** A capture before its start. */
 export type Opening = Readonly<{

@@ -14,7 +14,7 @@ import type { Clock } from "#flow/clock.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#flow/types.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import type { Logger } from "#observe/log.ts";
-import type { Deployment } from "./captureChecks.ts";
+import { type Deployment, requireSameSource, sourceOf } from "./captureChecks.ts";
 
 export type CaptureStartDeps = Readonly<{
   source: MongoClient;
@@ -113,7 +113,7 @@ type IdentityDeps = Pick<CaptureStartDeps, "deployment" | "scope" | "mode">;
 /** By what a capture is known again. */
 const identityOf = ({ deployment, scope, mode }: IdentityDeps): Pick<CaptureRecord, "mode" | "source" | "scope"> => ({
   mode,
-  source: { setName: deployment.setName ?? "", hosts: [...deployment.hosts] },
+  source: sourceOf(deployment),
   scope: { include: [...scope.spec.include], exclude: [...scope.spec.exclude] },
 });
 
@@ -123,13 +123,9 @@ const sameScope = (record: CaptureRecord, scope: Scope): boolean =>
 
 /** Is this the capture that the target remembers? @throws FERRY_CAPTURE_OTHER */
 export const checkKnown = (record: CaptureRecord, { deployment, scope, mode }: IdentityDeps): void => {
-  const { hosts, setName } = record.source;
   const other = (what: string): FerryError => new FerryError("FERRY_CAPTURE_OTHER", what);
   if (record.mode !== mode) throw other(`this target is fed by ${commandOf(record)}`);
-  const isSame =
-    setName === (deployment.setName ?? "") &&
-    (hosts.length === 0 || hosts.some((host) => deployment.hosts.includes(host)));
-  if (!isSame) throw other(`this target remembers a capture of ${setName} (${hosts.join(", ")})`);
+  requireSameSource(record.source, deployment);
   if (!sameScope(record, scope)) {
     const spell = (names: readonly string[], flag: string): string =>
       names.map((name) => ` ${flag} '${name}'`).join("");

@@ -24,7 +24,8 @@ export type DecisionDeps = Readonly<{
 
 const LOOK_MS = 200;
 
-const livingWorkers = (client: MongoClient, stateDb: string): Promise<number> =>
+/** How many workers were heard of lately, by the server's clock. */
+export const livingWorkers = (client: MongoClient, stateDb: string): Promise<number> =>
   client
     .db(stateDb)
     .collection<WorkerRecord>("workers")
@@ -53,4 +54,10 @@ export const awaitDecided = async (
       };
     await clock.sleep(LOOK_MS);
   }
+};
+
+/** Waits until a worker has announced itself, or the time is over. */
+export const awaitWorker = async ({ client, stateDb, clock, waitMs }: Omit<DecisionDeps, "store">): Promise<void> => {
+  const deadline = clock.now() + waitMs;
+  while ((await livingWorkers(client, stateDb)) === 0 && clock.now() < deadline) await clock.sleep(LOOK_MS);
 };

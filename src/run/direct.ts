@@ -9,10 +9,19 @@ import { LaneStore } from "#lanes/laneStore.ts";
 import { RunStore } from "#lanes/runStore.ts";
 import { MemoryLog, type TopicStart } from "#log/memoryLog.ts";
 import { checkEmpty, checkRights } from "./captureChecks.ts";
-import { betweenSides, type CaptureDeps, openCapture, type Sides, sessionOf } from "./captureOpening.ts";
+import {
+  betweenSides,
+  type CaptureDeps,
+  leaving,
+  openCapture,
+  type Sides,
+  sessionOf,
+  standingLagOf,
+} from "./captureOpening.ts";
 import { type CaptureStartDeps, replaceCapture, startCapture } from "./captureStart.ts";
 import { CarriedStructure } from "./carriedStructure.ts";
 import { openCopySource } from "./copySource.ts";
+import { lastLook } from "./lastLook.ts";
 import { RunLifecycle, type Session } from "./lifecycle.ts";
 import { serversOf, throughOutages } from "./outages.ts";
 import { routesOn } from "./routesOn.ts";
@@ -53,16 +62,25 @@ const HALT_MS = 500;
 export const runDirect = (deps: DirectDeps): Promise<void> => betweenSides(deps, (sides) => runBetween(deps, sides));
 
 const runBetween = async (deps: DirectDeps, sides: Sides): Promise<void> => {
-  const { options, soft } = deps;
+  const { settings, options, routes, soft } = deps;
   const { leaseMs } = options;
   const servers = serversOf(sides);
   const opening = (): Promise<Begun> => beginBetween(deps, sides);
   const { setup, begun } = await throughOutages("beginning", servers, { ...deps, signal: soft }, opening);
   const { store } = setup.start;
-  const lifecycle = new RunLifecycle({ ...deps, store, leaseMs, servers, writesTo: "the target" });
-  const drained = await lifecycle.run(begun, (session) => carry({ ...deps, soft: session.ending }, setup, session));
-  if (drained) await lifecycle.finalize(() => setup.structure.finalize(soft));
-  await store.release();
+  const lifecycle = new RunLifecycle({
+    ...deps,
+    store,
+    leaseMs,
+    servers,
+    writesTo: "the target",
+    standingLag: standingLagOf(setup.start),
+    lastLook: lastLook({ ...sides, stateDb: settings.stateDb, routes, signal: soft }),
+  });
+  await leaving(deps, store, async () => {
+    const drained = await lifecycle.run(begun, (session) => carry({ ...deps, soft: session.ending }, setup, session));
+    if (drained) await lifecycle.finalize(() => setup.structure.finalize(soft));
+  });
 };
 
 type Begun = Readonly<{

@@ -5,10 +5,19 @@ import { KafkaOutput } from "#log/kafkaOutput.ts";
 import { collationOf } from "#mongo/collation.ts";
 import { tryingAgain } from "#observe/tryingAgain.ts";
 import { checkRights } from "./captureChecks.ts";
-import { betweenSides, type CaptureDeps, openCapture, type Sides, sessionOf } from "./captureOpening.ts";
+import {
+  betweenSides,
+  type CaptureDeps,
+  leaving,
+  openCapture,
+  type Sides,
+  sessionOf,
+  standingLagOf,
+} from "./captureOpening.ts";
 import { type CaptureStartDeps, replaceCapture, startCapture } from "./captureStart.ts";
 import { CarriedStructure } from "./carriedStructure.ts";
 import { openCopySource } from "./copySource.ts";
+import { writesOf } from "./lastLook.ts";
 import { RunLifecycle, type Session } from "./lifecycle.ts";
 import { type Server, serversOf, throughOutages, whenAnswers } from "./outages.ts";
 import { replaceTopics } from "./replaceTopics.ts";
@@ -45,20 +54,29 @@ const captureBetween = async (
   client: KafkaClient,
   servers: readonly Server[],
 ): Promise<void> => {
-  const { logger, soft } = deps;
+  const { settings, logger, soft } = deps;
   const opening = (): Promise<Begun> => beginBetween(deps, sides, client);
   const { setup, begun } = await throughOutages("beginning", servers, { ...deps, signal: soft }, opening);
   const { store } = setup.start;
-  const lifecycle = new RunLifecycle({ ...deps, store, servers, writesTo: "Kafka" });
-  const drained = await lifecycle.run(begun, (session) =>
-    captureInto({ ...deps, soft: session.ending }, setup, session),
-  );
-  if (drained)
-    logger.info(
-      { stage: "finalize" },
-      "drained: everything is in Kafka, and `ferry finalize` goes on with the workers",
+  const lifecycle = new RunLifecycle({
+    ...deps,
+    store,
+    servers,
+    writesTo: "Kafka",
+    standingLag: standingLagOf(setup.start),
+    // The workers may still have much to apply: `ferry finalize` looks at the target when they have.
+    lastLook: (record) => writesOf(record, { source: sides.source, stateDb: settings.stateDb, signal: soft }),
+  });
+  await leaving(deps, store, async () => {
+    const drained = await lifecycle.run(begun, (session) =>
+      captureInto({ ...deps, soft: session.ending }, setup, session),
     );
-  await store.release();
+    if (drained)
+      logger.info(
+        { stage: "finalize" },
+        "drained: everything is in Kafka, and `ferry finalize` goes on with the workers",
+      );
+  });
 };
 
 type Begun = Readonly<{

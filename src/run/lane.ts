@@ -49,9 +49,11 @@ export class Lane {
     return this.#deps.writer.state.offset;
   }
 
-  /** Log time of the oldest record that is not on the target yet, ms; undefined while there is none. */
+  /** When the oldest change that is not on the target was made, by the source's time to the second, ms; undefined while there is none. */
   get oldestMs(): number | undefined {
-    return this.#queue[0]?.record.timestampMs;
+    const [first] = this.#queue;
+    const at = first?.event?.origin === "stream" ? first.event.at : 0n;
+    return at === 0n ? first?.record.timestampMs : Number(at >> 32n) * 1000 + 999;
   }
 
   /** What it waits for the target with; undefined while nothing is being written. */

@@ -2,7 +2,8 @@ import type { CaptureRecord, CaptureStore } from "#capture/captureStore.ts";
 import { stateOf } from "#capture/lifecycle.ts";
 import type { CaptureWish } from "#capture/ownCapture.ts";
 import { tokenTime } from "#capture/resumeToken.ts";
-import { FerryError } from "#errors/ferryError.ts";
+import { FerryError, isFerry } from "#errors/ferryError.ts";
+import { unlessAborted } from "#flow/abort.ts";
 import type { Clock } from "#flow/clock.ts";
 import { faultPoint } from "#flow/fault.ts";
 import { retry } from "#flow/retry.ts";
@@ -18,6 +19,10 @@ export type LifecycleDeps = Readonly<{
   servers: readonly Server[];
   /** What a pause leaves alone. */
   writesTo: "the target" | "Kafka";
+  /** Tells the age of the oldest change that is not on its way while nothing moves, ms. */
+  standingLag: (record: CaptureRecord) => (signal: AbortSignal) => Promise<number>;
+  /** What is known to be missing of a drained run; undefined where it may end. */
+  lastLook: (record: CaptureRecord) => Promise<FerryError | undefined>;
   clock: Clock;
   logger: Logger;
   soft: AbortSignal;
@@ -35,9 +40,11 @@ export type Session = Readonly<{
 
 /** How often an operator's wish is looked for, ms. */
 const LOOK_MS = 300;
+/** How often the lag of a paused run is looked at, ms. */
+const LAG_MS = 1000;
 
 /** Has the saved position passed the cluster time that the run is to be drained to? At the very time there may be more. */
-const isDrained = ({ phase, token, lifecycle }: CaptureRecord): boolean =>
+export const isDrained = ({ phase, token, lifecycle }: Pick<CaptureRecord, "phase" | "token" | "lifecycle">): boolean =>
   phase === "stream" && lifecycle?.drainTo !== undefined && tokenTime(token) > lifecycle.drainTo.toBigInt();
 
 /** When the record is looked at besides now and then: a run that drains may be through with each position that it saves. */
@@ -100,7 +107,8 @@ export class RunLifecycle {
       if (record === undefined) break;
       if (stateOf(record) === "finalizing") return true;
       await this.#session(goesOn, record, work);
-      if (soft.aborted || !isDrained(await this.#read())) continue;
+      const drained = await this.#read();
+      if (soft.aborted || !isDrained(drained) || (await this.#refused(drained))) continue;
       await retry(() => store.follow({ drainedAt: new Date(clock.now()) }), this.#retrying("noting the end"));
       faultPoint("drained");
     }
@@ -121,6 +129,21 @@ export class RunLifecycle {
     } catch (error) {
       if (!soft.aborted || error !== soft.reason) throw error; // stopped while it waited
     }
+  }
+
+  /** Drained, and looked at once more: is something known to be missing? Then whoever asked is told, and the run goes on. */
+  async #refused(record: CaptureRecord): Promise<boolean> {
+    const { store, clock, logger, lastLook } = this.#deps;
+    let missing: FerryError | undefined;
+    await this.owning(async () => {
+      missing = await retry(() => lastLook(record), this.#retrying("looking for what is missing"));
+    });
+    if (missing === undefined) return false;
+    const { code, detail } = missing;
+    const refused = { code, detail, at: new Date(clock.now()) };
+    await retry(() => store.refuse(refused), this.#retrying("noting why the run cannot end"));
+    logger.warn({ stage: "finalize", code, hint: missing.entry.hint }, `not finalized, and it goes on: ${detail}`);
+    return true;
   }
 
   /** One session, until an operator wants something else. */
@@ -166,15 +189,36 @@ export class RunLifecycle {
     await retry(() => store.follow({ pausedAt: new Date(clock.now()) }), this.#retrying("noting the pause"));
     logger.info({ stage: "paused" }, `paused: nothing is written to ${writesTo} until \`ferry resume\``);
     await this.owning(async () => {
-      while (isPaused(record) && !soft.aborted) {
-        await clock.sleep(LOOK_MS, soft).catch(() => undefined); // woken by the stop
-        record = await this.#read();
+      const ending = new AbortController();
+      const noting = this.#noteStanding(record, AbortSignal.any([ending.signal, soft]));
+      try {
+        while (isPaused(record) && !soft.aborted) {
+          await clock.sleep(LOOK_MS, soft).catch(() => undefined); // woken by the stop
+          record = await this.#read();
+        }
+      } finally {
+        ending.abort();
+        await unlessAborted(noting, ending.signal);
       }
     });
     if (isPaused(record)) return undefined; // stopped, and paused when it is started again
     await retry(() => store.follow({ pausedAt: null }), this.#retrying("noting the end of the pause"));
     logger.info({ stage: "paused" }, "resumed");
     return record;
+  }
+
+  /** What the source has goes on while nothing is carried: for whoever looks, nothing depends on it. */
+  async #noteStanding(record: CaptureRecord, ended: AbortSignal): Promise<void> {
+    const { store, clock, standingLag } = this.#deps;
+    const lag = standingLag(record);
+    while (!ended.aborted) {
+      try {
+        await store.noteLag(await lag(ended));
+      } catch (error) {
+        if (!isFerry(error) && !ended.aborted) throw error;
+      }
+      await clock.sleep(LAG_MS, ended).catch(() => undefined); // woken by the end
+    }
   }
 
   /** Keeps the lease while something is done that does not capture. @throws FERRY_FENCED, and what `work` throws */

@@ -1,13 +1,15 @@
 import type { Long } from "bson";
 import type { CaptureRecord, StoredCapture } from "#capture/captureStore.ts";
 import type { ConnectorView } from "#capture/connectRest.ts";
-import { type RunState, stateOf } from "#capture/lifecycle.ts";
+import { type RunState, stateOf, type Trouble } from "#capture/lifecycle.ts";
 import type { OplogNote } from "#capture/oplogRoom.ts";
 import { patiently } from "#capture/patience.ts";
 import { ofPlans, type RangeRecord } from "#capture/rangeRecord.ts";
 import { secondsOf, tokenTime } from "#capture/resumeToken.ts";
 import { type CaptureDeps, checkCapture, type Finding } from "#capture/watch.ts";
+import { DeadLetterStore } from "#deadletter/store.ts";
 import type { ErrorCode } from "#errors/catalogue.ts";
+import { FerryError } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
 import { type Counts, imbalance, NO_COUNTS } from "#flow/types.ts";
 import type { KafkaClient } from "#kafka/client.ts";
@@ -66,6 +68,12 @@ export type CaptureLine = Readonly<{
   ranges: number;
   rangesDone: number;
   documents: number;
+  /** Of them, on the target: workers apply what is captured into Kafka. */
+  copied: number;
+  /** Age of the oldest change of the source that is not on the target (with Kafka: not captured), ms; null where nobody noted it. */
+  lagMs: number | null;
+  /** What its last process ended with; null where one is at work, or was stopped as asked. */
+  ended: Trouble | null;
   /** What the source estimated when the copy was planned; null where nobody noted it. */
   estimate: number | null;
   /** How much room the source's oplog leaves, and when that was looked at, ms since the epoch; null where it may not be read. */
@@ -86,6 +94,8 @@ export type Status = Readonly<{
   lanes: readonly LaneLine[];
   workers: readonly WorkerLine[];
   halted: readonly RouteNote[];
+  /** Dead letters that wait, by route. */
+  letters: readonly Readonly<{ route: string; letters: number }>[];
   /** What somebody should know of a route that goes on. */
   notes: readonly RouteNote[];
   findings: readonly Finding[];
@@ -189,16 +199,54 @@ const readRuns = async (target: MongoClient, stateDb: string): Promise<Pick<Stat
   return { halted, notes };
 };
 
+/**
+ * Documents of the copy that are on the target. A range of `ferry run` moves when they are; with Kafka the copied records are a
+ * topic's first, so that as many are applied as its slowest route has received.
+ */
+const copiedOf = (
+  mode: CaptureRecord["mode"],
+  ranges: readonly Pick<RangeRecord, "topic" | "documents">[],
+  lanes: readonly LaneRecord[],
+): number => {
+  const captured = new Map<string, number>();
+  for (const { topic, documents } of ranges) captured.set(topic, (captured.get(topic) ?? 0) + Number(documents));
+  const applied = (topic: string): number => {
+    const byRoute = new Map<string, number>();
+    for (const lane of lanes)
+      if (lane.topic === topic) byRoute.set(lane.route, (byRoute.get(lane.route) ?? 0) + Number(lane.counts.received));
+    return byRoute.size === 0 ? 0 : Math.min(...byRoute.values());
+  };
+  return [...captured].reduce(
+    (sum, [topic, documents]) => sum + (mode === "direct" ? documents : Math.min(documents, applied(topic))),
+    0,
+  );
+};
+
+/** A note of this age is as good as the next one, ms. */
+const FRESH_MS = 3000;
+
+/** Noted about once a second; where nobody notes it any more it has grown since, unless there was none and the run is over. */
+const lagOf = ({ lag, lifecycle }: Pick<StoredCapture, "lag" | "lifecycle">, isOwned: boolean): number | null => {
+  if (lag === undefined || lifecycle?.finalizedAt !== undefined) return null;
+  const ms = Number(lag.ms);
+  const sinceMs = Math.max(0, Date.now() - lag.at.getTime());
+  if (isOwned && sinceMs < FRESH_MS) return ms;
+  return ms === 0 ? null : ms + sinceMs;
+};
+
 const readOwnCapture = async (target: MongoClient, stateDb: string): Promise<CaptureLine | null> => {
   const db = target.db(stateDb);
-  const record = await translated("reading the capture's record", () =>
-    db.collection<StoredCapture>("capture").findOne({ _id: "capture" }),
+  const [record, lanes] = await translated("reading the capture's record", () =>
+    Promise.all([
+      db.collection<StoredCapture>("capture").findOne({ _id: "capture" }),
+      db.collection<LaneRecord>("lanes").find().toArray(),
+    ]),
   );
   if (record === null) return null;
   const ranges = await translated("reading the copy's ranges", () =>
     db
       .collection<RangeRecord>("copyRanges")
-      .find(ofPlans([record.plan ?? null]), { projection: { done: 1, documents: 1 } })
+      .find(ofPlans([record.plan ?? null]), { projection: { done: 1, documents: 1, topic: 1 } })
       .toArray(),
   );
   const { oplog, spool } = record;
@@ -214,6 +262,9 @@ const readOwnCapture = async (target: MongoClient, stateDb: string): Promise<Cap
     ranges: ranges.length,
     rangesDone: ranges.filter(({ done }) => done).length,
     documents: ranges.reduce((sum, { documents }) => sum + Number(documents), 0),
+    copied: copiedOf(record.mode, ranges, lanes),
+    lagMs: lagOf(record, isOwned),
+    ended: isOwned ? null : (record.ended ?? null),
     estimate: record.estimate === undefined ? null : Number(record.estimate),
     oplog:
       oplog === undefined
@@ -238,12 +289,27 @@ const readOwnCapture = async (target: MongoClient, stateDb: string): Promise<Cap
   };
 };
 
+/** How long a part may take, ms: one that does not answer must not hide the rest. */
+const PART_MS = 10_000;
+
+const within = async <T>(ms: number, what: string, work: Promise<T>): Promise<T> => {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new FerryError("FERRY_TIMEOUT", `${what}: no answer within ${ms / 1000} s`)), ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+};
+
 /** Reads all parts; one that fails does not hide the others. */
 export const readStatus = async ({ kafka, target, stateDb, capture }: StatusDeps): Promise<Status> => {
   const unread: { part: string; reason: string }[] = [];
   const part = async <T>(name: string, otherwise: T, work: (() => Promise<T>) | undefined): Promise<T> => {
     try {
-      return work === undefined ? otherwise : await work();
+      return work === undefined ? otherwise : await within(PART_MS, name, work());
     } catch (error) {
       unread.push({ part: name, reason: error instanceof Error ? error.message : String(error) });
       return otherwise;
@@ -254,7 +320,7 @@ export const readStatus = async ({ kafka, target, stateDb, capture }: StatusDeps
     part<ConnectorView[]>("connectors", [], capture && (() => capture.rest.all())),
   ]);
   const ends = await part<TopicEnd[]>("end offsets", [], kafka && (() => readEnds(kafka, topics)));
-  const [own, lanes, workers, runs, findings] = await Promise.all([
+  const [own, lanes, workers, runs, letters, findings] = await Promise.all([
     part<CaptureLine | null>("own capture", null, target && (() => readOwnCapture(target, stateDb))),
     part<LaneLine[]>("lanes", [], target && (() => readLanes(target, stateDb, ends))),
     part<WorkerLine[]>("workers", [], target && (() => readWorkers(target, stateDb))),
@@ -263,7 +329,8 @@ export const readStatus = async ({ kafka, target, stateDb, capture }: StatusDeps
       { halted: [], notes: [] },
       target && (() => readRuns(target, stateDb)),
     ),
+    part<Status["letters"]>("dead letters", [], target && (() => new DeadLetterStore(target, stateDb).counts())),
     part<Finding[]>("capture", [], capture && (() => checkCapture(capture))),
   ]);
-  return { topics: topics.sort(), connectors, ends, own, lanes, workers, ...runs, findings, unread };
+  return { topics: topics.sort(), connectors, ends, own, lanes, workers, ...runs, letters, findings, unread };
 };

@@ -170,7 +170,8 @@ test("finalize in mid-copy says that the copy goes on first, and ends behind it;
   await using held = await copyHeld(both.here, "early.c");
   await using run = await startDirect(both.options("early.c"));
   await run.says("start position noted");
-  const ended = both.finalize();
+  const ended = both.command("finalize", "--source", both.source.uri, "--allow-writes"); // it is written to in the copy
+
   await run.says("to be finalized: draining first");
   const refused = await both.command("structure finalize", "--source", both.source.uri);
   assert.equal(refused.status, 75, refused.out + refused.err);

@@ -1,19 +1,27 @@
 import { once } from "node:events";
 import { createWriteStream } from "node:fs";
+import { hostname } from "node:os";
 import type { Command } from "commander";
 import { bsonText } from "#bson/text.ts";
+import { RunControl } from "#capture/lifecycle.ts";
+import { readConfig } from "#config/routes.ts";
+import { resolveSettings } from "#config/settings.ts";
 import type { DeadLetterRecord } from "#deadletter/records.ts";
 import { DeadLetterStore, type LetterFilter } from "#deadletter/store.ts";
 import { FerryError } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
 import type { MongoClient } from "#mongo/connect.ts";
-import { awaitDecided, type Decided } from "#run/decisions.ts";
+import { createLogger } from "#observe/log.ts";
+import { awaitDecided, awaitWorker, type Decided } from "#run/decisions.ts";
+import { type ReplayAloneDeps, replayAlone } from "#run/replayAlone.ts";
 import { readable } from "#wire/readable.ts";
 import { type Flags, wholeNumber, withConnections, withState } from "../connections.ts";
 import { identityOfText, keyText } from "../keyFlag.ts";
 import { print, printData, printJson } from "../output.ts";
+import { withSignals } from "../signals.ts";
 import { table } from "../table.ts";
-import { requireCode } from "../workerFlags.ts";
+import { VERSION } from "../version.ts";
+import { parseWorkerOptions, requireCode } from "../workerFlags.ts";
 
 type DlqFlags = Flags &
   Readonly<{
@@ -23,6 +31,7 @@ type DlqFlags = Flags &
     limit?: string;
     all?: boolean;
     wait?: string;
+    config?: string;
     out?: string;
   }>;
 
@@ -53,6 +62,10 @@ export const registerDlq = (program: Command): void => {
   ] as const)
     selecting(add(verb, description))
       .argument("[ids...]", "route/partition/offset")
+      .option(
+        "--config <file>",
+        "routes and their rules, as the run had them (default: ferry.yaml here, where there is one)",
+      )
       .option("--wait <seconds>", "how long to wait for a worker to do it", "60")
       .action((ids: string[], flags: DlqFlags) =>
         withStore(flags, (store, client, stateDb) => decide(verb, { store, client, stateDb, ids, flags })),
@@ -121,6 +134,7 @@ const list = async (store: DeadLetterStore, flags: DlqFlags): Promise<void> => {
   const letters = await store.list(filterOf(flags), limit);
   if (flags.json === true) return printData(JSON.stringify(letters.map(facts)));
   if (letters.length === 0) return print("no dead letters");
+  const total = letters.length < limit ? letters.length : await store.count(filterOf(flags));
   print(
     table(
       letters.map((letter) => [
@@ -133,6 +147,10 @@ const list = async (store: DeadLetterStore, flags: DlqFlags): Promise<void> => {
       ]),
     ),
   );
+  if (total > letters.length)
+    print(
+      `${letters.length} of ${total} dead letters are shown, the oldest positions first; --limit ${total} shows all`,
+    );
 };
 
 const show = async (store: DeadLetterStore, id: string, flags: DlqFlags): Promise<void> => {
@@ -172,11 +190,37 @@ const decide = async (verb: "replay" | "discard", { store, client, stateDb, ids,
   if (missing.length > 0)
     throw new FerryError("FERRY_USAGE", `there is no dead letter ${missing[0]}; \`ferry dlq list\` shows them`);
   await store.decide({ ids: chosen.map(({ _id }) => _id) }, verb);
-  const found = await awaitDecided(chosen, { store, client, stateDb, clock: systemClock, waitMs });
+  const carriedOut = (): Promise<Decided> =>
+    awaitDecided(chosen, { store, client, stateDb, clock: systemClock, waitMs });
+  let found = await carriedOut();
+  const run = await new RunControl(client, stateDb).read();
+  if (found.workers === 0 && found.open > 0 && run?.record.mode === "direct" && !run.owned) {
+    const carried = async (): Promise<void> => {
+      await awaitWorker({ client, stateDb, clock: systemClock, waitMs });
+      found = await carriedOut();
+    };
+    await withSignals(({ hard }) => replayAlone({ ...aloneDeps(flags), client, hard }, run.record, chosen, carried));
+  }
   if (flags.json === true) printJson({ verb, ...found });
   else print(outcome(verb, found));
   if (found.refused.length > 0) process.exitCode = 76;
   else if (found.open > 0) process.exitCode = 75;
+};
+
+/** Decisions are carried out by this process itself, where nobody else is there to do it. */
+const aloneDeps = (flags: DlqFlags): Omit<ReplayAloneDeps, "client" | "hard"> => {
+  const { target, stateDb, group } = resolveSettings(flags, ["target"]);
+  const { routes, ddl } = readConfig(flags.config);
+  const host = hostname();
+  return {
+    settings: { target, stateDb, group },
+    options: parseWorkerOptions({}),
+    ...{ routes, ddl, host },
+    logger: createLogger("warn"),
+    clock: systemClock,
+    workerId: `dlq-${host}-${process.pid}`,
+    version: VERSION,
+  };
 };
 
 const outcome = (verb: string, { done, refused, open, workers }: Decided): string =>

@@ -13,6 +13,7 @@ import { type CaptureLine, type LaneLine, readStatus, type Status, type WorkerLi
 import { readState } from "#stack/stackState.ts";
 import { type Flags, withConnections } from "../connections.ts";
 import { print, printJson } from "../output.ts";
+import { exitOf, summaryOf } from "../statusSummary.ts";
 import { count, duration, table } from "../table.ts";
 
 /** `ferry status`: topics, connectors, end offsets, lanes, workers, and what is wrong. */
@@ -25,6 +26,7 @@ export const registerStatus = (program: Command): void => {
 
 /** One that is set but does not answer must not hide the rest: each part says for itself that it could not be read. */
 const ANSWER_MS = 5000;
+const CLOSE_MS = 1000;
 
 /** A `ferry run` has neither Kafka nor Connect, and a `ferry capture` has no Connect: then the target is enough. @throws FERRY_USAGE */
 const readSettings = (flags: Flags): ReturnType<typeof resolveSettings<never>> => {
@@ -58,7 +60,9 @@ const status = async (flags: Flags): Promise<void> => {
   const unread: { part: string; reason: string }[] = [];
   const open = async (part: string, uri: string | undefined): Promise<MongoClient | undefined> => {
     try {
-      return uri === undefined ? undefined : await connectMongo(uri, { appName: "ferry status", timeoutMs: ANSWER_MS });
+      return uri === undefined
+        ? undefined
+        : await connectMongo(uri, { appName: "ferry status", timeoutMs: ANSWER_MS, answerMs: ANSWER_MS });
     } catch (error) {
       unread.push({ part, reason: error instanceof Error ? error.message : String(error) });
       return undefined;
@@ -77,12 +81,11 @@ const status = async (flags: Flags): Promise<void> => {
     const found = { ...status, unread: [...unread, ...status.unread] };
     if (flags.json === true) printJson(withoutConfigs(found));
     else print(formatStatus(found));
-    const unbalanced = found.lanes.some(({ imbalance }) => imbalance !== 0);
-    if (found.findings.some(({ dataAtStake }) => dataAtStake) || found.halted.length > 0 || unbalanced)
-      process.exitCode = 76;
-    else if (found.unread.length > 0) process.exitCode = 69;
+    process.exitCode = exitOf(found);
   } finally {
-    await Promise.allSettled([source?.close(), target?.close()]);
+    // One that does not answer would not let go either.
+    const closed = Promise.allSettled([source?.close(), target?.close()]);
+    await Promise.race([closed, systemClock.sleep(CLOSE_MS)]);
   }
 };
 
@@ -143,8 +146,16 @@ const captureLines = ({ own }: Status): string[] => {
   const { mode, phase, owner, generation, positionMs, collections } = own;
   return [
     `${mode === "direct" ? "ferry run" : "ferry capture"}: ${phase} of ${collections} collections, position ${new Date(positionMs).toISOString()}`,
-    `copied ${copyText(own)}${generation > 1 ? `, copy number ${generation}` : ""}`,
+    `${own.mode === "direct" ? "copied" : `copied ${count(own.copied)}, captured`} ${copyText(own)}${generation > 1 ? `, copy number ${generation}` : ""}`,
     owner === null ? "nobody captures now" : `captured by ${owner}`,
+    ...(own.ended === null
+      ? []
+      : [`it ended at ${own.ended.at.toISOString()} with ${own.ended.code}: ${own.ended.detail}`]),
+    ...(own.lagMs === null
+      ? []
+      : [
+          `the oldest change that is not ${own.mode === "direct" ? "on the target" : "in Kafka"} is ${duration(own.lagMs)} old`,
+        ]),
     ...oplogLines(own),
     ...spoolLines(own),
   ];
@@ -201,9 +212,11 @@ const throttleText = (throttle: WorkerLine["report"]["throttle"]): string[] => {
   return [`writes ${Math.round(share * 100)} % of the time${answers}`];
 };
 
-/** The seed's shape first, then what ferry adds. */
+/** One line of summary, then the seed's shape, then what ferry adds. */
 export const formatStatus = (found: Status): string =>
   [
+    summaryOf(found),
+    "",
     ...section(
       "Kafka topics:",
       found.topics.map((topic) => `"topic": ${JSON.stringify(topic)}`),
@@ -226,6 +239,10 @@ export const formatStatus = (found: Status): string =>
     ...section("ferry's own capture:", [...captureLines(found), ...stateLines(found)]),
     ...section("Worker lanes:", found.lanes.length === 0 ? [] : [table(found.lanes.map(laneLine))]),
     ...section("Workers:", found.workers.length === 0 ? [] : [table(found.workers.map(workerLine))]),
+    ...section(
+      "Dead letters:",
+      found.letters.map(({ route, letters }) => `${route}  ${count(letters)}`),
+    ),
     ...section(
       "Halted:",
       found.halted.map(({ route, code, detail }) => `${route}  ${code}: ${detail}`),

@@ -7,6 +7,7 @@ import { FerryError } from "#errors/ferryError.ts";
 import { systemClock } from "#flow/clock.ts";
 import { formatNamespace } from "#flow/types.ts";
 import { connectMongo, type MongoClient } from "#mongo/connect.ts";
+import { readDeployment, requireSameSource } from "#run/captureChecks.ts";
 import { requireUnfinished } from "#run/lifecycle.ts";
 import {
   buildStructure,
@@ -180,9 +181,16 @@ const requireNobodyAtWork = async ({ target, stateDb }: Sides): Promise<void> =>
   throw new FerryError("FERRY_RUN_ALIVE", `${record.owner} (${commandOf(record)}) carries documents to this target`);
 };
 
+/** What is built at the end comes from the source that the run began with. @throws FERRY_CAPTURE_OTHER */
+const requireRunsSource = async ({ source, target, stateDb }: Sides): Promise<void> => {
+  const run = await new RunControl(target, stateDb).read();
+  if (run !== undefined && source !== undefined) requireSameSource(run.record.source, await readDeployment(source));
+};
+
 const finish = (flags: StructureFlags): Promise<void> =>
   connected(flags, async (sides, signal) => {
     await requireNobodyAtWork(sides);
+    await requireRunsSource(sides);
     const store = new StructureStore(sides.target, sides.stateDb);
     const given = wiring(flags, sides, signal);
     // What builds were asked for, unless this command is asked for something else.

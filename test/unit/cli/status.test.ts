@@ -4,6 +4,7 @@ import { CATALOGUE } from "#errors/catalogue.ts";
 import { NO_COUNTS } from "#flow/types.ts";
 import type { CaptureLine, LaneLine, Status, WorkerLine } from "#run/status.ts";
 import { formatStatus } from "../../../src/cli/commands/status.ts";
+import { exitOf, summaryOf } from "../../../src/cli/statusSummary.ts";
 
 const NOTHING: Status = {
   topics: [],
@@ -13,6 +14,7 @@ const NOTHING: Status = {
   lanes: [],
   workers: [],
   halted: [],
+  letters: [],
   notes: [],
   findings: [],
   unread: [],
@@ -99,6 +101,9 @@ test("ferry's own capture is shown with the room that the source's oplog leaves,
     ranges: 9,
     rangesDone: 4,
     documents: 12_345,
+    copied: 12_345,
+    lagMs: null,
+    ended: null,
     estimate: 27_000,
     oplog: { fill: 1, windowSeconds: 7200, leftSeconds: -3, short: true, atMs: 60_000 },
     spool: null,
@@ -167,5 +172,30 @@ test("what is halted, what needs attention and what could not be read is said wi
 });
 
 test("a part that is empty has no title, but the list of connectors is always there", () => {
-  assert.equal(formatStatus(NOTHING), "Currently configured connectors\n\n[]");
+  assert.equal(
+    formatStatus(NOTHING),
+    "0 connectors, 0 workers; no dead letters; needs nobody\n\nCurrently configured connectors\n\n[]",
+  );
+});
+
+test("one line of summary, and the exit status of the gravest thing that needs a person", () => {
+  const own: CaptureLine = {
+    ...{ mode: "kafka", phase: "stream", state: "running", owner: "host-1-abcd", generation: 1, positionMs: 0 },
+    ...{ collections: 1, ranges: 1, rangesDone: 1, documents: 2_000_000, copied: 600_000, estimate: 1 },
+    ...{ lagMs: 0, ended: null, oplog: null, spool: null },
+  };
+  assert.equal(
+    summaryOf({ ...NOTHING, own }),
+    "running, stream; copied 600,000; lag 0 ms; no dead letters; needs nobody",
+  );
+  assert.equal(exitOf({ ...NOTHING, own }), 0);
+  const letters = [{ route: "a.b", letters: 450 }];
+  assert.match(summaryOf({ ...NOTHING, letters }), /; 450 dead letters; needs a person: decide on the dead letters/);
+  assert.equal(exitOf({ ...NOTHING, letters }), 76);
+  const ended = { code: "FERRY_SOURCE_HISTORY_LOST" as const, detail: "gone", at: new Date(0) };
+  const dead = { ...NOTHING, own: { ...own, owner: null, ended } };
+  assert.match(summaryOf(dead), /^nobody runs it, stream; .*needs a person: it ended with FERRY_SOURCE_HISTORY_LOST$/);
+  assert.equal(exitOf(dead), 76);
+  assert.equal(exitOf({ ...NOTHING, lanes: [lane(0, 0, { lag: 3 })] }), 75, "records, and no worker");
+  assert.equal(exitOf({ ...NOTHING, unread: [{ part: "target", reason: "no answer" }] }), 69);
 });

@@ -11,6 +11,7 @@ const deployment = (name: string, more: Partial<Deployment> = {}): Deployment =>
   hosts: [`${name}-a:27017`, `${name}-b:27017`],
   process: `process of ${name}`,
   clusterId: undefined,
+  id: undefined,
   ...more,
 });
 

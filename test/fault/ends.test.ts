@@ -1,0 +1,199 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { type Document, MongoClient } from "mongodb";
+import { systemClock } from "#flow/clock.ts";
+import { waitFor } from "#flow/retry.ts";
+import { compare } from "../harness/compare.ts";
+import { type DirectStart, directConverged, startCapture, startDirect } from "../harness/directRun.ts";
+import { type FerryRun, ferry } from "../harness/ferry.ts";
+import { tempFolder } from "../harness/folders.ts";
+import { sharedKafka, sharedMongo } from "../harness/servers.ts";
+import { startWorker } from "../harness/worker.ts";
+
+const sides = async (stateDb: string) => {
+  const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
+  const stack = new AsyncDisposableStack();
+  const here = stack.use(await new MongoClient(source.uri).connect());
+  const there = stack.use(await new MongoClient(target.uri).connect());
+  const state = ["--target", target.uri, "--state-db", stateDb];
+  const command = (name: string, ...args: readonly string[]): Promise<FerryRun> =>
+    ferry([...name.split(" "), ...state, ...args]);
+  const options = (include: string, ...args: readonly string[]): DirectStart => ({
+    source: source.uri,
+    target: target.uri,
+    include: [include],
+    args: ["--state-db", stateDb, ...args],
+  });
+  const finalize = (...args: readonly string[]): Promise<FerryRun> =>
+    command("finalize", "--source", source.uri, ...args);
+  const dispose = () => stack.disposeAsync();
+  return { source, target, here, there, command, options, finalize, [Symbol.asyncDispose]: dispose };
+};
+
+const refused = ({ status, out, err }: FerryRun, code: string, exit = 76): void => {
+  assert.equal(status, exit, out + err);
+  assert.match(err, new RegExp(code));
+};
+
+/** The target answers each insert into a collection this late, until it is disposed of. */
+const slowInserts = async (there: MongoClient, namespace: string, blockTimeMS: number): Promise<AsyncDisposable> => {
+  const set = (mode: string): Promise<Document> =>
+    there.db("admin").command({
+      configureFailPoint: "failCommand",
+      mode,
+      ...(mode === "off" ? {} : { data: { failCommands: ["insert"], namespace, blockConnection: true, blockTimeMS } }),
+    });
+  await set("alwaysOn");
+  return { [Symbol.asyncDispose]: async () => void (await set("off")) };
+};
+
+/** Far more than a run may hold in memory: what is not applied yet has not been read yet either. */
+const backlog = (from: number): Document[] =>
+  Array.from({ length: 600 }, (_, n) => ({ _id: from + n, text: "x".repeat(10_000) }));
+
+test("finalize of a paused run with a backlog that it cannot hold: everything is on the target", async () => {
+  await using both = await sides("ferry_backlog");
+  const [coll, copy] = [both.here, both.there].map((side) => side.db("backlog").collection("c"));
+  assert.ok(coll !== undefined && copy !== undefined);
+  await coll.insertOne({ _id: -1 as never });
+  await using run = await startDirect(both.options("backlog.c", "--budget-mb", "1"));
+  await directConverged(both.here, both.there, "backlog.c");
+  assert.equal((await both.command("pause")).status, 0);
+  await coll.insertMany(backlog(0) as never);
+  const lag = async (): Promise<number> => {
+    const { out, err } = await both.command("status", "--json");
+    return (JSON.parse(out || err) as { own: { lagMs: number } }).own.lagMs;
+  };
+  /** By the source's clock, also while nothing moves. */
+  const older = (than: number): Promise<number> =>
+    waitFor(
+      async () => {
+        const ms = await lag();
+        return ms > than ? { done: ms } : { seen: ms };
+      },
+      { what: `a lag of more than ${than} ms`, clock: systemClock, timeoutMs: 20_000 },
+    );
+  await older((await older(1000)) + 500);
+  await using _slow = await slowInserts(both.there, "backlog.c", 150);
+  const { status, out, err } = await both.finalize();
+  assert.equal(status, 0, out + err + run.logTail(20));
+  const found = await compare(coll, copy);
+  assert.deepEqual({ wrong: found.wrong, source: found.source }, { wrong: 0, source: 602 });
+  assert.equal((await run.exited).code, 0);
+});
+
+test("a run does not end while something is known to be missing: another source, writers, letters; letters can be replayed behind the end", async () => {
+  await using both = await sides("ferry_refuses");
+  const coll = both.here.db("refuses").collection("c");
+  await coll.insertMany(Array.from({ length: 50 }, (_, n) => ({ _id: n as never, n: n < 45 ? n : 0 })));
+  await both.there.db("refuses").createCollection("c", { validator: { n: { $lt: 40 } } });
+  await using run = await startDirect(both.options("refuses.c", "--no-structure", "--conflict", "mirror"));
+  await run.says("copy finished");
+
+  const other = await both.command("finalize", "--source", both.target.uri);
+  refused(other, "FERRY_CAPTURE_OTHER: this target remembers a capture of rs0", 64);
+
+  refused(await both.finalize(), "FERRY_RUN_LETTERS: 5 dead letters wait \\(refuses.c: 5\\)");
+  const shown = await both.command("dlq list", "--limit", "2");
+  assert.match(shown.out, /2 of 5 dead letters are shown/);
+  assert.match(shown.out, /failed validation: .*"n"/, "says which rule");
+  const status = await both.command("status");
+  assert.equal(status.status, 76, status.out);
+  assert.match(status.out, /^running, .*5 dead letters/);
+
+  // Refused without harm: the run goes on.
+  await coll.insertOne({ _id: "later" as never, n: 1 });
+  await waitFor(
+    async () =>
+      (await both.there
+        .db("refuses")
+        .collection("c")
+        .findOne({ _id: "later" as never })) === null
+        ? { seen: "not there" }
+        : { done: undefined },
+    { what: "the run to go on", clock: systemClock, timeoutMs: 20_000 },
+  );
+  const writing = new AbortController();
+  const writer = (async () => {
+    for (let n = 0; !writing.signal.aborted; n++) await coll.insertOne({ _id: `w${n}` as never, n: 2 });
+  })();
+  refused(await both.finalize("--accept", "FERRY_RUN_LETTERS"), "FERRY_SOURCE_WRITES: the source was written to at");
+  assert.match(run.log(), /not finalized, and it goes on/);
+  const ended = await both.finalize("--accept", "FERRY_RUN_LETTERS", "--allow-writes");
+  writing.abort();
+  await writer;
+  assert.equal(ended.status, 0, ended.out + ended.err + run.logTail(20));
+  assert.match(ended.out, /it has everything that the source had up to 20\d\d-/);
+  assert.equal((await run.exited).code, 0);
+
+  await both.there.db("refuses").command({ collMod: "c", validator: {} });
+  const replayed = await both.command("dlq replay", "--all");
+  assert.equal(replayed.status, 0, replayed.out + replayed.err);
+  assert.match(replayed.out, /^5 replayed/);
+  assert.equal(
+    await both.there
+      .db("refuses")
+      .collection("c")
+      .countDocuments({ _id: { $lt: 50 as never } }),
+    50,
+  );
+});
+
+test("captured and carried by no route; a run that ended with an error is told by pause, finalize and status", async () => {
+  await using both = await sides("ferry_nothing");
+  using folder = tempFolder();
+  const config = join(folder.path, "ferry.yaml");
+  writeFileSync(config, "routes:\n  - from: nothing.a\n");
+  for (const name of ["a", "b"]) await both.here.db("nothing").collection(name).insertOne({ n: 1 });
+  {
+    await using run = await startDirect(both.options("nothing.*", "--config", config));
+    await directConverged(both.here, both.there, "nothing.a");
+    refused(
+      await both.finalize(),
+      "FERRY_RUN_NOTHING_CARRIED: nothing was carried of nothing.b \\(no route reads it\\)",
+    );
+    await both.there.db("nothing").collection("late").insertOne({ own: 1 });
+    assert.equal(run.log().includes("FERRY_RUN_NOTHING_CARRIED"), true);
+    run.kill("SIGTERM");
+    await run.exited;
+  }
+  await using run = await startDirect(both.options("nothing.*"));
+  await both.here.db("nothing").collection("late").insertOne({ n: 1 });
+  assert.equal((await run.exited).code, 76, run.logTail(20));
+  for (const name of ["pause", "resume", "status"]) {
+    const told = await both.command(name);
+    assert.equal(told.status, 76, name + told.out + told.err);
+    assert.match(told.out, /FERRY_TARGET_NOT_EMPTY/, name);
+  }
+  refused(await both.finalize(), "FERRY_RUN_HALTED: nothing.late is halted: FERRY_TARGET_NOT_EMPTY");
+});
+
+test("finalize behind Kafka waits for the lanes, and refuses another source and letters", async () => {
+  await using both = await sides("ferry_ends_kafka");
+  const broker = await sharedKafka();
+  const [coll, copy] = [both.here, both.there].map((side) => side.db("endsk").collection("c"));
+  assert.ok(coll !== undefined && copy !== undefined);
+  await coll.insertMany(backlog(0) as never);
+  const uris = { source: both.source.uri, target: both.target.uri, kafka: broker.bootstrap };
+  const state = ["--state-db", "ferry_ends_kafka"];
+  await using capture = await startCapture({ ...uris, include: ["endsk.c"], args: [...state, "--partitions", "2"] });
+  await using worker = await startWorker({ ...uris, args: [...state, "--topics", "endsk.*"] });
+  await capture.says("copy finished");
+  await waitFor(async () => ((await copy.countDocuments()) === 600 ? { done: undefined } : { seen: "not copied" }), {
+    what: "the copy",
+    clock: systemClock,
+    timeoutMs: 30_000,
+  });
+  const kafka = ["--kafka", broker.bootstrap];
+  const other = await both.command("finalize", "--source", both.target.uri, ...kafka);
+  refused(other, "FERRY_CAPTURE_OTHER", 64);
+  await using _slow = await slowInserts(both.there, "endsk.c", 400);
+  await coll.insertMany(backlog(1000) as never);
+  const { status, out, err } = await both.finalize(...kafka);
+  assert.equal(status, 0, out + err + worker.logTail(20));
+  assert.match(out, /records to apply/);
+  const { wrong, source } = await compare(coll, copy);
+  assert.deepEqual({ wrong, source }, { wrong: 0, source: 1200 });
+});
