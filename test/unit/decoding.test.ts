@@ -12,6 +12,7 @@ const DECODERS: Readonly<Record<string, string>> = {
   "capture/connectorConfig.ts": "the operator's own text: a pipeline in a connector's configuration",
   "capture/resumeToken.ts": "Connect's text of a token, which holds text and binary values alone",
   "filter/delta.ts": "paths and sizes of a delta; a path that is no UTF-8 makes the delta unclear",
+  "mongo/failedRule.ts": "which rule of a validator a document broke, for a sentence",
   "run/ddlPolicy.ts": "what a change of structure says of itself, for the journal",
   "stack/mongoCommand.ts": "answers of a server of ferry's own stack",
   "structure/model.ts": "records of an older ferry, which kept text alone",
