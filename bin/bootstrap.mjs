@@ -67,7 +67,7 @@ const become = () => {
 
 /** Where no process can become another: a child that gets the signals, and ends with this process, however that ends. */
 const beside = () => {
-  const tied = ["--import", pathToFileURL(join(root, "bin", "tied.mjs")).href];
+  const tied = ["--import", `${pathToFileURL(join(root, "bin", "tied.mjs")).href}?launcher=${process.pid}`];
   const child = spawn(node, [...tied, ...command], { stdio: ["inherit", "inherit", "inherit", "pipe"], env });
   // The child decides what a signal means (soft stop first); this process only passes it on and waits. A terminal's Ctrl-C
   // reaches the whole process group by itself: passing it on too would make it count as a second, hard one.

@@ -4,11 +4,23 @@ import { Socket } from "node:net";
 import { isMainThread } from "node:worker_threads";
 
 /** The launcher holds the other end of this descriptor. */
-const LAUNCHER = 3;
+const DESCRIPTOR = 3;
 
-if (isMainThread) {
-  const launcher = new Socket({ fd: LAUNCHER, readable: true, writable: false });
-  const end = () => process.kill(process.pid, "SIGKILL");
-  launcher.on("end", end).on("error", end).resume();
-  launcher.unref();
-}
+/** A process that this one starts may inherit the flag that loads this file; the descriptor it does not. */
+const launcher = Number(new URL(import.meta.url).searchParams.get("launcher"));
+
+const end = () => process.kill(process.pid, "SIGKILL");
+
+const isAlive = (pid) => {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
+
+if (isMainThread && process.ppid === launcher) {
+  const held = new Socket({ fd: DESCRIPTOR, readable: true, writable: false });
+  held.on("end", end).on("error", end).resume();
+  held.unref();
+} else if (isMainThread && !isAlive(launcher)) end(); // it was gone before this began
