@@ -1,9 +1,8 @@
 import type { DeadLetterRecord } from "#deadletter/records.ts";
 import type { DeadLetterStore } from "#deadletter/store.ts";
 import type { Clock } from "#flow/clock.ts";
-import type { WorkerRecord } from "#lanes/records.ts";
+import { livingWorkers } from "#lanes/livingWorkers.ts";
 import type { MongoClient } from "#mongo/connect.ts";
-import { ALIVE_MS } from "./status.ts";
 
 /** What became of decided letters within the time given. */
 export type Decided = Readonly<{
@@ -23,13 +22,6 @@ export type DecisionDeps = Readonly<{
 }>;
 
 const LOOK_MS = 200;
-
-/** How many workers were heard of lately, by the server's clock. */
-export const livingWorkers = (client: MongoClient, stateDb: string): Promise<number> =>
-  client
-    .db(stateDb)
-    .collection<WorkerRecord>("workers")
-    .countDocuments({ $expr: { $gt: ["$seenAt", { $subtract: ["$$NOW", ALIVE_MS] }] } });
 
 /** Waits until the owners of the partitions have carried decisions out; returns early where nobody is there to do it. */
 export const awaitDecided = async (

@@ -14,6 +14,7 @@ import { systemClock } from "#flow/clock.ts";
 import { type Counts, imbalance, NO_COUNTS } from "#flow/types.ts";
 import type { KafkaClient } from "#kafka/client.ts";
 import { topicFor } from "#kafka/topicName.ts";
+import { ALIVE_MS } from "#lanes/livingWorkers.ts";
 import {
   type LaneRecord,
   type PartitionRecord,
@@ -109,9 +110,6 @@ export type StatusDeps = Readonly<{
   stateDb: string;
   capture: CaptureDeps | undefined;
 }>;
-
-/** A worker that has not been heard of for this long counts as gone, ms. */
-export const ALIVE_MS = 10_000;
 
 const isData = topicMatcher("*");
 

@@ -4,10 +4,10 @@ import { FerryError } from "#errors/ferryError.ts";
 import type { Clock } from "#flow/clock.ts";
 import type { KafkaClient } from "#kafka/client.ts";
 import { topicFor } from "#kafka/topicName.ts";
+import { livingWorkers } from "#lanes/livingWorkers.ts";
 import { type LaneRecord, type PartitionRecord, partitionId } from "#lanes/records.ts";
 import type { MongoClient } from "#mongo/connect.ts";
 import { translated } from "#mongo/errors.ts";
-import { livingWorkers } from "./decisions.ts";
 import { haltOf } from "./lastLook.ts";
 import { routesOn } from "./routesOn.ts";
 
