@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { MongoClient } from "mongodb";
-import { KafkaClient } from "#kafka/client.ts";
+import { KafkaClient } from "#io/kafka/client.ts";
 import type { Bench } from "./lib/bench.ts";
 import { pause, peakRssMb, running } from "./lib/pair.ts";
 import { median, type Row, report, round } from "./lib/report.ts";
@@ -10,7 +10,7 @@ import { DB, load, PARTITIONS, recommended } from "./lib/topics.ts";
 const DOCUMENTS = 500_000;
 const COLL = "captured";
 const LIMIT_MS = 180_000;
-const MAIN = fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
+const MAIN = fileURLToPath(new URL("../src/surface/cli/main.ts", import.meta.url));
 
 type Outcome = Readonly<{ perSecond: number; rssMb: number | undefined }>;
 

@@ -1,7 +1,7 @@
 import type { AnyBulkWriteOperation, Timestamp } from "mongodb";
-import type { CaptureRecord } from "#capture/captureStore.ts";
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
+import type { CaptureRecord } from "#source/capture/captureStore.ts";
 import type { Bench } from "./lib/bench.ts";
 import { ferryRun, mongodVersion, type Pair, pause, peakRssMb } from "./lib/pair.ts";
 import { median, type Row, report, round } from "./lib/report.ts";

@@ -2,8 +2,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { MongoClient } from "mongodb";
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
 import type { Bench } from "./lib/bench.ts";
 import { median, quantile, type Row, report, round } from "./lib/report.ts";
 import { type BenchStack, startConnector, versionsOf } from "./lib/stack.ts";
@@ -24,7 +24,7 @@ const loadOf = (coll: string, { sized }: Bench): Load => ({
 /** As it is recorded. */
 export const LOAD_TEXT = `${PER_SECOND} inserts/s for ${SECONDS} s`;
 
-const MAIN = fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
+const MAIN = fileURLToPath(new URL("../src/surface/cli/main.ts", import.meta.url));
 
 type Concern = "w1" | "majority";
 const CONCERNS: readonly Concern[] = ["w1", "majority"];

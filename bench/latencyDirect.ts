@@ -1,5 +1,5 @@
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
 import { LOAD_TEXT, measureRounds } from "./latency.ts";
 import type { Bench } from "./lib/bench.ts";
 import { ferryRun, mongodVersion } from "./lib/pair.ts";

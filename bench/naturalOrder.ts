@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { Binary, MongoClient, Timestamp } from "mongodb";
-import { rangesBetween, readBounds } from "#capture/copyRanges.ts";
-import type { CopySource } from "#capture/copySource.ts";
-import { RangeReader } from "#capture/rangeReader.ts";
-import { RawCursor } from "#mongo/rawCursor.ts";
+import { RawCursor } from "#io/mongo/rawCursor.ts";
+import { rangesBetween, readBounds } from "#source/copy/copyRanges.ts";
+import type { CopySource } from "#source/copy/copySource.ts";
+import { RangeReader } from "#source/copy/rangeReader.ts";
 import type { Bench } from "./lib/bench.ts";
 import { drop, ferryRun, mongodVersion, type Pair, timeCopy } from "./lib/pair.ts";
 import { median, type Row, report, round } from "./lib/report.ts";

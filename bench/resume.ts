@@ -1,4 +1,4 @@
-import { systemClock } from "#flow/clock.ts";
+import { systemClock } from "#base/flow/clock.ts";
 import type { Bench } from "./lib/bench.ts";
 import { ferryRun, mongodVersion, pause } from "./lib/pair.ts";
 import { median, report } from "./lib/report.ts";

@@ -6,7 +6,7 @@ import { median, type Row, report } from "./lib/report.ts";
 import { DB } from "./lib/topics.ts";
 
 const COLL = "started";
-const MAIN = new URL("../src/cli/main.ts", import.meta.url).pathname;
+const MAIN = new URL("../src/surface/cli/main.ts", import.meta.url).pathname;
 const LIMIT_MS = 60_000;
 const REST_MS = 3000;
 

@@ -3,5 +3,5 @@
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-process.argv.splice(2, 0, join("src", "cli", "main.ts"));
+process.argv.splice(2, 0, join("src", "surface", "cli", "main.ts"));
 await import(join(dirname(fileURLToPath(import.meta.url)), "bootstrap.mjs"));

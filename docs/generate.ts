@@ -5,11 +5,11 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ENVIRONMENT } from "#config/environment.ts";
-import { CONFIG } from "#config/routes.ts";
-import { SETTINGS } from "#config/settings.ts";
-import { CATALOGUE, type CatalogueEntry } from "#errors/catalogue.ts";
-import { WORKER_OPTIONS } from "#run/workerOptions.ts";
+import { ENVIRONMENT } from "#base/config/environment.ts";
+import { CONFIG } from "#base/config/routes.ts";
+import { SETTINGS } from "#base/config/settings.ts";
+import { WORKER_OPTIONS } from "#base/config/workerOptions.ts";
+import { CATALOGUE, type CatalogueEntry } from "#base/errors/catalogue.ts";
 import { applyFigures, recordedRatios } from "./benchTable.ts";
 
 const FOLDER = fileURLToPath(new URL(".", import.meta.url));

@@ -6,11 +6,11 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
-import { ensureJava } from "#stack/javaArtefact.ts";
-import { ensureConnector, ensureKafka } from "#stack/kafkaArtefact.ts";
-import { ensureMongod } from "#stack/mongodArtefact.ts";
-import { isSameProcess } from "#stack/process.ts";
-import type { Running } from "#stack/server.ts";
+import { ensureJava } from "#tools/stack/javaArtefact.ts";
+import { ensureConnector, ensureKafka } from "#tools/stack/kafkaArtefact.ts";
+import { ensureMongod } from "#tools/stack/mongodArtefact.ts";
+import { isSameProcess } from "#tools/stack/process.ts";
+import type { Running } from "#tools/stack/server.ts";
 import { check } from "./check.ts";
 import { killServersOf, tempFolder } from "./harness/folders.ts";
 import { add, none, runFiles, summary, type Tally, type Timed } from "./harness/suite.ts";

@@ -7,9 +7,9 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { MongoClient } from "mongodb";
-import { rawValue } from "#bson/walk.ts";
-import { KafkaClient } from "#kafka/client.ts";
-import { rawInsert } from "#mongo/rawWrites.ts";
+import { rawValue } from "#base/bson/walk.ts";
+import { KafkaClient } from "#io/kafka/client.ts";
+import { rawInsert } from "#io/mongo/rawWrites.ts";
 
 const [, , uri = "", bootstrap = "", topic = "", mode = "alone"] = process.argv;
 const BATCH = 2000;

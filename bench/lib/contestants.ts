@@ -85,7 +85,7 @@ export const runWorkers = async (
   await prepareTarget(field, topic);
   const stateDb = `ferry_bench_${run++}`;
   const args = [
-    path("../../src/cli/main.ts"),
+    path("../../src/surface/cli/main.ts"),
     "worker",
     "--source",
     stack.source.uri,

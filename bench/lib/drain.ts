@@ -1,5 +1,5 @@
 /** A bare consumer: reads a topic again and again and only counts. Usage: drain.ts BOOTSTRAP TOPIC; runs until killed. */
-import { KafkaClient } from "#kafka/client.ts";
+import { KafkaClient } from "#io/kafka/client.ts";
 
 const [, , bootstrap = "", topic = ""] = process.argv;
 const probe = new KafkaClient({ bootstrap, clientId: "drain", group: "drain" });

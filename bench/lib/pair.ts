@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { MongoClient } from "mongodb";
-import { type MongoOptions, type MongoServer, startMongo } from "#stack/mongod.ts";
+import { type MongoOptions, type MongoServer, startMongo } from "#tools/stack/mongod.ts";
 import { DB } from "./topics.ts";
 
 /** Source and target for a bench without Kafka, and clients for them. */
@@ -46,7 +46,7 @@ export const drop = async ({ there }: Pair, coll: string): Promise<void> => {
 export const mongodVersion = async ({ there }: Pair): Promise<string> =>
   String((await there.db("admin").command({ buildInfo: 1 }))["version"]);
 
-const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../src/surface/cli/main.ts", import.meta.url));
 
 export const peakRssMb = (child: ChildProcess): number => {
   const status = readFileSync(`/proc/${child.pid}/status`, "utf8");

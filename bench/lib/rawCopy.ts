@@ -3,7 +3,7 @@
  * Usage: rawCopy.ts SOURCE TARGET COLLECTION → { perSecond }
  */
 import { MongoClient } from "mongodb";
-import { rawInsert } from "#mongo/rawWrites.ts";
+import { rawInsert } from "#io/mongo/rawWrites.ts";
 import { DB } from "./topics.ts";
 
 const [, , from = "", to = "", coll = ""] = process.argv;

@@ -2,11 +2,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MongoClient } from "mongodb";
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
-import { type ConnectServer, startConnect } from "#stack/connect.ts";
-import { type KafkaServer, startKafka } from "#stack/kafka.ts";
-import { type MongoServer, startMongo } from "#stack/mongod.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
+import { type ConnectServer, startConnect } from "#tools/stack/connect.ts";
+import { type KafkaServer, startKafka } from "#tools/stack/kafka.ts";
+import { type MongoServer, startMongo } from "#tools/stack/mongod.ts";
 
 export type BenchStack = AsyncDisposable &
   Readonly<{ source: MongoServer; target: MongoServer; kafka: KafkaServer; connect: ConnectServer }>;

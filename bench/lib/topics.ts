@@ -1,9 +1,9 @@
 /** The two topics of `bench apply`, made by the real connector from a real source. */
 import { readFileSync } from "node:fs";
 import { type AnyBulkWriteOperation, MongoClient } from "mongodb";
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
-import { KafkaClient } from "#kafka/client.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
+import { KafkaClient } from "#io/kafka/client.ts";
 import type { Bench } from "./bench.ts";
 import { type BenchStack, deleteConnector, startConnector } from "./stack.ts";
 

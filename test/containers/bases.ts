@@ -5,11 +5,11 @@
 import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Report } from "#stack/artefacts.ts";
-import { LOG4J } from "#stack/java.ts";
-import { ensureKafka } from "#stack/kafkaArtefact.ts";
-import { ensureMongod } from "#stack/mongodArtefact.ts";
-import { VERSIONS } from "#stack/pins.ts";
+import type { Report } from "#tools/stack/artefacts.ts";
+import { LOG4J } from "#tools/stack/java.ts";
+import { ensureKafka } from "#tools/stack/kafkaArtefact.ts";
+import { ensureMongod } from "#tools/stack/mongodArtefact.ts";
+import { VERSIONS } from "#tools/stack/pins.ts";
 import { tempFolder } from "../harness/folders.ts";
 import { attempt, docker, must, Unavailable } from "./command.ts";
 

@@ -1,4 +1,4 @@
-import { type RunResult, runProgram } from "#stack/process.ts";
+import { type RunResult, runProgram } from "#tools/stack/process.ts";
 
 const LONGEST_MS = 10 * 60_000;
 

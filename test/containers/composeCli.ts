@@ -1,7 +1,7 @@
 import { cpSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Report } from "#stack/artefacts.ts";
-import { cacheFolder, publishFolder, temporaryBeside } from "#stack/disk.ts";
+import type { Report } from "#tools/stack/artefacts.ts";
+import { cacheFolder, publishFolder, temporaryBeside } from "#tools/stack/disk.ts";
 import { attempt, must } from "./command.ts";
 
 /** How each Compose is typed; undefined where it cannot be had. */

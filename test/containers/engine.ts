@@ -1,8 +1,8 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Report } from "#stack/artefacts.ts";
-import { cacheFolder } from "#stack/disk.ts";
-import { Server } from "#stack/server.ts";
+import type { Report } from "#tools/stack/artefacts.ts";
+import { cacheFolder } from "#tools/stack/disk.ts";
+import { Server } from "#tools/stack/server.ts";
 import { tempFolder } from "../harness/folders.ts";
 import { attempt, must, Unavailable } from "./command.ts";
 

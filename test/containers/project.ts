@@ -1,6 +1,6 @@
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
-import { imbalance, NO_COUNTS } from "#flow/types.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
+import { imbalance, NO_COUNTS } from "#base/flow/types.ts";
 import { attempt, docker, must } from "./command.ts";
 
 /** One name for all: the containers' names are fixed, so there is one such stack at a time on an engine. */

@@ -4,8 +4,8 @@
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
-import { checkContainers } from "#stack/containerChecks.ts";
-import { cacheFolder, withLock } from "#stack/disk.ts";
+import { checkContainers } from "#tools/stack/containerChecks.ts";
+import { cacheFolder, withLock } from "#tools/stack/disk.ts";
 import { runFiles, summary, type Timed } from "../harness/suite.ts";
 import { ensureBases } from "./bases.ts";
 import { Unavailable } from "./command.ts";

@@ -1,7 +1,7 @@
 /** The user's run book, typed as it stands there into two interactive shells, each answer held against what it promises. */
 import { readFileSync } from "node:fs";
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
 import { CTRL_C, ESCAPE, Terminal } from "./terminal.ts";
 
 const PROMPT = /\$ $/;

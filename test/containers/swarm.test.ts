@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
 import { attempt, docker } from "./command.ts";
 import { lacks, Project, unnamedVolumes } from "./project.ts";
 import { typeRunBook } from "./runBook.ts";

@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { MongoClient } from "mongodb";
-import { deleteStatement } from "#apply/statements.ts";
-import type { CopySource } from "#capture/copySource.ts";
-import { RangeReader } from "#capture/rangeReader.ts";
-import { missingKeys, readByKeys } from "#mongo/rawReads.ts";
-import { rawDelete, rawInsert } from "#mongo/rawWrites.ts";
+import { deleteStatement } from "#apply/plan/statements.ts";
+import { missingKeys, readByKeys } from "#io/mongo/rawReads.ts";
+import { rawDelete, rawInsert } from "#io/mongo/rawWrites.ts";
+import type { CopySource } from "#source/copy/copySource.ts";
+import { RangeReader } from "#source/copy/rangeReader.ts";
 import { oddIds } from "../harness/oddBytes.ts";
 import { sharedMongo } from "../harness/servers.ts";
-import { anyValue, encode } from "../unit/bson/arbitrary.ts";
+import { anyValue, encode } from "../unit/base/bson/arbitrary.ts";
 
 const NS = { db: "contract", coll: "ranges" };
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BSON } from "bson";
 import { MongoClient } from "mongodb";
-import { rawDelete, rawInsert, rawPathAvailable, rawUpdate } from "#mongo/rawWrites.ts";
+import { rawDelete, rawInsert, rawPathAvailable, rawUpdate } from "#io/mongo/rawWrites.ts";
 import { sharedMongo } from "../harness/servers.ts";
 
 /** A document that no decoder gives back as it was: undefined, DBPointer, a name that occurs twice, a NaN with a payload. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MongoClient } from "mongodb";
-import type { RangeRecord } from "#capture/rangeRecord.ts";
+import type { RangeRecord } from "#source/copy/rangeRecord.ts";
 import { type DirectStart, directConverged, endCapture, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
 import { TcpProxy } from "../harness/proxy.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Int32 } from "bson";
 import { MongoClient } from "mongodb";
-import type { DriftRecord } from "#drift/ledger.ts";
+import type { DriftRecord } from "#route/drift/ledger.ts";
 import { booksOf } from "../harness/books.ts";
 import { type Change, TestTopic } from "../harness/loadTopic.ts";
 import { sharedKafka, sharedMongo } from "../harness/servers.ts";

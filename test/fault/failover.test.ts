@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MongoClient } from "mongodb";
-import { systemClock } from "#flow/clock.ts";
+import { systemClock } from "#base/flow/clock.ts";
 import { booksOf } from "../harness/books.ts";
 import { directConverged, startDirect } from "../harness/directRun.ts";
 import { fill, startLoad, testSeed } from "../harness/load.ts";

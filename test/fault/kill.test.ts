@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { systemClock } from "#flow/clock.ts";
-import { seeded } from "#run/genData.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { seeded } from "#tools/workload/genData.ts";
 import { booksOf } from "../harness/books.ts";
 import { waitConverged } from "../harness/compare.ts";
 import { Crew } from "../harness/crew.ts";

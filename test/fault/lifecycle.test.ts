@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Document, MongoClient } from "mongodb";
-import type { CaptureRecord } from "#capture/captureStore.ts";
-import type { RangeRecord } from "#capture/rangeRecord.ts";
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
-import type { LaneRecord } from "#lanes/records.ts";
+import type { LaneRecord } from "#apply/lanes/records.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
+import type { CaptureRecord } from "#source/capture/captureStore.ts";
+import type { RangeRecord } from "#source/copy/rangeRecord.ts";
 import { compare } from "../harness/compare.ts";
 import { type DirectStart, directConverged, endDirect, startDirect } from "../harness/directRun.ts";
 import { type FerryRun, ferry } from "../harness/ferry.ts";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BSON, MongoClient, type Timestamp, UUID } from "mongodb";
-import type { CopySource } from "#capture/copySource.ts";
-import { NaturalReader } from "#capture/naturalReader.ts";
-import type { RangeRecord } from "#capture/rangeRecord.ts";
+import type { CopySource } from "#source/copy/copySource.ts";
+import { NaturalReader } from "#source/copy/naturalReader.ts";
+import type { RangeRecord } from "#source/copy/rangeRecord.ts";
 import { type DirectStart, directConverged, startDirect } from "../harness/directRun.ts";
 import { sharedMongo } from "../harness/servers.ts";
 

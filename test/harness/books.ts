@@ -1,7 +1,7 @@
 import type { MongoClient } from "mongodb";
-import { type Counts, imbalance, NO_COUNTS } from "#flow/types.ts";
-import { KafkaClient } from "#kafka/client.ts";
-import type { LaneRecord } from "#lanes/records.ts";
+import type { LaneRecord } from "#apply/lanes/records.ts";
+import { type Counts, imbalance, NO_COUNTS } from "#base/flow/types.ts";
+import { KafkaClient } from "#io/kafka/client.ts";
 
 export type Books = Counts;
 

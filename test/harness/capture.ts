@@ -1,14 +1,14 @@
 import { readFileSync } from "node:fs";
-import { identityOf } from "#bson/identity.ts";
-import { parseCapture } from "#capture/connectorConfig.ts";
-import { ConnectorStore } from "#capture/connectorStore.ts";
-import { type ConnectorConfig, ConnectRest } from "#capture/connectRest.ts";
-import type { StartRequest } from "#capture/gapFreeStart.ts";
-import type { StartDeps, StartEvent } from "#capture/startDeps.ts";
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
-import { KafkaClient } from "#kafka/client.ts";
-import { connectMongo, type MongoClient } from "#mongo/connect.ts";
+import { identityOf } from "#base/bson/identity.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
+import { KafkaClient } from "#io/kafka/client.ts";
+import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
+import { parseCapture } from "#source/connector/connectorConfig.ts";
+import { ConnectorStore } from "#source/connector/connectorStore.ts";
+import { type ConnectorConfig, ConnectRest } from "#source/connector/connectRest.ts";
+import type { StartRequest } from "#source/connector/gapFreeStart.ts";
+import type { StartDeps, StartEvent } from "#source/connector/startDeps.ts";
 import { type Folded, fold, readTopic } from "./fold.ts";
 
 /** The recommended connector as it is shipped, for one collection of a database of the test's own, in one partition. */

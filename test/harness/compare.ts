@@ -1,10 +1,10 @@
 import type { Collection, Document, MongoClient } from "mongodb";
-import { identityOf } from "#bson/identity.ts";
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
-import { parseNamespace } from "#flow/types.ts";
-import { KafkaClient } from "#kafka/client.ts";
-import type { LaneRecord } from "#lanes/records.ts";
+import type { LaneRecord } from "#apply/lanes/records.ts";
+import { identityOf } from "#base/bson/identity.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
+import { parseNamespace } from "#base/flow/types.ts";
+import { KafkaClient } from "#io/kafka/client.ts";
 
 /** What differs, by `_id` as hexadecimal BSON; the first few of each. */
 export type Comparison = Readonly<{

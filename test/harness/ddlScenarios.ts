@@ -1,7 +1,7 @@
 import type { Document } from "bson";
 import type { Db, MongoClient } from "mongodb";
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
 import { compareLive } from "./compare.ts";
 
 type Row = { _id: number } & Document;

@@ -1,7 +1,7 @@
 import type { MongoClient } from "mongodb";
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
-import { parseNamespace } from "#flow/types.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
+import { parseNamespace } from "#base/flow/types.ts";
 import { type Comparison, compare } from "./compare.ts";
 import { ferry } from "./ferry.ts";
 import { FerryProcess } from "./worker.ts";

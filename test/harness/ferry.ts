@@ -23,7 +23,10 @@ export const bareEnvironment = (env: NodeJS.ProcessEnv = {}): Record<string, str
 /** How it ended (null: by a signal), and everything it said. */
 export type FerryRun = Readonly<{ status: number | null; out: string; err: string }>;
 
-export const NODE_FLAGS = ["--disable-warning=ExperimentalWarning", join(process.cwd(), "src", "cli", "main.ts")];
+export const NODE_FLAGS = [
+  "--disable-warning=ExperimentalWarning",
+  join(process.cwd(), "src", "surface", "cli", "main.ts"),
+];
 
 /**
  * Runs `ferry ARGS` to its end, with settings from the arguments and `env` alone: nothing of a developer's own stack.

@@ -1,7 +1,7 @@
-import { identityOf } from "#bson/identity.ts";
-import type { LogRecord } from "#flow/types.ts";
-import { KafkaClient } from "#kafka/client.ts";
-import { createDecoder } from "#wire/decode.ts";
+import { identityOf } from "#base/bson/identity.ts";
+import type { LogRecord } from "#base/flow/types.ts";
+import { KafkaClient } from "#io/kafka/client.ts";
+import { createDecoder } from "#io/wire/decode.ts";
 
 /**
  * What a perfect apply would make of a topic: the records folded in order, the last document of each key. A model for

@@ -2,8 +2,8 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isSameProcess, processStamp } from "#stack/process.ts";
-import type { Running } from "#stack/server.ts";
+import { isSameProcess, processStamp } from "#tools/stack/process.ts";
+import type { Running } from "#tools/stack/server.ts";
 
 const PREFIX = "ferry-test-";
 const OWNER = "owner.json";

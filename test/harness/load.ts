@@ -1,9 +1,9 @@
 import { randomInt } from "node:crypto";
 import type { Collection, Document, MongoClient } from "mongodb";
 import { Decimal128, Double, Int32, Long, ObjectId, Timestamp } from "mongodb";
-import { systemClock } from "#flow/clock.ts";
-import { pick, type Random, seeded } from "#run/genData.ts";
-import { runWorkload, type Subject } from "#run/genDataWorkload.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { pick, type Random, seeded } from "#tools/workload/genData.ts";
+import { runWorkload, type Subject } from "#tools/workload/genDataWorkload.ts";
 
 /** `FERRY_SEED`, or a fresh one. Printed, so that a run can be repeated. */
 export const testSeed = (): number => {

@@ -1,5 +1,5 @@
-import type { RawValue } from "#bson/rawValue.ts";
-import { BsonType } from "#bson/walk.ts";
+import type { RawValue } from "#base/bson/rawValue.ts";
+import { BsonType } from "#base/bson/walk.ts";
 
 /** BSON spelled by hand: names and strings that no JavaScript object holds. */
 export type Part = readonly [type: number, name: string | Buffer, value: Uint8Array];

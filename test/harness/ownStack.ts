@@ -1,7 +1,7 @@
 import { type Document, MongoClient } from "mongodb";
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
-import { parseNamespace } from "#flow/types.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
+import { parseNamespace } from "#base/flow/types.ts";
 import { connect, kafka, mongo } from "./servers.ts";
 
 /** A stack of the test's own, connected clients, and how to end them. */

@@ -1,5 +1,5 @@
-import { isFerry } from "#errors/ferryError.ts";
-import { mongoError } from "#mongo/errors.ts";
+import { isFerry } from "#base/errors/ferryError.ts";
+import { mongoError } from "#io/mongo/errors.ts";
 
 /** Did the server refuse the statement itself? A lost connection, or a fault in the code that was to send it, is none. */
 export const isRefusal = (error: unknown): boolean =>

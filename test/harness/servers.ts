@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { after } from "node:test";
-import { type ConnectOptions, type ConnectServer, startConnect } from "#stack/connect.ts";
-import { type KafkaOptions, type KafkaServer, startKafka } from "#stack/kafka.ts";
-import { type MongoOptions, type MongoServer, startMongo } from "#stack/mongod.ts";
+import { type ConnectOptions, type ConnectServer, startConnect } from "#tools/stack/connect.ts";
+import { type KafkaOptions, type KafkaServer, startKafka } from "#tools/stack/kafka.ts";
+import { type MongoOptions, type MongoServer, startMongo } from "#tools/stack/mongod.ts";
 import { removeFolder, tempFolder } from "./folders.ts";
 
 /**

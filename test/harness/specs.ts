@@ -1,7 +1,7 @@
 import { BSON, type Document } from "bson";
-import { rawDocument } from "#bson/rawValue.ts";
-import type { IndexSpec } from "#structure/model.ts";
-import { type Options, optionsIn } from "#structure/options.ts";
+import { rawDocument } from "#base/bson/rawValue.ts";
+import type { IndexSpec } from "#structure/model/model.ts";
+import { type Options, optionsIn } from "#structure/model/options.ts";
 
 /** Options as a server would give them, spelled as objects. */
 export const optionsOf = (options: Document): Options => optionsIn(BSON.serialize(options));

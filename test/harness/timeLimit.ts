@@ -1,4 +1,4 @@
-import { FerryError } from "#errors/ferryError.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
 
 /** How long a command of ferry, or the end of a process, may take in a test, ms. Below the limit of a whole file, so that the test that hangs is named. */
 export const PATIENCE_MS = 120_000;

@@ -1,6 +1,6 @@
 import type { Db, Document } from "mongodb";
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
 import { compareLive } from "./compare.ts";
 
 const START = Date.UTC(2026, 0, 1);

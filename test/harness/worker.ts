@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { isFerry } from "#errors/ferryError.ts";
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
-import { isStopped } from "#stack/process.ts";
-import { type Exit, Server } from "#stack/server.ts";
+import { isFerry } from "#base/errors/ferryError.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
+import { isStopped } from "#tools/stack/process.ts";
+import { type Exit, Server } from "#tools/stack/server.ts";
 import { bareEnvironment, ferry, NODE_FLAGS } from "./ferry.ts";
 import { removeFolder, tempFolder } from "./folders.ts";
 import { within } from "./timeLimit.ts";

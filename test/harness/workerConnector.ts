@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
-import { KafkaClient } from "#kafka/client.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
+import { KafkaClient } from "#io/kafka/client.ts";
 
 /** deploy/recommended-connector.json for a collection on a test's own server; committing soon, so that a kill repeats less. */
 export const recommendedConnector = (uri: string, db: string, coll: string): Record<string, string> => {

@@ -8,9 +8,9 @@ import { type AddressInfo, createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { MongoClient } from "mongodb";
-import { CATALOGUE, type ErrorCode } from "#errors/catalogue.ts";
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
+import { CATALOGUE, type ErrorCode } from "#base/errors/catalogue.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
 import { bareEnvironment, ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
 import { mongo, sharedMongo } from "../harness/servers.ts";
@@ -161,7 +161,7 @@ test("what is wrong on the command line or in a file is one sentence, before any
   const reset = await ferry(["stack", "reset"], { env: { FERRY_HOME: join(folder.path, "damaged") } });
   assert.deepEqual([reset.status, reset.err], [0, ""], "reset removes what it cannot read");
   assert.equal((await ferry(["stack", "status"], { env: { FERRY_HOME: join(folder.path, "damaged") } })).status, 69);
-  const few = spawnSync("sh", ["-c", `ulimit -n 64 && exec ${process.execPath} src/cli/main.ts stack up`], {
+  const few = spawnSync("sh", ["-c", `ulimit -n 64 && exec ${process.execPath} src/surface/cli/main.ts stack up`], {
     env: { PATH: process.env["PATH"], FERRY_HOME: join(folder.path, "few") },
     encoding: "utf8",
   });
@@ -301,10 +301,14 @@ test("a signal ends every command as itself: 130 for Ctrl-C, 143 for SIGTERM", a
     ["SIGTERM", 143],
   ] as const)
     for (const [args, isUp] of cases) {
-      const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", "src/cli/main.ts", ...args], {
-        env: bareEnvironment(env),
-        stdio: ["ignore", "pipe", "pipe"],
-      });
+      const child = spawn(
+        process.execPath,
+        ["--disable-warning=ExperimentalWarning", "src/surface/cli/main.ts", ...args],
+        {
+          env: bareEnvironment(env),
+          stdio: ["ignore", "pipe", "pipe"],
+        },
+      );
       const ended = once(child, "close") as Promise<[number | null, NodeJS.Signals | null]>;
       let said = "";
       for (const stream of [child.stdout, child.stderr])

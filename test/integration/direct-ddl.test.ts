@@ -3,10 +3,10 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { type Collection, type Db, MongoClient } from "mongodb";
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
-import { MongoSink } from "#sink/mongoSink.ts";
-import type { DdlRecord } from "#structure/records.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
+import { MongoSink } from "#sink/mongo/mongoSink.ts";
+import type { DdlRecord } from "#structure/model/records.ts";
 import { compare } from "../harness/compare.ts";
 import {
   before,

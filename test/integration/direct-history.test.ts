@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Document, MongoClient } from "mongodb";
-import type { CaptureRecord } from "#capture/captureStore.ts";
-import { ResumeToken } from "#capture/resumeToken.ts";
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
+import type { CaptureRecord } from "#source/capture/captureStore.ts";
+import { ResumeToken } from "#source/stream/resumeToken.ts";
 import { directConverged, endDirect, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
 import { smallDisk, tempFolder } from "../harness/folders.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Document, MongoClient } from "mongodb";
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
 import { type DirectStart, directConverged, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
 import { sharedMongo } from "../harness/servers.ts";

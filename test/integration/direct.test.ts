@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Document, MongoClient } from "mongodb";
-import type { CaptureRecord } from "#capture/captureStore.ts";
-import type { RangeRecord } from "#capture/rangeRecord.ts";
-import { tokenTime } from "#capture/resumeToken.ts";
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
-import type { Status } from "#run/status.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
+import type { Status } from "#process/report/status.ts";
+import type { CaptureRecord } from "#source/capture/captureStore.ts";
+import type { RangeRecord } from "#source/copy/rangeRecord.ts";
+import { tokenTime } from "#source/stream/resumeToken.ts";
 import { directConverged, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
 import { fill, startLoad, testSeed } from "../harness/load.ts";

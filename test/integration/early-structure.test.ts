@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Db, type Document, MongoClient } from "mongodb";
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
-import { seeded } from "#run/genData.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
+import { seeded } from "#tools/workload/genData.ts";
 import { compare } from "../harness/compare.ts";
 import { startCapture, startDirect } from "../harness/directRun.ts";
 import { beforeEarly, beforeRandom, EARLY, happenEarly, RANDOM, randomStep } from "../harness/earlyStructure.ts";

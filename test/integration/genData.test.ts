@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { systemClock } from "#flow/clock.ts";
-import { connectMongo } from "#mongo/connect.ts";
-import type { Person } from "#run/genData.ts";
-import { runWorkload } from "#run/genDataWorkload.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { connectMongo } from "#io/mongo/connect.ts";
+import type { Person } from "#tools/workload/genData.ts";
+import { runWorkload } from "#tools/workload/genDataWorkload.ts";
 import { ferry } from "../harness/ferry.ts";
 import { sharedMongo } from "../harness/servers.ts";
 

@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { MongoClient } from "mongodb";
-import { identityOf } from "#bson/identity.ts";
-import { isAmbiguous, plainSpelling, spellingsOf } from "#bson/spelling.ts";
-import { homeOf } from "#log/places.ts";
-import { rawInsert } from "#mongo/rawWrites.ts";
+import { identityOf } from "#base/bson/identity.ts";
+import { isAmbiguous, plainSpelling, spellingsOf } from "#base/bson/spelling.ts";
+import { homeOf } from "#io/log/places.ts";
+import { rawInsert } from "#io/mongo/rawWrites.ts";
 import { sharedMongo } from "../harness/servers.ts";
-import { encode, type Value } from "../unit/bson/arbitrary.ts";
-import { closeValues, decimalOf } from "../unit/bson/reference.ts";
+import { encode, type Value } from "../unit/base/bson/arbitrary.ts";
+import { closeValues, decimalOf } from "../unit/base/bson/reference.ts";
 
 const DUPLICATE_KEY = 11000;
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Producer } from "@platformatic/kafka";
 import { BSON } from "bson";
-import { KafkaClient } from "#kafka/client.ts";
+import { KafkaClient } from "#io/kafka/client.ts";
 import { ferry } from "../harness/ferry.ts";
 import { sharedKafka } from "../harness/servers.ts";
 

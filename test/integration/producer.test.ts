@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import type { BsonWriter } from "#bson/writer.ts";
-import { systemClock } from "#flow/clock.ts";
-import { KafkaClient } from "#kafka/client.ts";
-import { KafkaProducer } from "#kafka/producer.ts";
-import { type RecordBatch, RecordBatchWriter } from "#kafka/recordBatch.ts";
-import { freePorts } from "#stack/ports.ts";
+import type { BsonWriter } from "#base/bson/writer.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { KafkaClient } from "#io/kafka/client.ts";
+import { KafkaProducer } from "#io/kafka/producer.ts";
+import { type RecordBatch, RecordBatchWriter } from "#io/kafka/recordBatch.ts";
+import { freePorts } from "#tools/stack/ports.ts";
 import { TcpProxy } from "../harness/proxy.ts";
 import { kafka } from "../harness/servers.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Collection, Decimal128, type Document, Double, Int32, Long, MongoClient } from "mongodb";
-import { pick, seeded } from "#run/genData.ts";
+import { pick, seeded } from "#tools/workload/genData.ts";
 import { directConverged, startCapture } from "../harness/directRun.ts";
 import { testSeed } from "../harness/load.ts";
 import { type Change, TestTopic } from "../harness/loadTopic.ts";

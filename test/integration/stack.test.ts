@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MongoClient } from "mongodb";
-import { isFerry } from "#errors/ferryError.ts";
-import { startMongo } from "#stack/mongod.ts";
+import { isFerry } from "#base/errors/ferryError.ts";
+import { startMongo } from "#tools/stack/mongod.ts";
 import { tempFolder } from "../harness/folders.ts";
 import { TcpProxy } from "../harness/proxy.ts";
 import { mongo, sharedMongo } from "../harness/servers.ts";

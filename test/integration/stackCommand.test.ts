@@ -4,10 +4,10 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
-import { resolveSettings } from "#config/settings.ts";
-import { freePort } from "#stack/ports.ts";
-import { isSameProcess, processStamp } from "#stack/process.ts";
-import type { StackStatus } from "#stack/stackStatus.ts";
+import { resolveSettings } from "#base/config/settings.ts";
+import { freePort } from "#tools/stack/ports.ts";
+import { isSameProcess, processStamp } from "#tools/stack/process.ts";
+import type { StackStatus } from "#tools/stack/stackStatus.ts";
 import { ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
 import { PATIENCE_MS } from "../harness/timeLimit.ts";
@@ -194,7 +194,14 @@ test("missing disk space is said before anything starts", async (t) => {
     t.skip("no right to mount a small disk here");
     return;
   }
-  const said = inside(process.execPath, join(process.cwd(), "src/cli/main.ts"), "stack", "up", "--workers", "0");
+  const said = inside(
+    process.execPath,
+    join(process.cwd(), "src/surface/cli/main.ts"),
+    "stack",
+    "up",
+    "--workers",
+    "0",
+  );
   assert.equal(said.status, 74);
   assert.match(said.stderr, /FERRY_STACK_DISK: the local stack needs 2048 MiB in .*, but only \d+ MiB are free/);
   assert.match(said.stderr, /\n {2}Free the space that the message names/);

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BSON, Int32, MongoClient, type Timestamp } from "mongodb";
-import { openMongo } from "#mongo/connect.ts";
-import { readByKeys } from "#mongo/rawReads.ts";
-import { pick, seeded } from "#run/genData.ts";
+import { openMongo } from "#io/mongo/connect.ts";
+import { readByKeys } from "#io/mongo/rawReads.ts";
+import { pick, seeded } from "#tools/workload/genData.ts";
 import { directConverged, endDirect, startCapture, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
 import { testSeed } from "../harness/load.ts";

@@ -1,6 +1,6 @@
 import type { Db, Document } from "mongodb";
-import type { FaultPoint } from "#flow/fault.ts";
-import { pick, type Random } from "#run/genData.ts";
+import type { FaultPoint } from "#base/flow/fault.ts";
+import { pick, type Random } from "#tools/workload/genData.ts";
 
 type Change =
   | ("index" | "dropIndex" | "collMod")

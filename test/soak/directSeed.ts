@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import type { Db, Document, MongoClient } from "mongodb";
-import type { CaptureRecord } from "#capture/captureStore.ts";
-import { BUCKETS } from "#flow/buckets.ts";
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
-import type { LaneRecord } from "#lanes/records.ts";
-import { seeded } from "#run/genData.ts";
+import type { LaneRecord } from "#apply/lanes/records.ts";
+import { BUCKETS } from "#base/flow/buckets.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
+import type { CaptureRecord } from "#source/capture/captureStore.ts";
+import { seeded } from "#tools/workload/genData.ts";
 import { type Books, checkBooks } from "../harness/books.ts";
 import { compareLive } from "../harness/compare.ts";
 import { type DirectStart, endDirect, startDirect } from "../harness/directRun.ts";

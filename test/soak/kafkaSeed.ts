@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { BSON } from "bson";
-import type { CaptureRecord } from "#capture/captureStore.ts";
-import { createDecoder } from "#wire/decode.ts";
+import { createDecoder } from "#io/wire/decode.ts";
+import type { CaptureRecord } from "#source/capture/captureStore.ts";
 import { booksOf } from "../harness/books.ts";
 import { waitConverged } from "../harness/compare.ts";
 import { type CaptureStart, startCapture } from "../harness/directRun.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
 import type { FerryProcess } from "../harness/worker.ts";
 import type { Kill } from "./plan.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import type { Document, MongoClient, Timestamp } from "mongodb";
-import { type ResumeToken, tokenTime } from "#capture/resumeToken.ts";
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
+import { type ResumeToken, tokenTime } from "#source/stream/resumeToken.ts";
 
 export const MARKERS = "markers";
 

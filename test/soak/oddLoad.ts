@@ -1,9 +1,9 @@
 import { Decimal128, Double, Int32, Long } from "bson";
 import type { Collection, Db, Document } from "mongodb";
-import { RawValue } from "#bson/rawValue.ts";
-import { BsonType } from "#bson/walk.ts";
-import { systemClock } from "#flow/clock.ts";
-import { between, type Random } from "#run/genData.ts";
+import { RawValue } from "#base/bson/rawValue.ts";
+import { BsonType } from "#base/bson/walk.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { between, type Random } from "#tools/workload/genData.ts";
 
 const EVERY_MS = 25;
 const KEYS = 60;

@@ -1,5 +1,5 @@
-import { FAULT_POINTS, type FaultPoint } from "#flow/fault.ts";
-import { between, pick, type Random, seeded } from "#run/genData.ts";
+import { FAULT_POINTS, type FaultPoint } from "#base/flow/fault.ts";
+import { between, pick, type Random, seeded } from "#tools/workload/genData.ts";
 
 /** While documents are copied; while changes are followed; when it is told to stop; when what was held back is given back. */
 export type Phase = "copy" | "stream" | "stop" | "finalize";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { BSON, type Document, type MongoClient } from "mongodb";
-import type { RangeRecord } from "#capture/rangeRecord.ts";
-import { formatNamespace } from "#flow/types.ts";
+import { formatNamespace } from "#base/flow/types.ts";
+import type { RangeRecord } from "#source/copy/rangeRecord.ts";
 
 /** Names and values are told apart by their text alone: of other UTF-8 what can be read. */
 const EXACT = { promoteValues: false, enableUtf8Validation: false } as const;

@@ -4,7 +4,7 @@
  * Ends with a table of what was killed how often, and with 1 where a seed did not hold.
  */
 import { parseArgs } from "node:util";
-import { FAULT_POINTS } from "#flow/fault.ts";
+import { FAULT_POINTS } from "#base/flow/fault.ts";
 import { Tally } from "./kills.ts";
 import { runSeed } from "./seed.ts";
 import { startServers } from "./servers.ts";

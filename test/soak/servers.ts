@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { MongoClient } from "mongodb";
-import { type KafkaServer, startKafka } from "#stack/kafka.ts";
-import { type MongoServer, startMongo } from "#stack/mongod.ts";
+import { type KafkaServer, startKafka } from "#tools/stack/kafka.ts";
+import { type MongoServer, startMongo } from "#tools/stack/mongod.ts";
 import { tempFolder } from "../harness/folders.ts";
 
 /** What all seeds share: each has databases of its own there. */

@@ -8,15 +8,15 @@ import { test } from "node:test";
  * decodes, but for these, each with the reason why nothing of it is sent to a server.
  */
 const DECODERS: Readonly<Record<string, string>> = {
-  "apply/patch.ts": "paths and sizes of a delta; a path that is no UTF-8 makes the delta unclear",
-  "capture/connectorConfig.ts": "the operator's own text: a pipeline in a connector's configuration",
-  "capture/resumeToken.ts": "Connect's text of a token, which holds text and binary values alone",
-  "filter/delta.ts": "paths and sizes of a delta; a path that is no UTF-8 makes the delta unclear",
-  "mongo/failedRule.ts": "which rule of a validator a document broke, for a sentence",
-  "run/ddlPolicy.ts": "what a change of structure says of itself, for the journal",
-  "stack/mongoCommand.ts": "answers of a server of ferry's own stack",
-  "structure/model.ts": "records of an older ferry, which kept text alone",
-  "wire/keyText.ts": "single values, to be spelled as the Java driver does it",
+  "apply/plan/patch.ts": "paths and sizes of a delta; a path that is no UTF-8 makes the delta unclear",
+  "source/connector/connectorConfig.ts": "the operator's own text: a pipeline in a connector's configuration",
+  "source/stream/resumeToken.ts": "Connect's text of a token, which holds text and binary values alone",
+  "route/filter/delta.ts": "paths and sizes of a delta; a path that is no UTF-8 makes the delta unclear",
+  "io/mongo/failedRule.ts": "which rule of a validator a document broke, for a sentence",
+  "apply/barrier/ddlPolicy.ts": "what a change of structure says of itself, for the journal",
+  "tools/stack/mongoCommand.ts": "answers of a server of ferry's own stack",
+  "structure/model/model.ts": "records of an older ferry, which kept text alone",
+  "io/wire/keyText.ts": "single values, to be spelled as the Java driver does it",
 };
 
 const files = readdirSync("src", { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));

@@ -3,59 +3,80 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
-/** Imports point to a lower layer only; folders of one layer never import each other (docs/00-reading-path.md). */
-const LAYERS: Readonly<Record<string, number>> = {
-  errors: 0,
-  bson: 1,
-  flow: 1,
-  config: 1,
-  observe: 1,
-  wire: 2,
-  mongo: 2,
-  kafka: 2,
-  capture: 3,
-  log: 3,
-  drift: 3,
-  filter: 3,
-  apply: 3,
-  sink: 3,
-  lanes: 3,
-  deadletter: 3,
-  structure: 3,
-  verify: 3,
-  conflict: 4,
-  cutover: 4,
-  run: 5,
-  stack: 5,
-  control: 6,
-  cli: 6,
+/**
+ * The houses of `src` and their rooms (docs/00-reading-path.md); what stands first here is the lowest. Imports point down: a file
+ * may use its own room, the rooms before it in its house, and every house before its own.
+ */
+const HOUSES: Readonly<Record<string, readonly string[]>> = {
+  base: ["errors", "bson", "flow", "config", "observe"],
+  io: ["mongo", "kafka", "wire", "state", "log", "pace"],
+  source: ["stream", "copy", "spool", "connector", "capture"],
+  route: ["filter", "drift", "table"],
+  sink: ["mongo"],
+  structure: ["model", "plan", "build", "operations", "follow"],
+  apply: ["plan", "lanes", "deadletter", "conflict", "barrier", "pipeline"],
+  proof: ["verify"],
+  cutover: [],
+  process: ["report", "worker", "capture", "run"],
+  tools: ["stack", "workload", "check"],
+  surface: ["cli"],
 };
+
+/** A folder with more files than this has more than one thing to own. */
+const MOST_FILES = 25;
+/** No room has more than this part of the code. */
+const LARGEST_ROOM = 0.1;
 
 const files = readdirSync("src", { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
 
-test("every folder of src has a layer", () => {
-  const folders = new Set(files.map((file) => file.split("/")[0] ?? ""));
-  assert.deepEqual(
-    [...folders].filter((folder) => !(folder in LAYERS)),
-    [],
-  );
-});
-
-const complaint = (folder: string, path: string): string | undefined => {
-  if (path.startsWith("../") && folder !== "cli") return `${path} climbs; use #folder/file.ts`;
-  if (!path.startsWith("#")) return undefined;
-  const target = path.slice(1).split("/")[0] ?? "";
-  if (target === folder) return `${path} is in the same folder; use ./`;
-  return (LAYERS[target] ?? 99) < (LAYERS[folder] ?? -1) ? undefined : `${path} is not in a lower layer`;
+/** `house/room`; the house alone for a file that stands in no room. */
+const roomOf = (path: string): string => {
+  const [house = "", room = ""] = path.split("/");
+  return HOUSES[house]?.includes(room) === true ? `${house}/${room}` : house;
 };
 
-test("imports across folders use # and point to a lower layer", () => {
+const ORDER = Object.entries(HOUSES).flatMap(([house, rooms]) => [house, ...rooms.map((room) => `${house}/${room}`)]);
+const rankOf = (room: string): number => ORDER.indexOf(room);
+
+test("every file of src stands in a house, and in one of its rooms where it has some", () => {
+  const strays = files.filter((file) => {
+    const [house = "", room = ""] = file.split("/");
+    const rooms = HOUSES[house];
+    return rooms === undefined || (rooms.length > 0 && !room.endsWith(".ts") && !rooms.includes(room));
+  });
+  assert.deepEqual(strays, []);
+});
+
+const complaint = (file: string, path: string): string | undefined => {
+  const own = roomOf(file);
+  if (path.startsWith("../") && !own.startsWith("surface/")) return `${path} climbs; use #house/room/file.ts`;
+  if (!path.startsWith("#")) return undefined;
+  const target = roomOf(path.slice(1));
+  if (target === own) return `${path} is in the same room; use ./`;
+  return rankOf(target) < rankOf(own) ? undefined : `${path} is not below ${own}`;
+};
+
+test("imports across rooms use # and point down", () => {
   const wrong = files.flatMap((file) => {
     const text = readFileSync(join("src", file), "utf8");
     return [...text.matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/g)].flatMap(([, path = ""]) => {
-      const reason = complaint(file.split("/")[0] ?? "", path);
+      const reason = complaint(file, path);
       return reason === undefined ? [] : [`${file}: ${reason}`];
     });
   });
   assert.deepEqual(wrong, []);
+});
+
+test("no folder is flat beyond reading, and no room is a second project", () => {
+  const inFolder = Map.groupBy(files, (file) => file.slice(0, file.lastIndexOf("/")));
+  const flat = [...inFolder].filter(([, names]) => names.length > MOST_FILES).map(([folder]) => folder);
+  assert.deepEqual(flat, []);
+  const linesOf = (names: readonly string[]): number =>
+    names.reduce((sum, name) => sum + readFileSync(join("src", name), "utf8").split("\n").length, 0);
+  const most = linesOf(files) * LARGEST_ROOM;
+  const rooms = [...Map.groupBy(files, roomOf)].map(([room, names]) => [room, linesOf(names)] as const);
+  assert.deepEqual(
+    rooms.filter(([, lines]) => lines > most),
+    [],
+  );
 });

@@ -4,9 +4,9 @@
  */
 import { hostname } from "node:os";
 import type { Document } from "bson";
-import { systemClock } from "#flow/clock.ts";
-import { waitFor } from "#flow/retry.ts";
-import { mongoCommand } from "#stack/mongoCommand.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
+import { mongoCommand } from "#tools/stack/mongoCommand.ts";
 
 const PORT = 27017;
 const ALREADY_INITIALIZED = 23;

@@ -1,7 +1,7 @@
 /** Is this container's mongod a member that serves: the primary, or a secondary that knows a primary? */
 
-import { mongoCommand } from "#stack/mongoCommand.ts";
-import { mongodReady } from "#stack/mongod.ts";
+import { mongoCommand } from "#tools/stack/mongoCommand.ts";
+import { mongodReady } from "#tools/stack/mongod.ts";
 
 const PORT = 27017;
 

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { parse } from "yaml";
-import { checkEngine, PUBLISHED } from "#stack/containerChecks.ts";
-import { brokerProperties } from "#stack/kafka.ts";
-import { VERSIONS } from "#stack/pins.ts";
+import { checkEngine, PUBLISHED } from "#tools/stack/containerChecks.ts";
+import { brokerProperties } from "#tools/stack/kafka.ts";
+import { VERSIONS } from "#tools/stack/pins.ts";
 
 type Service = Readonly<{
   image: string;

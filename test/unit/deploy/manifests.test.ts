@@ -9,7 +9,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { test } from "node:test";
 import { parse, parseAllDocuments } from "yaml";
-import { readConfig } from "#config/routes.ts";
+import { readConfig } from "#base/config/routes.ts";
 import { tempFolder } from "../../harness/folders.ts";
 
 const ROOT = "deploy/k8s";

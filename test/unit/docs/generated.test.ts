@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { ENVIRONMENT } from "#config/environment.ts";
-import { addressVariables, SETTINGS } from "#config/settings.ts";
-import { CATALOGUE } from "#errors/catalogue.ts";
+import { ENVIRONMENT } from "#base/config/environment.ts";
+import { addressVariables, SETTINGS } from "#base/config/settings.ts";
+import { CATALOGUE } from "#base/errors/catalogue.ts";
 import { stalePages } from "../../../docs/generate.ts";
 
 test("the generated pages and figures say what the code and the recorded benches say", () => {

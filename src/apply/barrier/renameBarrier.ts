@@ -1,0 +1,122 @@
+import type { Claim } from "#apply/lanes/claims.ts";
+import type { Drops } from "#apply/lanes/drops.ts";
+import type { RunStore } from "#apply/lanes/runStore.ts";
+import { createStatement, deleteStatement, oddity } from "#apply/plan/statements.ts";
+import { plainRoute, type Route } from "#base/config/routes.ts";
+import type { WorkerOptions } from "#base/config/workerOptions.ts";
+import { isFerry } from "#base/errors/ferryError.ts";
+import { faultPoint } from "#base/flow/fault.ts";
+import { formatNamespace, type Namespace, parseNamespace, type WriteOps } from "#base/flow/types.ts";
+import type { Logger } from "#base/observe/log.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
+import { readFrom, readRaw } from "#io/mongo/rawReads.ts";
+import { topicMatcher } from "#io/wire/topics.ts";
+import { RouteFilter } from "#route/filter/routeFilter.ts";
+import { policyOf } from "#route/table/targetPolicy.ts";
+import { isIdCollision, MongoSink } from "#sink/mongo/mongoSink.ts";
+import { type FollowerDeps, StructureFollower } from "#structure/follow/structureFollower.ts";
+
+export type RenameContext = Omit<FollowerDeps, "route" | "sink"> &
+  Readonly<{
+    claim: Claim;
+    /** Undefined carries every topic to the namespace of its name. */
+    routes: readonly Route[] | undefined;
+    options: WorkerOptions;
+    runs: RunStore;
+    drops: Drops;
+    logger: Logger;
+    hard: AbortSignal;
+  }>;
+
+/** The routes that carry what is now under the new name. */
+export const routesOver = (
+  { routes, options }: Pick<RenameContext, "routes" | "options">,
+  to: Namespace,
+): readonly Route[] => {
+  const name = formatNamespace(to);
+  if (!topicMatcher(options.topics)(name)) return [];
+  return routes === undefined ? [plainRoute(name)] : routes.filter(({ from }) => from === name);
+};
+
+/** The partition of a barrier that was found in another route's log. */
+const NOBODY = -1;
+
+/** Why a route cannot be given its collection anew; undefined where it can. */
+export const obstacle = async (context: RenameContext, route: Route): Promise<string | undefined> => {
+  const { source, runs, target, options } = context;
+  if (source === undefined) return "the worker has no --source to copy the renamed collection from";
+  const run = await runs.run(route.name);
+  const begun = run?.begun;
+  const policy = begun?.policy ?? policyOf(route, options).policy;
+  if (policy !== "mirror") return `under ${policy} the target's own documents would go with it`;
+  if (route.drift.newField !== "pass" || route.drift.typeChange !== "pass")
+    return `what ${route.name} makes of drift cannot be told of documents that are copied anew`;
+  // What a killed owner has copied of this rename is no stranger's: nobody gets so far where documents were there before.
+  const filling = run?.dropping?.partition === NOBODY;
+  if (begun === undefined && !filling && (await new MongoSink(target, parseNamespace(route.to)).look()).occupied)
+    return `${route.to} has documents, and ${route.name} has not begun`;
+  return undefined;
+};
+
+/** A whole document serves as its own key. */
+const written = (documents: readonly Uint8Array[]): Pick<WriteOps, "inserts" | "updates"> => ({
+  inserts: documents.filter((doc) => oddity(doc) !== "timestamp"),
+  updates: documents.filter((doc) => oddity(doc) === "timestamp").map((doc) => createStatement(doc, doc)),
+});
+
+const copy = async (context: RenameContext & { source: MongoClient }, route: Route, at: bigint): Promise<number> => {
+  const { drops, source, target, claim, hard } = context;
+  const sink = new MongoSink(target, parseNamespace(route.to));
+  const { fields, where } = route;
+  const filter = fields === undefined && where === undefined ? undefined : new RouteFilter({ fields, where });
+  let count = 0;
+  for await (const batch of readRaw(source, parseNamespace(route.from), readFrom(at))) {
+    hard.throwIfAborted();
+    const documents = filter === undefined ? batch : batch.flatMap((doc) => filter.document(doc) ?? []);
+    const write = (deletes: readonly Uint8Array[]): Promise<void> =>
+      drops.within({ route: route.name, at, owner: claim }, (session) =>
+        sink.write({ ...written(documents), deletes }, session),
+      );
+    try {
+      await write([]);
+    } catch (error) {
+      // A document that was deleted and inserted while the collection was read may be read twice.
+      if (!isFerry(error, "FERRY_MONGO_REJECTED") || !isIdCollision(error)) throw error;
+      await write(documents.map(deleteStatement));
+    }
+    faultPoint("mid-rename");
+    count += documents.length;
+  }
+  return count;
+};
+
+/**
+ * Gives a route the collection that another one has become by a rename: its old documents go, the source's present ones are
+ * copied, and the log goes on behind the rename. What the log still holds from before the copy is applied on top of it, which
+ * converges as it does after any copy. Where the events of the renamed collection stood in other partitions then does not
+ * matter, nor whether anybody has captured them.
+ * @returns how many documents were copied; undefined where a later drop or rename was applied already
+ * @throws FERRY_FENCED, FERRY_MONGO_*; the next owner of the partition repeats it
+ */
+export const copyAnew = async (
+  context: RenameContext & { source: MongoClient },
+  route: Route,
+  at: bigint,
+): Promise<number | undefined> => {
+  const { drops, runs, claim, target, logger } = context;
+  const run = await runs.run(route.name);
+  if (run?.dropAt !== undefined && run.dropAt.toBigInt() >= at) return undefined;
+  const sink = new MongoSink(target, parseNamespace(route.to));
+  await drops.begin(route.name, NOBODY, at, await sink.uuid());
+  await drops.fence(route.name, NOBODY);
+  await drops.take({ route: route.name, at, owner: claim });
+  // What an owner that was killed in the middle has copied goes as well.
+  const there = await sink.uuid();
+  if (there !== undefined) await sink.drop(there);
+  await new StructureFollower({ ...context, route, sink }).prepare();
+  const count = await copy(context, route, at);
+  await runs.begin(route.name, { policy: "mirror", occupied: false, seeding: false });
+  await drops.finish({ route: route.name, at, owner: claim }, new Map());
+  logger.warn({ route: route.name, ns: route.from, count }, "collection renamed on the source: copied anew");
+  return count;
+};

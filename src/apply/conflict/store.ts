@@ -1,0 +1,65 @@
+import { Binary } from "bson";
+import type { ClientSession, Collection, Document, MongoClient } from "#io/mongo/connect.ts";
+import { translated } from "#io/mongo/errors.ts";
+import type { ConflictRecord } from "./records.ts";
+
+/** Which conflicts are meant; what is left out does not limit. */
+export type ConflictFilter = Readonly<{
+  id?: string | undefined;
+  route?: string | undefined;
+  winner?: string | undefined;
+  /** Identity of the documentKey. */
+  identity?: string | undefined;
+}>;
+
+const queryOf = ({ id, route, winner, identity }: ConflictFilter): Document => ({
+  ...(id === undefined ? {} : { _id: id }),
+  ...(route === undefined ? {} : { route }),
+  ...(winner === undefined ? {} : { winner }),
+  ...(identity === undefined ? {} : { key: new Binary(Buffer.from(identity, "latin1")) }),
+});
+
+/** The conflicts in ferry's database on the target. Every method throws FERRY_MONGO_*. */
+export class ConflictStore {
+  readonly #conflicts: Collection<ConflictRecord>;
+
+  constructor(client: MongoClient, stateDb: string) {
+    this.#conflicts = client.db(stateDb).collection("conflicts");
+  }
+
+  async prepare(): Promise<void> {
+    await translated("indexing the conflicts", () =>
+      this.#conflicts.createIndexes([{ key: { route: 1, storedAt: 1 } }, { key: { route: 1, key: 1 } }]),
+    );
+  }
+
+  /** Stores conflicts, within the lane's transaction. */
+  async add(records: readonly ConflictRecord[], session: ClientSession | undefined): Promise<void> {
+    const options = session === undefined ? {} : { session };
+    await translated("storing conflicts", async () => {
+      // One by one: two versions may be as large as a message may be.
+      for (const { _id, ...rest } of records)
+        await this.#conflicts.replaceOne({ _id }, rest, { upsert: true, ...options });
+    });
+  }
+
+  /** Oldest first. */
+  list(filter: ConflictFilter, limit: number): Promise<ConflictRecord[]> {
+    return translated("listing conflicts", () =>
+      this.#conflicts.find(queryOf(filter)).sort({ storedAt: 1, _id: 1 }).limit(limit).toArray(),
+    );
+  }
+
+  /** Per route and winner. */
+  counts(): Promise<readonly Readonly<{ route: string; winner: string; count: number }>[]> {
+    return translated("counting conflicts", () =>
+      this.#conflicts
+        .aggregate<{ route: string; winner: string; count: number }>([
+          { $group: { _id: { route: "$route", winner: "$winner" }, count: { $sum: 1 } } },
+          { $project: { _id: 0, route: "$_id.route", winner: "$_id.winner", count: 1 } },
+          { $sort: { route: 1, winner: 1 } },
+        ])
+        .toArray(),
+    );
+  }
+}

@@ -1,0 +1,158 @@
+import type { Timestamp } from "bson";
+import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import { type RetryOptions, retry } from "#base/flow/retry.ts";
+import type { Namespace } from "#base/flow/types.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
+import type { ResumeToken } from "#source/stream/resumeToken.ts";
+import { KeyFilter } from "./keyFilter.ts";
+import type { MarkStore } from "./marks.ts";
+import { TargetStream, type WatchStart } from "./targetStream.ts";
+
+export type TargetWatchDeps = Readonly<{
+  client: MongoClient;
+  /** Target namespace. */
+  ns: Namespace;
+  route: string;
+  marks: MarkStore;
+  /** Where to begin: what was saved last, or the time before ferry's first write. */
+  start: WatchStart;
+  /** Saves how far every write is noted. Called about once a second. */
+  save: (token: ResumeToken) => Promise<void>;
+  clock: Clock;
+  onRetry: NonNullable<RetryOptions["onRetry"]>;
+}>;
+
+/** How long a poll waits for a write, ms: while a lane waits for it, and otherwise. */
+const URGENT_MS = 1;
+const QUIET_MS = 20;
+const SAVE_MS = 1000;
+
+/** ChangeStreamHistoryLost, ChangeStreamFatalError. */
+const LOST = new Set([280, 286]);
+const CURSOR_NOT_FOUND = 43;
+
+/**
+ * One worker's eye on the other writers of a target collection. It notes each document that they write before it shows the
+ * time up to which nothing is missing; a transaction that reads as of that time therefore knows of every earlier write, and
+ * the server refuses it (WriteConflict) where a later one touched the same document.
+ */
+export class TargetWatch implements AsyncDisposable {
+  readonly #deps: TargetWatchDeps;
+  readonly #filter = new KeyFilter();
+  readonly #stop = new AbortController();
+  #work: Promise<void> = Promise.resolve();
+  #token: ResumeToken | undefined;
+  #upTo: Timestamp | undefined;
+  /** Polls sent, and the newest one that has come back with a time. */
+  #sent = 0;
+  #seen = 0;
+  #waiting: { poll: number; resolve: () => void; reject: (error: unknown) => void }[] = [];
+  #failure: unknown;
+  #savedAt = 0;
+
+  private constructor(deps: TargetWatchDeps) {
+    this.#deps = deps;
+  }
+
+  /** A watch that knows all earlier marks of the route. @throws FERRY_TARGET_HISTORY, FERRY_MONGO_* */
+  static async open(deps: TargetWatchDeps): Promise<TargetWatch> {
+    const watch = new TargetWatch(deps);
+    for await (const key of deps.marks.keys(deps.route)) watch.#filter.add(key);
+    const stream = await watch.#open(deps.start);
+    watch.#work = watch.#run(stream).catch((error) => watch.#fail(error));
+    return watch;
+  }
+
+  async #open(from: WatchStart): Promise<TargetStream> {
+    const { client, ns, route } = this.#deps;
+    try {
+      return await TargetStream.open(client, ns, from);
+    } catch (error) {
+      if (isFerry(error) && LOST.has(Number(error.facts["serverCode"])))
+        throw new FerryError("FERRY_TARGET_HISTORY", `${route}: ${error.detail}`, { cause: error });
+      throw error;
+    }
+  }
+
+  /** Another poll's number: one that is sent after this moment. */
+  mark(): number {
+    return this.#sent + 1;
+  }
+
+  /** A time up to which every foreign write is known, not older than poll `poll`. @throws what ended the watch */
+  async upTo(poll: number): Promise<Timestamp> {
+    while (this.#upTo === undefined || this.#seen < poll) {
+      if (this.#failure !== undefined) throw this.#failure;
+      await new Promise<void>((resolve, reject) => this.#waiting.push({ poll, resolve, reject }));
+    }
+    return this.#upTo;
+  }
+
+  /** May somebody else have written the document of this key? Never false where it is so, up to `upTo`. */
+  mayHaveTouched(documentKey: Uint8Array): boolean {
+    return this.#filter.mayHave(documentKey);
+  }
+
+  async #run(first: TargetStream): Promise<void> {
+    const { clock, onRetry } = this.#deps;
+    const { signal } = this.#stop;
+    let stream: TargetStream | undefined = first;
+    const poll = async (): Promise<void> => {
+      try {
+        stream ??= await this.#open(this.#token === undefined ? this.#deps.start : { after: this.#token });
+        if (!(await this.#poll(stream))) return;
+        await stream[Symbol.asyncDispose]();
+        stream = undefined;
+      } catch (error) {
+        await stream?.[Symbol.asyncDispose]();
+        stream = undefined;
+        if (isFerry(error) && Number(error.facts["serverCode"]) === CURSOR_NOT_FOUND)
+          throw new FerryError("FERRY_MONGO_TRANSIENT", error.detail, { cause: error });
+        throw error;
+      }
+    };
+    while (!signal.aborted)
+      await retry(poll, {
+        what: "watching the target",
+        clock,
+        signal,
+        giveUpAfterMs: Number.POSITIVE_INFINITY,
+        onRetry,
+      });
+    await (stream as TargetStream | undefined)?.[Symbol.asyncDispose]();
+  }
+
+  /** True where the stream ended and must be opened anew. */
+  async #poll(stream: TargetStream): Promise<boolean> {
+    const { marks, route, save, clock } = this.#deps;
+    const poll = ++this.#sent;
+    const { writes, upTo, token, ended } = await stream.next(this.#waiting.length > 0 ? URGENT_MS : QUIET_MS);
+    await marks.note(route, writes);
+    for (const { documentKey } of writes) this.#filter.add(documentKey);
+    this.#token = token;
+    if (upTo !== undefined) {
+      this.#upTo = upTo;
+      this.#seen = poll;
+      const ready = this.#waiting.filter((waiting) => waiting.poll <= poll);
+      if (ready.length > 0) this.#waiting = this.#waiting.filter((waiting) => waiting.poll > poll);
+      for (const { resolve } of ready) resolve();
+    }
+    if (clock.now() - this.#savedAt >= SAVE_MS) {
+      this.#savedAt = clock.now();
+      await save(token);
+    }
+    return ended;
+  }
+
+  #fail(error: unknown): void {
+    this.#failure = error;
+    for (const { reject } of this.#waiting.splice(0)) reject(error);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new FerryError("FERRY_STOPPED", "the target is watched no longer"));
+    await this.#work;
+    this.#fail(this.#stop.signal.reason);
+  }
+}

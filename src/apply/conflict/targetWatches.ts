@@ -1,0 +1,71 @@
+import { Timestamp } from "bson";
+import type { RunRecord } from "#apply/lanes/records.ts";
+import type { RunStore } from "#apply/lanes/runStore.ts";
+import { isFerry } from "#base/errors/ferryError.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import type { RetryOptions } from "#base/flow/retry.ts";
+import { parseNamespace } from "#base/flow/types.ts";
+import type { Logger } from "#base/observe/log.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
+import { translated } from "#io/mongo/errors.ts";
+import { ResumeToken } from "#source/stream/resumeToken.ts";
+import type { MarkStore } from "./marks.ts";
+import { TargetWatch } from "./targetWatch.ts";
+
+export type TargetWatchesDeps = Readonly<{
+  target: MongoClient;
+  runs: RunStore;
+  marks: MarkStore;
+  accepted: ReadonlySet<string>;
+  clock: Clock;
+  logger: Logger;
+  onRetry: NonNullable<RetryOptions["onRetry"]>;
+}>;
+
+const tokenOf = (watched: NonNullable<RunRecord["watched"]>): ResumeToken =>
+  ResumeToken.stored(typeof watched === "string" ? { _data: watched } : watched);
+
+/** The watches of one worker: one a route, shared by its partitions, open until the worker ends. */
+export class TargetWatches implements AsyncDisposable {
+  readonly #deps: TargetWatchesDeps;
+  readonly #open = new Map<string, Promise<TargetWatch>>();
+
+  constructor(deps: TargetWatchesDeps) {
+    this.#deps = deps;
+  }
+
+  /** @param to target namespace. @throws FERRY_TARGET_HISTORY, FERRY_MONGO_* */
+  of(route: string, to: string): Promise<TargetWatch> {
+    const known = this.#open.get(route);
+    if (known !== undefined) return known;
+    const opening = this.#start(route, to).catch((error) => {
+      this.#open.delete(route); // the next claim tries again
+      throw error;
+    });
+    this.#open.set(route, opening);
+    return opening;
+  }
+
+  async #start(route: string, to: string): Promise<TargetWatch> {
+    const { target: client, runs, marks, accepted, clock, logger, onRetry } = this.#deps;
+    const run = await runs.run(route);
+    const begun = run?.begun?.at ?? new Timestamp(0n);
+    const start = run?.watched === undefined ? { at: begun } : { after: tokenOf(run.watched) };
+    const save = (token: ResumeToken): Promise<void> => runs.watched(route, token);
+    const deps = { client, ns: parseNamespace(to), route, marks, save, clock, onRetry };
+    try {
+      return await TargetWatch.open({ ...deps, start });
+    } catch (error) {
+      if (!isFerry(error, "FERRY_TARGET_HISTORY") || !accepted.has("FERRY_TARGET_HISTORY")) throw error;
+      logger.warn({ route }, `${error.detail}; accepted by the operator: watched from now on`);
+      await runs.unsure(route);
+      const now = await translated("reading the target's time", () => client.db("admin").command({ ping: 1 }));
+      return TargetWatch.open({ ...deps, start: { at: now["operationTime"] as Timestamp } });
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const opening of this.#open.values())
+      await opening.then((watch) => watch[Symbol.asyncDispose]()).catch(() => undefined);
+  }
+}

@@ -1,0 +1,190 @@
+import { Binary, type Document } from "bson";
+import type { ClientSession, Collection, Db, MongoClient } from "#io/mongo/connect.ts";
+import { translated } from "#io/mongo/errors.ts";
+import {
+  CHUNK_BYTES,
+  type DeadLetter,
+  type DeadLetterRecord,
+  INLINE_BYTES,
+  identityBinary,
+  identityText,
+  type LetterState,
+  letterId,
+  nextTry,
+  toRecord,
+  type Why,
+} from "./records.ts";
+
+type ChunkRecord = { _id: string; letter: string; n: number; data: Binary };
+
+/** Letters that a partition's owner reads at a time. */
+const AT_ONCE = 1000;
+
+/** Which letters are meant; what is left out does not limit. */
+export type LetterFilter = Readonly<{
+  ids?: readonly string[];
+  route?: string | undefined;
+  /** Code of the reason. */
+  code?: string | undefined;
+  identity?: string | undefined;
+}>;
+
+const queryOf = ({ ids, route, code, identity }: LetterFilter): Document => ({
+  ...(ids === undefined ? {} : { _id: { $in: [...ids] } }),
+  ...(route === undefined ? {} : { route }),
+  ...(code === undefined ? {} : { code }),
+  ...(identity === undefined ? {} : { identity: identityBinary(identity) }),
+});
+
+/**
+ * The dead letters in ferry's database on the target. Operators read and mark them from anywhere; only the owner of their
+ * partition adds, replays and removes them, in its lane's transaction. Every method throws FERRY_MONGO_*.
+ */
+export class DeadLetterStore {
+  readonly #letters: Collection<DeadLetterRecord>;
+  readonly #chunks: Collection<ChunkRecord>;
+
+  constructor(client: MongoClient, stateDb: string) {
+    const db: Db = client.db(stateDb);
+    this.#letters = db.collection("deadLetters");
+    this.#chunks = db.collection("deadLetterChunks");
+  }
+
+  /** Indexes for what is asked again and again. */
+  async prepare(): Promise<void> {
+    await translated("indexing the dead letters", () =>
+      this.#letters.createIndexes([
+        { key: { route: 1, partition: 1, state: 1 } },
+        { key: { route: 1, partition: 1, identity: 1, offset: 1 } },
+      ]),
+    );
+  }
+
+  /** Stores letters, within the lane's transaction where there is one. */
+  async add(letters: readonly DeadLetter[], session: ClientSession | undefined): Promise<void> {
+    await translated("storing dead letters", async () => {
+      for (const letter of letters) await this.#addOne(letter, session === undefined ? {} : { session });
+    });
+  }
+
+  async #addOne(letter: DeadLetter, options: { session?: ClientSession }): Promise<void> {
+    const raw = letter.raw !== null && letter.raw.length > INLINE_BYTES ? letter.raw : undefined;
+    const chunks = raw === undefined ? 0 : Math.ceil(raw.length / CHUNK_BYTES);
+    const record = toRecord(letter, chunks);
+    for (let n = 0; n < chunks && raw !== undefined; n++) {
+      const data = new Binary(raw.subarray(n * CHUNK_BYTES, (n + 1) * CHUNK_BYTES));
+      await this.#chunks.replaceOne(
+        { _id: `${record._id}/${n}` },
+        { letter: record._id, n, data },
+        { upsert: true, ...options },
+      );
+    }
+    const { _id, ...rest } = record;
+    await this.#letters.replaceOne({ _id }, rest, { upsert: true, ...options });
+  }
+
+  /** Which of these are stored already, of the same records: a drop sets partitions back, and they are read once more. */
+  async known(letters: readonly DeadLetter[]): Promise<Set<DeadLetter>> {
+    if (letters.length === 0) return new Set();
+    const ids = letters.map(letterId);
+    const found = await translated("looking for dead letters", () =>
+      this.#letters.find({ _id: { $in: ids } }, { projection: { logTime: 1 } }).toArray(),
+    );
+    const times = new Map(found.map(({ _id, logTime }) => [_id, logTime.getTime()]));
+    return new Set(letters.filter((letter) => times.get(letterId(letter)) === letter.logTimeMs));
+  }
+
+  /**
+   * Identities that wait, each with a raw documentKey that goes under it, of one partition (its keys may be spread over other
+   * lanes by now): later events must follow them.
+   */
+  async held(route: string, partition: number): Promise<Map<string, Uint8Array>> {
+    const waiting = { route, partition, identity: { $ne: null } };
+    const found = await translated("reading held keys", () =>
+      this.#letters.find(waiting, { projection: { identity: 1, documentKey: 1 } }).toArray(),
+    );
+    return new Map(
+      found.flatMap(({ identity, documentKey }) =>
+        identity === null || documentKey === null ? [] : [[identityText(identity), documentKey.buffer] as const],
+      ),
+    );
+  }
+
+  async count(filter: LetterFilter): Promise<number> {
+    return translated("counting dead letters", () => this.#letters.countDocuments(queryOf(filter)));
+  }
+
+  /** How many letters there are, by route. */
+  async counts(): Promise<Readonly<{ route: string; letters: number }>[]> {
+    const found = await translated("counting dead letters", () =>
+      this.#letters
+        .aggregate<{ _id: string; letters: number }>([
+          { $group: { _id: "$route", letters: { $sum: 1 } } },
+          { $sort: { _id: 1 } },
+        ])
+        .toArray(),
+    );
+    return found.map(({ _id, letters }) => ({ route: _id, letters }));
+  }
+
+  /** Letters without their raw values, in the order of the log. */
+  list(filter: LetterFilter, limit: number): Promise<DeadLetterRecord[]> {
+    return this.#find("listing dead letters", queryOf(filter), limit);
+  }
+
+  #find(what: string, query: Document, limit: number): Promise<DeadLetterRecord[]> {
+    const found = this.#letters.find(query, { projection: { raw: 0 } }).sort({ route: 1, partition: 1, offset: 1 });
+    return translated(what, () => found.limit(limit).toArray() as Promise<DeadLetterRecord[]>);
+  }
+
+  /** Notes a decision. Answers with how many letters it is for. */
+  async decide(filter: LetterFilter, state: LetterState): Promise<number> {
+    const result = await translated("deciding on dead letters", () =>
+      this.#letters.updateMany(queryOf(filter), { $set: { state } }),
+    );
+    return result.matchedCount;
+  }
+
+  /** Letters of one partition that are to be carried out: decided on, or tried again by the clock. Without their raw values. */
+  due(route: string, partition: number): Promise<DeadLetterRecord[]> {
+    const due = [{ state: { $ne: "waiting" } }, { retryAt: { $lte: new Date() } }];
+    return this.#find("reading due dead letters", { route, partition, $or: due }, AT_ONCE);
+  }
+
+  /** The letters of one key, in order; the first one is what the others wait for. */
+  queue(route: string, partition: number, identity: string): Promise<DeadLetterRecord[]> {
+    const query = { route, partition, identity: identityBinary(identity) };
+    return this.#find("reading a key's dead letters", query, AT_ONCE);
+  }
+
+  /** The record's value as it was on the topic. */
+  async raw(id: string): Promise<Uint8Array | null> {
+    return translated("reading a dead letter", async () => {
+      const letter = await this.#letters.findOne({ _id: id });
+      if (letter === null) return null;
+      if (letter.chunks === 0) return letter.raw?.buffer ?? null;
+      const chunks = await this.#chunks.find({ letter: id }).sort({ n: 1 }).toArray();
+      return Buffer.concat(chunks.map(({ data }) => data.buffer));
+    });
+  }
+
+  /** Removes a letter. False where it was gone already. */
+  async remove(id: string, session: ClientSession | undefined): Promise<boolean> {
+    const options = session === undefined ? {} : { session };
+    return translated("removing a dead letter", async () => {
+      await this.#chunks.deleteMany({ letter: id }, options);
+      return (await this.#letters.deleteOne({ _id: id }, options)).deletedCount === 1;
+    });
+  }
+
+  /** A try failed: the letter waits again, with what it met this time. A decision that came during the try stands. */
+  async again({ _id, state, attempts }: DeadLetterRecord, why: Why): Promise<void> {
+    const retryAt = nextTry(attempts + 1, why.serverCode);
+    const met = { $set: { ...why, retryAt }, $inc: { attempts: 1 } };
+    await translated("keeping a dead letter", async () => {
+      const waits = { ...met, $set: { ...met.$set, state: "waiting" as const } };
+      const { matchedCount } = await this.#letters.updateOne({ _id, state }, waits);
+      if (matchedCount === 0) await this.#letters.updateOne({ _id }, met);
+    });
+  }
+}

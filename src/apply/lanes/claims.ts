@@ -1,0 +1,214 @@
+import { type Binary, Long, Timestamp } from "bson";
+import { faultPoint } from "#base/flow/fault.ts";
+import { type Counts, NO_COUNTS } from "#base/flow/types.ts";
+import type { ClientSession, Collection, MongoClient } from "#io/mongo/connect.ts";
+import { translated } from "#io/mongo/errors.ts";
+import { FREE } from "#io/mongo/lease.ts";
+import { laneSession } from "#io/mongo/session.ts";
+import { isOpen } from "./drops.ts";
+import { type LaneRecord, laneId, type PartitionRecord, partitionId, type RunRecord } from "./records.ts";
+
+/** A lane as its owner knows it. `offset` is the next one to read. */
+export type LaneState = Readonly<{
+  id: string;
+  route: string;
+  topic: string;
+  partition: number;
+  slice: number;
+  epoch: number;
+  offset: number;
+  at: bigint;
+  logTimeMs: number;
+  counts: Counts;
+}>;
+
+/** A partition that this worker owns: one session and one lane per slice. */
+export type Claim = Readonly<{
+  route: string;
+  topic: string;
+  partition: number;
+  epoch: number;
+  lanes: readonly LaneState[];
+  sessions: readonly ClientSession[];
+  /** Kafka's id of the topic that the positions belong to; undefined in records of an earlier version. */
+  topicId: string | undefined;
+  copyAt: bigint;
+  /** clusterTime of the newest applied drop of the namespace, 0n where there was none: what is older does not count. */
+  dropAt: bigint;
+  /** clusterTime of the drop that a former owner began in this partition and did not finish; 0n where there is none. */
+  droppingAt: bigint;
+}>;
+
+/** Who owns partitions, and where that is noted. */
+export type OwnerOptions = Readonly<{
+  client: MongoClient;
+  stateDb: string;
+  workerId: string;
+  /** How long a silent owner keeps its partitions, ms, by the server's clock. */
+  leaseMs: number;
+  /** False on a standalone target: no sessions, no transactions. */
+  transactional: boolean;
+}>;
+
+const toLane = (record: LaneRecord): LaneState => ({
+  id: record._id,
+  route: record.route,
+  topic: record.topic,
+  partition: record.partition,
+  slice: record.slice,
+  epoch: Number(record.epoch),
+  offset: Number(record.offset),
+  at: record.at.toBigInt(),
+  logTimeMs: record.logTime.getTime(),
+  counts: Object.fromEntries(Object.entries(record.counts).map(([name, n]) => [name, Number(n)])) as Counts,
+});
+
+const longs = (counts: Counts): LaneRecord["counts"] =>
+  Object.fromEntries(Object.entries(counts).map(([name, n]) => [name, Long.fromNumber(n)])) as LaneRecord["counts"];
+
+/** Takes partitions over, and gives them back. Every method throws FERRY_MONGO_*. */
+export class Claims {
+  readonly #options: OwnerOptions;
+  readonly #partitions: Collection<PartitionRecord>;
+  readonly #lanes: Collection<LaneRecord>;
+  readonly #runs: Collection<RunRecord>;
+
+  constructor(options: OwnerOptions) {
+    this.#options = options;
+    const db = options.client.db(options.stateDb);
+    this.#partitions = db.collection("partitions");
+    this.#lanes = db.collection("lanes");
+    this.#runs = db.collection("runs");
+  }
+
+  /**
+   * Takes a free or expired partition over: ends the former owner's sessions (an orphaned transaction would hold the lane
+   * for a minute otherwise), raises the epoch, then moves every lane to it and reads its position in the same step.
+   * Undefined when somebody else was faster.
+   */
+  async claim(route: string, partition: number, wantedSlices: number, firstOffset: number): Promise<Claim | undefined> {
+    const { client, workerId, leaseMs, transactional } = this.#options;
+    const _id = partitionId(route, partition);
+    return translated(`claiming ${_id}`, async () => {
+      const former = await this.#partitions.findOne({ _id, $expr: FREE });
+      if (former === null) return undefined;
+      if (former.owner !== null && former.sessions.length > 0) {
+        await client.db("admin").command({ killSessions: former.sessions.map((id) => ({ id })) });
+      }
+      const slices = await this.#slices(route, partition, former.slices, wantedSlices);
+      const sessions = transactional ? Array.from({ length: slices }, () => laneSession(client)) : [];
+      const ids = sessions.map((session) => session.id?.["id"] as Binary);
+      const won = await this.#partitions.findOneAndUpdate(
+        { _id, epoch: former.epoch, $expr: FREE },
+        [
+          {
+            $set: {
+              owner: workerId,
+              epoch: { $add: ["$epoch", Long.ONE] },
+              slices,
+              expiresAt: { $add: ["$$NOW", leaseMs] },
+              sessions: ids,
+            },
+          },
+        ],
+        { returnDocument: "after" },
+      );
+      if (won === null) {
+        await Promise.all(sessions.map((session) => session.endSession()));
+        return undefined;
+      }
+      faultPoint("mid-claim");
+      const epoch = Number(won.epoch);
+      const lanes: LaneState[] = [];
+      for (let slice = 0; slice < slices; slice++) {
+        const lane = await this.#fence(won, slice, epoch, firstOffset);
+        if (lane === undefined) return this.#giveBack(route, partition, epoch, sessions);
+        lanes.push(lane);
+      }
+      // Looked at after the lanes are ours: a drop that began before is seen here, one that begins later fences them.
+      const run = await this.#runs.findOne({ _id: route });
+      if (!isOpen(run, partition)) return this.#giveBack(route, partition, epoch, sessions);
+      return {
+        route,
+        topic: won.topic,
+        partition,
+        epoch,
+        lanes,
+        sessions,
+        topicId: won.topicId,
+        copyAt: won.copyAt?.toBigInt() ?? 0n,
+        dropAt: run?.dropAt?.toBigInt() ?? 0n,
+        droppingAt: run?.dropping?.at.toBigInt() ?? 0n,
+      };
+    });
+  }
+
+  /** Keys may only be spread anew while every lane of the partition stands at one position. */
+  async #slices(route: string, partition: number, current: number, wanted: number): Promise<number> {
+    if (current === wanted) return current;
+    const lanes = await this.#lanes.find({ route, partition }).toArray();
+    const used = lanes.filter((lane) => lane.slice < current);
+    const level = new Set(used.map((lane) => String(lane.offset)));
+    if (level.size > 1) return current;
+    const [offset] = used.map((lane) => lane.offset);
+    if (offset !== undefined) await this.#lanes.updateMany({ route, partition }, { $set: { offset } });
+    return wanted;
+  }
+
+  /** Moves a lane to the claim's epoch, never to a lower one: undefined when somebody was faster. */
+  async #fence(
+    { route, topic, partition }: PartitionRecord,
+    slice: number,
+    epoch: number,
+    firstOffset: number,
+  ): Promise<LaneState | undefined> {
+    const _id = laneId(route, partition, slice);
+    const fresh = {
+      route,
+      topic,
+      partition,
+      slice,
+      offset: Long.fromNumber(await this.#startOf(route, partition, firstOffset)),
+      at: Timestamp.fromBits(0, 0),
+      logTime: new Date(0),
+      counts: longs(NO_COUNTS),
+    };
+    try {
+      const record = await this.#lanes.findOneAndUpdate(
+        { _id, epoch: { $lte: Long.fromNumber(epoch) } },
+        { $set: { epoch: Long.fromNumber(epoch) }, $currentDate: { updatedAt: true }, $setOnInsert: fresh },
+        { upsert: true, returnDocument: "after" },
+      );
+      return record === null ? undefined : toLane(record);
+    } catch (error) {
+      // DuplicateKey: the lane is there, in a higher epoch
+      if ((error as { code?: number }).code === 11000) return undefined;
+      throw error;
+    }
+  }
+
+  /** A lane added later starts where its neighbours stand, not at the beginning of the log. */
+  async #startOf(route: string, partition: number, firstOffset: number): Promise<number> {
+    const neighbour = await this.#lanes.findOne({ route, partition }, { sort: { offset: 1 } });
+    return neighbour === null ? firstOffset : Number(neighbour.offset);
+  }
+
+  /** Gives a partition back. A no-op if it was taken over meanwhile. */
+  async release({ route, partition, epoch, sessions }: Claim): Promise<void> {
+    await translated(`releasing ${route}/${partition}`, () => this.#giveBack(route, partition, epoch, sessions));
+  }
+
+  async #giveBack(
+    route: string,
+    partition: number,
+    epoch: number,
+    sessions: readonly ClientSession[],
+  ): Promise<undefined> {
+    await Promise.all(sessions.map((session) => session.endSession()));
+    await this.#partitions.updateOne(
+      { _id: partitionId(route, partition), epoch: Long.fromNumber(epoch), owner: this.#options.workerId },
+      { $set: { owner: null, expiresAt: null, sessions: [] } },
+    );
+    return undefined;
+  }
+}

@@ -1,0 +1,148 @@
+import { type Binary, Long, Timestamp } from "bson";
+import { FerryError } from "#base/errors/ferryError.ts";
+import type { ClientSession, Collection, MongoClient } from "#io/mongo/connect.ts";
+import { translated } from "#io/mongo/errors.ts";
+import { type LaneRecord, type PartitionRecord, partitionId, type RunRecord } from "./records.ts";
+
+/**
+ * Who applies a drop: a partition's claim. Its lanes stand still meanwhile, so that their first session is free; it is noted
+ * with the claim, and the next owner ends it. A transaction of any other that is orphaned would hold the run's record for a minute.
+ */
+export type DropOwner = Readonly<{
+  route: string;
+  partition: number;
+  epoch: number;
+  /** None on a standalone target. */
+  sessions: readonly ClientSession[];
+}>;
+
+/** A collection of a route that is being filled anew after a rename, and the claim under which it is. */
+export type Filling = Readonly<{ route: string; at: bigint; owner: DropOwner }>;
+
+const fillerOf = ({ route, partition, epoch }: DropOwner): string => `${partitionId(route, partition)}#${epoch}`;
+
+/**
+ * The barrier of a dropped collection, in the route's run record. A drop lands in one partition, and the others know
+ * nothing of it; while it is being applied nobody may write, and afterwards what is older than the drop must not come back.
+ *
+ * begin → no partition of the route is claimed any more (but the one that carries the drop)
+ * fence → what was claimed before is fenced
+ * finish → the other lanes go back far enough to have everything after the drop again; the drop's time is remembered
+ *
+ * Each step may be repeated by the next owner after a crash. Every method throws FERRY_MONGO_*.
+ */
+export class Drops {
+  readonly #client: MongoClient;
+  readonly #runs: Collection<RunRecord>;
+  readonly #partitions: Collection<PartitionRecord>;
+  readonly #lanes: Collection<LaneRecord>;
+
+  constructor(client: MongoClient, stateDb: string) {
+    const db = client.db(stateDb);
+    this.#client = client;
+    this.#runs = db.collection("runs");
+    this.#partitions = db.collection("partitions");
+    this.#lanes = db.collection("lanes");
+  }
+
+  /**
+   * Closes the route. Answers with the incarnation of the collection that is to go: the one that was there when this drop
+   * was first begun, so that an owner that was frozen meanwhile cannot drop what came after.
+   */
+  async begin(route: string, partition: number, at: bigint, uuid: Binary | undefined): Promise<Binary | undefined> {
+    return translated(`closing ${route} for a drop`, async () => {
+      const known = (await this.#runs.findOne({ _id: route }))?.dropping;
+      if (known !== undefined && known.at.toBigInt() === at) return known.uuid ?? undefined;
+      const dropping = { at: new Timestamp(at), partition, uuid: uuid ?? null };
+      await this.#runs.updateOne({ _id: route }, { $set: { dropping } }, { upsert: true });
+      return uuid;
+    });
+  }
+
+  /** Takes every other partition from its owner: sessions ended, epochs raised, so that no write of theirs succeeds. */
+  async fence(route: string, partition: number): Promise<void> {
+    await translated(`fencing the partitions of ${route}`, async () => {
+      const others = await this.#partitions.find({ route, partition: { $ne: partition } }).toArray();
+      for (const { _id, partition: other, sessions } of others) {
+        if (sessions.length > 0)
+          await this.#client.db("admin").command({ killSessions: sessions.map((id) => ({ id })) });
+        const fenced = await this.#partitions.findOneAndUpdate(
+          { _id },
+          { $inc: { epoch: Long.ONE }, $set: { owner: null, expiresAt: null, sessions: [] } },
+          { returnDocument: "after" },
+        );
+        if (fenced !== null)
+          await this.#lanes.updateMany({ route, partition: other }, { $set: { epoch: fenced.epoch } });
+      }
+    });
+  }
+
+  /** Whoever fills the collection anew says so: a former owner that wakes up can write nothing more. */
+  async take({ route, at, owner }: Filling): Promise<void> {
+    await translated(`taking ${route} over`, () =>
+      this.#runs.updateOne(
+        { _id: route, "dropping.at": new Timestamp(at) },
+        { $set: { "dropping.filler": fillerOf(owner) } },
+      ),
+    );
+  }
+
+  /** Writes into a closed route's collection, in one transaction with the proof that it is still closed for this filling. @throws FERRY_FENCED, FERRY_MONGO_* */
+  async within(
+    { route, at, owner }: Filling,
+    write: (session: ClientSession | undefined) => Promise<void>,
+  ): Promise<void> {
+    const mine = { _id: route, "dropping.at": new Timestamp(at), "dropping.filler": fillerOf(owner) };
+    const prove = async (session: ClientSession | undefined): Promise<void> => {
+      const { matchedCount } = await this.#runs.updateOne(
+        mine,
+        { $inc: { "dropping.batches": 1 } },
+        session === undefined ? {} : { session },
+      );
+      if (matchedCount === 0) throw new FerryError("FERRY_FENCED", `${route} is being filled anew by another worker`);
+    };
+    await translated(`filling ${route} anew`, async () => {
+      const [session] = owner.sessions;
+      if (session === undefined) {
+        await prove(undefined);
+        return write(undefined);
+      }
+      await session.withTransaction(async () => {
+        await prove(session);
+        await write(session);
+      });
+    });
+  }
+
+  /**
+   * Opens the route again. `from`: per other partition, an offset at or before its first record after the drop. One step on a
+   * target with transactions: an owner that was frozen until another had finished must not send the lanes back once more.
+   */
+  async finish({ route, at, owner }: Filling, from: ReadonlyMap<number, number>): Promise<void> {
+    const [session] = owner.sessions;
+    await translated(`opening ${route} after a drop`, async () => {
+      if (session === undefined) await this.#finish(route, at, from, {});
+      else await session.withTransaction(() => this.#finish(route, at, from, { session }));
+    });
+  }
+
+  async #finish(
+    route: string,
+    at: bigint,
+    from: ReadonlyMap<number, number>,
+    options: { session?: ClientSession },
+  ): Promise<void> {
+    const dropping = { _id: route, "dropping.at": new Timestamp(at) };
+    if ((await this.#runs.findOne(dropping, options)) === null) return; // somebody else has finished it
+    for (const [partition, offset] of from) {
+      const back = Long.fromNumber(offset);
+      await this.#lanes.updateMany({ route, partition, offset: { $gt: back } }, { $set: { offset: back } }, options);
+    }
+    const opened = { $set: { dropAt: new Timestamp(at) }, $unset: { dropping: "" as const } };
+    await this.#runs.updateOne(dropping, opened, options);
+  }
+}
+
+/** May this partition be claimed while its route's run stands like this? The drop's own partition must go on after a crash. */
+export const isOpen = (run: RunRecord | null, partition: number): boolean =>
+  run?.dropping === undefined || run.dropping.partition === partition;

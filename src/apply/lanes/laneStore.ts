@@ -1,0 +1,154 @@
+import { Long, Timestamp } from "bson";
+import type { Collection, Db } from "#io/mongo/connect.ts";
+import { translated } from "#io/mongo/errors.ts";
+import { FREE } from "#io/mongo/lease.ts";
+import type { OwnerOptions } from "./claims.ts";
+import { type LaneRecord, type PartitionRecord, partitionId, type WorkerRecord, type WorkerReport } from "./records.ts";
+
+/** Who is alive and who owns what, as the server's clock sees it. `owner` is null for a free or expired partition. */
+export type Ownership = Readonly<{
+  workers: readonly string[];
+  partitions: readonly Readonly<{ route: string; partition: number; owner: string | null; epoch: number }>[];
+}>;
+
+/**
+ * The lane records in ferry's database on the target: positions, epochs, leases, who is alive. Ownership by lease is only
+ * about progress; safety comes from the epoch, which every write of a lane must match (see `laneTransaction.ts`).
+ * Every method throws FERRY_MONGO_*.
+ */
+export class LaneStore {
+  readonly #options: OwnerOptions;
+  readonly #db: Db;
+  readonly partitions: Collection<PartitionRecord>;
+  readonly lanes: Collection<LaneRecord>;
+  readonly workers: Collection<WorkerRecord>;
+
+  constructor(options: OwnerOptions) {
+    this.#options = options;
+    this.#db = options.client.db(options.stateDb);
+    this.partitions = this.#db.collection("partitions");
+    this.lanes = this.#db.collection("lanes");
+    this.workers = this.#db.collection("workers");
+  }
+
+  /** Creates the collections: a transaction must never be the one to create them. */
+  async prepare(): Promise<void> {
+    await translated("preparing ferry's database", async () => {
+      const existing = new Set((await this.#db.listCollections({}, { nameOnly: true }).toArray()).map((c) => c.name));
+      for (const name of [
+        "partitions",
+        "lanes",
+        "workers",
+        "runs",
+        "deadLetters",
+        "deadLetterChunks",
+        "drift",
+        "touched",
+        "settled",
+        "conflicts",
+        "probes",
+      ]) {
+        if (!existing.has(name)) await this.#db.createCollection(name).catch(ignoreExists);
+      }
+    });
+  }
+
+  /** Says that this worker lives and wants its share. */
+  async announce(report: WorkerReport, host: string, pid: number, startedAt: Date, version: string): Promise<void> {
+    await translated("worker heartbeat", () =>
+      this.workers.updateOne(
+        { _id: this.#options.workerId },
+        [{ $set: { host, pid, startedAt, version, report: { $literal: report }, seenAt: "$$NOW" } }],
+        { upsert: true },
+      ),
+    );
+  }
+
+  /**
+   * Renews the leases on the partitions that this worker works on, and on no others: one that it owns by the record only
+   * (the target went away in the middle of a claim or a release) must run out.
+   */
+  async renew(claimed: readonly string[]): Promise<void> {
+    const { workerId, leaseMs } = this.#options;
+    await translated("renewing leases", () =>
+      this.partitions.updateMany({ _id: { $in: [...claimed] }, owner: workerId }, [
+        { $set: { expiresAt: { $add: ["$$NOW", leaseMs] } } },
+      ]),
+    );
+  }
+
+  async ownership(): Promise<Ownership> {
+    const { leaseMs } = this.#options;
+    return translated("reading ownership", async () => {
+      const alive = { $expr: { $gt: ["$seenAt", { $subtract: ["$$NOW", leaseMs] }] } };
+      const [workers, partitions] = await Promise.all([
+        this.workers.find(alive, { projection: { _id: 1 } }).toArray(),
+        this.partitions
+          .aggregate<{ route: string; partition: number; owner: string | null; epoch: Long }>([
+            { $project: { _id: 0, route: 1, partition: 1, epoch: 1, owner: { $cond: [FREE, null, "$owner"] } } },
+          ])
+          .toArray(),
+      ]);
+      return {
+        workers: workers.map((w) => w._id).sort(),
+        partitions: partitions.map((p) => ({ ...p, epoch: Number(p.epoch) })),
+      };
+    });
+  }
+
+  /** Makes sure that a record exists for each partition. Idempotent. */
+  async register(
+    { name: route, from: topic }: Readonly<{ name: string; from: string }>,
+    topicId: string,
+    partitions: number,
+    slices: number,
+  ): Promise<void> {
+    await translated(`registering ${route}`, async () => {
+      const operations = Array.from({ length: partitions }, (_, partition) => ({
+        updateOne: {
+          filter: { _id: partitionId(route, partition) },
+          update: {
+            $setOnInsert: {
+              route,
+              topic,
+              topicId,
+              partition,
+              slices,
+              epoch: Long.ZERO,
+              owner: null,
+              expiresAt: null,
+              sessions: [],
+            },
+          },
+          upsert: true,
+        },
+      }));
+      if (operations.length > 0) await this.partitions.bulkWrite(operations, { ordered: false });
+    });
+  }
+
+  /** Leaves: other workers see the place at once. */
+  async leave(): Promise<void> {
+    await translated("leaving", () => this.workers.deleteOne({ _id: this.#options.workerId }));
+  }
+
+  /** Notes the copy's own time of a partition; the first one stays until an accepted new copy replaces it. */
+  async noteCopy(route: string, partition: number, copyAt: bigint): Promise<void> {
+    await translated("noting the copy's time", () =>
+      this.partitions.updateOne({ _id: partitionId(route, partition) }, { $set: { copyAt: new Timestamp(copyAt) } }),
+    );
+  }
+
+  /** Where every lane stands. */
+  async positions(): Promise<Readonly<{ topic: string; offset: number }>[]> {
+    const all = await translated("reading the lanes' positions", () =>
+      this.lanes.find({}, { projection: { topic: 1, offset: 1 } }).toArray(),
+    );
+    return all.map(({ topic, offset }) => ({ topic, offset: Number(offset) }));
+  }
+}
+
+const ignoreExists = (error: unknown): void => {
+  // NamespaceExists: two workers prepared at the same time
+  if ((error as { code?: number }).code !== 48) throw error;
+};

@@ -1,0 +1,100 @@
+import type { Timestamp } from "bson";
+import type { MarkStore } from "#apply/conflict/marks.ts";
+import type { ConflictRecord } from "#apply/conflict/records.ts";
+import { type ResolveOptions, resolve, type Touched } from "#apply/conflict/resolve.ts";
+import type { ConflictStore } from "#apply/conflict/store.ts";
+import type { TargetWatch } from "#apply/conflict/targetWatch.ts";
+import type { Entry } from "#apply/plan/entry.ts";
+import { keyOf } from "#apply/plan/entry.ts";
+import { identityOf } from "#base/bson/identity.ts";
+import { type Namespace, parseNamespace } from "#base/flow/types.ts";
+import type { ClientSession, MongoClient } from "#io/mongo/connect.ts";
+import { readByKeys } from "#io/mongo/rawReads.ts";
+
+/** A batch as it may be written, by a transaction that reads as of `at`. */
+export type Settlement = Readonly<{
+  entries: readonly Entry[];
+  conflicts: readonly ConflictRecord[];
+  at: Timestamp;
+  /** Identities whose marks are dealt with by this batch. */
+  settled: readonly string[];
+}>;
+
+export type ConflictGateDeps = Omit<ResolveOptions, "route" | "partition" | "ns"> &
+  Readonly<{
+    where: Readonly<{ route: string; partition: number }>;
+    /** Target namespace. */
+    to: string;
+    client: MongoClient;
+    watch: TargetWatch;
+    marks: MarkStore;
+    store: ConflictStore;
+    /** The number of the seeding whose marks count; undefined where the target was empty. */
+    seed: number | undefined;
+    /** Are marks incomplete, so that every document must be read? */
+    unsure: boolean;
+  }>;
+
+/**
+ * What a lane asks before it writes where the target has writers of its own. Documents that nobody else wrote pass untouched
+ * and unread; for the others the target's version is read as of one instant, and the batch's transaction reads as of the same:
+ * whatever is written in between makes it fail and be asked again.
+ */
+export class ConflictGate {
+  readonly #deps: ConflictGateDeps;
+  readonly #ns: Namespace;
+
+  constructor(deps: ConflictGateDeps) {
+    this.#deps = deps;
+    this.#ns = parseNamespace(deps.to);
+  }
+
+  /** A poll of the watch that comes after now: what it answers with knows everything that is committed by now. */
+  now(): number {
+    return this.#deps.watch.mark();
+  }
+
+  /**
+   * Resolves a batch as of a time not older than poll `since`. `isHeld`: keys that wait in the dead letters are left alone.
+   * @throws FERRY_TARGET_HISTORY, FERRY_MONGO_*
+   */
+  async settle(entries: readonly Entry[], since: number, isHeld: (key: Uint8Array) => boolean): Promise<Settlement> {
+    const { watch, policy, unsure } = this.#deps;
+    const at = await watch.upTo(since);
+    const keys = new Map<string, Uint8Array>();
+    for (const entry of entries) {
+      const key = entry.dead === undefined ? keyOf(entry) : undefined;
+      if (key !== undefined && (unsure || watch.mayHaveTouched(key)) && !isHeld(key)) keys.set(identityOf(key), key);
+    }
+    const touched = keys.size === 0 ? NOTHING : await this.#touched(keys, at);
+    if (touched.size === 0) return { entries, conflicts: [], at, settled: [] };
+    const { where, to, isSource } = this.#deps;
+    const resolution = resolve(entries, touched, { ...where, ns: to, policy, isSource });
+    const marked = [...touched].flatMap(([identity, { mark }]) => (mark === undefined ? [] : [identity]));
+    return { ...resolution, at, settled: policy === "merge" ? marked : [] };
+  }
+
+  async #touched(keys: ReadonlyMap<string, Uint8Array>, at: Timestamp): Promise<ReadonlyMap<string, Touched>> {
+    const { marks, where, seed, client, unsure } = this.#deps;
+    const found = await marks.read(where.route, [...keys.keys()]);
+    const own = new Map(
+      [...found].filter(([, { mark }]) => mark?.at !== undefined || Number(mark?.seed ?? -1) === seed),
+    );
+    if (unsure) for (const identity of keys.keys()) if (!own.has(identity)) own.set(identity, UNMARKED);
+    if (own.size === 0) return NOTHING;
+    const wanted = [...own.keys()].flatMap((identity) => keys.get(identity) ?? []);
+    const documents = await readByKeys(client, this.#ns.db, this.#ns.coll, wanted, at && { asOf: at });
+    const current = new Map(documents.map((document) => [identityOf(document), document]));
+    return new Map([...own].map(([identity, one]) => [identity, { ...one, current: current.get(identity) }]));
+  }
+
+  /** Writes down what `settle` found, within the batch's transaction. */
+  async write({ conflicts, settled, at }: Settlement, session: ClientSession | undefined): Promise<void> {
+    const { store, marks, where } = this.#deps;
+    if (conflicts.length > 0) await store.add(conflicts, session);
+    await marks.settle(where.route, settled, at, session);
+  }
+}
+
+const UNMARKED = { mark: undefined, settled: undefined };
+const NOTHING: ReadonlyMap<string, Touched> = new Map();

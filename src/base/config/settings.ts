@@ -1,0 +1,180 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Static, Type } from "typebox";
+import { Value } from "typebox/value";
+import { FerryError } from "#base/errors/ferryError.ts";
+import { ENVIRONMENT } from "./environment.ts";
+import { readOneLine } from "./textFile.ts";
+
+const LOG_LEVELS = [
+  Type.Literal("debug"),
+  Type.Literal("info"),
+  Type.Literal("warn"),
+  Type.Literal("error"),
+  Type.Literal("silent"),
+];
+
+/** A host, with its port where that is not 9092. */
+const BROKER = String.raw`\s*(?:\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::\d{1,5})?\s*`;
+
+/** What MongoDB takes as a database's name, but the server's own. */
+const STATE_DB = String.raw`^(?!(?:admin|local|config)$)[^/\\. "$*<>:|?\u0000]{1,63}$`;
+
+/** Where ferry's state is, unless it is told otherwise. */
+export const DEFAULT_STATE_DB = "ferry";
+
+/**
+ * Where everything is. One schema gives the type, the defaults, the environment names and docs/config.md.
+ * Precedence: command line, environment (`env`), the local stack's state file, default. An address (`address`) can hold a
+ * password: a flag and a variable more name a file with it, `--source-file` and `FERRY_SOURCE_FILE`.
+ */
+export const SETTINGS = Type.Object(
+  {
+    source: Type.String({ env: "FERRY_SOURCE", address: true, description: "URI of the source MongoDB." }),
+    target: Type.String({ env: "FERRY_TARGET", address: true, description: "URI of the target MongoDB." }),
+    kafka: Type.String({
+      env: "FERRY_KAFKA",
+      address: true,
+      pattern: `^${BROKER}(?:\\s*,\\s*${BROKER})*$`,
+      description: "Kafka bootstrap servers, host:port, comma-separated.",
+    }),
+    connect: Type.String({
+      env: "FERRY_CONNECT",
+      address: true,
+      pattern: "^https?://[^\\s/]+",
+      description: "Base URL of Kafka Connect's REST API, such as http://127.0.0.1:8083.",
+    }),
+    stateDb: Type.String({
+      env: "FERRY_STATE_DB",
+      default: DEFAULT_STATE_DB,
+      pattern: STATE_DB,
+      description:
+        "Database on the target that holds ferry's state: a name that MongoDB takes, and none of the server's own.",
+    }),
+    group: Type.String({
+      env: "FERRY_GROUP",
+      default: "ferry",
+      description: "Consumer group under which offsets are shown to Kafka tools.",
+    }),
+    aliveFile: Type.String({
+      env: "FERRY_ALIVE_FILE",
+      description:
+        "File that a worker touches after each report to the target: for health checks, since it has no port.",
+    }),
+    logLevel: Type.Union(LOG_LEVELS, {
+      env: "FERRY_LOG_LEVEL",
+      default: "info",
+      description: "debug, info, warn, error or silent.",
+    }),
+  },
+  { additionalProperties: false },
+);
+
+export type Settings = Static<typeof SETTINGS>;
+
+/** Settings that can hold a password. */
+export const ADDRESSES = ["source", "target", "kafka", "connect"] as const satisfies readonly (keyof Settings)[];
+export type Address = (typeof ADDRESSES)[number];
+
+/** What the command line gives: a setting, or the file that it stands in. */
+export type SettingFlags = Readonly<Partial<Record<keyof Settings | `${Address}File`, string | undefined>>>;
+
+/** Names under which a setting, or the file with it, is given. */
+const namesOf = (name: string, env: string) => ({
+  flag: `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+  env,
+  fileFlag: `--${name}-file`,
+  fileEnv: `${env}_FILE`,
+});
+
+/** The environment's names of addresses and of files with them: what must not pass on to a process with addresses of its own. */
+export const addressVariables = (): readonly string[] =>
+  ADDRESSES.flatMap((name) => {
+    const { env, fileEnv } = namesOf(name, (SETTINGS.properties[name] as unknown as { env: string }).env);
+    return [env, fileEnv];
+  });
+
+/** Folder of the local stack's state: `$FERRY_HOME`, else `.ferry` in the working directory. */
+export const stateFolder = (env: NodeJS.ProcessEnv = process.env): string =>
+  env[ENVIRONMENT.home.env] ?? join(process.cwd(), ".ferry");
+
+/** What `ferry stack up` leaves for the other commands, in `stack.json` of the state folder. */
+export type StackEndpoints = Readonly<{
+  source: string;
+  target: string;
+  kafka: string;
+  connect: string;
+  /** Container-style names to `host:port`, e.g. `mongo-source` → `127.0.0.1:41001`; `ferry cx` translates URIs with it. */
+  names: Readonly<Record<string, string>>;
+}>;
+
+/** A damaged file is no matter while every setting is given elsewhere. @throws FERRY_STACK_STATE */
+const requireReadableStack = (folder: string): void => {
+  const file = join(folder, "stack.json");
+  if (existsSync(file) && readStackEndpoints(folder) === undefined)
+    throw new FerryError("FERRY_STACK_STATE", `${file} is not a state file of this version`);
+};
+
+/** The local stack's endpoints, if one was started from here. */
+export const readStackEndpoints = (folder: string = stateFolder()): StackEndpoints | undefined => {
+  try {
+    return (JSON.parse(readFileSync(join(folder, "stack.json"), "utf8")) as { endpoints?: StackEndpoints }).endpoints;
+  } catch {
+    return undefined; // no stack here: settings come from the command line and the environment
+  }
+};
+
+/**
+ * A setting as one level gives it, by itself or in a file; undefined where that says nothing of it.
+ * @throws FERRY_USAGE when it is given twice, empty, or in a file that does not hold one line
+ */
+const given = (
+  [value, name]: readonly [value: string | undefined, name: string],
+  [file, fileName]: readonly [file: string | undefined, fileName: string],
+): string | undefined => {
+  if (value !== undefined && file !== undefined)
+    throw new FerryError("FERRY_USAGE", `${name} and ${fileName} are both given; only one of them can count`);
+  if (value === "") throw new FerryError("FERRY_USAGE", `${name} is empty`);
+  return file === undefined ? value : readOneLine(file, fileName);
+};
+
+/**
+ * Settings from flags, environment and local stack. `need` names those the command cannot do without.
+ * @throws FERRY_USAGE naming the first that is missing or malformed, and how to give it.
+ */
+export const resolveSettings = <K extends keyof Settings>(
+  flags: SettingFlags,
+  need: readonly K[],
+  env: NodeJS.ProcessEnv = process.env,
+): Partial<Settings> & Pick<Settings, K | "stateDb" | "group" | "logLevel"> => {
+  const stack = readStackEndpoints(stateFolder(env)) as Partial<Record<string, string>> | undefined;
+  const found: Record<string, string> = {};
+  for (const [name, schema] of Object.entries(SETTINGS.properties) as unknown as [
+    keyof Settings,
+    { env: string; address?: true; default?: string },
+  ][]) {
+    const names = namesOf(name, schema.env);
+    const [fileFlag, fileEnv] =
+      schema.address === true ? [flags[`${name as Address}File`], env[names.fileEnv]] : [undefined, undefined];
+    const value =
+      given([flags[name], names.flag], [fileFlag, names.fileFlag]) ??
+      given([env[schema.env], schema.env], [fileEnv, names.fileEnv]) ??
+      stack?.[name] ??
+      schema.default;
+    if (value !== undefined) found[name] = value;
+    else if ((need as readonly string[]).includes(name)) {
+      requireReadableStack(stateFolder(env));
+      throw new FerryError(
+        "FERRY_USAGE",
+        `${name} is not set; give ${names.flag} or ${schema.env}, or start a local stack with \`ferry stack up\``,
+      );
+    }
+  }
+  if (!Value.Check(Type.Partial(SETTINGS), found)) {
+    const [first] = Value.Errors(Type.Partial(SETTINGS), found);
+    const name = first?.instancePath.slice(1) ?? "";
+    const { description } = (SETTINGS.properties as unknown as Record<string, { description: string }>)[name] ?? {};
+    throw new FerryError("FERRY_USAGE", `${name} is not what it must be: ${description}`); // the value may hold a password
+  }
+  return found as ReturnType<typeof resolveSettings<K>>;
+};

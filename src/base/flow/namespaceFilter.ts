@@ -1,0 +1,75 @@
+import { FerryError } from "#base/errors/ferryError.ts";
+import { seriesOf } from "./buckets.ts";
+import { type Namespace, parseNamespace } from "./types.ts";
+
+/**
+ * The one meaning of names and globs over namespaces, for what is carried, left out, built and listed. `*` stands for any
+ * characters, `?` for one. The first dot divides database and collection, as it does in a namespace: `sh*.users` is the
+ * collection `users` of databases that begin with `sh`, not `shop.old.users`. A pattern without a dot is a whole database.
+ * A time series' buckets are meant by the name of their time series.
+ */
+export class NamespacePattern {
+  /** As it was written, without blanks around it. */
+  readonly text: string;
+  readonly db: string;
+  /** `*` where a whole database is meant. */
+  readonly coll: string;
+  readonly #db: RegExp;
+  readonly #coll: RegExp;
+
+  /** @throws FERRY_USAGE where it names no database */
+  constructor(text: string) {
+    this.text = text.trim();
+    const { db, coll } = parseNamespace(this.text);
+    if (db === "")
+      throw new FerryError("FERRY_USAGE", `${JSON.stringify(text)} names no namespace; write db.collection or db.*`);
+    this.db = db;
+    this.coll = coll === "" ? "*" : coll;
+    this.#db = new RegExp(globSource(this.db), "s");
+    this.#coll = new RegExp(globSource(this.coll), "s");
+  }
+
+  matches(ns: Namespace): boolean {
+    return this.#db.test(ns.db) && this.#coll.test((seriesOf(ns) ?? ns).coll);
+  }
+
+  matchesDatabase(db: string): boolean {
+    return this.#db.test(db);
+  }
+
+  /** Does it stand for names that are not known yet? */
+  get isGlob(): boolean {
+    return isGlob(this.text);
+  }
+}
+
+/** Does a name contain wildcards? */
+export const isGlob = (name: string): boolean => /[*?]/.test(name);
+
+/** The source of the regular expression for a glob over one name, for ferry's and the server's engine alike. */
+export const globSource = (glob: string): string =>
+  `^${glob
+    .replace(/[.+^${}()|[\]\\]/g, "\\$&")
+    .replaceAll("*", ".*")
+    .replaceAll("?", ".")}$`;
+
+/** Included by one pattern, and excluded by none. */
+export class NamespaceFilter {
+  readonly include: readonly NamespacePattern[];
+  readonly exclude: readonly NamespacePattern[];
+
+  /** @throws FERRY_USAGE where a pattern names no database */
+  constructor(include: readonly string[], exclude: readonly string[]) {
+    this.include = include.map((text) => new NamespacePattern(text));
+    this.exclude = exclude.map((text) => new NamespacePattern(text));
+  }
+
+  /** Is a namespace meant? Without any pattern to include, none is. */
+  has(ns: Namespace): boolean {
+    return this.include.some((pattern) => pattern.matches(ns)) && !this.excludes(ns);
+  }
+
+  excludes(ns: Namespace): boolean {
+    return this.exclude.some((pattern) => pattern.matches(ns));
+  }
+}

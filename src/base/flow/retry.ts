@@ -1,0 +1,79 @@
+import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import type { Clock } from "./clock.ts";
+
+export type RetryOptions = Readonly<{
+  /** What is being tried, for the warning and the final error. */
+  what: string;
+  clock: Clock;
+  signal?: AbortSignal | undefined;
+  /** Give up when this long passed since the first failure in a row, ms. `Infinity` never gives up. */
+  giveUpAfterMs: number;
+  /** First pause, ms; doubles with full jitter up to `maxPauseMs`. */
+  pauseMs?: number;
+  maxPauseMs?: number;
+  random?: () => number;
+  /** Does it pass by itself? As the error's catalogue entry says, unless told otherwise. */
+  isPassing?: (error: FerryError) => boolean;
+  /** Called before each pause. The place to log a warning. */
+  onRetry?: (error: FerryError, attempt: number, pauseMs: number) => void;
+}>;
+
+const mayPass = (error: FerryError): boolean => error.entry.retry !== "never";
+
+/**
+ * The one retry loop. Tries again while the error passes by itself; everything else goes straight up.
+ * Full jitter keeps many workers from returning in step.
+ * @throws the last error when `giveUpAfterMs` has passed, or the signal's reason when it aborts.
+ */
+export const retry = async <T>(attempt: () => Promise<T>, options: RetryOptions): Promise<T> => {
+  const { clock, random = Math.random, pauseMs = 20, maxPauseMs = 1000, isPassing = mayPass } = options;
+  let failedSince: number | undefined;
+  for (let tries = 1; ; tries++) {
+    options.signal?.throwIfAborted();
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!isFerry(error) || !isPassing(error)) throw error;
+      failedSince ??= clock.now();
+      if (clock.now() - failedSince >= options.giveUpAfterMs) {
+        throw new FerryError(error.code, `${options.what}: ${error.detail}`, { cause: error, facts: error.facts });
+      }
+      const ceiling = Math.min(maxPauseMs, pauseMs * 2 ** Math.min(tries - 1, 16));
+      const pause = Math.max(1, Math.round(ceiling * random()));
+      options.onRetry?.(error, tries, pause);
+      await clock.sleep(pause, options.signal);
+    }
+  }
+};
+
+export type WaitOptions = Readonly<{
+  what: string;
+  clock: Clock;
+  timeoutMs: number;
+  everyMs?: number;
+  signal?: AbortSignal | undefined;
+}>;
+
+/**
+ * Awaits a condition: calls `probe` until it answers `{ done: value }`; `seen` is what the error reports at the deadline.
+ * @throws FERRY_TIMEOUT with what was last seen.
+ */
+export const waitFor = async <T>(
+  probe: () => Promise<{ done: T } | { seen: unknown }>,
+  options: WaitOptions,
+): Promise<T> => {
+  const deadline = options.clock.now() + options.timeoutMs;
+  for (;;) {
+    options.signal?.throwIfAborted();
+    const answer = await probe();
+    if ("done" in answer) return answer.done;
+    if (options.clock.now() >= deadline) {
+      const seen = typeof answer.seen === "string" ? answer.seen : JSON.stringify(answer.seen);
+      throw new FerryError(
+        "FERRY_TIMEOUT",
+        `${options.what}: not so after ${options.timeoutMs} ms; last seen: ${seen}`,
+      );
+    }
+    await options.clock.sleep(options.everyMs ?? 100, options.signal);
+  }
+};

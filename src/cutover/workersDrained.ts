@@ -1,0 +1,110 @@
+import { livingWorkers } from "#apply/lanes/livingWorkers.ts";
+import { type LaneRecord, type PartitionRecord, partitionId } from "#apply/lanes/records.ts";
+import type { Route } from "#base/config/routes.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import type { KafkaClient } from "#io/kafka/client.ts";
+import { topicFor } from "#io/kafka/topicName.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
+import { translated } from "#io/mongo/errors.ts";
+import { routesOn } from "#route/table/routesOn.ts";
+import type { CaptureRecord } from "#source/capture/captureStore.ts";
+import { haltOf } from "./lastLook.ts";
+
+export type DrainDeps = Readonly<{
+  kafka: KafkaClient;
+  target: MongoClient;
+  stateDb: string;
+  /** Of the configuration; undefined carries every topic to the namespace of its name. */
+  routes: readonly Route[] | undefined;
+  /** By their namespaces. */
+  topics: CaptureRecord["topics"];
+  clock: Clock;
+  signal: AbortSignal;
+  /** Records that workers have not applied yet; undefined where no lane stands for some of them. */
+  report: (behind: number | undefined) => void;
+}>;
+
+/** How often the lanes are looked at, ms. */
+const LOOK_MS = 500;
+
+/** Whoever starts a worker beside the command gets this long, ms. */
+const NOBODY_MS = 15_000;
+
+/** Next offset of each partition of a topic. */
+export type Ends = ReadonlyMap<string, readonly number[]>;
+
+type Lanes = readonly Pick<LaneRecord, "route" | "topic" | "partition" | "slice" | "offset">[];
+type Partitions = readonly Pick<PartitionRecord, "_id" | "slices" | "route" | "topic">[];
+
+/**
+ * Records before the ends that some lane has not passed; undefined where a partition that has some has not all of its lanes.
+ * Every route that reads the topic must have passed them: those of the configuration, and those that have begun.
+ */
+export const recordsBehind = (
+  ends: Ends,
+  routes: readonly Route[] | undefined,
+  { lanes, partitions }: Readonly<{ lanes: Lanes; partitions: Partitions }>,
+): number | undefined => {
+  const slices = new Map(partitions.map((record) => [record._id, record.slices]));
+  let behind = 0;
+  for (const [topic, offsets] of ends) {
+    const begun = partitions.filter((record) => record.topic === topic).map(({ route }) => route);
+    const readers = new Set([...routesOn(routes, topic).map(({ name }) => name), ...begun]);
+    for (const route of readers)
+      for (const [partition, end] of offsets.entries()) {
+        if (end === 0) continue;
+        const wanted = slices.get(partitionId(route, partition)) ?? 0;
+        const mine = lanes.filter(
+          (lane) => lane.route === route && lane.partition === partition && lane.slice < wanted,
+        );
+        if (wanted === 0 || mine.length < wanted) return undefined;
+        behind += Math.max(0, ...mine.map(({ offset }) => end - Number(offset)));
+      }
+  }
+  return behind;
+};
+
+const look = async ({ target, stateDb, routes }: DrainDeps, ends: Ends): Promise<number | undefined> => {
+  const db = target.db(stateDb);
+  const [lanes, partitions] = await translated("reading the lanes", () =>
+    Promise.all([
+      db.collection<LaneRecord>("lanes").find().toArray(),
+      db.collection<PartitionRecord>("partitions").find().toArray(),
+    ]),
+  );
+  return recordsBehind(ends, routes, { lanes, partitions });
+};
+
+/**
+ * Waits until the lanes of all routes have passed what is in the topics now. Nobody captures into them any more.
+ * @throws FERRY_RUN_HALTED, FERRY_RUN_BEHIND where nobody applies it, FERRY_KAFKA_*, FERRY_MONGO_*, the signal's reason
+ */
+export const workersDrained = async (deps: DrainDeps): Promise<void> => {
+  const { kafka, topics, target, stateDb, clock, signal, report } = deps;
+  const existing = new Set(await kafka.topics());
+  const ends = new Map<string, readonly number[]>();
+  for (const { name, next } of topics) {
+    const topic = topicFor(name);
+    if (existing.has(topic)) ends.set(name, await kafka.offsets(topic, "latest"));
+    else if (Number(next) > 0) throw new FerryError("FERRY_KAFKA_TOPIC_MISSING", `${topic} is gone from Kafka`);
+  }
+  for (let nobodySince: number | undefined; ; ) {
+    signal.throwIfAborted();
+    const behind = await look(deps, ends);
+    if (behind === 0) return;
+    const halted = await haltOf({ target, stateDb });
+    if (halted !== undefined) throw halted;
+    report(behind);
+    const isIdle = behind === undefined || (await livingWorkers(target, stateDb)) === 0;
+    nobodySince = isIdle ? (nobodySince ?? clock.now()) : undefined;
+    if (nobodySince !== undefined && clock.now() - nobodySince > NOBODY_MS)
+      throw new FerryError(
+        "FERRY_RUN_BEHIND",
+        behind === undefined
+          ? `no worker has read all of ${[...ends.keys()].join(", ")}`
+          : `${behind} records wait in Kafka, and no worker runs`,
+      );
+    await clock.sleep(LOOK_MS, signal);
+  }
+};

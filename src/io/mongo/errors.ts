@@ -1,0 +1,128 @@
+import {
+  type Document,
+  MongoError,
+  MongoNetworkError,
+  MongoServerError,
+  MongoServerSelectionError,
+  MongoTopologyClosedError,
+} from "mongodb";
+import { elementsOf, type RawValue, rawField } from "#base/bson/rawValue.ts";
+import type { ErrorCode } from "#base/errors/catalogue.ts";
+import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import { whyUnreached } from "./unreached.ts";
+
+/**
+ * Server codes that pass by themselves (elections, shutdowns, write conflicts, interrupted or expired transactions, stale
+ * routing, an overloaded server, a write fence, a full disk that an operator will clear, a collection that went away under a
+ * read). Source: the server's error_codes.yml, the categories NetworkError, RetriableError, NotPrimaryError, Interruption,
+ * ShutdownError, SnapshotError, StaleShardVersionError, ExceededTimeLimitError and SystemOverloadedError, as far as a client
+ * can see them.
+ */
+const TRANSIENT = new Set([
+  6, 7, 24, 46, 50, 63, 64, 89, 91, 107, 112, 117, 133, 134, 145, 150, 175, 189, 202, 216, 225, 234, 237, 239, 244, 246,
+  249, 250, 251, 256, 262, 267, 272, 279, 281, 282, 290, 303, 317, 355, 365, 371, 384, 402, 407, 433, 449, 9001, 10107,
+  11600, 11601, 11602, 13388, 13435, 13436, 14031,
+]);
+const AUTH = new Set([18, 8000]);
+const PRIVILEGE = new Set([13]);
+/** The command itself is wrong for this server or namespace: no document is to blame. */
+const COMMAND = new Set([20, 26, 59, 72, 73, 115, 166, 263, 352]);
+
+/** Does a server code say that the moment is wrong, and not the document? */
+export const isPassing = (code: number): boolean => TRANSIENT.has(code);
+
+/** Nobody has logged in: Unauthorized (13) as well, and told from a lack of privileges by its text alone. */
+export const isAnonymous = (message: string): boolean => /\brequires authentication$/.test(message);
+
+const codeOf = (error: MongoServerError): ErrorCode => {
+  const code = Number(error.code);
+  if (isPassing(code) || error.hasErrorLabel("TransientTransactionError") || error.hasErrorLabel("RetryableWriteError"))
+    return "FERRY_MONGO_TRANSIENT";
+  if (AUTH.has(code) || (PRIVILEGE.has(code) && isAnonymous(error.message))) return "FERRY_MONGO_AUTH";
+  if (PRIVILEGE.has(code)) return "FERRY_MONGO_PRIVILEGE";
+  if (COMMAND.has(code)) return "FERRY_MONGO_COMMAND";
+  return "FERRY_MONGO_REJECTED";
+};
+
+/**
+ * The server's text without the command that it refused to run: that may hold documents, and is as long as they are. The name
+ * of the command says which action is meant.
+ */
+export const withoutCommand = (message: string): string =>
+  message.replace(/^(not authorized on .+? to execute command) \{\s*"?(\w+)"?:.*$/s, "$1 $2");
+
+type LookupError = Error & Readonly<{ code: string; syscall: string; hostname: string }>;
+
+/** Of the names of a `mongodb+srv` URI: the driver passes Node's own error on. */
+const isLookup = (error: unknown): error is LookupError =>
+  error instanceof Error && /^(query|getaddrinfo)/.test(String((error as Partial<LookupError>).syscall));
+
+const lookupText = ({ code, syscall, hostname }: LookupError): string =>
+  `${syscall === "getaddrinfo" ? "the name" : `the ${syscall.slice("query".length).toUpperCase()} record`} ${hostname} cannot be resolved (${code})`;
+
+/**
+ * A driver error as ours, by numeric code, label and class, never by text. `phase` says what was being done.
+ * Total: anything unknown comes back as FERRY_BUG with its cause.
+ */
+export const mongoError = (error: unknown, phase: string): FerryError => {
+  if (isFerry(error)) return error;
+  if (error instanceof MongoServerError) {
+    const facts = {
+      serverCode: Number(error.code),
+      codeName: String(error["codeName"] ?? ""),
+      keyPattern: error["keyPattern"],
+    };
+    return new FerryError(codeOf(error), `${phase}: ${withoutCommand(error.message)} (${error.code})`, {
+      cause: error,
+      facts,
+    });
+  }
+  if (error instanceof MongoServerSelectionError) {
+    const inner = [...(error.reason?.servers.values() ?? [])].map((server) => server.error).find((e) => e !== null);
+    if (inner instanceof MongoServerError && AUTH.has(Number(inner.code)))
+      return new FerryError("FERRY_MONGO_AUTH", `${phase}: ${inner.message}`, { cause: error });
+    return new FerryError("FERRY_MONGO_UNREACHABLE", `${phase}: ${whyUnreached(error)}`, { cause: error });
+  }
+  if (isLookup(error))
+    return new FerryError("FERRY_MONGO_UNREACHABLE", `${phase}: ${lookupText(error)}`, { cause: error });
+  // Closed topology: somebody else's first attempt to connect failed while this one waited for it.
+  if (error instanceof MongoNetworkError || error instanceof MongoTopologyClosedError)
+    return new FerryError("FERRY_MONGO_UNREACHABLE", `${phase}: ${error.message}`, { cause: error });
+  if (error instanceof MongoError) {
+    // The client's own: a cleared pool, a transaction it already knows to be lost.
+    const passing =
+      error.hasErrorLabel("TransientTransactionError") ||
+      error.hasErrorLabel("RetryableWriteError") ||
+      error.name === "MongoPoolClearedError";
+    return new FerryError(passing ? "FERRY_MONGO_TRANSIENT" : "FERRY_MONGO_COMMAND", `${phase}: ${error.message}`, {
+      cause: error,
+    });
+  }
+  return new FerryError("FERRY_BUG", `${phase}: ${error instanceof Error ? error.message : String(error)}`, {
+    cause: error,
+  });
+};
+
+/** Runs one piece of driver work and translates what it throws. */
+export const translated = async <T>(phase: string, work: () => Promise<T>): Promise<T> => {
+  try {
+    return await work();
+  } catch (error) {
+    throw mongoError(error, phase);
+  }
+};
+
+/** What the server's answer says besides code and text; empty where the error came from elsewhere. */
+const answerOf = (error: unknown): Document =>
+  error instanceof FerryError && error.cause instanceof MongoServerError ? error.cause.errorResponse : {};
+
+/**
+ * `_id`s of documents that keep an index from becoming unique, one list for each value (CannotConvertIndexToUnique, 359).
+ * The command was run with `raw`.
+ */
+export const violationsOf = (error: unknown): readonly (readonly RawValue[])[] =>
+  ((answerOf(error)["violations"] ?? []) as Uint8Array[]).map((violation) => elementsOf(rawField(violation, "ids")));
+
+/** The value that two documents share where a unique index was to be built (DuplicateKey, 11000), raw. The command was run with `raw`. */
+export const duplicateOf = (error: unknown): Uint8Array | undefined =>
+  answerOf(error)["keyValue"] as Uint8Array | undefined;

@@ -1,0 +1,91 @@
+import { type FerryError, isFerry } from "#base/errors/ferryError.ts";
+import { unlessAborted } from "#base/flow/abort.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import { retry } from "#base/flow/retry.ts";
+import { Awaited } from "#base/observe/awaited.ts";
+import type { Logger } from "#base/observe/log.ts";
+import type { MongoClient } from "./connect.ts";
+import { translated } from "./errors.ts";
+
+/** A server that work depends on. */
+export type Server = Readonly<{
+  /** As in a sentence: `the target`. */
+  name: string;
+  /** Asks something that only a server that works can answer. @throws a FerryError otherwise */
+  ask: () => Promise<unknown>;
+}>;
+
+export type OutageDeps = Readonly<{ clock: Clock; logger: Logger; signal: AbortSignal }>;
+
+/** Is a server away, or not itself for a moment? Timeouts of ferry's own and what others hold are not meant. */
+const isOutage = (error: FerryError): boolean =>
+  isFerry(
+    error,
+    "FERRY_MONGO_UNREACHABLE",
+    "FERRY_MONGO_TRANSIENT",
+    "FERRY_KAFKA_UNREACHABLE",
+    "FERRY_KAFKA_TRANSIENT",
+  ) && error.facts["mistake"] !== true;
+
+/** Its primary answers. */
+export const mongoServer = (name: string, client: MongoClient): Server => ({
+  name,
+  ask: () => translated(`asking ${name}`, () => client.db("admin").command({ ping: 1 })),
+});
+
+/** Both sides of a capture. */
+export const serversOf = ({ source, target }: Readonly<{ source: MongoClient; target: MongoClient }>): Server[] => [
+  mongoServer("the source", source),
+  mongoServer("the target", target),
+];
+
+/**
+ * Waits for a server without end, and says so: what it is waiting for, why, and after how long it was back.
+ * @throws what does not pass by itself, the signal's reason
+ */
+export const whenAnswers = async ({ name, ask }: Server, { clock, logger, signal }: OutageDeps): Promise<void> => {
+  const awaited = new Awaited(name, { clock, logger });
+  const waiting = retry(ask, {
+    what: `reaching ${name}`,
+    clock,
+    signal,
+    giveUpAfterMs: Number.POSITIVE_INFINITY,
+    isPassing: isOutage,
+    onRetry: ({ detail }) => awaited.missing(detail),
+  });
+  await unlessAborted(waiting, signal);
+  signal.throwIfAborted();
+  awaited.back();
+};
+
+/**
+ * Work that may be done again from its beginning, whatever became of it: where a server goes away in the middle, it is waited
+ * for, and the work is done again. So a phase may call its servers without a thought for outages.
+ * @param what as in a sentence: `building the structure`
+ * @throws whatever is no outage, the signal's reason
+ */
+export const throughOutages = <T>(
+  what: string,
+  servers: readonly Server[],
+  deps: OutageDeps,
+  work: () => Promise<T>,
+): Promise<T> => {
+  const { clock, logger, signal } = deps;
+  let interrupted = false;
+  return retry(
+    async () => {
+      if (interrupted) for (const server of servers) await whenAnswers(server, deps);
+      interrupted = true;
+      return work();
+    },
+    {
+      what,
+      clock,
+      signal,
+      giveUpAfterMs: Number.POSITIVE_INFINITY,
+      isPassing: isOutage,
+      onRetry: ({ code, detail }) =>
+        logger.warn({ stage: "waiting", code, err: detail }, `interrupted while ${what}; it is done again`),
+    },
+  );
+};

@@ -1,0 +1,166 @@
+import { BUCKETS } from "#base/flow/buckets.ts";
+import type { Namespace } from "#base/flow/types.ts";
+import type { MongoClient } from "./connect.ts";
+import { translated } from "./errors.ts";
+
+/**
+ * Actions needed on one resource. `collection` "" is every collection of the database, and `system.buckets.` all of its time
+ * series' buckets, which are not among the former; `db` "" is every database.
+ */
+export type Need = Readonly<{
+  db: string;
+  collection: string;
+  /** On the cluster itself: `db` and `collection` say nothing then. */
+  cluster?: true;
+  actions: readonly string[];
+  why: string;
+}>;
+
+type Resource = Readonly<{
+  db?: string;
+  collection?: string;
+  /** Of this time series, or of any where it is empty. */
+  system_buckets?: string;
+  cluster?: boolean;
+  anyResource?: boolean;
+}>;
+type Privilege = Readonly<{ resource: Resource; actions: readonly string[] }>;
+
+/** `connectionStatus` with privileges; `users` is empty where the server asks for no authentication. */
+export const readPrivileges = async (
+  client: MongoClient,
+): Promise<Readonly<{ users: readonly string[]; privileges: readonly Privilege[] }>> => {
+  const reply = await translated("reading the user's privileges", () =>
+    client.db("admin").command({ connectionStatus: 1, showPrivileges: true }),
+  );
+  const info = reply["authInfo"] as {
+    authenticatedUsers: { user: string; db: string }[];
+    authenticatedUserPrivileges?: Privilege[];
+  };
+  return {
+    users: info.authenticatedUsers.map(({ user, db }) => `${user}@${db}`),
+    privileges: info.authenticatedUserPrivileges ?? [],
+  };
+};
+
+const seriesIn = ({ collection }: Pick<Need, "collection">): string | undefined =>
+  collection.startsWith(BUCKETS) ? collection.slice(BUCKETS.length) : undefined;
+
+/** As a role spells it. */
+export const resourceOf = (need: Pick<Need, "db" | "collection" | "cluster">): Resource => {
+  if (need.cluster === true) return { cluster: true };
+  const series = seriesIn(need);
+  return series === undefined ? { db: need.db, collection: need.collection } : { db: need.db, system_buckets: series };
+};
+
+/** Does a resource that was granted cover the one that is needed? Source: MongoDB manual, "Resource Document"; and 6.0.5, asked. */
+const covers = (granted: Resource, need: Need): boolean => {
+  if (granted.anyResource === true) return true;
+  if (need.cluster === true || granted.cluster === true) return need.cluster === granted.cluster;
+  const series = seriesIn(need);
+  if (granted.system_buckets !== undefined)
+    return (
+      series !== undefined && ["", need.db].includes(granted.db ?? "") && ["", series].includes(granted.system_buckets)
+    );
+  if (granted.db === undefined || granted.collection === undefined) return false;
+  const dbMatches = granted.db === need.db || (granted.db === "" && !["local", "config"].includes(need.db));
+  const system = need.collection.startsWith("system.") || need.db === "local";
+  return dbMatches && (granted.collection === need.collection || (granted.collection === "" && !system));
+};
+
+/** Of the needs, what is not granted; actions that are granted are left out of each. */
+export const missingPrivileges = (needs: readonly Need[], privileges: readonly Privilege[]): Need[] =>
+  needs.flatMap((need) => {
+    const granted = new Set(
+      privileges.filter(({ resource }) => covers(resource, need)).flatMap(({ actions }) => actions),
+    );
+    const missing = need.actions.filter((action) => !granted.has(action) && !granted.has("anyAction"));
+    return missing.length === 0 ? [] : [{ ...need, actions: missing }];
+  });
+
+/** What ferry and the connector need to read a database on the source. */
+export const sourceNeeds = (db: string): Need[] => [
+  { db, collection: "", actions: ["find", "changeStream"], why: "the copy and the change stream" },
+  { db, collection: "", actions: ["listCollections"], why: "what there is to copy" },
+  { db, collection: "", actions: ["listIndexes"], why: "the structure" },
+];
+
+/** What tells how much time is left; ferry works without. */
+export const oplogWishes: readonly Need[] = [
+  { db: "local", collection: "oplog.rs", actions: ["find", "collStats"], why: "how far back the oplog reaches" },
+];
+
+/** What spares finalize a wait; ferry works without. */
+export const noteWishes: readonly Need[] = [
+  {
+    db: "",
+    collection: "",
+    cluster: true,
+    actions: ["appendOplogNote"],
+    why: "positions that move on a source at rest",
+  },
+];
+
+/** What ferry works without. */
+export const sourceWishes: readonly Need[] = [...oplogWishes, ...noteWishes];
+
+/** What ferry needs to remember its positions on the target. */
+export const stateNeeds = (stateDb: string): Need[] => [
+  {
+    db: stateDb,
+    collection: "",
+    actions: ["find", "insert", "update", "remove", "createCollection", "createIndex", "listCollections"],
+    why: "ferry's own state",
+  },
+];
+
+/** What ferry needs to write a database on the target and to remember its positions there. */
+export const targetNeeds = (db: string, stateDb: string): Need[] => [
+  { db, collection: "", actions: ["find", "insert", "update", "remove"], why: "the migrated documents" },
+  { db, collection: "", actions: ["createCollection", "listCollections"], why: "collections that do not exist yet" },
+  { db, collection: "", actions: ["dropCollection"], why: "collections that the source drops or renames" },
+  {
+    db,
+    collection: "",
+    actions: ["listIndexes", "createIndex", "dropIndex", "collMod", "convertToCapped", "renameCollectionSameDB"],
+    why: "the structure: indexes, options, capped collections built in order",
+  },
+  ...stateNeeds(stateDb),
+];
+
+/** What the copy of a time series needs besides; its change stream needs no more than any other. */
+export const bucketSourceNeeds = ({ db, coll }: Namespace): Need[] => [
+  { db, collection: coll, actions: ["find"], why: "measurements of time series; MongoDB 5.0 and newer" },
+];
+
+/** What writing a time series needs besides; dropped are buckets that came when their time series had gone. */
+export const bucketTargetNeeds = ({ db, coll }: Namespace): Need[] => [
+  {
+    db,
+    collection: coll,
+    actions: ["find", "insert", "update", "remove", "dropCollection"],
+    why: "measurements of time series; MongoDB 5.0 and newer",
+  },
+];
+
+const spelt = (resource: Resource): string =>
+  `{ ${Object.entries(resource)
+    .map(([name, value]) => `${name}: ${JSON.stringify(value)}`)
+    .join(", ")} }`;
+
+/** A `createRole` for mongosh that grants these, ready to paste. */
+export const roleScript = (role: string, needs: readonly Need[]): string => {
+  const privileges = needs.map(
+    ({ actions, why, ...need }) =>
+      `    { resource: ${spelt(resourceOf(need))}, actions: ${JSON.stringify(actions)} }, // ${why}`,
+  );
+  return [
+    "db.getSiblingDB('admin').createRole({",
+    `  role: ${JSON.stringify(role)},`,
+    "  privileges: [",
+    ...privileges,
+    "  ],",
+    "  roles: [],",
+    "})",
+  ].join("\n");
+};

@@ -1,0 +1,178 @@
+import { Long } from "bson";
+import { FerryError } from "#base/errors/ferryError.ts";
+import type { ClientSession, Document, MongoClient, ReadPreferenceMode } from "./connect.ts";
+import { translated } from "./errors.ts";
+
+/**
+ * A cursor by own commands, so that bodies are never decoded and the end of each reply is seen. The driver's public `raw`
+ * option hands subdocuments of a reply out as bytes; the cursor's one is taken apart here.
+ */
+export type RawReply = Readonly<{
+  /** Raw documents, views of one reply: who keeps one keeps all of them in memory. */
+  documents: readonly Uint8Array[];
+  /** Bytes of the documents together. */
+  bytes: number;
+  /** A change stream's position after these documents, raw; absent on other cursors. */
+  postBatchResumeToken: Uint8Array | undefined;
+  /** The server has no more: the cursor is gone there. */
+  ended: boolean;
+}>;
+
+export type RawCursorOptions = Readonly<{
+  client: MongoClient;
+  db: string;
+  /** `find` or `aggregate`, with its first batch's size; a cursor is opened by it. */
+  command: Document;
+  /** Of a cursor whose client leads to one member or to a mongos; the primary otherwise. */
+  readPreference?: ReadPreferenceMode;
+  /** What is being done, for errors. */
+  phase: string;
+}>;
+
+const TYPE_DOCUMENT = 0x03;
+const TYPE_ARRAY = 0x04;
+const TYPE_INT64 = 0x12;
+
+/** Sizes of the few types that a reply's `cursor` holds; the server writes them, so nothing else is expected. */
+const sizeOf = (bytes: Buffer, type: number, at: number): number => {
+  switch (type) {
+    case TYPE_DOCUMENT:
+    case TYPE_ARRAY:
+      return bytes.readInt32LE(at);
+    case 0x02:
+      return 4 + bytes.readInt32LE(at);
+    case 0x08:
+      return 1;
+    case 0x10:
+      return 4;
+    case 0x11:
+    case 0x01:
+    case 0x09:
+    case TYPE_INT64:
+      return 8;
+    case 0x0a:
+      return 0;
+    default:
+      throw new FerryError("FERRY_BUG", `a cursor reply has an element of type ${type}`);
+  }
+};
+
+const documentsOf = (bytes: Buffer, start: number): { documents: Uint8Array[]; size: number } => {
+  const documents: Uint8Array[] = [];
+  let size = 0;
+  const last = start + bytes.readInt32LE(start) - 1;
+  for (let at = start + 4; at < last; ) {
+    let value = at + 1;
+    while (bytes[value] !== 0) value++; // the index, as text
+    value++;
+    const end = value + bytes.readInt32LE(value);
+    documents.push(bytes.subarray(value, end));
+    size += end - value;
+    at = end;
+  }
+  return { documents, size };
+};
+
+/** Takes a reply's `cursor` apart. */
+const parse = (raw: Uint8Array): RawReply & Readonly<{ id: bigint; collection: string }> => {
+  const bytes = Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength);
+  let [id, ns]: [bigint, string] = [0n, ""];
+  let documents: Uint8Array[] = [];
+  let size = 0;
+  let postBatchResumeToken: Uint8Array | undefined;
+  for (let at = 4; at < bytes.length - 1; ) {
+    const type = bytes[at] as number;
+    const nameEnd = bytes.indexOf(0, at + 1);
+    const name = bytes.toString("latin1", at + 1, nameEnd);
+    const value = nameEnd + 1;
+    const end = value + sizeOf(bytes, type, value);
+    if (name === "id") id = bytes.readBigInt64LE(value);
+    else if (name === "ns") ns = bytes.toString("utf8", value + 4, end - 1);
+    else if (name === "postBatchResumeToken") postBatchResumeToken = Buffer.from(bytes.subarray(value, end));
+    else if (type === TYPE_ARRAY) ({ documents, size } = documentsOf(bytes, value));
+    at = end;
+  }
+  const collection = ns.slice(ns.indexOf(".") + 1);
+  return { id, collection, documents, bytes: size, postBatchResumeToken, ended: id === 0n };
+};
+
+/** Bodies stay bytes; a session's own times are kept by the driver. */
+const RAW = { raw: true } as const;
+
+export class RawCursor implements AsyncDisposable {
+  readonly #options: RawCursorOptions;
+  readonly #session: ClientSession;
+  #id = 0n;
+  #collection = "";
+  /** The first reply, which came with the opening; handed out by the first `next`. */
+  #first: RawReply | undefined;
+
+  private constructor(options: RawCursorOptions) {
+    this.#options = options;
+    this.#session = options.client.startSession({ causalConsistency: false });
+  }
+
+  /** @throws FERRY_MONGO_* with `facts.serverCode` */
+  static async open(options: RawCursorOptions): Promise<RawCursor> {
+    const cursor = new RawCursor(options);
+    try {
+      cursor.#first = await cursor.#command(options.command);
+      return cursor;
+    } catch (error) {
+      await cursor.#session.endSession();
+      throw error;
+    }
+  }
+
+  async #command(command: Document): Promise<RawReply> {
+    const { client, db, phase, readPreference = "primary" } = this.#options;
+    const options = { session: this.#session, readPreference, ...RAW };
+    const reply = await translated(phase, () => client.db(db).command(command, options));
+    const parsed = parse(reply["cursor"] as unknown as Uint8Array);
+    this.#id = parsed.id;
+    if (parsed.collection !== "") this.#collection = parsed.collection;
+    return parsed;
+  }
+
+  /**
+   * The next reply. Call it again before working on the last one, and the server reads ahead.
+   * @param more `batchSize`, and `maxTimeMS` for cursors that wait for data
+   * @throws FERRY_MONGO_*
+   */
+  async next(more: Readonly<{ batchSize: number; maxTimeMS?: number }>): Promise<RawReply> {
+    const first = this.#first;
+    if (first !== undefined) {
+      this.#first = undefined;
+      return first;
+    }
+    return this.#command({ getMore: Long.fromBigInt(this.#id), collection: this.#collection, ...more });
+  }
+
+  /** Nothing waits on the server for a reader that has gone. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { client, db } = this.#options;
+    if (this.#id !== 0n)
+      await client
+        .db(db)
+        .command({ killCursors: this.#collection, cursors: [Long.fromBigInt(this.#id)] }, { session: this.#session })
+        .catch(() => undefined); // the server forgets it by itself
+    await this.#session.endSession();
+  }
+}
+
+/** Everything that a command finds, raw; replies of so many documents at most. @throws FERRY_MONGO_* */
+export const readAll = async (options: RawCursorOptions, batchSize: number): Promise<Uint8Array[]> => {
+  await using cursor = await RawCursor.open(options);
+  const found: Uint8Array[] = [];
+  for (;;) {
+    const { documents, ended } = await cursor.next({ batchSize });
+    found.push(...documents);
+    if (ended) return found;
+  }
+};
+
+/** Codes that say that a cursor is gone on the server, and can be opened anew: CursorNotFound, CappedPositionLost, QueryPlanKilled, CursorKilled. */
+const GONE = new Set([43, 136, 175, 237]);
+
+export const isCursorGone = (error: unknown): boolean =>
+  error instanceof FerryError && GONE.has(Number(error.facts["serverCode"] ?? 0));

@@ -1,0 +1,60 @@
+import type { Document } from "bson";
+import { FerryError } from "#base/errors/ferryError.ts";
+import type { Db, MongoClient } from "#io/mongo/connect.ts";
+import { translated } from "#io/mongo/errors.ts";
+
+const BY_ROUTE = ["deadLetters", "drift", "conflicts", "lanes"];
+const BY_MARK = ["touched", "settled"];
+
+const quote = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+
+const forget = async (db: Db, route: string): Promise<void> => {
+  const chunks: Document = { letter: { $regex: `^${quote(route)}/` } };
+  await db.collection("deadLetterChunks").deleteMany(chunks);
+  for (const name of BY_ROUTE) await db.collection(name).deleteMany({ route });
+  for (const name of BY_MARK) await db.collection(name).deleteMany({ "_id.route": route });
+  await db.collection<{ _id: string }>("runs").deleteOne({ _id: route });
+  // Last: as long as it is there, somebody sees that the route has begun.
+  await db.collection("partitions").deleteMany({ route });
+};
+
+/** A route that has begun, and which topic it reads; `topicId` tells topics of one name apart. */
+export type KnownRoute = Readonly<{ route: string; topic: string; topicId?: string }>;
+
+/**
+ * Routes that have begun. What the source has now does not tell them: a collection may be gone, and come back to a position
+ * of a log that is gone as well. @throws FERRY_MONGO_*
+ */
+export const knownRoutes = async (
+  client: MongoClient,
+  stateDb: string,
+  isMeant: (route: KnownRoute) => boolean,
+): Promise<readonly KnownRoute[]> => {
+  const partitions = client.db(stateDb).collection<KnownRoute>("partitions");
+  const known = await translated("reading which routes have begun", () => partitions.find().toArray());
+  return [...new Map(known.filter(isMeant).map((record) => [record.route, record])).values()];
+};
+
+/** @throws FERRY_STRUCTURE_BUSY while a worker owns a partition of one of the routes */
+export const requireIdle = async (client: MongoClient, stateDb: string, routes: readonly string[]): Promise<void> => {
+  const owned = { route: { $in: [...routes] }, owner: { $ne: null }, $expr: { $gt: ["$expiresAt", "$$NOW"] } };
+  const busy = await translated("looking for workers", () =>
+    client.db(stateDb).collection("partitions").findOne(owned),
+  );
+  if (busy !== null)
+    throw new FerryError(
+      "FERRY_STRUCTURE_BUSY",
+      `${busy["owner"]} works on partition ${busy["partition"]} of ${busy["route"]}`,
+    );
+};
+
+/**
+ * Forgets that routes have begun: their positions, books, dead letters and drift. The next worker reads their topics from the
+ * beginning. Decisions about drift stay. May be repeated.
+ * @throws FERRY_STRUCTURE_BUSY while a worker owns one of their partitions
+ */
+export const forgetRoutes = (client: MongoClient, stateDb: string, routes: readonly string[]): Promise<void> =>
+  translated("forgetting routes", async () => {
+    await requireIdle(client, stateDb, routes);
+    for (const route of routes) await forget(client.db(stateDb), route);
+  });

@@ -1,0 +1,54 @@
+import { DEFAULT_STATE_DB } from "#base/config/settings.ts";
+import { nearest } from "#base/config/suggest.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
+import { translated } from "#io/mongo/errors.ts";
+
+/** What every database of ferry's state has as soon as something ran. */
+const MARKS: ReadonlySet<string> = new Set(["runs", "partitions", "workers", "connectors", "capture", "structure"]);
+
+const isState = async (client: MongoClient, name: string): Promise<boolean> => {
+  const collections = await client
+    .db(name)
+    .listCollections({}, { nameOnly: true, authorizedCollections: true })
+    .toArray();
+  return collections.some((one) => MARKS.has(one.name));
+};
+
+const meant = (word: string, known: readonly string[]): string => {
+  const close = nearest(word, known);
+  return close === undefined ? "" : `; did you mean ${close}?`;
+};
+
+/**
+ * Refuses a database without ferry's state, where an empty answer would look as if all were well. The default is not there
+ * before anything ran; a name of one's own is a claim that it is.
+ * @throws FERRY_USAGE with the databases that have it, as far as this user may see them; FERRY_MONGO_*
+ */
+export const requireState = (client: MongoClient, stateDb: string): Promise<void> =>
+  translated("looking for ferry's state", async () => {
+    if (stateDb === DEFAULT_STATE_DB || (await isState(client, stateDb))) return;
+    const { databases } = await client.db("admin").admin().listDatabases({ nameOnly: true, authorizedDatabases: true });
+    const known: string[] = [];
+    for (const { name } of databases) if (await isState(client, name)) known.push(name);
+    const others = known.length === 0 ? "no other has" : `it is in ${known.join(", ")}${meant(stateDb, known)}`;
+    throw new FerryError(
+      "FERRY_USAGE",
+      `the target has no state of ferry in database ${stateDb} (--state-db); ${others}`,
+    );
+  });
+
+/** Refuses the name of a route that has never run. @throws FERRY_USAGE with the names that have; FERRY_MONGO_* */
+export const requireRoute = (client: MongoClient, stateDb: string, route: string | undefined): Promise<void> =>
+  translated("looking for the route", async () => {
+    if (route === undefined) return;
+    const db = client.db(stateDb);
+    const [begun, owned] = [
+      await db.collection("runs").distinct("_id"),
+      await db.collection("partitions").distinct("route"),
+    ];
+    const known = [...new Set([...begun, ...owned].map(String))].sort();
+    if (known.includes(route)) return;
+    const others = known.length === 0 ? "none has run yet" : `there are ${known.join(", ")}${meant(route, known)}`;
+    throw new FerryError("FERRY_USAGE", `no route ${route} has run; ${others}`);
+  });

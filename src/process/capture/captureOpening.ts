@@ -1,0 +1,173 @@
+import type { Route } from "#base/config/routes.ts";
+import type { WorkerOptions } from "#base/config/workerOptions.ts";
+import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import { type Namespace, parseNamespace } from "#base/flow/types.ts";
+import { unlessStopped } from "#base/flow/unlessStopped.ts";
+import type { Logger } from "#base/observe/log.ts";
+import type { CaptureOutput } from "#io/log/output.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
+import { reachMongo, sayIgnored } from "#io/mongo/reach.ts";
+import { type KnownRoute, knownRoutes } from "#io/state/forgetRoutes.ts";
+import { type CaptureRecord, CaptureStore } from "#source/capture/captureStore.ts";
+import { type CaptureWish, OwnCapture, type OwnCaptureDeps } from "#source/capture/ownCapture.ts";
+import { StandingLag } from "#source/capture/unapplied.ts";
+import type { CopySource } from "#source/copy/copySource.ts";
+import type { CopySourceDeps } from "#source/copy/steadyCopySource.ts";
+import type { ScopeSpec } from "#source/stream/scope.ts";
+import { listNamespaces } from "#source/stream/sourceProbe.ts";
+import { featuresOf } from "#source/stream/sourceStream.ts";
+import { checkDeployments, checkLooking, readDeployment } from "./captureChecks.ts";
+import { scopeOf } from "./captureScope.ts";
+import { type CaptureStartDeps, checkKnown } from "./captureStart.ts";
+import { carriedNames, type NamesDeps } from "./carriedNames.ts";
+import { leftoversOn } from "./leftovers.ts";
+import { requireUnfinished } from "./lifecycle.ts";
+import { requireCarriable } from "./namedScope.ts";
+import { decidedBy, withTimeSeries } from "./timeSeries.ts";
+
+/** What `ferry run` and `ferry capture` are told alike. */
+export type CaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad"> &
+  Pick<NamesDeps, "allowEmpty" | "ask"> &
+  Readonly<{
+    settings: Readonly<{ source: string; target: string; stateDb: string; group: string }>;
+    spec: ScopeSpec;
+    routes: readonly Route[] | undefined;
+    /** Ranges that are copied at once, and documents of one of them, about. */
+    readers: number;
+    rangeDocuments: number;
+    /** Where the change stream waits for the end of the copy. */
+    spool: OwnCaptureDeps["spool"];
+    copyOrder: CaptureStartDeps["copyOrder"];
+    /** Copy everything again, from a new start. */
+    recopy: boolean;
+    /** Build collections' options, indexes and views before the copy. */
+    structure: boolean;
+    /** Empty what is carried on the target (and its topics) first, and begin anew. */
+    replaceTarget: boolean;
+    logger: Logger;
+    clock: Clock;
+    runId: string;
+    soft: AbortSignal;
+    hard: AbortSignal;
+  }>;
+
+/** Both sides of a capture, connected. */
+export type Sides = Readonly<{ source: MongoClient; target: MongoClient }>;
+
+/** Connects both sides for as long as `work` takes, or until `hard` aborts. @throws FERRY_MONGO_*, and what `work` throws */
+export const betweenSides = async (
+  {
+    settings,
+    runId,
+    soft,
+    hard,
+    clock,
+    logger,
+  }: Pick<CaptureDeps, "settings" | "runId" | "soft" | "hard" | "clock" | "logger">,
+  work: (sides: Sides) => Promise<void>,
+): Promise<void> => {
+  for (const side of ["source", "target"] as const) sayIgnored(side, settings[side], logger);
+  await using clients = new AsyncDisposableStack();
+  const open = async (side: "source" | "target"): Promise<MongoClient> => {
+    const client = await reachMongo(settings[side], { side, appName: runId, clock, logger, signal: soft });
+    clients.defer(() => client.close());
+    return client;
+  };
+  const between = async (): Promise<void> => work({ source: await open("source"), target: await open("target") });
+  await unlessStopped(between(), hard);
+};
+
+/** Gives the capture back at the end of `work`, with what it ended with where that is an error. @throws what `work` throws */
+export const leaving = async (
+  { clock, hard }: Pick<CaptureDeps, "clock" | "hard">,
+  store: CaptureStore,
+  work: () => Promise<void>,
+): Promise<void> => {
+  try {
+    await work();
+  } catch (error) {
+    const { code, detail } = isFerry(error) ? error : new FerryError("FERRY_BUG", String(error));
+    // A courtesy to whoever asks: the error itself is what counts.
+    if (!hard.aborted) await store.leaveWith({ code, detail, at: new Date(clock.now()) }).catch(() => undefined);
+    throw error;
+  }
+  await store.release();
+};
+
+/** How far a paused capture falls behind, from its saved position on. */
+export const standingLagOf =
+  ({ source, scope, clock }: Pick<CaptureStartDeps, "source" | "scope" | "clock">) =>
+  (record: CaptureRecord): ((signal: AbortSignal) => Promise<number>) => {
+    const lag = new StandingLag(source, scope, record.token, clock);
+    return (signal) => lag.age(signal);
+  };
+
+/** A capture before its start. */
+export type Opening = Readonly<{
+  start: CaptureStartDeps;
+  /** Begins anew, whatever was noted. */
+  replaces: boolean;
+  /** What is gone on with. */
+  known: CaptureRecord | undefined;
+  /** Routes of former captures that a new one forgets; empty where the capture is gone on with. */
+  former: readonly KnownRoute[];
+  /** Of the source: what is there and meant. */
+  carried: readonly Namespace[];
+}>;
+
+/**
+ * Looks at both sides, and at what is noted. Writes nothing.
+ * @throws one clear sentence where this cannot be captured, is another capture than the noted one, or a name means nothing
+ */
+export const openCapture = async (
+  deps: CaptureDeps,
+  { source, target }: Sides,
+  { mode, leaseMs }: Pick<CaptureStartDeps, "mode" | "leaseMs">,
+): Promise<Opening> => {
+  const { settings, rangeDocuments, copyOrder, recopy, clock, logger, soft } = deps;
+  const [deployment, other] = await Promise.all([readDeployment(source), readDeployment(target)]);
+  checkDeployments(deployment, other);
+  const scope = scopeOf(deps.spec, deps.routes, settings.stateDb);
+  requireCarriable(scope.spec, settings.stateDb);
+  await checkLooking({ source, target }, scope, settings.stateDb);
+  const store = new CaptureStore(target, settings.stateDb, deps.runId, leaseMs);
+  const remembered = await store.read();
+  // Whoever begins anew may begin with something else; its lease keeps a capture that is alive.
+  if (remembered !== undefined && !deps.replaceTarget) checkKnown(remembered, { deployment, scope, mode });
+  const replaces = deps.replaceTarget || remembered?.phase === "replacing";
+  const known = replaces ? undefined : remembered;
+  if (known !== undefined) requireUnfinished(known, recopy);
+  const deployments = { source: deployment, target: other };
+  const found = await listNamespaces(source, scope.watch);
+  const { timeSeries, existing: carried } = await withTimeSeries(
+    { source, deployments, scope, decided: decidedBy(known, recopy), logger },
+    known === undefined ? await carriedNames({ ...deps, source, scope }, found) : found.filter((ns) => scope.has(ns)),
+  );
+  const isFormer = ({ topic, topicId }: KnownRoute): boolean =>
+    scope.has(parseNamespace(topic)) || (remembered !== undefined && topicId === remembered.id);
+  const former = replaces ? await knownRoutes(target, settings.stateDb, isFormer) : [];
+  const read = { source, deployment, scope, timeSeries, rangeDocuments, copyOrder };
+  return { start: { ...read, store, mode, leaseMs, clock, logger, soft }, replaces, known, former, carried };
+};
+
+/** One session's copy and stream, from where the record stands into `output`. */
+export const sessionOf = (
+  deps: CaptureDeps,
+  { source, target }: Sides,
+  { deployment, scope, store, leaseMs }: CaptureStartDeps,
+  session: Readonly<{
+    record: CaptureRecord;
+    copySource: CopySource;
+    output: CaptureOutput;
+    conflict: WorkerOptions["conflict"];
+    wish: CaptureWish;
+  }>,
+): OwnCapture => {
+  const { routes, readers, spool, clock, logger } = deps;
+  const { record, copySource, output, conflict, wish } = session;
+  const leftovers = leftoversOn(source, target, routes, { conflict }, logger);
+  const features = featuresOf(deployment.version, record.timeSeries === true);
+  const read = { source, copySource, features, scope, readers, spool, leftovers };
+  return new OwnCapture({ ...read, store, record, output, wish, leaseMs, clock, logger });
+};

@@ -1,0 +1,8 @@
+import type { Route } from "#base/config/routes.ts";
+import { Scope, type ScopeSpec } from "#source/stream/scope.ts";
+
+/** Whole cluster, unless told otherwise: by names, or by the routes of a configuration. */
+export const scopeOf = (spec: ScopeSpec, routes: readonly Route[] | undefined, stateDb: string): Scope => {
+  const wanted = spec.include.length > 0 ? spec.include : (routes?.map(({ from }) => from) ?? ["*.*"]);
+  return new Scope({ include: [...new Set(wanted)], exclude: spec.exclude }, stateDb);
+};

@@ -1,0 +1,68 @@
+import { nearest } from "#base/config/suggest.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
+import { isGlob } from "#base/flow/namespaceFilter.ts";
+import { formatNamespace, type Namespace, parseNamespace } from "#base/flow/types.ts";
+import type { Logger } from "#base/observe/log.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
+import { translated } from "#io/mongo/errors.ts";
+import type { Scope } from "#source/stream/scope.ts";
+
+export type NamesDeps = Readonly<{
+  source: MongoClient;
+  scope: Scope;
+  /** Names that nothing bears yet are meant so. */
+  allowEmpty: boolean;
+  /** Puts a question to the person at the terminal; undefined where nobody sits there. */
+  ask: ((question: string) => Promise<boolean>) | undefined;
+  logger: Logger;
+}>;
+
+/** Edits within which a name counts as misspelt: a short one is soon like another. */
+const mostEdits = (name: string): number => (parseNamespace(name).coll.length < 5 ? 1 : 2);
+
+const byName = (a: Namespace, b: Namespace): number => (formatNamespace(a) < formatNamespace(b) ? -1 : 1);
+
+/** @throws FERRY_SOURCE_NOTHING where the name is that of a view */
+const requireNoView = async (source: MongoClient, name: string): Promise<void> => {
+  const { db, coll } = parseNamespace(name);
+  if (coll === "") return;
+  const found = await translated(`looking for ${name}`, () =>
+    source.db(db).listCollections({ name: coll }, { nameOnly: true }).toArray(),
+  );
+  if (found.some(({ type }) => type === "view"))
+    throw new FerryError(
+      "FERRY_SOURCE_NOTHING",
+      `${name} is a view and has no documents of its own; carry its collection, or its whole database, and it is built with them`,
+    );
+};
+
+/**
+ * What is carried of what the source has before a first start. What is not there yet is followed, and carried when it is
+ * created: a glob says that by itself. A plain name that nothing bears is a misspelling more often than a plan, so it is asked
+ * about where another collection, which is not carried, has nearly this name, or where there would be nothing to carry at all.
+ * @throws FERRY_SOURCE_NOTHING naming the first name that is not confirmed, or that an exclusion or a view leaves nothing of
+ */
+export const carriedNames = async (
+  { source, scope, allowEmpty, ask, logger }: NamesDeps,
+  existing: readonly Namespace[],
+): Promise<readonly Namespace[]> => {
+  const carried = existing.filter((ns) => scope.has(ns)).sort(byName);
+  const others = existing.filter((ns) => !scope.has(ns)).map(formatNamespace);
+  for (const name of scope.absent(existing)) {
+    if (scope.leavesOut(name, existing))
+      throw new FerryError("FERRY_SOURCE_NOTHING", `nothing is left of ${name}: --exclude leaves out what it means`);
+    const isName = !isGlob(name);
+    if (isName) await requireNoView(source, name);
+    const near = isName ? nearest(name, others, mostEdits(name)) : undefined;
+    const fact = `${name} ${isName ? "is not on the source" : "matches nothing on the source yet"}`;
+    const said = near === undefined ? fact : `${fact}; did you mean ${near}?`;
+    const isDoubtful = isName && !allowEmpty && (near !== undefined || carried.length === 0);
+    if (isDoubtful && !(await ask?.(`${said} Follow it, and carry it as soon as it is created?`)))
+      throw new FerryError("FERRY_SOURCE_NOTHING", said);
+    logger.warn({ stage: "copy" }, `${said}${said.endsWith("?") ? " It" : ": it"} is carried as soon as it is created`);
+  }
+  if (carried.length === 0) logger.warn({ stage: "copy" }, "there is nothing to carry yet: what is created is carried");
+  for (const name of scope.idleExclusions(existing))
+    logger.warn({ stage: "copy" }, `--exclude ${name} leaves nothing out: no collection of the source fits it yet`);
+  return carried;
+};

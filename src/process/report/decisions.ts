@@ -1,0 +1,55 @@
+import type { DeadLetterRecord } from "#apply/deadletter/records.ts";
+import type { DeadLetterStore } from "#apply/deadletter/store.ts";
+import { livingWorkers } from "#apply/lanes/livingWorkers.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
+
+/** What became of decided letters within the time given. */
+export type Decided = Readonly<{
+  done: number;
+  refused: readonly Readonly<{ id: string; code: string; reason: string }>[];
+  /** Decided and not carried out. */
+  open: number;
+  workers: number;
+}>;
+
+export type DecisionDeps = Readonly<{
+  store: DeadLetterStore;
+  client: MongoClient;
+  stateDb: string;
+  clock: Clock;
+  waitMs: number;
+}>;
+
+const LOOK_MS = 200;
+
+/** Waits until the owners of the partitions have carried decisions out; returns early where nobody is there to do it. */
+export const awaitDecided = async (
+  chosen: readonly DeadLetterRecord[],
+  { store, client, stateDb, clock, waitMs }: DecisionDeps,
+): Promise<Decided> => {
+  const attempts = new Map(chosen.map(({ _id, attempts: n }) => [_id, n]));
+  const ids = [...attempts.keys()];
+  const deadline = clock.now() + waitMs;
+  for (;;) {
+    const left = await store.list({ ids }, ids.length + 1);
+    const refused = left.filter(({ _id, state, attempts: n }) => state === "waiting" && n > (attempts.get(_id) ?? 0));
+    const open = left.length - refused.length;
+    const workers = await livingWorkers(client, stateDb);
+    const behind = left.every(({ state }) => state === "waiting"); // what waits behind a refused one stays where it is
+    if (open === 0 || (refused.length > 0 && behind) || workers === 0 || clock.now() > deadline)
+      return {
+        done: ids.length - left.length,
+        refused: refused.map(({ _id, code, reason }) => ({ id: _id, code, reason })),
+        open,
+        workers,
+      };
+    await clock.sleep(LOOK_MS);
+  }
+};
+
+/** Waits until a worker has announced itself, or the time is over. */
+export const awaitWorker = async ({ client, stateDb, clock, waitMs }: Omit<DecisionDeps, "store">): Promise<void> => {
+  const deadline = clock.now() + waitMs;
+  while ((await livingWorkers(client, stateDb)) === 0 && clock.now() < deadline) await clock.sleep(LOOK_MS);
+};

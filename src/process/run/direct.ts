@@ -1,0 +1,187 @@
+import { LaneStore } from "#apply/lanes/laneStore.ts";
+import { RunStore } from "#apply/lanes/runStore.ts";
+import type { DdlRules } from "#base/config/routes.ts";
+import type { WorkerOptions } from "#base/config/workerOptions.ts";
+import type { ErrorCode } from "#base/errors/catalogue.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import { TaskGroup } from "#base/flow/taskGroup.ts";
+import { formatNamespace, type Namespace } from "#base/flow/types.ts";
+import { lastLook } from "#cutover/lastLook.ts";
+import { MemoryLog, type TopicStart } from "#io/log/memoryLog.ts";
+import type { CaptureOutput } from "#io/log/output.ts";
+import { serversOf, throughOutages } from "#io/mongo/outages.ts";
+import { checkEmpty, checkRights } from "#process/capture/captureChecks.ts";
+import {
+  betweenSides,
+  type CaptureDeps,
+  leaving,
+  openCapture,
+  type Sides,
+  sessionOf,
+  standingLagOf,
+} from "#process/capture/captureOpening.ts";
+import { type CaptureStartDeps, replaceCapture, startCapture } from "#process/capture/captureStart.ts";
+import { RunLifecycle, type Session } from "#process/capture/lifecycle.ts";
+import { Worker } from "#process/worker/worker.ts";
+import { routesOn } from "#route/table/routesOn.ts";
+import { openCopySource } from "#source/copy/steadyCopySource.ts";
+import { CarriedStructure } from "#structure/operations/carriedStructure.ts";
+
+export type DirectDeps = CaptureDeps &
+  Readonly<{
+    options: WorkerOptions;
+    ddl: DdlRules;
+    host: string;
+    version: string;
+  }>;
+
+/** Lowest and highest position of a topic's lanes. */
+const lanePositions = async (
+  lanes: LaneStore,
+): Promise<ReadonlyMap<string, Readonly<{ low: number; high: number }>>> => {
+  const found = new Map<string, { low: number; high: number }>();
+  for (const { topic, offset } of await lanes.positions()) {
+    const known = found.get(topic);
+    if (known === undefined) found.set(topic, { low: offset, high: offset });
+    else {
+      known.low = Math.min(known.low, offset);
+      known.high = Math.max(known.high, offset);
+    }
+  }
+  return found;
+};
+
+/** How often halted routes are looked for, ms. */
+const HALT_MS = 500;
+
+/**
+ * `ferry run`: capture, a log in memory and the worker's lanes in one process. Everything it must remember is on the target.
+ * @throws one clear sentence before anything is written; later what made it stop
+ */
+export const runDirect = (deps: DirectDeps): Promise<void> => betweenSides(deps, (sides) => runBetween(deps, sides));
+
+const runBetween = async (deps: DirectDeps, sides: Sides): Promise<void> => {
+  const { settings, options, routes, soft } = deps;
+  const { leaseMs } = options;
+  const servers = serversOf(sides);
+  const opening = (): Promise<Begun> => beginBetween(deps, sides);
+  const { setup, begun } = await throughOutages("beginning", servers, { ...deps, signal: soft }, opening);
+  const { store } = setup.start;
+  const lifecycle = new RunLifecycle({
+    ...deps,
+    store,
+    leaseMs,
+    servers,
+    writesTo: "the target",
+    standingLag: standingLagOf(setup.start),
+    lastLook: lastLook({ ...sides, stateDb: settings.stateDb, routes, signal: soft }),
+  });
+  await leaving(deps, store, async () => {
+    const drained = await lifecycle.run(begun, (session) => carry({ ...deps, soft: session.ending }, setup, session));
+    if (drained) await lifecycle.finalize(() => setup.structure.finalize(soft));
+  });
+};
+
+type Begun = Readonly<{
+  setup: Setup;
+  /** A former process has begun the copy. */
+  begun: boolean;
+}>;
+
+/** Looks at both sides, notes the start or finds what was noted, and owns the run. What is cut off in the middle may be done again. */
+const beginBetween = async (deps: DirectDeps, sides: Sides): Promise<Begun> => {
+  const { settings, options, runId } = deps;
+  const { source, target } = sides;
+  const { leaseMs } = options;
+  const { stateDb } = settings;
+  const { start, replaces, known, former, carried } = await openCapture(deps, sides, { mode: "direct", leaseMs });
+  const lanes = new LaneStore({ client: target, stateDb, workerId: runId, leaseMs, transactional: false });
+  const runs = new RunStore(target, stateDb, runId);
+  const routes = carried.flatMap((ns) => routesOn(deps.routes, formatNamespace(ns)));
+  await checkRights({ source, target, carried, routes, stateDb });
+  if (known === undefined && !replaces) await checkEmpty(target, runs, routes, options);
+  const structure = new CarriedStructure({ ...deps, leaseMs }, source, target);
+  if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);
+  if (replaces) await replaceCapture(start, deps.spool.dir, () => structure.replace(former.map(({ route }) => route)));
+
+  await startCapture(start, carried, deps.recopy);
+  const setup = { sides, start, lanes, runs, structure, carried };
+  return { setup, begun: known !== undefined && !deps.recopy };
+};
+
+/** What is set up once for a run, and used by each of its sessions. */
+type Setup = Readonly<{
+  sides: Sides;
+  start: CaptureStartDeps;
+  lanes: LaneStore;
+  runs: RunStore;
+  structure: CarriedStructure;
+  carried: readonly Namespace[];
+}>;
+
+/** One session: structure, copy and stream from where the record stands, until `soft` aborts. */
+const carry = async (deps: DirectDeps, setup: Setup, { record, goesOn, wish }: Session): Promise<void> => {
+  const { settings, options, clock, soft, hard, runId } = deps;
+  const { sides, start, lanes, runs, structure, carried } = setup;
+  // Behind the start position: what changes from here on is in the stream, and followed.
+  if (deps.structure && record.phase === "copy") await structure.build(goesOn);
+  const positions = await lanePositions(lanes);
+  const saved = new Map(record.topics.map(({ name, next }) => [name, Number(next)]));
+  const log = new MemoryLog({
+    id: record.id,
+    limitBytes: options.budgetMb * 1024 * 1024,
+    readersOf: (topic) => routesOn(deps.routes, topic).map(({ name }) => name),
+  });
+  const startOf = (topic: string): TopicStart => {
+    const { low, high } = positions.get(topic) ?? { low: 0, high: 0 };
+    const next = saved.get(topic) ?? 0;
+    // A copy is not repeated in the same order: what it brings now comes behind everything that lanes have seen.
+    if (record.phase === "copy") return { first: low, next: Math.max(next, high), high: Math.max(next, high) };
+    return { first: next, next, high: Math.max(next, high) };
+  };
+  const output: CaptureOutput = {
+    open: async (topic) => log.open(topic, startOf(topic)),
+    append: (topic, records, bytes, signal) => log.append(topic, records, bytes, signal),
+    ends: () => log.ends(),
+    settledTo: (ends, signal, soon) => log.settledTo(ends, signal, soon),
+  };
+  for (const { name } of record.topics) await output.open(name);
+  await using copySource = openCopySource(sides.source, record.phase === "copy" ? carried[0] : undefined, deps);
+  const { conflict } = options;
+  const capture = sessionOf(deps, sides, start, { record, copySource, output, conflict, wish });
+  await using tasks = new TaskGroup(hard);
+  const captured = new AbortController();
+  await using worker = await Worker.open({
+    ...deps,
+    settings: { ...settings, target: settings.target },
+    log,
+    workerId: runId,
+    soft: captured.signal,
+    hard: tasks.signal,
+  });
+  tasks.run(async () => {
+    await capture.run(soft, tasks.signal);
+    captured.abort(soft.reason); // what was read is on the target: now the lanes may go
+  });
+  tasks.run(() => worker.run());
+  tasks.run(() => watchHalts(runs, clock, AbortSignal.any([captured.signal, tasks.signal])));
+  await tasks.settled();
+};
+
+/**
+ * Nobody takes a halted route's records out of the log: the whole run stops, with the route's own error. Every route counts,
+ * also one whose collection was created when the run was under way.
+ */
+const watchHalts = async (runs: RunStore, clock: Clock, ended: AbortSignal): Promise<void> => {
+  const since = clock.now();
+  while (!ended.aborted) {
+    await clock.sleep(HALT_MS, ended).catch(() => undefined); // woken by the end
+    if (ended.aborted) return;
+    for (const [route, { halted }] of await runs
+      .readRuns()
+      .catch(() => new Map() as Awaited<ReturnType<RunStore["readRuns"]>>))
+      if (halted !== undefined && halted.at.getTime() >= since)
+        throw new FerryError(halted.code as ErrorCode, `${route} is halted: ${halted.detail}`);
+  }
+};

@@ -1,0 +1,211 @@
+import { Binary, type Timestamp } from "bson";
+import { type RawValue, rawField } from "#base/bson/rawValue.ts";
+import { BsonType, Cursor } from "#base/bson/walk.ts";
+import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import { seriesOf } from "#base/flow/buckets.ts";
+import { faultPoint } from "#base/flow/fault.ts";
+import type { Clash, Namespace, WriteOps } from "#base/flow/types.ts";
+import type { ClientSession, Db, Document, MongoClient } from "#io/mongo/connect.ts";
+import { isPassing, translated } from "#io/mongo/errors.ts";
+import { rawDelete, rawInsert, rawUpdate, type WriteError, type WriteOutcome } from "#io/mongo/rawWrites.ts";
+
+/** Which list of the batch an error belongs to, for the one who decides what to do about it. */
+type Stage = "inserts" | "updates" | "deletes";
+
+const refused = (stage: Stage, error: WriteError): FerryError => {
+  const { code, message, index, keyPattern } = error;
+  // A write fence or a stepdown may be told of one statement: that is no reason to set its document aside.
+  return new FerryError(isPassing(code) ? "FERRY_MONGO_TRANSIENT" : "FERRY_MONGO_REJECTED", `${message} (${code})`, {
+    cause: error,
+    facts: {
+      stage,
+      serverCode: code,
+      index,
+      keyPattern: keyPattern && namesOf(keyPattern.bytes).join(","),
+    },
+  });
+};
+
+const check = (stage: Stage, { errors }: WriteOutcome): void => {
+  const [first] = errors;
+  if (first !== undefined) throw refused(stage, first);
+};
+
+const element = new Cursor();
+
+const namesOf = (document: Uint8Array): string[] => {
+  const names: string[] = [];
+  element.open(document);
+  while (element.next()) names.push(Buffer.from(document.subarray(element.nameStart, element.nameEnd)).toString());
+  return names;
+};
+
+/** A filter for documents with these values, compared as they are, whatever they look like. */
+const having = (keyValue: RawValue): Document => {
+  const conditions: Document[] = [];
+  for (const name of namesOf(keyValue.bytes)) conditions.push({ [name]: { $eq: rawField(keyValue.bytes, name) } });
+  return { $and: conditions };
+};
+
+/** A value without an index that answers for it (a partial one) is not searched for longer than this, ms. */
+const CLASH_MS = 1000;
+
+/** Raw: an `_id` may hold what no decoder takes. */
+const ONE_KEY = { projection: { _id: 1 }, raw: true } as const;
+
+const NAMESPACE_NOT_FOUND = 26;
+const UUID_MISMATCH = 361;
+
+/** Did the target refuse the document, rather than the moment? */
+export const isRejected = (error: unknown): error is FerryError => isFerry(error, "FERRY_MONGO_REJECTED");
+
+/** Does the error say that the document's `_id` is there already (and not that another unique index clashes)? */
+export const isIdCollision = (error: FerryError): boolean =>
+  error.facts["serverCode"] === 11000 && error.facts["keyPattern"] === "_id";
+
+/**
+ * One collection of the target. Writes are raw BSON; inside a session they belong to its transaction, outside they are
+ * idempotent one by one.
+ */
+export class MongoSink {
+  readonly #db: Db;
+  readonly #coll: string;
+
+  constructor(client: MongoClient, ns: Namespace) {
+    this.#db = client.db(ns.db);
+    this.#coll = ns.coll;
+  }
+
+  /** Creates the collection where it is missing: a transaction must not be the one to create it. @throws FERRY_MONGO_* */
+  async prepare(): Promise<void> {
+    await translated(`creating ${this.#db.databaseName}.${this.#coll}`, async () => {
+      const [found] = await this.#db.listCollections({ name: this.#coll }, { nameOnly: true }).toArray();
+      if (found !== undefined) return;
+      await this.#db.createCollection(this.#coll).catch((error: { code?: number }) => {
+        if (error.code !== 48) throw error; // NamespaceExists: another worker was faster
+      });
+    });
+  }
+
+  /** Target namespace, as text. */
+  get name(): string {
+    return `${this.#db.databaseName}.${this.#coll}`;
+  }
+
+  /**
+   * Are there documents, and which clusterTime is it (undefined on a standalone)? What a view shows are others' documents, and
+   * what a time series shows lies in its buckets, which are a collection of their own. @throws FERRY_MONGO_*
+   */
+  async look(): Promise<Readonly<{ occupied: boolean; at: Timestamp | undefined }>> {
+    return translated(`looking at ${this.name}`, async () => {
+      const { operationTime } = (await this.#db.command({ ping: 1 })) as { operationTime?: Timestamp };
+      if ((await this.#typeOf(this.#coll)) !== "collection") return { occupied: false, at: operationTime };
+      const found = await this.#db.collection(this.#coll).findOne({}, ONE_KEY);
+      return { occupied: found !== null, at: operationTime };
+    });
+  }
+
+  /** Raw `{ _id }` of every document, in batches. @throws FERRY_MONGO_* */
+  async *keys(batch: number): AsyncGenerator<readonly Uint8Array[]> {
+    const found = this.#db.collection(this.#coll).find({}, { projection: { _id: 1 }, raw: true, batchSize: batch });
+    try {
+      for (;;) {
+        const more = await translated(`reading the keys of ${this.name}`, () => found.hasNext());
+        if (!more) return;
+        // Copied: the driver's documents are views of one reply, which would be kept alive.
+        yield (found.readBufferedDocuments(batch) as unknown as Uint8Array[]).map((key) => Buffer.from(key));
+      }
+    } finally {
+      await found.close();
+    }
+  }
+
+  /** Which incarnation of the collection is there; undefined where there is none. @throws FERRY_MONGO_* */
+  async uuid(): Promise<Binary | undefined> {
+    return translated(`looking at ${this.#db.databaseName}.${this.#coll}`, async () => {
+      // Raw: a validator in the options may hold what no decoder takes.
+      const listed = this.#db.listCollections({ name: this.#coll }, { raw: true } as Document).toArray();
+      const [found] = (await listed) as unknown as Uint8Array[];
+      const uuid = found && rawField(rawField(found, "info")?.bytes ?? found, "uuid");
+      return uuid?.type === BsonType.binary ? new Binary(uuid.bytes.subarray(5), uuid.bytes[4]) : undefined;
+    });
+  }
+
+  /** Drops this incarnation and no other; a no-op where it is gone. Source: the `drop` command's collectionUUID. @throws FERRY_MONGO_*, FERRY_STRUCTURE_REFUSED */
+  async drop(incarnation: Binary): Promise<void> {
+    const series = seriesOf({ db: this.#db.databaseName, coll: this.#coll });
+    if (series !== undefined) return this.#dropBuckets(series.coll, incarnation);
+    await translated(`dropping ${this.#db.databaseName}.${this.#coll}`, () =>
+      this.#db.command({ drop: this.#coll, collectionUUID: incarnation }).catch((error: { code?: number }) => {
+        if (error.code !== NAMESPACE_NOT_FOUND && error.code !== UUID_MISMATCH) throw error;
+      }),
+    );
+  }
+
+  /**
+   * Buckets go with their time series, or alone where they came when it had gone. Neither drop takes a UUID (72,
+   * InvalidOptions), so it is looked at just before. Beside a collection of the time series' name the server drops that
+   * one instead, and lets nobody write to it meanwhile: only one without documents may go, and is made again by whoever drops.
+   */
+  async #dropBuckets(series: string, incarnation: Binary): Promise<void> {
+    if ((await this.uuid())?.toUUID().equals(incarnation.toUUID()) !== true) return;
+    const { databaseName: db } = this.#db;
+    const type = await this.#typeOf(series);
+    if (type === "view" || (type === "collection" && (await this.#hasDocuments(series))))
+      throw new FerryError(
+        "FERRY_STRUCTURE_REFUSED",
+        `${db}.${this.#coll} lies beside ${db}.${series}, which the server would drop in its place`,
+      );
+    if (type !== undefined) await translated(`dropping ${db}.${series}`, () => this.#db.dropCollection(series));
+    if (type !== "timeseries")
+      await translated(`dropping ${db}.${this.#coll}`, () => this.#db.dropCollection(this.#coll));
+  }
+
+  async #hasDocuments(coll: string): Promise<boolean> {
+    const found = this.#db.collection(coll).findOne({}, ONE_KEY);
+    return (await translated(`looking at ${this.#db.databaseName}.${coll}`, () => found)) !== null;
+  }
+
+  async #typeOf(coll: string): Promise<string | undefined> {
+    const [found] = await translated(`looking at ${this.#db.databaseName}.${coll}`, () =>
+      this.#db.listCollections({ name: coll }, { nameOnly: true }).toArray(),
+    );
+    return found?.type;
+  }
+
+  /** Which unique index refused a statement, and whose the value is; undefined for other refusals. Never throws. */
+  async clash(error: FerryError): Promise<Clash | undefined> {
+    if (error.facts["serverCode"] !== 11000 || isIdCollision(error)) return undefined;
+    const { keyPattern, keyValue } = error.cause as WriteError;
+    if (keyPattern === undefined || keyValue === undefined) return undefined;
+    const collection = this.#db.collection(this.#coll);
+    const index = (await this.#uniqueIndex(keyPattern)) ?? keyPattern.text;
+    const options = { projection: { _id: 1 }, raw: true, maxTimeMS: CLASH_MS };
+    const other = await collection.findOne(having(keyValue), options).catch(() => null); // too long: the value is in the reason
+    return { index, other: (other as Uint8Array | null) ?? undefined };
+  }
+
+  /** The name of the unique index on this key; undefined where it cannot be told. */
+  async #uniqueIndex(key: RawValue): Promise<string | undefined> {
+    const cursor = this.#db.collection(this.#coll).listIndexes({ raw: true } as Document);
+    const indexes = (await cursor.toArray().catch(() => [])) as unknown as Uint8Array[];
+    const found = indexes.find((index) => {
+      const own = rawField(index, "key");
+      return own !== undefined && Buffer.compare(own.bytes, key.bytes) === 0 && rawField(index, "unique") !== undefined;
+    });
+    const name = found && rawField(found, "name");
+    return name && Buffer.from(name.bytes).toString("utf8", 4, name.bytes.length - 1);
+  }
+
+  /**
+   * Resolves when all of it is written (durable with the transaction, or majority-written without one).
+   * @throws FERRY_MONGO_REJECTED with `facts.stage`, `serverCode`, `keyPattern` for the first refused statement; FERRY_MONGO_*.
+   */
+  async write(ops: WriteOps, session: ClientSession | undefined): Promise<void> {
+    const call = { db: this.#db, coll: this.#coll, session, ordered: session !== undefined };
+    if (ops.deletes.length > 0) check("deletes", await rawDelete(ops.deletes, call));
+    if (ops.inserts.length > 0) check("inserts", await rawInsert(ops.inserts, call));
+    if (ops.updates.length > 0 && ops.deletes.length + ops.inserts.length > 0) faultPoint("mid-bulk");
+    if (ops.updates.length > 0) check("updates", await rawUpdate(ops.updates, { ...call, ordered: true }));
+  }
+}

@@ -1,0 +1,106 @@
+import type { Timestamp } from "bson";
+import type { ErrorCode } from "#base/errors/catalogue.ts";
+import { faultPoint } from "#base/flow/fault.ts";
+import type { Collection, Document, MongoClient } from "#io/mongo/connect.ts";
+import { translated } from "#io/mongo/errors.ts";
+import { FREE } from "#io/mongo/lease.ts";
+import type { StoredCapture } from "./captureStore.ts";
+
+/** What could not be given back when a run was finalized. `index` is empty for the collection itself. */
+export type Unrestored = { ns: string; index: string; reason: string };
+
+/** What a run met, by its code. */
+export type Trouble = { code: ErrorCode; detail: string; at: Date };
+
+/**
+ * What operators want of a run, and how far it has followed: part of its record, so that it holds for whoever is started
+ * again. Without any of it the run just runs.
+ */
+export type Lifecycle = {
+  wanted?: "paused" | "finalized" | null;
+  /** Nothing is on its way to the target since then; null while the run goes on. */
+  pausedAt?: Date | null;
+  /** To be finalized behind this cluster time of the source. */
+  drainTo?: Timestamp;
+  /** Codes of what may be missing all the same when the run ends. */
+  accepted?: string[];
+  /** Why it was not finalized when it was drained: it goes on. Absent as soon as it is asked for again. */
+  refused?: Trouble;
+  /** Everything up to `drainTo` is on the target, and nothing more will come. */
+  drainedAt?: Date;
+  /** What was held back is given back, as far as it could be: the run is over. */
+  finalizedAt?: Date;
+  unrestored?: Unrestored[];
+};
+
+export type RunState = "running" | "pausing" | "paused" | "draining" | "finalizing" | "finalized";
+
+export const stateOf = ({ lifecycle = {} }: Pick<StoredCapture, "lifecycle">): RunState => {
+  const { wanted, pausedAt, drainedAt, finalizedAt } = lifecycle;
+  if (finalizedAt !== undefined) return "finalized";
+  if (drainedAt !== undefined) return "finalizing";
+  if (wanted === "finalized") return "draining";
+  if (wanted === "paused") return pausedAt instanceof Date ? "paused" : "pausing";
+  return "running";
+};
+
+/** The command that a run is started with. */
+export const commandOf = ({ mode }: Pick<StoredCapture, "mode">): string =>
+  mode === "direct" ? "`ferry run`" : "`ferry capture`";
+
+/** A run's record as an operator's commands see it, beside the process that owns it. Every method throws FERRY_MONGO_*. */
+export class RunControl {
+  readonly #captures: Collection<StoredCapture>;
+
+  constructor(client: MongoClient, stateDb: string) {
+    this.#captures = client.db(stateDb).collection("capture");
+  }
+
+  /** The record, and whether a process looks after it now, by the server's clock; undefined where there is none. */
+  async read(): Promise<Readonly<{ record: StoredCapture; owned: boolean }> | undefined> {
+    const [found] = await translated("reading the run's record", () =>
+      this.#captures
+        .aggregate<StoredCapture & { free: boolean }>([{ $match: { _id: "capture" } }, { $set: { free: FREE } }])
+        .toArray(),
+    );
+    return found === undefined ? undefined : { record: found, owned: !found.free };
+  }
+
+  /** Asked for again, it is as paused as it is. False where the run has begun to be finalized. */
+  async pause(): Promise<boolean> {
+    const known = { $eq: ["$lifecycle.wanted", "paused"] };
+    const pausedAt = { $cond: [known, { $ifNull: ["$lifecycle.pausedAt", null] }, null] };
+    return this.#want([{ $set: { "lifecycle.wanted": "paused", "lifecycle.pausedAt": pausedAt } }]);
+  }
+
+  /** False where the run has begun to be finalized. */
+  async resume(): Promise<boolean> {
+    return this.#want({ $set: { "lifecycle.wanted": null } });
+  }
+
+  /** Asked for again, the first time counts: a run that drains is not sent further and further. */
+  async finalize(drainTo: Timestamp, accepted: readonly string[]): Promise<void> {
+    await this.#want({
+      $set: { "lifecycle.wanted": "finalized", "lifecycle.drainTo": drainTo, "lifecycle.accepted": [...accepted] },
+      $unset: { "lifecycle.refused": "" },
+    });
+  }
+
+  /** With Kafka the capture has ended by then: whoever has seen to the workers and the structure notes the end. */
+  async end(unrestored: Unrestored[]): Promise<void> {
+    faultPoint("before-finalized");
+    await translated("noting the end of the run", () =>
+      this.#captures.updateOne(
+        { _id: "capture", "lifecycle.drainedAt": { $exists: true } },
+        { $set: { "lifecycle.finalizedAt": new Date(), "lifecycle.unrestored": unrestored } },
+      ),
+    );
+  }
+
+  async #want(update: Document | Document[]): Promise<boolean> {
+    const { matchedCount } = await translated("noting what is wanted of the run", () =>
+      this.#captures.updateOne({ _id: "capture", "lifecycle.wanted": { $ne: "finalized" } }, update),
+    );
+    return matchedCount === 1;
+  }
+}

@@ -1,0 +1,46 @@
+import { unlessAborted } from "#base/flow/abort.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import type { Logger } from "#base/observe/log.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
+import { oplogRoom } from "#source/stream/oplogRoom.ts";
+import type { ResumeToken } from "#source/stream/resumeToken.ts";
+import type { CaptureStore } from "./captureStore.ts";
+
+/** How often the window is looked at, ms. */
+const LOOK_MS = 60_000;
+
+export type OplogWatchDeps = Readonly<{
+  source: MongoClient;
+  store: CaptureStore;
+  /** The position from which the source must still be readable. */
+  token: () => ResumeToken;
+  clock: Clock;
+  logger: Logger;
+}>;
+
+/** Shows the oplog's window at the start and in the capture's record, and warns while the position is about to fall off it. */
+export const watchOplog = async (
+  { source, store, token, clock, logger }: OplogWatchDeps,
+  ended: AbortSignal,
+): Promise<void> => {
+  for (let isFirst = true; !ended.aborted; isFirst = false) {
+    // A source that is away is met by the reader, which says so.
+    const room = await unlessAborted(
+      oplogRoom(source, token()).catch(() => undefined),
+      ended,
+    );
+    if (room !== undefined) {
+      // One that has been taken over, and a target that is away, are met by whoever saves the position.
+      await store.noteOplog(room).catch(() => undefined);
+      const { windowSeconds, leftSeconds, short } = room;
+      const left = `the oplog reaches back ${windowSeconds} s, ${Math.max(0, leftSeconds)} s of it before the position`;
+      if (short)
+        logger.warn(
+          { stage: "capture", code: "FERRY_SOURCE_OPLOG_SHORT" },
+          `${left}: enlarge it, or changes will be lost`,
+        );
+      else if (isFirst) logger.info({ stage: "capture" }, left);
+    }
+    await clock.sleep(LOOK_MS, ended).catch(() => undefined); // woken by the end
+  }
+};

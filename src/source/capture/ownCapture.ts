@@ -1,0 +1,381 @@
+import { Long } from "bson";
+import { unlessAborted } from "#base/flow/abort.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import { faultPoint } from "#base/flow/fault.ts";
+import { type RetryOptions, retry } from "#base/flow/retry.ts";
+import { TaskGroup } from "#base/flow/taskGroup.ts";
+import type { Namespace } from "#base/flow/types.ts";
+import type { Logger } from "#base/observe/log.ts";
+import { tryingAgain } from "#base/observe/tryingAgain.ts";
+import type { CaptureOutput } from "#io/log/output.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
+import { Copy } from "#source/copy/copy.ts";
+import { heapForCopying } from "#source/copy/copyHeap.ts";
+import type { CopySource } from "#source/copy/copySource.ts";
+import { Spool, type SpoolOptions } from "#source/spool/spool.ts";
+import type { SpoolLook, SpoolMode } from "#source/spool/spoolNeed.ts";
+import { RestingSource } from "#source/stream/restingSource.ts";
+import { type ResumeToken, secondsOf, tokenTime } from "#source/stream/resumeToken.ts";
+import type { Scope } from "#source/stream/scope.ts";
+import {
+  type EventBatch,
+  SourceStream,
+  type SourceStreamOptions,
+  type StreamFeatures,
+} from "#source/stream/sourceStream.ts";
+import type { CaptureRecord, CaptureStore } from "./captureStore.ts";
+import { EventRouter } from "./eventRouter.ts";
+import { watchOplog } from "./oplogWatch.ts";
+import { ReadAhead } from "./readAhead.ts";
+import { watchSpool } from "./spoolWatch.ts";
+import { SourceClock, Unapplied } from "./unapplied.ts";
+
+export type OwnCaptureDeps = Readonly<{
+  source: MongoClient;
+  /** Where the copy reads. */
+  copySource: CopySource;
+  features: StreamFeatures;
+  store: CaptureStore;
+  record: CaptureRecord;
+  scope: Scope;
+  output: CaptureOutput;
+  /** Ranges that are read at once. */
+  readers: number;
+  leaseMs: number;
+  spool: SpoolOptions & Readonly<{ mode: SpoolMode }>;
+  /** See Copy; asked for in a re-copy only. */
+  leftovers: ((ns: Namespace, at: bigint) => AsyncIterable<readonly Uint8Array[]>) | undefined;
+  wish: CaptureWish;
+  clock: Clock;
+  logger: Logger;
+}>;
+
+/** What an operator wants of a capture beside its going on. */
+export type CaptureWish = Readonly<{
+  /** Aborts when somebody waits for it to come to the source's present, and for its position to be saved there. */
+  draining: AbortSignal;
+  /** A position was saved. */
+  onSaved: () => void;
+}>;
+
+/** The source answers an empty reply after this long, ms: how often an idle position moves. */
+const WAIT_MS = 500;
+const SAVE_MS = 250;
+/** The same while somebody waits for it. */
+const DRAIN_MS = 20;
+const REPORT_MS = 10_000;
+const LAG_MS = 1000;
+
+/** A position, and where the topics ended when it was reached. */
+type Mark = Readonly<{
+  token: ResumeToken;
+  ends: ReadonlyMap<string, number>;
+  /** Segments of the spool that lie before it. */
+  played: number;
+}>;
+
+/**
+ * ferry's own capture: first a copy in ranges, then the change stream from the position noted before the copy, so that nothing
+ * between them is lost. Its position moves when what lies before it is settled downstream, never earlier.
+ */
+export class OwnCapture {
+  readonly #deps: OwnCaptureDeps;
+  readonly #unapplied: Unapplied;
+  #token: ResumeToken;
+  /** Everything before it is downstream for good. */
+  #durable: ResumeToken;
+  /** The newest position that could be saved next; made anew when the last one was. */
+  #mark: Mark | undefined;
+  #saved: string;
+  #progress: () => Pick<SpoolLook, "copied" | "remaining"> = () => ({ copied: 0, remaining: 0 });
+  #events = 0;
+
+  constructor(deps: OwnCaptureDeps) {
+    this.#deps = deps;
+    this.#token = deps.record.token;
+    this.#durable = deps.record.token;
+    this.#unapplied = new Unapplied(deps.clock, deps.record.token);
+    this.#saved = deps.record.token._data;
+  }
+
+  /**
+   * Runs until `soft` aborts (what was read is settled and the position saved) or `hard` does.
+   * @throws FERRY_SOURCE_HISTORY_LOST, FERRY_FENCED, FERRY_MONGO_*
+   */
+  async run(soft: AbortSignal, hard: AbortSignal): Promise<void> {
+    await using tasks = new TaskGroup(hard);
+    const ending = new AbortController();
+    const ended = AbortSignal.any([ending.signal, tasks.signal]);
+    const stop = AbortSignal.any([soft, tasks.signal]);
+    tasks.run(() => this.#renew(ended));
+    tasks.run(async () => {
+      try {
+        await this.#capture(tasks, stop, ended);
+      } finally {
+        ending.abort();
+      }
+    });
+    await tasks.settled();
+  }
+
+  async #capture(tasks: TaskGroup, stop: AbortSignal, ended: AbortSignal): Promise<void> {
+    const { record, spool: options } = this.#deps;
+    const { id: capture, generation, start, epoch, phase } = record;
+    const owner = { capture, generation, start, epoch: Number(epoch) };
+    await using spool = await Spool.open(options, owner, this.#token);
+    // While something is spooled or played, it is the spool's end from which the source must be readable.
+    tasks.run(() => watchOplog({ ...this.#deps, token: () => (spool.isEmpty ? this.#token : spool.newest) }, ended));
+    tasks.run(() => watchSpool({ ...this.#deps, spool }, ended, tasks.signal));
+    const ahead = this.#readAhead(spool);
+    if (phase !== "stream" || !spool.isEmpty) ahead.start(tasks, stop);
+    const copied = phase === "stream" || (await this.#copy(stop, tasks.signal));
+    if (copied) await this.#stream(spool, ahead, stop, tasks.signal);
+    await ahead.end();
+  }
+
+  #readAhead(spool: Spool): ReadAhead {
+    const { source, record, clock, logger } = this.#deps;
+    return new ReadAhead({
+      spool,
+      mode: this.#deps.spool.mode,
+      stream: this.#streamOptions,
+      source,
+      start: record.start,
+      progress: () => this.#progress(),
+      clock,
+      logger,
+      onRetry: tryingAgain(logger, "capture"),
+    });
+  }
+
+  get #streamOptions(): SourceStreamOptions {
+    const { source, scope, features } = this.#deps;
+    return { client: source, watch: scope.watch, match: scope.match(features.system), features };
+  }
+
+  #retrying(what: string, signal: AbortSignal): RetryOptions {
+    const { clock } = this.#deps;
+    return {
+      what,
+      clock,
+      signal,
+      giveUpAfterMs: Number.POSITIVE_INFINITY,
+      onRetry: tryingAgain(this.#deps.logger, "capture"),
+    };
+  }
+
+  async #renew(ended: AbortSignal): Promise<void> {
+    const { store, clock, leaseMs } = this.#deps;
+    while (!ended.aborted) {
+      await clock.sleep(leaseMs / 4, ended).catch(() => undefined); // woken by the end
+      if (!ended.aborted)
+        await unlessAborted(
+          retry(() => store.renew(), this.#retrying("renewing the lease", ended)),
+          ended,
+        );
+    }
+  }
+
+  /** True when everything is copied; false when it was stopped before. */
+  async #copy(stop: AbortSignal, hard: AbortSignal): Promise<boolean> {
+    const { record, store, output, copySource, readers, leftovers, clock, logger } = this.#deps;
+    for (const { name } of record.topics) await output.open(name);
+    const copy = new Copy(await store.ranges(record), {
+      source: copySource,
+      store,
+      output,
+      at: record.startAt.toBigInt(),
+      readers,
+      leftovers: record.generation > 1 ? leftovers : undefined,
+      clock,
+      onRetry: tryingAgain(this.#deps.logger, "capture"),
+    });
+    const started = clock.now();
+    const before = copy.documents;
+    const estimate = Number(record.estimate ?? 0);
+    this.#progress = () => ({ copied: copy.documents - before, remaining: Math.max(0, estimate - copy.documents) });
+    {
+      using _heap = heapForCopying();
+      using _reports = saying(() => {
+        const paced = copySource.pace === undefined ? {} : { share: copySource.pace.state.share };
+        logger.info({ stage: "copy", count: copy.documents, ms: clock.now() - started, ...paced }, "copying");
+      });
+      await copy.run(stop, hard);
+    }
+    const count = copy.documents;
+    if (!copy.isDone) {
+      logger.info({ stage: "copy", count }, "copy stopped; its progress is saved, and it goes on from there");
+      return false;
+    }
+    const ends = output.ends();
+    await output.settledTo(ends, hard, true);
+    await retry(
+      () =>
+        store.save({
+          phase: "stream",
+          token: record.start,
+          topics: topicsOf(ends),
+          streamingAt: new Date(clock.now()),
+        }),
+      this.#retrying("saving the end of the copy", hard),
+    );
+    const ms = clock.now() - started;
+    logger.info(
+      { stage: "copy", count: count - before, ms },
+      "copy finished; the change stream goes on from the noted start",
+    );
+    return true;
+  }
+
+  /** What was spooled, and then what the source has behind it: the same replies, the same way. */
+  async #stream(spool: Spool, ahead: ReadAhead, stop: AbortSignal, hard: AbortSignal): Promise<void> {
+    const { scope, output, clock, logger } = this.#deps;
+    const router = new EventRouter({ scope, output, clock, logger });
+    for (const { name } of this.#deps.record.topics) await output.open(name);
+    await using tasks = new TaskGroup(hard);
+    const read = new AbortController();
+    tasks.run(() => this.#noteLag(AbortSignal.any([read.signal, tasks.signal])));
+    tasks.run(() => this.#saveNowAndThen(spool, AbortSignal.any([read.signal, tasks.signal]), tasks.signal));
+    using _reports = saying(() => {
+      const position = new Date(secondsOf(tokenTime(this.#durable)) * 1000).toISOString();
+      logger.info({ stage: "stream", count: this.#events, position }, "events captured so far");
+    });
+    const take = (batch: EventBatch, isLive: boolean): Promise<void> =>
+      this.#take(batch, isLive, router, spool, tasks.signal);
+    const isOver = (): boolean => stop.aborted || tasks.signal.aborted;
+    try {
+      await this.#play(spool, ahead, take, isOver);
+      if (!isOver()) await this.#follow(take, isOver, stop);
+    } catch (error) {
+      if (!stop.aborted || hard.aborted) throw error; // whatever was interrupted by the stop is no failure
+    } finally {
+      read.abort();
+    }
+    await tasks.settled();
+    this.#mark = { token: this.#token, ends: output.ends(), played: spool.played };
+    await this.#save(spool, hard, true);
+  }
+
+  /** Until nothing is left of the spool, and nothing more comes into it. */
+  async #play(
+    spool: Spool,
+    ahead: ReadAhead,
+    take: (batch: EventBatch, isLive: boolean) => Promise<void>,
+    isOver: () => boolean,
+  ): Promise<void> {
+    if (spool.isEmpty) await ahead.end();
+    if (spool.isEmpty) return;
+    const { logger, clock } = this.#deps;
+    const started = clock.now();
+    logger.info({ stage: "stream", bytes: spool.bytes }, "playing what was spooled");
+    while (!isOver()) {
+      const batch = await spool.next();
+      if (batch !== undefined) await take(batch, false);
+      else if (ahead.hasEnded) break;
+      else await ahead.end();
+    }
+    if (!isOver())
+      logger.info(
+        { stage: "stream", count: this.#events, ms: clock.now() - started },
+        "the spool is played; the change stream goes on from its end",
+      );
+  }
+
+  async #follow(
+    take: (batch: EventBatch, isLive: boolean) => Promise<void>,
+    isOver: () => boolean,
+    stop: AbortSignal,
+  ): Promise<void> {
+    const { source: client, wish, clock, logger } = this.#deps;
+    const resting = new RestingSource({ client, clock, logger });
+    await using stream = new SourceStream(this.#streamOptions, this.#token);
+    let waiting = AbortSignal.any([stop, wish.draining]);
+    while (!isOver()) {
+      const waitMs = wish.draining.aborted ? DRAIN_MS : WAIT_MS;
+      const reading = retry(() => stream.next(waitMs), this.#retrying("reading the change stream", waiting));
+      let batch = await unlessAborted(reading, waiting);
+      if (stop.aborted) break;
+      if (batch === undefined) {
+        // The server would say nothing before the end of its wait: it is asked once more, behind a no-op.
+        waiting = stop;
+        await unlessAborted(resting.note(), stop);
+        await stream.interrupt();
+        batch = await reading.catch(() => undefined); // ended by the interruption, or with the reply that was on its way
+        if (batch === undefined) continue;
+      }
+      await take(batch, true);
+      await unlessAborted(resting.at(batch.token), stop);
+    }
+  }
+
+  async #take(
+    batch: EventBatch,
+    isLive: boolean,
+    router: EventRouter,
+    spool: Spool,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { output, logger } = this.#deps;
+    if (batch.events.length > 0) faultPoint("after-events");
+    this.#events += batch.events.length;
+    this.#unapplied.took(batch.events, batch.token, this.#mark !== undefined, isLive);
+    await router.append(batch.events, signal);
+    this.#token = batch.token;
+    if (this.#mark === undefined && batch.token._data !== this.#saved)
+      this.#mark = { token: batch.token, ends: output.ends(), played: spool.played };
+    if (batch.cutDown)
+      logger.warn({ stage: "stream" }, "an event of more than 16 MB came by its key; its document was looked up apart");
+    if (batch.invalidated)
+      logger.warn({ stage: "stream" }, "the watched database was dropped; watching goes on behind it");
+  }
+
+  async #noteLag(ended: AbortSignal): Promise<void> {
+    const { source, store, clock } = this.#deps;
+    const there = new SourceClock(source, clock);
+    while (!ended.aborted) {
+      await clock.sleep(LAG_MS, ended).catch(() => undefined); // woken by the end
+      const noting = this.#retrying("noting the lag", ended);
+      if (!ended.aborted)
+        await unlessAborted(
+          retry(() => store.noteLag(this.#unapplied.age(there.now())), noting),
+          ended,
+        );
+    }
+  }
+
+  async #saveNowAndThen(spool: Spool, ended: AbortSignal, hard: AbortSignal): Promise<void> {
+    const { clock, wish } = this.#deps;
+    const patient = AbortSignal.any([ended, wish.draining]);
+    while (!ended.aborted) {
+      const [ms, signal] = wish.draining.aborted ? ([DRAIN_MS, ended] as const) : ([SAVE_MS, patient] as const);
+      await clock.sleep(ms, signal).catch(() => undefined); // woken by the end, or by whoever waits
+      if (!ended.aborted) await this.#save(spool, hard);
+    }
+  }
+
+  async #save(spool: Spool, hard: AbortSignal, soon = this.#deps.wish.draining.aborted): Promise<void> {
+    const { store, output, wish } = this.#deps;
+    const mark = this.#mark;
+    if (mark === undefined || mark.token._data === this.#saved) return;
+    await output.settledTo(mark.ends, hard, soon);
+    await retry(
+      () => store.save({ token: mark.token, topics: topicsOf(mark.ends) }),
+      this.#retrying("saving the position", hard),
+    );
+    this.#saved = mark.token._data;
+    this.#durable = mark.token;
+    this.#mark = undefined;
+    this.#unapplied.saved();
+    wish.onSaved();
+    await spool.release(mark.played);
+  }
+}
+
+const topicsOf = (ends: ReadonlyMap<string, number>): CaptureRecord["topics"] =>
+  [...ends].map(([name, next]) => ({ name, next: Long.fromNumber(next) }));
+
+/** Says something now and then until it is disposed of. */
+const saying = (say: () => void): Disposable => {
+  const timer = setInterval(say, REPORT_MS);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+};

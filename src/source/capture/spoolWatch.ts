@@ -1,0 +1,42 @@
+import type { Clock } from "#base/flow/clock.ts";
+import type { Spool } from "#source/spool/spool.ts";
+import type { CaptureRecord, CaptureStore, SpoolNote } from "./captureStore.ts";
+
+/** How often the spool is looked at, ms. */
+const LOOK_MS = 1000;
+
+export type SpoolWatchDeps = Readonly<{
+  spool: Spool;
+  store: CaptureStore;
+  record: CaptureRecord;
+  clock: Clock;
+}>;
+
+const noteOf = (spool: Spool): SpoolNote | null =>
+  spool.isEmpty && spool.full === undefined
+    ? null
+    : { bytes: spool.bytes, limitBytes: spool.limitBytes, newest: spool.newest, full: spool.full ?? null };
+
+/** Shows in the capture's record what is spooled, for whoever looks there: nothing depends on it. */
+export const watchSpool = async (
+  { spool, store, record, clock }: SpoolWatchDeps,
+  ended: AbortSignal,
+  hard: AbortSignal,
+): Promise<void> => {
+  let noted = record.spool == null ? "null" : "";
+  for (let isLast = false; !isLast; ) {
+    await clock.sleep(LOOK_MS, ended).catch(() => undefined); // woken by the end
+    if (hard.aborted) return;
+    isLast = ended.aborted;
+    const note = noteOf(spool);
+    const text = JSON.stringify(note);
+    if (text === noted) continue;
+    // A capture that has been taken over, and a target that is away, are met by whoever saves the position.
+    await store.noteSpool(note).then(
+      () => {
+        noted = text;
+      },
+      () => undefined,
+    );
+  }
+};

@@ -1,0 +1,110 @@
+import type { Clock } from "#base/flow/clock.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
+import { type ResumeToken, secondsOf, tokenTime } from "#source/stream/resumeToken.ts";
+import type { Scope } from "#source/stream/scope.ts";
+import { clockOf } from "#source/stream/sourceProbe.ts";
+import { eventTime, firstChange } from "./firstChange.ts";
+
+/** A change's time is known to the second: it counts as made at the end of it, so that lag is never overstated. */
+const lastMsOf = (at: bigint): number => secondsOf(at) * 1000 + 999;
+
+/** The source is silent for longer than it ever is at rest, ms: then only the position tells how old the target is. */
+const SILENT_MS = 3000;
+
+/**
+ * The oldest change of the source that is not downstream for good, by the source's own time. Positions are saved behind what
+ * is on the target, so it is the first event behind the saved one.
+ */
+export class Unapplied {
+  readonly #clock: Clock;
+  #oldest: bigint | undefined;
+  /** The first event behind the position that is about to be saved. */
+  #next: bigint | undefined;
+  #isLive = false;
+  #repliedAt: number;
+  #position: ResumeToken;
+
+  constructor(clock: Clock, position: ResumeToken) {
+    this.#clock = clock;
+    this.#repliedAt = clock.now();
+    this.#position = position;
+  }
+
+  /** @param isMarked a position before these events is about to be saved. @param isLive nothing lay between them and the source's newest */
+  took(events: readonly Uint8Array[], token: ResumeToken, isMarked: boolean, isLive: boolean): void {
+    this.#repliedAt = this.#clock.now();
+    this.#position = token;
+    this.#isLive = isLive && events.length === 0;
+    const [first] = events;
+    const at = first && eventTime(first);
+    if (at === undefined) return;
+    if (isMarked) this.#next ??= at;
+    this.#oldest ??= at;
+  }
+
+  saved(): void {
+    this.#oldest = this.#next;
+    this.#next = undefined;
+  }
+
+  /** Age of that change, ms; 0 where there is none. @param now by the source's clock */
+  age(now: number): number {
+    const isCurrent = this.#isLive && this.#clock.now() - this.#repliedAt < SILENT_MS;
+    const at = this.#oldest ?? (isCurrent ? undefined : tokenTime(this.#position));
+    return at === undefined ? 0 : Math.max(0, now - lastMsOf(at));
+  }
+}
+
+/** The source's clock as this process sees it: asked now and then, and kept going in between. */
+export class SourceClock {
+  readonly #client: MongoClient;
+  readonly #clock: Clock;
+  #ahead = 0;
+  #askedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(client: MongoClient, clock: Clock) {
+    this.#client = client;
+    this.#clock = clock;
+  }
+
+  /** Never waits: a source that is away is asked again later. ms since the epoch. */
+  now(): number {
+    const now = this.#clock.now();
+    if (now - this.#askedAt > 10_000) {
+      this.#askedAt = now;
+      void clockOf(this.#client)
+        .then((there) => {
+          this.#ahead = there - this.#clock.now();
+        })
+        .catch(() => undefined); // asked again; whoever reads the source meets what is wrong with it
+    }
+    return now + this.#ahead;
+  }
+}
+
+/** Lag of a run that stands still: the first change behind its position, looked for until there is one. */
+export class StandingLag {
+  readonly #source: MongoClient;
+  readonly #scope: Scope;
+  readonly #now: SourceClock;
+  #seenTo: ResumeToken;
+  #first: bigint | undefined;
+
+  constructor(source: MongoClient, scope: Scope, position: ResumeToken, clock: Clock) {
+    this.#source = source;
+    this.#scope = scope;
+    this.#seenTo = position;
+    this.#now = new SourceClock(source, clock);
+  }
+
+  /** ms. @throws FERRY_MONGO_*, the signal's reason */
+  async age(signal: AbortSignal): Promise<number> {
+    if (this.#first === undefined) {
+      const from = { startAfter: this.#seenTo };
+      const { at, seenTo } = await firstChange({ source: this.#source, scope: this.#scope, from, signal });
+      this.#first = at;
+      this.#seenTo = seenTo ?? this.#seenTo;
+    }
+    return this.#first === undefined ? 0 : Math.max(0, this.#now.now() - lastMsOf(this.#first));
+  }
+}

@@ -1,0 +1,259 @@
+import { isFerry } from "#base/errors/ferryError.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
+import { formatNamespace } from "#base/flow/types.ts";
+import type { KafkaClient } from "#io/kafka/client.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
+import { type ResumeToken, secondsOf, tokenTime } from "#source/stream/resumeToken.ts";
+import { changesAfter, isHistoryLost, type SeenChanges, type SeenEvent } from "#source/stream/sourceProbe.ts";
+import type { Watch } from "#source/stream/watchLevel.ts";
+import { type CaptureConfig, topicOf } from "./connectorConfig.ts";
+import { type Finding, finding } from "./finding.ts";
+import { patiently } from "./patience.ts";
+import { searchTokens } from "./topicSearch.ts";
+
+/**
+ * Is what the source did since a position in the topic? ferry opens a change stream of its own there and looks for the
+ * events' resume tokens in the topic. This finds what the connector's state RUNNING hides: a task without a cursor, a
+ * stream that was reopened "from now", an offset that jumped.
+ */
+export type ProofRequest = Readonly<{
+  connector: string;
+  capture: CaptureConfig;
+  /** Compared up to here before. */
+  from: ResumeToken;
+  /** The connector's stored offset. */
+  current: ResumeToken;
+  /** Reads the stored offset again; undefined when there is none. */
+  reread: () => Promise<ResumeToken | undefined>;
+  source: MongoClient;
+  kafka: KafkaClient;
+  clock: Clock;
+  signal?: AbortSignal | undefined;
+  /** Events younger than this may still be on their way, ms. */
+  settleMs: number;
+  /** How long a suspicion is watched before it is said, ms. */
+  patienceMs: number;
+}>;
+
+export type Proof = Readonly<{
+  findings: readonly Finding[];
+  /** Everything before here is proven, or was given up as too much to compare. */
+  verified: ResumeToken;
+  /** The whole interval was compared. False also where the pipeline or privileges do not allow it. */
+  complete: boolean;
+  /** The oplog no longer reaches back to `current`. */
+  historyLost: boolean;
+}>;
+
+/** At most this many events are compared in one check; of a busier stream this is a sample. */
+const MAX_EVENTS = 1000;
+const STREAM_MS = 3000;
+/** Where the first search begins, before the event, ms: what is there is found at little cost. */
+const NEAR_MS = 2000;
+/** Where the second one begins: no clocks of source and Connect differ by more. */
+const FAR_MS = 24 * 3_600_000;
+
+const DATA = new Set(["insert", "update", "replace", "delete"]);
+const DDL = new Set(["drop", "rename", "dropDatabase"]);
+
+/** A collection is watched through its database, which goes on where a collection's stream is invalidated. */
+const probeWatch = (watch: Watch): Watch =>
+  watch.level === "collection" ? { level: "database", db: watch.db, coll: "" } : watch;
+
+const scopeStages = ({ level, coll }: Watch): readonly object[] =>
+  level === "collection"
+    ? [{ $match: { $or: [{ "ns.coll": coll }, { "to.coll": coll }, { operationType: "dropDatabase" }] } }]
+    : [];
+
+/**
+ * Stages that decide which events come. A filter on the document itself cannot be repeated: the looked-up document has
+ * changed since.
+ */
+const repeatable = (capture: CaptureConfig): readonly object[] | undefined =>
+  capture.pipeline === undefined || /fullDocument/.test(JSON.stringify(capture.pipeline))
+    ? undefined
+    : capture.pipeline;
+
+const look = async (request: ProofRequest, after: ResumeToken): Promise<SeenChanges> => {
+  const { capture, source, clock } = request;
+  return changesAfter(source, {
+    watch: probeWatch(capture.watch),
+    after,
+    pipeline: [
+      ...scopeStages(capture.watch),
+      ...(repeatable(capture) ?? [{ $match: { operationType: { $in: [...DDL] } } }]),
+    ],
+    streamOptions: capture.streamOptions["showExpandedEvents"] === true ? { showExpandedEvents: true } : {},
+    limit: MAX_EVENTS,
+    maxMs: STREAM_MS,
+    clock,
+  });
+};
+
+const topicOfEvent = (capture: CaptureConfig, event: SeenEvent): string => topicOf(capture.config, event.ns);
+
+/**
+ * Tokens of these events that no record carries which was written since `skewMs` before the event. undefined: too much to
+ * search, or records that cannot be read here.
+ */
+const missingOf = async (
+  request: ProofRequest,
+  events: readonly SeenEvent[],
+  skewMs: number,
+): Promise<ReadonlySet<string> | undefined> => {
+  const missing = new Set<string>();
+  for (const [topic, group] of Map.groupBy(events, (event) => topicOfEvent(request.capture, event))) {
+    const sinceMs = Math.min(...group.map(({ at }) => secondsOf(at))) * 1000 - skewMs;
+    const tokens = new Set(group.map(({ token }) => token._data));
+    const search = await patiently(request, `looking into ${topic}`, () =>
+      searchTokens(request.kafka, topic, tokens, sinceMs),
+    );
+    if (!search.conclusive) return undefined;
+    for (const token of search.missing) missing.add(token);
+  }
+  return missing;
+};
+
+const ends = (request: ProofRequest, topics: ReadonlySet<string>): Promise<string> =>
+  patiently(request, "end offsets", () => endsOnce(request, topics));
+
+const endsOnce = async (request: ProofRequest, topics: ReadonlySet<string>): Promise<string> => {
+  const existing = new Set(await request.kafka.topics());
+  const all = await Promise.all(
+    [...topics].filter((t) => existing.has(t)).map((t) => request.kafka.offsets(t, "latest")),
+  );
+  return JSON.stringify(all);
+};
+
+/** Watches a suspicious connector for a while: does its offset or its topic move? */
+const moves = async (request: ProofRequest, events: readonly SeenEvent[]): Promise<boolean> => {
+  const topics = new Set(events.map((event) => topicOfEvent(request.capture, event)));
+  const before = await ends(request, topics);
+  try {
+    return await waitFor(
+      async () => {
+        const token = await request.reread();
+        const moved =
+          (token !== undefined && token._data !== request.current._data) || (await ends(request, topics)) !== before;
+        return moved ? { done: true } : { seen: "standing still" };
+      },
+      {
+        what: "the connector",
+        clock: request.clock,
+        timeoutMs: request.patienceMs,
+        everyMs: 500,
+        signal: request.signal,
+      },
+    );
+  } catch (error) {
+    if (isFerry(error, "FERRY_TIMEOUT")) return false;
+    throw error;
+  }
+};
+
+const brief = ({ op, ns, at }: SeenEvent): string =>
+  `${op} on ${formatNamespace(ns)} at ${new Date(secondsOf(at) * 1000).toISOString()}`;
+
+/** What the missing events say. Passed is only what lies before the offset that was stored at the beginning. */
+const verdict = (
+  { connector, current }: ProofRequest,
+  compared: number,
+  missing: readonly SeenEvent[],
+  moving: boolean,
+): Finding[] => {
+  const [gone, waiting] = [
+    missing.filter(({ at }) => at < tokenTime(current)),
+    missing.filter(({ at }) => at >= tokenTime(current)),
+  ];
+  const [ddl, data] = [gone.filter(({ op }) => DDL.has(op)), gone.filter(({ op }) => DATA.has(op))];
+  const findings: Finding[] = [];
+  if (ddl[0] !== undefined) {
+    const sentence = `${brief(ddl[0])} is not in the topic, and the connector has gone past it`;
+    findings.push(finding("FERRY_CAPTURE_REOPENED", connector, sentence, { dataAtStake: true }));
+  }
+  const [first, last] = [data[0], data.at(-1)];
+  if (first !== undefined && last !== undefined) {
+    const sentence = `${data.length} of ${compared} changes compared are not in the topic, from ${brief(first)} to ${brief(last)}`;
+    findings.push(finding("FERRY_CAPTURE_GAP", connector, sentence, { dataAtStake: true }));
+  }
+  const [stuckAt] = waiting;
+  if (stuckAt !== undefined && !moving) {
+    const sentence = `${brief(stuckAt)} is not in the topic, and neither offset nor topic moves`;
+    findings.push(finding("FERRY_CAPTURE_STUCK", connector, sentence));
+  }
+  return findings;
+};
+
+/** unclear: it could not be searched. pending: the first event that is still on its way. */
+type Comparison = Readonly<{ findings: readonly Finding[]; unclear: boolean; pending?: SeenEvent | undefined }>;
+
+const compare = async (request: ProofRequest, settled: readonly SeenEvent[]): Promise<Comparison> => {
+  const unclear = { findings: [], unclear: true };
+  const suspected = await missingOf(request, settled, NEAR_MS);
+  if (suspected === undefined) return unclear;
+  if (suspected.size === 0) return { findings: [], unclear: false };
+  const suspects = settled.filter(({ token }) => suspected.has(token._data));
+  const moving = await moves(request, suspects);
+  // What was in flight is there by now; and clocks that differ must not make a gap.
+  const absent = await missingOf(request, suspects, FAR_MS);
+  if (absent === undefined) return unclear;
+  const missing = suspects.filter(({ token }) => absent.has(token._data));
+  const findings = verdict(request, settled.length, missing, moving);
+  return { findings, unclear: false, pending: missing.find(({ at }) => at >= tokenTime(request.current)) };
+};
+
+/** Compares; see `ProofRequest`. @throws FERRY_MONGO_*, FERRY_KAFKA_* */
+export const proveStream = async (request: ProofRequest): Promise<Proof> => {
+  const { capture, from, current, source, clock, settleMs } = request;
+  let changes: SeenChanges;
+  try {
+    changes = await look(request, from);
+  } catch (error) {
+    if (!isHistoryLost(error)) throw error;
+    // The interval can no longer be compared. Whether the connector itself could still resume is another question.
+    const gone = from._data === current._data ? true : await isGone(request);
+    return { findings: [], verified: current, complete: false, historyLost: gone };
+  }
+  if (isReshaped(capture)) return { findings: [], verified: current, complete: false, historyLost: false };
+  const nowMs = await sourceClock(source, clock);
+  const young = changes.events.findIndex(({ at }) => secondsOf(at) * 1000 + settleMs > nowMs);
+  const settled = (young === -1 ? changes.events : changes.events.slice(0, young)).filter(
+    ({ op }) => DATA.has(op) || DDL.has(op),
+  );
+  const { findings, unclear, pending } = await compare(request, settled);
+  const sampled = unclear || (!changes.complete && young === -1);
+  const before = (index: number): ResumeToken => {
+    const event = settled[index - 1];
+    return event?.token ?? from;
+  };
+  const upTo = young === -1 ? changes.end : before(settled.length);
+  return {
+    findings,
+    // Not past what is still on its way: it is compared again.
+    verified: pending !== undefined ? before(settled.indexOf(pending)) : sampled ? later(current, upTo) : upTo,
+    complete: !sampled && repeatable(capture) !== undefined,
+    historyLost: false,
+  };
+};
+
+/** Records that do not carry the event as it was, or go elsewhere: there is nothing to look for. */
+const isReshaped = ({ config, documentsOnly }: CaptureConfig): boolean =>
+  documentsOnly || (config["transforms"] ?? "") !== "" || config["topic.mapper"] !== undefined;
+
+const later = (a: ResumeToken, b: ResumeToken): ResumeToken => (tokenTime(a) > tokenTime(b) ? a : b);
+
+const isGone = async (request: ProofRequest): Promise<boolean> => {
+  try {
+    await look(request, request.current);
+    return false;
+  } catch (error) {
+    if (isHistoryLost(error)) return true;
+    throw error;
+  }
+};
+
+const sourceClock = async (source: MongoClient, clock: Clock): Promise<number> => {
+  const hello = await source.db("admin").command({ hello: 1 });
+  return hello["localTime"] instanceof Date ? hello["localTime"].getTime() : clock.now();
+};

@@ -1,0 +1,108 @@
+import { randomUUID } from "node:crypto";
+import { bucketsOf } from "#base/flow/buckets.ts";
+import { formatNamespace, type Namespace, type WriteOps } from "#base/flow/types.ts";
+import { translated } from "#io/mongo/errors.ts";
+import { readByKeys } from "#io/mongo/rawReads.ts";
+import { isRejected, MongoSink } from "#sink/mongo/mongoSink.ts";
+import { type CollectionSpec, type IndexSpec, indexCommand } from "#structure/model/model.ts";
+import type { Options } from "#structure/model/options.ts";
+import { readStructure } from "#structure/model/read.ts";
+import { type BuildDeps, command, INDEX_NOT_FOUND, idempotent, isRefusal, NAMESPACE_NOT_FOUND } from "./build.ts";
+import { indexOfRecord } from "./finalize.ts";
+
+/** `removed`: an index that was there; `away`: one that had made way already, maybe since the refusal. */
+export type Way = "removed" | "away" | undefined;
+
+export type WayDeps = Omit<BuildDeps, "report"> & Readonly<{ stateDb: string; onAway: (index: string) => void }>;
+
+/** What decides how a collection keeps documents and makes index keys of them. */
+const shapeOf = ({ options: { collation, timeseries } }: CollectionSpec): Options => ({
+  ...(collation === undefined ? {} : { collation }),
+  ...(timeseries === undefined ? {} : { timeseries }),
+});
+
+/** Writes the document alone, in a collection of its own; false where it is refused even so. @throws FERRY_MONGO_* */
+const writeAlone = async (sink: MongoSink, ops: WriteOps, before: readonly Uint8Array[]): Promise<boolean> => {
+  try {
+    if (before.length > 0) await sink.write({ deletes: [], inserts: before, updates: [] }, undefined);
+    await sink.write(ops, undefined);
+    return true;
+  } catch (error) {
+    if (isRejected(error)) return false;
+    throw error;
+  }
+};
+
+/**
+ * Which of these indexes refuse what a statement makes of its document. The server is asked: each kind of index has reasons of
+ * its own, and an error names neither the index nor always the kind.
+ * @param before the document as it is, where the statement changes it. @throws FERRY_MONGO_*
+ */
+const refusing = async (
+  deps: WayDeps,
+  there: CollectionSpec,
+  indexes: readonly IndexSpec[],
+  { ops, before }: Readonly<{ ops: WriteOps; before: readonly Uint8Array[] }>,
+): Promise<readonly string[]> => {
+  const { target, stateDb } = deps;
+  const alone: Namespace = { db: stateDb, coll: `trial.${randomUUID()}` };
+  const what = "trying a document alone";
+  await command(deps, stateDb, what, { create: alone.coll, ...shapeOf(there) });
+  try {
+    const sink = new MongoSink(target, there.kind === "timeseries" ? bucketsOf(alone) : alone);
+    if (!(await writeAlone(sink, ops, before))) return [];
+    const names: string[] = [];
+    for (const index of indexes) {
+      const create = { createIndexes: alone.coll, indexes: [indexCommand(index)] };
+      await command(deps, stateDb, what, create).catch((error: unknown) => {
+        if (!isRefusal(error)) throw error;
+        names.push(index.name);
+      });
+    }
+    return names;
+  } finally {
+    await translated(what, () => target.db(stateDb).dropCollection(alone.coll));
+  }
+};
+
+/**
+ * Removes the indexes of ferry's own that refuse a document. It is older than they are, or newer than their end: the source has
+ * it, or had it, without them. Each comes back at an event of the structure that is met later, or at finalize.
+ * @param to the target's collection or time series
+ * @param key of the document, where the statement changes what is there. @throws FERRY_MONGO_*
+ */
+export const makeWay = async (
+  deps: WayDeps,
+  to: Namespace,
+  ops: WriteOps,
+  key: Uint8Array | undefined,
+): Promise<Way> => {
+  const { target, store } = deps;
+  const ns = formatNamespace(to);
+  const records = (await store.of(ns)).filter(({ kind }) => kind === "index");
+  const scope = { databases: [to.db], includes: ({ coll }: Namespace) => coll === to.coll };
+  const [there] = records.length === 0 ? [] : (await readStructure(target, scope)).collections;
+  if (there === undefined) return undefined;
+  const present = new Map(there.indexes.map((index) => [index.name, index]));
+  const candidates = records.flatMap((record) => {
+    const index = present.get(record._id.index) ?? (record.held.includes("index") ? indexOfRecord(record) : undefined);
+    return index === undefined ? [] : [index];
+  });
+  if (candidates.length === 0) return undefined;
+  const before = key === undefined ? [] : await readByKeys(target, to.db, to.coll, [key]);
+  const names = await refusing(deps, there, candidates, { ops, before });
+  const removed = names.filter((name) => present.has(name));
+  for (const name of removed) {
+    // Noted on both sides of it: what is noted as built while it is gone would be taken for built at the end.
+    const note = () => store.settle({ ns, index: name }, { state: "built", held: ["index"], reason: AWAY });
+    await note();
+    const what = `${ns}: dropping index ${name}, which refuses a document`;
+    await idempotent(deps, to.db, what, { dropIndexes: to.coll, index: name }, [INDEX_NOT_FOUND, NAMESPACE_NOT_FOUND]);
+    await note();
+    deps.onAway(name);
+  }
+  if (removed.length > 0) return "removed";
+  return names.length > 0 ? "away" : undefined;
+};
+
+const AWAY = "a document on its way does not fit it";

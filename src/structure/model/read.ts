@@ -1,0 +1,125 @@
+import type { Timestamp } from "bson";
+import { type RawValue, rawField } from "#base/bson/rawValue.ts";
+import type { Namespace } from "#base/flow/types.ts";
+import type { Db, Document, MongoClient } from "#io/mongo/connect.ts";
+import { translated } from "#io/mongo/errors.ts";
+import type { CollectionSpec, IndexSpec } from "./model.ts";
+import { isOn, type Options, optionsIn, rawSubdocument, rawText, textOf, within, without } from "./options.ts";
+
+/** NamespaceNotFound; and CommandNotSupportedOnView, of a time series whose buckets have gone already. */
+const GONE = new Set([26, 166]);
+
+/** The server's own; never read, never written. */
+const SYSTEM_DATABASES = new Set(["admin", "local", "config"]);
+
+/** The server's own collections, and those that it makes for a moment under a name of its own. */
+const isSystem = (coll: string): boolean => coll.startsWith("system.") || coll.startsWith("enxcol_.");
+
+/** What an operation leaves under a name of its own until it renames it: `$out`, convertToCapped, a rename across databases. */
+export const isTemporary = (coll: string): boolean =>
+  /^tmp[A-Za-z0-9]{5}\.(convertToCapped\.|renameCollection$)/.test(coll) ||
+  coll.startsWith("tmp.agg_out.") ||
+  coll.startsWith(REBUILT);
+
+/** What ferry itself builds anew under another name. */
+export const REBUILT = "tmp.ferry_capped.";
+
+/** A collation without the version of the server's own library. */
+const portable = (options: Options): Options =>
+  options["collation"] === undefined
+    ? options
+    : { ...options, collation: rawSubdocument(without(within(options["collation"]), "version")) };
+
+/** Options that only old servers knew, and that newer ones refuse. */
+const LEGACY = ["ns", "background", "dropDups", "safe"] as const;
+
+const SIMPLE = { collation: rawSubdocument({ locale: rawText("simple") }) };
+
+const indexOf = (raw: Uint8Array, collectionCollation: boolean): IndexSpec => {
+  const { name, key = rawSubdocument({}), ...rest } = optionsIn(raw);
+  const options = portable(without(rest, ...LEGACY));
+  const simple = collectionCollation && options["collation"] === undefined ? SIMPLE : {};
+  return { name: textOf(name) ?? "", key, options: { ...options, ...simple } };
+};
+
+const isIdIndex = ({ name, options }: IndexSpec): boolean => name === "_id_" || isOn(options["clustered"]);
+
+type Indexes = Required<Pick<CollectionSpec, "indexes" | "building">>;
+
+/** An index as it is listed while it is being built: its specification, and which build that is. */
+const unfinished = (raw: Uint8Array): RawValue | undefined =>
+  rawField(raw, "buildUUID") === undefined ? undefined : rawField(raw, "spec");
+
+const readIndexes = async (db: Db, coll: string, collation: boolean): Promise<Indexes | undefined> => {
+  try {
+    const command = { listIndexes: coll, includeBuildUUIDs: true, cursor: {} };
+    // `raw` is honoured by this cursor, but missing in its type.
+    const cursor = db.runCursorCommand(command, { raw: true } as Document);
+    const found = (await cursor.toArray()) as unknown as Uint8Array[];
+    const building = found.flatMap((raw) => unfinished(raw) ?? []).map((spec) => textOf(within(spec)["name"]) ?? "");
+    const finished = found.filter((raw) => unfinished(raw) === undefined).map((raw) => indexOf(raw, collation));
+    return { indexes: finished.filter((index) => !isIdIndex(index)), building };
+  } catch (error) {
+    if (GONE.has(Number((error as { code?: number }).code))) return undefined; // dropped since it was listed
+    throw error;
+  }
+};
+
+const KINDS: Readonly<Record<string, CollectionSpec["kind"]>> = { view: "view", timeseries: "timeseries" };
+
+const readCollection = async (db: Db, raw: Uint8Array): Promise<readonly CollectionSpec[]> => {
+  const { name, type, options } = optionsIn(raw);
+  const coll = textOf(name) ?? "";
+  const kind = KINDS[textOf(type) ?? ""] ?? "collection";
+  const own = portable(without(within(options), "uuid", "temp", "autoIndexId", "flags"));
+  const { clusteredIndex } = own;
+  // What a clustered collection says of its index besides is the server's own.
+  const kept =
+    clusteredIndex === undefined
+      ? own
+      : { ...own, clusteredIndex: rawSubdocument(without(within(clusteredIndex), "v")) };
+  const none: Indexes = { indexes: [], building: [] };
+  const found = kind === "view" ? none : await readIndexes(db, coll, kept["collation"] !== undefined);
+  return found === undefined ? [] : [{ ns: { db: db.databaseName, coll }, kind, options: kept, ...found }];
+};
+
+export type Structure = Readonly<{
+  collections: readonly CollectionSpec[];
+  /** clusterTime at or before which everything was read; undefined on a standalone server. */
+  at: Timestamp | undefined;
+}>;
+
+/** Which databases are looked into, and which of their collections; system ones never are. */
+export type Scope = Readonly<{
+  /** Undefined looks into all. */
+  databases: readonly string[] | undefined;
+  includes: (ns: Namespace) => boolean;
+}>;
+
+const databasesOf = async (client: MongoClient, { databases }: Scope): Promise<readonly string[]> => {
+  if (databases !== undefined) return databases;
+  const { databases: found } = await client.db("admin").admin().listDatabases({ nameOnly: true });
+  return found.map(({ name }) => name);
+};
+
+/**
+ * Collections with their options and indexes, time series and views. They are read one after the other: what changes
+ * meanwhile has an event, which lies behind `at`.
+ * @throws FERRY_MONGO_*
+ */
+export const readStructure = (client: MongoClient, scope: Scope): Promise<Structure> =>
+  translated("reading the structure", async () => {
+    const { operationTime } = (await client.db("admin").command({ ping: 1 })) as { operationTime?: Timestamp };
+    const collections: CollectionSpec[] = [];
+    for (const name of await databasesOf(client, scope)) {
+      if (SYSTEM_DATABASES.has(name)) continue;
+      const db = client.db(name);
+      const listed = (await db.listCollections({}, { raw: true } as Document).toArray()) as unknown as Uint8Array[];
+      const named = listed.map((raw) => ({ raw, coll: textOf(rawField(raw, "name")) ?? "" }));
+      for (const { raw, coll } of named.sort((a, b) => (a.coll < b.coll ? -1 : 1))) {
+        if (!isSystem(coll) && !isTemporary(coll) && scope.includes({ db: name, coll }))
+          collections.push(...(await readCollection(db, raw)));
+      }
+    }
+    return { collections, at: operationTime };
+  });

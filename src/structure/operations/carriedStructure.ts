@@ -1,0 +1,122 @@
+import type { Route } from "#base/config/routes.ts";
+import { isFerry } from "#base/errors/ferryError.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
+import type { Logger } from "#base/observe/log.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
+import { forgetRoutes, requireIdle } from "#io/state/forgetRoutes.ts";
+import type { ScopeSpec } from "#source/stream/scope.ts";
+import type { Failure, StructureEvent } from "#structure/build/build.ts";
+import { progressText } from "#structure/build/buildProgress.ts";
+import {
+  buildStructure,
+  finalize,
+  planOf,
+  requirePossible,
+  routeNames,
+  type StructureDeps,
+} from "./structureOperations.ts";
+
+export type CarriedDeps = Readonly<{
+  spec: ScopeSpec;
+  routes: readonly Route[] | undefined;
+  settings: Readonly<{ stateDb: string }>;
+  clock: Clock;
+  logger: Logger;
+  hard: AbortSignal;
+  leaseMs: number;
+}>;
+
+/** Everything but ferry's own database, where neither names nor routes say what is meant. */
+const selection = ({ spec, routes, settings }: CarriedDeps): Pick<StructureDeps, "include" | "exclude"> => ({
+  include: spec.include.length === 0 && routes === undefined ? ["*"] : spec.include,
+  exclude: [...spec.exclude, `${settings.stateDb}.*`],
+});
+
+const say = (logger: Logger, { ns, does, state, ms = 0, reason, progress }: StructureEvent): void => {
+  if (state === "done") logger.info({ stage: "structure", ns, ms }, does);
+  else if (state === "progress" && progress !== undefined)
+    logger.info({ stage: "structure", ns }, `${does}: ${progressText(progress)}`);
+  else if (state === "failed") logger.warn({ stage: "structure", ns, err: reason }, `${does}: refused by the target`);
+};
+
+/** The structure of what a capture carries: looked at before anything is noted, built before anything is copied. */
+export class CarriedStructure {
+  readonly #deps: StructureDeps;
+  readonly #leaseMs: number;
+
+  constructor(deps: CarriedDeps, source: MongoClient, target: MongoClient) {
+    const { routes, settings, clock, logger, hard, leaseMs } = deps;
+    this.#leaseMs = leaseMs;
+    this.#deps = {
+      ...{ source, target, routes, clock, signal: hard, stateDb: settings.stateDb },
+      awayMs: 0, // waited for around the whole phase, in run/outages.ts
+      ...selection(deps),
+      report: (event) => say(logger, event),
+    };
+  }
+
+  /** Writes nothing. @param replace as if the target were empty. @throws FERRY_STRUCTURE_REFUSED with every reason */
+  async check(replace: boolean): Promise<void> {
+    requirePossible(await planOf(this.#deps, { mayLack: true, replace }));
+  }
+
+  /**
+   * Nobody works on what is carried, or on the former routes; lanes of a process that died are waited for.
+   * @throws FERRY_STRUCTURE_BUSY, FERRY_MONGO_*
+   */
+  async idle(former: readonly string[]): Promise<void> {
+    const { target, stateDb } = this.#deps;
+    const routes = routeNames(this.#deps, await planOf(this.#deps, { mayLack: true, replace: true }));
+    await this.#whenIdle(() => requireIdle(target, stateDb, [...former, ...routes]));
+  }
+
+  /**
+   * Drops what is carried on the target, forgets its positions and those of the former routes, and builds it anew. Lanes of
+   * a process that died are waited for.
+   * @throws FERRY_STRUCTURE_BUSY while somebody works on it, FERRY_MONGO_*
+   */
+  async replace(former: readonly string[]): Promise<void> {
+    const { target, stateDb } = this.#deps;
+    await this.#whenIdle(async () => {
+      await forgetRoutes(target, stateDb, former);
+      await buildStructure(this.#deps, { mayLack: true, replace: true });
+    });
+  }
+
+  async #whenIdle(work: () => Promise<unknown>): Promise<void> {
+    const { clock, signal } = this.#deps;
+    let busy: unknown;
+    const attempt = async (): Promise<{ done: true } | { seen: string }> => {
+      try {
+        await work();
+        return { done: true };
+      } catch (error) {
+        if (!isFerry(error, "FERRY_STRUCTURE_BUSY")) throw error;
+        busy = error;
+        return { seen: error.detail };
+      }
+    };
+    const patience = { what: "the lanes' leases", clock, timeoutMs: this.#leaseMs * 2 + 1000, signal };
+    await waitFor(attempt, patience).catch((error) => {
+      throw isFerry(error, "FERRY_TIMEOUT") ? busy : error;
+    });
+  }
+
+  /**
+   * What was built before is left as it is: whoever was killed comes here again.
+   * @param followed the stream begins before it was built
+   * @throws FERRY_STRUCTURE_REFUSED, FERRY_MONGO_*
+   */
+  async build(followed: boolean): Promise<void> {
+    await buildStructure(this.#deps, { mayLack: true, followed });
+  }
+
+  /**
+   * Gives back what was held back, of everything that was ever built here. Nothing may be on its way any more; whoever was
+   * killed in it calls it again. @returns what could not be restored @throws the signal's reason, FERRY_MONGO_*
+   */
+  async finalize(signal: AbortSignal): Promise<readonly Failure[]> {
+    return finalize({ ...this.#deps, signal });
+  }
+}

@@ -1,0 +1,242 @@
+import type { Document } from "bson";
+import type { Route } from "#base/config/routes.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
+import { bucketsOf } from "#base/flow/buckets.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import { formatNamespace, type Namespace, parseNamespace } from "#base/flow/types.ts";
+import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
+import { translated } from "#io/mongo/errors.ts";
+import { forgetRoutes } from "#io/state/forgetRoutes.ts";
+import { fieldNames } from "#route/filter/fieldPath.ts";
+import { RouteFilter } from "#route/filter/routeFilter.ts";
+import { comparesText } from "#route/filter/where.ts";
+import { routesOn } from "#route/table/routesOn.ts";
+import { carryOut, type Failure, type StructureEvent } from "#structure/build/build.ts";
+import { finalizeStructure } from "#structure/build/finalize.ts";
+import type { CollectionSpec } from "#structure/model/model.ts";
+import { readStructure } from "#structure/model/read.ts";
+import type { Asked } from "#structure/model/records.ts";
+import { abilitiesOf } from "#structure/model/relax.ts";
+import { type FieldMap, type RoutedNamespace, Selection } from "#structure/model/selection.ts";
+import { type Plan, planStructure } from "#structure/plan/plan.ts";
+import { StructureStore } from "#structure/plan/store.ts";
+import { type Finding, type Wanted, wantedStructure } from "#structure/plan/wanted.ts";
+
+export type StructureDeps = Readonly<{
+  source: MongoClient;
+  target: MongoClient;
+  stateDb: string;
+  /** Routes of the configuration; undefined keeps every namespace's name. */
+  routes: readonly Route[] | undefined;
+  /** Globs over `db.collection`. */
+  include: readonly string[];
+  exclude: readonly string[];
+  clock: Clock;
+  signal: AbortSignal;
+  report: (event: StructureEvent) => void;
+  /** See BuildDeps. */
+  awayMs?: number | undefined;
+}>;
+
+/** `a.b` is at, above or below one of the masked paths: all of these have values of it. */
+const touches = (path: string, other: string): boolean =>
+  path === other || path.startsWith(`${other}.`) || other.startsWith(`${path}.`);
+
+const fieldMap = (route: Pick<Route, "fields">): FieldMap | undefined => {
+  if (route.fields === undefined) return undefined;
+  const filter = new RouteFilter({ fields: route.fields });
+  const masks = Object.entries(route.fields.mask ?? {}).map(
+    ([path, mask]) => [fieldNames(path, "mask").join("."), mask] as const,
+  );
+  return {
+    path: (path) => filter.targetPath(path),
+    masked: (path) => {
+      const [, mask] = masks.find(([other]) => touches(path, other)) ?? [];
+      if (mask === undefined) return undefined;
+      return "sha256" in mask ? "distinct" : "alike";
+    },
+  };
+};
+
+/** What field rules and names of routes mean for structure. */
+export const routed = (
+  routes: readonly Pick<Route, "from" | "to" | "fields" | "where">[],
+): readonly RoutedNamespace[] =>
+  routes.map((route) => ({
+    from: route.from,
+    to: route.to,
+    fields: fieldMap(route),
+    chosen: route.where !== undefined,
+    byText: comparesText(route.where),
+  }));
+
+/** Which process answers; undefined where it does not say so. */
+const processOf = async (client: MongoClient): Promise<string | undefined> => {
+  const hello = await translated("asking a server who it is", () => client.db("admin").command({ hello: 1 }));
+  const version = hello["topologyVersion"] as Document | undefined;
+  return version === undefined ? undefined : String(version["processId"]);
+};
+
+/** @throws FERRY_STRUCTURE_SAME */
+const requireApart = async ({ source, target }: StructureDeps, wanted: readonly Wanted[]): Promise<void> => {
+  const onto = wanted.find(({ from, spec }) => from === formatNamespace(spec.ns));
+  if (onto === undefined) return;
+  const [one, other] = await Promise.all([processOf(source), processOf(target)]);
+  if (one !== undefined && one === other)
+    throw new FerryError("FERRY_STRUCTURE_SAME", `${onto.from} would be carried onto itself`);
+};
+
+/** Collections of the target that the source has no more, and that nobody has written to since. */
+const emptyAmong = async (
+  target: MongoClient,
+  present: readonly CollectionSpec[],
+  wanted: readonly Wanted[],
+): Promise<ReadonlySet<string>> => {
+  const names = new Set(wanted.map(({ spec }) => formatNamespace(spec.ns)));
+  const empty = new Set<string>();
+  for (const { ns, kind } of present) {
+    if (kind === "view" || names.has(formatNamespace(ns))) continue;
+    const found = await translated(`looking at ${formatNamespace(ns)}`, () =>
+      target
+        .db(ns.db)
+        .collection(ns.coll)
+        .findOne({}, { projection: { _id: 1 }, raw: true }),
+    );
+    if (found === null) empty.add(formatNamespace(ns));
+  }
+  return empty;
+};
+
+export type PlanOptions = Readonly<{
+  /** The selected target namespaces are emptied first. */
+  replace?: boolean;
+  /** What was selected may be gone on the source by now. */
+  mayLack?: boolean;
+  /**
+   * The stream is followed from before these were built: where the source has made one of them anew since, in a way that this one
+   * cannot take, its drop is still to come, and is no reason to refuse.
+   */
+  followed?: boolean;
+}>;
+
+export type StructurePlan = Plan & Readonly<{ wanted: readonly Wanted[] }>;
+
+const isRefused = ({ level }: Finding): boolean => level === "refused";
+
+/** What is to be built, and what cannot be. Reads both sides, writes nothing. @throws FERRY_STRUCTURE_SELECTION, FERRY_STRUCTURE_SAME, FERRY_USAGE, FERRY_MONGO_* */
+export const planOf = async (
+  deps: StructureDeps,
+  { replace = false, mayLack = false, followed = false }: PlanOptions = {},
+): Promise<StructurePlan> => {
+  const { source, target, stateDb, include, exclude } = deps;
+  const routes = deps.routes === undefined ? undefined : routed(deps.routes);
+  const selection = new Selection({ routes, include, exclude });
+  const [{ collections }, { version }] = await Promise.all([
+    readStructure(source, selection.scope),
+    readTopology(target),
+  ]);
+  if (!mayLack) selection.requireFound(collections);
+  const { wanted, findings } = wantedStructure(collections, selection);
+  await requireApart(deps, wanted);
+  const journal = (await new StructureStore(target, stateDb).all()).filter(({ from }) => selection.includes(from));
+  const names = new Set([...wanted.map(({ spec }) => formatNamespace(spec.ns)), ...journal.map(({ _id }) => _id.ns)]);
+  const databases = [...new Set([...names].map((name) => name.slice(0, name.indexOf("."))))];
+  const scope = { databases, includes: (ns: Namespace) => names.has(formatNamespace(ns)) };
+  const present = await readStructure(target, scope);
+  const plan = planStructure({
+    wanted,
+    target: present.collections,
+    journal,
+    abilities: abilitiesOf(version),
+    replace,
+    empty: await emptyAmong(target, present.collections, wanted),
+    stateDb,
+  });
+  const built = new Set(followed ? journal.map(({ _id }) => _id.ns) : []);
+  const still = plan.findings.filter((finding) => !(isRefused(finding) && built.has(finding.ns)));
+  return { wanted, steps: plan.steps, findings: [...findings, ...still] };
+};
+
+/** @throws FERRY_STRUCTURE_REFUSED with every reason */
+export const requirePossible = ({ findings }: Plan): void => {
+  const refused = findings.filter(isRefused);
+  if (refused.length === 0) return;
+  const reasons = refused.map(({ ns, index, reason }) => `${ns}${index === undefined ? "" : ` (${index})`}: ${reason}`);
+  throw new FerryError("FERRY_STRUCTURE_REFUSED", reasons.join("; "), { facts: { refused } });
+};
+
+export type Built = Readonly<{ plan: StructurePlan; failures: readonly Failure[] }>;
+
+const storeOf = ({ target, stateDb }: Pick<StructureDeps, "target" | "stateDb">): StructureStore =>
+  new StructureStore(target, stateDb);
+
+/**
+ * Builds what is missing on the target, with everything held back that would refuse or delete documents on their way.
+ * Whoever was killed calls it again. `replace` empties the selected namespaces and forgets their routes' positions first.
+ * @throws FERRY_STRUCTURE_REFUSED before anything is written, and what `planOf` throws
+ */
+export const buildStructure = async (deps: StructureDeps, options: PlanOptions = {}): Promise<Built> => {
+  const plan = await planOf(deps, options);
+  requirePossible(plan);
+  const wiring = { ...deps, store: storeOf(deps) };
+  await wiring.store.rememberAsked(deps);
+  if (options.replace === true) await forgetRoutes(deps.target, deps.stateDb, routeNames(deps, plan));
+  const failures = await carryOut(wiring, plan);
+  // Somebody else may have made a collection in between: what is there is looked at, not what was sent.
+  const left = await planOf(deps, { mayLack: true });
+  const refused = left.findings.filter(isRefused).map(({ ns, index = "", reason }) => ({ ns, index, reason }));
+  return { plan, failures: [...failures, ...refused] };
+};
+
+/** Routes of the planned namespaces, and of what time series keep beside them. */
+export const routeNames = ({ routes }: StructureDeps, { wanted }: StructurePlan): readonly string[] => {
+  const buckets = wanted
+    .filter(({ spec }) => spec.kind === "timeseries")
+    .map(({ from }) => formatNamespace(bucketsOf(parseNamespace(from))));
+  const topics = new Set([...wanted.map(({ from }) => from), ...buckets]);
+  return [...topics].flatMap((topic) => routesOn(routes, topic)).map(({ name }) => name);
+};
+
+export type FinalizeOptions = Omit<StructureDeps, "source" | "include" | "exclude"> &
+  Readonly<{
+    /** Undefined where only the target can be asked. */
+    source: MongoClient | undefined;
+  }>;
+
+/** Indexes that the source has begun, and may give up. */
+const unfinished = ({ spec: { ns, building = [] } }: Wanted): readonly Failure[] =>
+  building.map((index) => ({ ns: formatNamespace(ns), index, reason: "the source is still building it" }));
+
+/** What the source has by now, of everything that builds were asked for. */
+const buildAll = async (deps: FinalizeOptions, asked: readonly Asked[]): Promise<readonly Failure[]> => {
+  const { source } = deps;
+  if (source === undefined) return [];
+  const failures: Failure[] = [];
+  for (const { include, exclude } of asked) {
+    const { plan, failures: refused } = await buildStructure({ ...deps, source, include, exclude }, { mayLack: true });
+    failures.push(...refused, ...plan.wanted.flatMap(unfinished));
+  }
+  return failures;
+};
+
+/**
+ * Gives back what was held back. With a source, what it has by now is built first. The caller has seen to it that nothing is
+ * on its way any more.
+ * @param asked what is to be built first; otherwise all that builds were asked for
+ * @returns what could not be restored
+ */
+export const finalize = async (deps: FinalizeOptions, asked?: Asked): Promise<readonly Failure[]> => {
+  const store = storeOf(deps);
+  const built = await buildAll(deps, asked === undefined ? await store.asked() : [asked]);
+  const failed = new Set(built.map(({ ns, index }) => `${ns}\0${index}`));
+  const records = (await store.all()).filter(({ _id }) => !failed.has(`${_id.ns}\0${_id.index}`));
+  const left = await finalizeStructure({ ...deps, store }, records);
+  return [...built, ...left];
+};
+
+/** @throws FERRY_STRUCTURE_INCOMPLETE */
+export const requireComplete = (failures: readonly Failure[]): void => {
+  if (failures.length === 0) return;
+  const reasons = failures.map(({ ns, index, reason }) => `${ns}${index === "" ? "" : ` (${index})`}: ${reason}`);
+  throw new FerryError("FERRY_STRUCTURE_INCOMPLETE", reasons.join("; "), { facts: { failures } });
+};

@@ -1,0 +1,54 @@
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import type { Command } from "commander";
+import { readConfig } from "#base/config/routes.ts";
+import { resolveSettings } from "#base/config/settings.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { createLogger } from "#base/observe/log.ts";
+import { runKafkaCapture } from "#process/capture/kafkaCapture.ts";
+import { type CaptureFlags, parseCapture, requireStructure, withCapture } from "../captureFlags.ts";
+import { wholeNumber } from "../connections.ts";
+import { withSignals } from "../signals.ts";
+
+const PARTITIONS = "4";
+const BUDGET_MB = "32";
+const LEASE_MS = "3000";
+
+/** `ferry capture`: the source into Kafka, in place of Kafka Connect and the connector. */
+export const registerCapture = (program: Command): void => {
+  withCapture(
+    program
+      .command("capture")
+      .description("carry documents from a source into Kafka topics, in place of the connector")
+      .option("--kafka <servers>", "Kafka bootstrap servers"),
+  )
+    .option("--partitions <count>", `partitions of topics that do not exist yet (default: ${PARTITIONS})`)
+    .option("--budget-mb <count>", `MB that may wait for Kafka: the only backpressure (default: ${BUDGET_MB})`)
+    .option("--lease-ms <ms>", `after this silence another process may take the capture over (default: ${LEASE_MS})`)
+    .option(
+      "--replace-target",
+      "drop what is carried on the target first, make its topics anew, and begin anew; workers must be stopped",
+    )
+    .action(async ({ replaceTarget = false, ...flags }: CaptureFlags & { replaceTarget?: boolean }) => {
+      const { texts, ...capture } = parseCapture(flags);
+      requireStructure(replaceTarget, capture);
+      const settings = resolveSettings(texts, ["source", "target", "kafka"]);
+      const { routes } = readConfig(texts["config"]);
+      await withSignals(({ soft, hard }) =>
+        runKafkaCapture({
+          ...capture,
+          replaceTarget,
+          settings,
+          routes,
+          partitions: wholeNumber("--partitions", texts["partitions"] ?? PARTITIONS),
+          budgetMb: wholeNumber("--budget-mb", texts["budgetMb"] ?? BUDGET_MB),
+          leaseMs: wholeNumber("--lease-ms", texts["leaseMs"] ?? LEASE_MS),
+          logger: createLogger(settings.logLevel),
+          clock: systemClock,
+          runId: `${hostname()}-${process.pid}-${randomBytes(2).toString("hex")}`,
+          soft,
+          hard,
+        }),
+      );
+    });
+};

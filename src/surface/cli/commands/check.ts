@@ -1,0 +1,183 @@
+import type { Command } from "commander";
+import { readConfig } from "#base/config/routes.ts";
+import { resolveSettings } from "#base/config/settings.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
+import { BUCKETS } from "#base/flow/buckets.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { parseNamespace } from "#base/flow/types.ts";
+import { KafkaClient } from "#io/kafka/client.ts";
+import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
+import {
+  bucketSourceNeeds,
+  bucketTargetNeeds,
+  roleScript,
+  sourceNeeds,
+  sourceWishes,
+  targetNeeds,
+} from "#io/mongo/privileges.ts";
+import { ignoredText } from "#io/mongo/reach.ts";
+import { ferryUri } from "#io/mongo/uriOptions.ts";
+import { ConnectorStore } from "#source/connector/connectorStore.ts";
+import { ConnectRest } from "#source/connector/connectRest.ts";
+import { parseScope, Scope } from "#source/stream/scope.ts";
+import type { StructureDeps } from "#structure/operations/structureOperations.ts";
+import { bucketsIn, checkSource, checkTarget } from "#tools/check/checkDatabases.ts";
+import { checkConnect, checkKafka } from "#tools/check/checkKafka.ts";
+import { type CheckResult, checking } from "#tools/check/checkResult.ts";
+import { checkStructure } from "#tools/check/checkStructure.ts";
+import { checkContainers } from "#tools/stack/containerChecks.ts";
+import { commaSeparated, type Flags, withConnections } from "../connections.ts";
+import { print, printJson } from "../output.ts";
+
+type CheckFlags = Flags &
+  Readonly<{
+    ns?: string;
+    config?: string;
+    include?: string;
+    exclude?: string;
+    printRoles?: boolean;
+    containers?: boolean;
+  }>;
+
+/** `ferry check`: can this migration work, and what would stop it? */
+export const registerCheck = (program: Command): void => {
+  const command = program
+    .command("check")
+    .description("preflight of both databases, Kafka and Connect, each with a remedy; exit 1 when something fails")
+    .option("--ns <db.collection>", "one collection that is to be carried (default: the routes', else everything)")
+    .option("--containers", "check only what compose.yaml needs: a Docker engine, its memory, free ports")
+    .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
+    .option(
+      "--include <globs>",
+      "whose structure and privileges: 'shop.*', 'shop' (a whole database), '*' (default: the routes', else --ns, else everything)",
+    )
+    .option("--exclude <globs>", "whose structure not")
+    .option("--print-roles", "print the least roles that ferry needs, ready for mongosh, and exit");
+  withConnections(command, ["source", "target", "kafka", "connect", "stateDb"]).action(check);
+};
+
+/** Whose privileges are meant on each side: one database, or "" for all of them. */
+type Databases = Readonly<{ source: string; target: string }>;
+
+const printRoles = ({ source, target }: Databases, stateDb: string): void => {
+  print(`// on the source, for ferry and the connector`);
+  const read = bucketSourceNeeds({ db: source, coll: BUCKETS });
+  print(roleScript("ferrySource", [...sourceNeeds(source), ...read, ...sourceWishes]));
+  print(`\n// on the target`);
+  const written = bucketTargetNeeds({ db: target, coll: BUCKETS });
+  print(roleScript("ferryTarget", [...targetNeeds(target, stateDb), ...written]));
+};
+
+/** @throws FERRY_USAGE */
+const nsOf = (ns: string | undefined): string => {
+  if (ns === undefined) return "*";
+  const { db, coll } = parseNamespace(ns);
+  if (db !== "" && coll !== "") return ns;
+  throw new FerryError("FERRY_USAGE", `--ns must be a collection such as test.users, not "${ns}"`);
+};
+
+/** Of what the flags name, else of the routes, else of `--ns`: the one database, as the capture watches it, or all. */
+const databasesOf = ({ config, include, ns }: CheckFlags): Databases => {
+  const named = commaSeparated(include);
+  const { routes } = named.length > 0 ? {} : readConfig(config);
+  const one = (names: readonly string[]): string => new Scope(parseScope(names, []), "").watch.db;
+  const from = routes?.map(({ from }) => from) ?? (named.length > 0 ? named : [nsOf(ns)]);
+  return { source: one(from), target: one(routes?.map(({ to }) => to) ?? from) };
+};
+
+const ANSWER_MS = 5000;
+/** Reading a structure of thousands of collections takes its time. */
+const CHECK_MS = 60_000;
+
+/** A database that does not answer is a failed check, not the end of the others. */
+const connectOrSay = async (
+  area: "source" | "target",
+  uri: string | undefined,
+  results: CheckResult[],
+): Promise<MongoClient | undefined> => {
+  let client: MongoClient | undefined;
+  if (uri === undefined) return undefined;
+  const failed = await checking(area, async (say) => {
+    const { ignored } = ferryUri(uri);
+    if (ignored.length > 0) say("ok", ignoredText(area, ignored));
+    client = await connectMongo(uri, { appName: "ferry check", timeoutMs: ANSWER_MS });
+  });
+  results.push(...failed);
+  return client;
+};
+
+const show = (results: readonly CheckResult[], { json }: CheckFlags): void => {
+  if (json === true) printJson(results);
+  else print(results.map(formatResult).join("\n"));
+  if (results.some(({ level }) => level === "fail")) process.exitCode = 1;
+};
+
+const check = async (flags: CheckFlags): Promise<void> => {
+  if (flags.containers === true) {
+    show(
+      (await checkContainers()).map((result) => ({ area: "docker", ...result })),
+      flags,
+    );
+    return;
+  }
+  const settings = resolveSettings(flags, []);
+  const databases = databasesOf(flags);
+  if (flags.printRoles === true) {
+    printRoles(databases, settings.stateDb);
+    return;
+  }
+  if ([settings.source, settings.target, settings.kafka, settings.connect].every((setting) => setting === undefined))
+    throw new FerryError("FERRY_USAGE", "there is nothing to check: give --source, --target, --kafka or --connect");
+  const results: CheckResult[] = [];
+  const [source, target] = await Promise.all([
+    connectOrSay("source", settings.source, results),
+    connectOrSay("target", settings.target, results),
+  ]);
+  const options = { bootstrap: settings.kafka ?? "", clientId: "ferry-check", group: settings.group };
+  const kafka = settings.kafka === undefined ? undefined : new KafkaClient(options);
+  try {
+    if (source !== undefined) results.push(...(await checkSource(source, databases.source)));
+    const buckets = source === undefined ? [] : await bucketsIn(source, databases.source).catch(() => []); // said of the source
+    if (target !== undefined) results.push(...(await checkTarget(target, databases.target, settings.stateDb, buckets)));
+    if (source !== undefined && target !== undefined)
+      results.push(...(await checkBoth(flags, { source, target, stateDb: settings.stateDb })));
+    if (kafka !== undefined) results.push(...(await checkKafka(kafka, options)));
+    if (settings.connect !== undefined) {
+      const rest = new ConnectRest({ url: settings.connect, clock: systemClock, giveUpAfterMs: ANSWER_MS });
+      const store = target === undefined ? undefined : new ConnectorStore(target, settings.stateDb);
+      results.push(...(await checkConnect({ rest, clock: systemClock, source, kafka, store })));
+    }
+    show(results, flags);
+  } finally {
+    await Promise.allSettled([source?.close(), target?.close(), kafka?.[Symbol.asyncDispose]()]);
+  }
+};
+
+/** The structure of what the flags name, else of the routes, else of `--ns`. */
+const checkBoth = (
+  { config, include, exclude, ns }: CheckFlags,
+  sides: Pick<StructureDeps, "source" | "target" | "stateDb">,
+): Promise<CheckResult[]> => {
+  const { routes } = readConfig(config);
+  const named = commaSeparated(include);
+  const guess = routes === undefined && named.length === 0 ? [nsOf(ns)] : named;
+  return checkStructure(
+    {
+      ...sides,
+      routes,
+      include: guess,
+      exclude: commaSeparated(exclude),
+      clock: systemClock,
+      signal: AbortSignal.timeout(CHECK_MS),
+      report: () => undefined,
+    },
+    routes !== undefined || named.length > 0,
+  );
+};
+
+const MARKS = { ok: "ok  ", warn: "warn", fail: "FAIL" } as const;
+
+const formatResult = ({ area, level, sentence, remedy }: CheckResult): string => {
+  const line = `${MARKS[level]}  ${area.padEnd(9)}  ${sentence}`;
+  return remedy === undefined ? line : `${line}\n      ${remedy.replaceAll("\n", "\n      ")}`;
+};

@@ -1,0 +1,42 @@
+import type { Command } from "commander";
+import { CONFIG, type Route, readConfig } from "#base/config/routes.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
+import { RouteFilter } from "#route/filter/routeFilter.ts";
+import { print, printJson } from "../output.ts";
+import { table } from "../table.ts";
+
+const CONFIG_FLAG = ["--config <file>", "the file (default: ferry.yaml here)"] as const;
+
+const rulesOf = ({ fields, where }: Route): string => {
+  const parts = Object.entries(fields ?? {}).map(([rule, given]) => `${rule} ${Object.keys(given).length}`);
+  if (where !== undefined) parts.push("where");
+  return parts.length === 0 ? "unchanged" : parts.join(", ");
+};
+
+/** The routes of a configuration that must be there. @throws FERRY_CONFIG */
+export const routesOf = (file: string | undefined): readonly Route[] => {
+  const { routes } = readConfig(file);
+  if (routes === undefined)
+    throw new FerryError("FERRY_CONFIG", "there are no routes: give --config FILE, or write a ferry.yaml here");
+  return routes;
+};
+
+/** `ferry config check | schema`: is the configuration right, and what may it hold? */
+export const registerConfig = (program: Command): void => {
+  const config = program.command("config").description("check ferry.yaml, or print its JSON Schema");
+  config
+    .command("check")
+    .description("check the whole file: keys, values, rules that contradict each other, salts that are not set")
+    .option(...CONFIG_FLAG)
+    .option("--json", "print the facts as one JSON value")
+    .action(({ config: file, json }: { config?: string; json?: boolean }) => {
+      const routes = routesOf(file);
+      for (const route of routes) new RouteFilter(route);
+      if (json === true) printJson({ routes });
+      else print(table(routes.map((route) => [route.name, `${route.from} → ${route.to}`, rulesOf(route)])));
+    });
+  config
+    .command("schema")
+    .description("print the JSON Schema of ferry.yaml, for editors")
+    .action(() => printJson(CONFIG, 2));
+};

@@ -1,0 +1,92 @@
+import type { Command } from "commander";
+import type { ConflictRecord } from "#apply/conflict/records.ts";
+import { ConflictStore } from "#apply/conflict/store.ts";
+import { bsonText } from "#base/bson/text.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
+import { type Flags, wholeNumber, withConnections, withState } from "../connections.ts";
+import { identityOfText, keyText } from "../keyFlag.ts";
+import { print, printData } from "../output.ts";
+import { count, table } from "../table.ts";
+
+type ConflictFlags = Flags & Readonly<{ route?: string; winner?: string; key?: string; limit?: string }>;
+
+const DEFAULT_LIMIT = 100;
+
+/** `ferry conflicts`: documents that the source and services of the target both wrote, and who won. */
+export const registerConflicts = (program: Command): void => {
+  const conflicts = program
+    .command("conflicts")
+    .description("documents that both sides wrote: both versions, who won, why");
+  withConnections(conflicts, ["target", "stateDb"])
+    .argument("[id]", "one conflict with both versions: route/partition/offset")
+    .option("--route <name>", "only those of this route")
+    .option("--winner <side>", "only those that source or target won")
+    .option("--key <id>", "only those of this _id, as extended JSON")
+    .option("--limit <n>", "at most so many", String(DEFAULT_LIMIT))
+    .action(list);
+};
+
+const list = async (id: string | undefined, flags: ConflictFlags): Promise<void> => {
+  const { route, winner, key } = flags;
+  if (winner !== undefined && winner !== "source" && winner !== "target")
+    throw new FerryError("FERRY_USAGE", `--winner ${winner} is neither source nor target`);
+  const limit = wholeNumber("--limit", flags.limit ?? String(DEFAULT_LIMIT));
+  const filter = { id, route, winner, identity: key === undefined ? undefined : identityOfText(key) };
+  await withState(flags, "ferry conflicts", async (client, stateDb) => {
+    const store = new ConflictStore(client, stateDb);
+    const found = await store.list(filter, limit);
+    const [first] = found;
+    if (id !== undefined && first === undefined)
+      throw new FerryError("FERRY_USAGE", `there is no conflict ${id}; \`ferry conflicts\` shows them`);
+    if (flags.json === true) printData(JSON.stringify(found.map(facts)));
+    else if (id !== undefined && first !== undefined) printData(whole(first));
+    else print([found.length === 0 ? "no conflicts" : table(found.map(row)), ...(await totals(store))].join("\n"));
+  });
+};
+
+const row = (record: ConflictRecord): string[] => [
+  record.storedAt.toISOString(),
+  record._id,
+  keyText(record.documentKey.buffer),
+  record.policy,
+  `${record.winner} won`,
+  record.why + (record.fields.length > 0 ? `: ${record.fields.join(", ")}` : ""),
+];
+
+const versionText = (version: ConflictRecord["source"], bytes: number): string => {
+  if (version !== null) return bsonText(version.buffer);
+  return bytes === 0 ? "no document" : `too large to be kept (${count(bytes)} bytes)`;
+};
+
+const facts = (record: ConflictRecord): object => {
+  const { _id, route, partition, offset, ns, policy, winner, why, fields, source, target, at, storedAt } = record;
+  const parsed = (version: ConflictRecord["source"]): unknown =>
+    version === null ? null : JSON.parse(bsonText(version.buffer));
+  return {
+    id: _id,
+    route,
+    partition,
+    offset: Number(offset),
+    ns,
+    key: JSON.parse(keyText(record.documentKey.buffer)),
+    policy,
+    winner,
+    why,
+    fields,
+    source: parsed(source),
+    target: parsed(target),
+    clusterTime: at.getHighBitsUnsigned(),
+    storedAt,
+  };
+};
+
+const whole = (record: ConflictRecord): string =>
+  [
+    table([row(record)]),
+    "",
+    `source  ${versionText(record.source, record.sourceBytes)}`,
+    `target  ${versionText(record.target, record.targetBytes)}`,
+  ].join("\n");
+
+const totals = async (store: ConflictStore): Promise<string[]> =>
+  (await store.counts()).map(({ route, winner, count: n }) => `${route}: ${count(n)} won by the ${winner}`);

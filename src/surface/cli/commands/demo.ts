@@ -1,0 +1,65 @@
+import { join } from "node:path";
+import { type Command, InvalidArgumentError } from "commander";
+import { stateFolder } from "#base/config/settings.ts";
+import { isFerry } from "#base/errors/ferryError.ts";
+import { stackDown, stackReset } from "#tools/stack/localStack.ts";
+import { goOn } from "../demo/goOn.ts";
+import { runDemo, type StepResult } from "../demo/runDemo.ts";
+import { print, printAside, printJson } from "../output.ts";
+import { withSignals } from "../signals.ts";
+import { duration } from "../table.ts";
+
+type DemoFlags = Readonly<{ keep?: boolean; json?: boolean; workers: number }>;
+
+const workersOf = (text: string): number => {
+  if (/^[1-9]\d?$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("a number from 1 to 99");
+};
+
+/** `ferry demo`: the run book on real servers of its own, checked step by step. */
+export const registerDemo = (program: Command): void => {
+  program
+    .command("demo")
+    .description("walk the whole run book on real servers of its own, and check every result")
+    .option("--keep", "leave everything up afterwards, and say how to go on by hand")
+    .option("--workers <n>", "how many workers", workersOf, 2)
+    .option("--json", "print the steps as one JSON value")
+    .action((flags: DemoFlags) => withSignals(({ soft }) => demo(flags, soft)));
+};
+
+const demo = async (flags: DemoFlags, signal: AbortSignal): Promise<void> => {
+  const home = join(stateFolder(), "demo");
+  const say = flags.json ? printAside : print;
+  const begun = performance.now();
+  try {
+    const results = await runDemo({ home, workers: flags.workers, entry: process.argv[1] ?? "", signal, print: say });
+    await finish(results, performance.now() - begun, home, flags, say);
+  } catch (error) {
+    if (flags.keep) say(`\n${goOn(home, { failed: true })}\n`);
+    else await leaveLogsOnly(home, isFerry(error, "FERRY_STOPPED") && signal.aborted, say);
+    throw error;
+  }
+};
+
+/** The logs stay; servers that nobody looks at do not. What keeps one from being stopped must not hide the failure itself. */
+const leaveLogsOnly = async (home: string, stopped: boolean, say: (line: string) => void): Promise<void> => {
+  try {
+    await stackDown(home, () => undefined);
+    if (stopped) say("\nStopped; the demo's servers are stopped, too.");
+  } catch (error) {
+    say(`\nThe demo's servers could not be stopped: ${error instanceof Error ? error.message : String(error)}`);
+  }
+};
+
+const finish = async (
+  results: readonly StepResult[],
+  ms: number,
+  home: string,
+  { keep, json }: DemoFlags,
+  say: (line: string) => void,
+): Promise<void> => {
+  say(`\nAll ${results.length} steps held, in ${duration(ms)}.`);
+  if (keep) say(`\n${goOn(home, { failed: false })}`);
+  else await stackReset(home, () => undefined);
+  if (json) printJson({ ok: true, ms: Math.round(ms), kept: keep === true, steps: results }, 2);
+};

@@ -1,0 +1,253 @@
+import { once } from "node:events";
+import { createWriteStream } from "node:fs";
+import { hostname } from "node:os";
+import type { Command } from "commander";
+import type { DeadLetterRecord } from "#apply/deadletter/records.ts";
+import { DeadLetterStore, type LetterFilter } from "#apply/deadletter/store.ts";
+import { bsonText } from "#base/bson/text.ts";
+import { readConfig } from "#base/config/routes.ts";
+import { resolveSettings } from "#base/config/settings.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { createLogger } from "#base/observe/log.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
+import { readable } from "#io/wire/readable.ts";
+import { awaitDecided, awaitWorker, type Decided } from "#process/report/decisions.ts";
+import { type ReplayAloneDeps, replayAlone } from "#process/worker/replayAlone.ts";
+import { RunControl } from "#source/capture/captureLifecycle.ts";
+import { type Flags, wholeNumber, withConnections, withState } from "../connections.ts";
+import { identityOfText, keyText } from "../keyFlag.ts";
+import { print, printData, printJson } from "../output.ts";
+import { withSignals } from "../signals.ts";
+import { table } from "../table.ts";
+import { VERSION } from "../version.ts";
+import { parseWorkerOptions, requireCode } from "../workerFlags.ts";
+
+type DlqFlags = Flags &
+  Readonly<{
+    reason?: string;
+    route?: string;
+    key?: string;
+    limit?: string;
+    all?: boolean;
+    wait?: string;
+    config?: string;
+    out?: string;
+  }>;
+
+const DEFAULT_LIMIT = 100;
+const EVERYTHING = 1_000_000;
+
+/** `ferry dlq list | show | replay | discard | export`: what could not be applied, and what becomes of it. */
+export const registerDlq = (program: Command): void => {
+  const dlq = program.command("dlq").description("the dead letters: events that could not be applied");
+  const add = (usage: string, description: string): Command =>
+    withConnections(dlq.command(usage).description(description), ["target", "stateDb"]);
+  const selecting = (command: Command): Command =>
+    command
+      .option("--reason <code>", "only those with this code")
+      .option("--route <name>", "only those of this route")
+      .option("--key <id>", "only those of this _id, as extended JSON")
+      .option("--all", "all of them");
+
+  selecting(add("list", "list them, oldest position first"))
+    .option("--limit <n>", "at most so many", String(DEFAULT_LIMIT))
+    .action((flags: DlqFlags) => withStore(flags, (store) => list(store, flags)));
+  add("show", "one letter with its record")
+    .argument("<id>", "route/partition/offset")
+    .action((id: string, flags: DlqFlags) => withStore(flags, (store) => show(store, id, flags)));
+  for (const [verb, description] of [
+    ["replay", "apply them again, in each key's order; what only waited behind them follows"],
+    ["discard", "give them up for good; what waited behind them is applied"],
+  ] as const)
+    selecting(add(verb, description))
+      .argument("[ids...]", "route/partition/offset")
+      .option(
+        "--config <file>",
+        "routes and their rules, as the run had them (default: ferry.yaml here, where there is one)",
+      )
+      .option("--wait <seconds>", "how long to wait for a worker to do it", "60")
+      .action((ids: string[], flags: DlqFlags) =>
+        withStore(flags, (store, client, stateDb) => decide(verb, { store, client, stateDb, ids, flags })),
+      );
+  selecting(add("export", "write them as lines of JSON, raw records in base64"))
+    .option("--out <file>", "file instead of standard output")
+    .action((flags: DlqFlags) => withStore(flags, (store) => exportLetters(store, flags)));
+};
+
+const withStore = (
+  flags: DlqFlags,
+  work: (store: DeadLetterStore, client: MongoClient, stateDb: string) => Promise<void>,
+): Promise<void> =>
+  withState(flags, "ferry dlq", (client, stateDb) => work(new DeadLetterStore(client, stateDb), client, stateDb));
+
+/** @throws FERRY_USAGE for a key that is not extended JSON, or a reason that is not a code */
+const filterOf = ({ reason, route, key }: DlqFlags, ids: readonly string[] = []): LetterFilter => {
+  if (reason !== undefined) requireCode("--reason", reason);
+  return {
+    ...(ids.length === 0 ? {} : { ids }),
+    route,
+    code: reason,
+    identity: key === undefined ? undefined : identityOfText(key),
+  };
+};
+
+const letterKey = ({ documentKey }: DeadLetterRecord): string =>
+  documentKey === null ? "no key" : keyText(documentKey.buffer);
+
+const clashKey = ({ clash }: DeadLetterRecord): string | null =>
+  clash?.other == null ? null : keyText(clash.other.buffer);
+
+/** A clash's other document is named: the two of them are what has to be decided on. */
+const reasonText = (letter: DeadLetterRecord): string => {
+  const other = clashKey(letter);
+  return other === null
+    ? letter.reason
+    : `${letter.reason}: the value of ${letter.clash?.index} is that of _id ${other}`;
+};
+
+const facts = (letter: DeadLetterRecord): Record<string, unknown> => {
+  const { _id, route, topic, partition, offset, code, reason, serverCode, attempts, state, rawBytes, storedAt } =
+    letter;
+  const key = letter.documentKey === null ? null : JSON.parse(bsonText(letter.documentKey.buffer));
+  const other = clashKey(letter);
+  return {
+    id: _id,
+    route,
+    topic,
+    partition,
+    offset: Number(offset),
+    key,
+    code,
+    reason,
+    serverCode,
+    clash: letter.clash && { index: letter.clash.index, other: other === null ? null : { _id: JSON.parse(other) } },
+    attempts,
+    state,
+    rawBytes,
+    storedAt,
+  };
+};
+
+const list = async (store: DeadLetterStore, flags: DlqFlags): Promise<void> => {
+  const limit = wholeNumber("--limit", flags.limit ?? String(DEFAULT_LIMIT));
+  const letters = await store.list(filterOf(flags), limit);
+  if (flags.json === true) return printData(JSON.stringify(letters.map(facts)));
+  if (letters.length === 0) return print("no dead letters");
+  const total = letters.length < limit ? letters.length : await store.count(filterOf(flags));
+  print(
+    table(
+      letters.map((letter) => [
+        letter._id,
+        letterKey(letter),
+        letter.code,
+        `${letter.attempts}×`,
+        letter.state,
+        reasonText(letter),
+      ]),
+    ),
+  );
+  if (total > letters.length)
+    print(
+      `${letters.length} of ${total} dead letters are shown, the oldest positions first; --limit ${total} shows all`,
+    );
+};
+
+const show = async (store: DeadLetterStore, id: string, flags: DlqFlags): Promise<void> => {
+  const [letter] = await store.list({ ids: [id] }, 1);
+  if (letter === undefined)
+    throw new FerryError("FERRY_USAGE", `there is no dead letter ${id}; \`ferry dlq list\` shows them`);
+  const raw = await store.raw(id);
+  const value = raw === null ? null : readable(raw);
+  if (flags.json === true) return printData(JSON.stringify({ ...facts(letter), value }));
+  const lines = Object.entries(facts(letter)).map(([name, fact]) => [
+    name,
+    typeof fact === "string" ? fact : JSON.stringify(fact),
+  ]);
+  printData(`${table(lines)}\n\n${value ?? "(no value)"}`);
+};
+
+type Decision = Readonly<{
+  store: DeadLetterStore;
+  client: MongoClient;
+  stateDb: string;
+  ids: readonly string[];
+  flags: DlqFlags;
+}>;
+
+const decide = async (verb: "replay" | "discard", { store, client, stateDb, ids, flags }: Decision): Promise<void> => {
+  if (
+    ids.length === 0 &&
+    flags.all !== true &&
+    flags.reason === undefined &&
+    flags.route === undefined &&
+    flags.key === undefined
+  )
+    throw new FerryError("FERRY_USAGE", `say which letters: ids, --reason, --route, --key, or --all`);
+  const waitMs = wholeNumber("--wait", flags.wait ?? "60", { min: 0 }) * 1000;
+  const chosen = await store.list(filterOf(flags, ids), EVERYTHING);
+  const missing = ids.filter((id) => !chosen.some(({ _id }) => _id === id));
+  if (missing.length > 0)
+    throw new FerryError("FERRY_USAGE", `there is no dead letter ${missing[0]}; \`ferry dlq list\` shows them`);
+  await store.decide({ ids: chosen.map(({ _id }) => _id) }, verb);
+  const carriedOut = (): Promise<Decided> =>
+    awaitDecided(chosen, { store, client, stateDb, clock: systemClock, waitMs });
+  let found = await carriedOut();
+  const run = await new RunControl(client, stateDb).read();
+  if (found.workers === 0 && found.open > 0 && run?.record.mode === "direct" && !run.owned) {
+    const carried = async (): Promise<void> => {
+      await awaitWorker({ client, stateDb, clock: systemClock, waitMs });
+      found = await carriedOut();
+    };
+    await withSignals(({ hard }) => replayAlone({ ...aloneDeps(flags), client, hard }, run.record, chosen, carried));
+  }
+  if (flags.json === true) printJson({ verb, ...found });
+  else print(outcome(verb, found));
+  if (found.refused.length > 0) process.exitCode = 76;
+  else if (found.open > 0) process.exitCode = 75;
+};
+
+/** Decisions are carried out by this process itself, where nobody else is there to do it. */
+const aloneDeps = (flags: DlqFlags): Omit<ReplayAloneDeps, "client" | "hard"> => {
+  const { target, stateDb, group } = resolveSettings(flags, ["target"]);
+  const { routes, ddl } = readConfig(flags.config);
+  const host = hostname();
+  return {
+    settings: { target, stateDb, group },
+    options: parseWorkerOptions({}),
+    ...{ routes, ddl, host },
+    logger: createLogger("warn"),
+    clock: systemClock,
+    workerId: `dlq-${host}-${process.pid}`,
+    version: VERSION,
+  };
+};
+
+const outcome = (verb: string, { done, refused, open, workers }: Decided): string =>
+  [
+    `${done} ${verb === "replay" ? "replayed" : "discarded"}`,
+    ...refused.map(({ id, code, reason }) => `still dead: ${id}  ${code}: ${reason}`),
+    ...(open === 0
+      ? []
+      : [
+          `${open} noted and not carried out yet${workers === 0 ? ": no worker runs" : "; earlier letters of the same key may be in the way"}`,
+        ]),
+  ].join("\n");
+
+const exportLetters = async (store: DeadLetterStore, flags: DlqFlags): Promise<void> => {
+  const out = flags.out === undefined ? process.stdout : createWriteStream(flags.out);
+  if (out !== process.stdout) await once(out, "open"); // or its error, before anything is read
+  for (const letter of await store.list(filterOf(flags), EVERYTHING)) {
+    const raw = await store.raw(letter._id);
+    const line = {
+      ...facts(letter),
+      recordKey: letter.recordKey === null ? null : Buffer.from(letter.recordKey.buffer).toString("base64"),
+      raw: raw === null ? null : Buffer.from(raw).toString("base64"),
+    };
+    if (!out.write(`${JSON.stringify(line)}\n`)) await once(out, "drain");
+  }
+  if (out !== process.stdout) {
+    out.end();
+    await once(out, "finish");
+  }
+};

@@ -1,0 +1,94 @@
+import type { Command } from "commander";
+import { DeadLetterStore } from "#apply/deadletter/store.ts";
+import { bsonText } from "#base/bson/text.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
+import { type DriftLine, readTimeline } from "#process/report/driftTimeline.ts";
+import { DriftLedger } from "#route/drift/ledger.ts";
+import { typeByte } from "#route/drift/typeNames.ts";
+import { type Flags, withConnections, withState } from "../connections.ts";
+import { print, printJson } from "../output.ts";
+import { count, table } from "../table.ts";
+
+type DriftFlags = Flags & Readonly<{ route?: string; since?: string; all?: boolean; type?: string }>;
+
+/** `ferry drift`: the fields and types that appeared, and what was done with them; `ferry drift decide` changes it. */
+export const registerDrift = (program: Command): void => {
+  const drift = program.command("drift").description("fields and types that were not there before: a timeline");
+  withConnections(drift, ["target", "stateDb"])
+    .option("--route <name>", "only this route")
+    .option("--since <time>", "only what appeared since (ISO time, or seconds of a cluster time)")
+    .option("--all", "the whole ledger, with what the copy had")
+    .action(timeline);
+  withConnections(drift.command("decide"), ["target", "stateDb"])
+    .description("let a field through, or keep it out; held documents go on")
+    .argument("<route>", "name of the route")
+    .argument("<path>", "the field, as the timeline spells it")
+    .argument("<verdict>", "pass or drop")
+    .option("--type <name>", "only where the field has this type")
+    .action((route: string, path: string, verdict: string, _flags: DriftFlags, command: Command) =>
+      decide({ route, path, verdict }, command.optsWithGlobals<DriftFlags>()),
+    );
+};
+
+/** Seconds since the epoch. @throws FERRY_USAGE */
+const sinceOf = (text: string | undefined): number => {
+  if (text === undefined) return 0;
+  const seconds = /^\d+$/.test(text) ? Number(text) : Date.parse(text) / 1000;
+  if (Number.isNaN(seconds)) throw new FerryError("FERRY_USAGE", `--since ${text} is neither an ISO time nor seconds`);
+  return seconds;
+};
+
+const timeline = async (flags: DriftFlags): Promise<void> => {
+  const since = sinceOf(flags.since);
+  await withState(flags, "ferry drift", async (client, stateDb) => {
+    const lines = await readTimeline(new DriftLedger(client, stateDb), flags.route);
+    const shown = lines.filter(({ baseline, first }) => (flags.all === true || !baseline) && first.seconds >= since);
+    if (flags.json === true) printJson(shown.map(facts));
+    else print(shown.length === 0 ? "no drift" : table(shown.map(row)));
+  });
+};
+
+const facts = (line: DriftLine): object => ({
+  ...line,
+  example: line.example === null ? null : JSON.parse(bsonText(line.example)),
+});
+
+const time = (seconds: number): string =>
+  seconds === 0 ? "in the copy" : new Date(seconds * 1000).toISOString().replace(".000", "");
+
+const row = ({ route, path, type, kind, baseline, first, count: n, example, outcome }: DriftLine): string[] => [
+  time(first.seconds),
+  route,
+  `${path} (${type})`,
+  baseline ? "known from the start" : kind === "field" ? "new field" : "new type",
+  outcome,
+  `${count(n)}×`,
+  `first at [${first.partition}] ${first.offset}${example === null ? "" : `, ${bsonText(example)}`}`,
+];
+
+const decide = async (
+  { route, path, verdict }: Readonly<{ route: string; path: string; verdict: string }>,
+  flags: DriftFlags,
+): Promise<void> => {
+  if (verdict !== "pass" && verdict !== "drop")
+    throw new FerryError("FERRY_USAGE", `${verdict} is neither pass nor drop`);
+  if (flags.type !== undefined && typeByte(flags.type) === undefined)
+    throw new FerryError(
+      "FERRY_USAGE",
+      `--type ${flags.type} is not a BSON type; \`ferry drift\` spells them, as string`,
+    );
+  await withState({ ...flags, route }, "ferry drift", async (client, stateDb) => {
+    const ledger = new DriftLedger(client, stateDb);
+    const known = await ledger.read(route, [path]);
+    if (known.length === 0)
+      throw new FerryError(
+        "FERRY_USAGE",
+        `the ledger of ${route} knows no field ${path}; \`ferry drift --all\` shows them`,
+      );
+    await ledger.decide(route, path, flags.type ?? null, verdict);
+    const held = await new DeadLetterStore(client, stateDb).decide({ route, code: "FERRY_DRIFT_HELD" }, "replay");
+    if (flags.json === true) printJson({ route, path, type: flags.type ?? null, verdict, held });
+    else
+      print(`${path}: ${verdict === "pass" ? "written" : "left out"} from now on; ${held} held events are tried again`);
+  });
+};

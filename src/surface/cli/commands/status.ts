@@ -1,0 +1,266 @@
+import type { Command } from "commander";
+import { resolveSettings, stateFolder } from "#base/config/settings.ts";
+import { CATALOGUE } from "#base/errors/catalogue.ts";
+import { isFerry } from "#base/errors/ferryError.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { KafkaClient } from "#io/kafka/client.ts";
+import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
+import { requireState } from "#io/state/knownState.ts";
+import { type CaptureLine, type LaneLine, readStatus, type Status, type WorkerLine } from "#process/report/status.ts";
+import type { RunState } from "#source/capture/captureLifecycle.ts";
+import { ConnectorStore } from "#source/connector/connectorStore.ts";
+import { ConnectRest } from "#source/connector/connectRest.ts";
+import { readState } from "#tools/stack/stackState.ts";
+import { type Flags, withConnections } from "../connections.ts";
+import { print, printJson } from "../output.ts";
+import { exitOf, summaryOf } from "../statusSummary.ts";
+import { count, duration, table } from "../table.ts";
+
+/** `ferry status`: topics, connectors, end offsets, lanes, workers, and what is wrong. */
+export const registerStatus = (program: Command): void => {
+  const command = program
+    .command("status")
+    .description("topics, connectors and their state, end offsets, worker lanes with lag, and what needs attention");
+  withConnections(command, ["source", "target", "kafka", "connect", "stateDb"]).action(status);
+};
+
+/** One that is set but does not answer must not hide the rest: each part says for itself that it could not be read. */
+const ANSWER_MS = 5000;
+const CLOSE_MS = 1000;
+
+/** A `ferry run` has neither Kafka nor Connect, and a `ferry capture` has no Connect: then the target is enough. @throws FERRY_USAGE */
+const readSettings = (flags: Flags): ReturnType<typeof resolveSettings<never>> => {
+  const settings = resolveSettings(flags, []);
+  const isOwn = settings.connect === undefined && settings.target !== undefined;
+  return isOwn ? settings : resolveSettings(flags, ["kafka", "connect"]);
+};
+
+/** What is behind Kafka; nothing for a `ferry run`. */
+const openKafka = (
+  { kafka, connect, group, stateDb }: ReturnType<typeof readSettings>,
+  source: MongoClient | undefined,
+  target: MongoClient | undefined,
+) => {
+  if (kafka === undefined) return { client: undefined, capture: undefined };
+  const client = new KafkaClient({ bootstrap: kafka, clientId: "ferry-status", group });
+  if (connect === undefined) return { client, capture: undefined };
+  const capture = {
+    rest: new ConnectRest({ url: connect, clock: systemClock, giveUpAfterMs: ANSWER_MS }),
+    clock: systemClock,
+    kafka: client,
+    source,
+    logFile: connectLog(connect),
+    store: target === undefined ? undefined : new ConnectorStore(target, stateDb),
+  };
+  return { client, capture };
+};
+
+const status = async (flags: Flags): Promise<void> => {
+  const settings = readSettings(flags);
+  const unread: { part: string; reason: string }[] = [];
+  const open = async (part: string, uri: string | undefined): Promise<MongoClient | undefined> => {
+    try {
+      return uri === undefined
+        ? undefined
+        : await connectMongo(uri, { appName: "ferry status", timeoutMs: ANSWER_MS, answerMs: ANSWER_MS });
+    } catch (error) {
+      unread.push({ part, reason: error instanceof Error ? error.message : String(error) });
+      return undefined;
+    }
+  };
+  const [source, target] = await Promise.all([open("source", settings.source), open("target", settings.target)]);
+  try {
+    if (target !== undefined)
+      await requireState(target, settings.stateDb).catch((error: unknown) => {
+        if (!isFerry(error) || error.code === "FERRY_USAGE") throw error;
+        unread.push({ part: "target", reason: error.message });
+      });
+    const { client, capture } = openKafka(settings, source, target);
+    await using _client = client;
+    const status = await readStatus({ kafka: client, target, stateDb: settings.stateDb, capture });
+    const found = { ...status, unread: [...unread, ...status.unread] };
+    if (flags.json === true) printJson(withoutConfigs(found));
+    else print(formatStatus(found));
+    process.exitCode = exitOf(found);
+  } finally {
+    // One that does not answer would not let go either.
+    const closed = Promise.allSettled([source?.close(), target?.close()]);
+    await Promise.race([closed, systemClock.sleep(CLOSE_MS)]);
+  }
+};
+
+/** The log of a Connect that the local stack runs: it tells what the REST API does not. */
+const connectLog = (url: string): string | undefined => {
+  try {
+    const state = readState(stateFolder());
+    if (state?.endpoints.connect !== url) return undefined;
+    return state.servers.find(({ kind }) => kind === "kafka-connect")?.spec.logFile;
+  } catch {
+    return undefined; // another version's state file: `ferry stack` says so, the status does without
+  }
+};
+
+/** A connector's configuration holds its URI with the password, and whatever else its plugins take for secret. */
+const withoutConfigs = (found: Status): unknown => ({
+  ...found,
+  connectors: found.connectors.map(({ config: _, ...connector }) => connector),
+});
+
+const section = (title: string, lines: readonly string[]): string[] =>
+  lines.length === 0 ? [] : [title, "", ...lines, ""];
+
+const connectorLines = ({ connectors }: Status): string[] =>
+  connectors.map(({ name, config, status }) => {
+    const tasks = status.tasks.map(({ state }) => state).join(", ");
+    return [status.type, name, status.connector.state, tasks || "no task", config["connector.class"]].join("  |  ");
+  });
+
+const oplogLines = ({ oplog }: CaptureLine): string[] => {
+  if (oplog === null) return [];
+  const { windowSeconds, leftSeconds, short, atMs } = oplog;
+  const seconds = (n: number): string => duration(Math.max(0, n) * 1000);
+  const left = `the source's oplog reaches back ${seconds(windowSeconds)}, ${seconds(leftSeconds)} of it before the position`;
+  const warning = short ? "; FERRY_SOURCE_OPLOG_SHORT: enlarge it, or changes will be lost" : "";
+  return [`${left} (at ${new Date(atMs).toISOString()})${warning}`];
+};
+
+const megabytes = (bytes: number): string => `${count(Math.ceil(bytes / 1024 / 1024))} MB`;
+
+const spoolLines = ({ spool }: CaptureLine): string[] => {
+  if (spool === null) return [];
+  const { bytes, limitBytes, positionMs, full, atMs } = spool;
+  const held = `the change stream is spooled up to ${new Date(positionMs).toISOString()}: ${megabytes(bytes)} of at most ${megabytes(limitBytes)}`;
+  const warning = full === null ? "" : `; FERRY_CAPTURE_SPOOL_FULL: ${full}`;
+  return [`${held} (at ${new Date(atMs).toISOString()})${warning}`];
+};
+
+/** Documents are an estimate of the source's: while ranges are left it is never said that all are there. */
+const copyText = ({ documents, estimate, ranges, rangesDone }: CaptureLine): string => {
+  const done = `${count(documents)} documents in ${rangesDone} of ${ranges} ranges`;
+  if (estimate === null || estimate === 0 || rangesDone === ranges) return done;
+  return `${done}, ${Math.min(99, Math.floor((documents / estimate) * 100))} % of about ${count(estimate)}`;
+};
+
+const captureLines = ({ own }: Status): string[] => {
+  if (own === null) return [];
+  const { mode, phase, owner, generation, positionMs, collections } = own;
+  return [
+    `${mode === "direct" ? "ferry run" : "ferry capture"}: ${phase} of ${collections} collections, position ${new Date(positionMs).toISOString()}`,
+    `${own.mode === "direct" ? "copied" : `copied ${count(own.copied)}, captured`} ${copyText(own)}${generation > 1 ? `, copy number ${generation}` : ""}`,
+    owner === null ? "nobody captures now" : `captured by ${owner}`,
+    ...(own.ended === null
+      ? []
+      : [`it ended at ${own.ended.at.toISOString()} with ${own.ended.code}: ${own.ended.detail}`]),
+    ...(own.lagMs === null
+      ? []
+      : [
+          `the oldest change that is not ${own.mode === "direct" ? "on the target" : "in Kafka"} is ${duration(own.lagMs)} old`,
+        ]),
+    ...oplogLines(own),
+    ...spoolLines(own),
+  ];
+};
+
+/** What an operator has asked of a run, as far as it has come. */
+const STATES: Readonly<Record<Exclude<RunState, "running">, string>> = {
+  pausing: "pausing: what was read is still being applied",
+  paused: "paused until `ferry resume`: nothing is captured",
+  draining: "draining: it is finalized behind what the source had when `ferry finalize` was called",
+  finalizing: "finalizing: what was held back is given back",
+  finalized: "finalized: the run is over",
+};
+
+const stateLines = ({ own }: Status): string[] => (own === null || own.state === "running" ? [] : [STATES[own.state]]);
+
+/** `received 7 applied 4 filtered 3 (where 2, tombstone 1) …` */
+const booksText = ({ counts, filteredBy }: LaneLine): string => {
+  const reasons = Object.entries(filteredBy).map(([reason, n]) => `${reason} ${count(n)}`);
+  return Object.entries(counts)
+    .map(([what, n]) => `${what} ${count(n)}${what === "filtered" && n > 0 ? ` (${reasons.join(", ")})` : ""}`)
+    .join(" ");
+};
+
+const imbalanceText = ({ imbalance }: LaneLine): string => {
+  if (imbalance === 0) return "";
+  const events = Math.abs(imbalance) === 1 ? "1 event is" : `${count(Math.abs(imbalance))} events are`;
+  return `; THE BOOKS DO NOT BALANCE: ${events} ${imbalance > 0 ? "missing" : "counted twice"}`;
+};
+
+const laneLine = (lane: LaneLine): string[] => [
+  `${lane.route} [${lane.partition}]/${lane.slice}`,
+  `offset ${count(lane.offset)}`,
+  `lag ${count(lane.lag)}`,
+  `${booksText(lane)}${imbalanceText(lane)}`,
+  `epoch ${lane.epoch}`,
+  lane.owner ?? "no owner",
+];
+
+const workerLine = ({ id, alive, seenMsAgo, report }: WorkerLine): string[] => [
+  id,
+  alive ? "alive" : `not seen for ${duration(seenMsAgo)}`,
+  `${count(report.appliedPerSecond)}/s`,
+  `lag ${report.lagMs === null ? "none" : duration(report.lagMs)}`,
+  `${count(report.rssMb)} MB`,
+  report.guarantee,
+  ...throttleText(report.throttle),
+];
+
+const throttleText = (throttle: WorkerLine["report"]["throttle"]): string[] => {
+  if (throttle === null) return [];
+  const { share, latencyMs, limitMs } = throttle;
+  const answers = latencyMs === null ? "" : `, the target answers in ${latencyMs.toFixed(1)} ms of ${limitMs} ms`;
+  return [`writes ${Math.round(share * 100)} % of the time${answers}`];
+};
+
+/** One line of summary, then the seed's shape, then what ferry adds. */
+export const formatStatus = (found: Status): string =>
+  [
+    summaryOf(found),
+    "",
+    ...section(
+      "Kafka topics:",
+      found.topics.map((topic) => `"topic": ${JSON.stringify(topic)}`),
+    ),
+    ...section("The status of the connectors:", connectorLines(found)),
+    "Currently configured connectors",
+    "",
+    JSON.stringify(
+      found.connectors.map(({ name }) => name),
+      null,
+      2,
+    ),
+    "",
+    ...section(
+      "End of the data topics:",
+      found.ends.map(
+        ({ topic, partition, offset }) => `% Reached end of topic ${topic} [${partition}] at offset ${offset}`,
+      ),
+    ),
+    ...section("ferry's own capture:", [...captureLines(found), ...stateLines(found)]),
+    ...section("Worker lanes:", found.lanes.length === 0 ? [] : [table(found.lanes.map(laneLine))]),
+    ...section("Workers:", found.workers.length === 0 ? [] : [table(found.workers.map(workerLine))]),
+    ...section(
+      "Dead letters:",
+      found.letters.map(({ route, letters }) => `${route}  ${count(letters)}`),
+    ),
+    ...section(
+      "Halted:",
+      found.halted.map(({ route, code, detail }) => `${route}  ${code}: ${detail}`),
+    ),
+    ...section("Needs attention:", [
+      ...found.findings.map(
+        ({ code, sentence, remedy, dataAtStake }) =>
+          `${dataAtStake ? "DATA AT STAKE  " : ""}${code}: ${sentence}\n  ${remedy}`,
+      ),
+      ...found.notes.map(
+        ({ route, code, detail }) =>
+          `${route}  ${code}: ${CATALOGUE[code].meaning} (${detail})\n  ${CATALOGUE[code].hint}`,
+      ),
+    ]),
+    ...section(
+      "Could not be read:",
+      found.unread.map(({ part, reason }) => `${part}: ${reason}`),
+    ),
+  ]
+    .join("\n")
+    .trimEnd();

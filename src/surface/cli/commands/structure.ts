@@ -1,0 +1,257 @@
+import type { Command } from "commander";
+import { readConfig } from "#base/config/routes.ts";
+import { resolveSettings } from "#base/config/settings.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { formatNamespace } from "#base/flow/types.ts";
+import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
+import { readDeployment, requireSameSource } from "#process/capture/captureChecks.ts";
+import { requireUnfinished } from "#process/capture/lifecycle.ts";
+import { commandOf, RunControl } from "#source/capture/captureLifecycle.ts";
+import { CaptureStore } from "#source/capture/captureStore.ts";
+import { namespaceOf, type StructureEvent, stepText } from "#structure/build/build.ts";
+import { progressText } from "#structure/build/buildProgress.ts";
+import { wantedIn } from "#structure/model/model.ts";
+import type { DdlRecord, StructureRecord } from "#structure/model/records.ts";
+import {
+  buildStructure,
+  finalize,
+  planOf,
+  requireComplete,
+  type StructureDeps,
+  type StructurePlan,
+} from "#structure/operations/structureOperations.ts";
+import { StructureStore } from "#structure/plan/store.ts";
+import type { Finding } from "#structure/plan/wanted.ts";
+import { commaSeparated, type Flags, withConnections, withState } from "../connections.ts";
+import { print, printJson } from "../output.ts";
+import { withSignals } from "../signals.ts";
+import { duration, table } from "../table.ts";
+
+type StructureFlags = Flags &
+  Readonly<{ config?: string; include?: string; exclude?: string; replaceTarget?: boolean; ddl?: string }>;
+
+const withSelection = (command: Command): Command =>
+  withConnections(command, ["source", "target", "stateDb"])
+    .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
+    .option("--include <globs>", "namespaces of the source, comma-separated: 'shop.*', 'shop' (a whole database), '*'")
+    .option("--exclude <globs>", "namespaces to leave out");
+
+const DDL_SHOWN = 20;
+
+/** `ferry structure`: collections, options, indexes and views: shown, built before the data, finished after it. */
+export const registerStructure = (program: Command): void => {
+  const structure = program
+    .command("structure")
+    .description("collections, options, indexes and views of the source, on the target");
+  withSelection(structure.command("plan"))
+    .description("show what would be built and what is impossible; writes nothing")
+    .option("--replace-target", "as if the selected target namespaces were emptied first")
+    .action(plan);
+  withSelection(structure.command("build"))
+    .description("build it before the data: unique indexes relaxed, TTL paused, validators off")
+    .option("--replace-target", "drop the selected target namespaces first, and begin their routes anew")
+    .action(build);
+  withSelection(structure.command("finalize"))
+    .description("when nothing is on its way any more: unique again, TTL, validators, capped collections")
+    .action(finish);
+  withConnections(structure.command("approve"), ["target", "stateDb"])
+    .description("let a drop happen that is held; then start the worker again")
+    .argument("<id>", "of the change: route/partition/offset, as `status` shows it")
+    .action(approve);
+  withConnections(structure.command("status"), ["target", "stateDb"])
+    .description("what is built, what is held back, what failed, and which changes of the source were followed")
+    .action(status);
+};
+
+type Sides = Readonly<{ source: MongoClient | undefined; target: MongoClient; stateDb: string }>;
+
+const connected = async (
+  flags: StructureFlags,
+  work: (sides: Sides, signal: AbortSignal) => Promise<void>,
+): Promise<void> => {
+  const settings = resolveSettings(flags, ["target"]);
+  const target = await connectMongo(settings.target, { appName: "ferry structure" });
+  let source: MongoClient | undefined;
+  try {
+    if (settings.source !== undefined) source = await connectMongo(settings.source, { appName: "ferry structure" });
+    await withSignals(({ soft }) => work({ source, target, stateDb: settings.stateDb }, soft));
+  } finally {
+    await Promise.allSettled([source?.close(), target.close()]);
+  }
+};
+
+const wiring = (
+  flags: StructureFlags,
+  { target, stateDb }: Sides,
+  signal: AbortSignal,
+): Omit<StructureDeps, "source"> => ({
+  target,
+  stateDb,
+  routes: readConfig(flags.config).routes,
+  include: commaSeparated(flags.include),
+  exclude: commaSeparated(flags.exclude),
+  clock: systemClock,
+  signal,
+  report: flags.json === true ? () => undefined : (event) => say(event),
+});
+
+/** With both sides. @throws FERRY_USAGE where one is not given */
+const withBoth = async (flags: StructureFlags, work: (deps: StructureDeps) => Promise<void>): Promise<void> => {
+  resolveSettings(flags, ["source", "target"]);
+  await connected(flags, async (sides, signal) => {
+    if (sides.source !== undefined) await work({ ...wiring(flags, sides, signal), source: sides.source });
+  });
+};
+
+const say = ({ ns, does, state, ms = 0, reason, progress }: StructureEvent): void => {
+  if (state === "begins") return;
+  if (state === "progress") {
+    if (progress !== undefined) print(`...     ${ns}  ${does}  ${progressText(progress)}`);
+    return;
+  }
+  const why = reason === undefined ? "" : `: ${reason}`;
+  print(`${state === "done" ? "ok    " : "FAILED"}  ${ns}  ${does}  ${duration(ms)}${why}`);
+};
+
+const plan = (flags: StructureFlags): Promise<void> =>
+  withBoth(flags, async (deps) => {
+    const found = await planOf(deps, { replace: flags.replaceTarget === true });
+    if (flags.json === true) printJson(planFacts(found));
+    else print(planText(found));
+    if (found.findings.some(({ level }) => level === "refused")) process.exitCode = 1;
+  });
+
+const planFacts = ({ steps, findings }: StructurePlan): object => ({
+  steps: steps.map((step) => ({
+    ns: formatNamespace(namespaceOf(step)),
+    do: step.do,
+    does: stepText(step),
+    ...("item" in step ? { from: step.item.from, index: step.item.index, held: step.item.held } : {}),
+  })),
+  findings,
+});
+
+const LEVELS: Readonly<Record<Finding["level"], string>> = {
+  refused: "REFUSED ",
+  "left-out": "left out",
+  note: "note    ",
+};
+
+const planText = ({ steps, findings }: StructurePlan): string => {
+  const lines: string[] = [];
+  let last = "";
+  for (const step of steps) {
+    const ns = formatNamespace(namespaceOf(step));
+    if (ns !== last) lines.push(ns);
+    last = ns;
+    lines.push(`    ${stepText(step)}`);
+  }
+  if (steps.length === 0) lines.push("nothing to do");
+  for (const { level, ns, index, reason } of findings)
+    lines.push(`${LEVELS[level]}  ${ns}${index === undefined ? "" : ` (${index})`}: ${reason}`);
+  return lines.join("\n");
+};
+
+/**
+ * A run in one process has no log to begin anew: it would go on behind what was dropped. The topics of one that is finalized
+ * end there. @throws FERRY_CAPTURE_OTHER, FERRY_RUN_FINALIZED, FERRY_RUN_FINALIZING
+ */
+const requireWholeLog = async ({ target, stateDb }: StructureDeps): Promise<void> => {
+  const capture = await new CaptureStore(target, stateDb, "", 0).read();
+  if (capture?.mode === "direct")
+    throw new FerryError("FERRY_CAPTURE_OTHER", "this target is fed by `ferry run`: use `ferry run --replace-target`");
+  if (capture !== undefined) requireUnfinished(capture, true);
+};
+
+const build = (flags: StructureFlags): Promise<void> =>
+  withBoth(flags, async (deps) => {
+    if (flags.replaceTarget === true) await requireWholeLog(deps);
+    const { plan: done, failures } = await buildStructure(deps, { replace: flags.replaceTarget === true });
+    if (flags.json === true) printJson({ ...planFacts(done), failures });
+    else print(`${done.steps.length} steps, ${failures.length} failed`);
+    requireComplete(failures);
+  });
+
+/** Whoever is at work gives back by itself, when it is drained. @throws FERRY_RUN_ALIVE */
+const requireNobodyAtWork = async ({ target, stateDb }: Sides): Promise<void> => {
+  const run = await new RunControl(target, stateDb).read();
+  if (run?.owned !== true) return;
+  const { record } = run;
+  throw new FerryError("FERRY_RUN_ALIVE", `${record.owner} (${commandOf(record)}) carries documents to this target`);
+};
+
+/** What is built at the end comes from the source that the run began with. @throws FERRY_CAPTURE_OTHER */
+const requireRunsSource = async ({ source, target, stateDb }: Sides): Promise<void> => {
+  const run = await new RunControl(target, stateDb).read();
+  if (run !== undefined && source !== undefined) requireSameSource(run.record.source, await readDeployment(source));
+};
+
+const finish = (flags: StructureFlags): Promise<void> =>
+  connected(flags, async (sides, signal) => {
+    await requireNobodyAtWork(sides);
+    await requireRunsSource(sides);
+    const store = new StructureStore(sides.target, sides.stateDb);
+    const given = wiring(flags, sides, signal);
+    // What builds were asked for, unless this command is asked for something else.
+    const named = given.include.length > 0 || given.exclude.length > 0;
+    const failures = await finalize({ ...given, source: sides.source }, named ? given : undefined);
+    const records = await store.all();
+    if (flags.json === true) printJson({ records: records.map(recordFacts), failures });
+    else if (failures.length > 0) print(statusText(records.filter(({ state }) => state === "failed")));
+    requireComplete(failures);
+    if (flags.json !== true) print(`${records.length} collections, indexes and views are as on the source`);
+  });
+
+const approve = (id: string, flags: StructureFlags): Promise<void> =>
+  withState(flags, "ferry structure", async (client, stateDb) => {
+    if (!(await new StructureStore(client, stateDb).approve(id)))
+      throw new FerryError("FERRY_USAGE", `no change ${id} is held; \`ferry structure status\` shows those that are`);
+    if (flags.json === true) printJson({ approved: id });
+    else print(`${id} is approved: it is applied when a worker is started`);
+  });
+
+const recordFacts = ({ _id, wanted, exact, ...rest }: StructureRecord): object => ({
+  ns: _id.ns,
+  index: _id.index,
+  wanted: wantedIn({ wanted, ...(exact && { exact }) }),
+  ...rest,
+});
+
+const ddlFacts = ({ _id, at, ...rest }: DdlRecord): object => ({
+  id: _id,
+  clusterTime: at.getHighBitsUnsigned(),
+  ...rest,
+});
+
+const statusText = (records: readonly StructureRecord[]): string =>
+  records
+    .flatMap(({ _id, kind, state, held, reason, duplicates = [] }) => [
+      table([
+        [
+          state.padEnd(7),
+          _id.index === "" ? `${_id.ns} (${kind})` : `${_id.ns} index ${_id.index}`,
+          held.length === 0 ? "" : `until finalize without ${held.join(", ")}`,
+          reason ?? "",
+        ],
+      ]).trimEnd(),
+      ...duplicates.map(({ values, ids, count }) => `           ${count}× ${values}: _id ${ids.join(", ")}`),
+    ])
+    .join("\n");
+
+const ddlText = ({ _id, ns, kind, outcome, approvedAt, steps, notedAt }: DdlRecord): string => {
+  const approved = approvedAt === undefined ? "" : ", approved";
+  const what = outcome === "held" ? [`held${approved}`, _id] : [outcome, ...steps];
+  return `${notedAt.toISOString()}  ${ns}  ${kind}  ${what[0]}${what.length > 1 ? `: ${what.slice(1).join("; ")}` : ""}`;
+};
+
+const status = (flags: StructureFlags): Promise<void> =>
+  withState(flags, "ferry structure", async (client, stateDb) => {
+    const store = new StructureStore(client, stateDb);
+    const [records, ddl] = [await store.all(), await store.ddl(DDL_SHOWN)];
+    if (flags.json === true) printJson({ records: records.map(recordFacts), ddl: ddl.map(ddlFacts) });
+    else {
+      print(records.length === 0 ? "no structure was built by ferry" : statusText(records));
+      for (const record of ddl) print(ddlText(record));
+    }
+  });

@@ -1,0 +1,56 @@
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import type { Command } from "commander";
+import { readConfig } from "#base/config/routes.ts";
+import { resolveSettings } from "#base/config/settings.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { unlessStopped } from "#base/flow/unlessStopped.ts";
+import { createLogger } from "#base/observe/log.ts";
+import { Worker } from "#process/worker/worker.ts";
+import { withAddresses } from "../connections.ts";
+import { type StopSignals, withSignals } from "../signals.ts";
+import { VERSION } from "../version.ts";
+import { parseWorkerOptions, withWorkerOptions } from "../workerFlags.ts";
+
+/** `ferry worker`: applies topics to the target. Any number of them, anywhere. */
+export const registerWorker = (program: Command): void => {
+  const command = program
+    .command("worker")
+    .description("read topics and write them to the target; start as many as you like");
+  withAddresses(command, {
+    source: "source MongoDB, for updates that come without their document",
+    target: "target MongoDB",
+    kafka: "Kafka bootstrap servers",
+    connect: "Kafka Connect, to look after the connectors behind the topics",
+  });
+  command
+    .option("--state-db <name>", "ferry's database on the target")
+    .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
+    .option("--group <name>", "consumer group under which offsets are shown")
+    .option("--alive-file <file>", "touched after each report to the target, for health checks")
+    .option("--log-level <level>", "debug, info, warn, error or silent");
+  withWorkerOptions(command);
+  command.action(async (flags: Record<string, string | undefined>) => {
+    const settings = resolveSettings(flags, ["target", "kafka"]);
+    const options = parseWorkerOptions(flags);
+    const { routes, ddl } = readConfig(flags["config"]);
+    const host = hostname();
+    const work = async ({ soft, hard }: StopSignals): Promise<void> => {
+      await using worker = await Worker.open({
+        settings,
+        options,
+        routes,
+        ddl,
+        logger: createLogger(settings.logLevel),
+        clock: systemClock,
+        workerId: `${host}-${process.pid}-${randomBytes(2).toString("hex")}`,
+        host,
+        version: VERSION,
+        soft,
+        hard,
+      });
+      await worker.run();
+    };
+    await withSignals((signals) => unlessStopped(work(signals), signals.hard));
+  });
+};

@@ -1,0 +1,114 @@
+import type { Command } from "commander";
+import { ADDRESSES, type Address, resolveSettings, type SettingFlags } from "#base/config/settings.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
+import { holdsSecret } from "#base/errors/secrets.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { createLogger } from "#base/observe/log.ts";
+import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
+import { requireRoute, requireState } from "#io/state/knownState.ts";
+import { ConnectRest } from "#source/connector/connectRest.ts";
+import { printAside } from "./output.ts";
+
+/** Flags as commander hands them over. */
+export type Flags = SettingFlags & Readonly<{ json?: boolean }>;
+
+const FLAGS = {
+  source: ["uri", "source MongoDB"],
+  target: ["uri", "target MongoDB, which also holds ferry's state"],
+  kafka: ["servers", "Kafka bootstrap servers, host:port, comma-separated"],
+  connect: ["url", "base URL of Kafka Connect's REST API"],
+} as const satisfies Record<Address, readonly [value: string, description: string]>;
+
+/** Adds the flags of addresses, each also from a file; a description of the command's own replaces the usual one. */
+export const withAddresses = (
+  command: Command,
+  wanted: Readonly<Partial<Record<Address, string | undefined>>>,
+): Command => {
+  for (const name of ADDRESSES) {
+    if (!(name in wanted)) continue;
+    const [value, description] = FLAGS[name];
+    command.option(`--${name} <${value}>`, wanted[name] ?? description);
+    command.option(`--${name}-file <file>`, `file that holds it, for what has a password`);
+  }
+  return command;
+};
+
+/** Adds the shared flags that a command takes, and `--json`. */
+export const withConnections = (command: Command, names: readonly (Address | "stateDb")[]): Command => {
+  withAddresses(command, Object.fromEntries(names.map((name) => [name, undefined])));
+  if (names.includes("stateDb")) command.option("--state-db <name>", "ferry's database on the target");
+  return command.option("--json", "print the facts as one JSON value");
+};
+
+/**
+ * One warning for flags that hold a password: whoever may list processes can read it. Where stderr is lines of JSON, it is one.
+ * @param flags what was given on the command line
+ */
+export const warnOfVisiblePasswords = (flags: SettingFlags, asJson: boolean): void => {
+  const visible = ADDRESSES.filter((name) => holdsSecret(flags[name] ?? ""));
+  if (visible.length === 0) return;
+  const upper = visible.map((name) => `FERRY_${name.toUpperCase()}`);
+  const sentence = `${visible.map((name) => `--${name}`).join(" and ")} can be read in the list of processes, with the password; use the environment (${upper.join(", ")}) or a file (${visible.map((name) => `--${name}-file`).join(", ")})`;
+  if (asJson) createLogger("warn").warn({}, sentence);
+  else printAside(`ferry: warning: ${sentence}`);
+};
+
+/** Works on the target, where ferry keeps its state, and closes the connection afterwards. @throws FERRY_USAGE, FERRY_MONGO_* */
+export const withTarget = async (
+  flags: Flags,
+  appName: string,
+  work: (client: MongoClient, stateDb: string) => Promise<void>,
+): Promise<void> => {
+  const { target, stateDb } = resolveSettings(flags, ["target"]);
+  const client = await connectMongo(target, { appName });
+  try {
+    await work(client, stateDb);
+  } finally {
+    await client.close();
+  }
+};
+
+/** `withTarget` for a command about what ran: a database without ferry's state, or a route that never ran, is refused. */
+export const withState = (
+  flags: Flags & Readonly<{ route?: string }>,
+  appName: string,
+  work: (client: MongoClient, stateDb: string) => Promise<void>,
+): Promise<void> =>
+  withTarget(flags, appName, async (client, stateDb) => {
+    await requireState(client, stateDb);
+    await requireRoute(client, stateDb, flags.route);
+    await work(client, stateDb);
+  });
+
+/** Kafka Connect for a command that can wait for it, and says so when it does. */
+export const patientConnect = (
+  url: string,
+  { giveUpAfterMs, signal }: Readonly<{ giveUpAfterMs: number; signal?: AbortSignal }>,
+): ConnectRest =>
+  new ConnectRest({
+    url,
+    clock: systemClock,
+    signal,
+    giveUpAfterMs,
+    onRetry: (error, attempt) => {
+      if (attempt === 3) printAside(`${error.detail}; waiting for Kafka Connect`);
+    },
+  });
+
+/** The parts of a flag that takes several. */
+export const commaSeparated = (text: string | undefined): readonly string[] =>
+  (text ?? "")
+    .split(",")
+    .map((part) => part.trim())
+    .filter((part) => part !== "");
+
+/** A whole number given as a flag, from `min` (1) to `max` (a thousand million). @throws FERRY_USAGE */
+export const wholeNumber = (
+  flag: string,
+  text: string,
+  { min = 1, max = 1_000_000_000 }: Readonly<{ min?: number; max?: number }> = {},
+): number => {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+  throw new FerryError("FERRY_USAGE", `${flag} must be a whole number from ${min} to ${max}, not "${text}"`);
+};

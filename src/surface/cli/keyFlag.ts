@@ -1,0 +1,19 @@
+import { identityOf } from "#base/bson/identity.ts";
+import { bsonText } from "#base/bson/text.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
+import { Transcoder } from "#io/wire/json/transcode.ts";
+
+/** Identity of an `_id` given as extended JSON. @throws FERRY_USAGE */
+export const identityOfText = (key: string): string => {
+  // Text to bytes, without an object between them, which would put names that look like numbers first.
+  const documentKey = new Transcoder().document(Buffer.from(`{"_id":${key}}`));
+  if (documentKey === undefined)
+    throw new FerryError("FERRY_USAGE", `--key ${key} is no extended JSON; a string needs its quotes: --key '"abc"'`);
+  return identityOf(documentKey);
+};
+
+/** The `_id` of a raw documentKey as text; the whole key where it has more than that. */
+export const keyText = (documentKey: Uint8Array): string => {
+  const text = bsonText(documentKey);
+  return /^\{"_id":(.*)\}$/.exec(text)?.[1] ?? text;
+};

@@ -1,0 +1,75 @@
+import { CATALOGUE, type ErrorCode } from "#base/errors/catalogue.ts";
+import type { Status } from "#process/report/status.ts";
+import { count, duration } from "./table.ts";
+
+/** What needs a person, and the exit status that says so. */
+type Need = Readonly<{ exit: number; text: string }>;
+
+const need = (code: ErrorCode, text: string): Need => ({ exit: CATALOGUE[code].exit, text });
+
+/** Books that do not balance: the data path is not to be trusted. */
+const UNBALANCED = 76;
+
+const lettersTotal = ({ letters }: Status): number => letters.reduce((sum, one) => sum + one.letters, 0);
+
+/** Records in Kafka that no living worker is there for. */
+const orphaned = ({ lanes, workers }: Status): number =>
+  workers.some(({ alive }) => alive) ? 0 : lanes.reduce((sum, { lag }) => sum + lag, 0);
+
+/** The gravest first. */
+const needsOf = (found: Status): readonly Need[] => {
+  const { halted, findings, own, unread } = found;
+  const letters = lettersTotal(found);
+  const behind = orphaned(found);
+  const unbalanced = found.lanes.filter(({ imbalance }) => imbalance !== 0).length;
+  return [
+    ...halted.map(({ route, code }) => need(code, `${route} is halted (${code})`)),
+    ...findings.filter(({ dataAtStake }) => dataAtStake).map(({ code }) => need(code, `data at stake (${code})`)),
+    ...(unbalanced === 0 ? [] : [{ exit: UNBALANCED, text: `the books of ${count(unbalanced)} lanes do not balance` }]),
+    ...(own?.ended == null ? [] : [need(own.ended.code, `it ended with ${own.ended.code}`)]),
+    ...(letters === 0 ? [] : [need("FERRY_RUN_LETTERS", "decide on the dead letters (`ferry dlq list`)")]),
+    ...(behind === 0 ? [] : [need("FERRY_RUN_BEHIND", `${count(behind)} records wait and no worker runs`)]),
+    ...(unread.length === 0
+      ? []
+      : [need("FERRY_MONGO_UNREACHABLE", `could not be read: ${unread.map(({ part }) => part).join(", ")}`)]),
+  ];
+};
+
+/** Exit status of `ferry status`; 0 where nothing needs a person. */
+export const exitOf = (found: Status): number => {
+  const [first] = needsOf(found);
+  return first === undefined ? 0 : first.exit;
+};
+
+const stateText = ({ own, workers, connectors, halted }: Status): string => {
+  const halt = halted.length > 0 ? "halted, " : "";
+  if (own !== null) {
+    const state = own.owner === null && own.state === "running" ? "nobody runs it" : own.state;
+    return `${halt}${state}, ${own.phase}`;
+  }
+  const alive = workers.filter((worker) => worker.alive).length;
+  return `${halt}${count(connectors.length)} connectors, ${count(alive)} workers`;
+};
+
+/** The oldest change that is not on the target: of ferry's own capture, and of the workers behind it. */
+const lagText = ({ own, workers }: Status): string[] => {
+  const seen = [
+    own?.lagMs ?? null,
+    ...(own?.mode === "direct" ? [] : workers.filter(({ alive }) => alive).map(({ report }) => report.lagMs)),
+  ];
+  const known = seen.filter((ms) => ms !== null);
+  return known.length === 0 ? [] : [`lag ${duration(Math.max(...known))}`];
+};
+
+/** `running, stream; copied 1,234; lag 0 s; no dead letters; needs nobody` */
+export const summaryOf = (found: Status): string => {
+  const letters = lettersTotal(found);
+  const needs = needsOf(found).map(({ text }) => text);
+  return [
+    stateText(found),
+    ...(found.own === null ? [] : [`copied ${count(found.own.copied)}`]),
+    ...lagText(found),
+    letters === 0 ? "no dead letters" : `${count(letters)} dead letters`,
+    needs.length === 0 ? "needs nobody" : `needs a person: ${needs.join(", ")}`,
+  ].join("; ");
+};

@@ -1,0 +1,71 @@
+import type { Command } from "commander";
+import { Value } from "typebox/value";
+import { nearest } from "#base/config/suggest.ts";
+import { WORKER_OPTIONS, type WorkerOptions } from "#base/config/workerOptions.ts";
+import { CATALOGUE } from "#base/errors/catalogue.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
+import { commaSeparated, wholeNumber } from "./connections.ts";
+
+/** Refuses what is not an error code of ferry's. @throws FERRY_USAGE */
+export const requireCode = (flag: string, code: string): void => {
+  if (Object.hasOwn(CATALOGUE, code)) return;
+  const close = nearest(code, Object.keys(CATALOGUE));
+  const hint = close === undefined ? "docs/errors.md lists them" : `did you mean ${close}?`;
+  throw new FerryError("FERRY_USAGE", `${flag}: ${code} is not an error code; ${hint}`);
+};
+
+type Property = Readonly<{
+  description: string;
+  default: unknown;
+  type?: string;
+  minimum?: number;
+  maximum?: number;
+  anyOf?: readonly Readonly<{ const: string }>[];
+}>;
+
+const properties = Object.entries(WORKER_OPTIONS.properties) as unknown as [keyof WorkerOptions, Property][];
+
+const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+/** A flag's text as the schema's kind of value. @throws FERRY_USAGE naming the values that there are */
+const parsed = (name: string, text: string, { type, minimum: min = 0, maximum: max, anyOf }: Property): unknown => {
+  if (type === "integer") return wholeNumber(flagOf(name), text, { min, ...(max === undefined ? {} : { max }) });
+  const known = anyOf?.map((choice) => choice.const);
+  if (known === undefined || known.includes(text)) return text;
+  throw new FerryError("FERRY_USAGE", `${flagOf(name)} must be one of ${known.join(", ")}, not "${text}"`);
+};
+
+/** Flags to options through the schema: defaults, numbers, and one sentence for what does not fit. @throws FERRY_USAGE */
+export const parseWorkerOptions = (flags: Readonly<Record<string, string | undefined>>): WorkerOptions => {
+  const given = Object.fromEntries(
+    properties.flatMap(([name, property]) => {
+      const text = flags[name];
+      return text === undefined ? [] : [[name, parsed(name, text, property)]];
+    }),
+  );
+  const options = Value.Default(WORKER_OPTIONS, given);
+  if (Value.Check(WORKER_OPTIONS, options)) {
+    for (const code of commaSeparated(options.accept)) requireCode("--accept", code);
+    if (commaSeparated(options.topics).length === 0)
+      throw new FerryError("FERRY_USAGE", "--topics is empty: nothing would be applied; leave it out for all topics");
+    return options;
+  }
+  const [first] = Value.Errors(WORKER_OPTIONS, options);
+  throw new FerryError(
+    "FERRY_USAGE",
+    `${flagOf(first?.instancePath.slice(1) ?? "")}: ${first?.message ?? "is not valid"}`,
+  );
+};
+
+/** Adds a flag for each option of a worker, but those left out; `defaults` replaces the schema's own. */
+export const withWorkerOptions = (
+  command: Command,
+  {
+    without = [],
+    defaults = {},
+  }: Readonly<{ without?: readonly (keyof WorkerOptions)[]; defaults?: Partial<WorkerOptions> }> = {},
+): void => {
+  for (const [name, { description, default: value }] of properties)
+    if (!without.includes(name))
+      command.option(`${flagOf(name)} <value>`, `${description} (default: ${JSON.stringify(defaults[name] ?? value)})`);
+};

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseConfig } from "#base/config/routes.ts";
+
+const routes = (text: string) => parseConfig(text, "ferry.yaml").routes ?? [];
+
+test("a route is named by what it carries", () => {
+  const [users, slim, named] = routes(`
+routes:
+  - from: test.users
+  - from: test.users
+    to: { mongodb: shop.members }
+    fields: { allow: [email, address.zip], rename: { email: mail } }
+    where: { active: true }
+  - name: archive
+    from: test.orders
+    to: { mongodb: archive.orders.2024 }
+`);
+  assert.deepEqual([users?.name, users?.to], ["test.users", "test.users"]);
+  assert.deepEqual([slim?.name, slim?.to, slim?.where], ["test.users>shop.members", "shop.members", { active: true }]);
+  assert.deepEqual([named?.name, named?.to], ["archive", "archive.orders.2024"]);
+});
+
+const WRONG: readonly (readonly [string, RegExp])[] = [
+  [
+    "routes:\n  - from: test.users\n    feilds: {}\n",
+    /ferry\.yaml: routes\[0\]: unknown key "feilds"; did you mean "fields"\?/,
+  ],
+  [
+    "routes:\n  - from: test.users\n    fields: { alow: [a] }\n",
+    /routes\[0\]\.fields: unknown key "alow"; did you mean "allow"\?/,
+  ],
+  ["route: []\n", /unknown key "route"; did you mean "routes"\?/],
+  ["routes:\n  - from: users\n", /routes\[0\]\.from is not what it must be: Source namespace, `db\.collection`/],
+  ["routes:\n  - from: test.system.views\n", /routes\[0\]\.from is not what it must be: .* not `system\.\*`/],
+  ["routes:\n  - { from: a.b, allow: [c] }\n", /routes\[0\]: unknown key "allow"; it belongs into "fields"/],
+  [
+    "routes:\n  - { from: a.b, conflict: merged }\n",
+    /routes\[0\]\.conflict must be one of mirror, merge, keep-target$/,
+  ],
+  [
+    "routes:\n  - { from: a.b, drift: { newField: drop } }\n",
+    /routes\[0\]\.drift\.newField must be one of pass, drop-and-report, hold, stop$/,
+  ],
+  [
+    "routes:\n  - { from: a.b, fields: { mask: { c: { keepLas: 4 } } } }\n",
+    /routes\[0\]\.fields\.mask\.c: unknown key "keepLas"; did you mean "keepLast"\?/,
+  ],
+  [
+    "routes:\n  - { from: a.b, fields: { mask: { c: { sha256: { salt: x } } } } }\n",
+    /mask\.c\.sha256: unknown key "salt"; known are saltEnv/,
+  ],
+  ["routes:\n  - { from: a.b }\n  - { from: a.b }\n", /two routes are called a\.b/],
+  [
+    "routes:\n  - { from: a.b, to: { mongodb: x.y } }\n  - { from: a.c, to: { mongodb: x.y } }\n",
+    /two routes write to x\.y/,
+  ],
+  ["routes:\n  - { from: a.b, conflict: merge, drift: { depth: 0 } }\n", /route a\.b: merge needs the drift ledger/],
+  ["routes: [\n", /not valid YAML/],
+  ["routes:\n  - { from: a.b, where: { n: !long 5 } }\n", /not valid YAML: Unresolved tag: !long/],
+  ["routes:\n  - { from: 'gl.*' }\n", /route gl\.\*: gl\.\* is not one namespace; a route has no globs/],
+  ["routes:\n  - { from: a.b, to: { mongodb: 'a.?' } }\n", /a\.\? is not one namespace/],
+  [
+    "routes:\n  - { from: a.b, fields: { mask: { c: { keepLast: -1 } } } }\n",
+    /routes\[0\]\.fields\.mask\.c\.keepLast must be >= 0$/,
+  ],
+  ["routes:\n  - { from: a.b, fields: { mask: { c: { keepLast: 1.5 } } } }\n", /mask\.c\.keepLast must be integer$/],
+  [
+    "routes:\n  - { from: a.b, fields: { mask: { c: { text: x, keepLast: 1 } } } }\n",
+    /mask\.c needs one of sha256, text, keepLast$/,
+  ],
+  ["routes:\n  - { from: a.b, fields: { mask: { c: {} } } }\n", /mask\.c needs one of sha256, text, keepLast$/],
+  ["", /ferry\.yaml: /],
+];
+
+test("what is wrong is said in one sentence that names the place", () => {
+  for (const [text, sentence] of WRONG) assert.throws(() => routes(text), sentence, text);
+});

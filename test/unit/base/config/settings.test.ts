@@ -1,0 +1,35 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { resolveSettings } from "#base/config/settings.ts";
+import { isFerry } from "#base/errors/ferryError.ts";
+import { tempFolder } from "../../../harness/folders.ts";
+
+test("a flag goes before the environment, which goes before the local stack, which goes before the default", () => {
+  using folder = tempFolder();
+  const endpoints = { kafka: "stack:1", target: "mongodb://stack" };
+  writeFileSync(join(folder.path, "stack.json"), JSON.stringify({ endpoints }));
+  const env = { FERRY_HOME: folder.path, FERRY_TARGET: "mongodb://environment", FERRY_GROUP: "environment" };
+  const { kafka, target, group, stateDb } = resolveSettings({ group: "flag" }, ["kafka", "target"], env);
+  assert.deepEqual(
+    { kafka, target, group, stateDb },
+    { kafka: "stack:1", target: "mongodb://environment", group: "flag", stateDb: "ferry" },
+  );
+});
+
+test("what is missing or malformed is one sentence that names the setting, and shows no value", () => {
+  using folder = tempFolder();
+  const env = { FERRY_HOME: folder.path };
+  for (const [flags, sentence] of [
+    [{}, "connect is not set; give --connect or FERRY_CONNECT, or start a local stack with `ferry stack up`"],
+    [{ connect: "user:secret@host" }, "connect is not what it must be: Base URL of Kafka Connect's REST API, such as"],
+    [{ connect: "http:///x", logLevel: "info" }, "connect is not what it must be: "],
+    [{ connect: "http://host", logLevel: "loud" }, "logLevel is not what it must be: debug, info, warn, error or"],
+  ] as const)
+    assert.throws(
+      () => resolveSettings(flags, ["connect"], env),
+      (error) => isFerry(error, "FERRY_USAGE") && error.detail.startsWith(sentence) && !error.detail.includes("secret"),
+      sentence,
+    );
+});

@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { isTopicName, namespaceFor, topicFor } from "#io/kafka/topicName.ts";
+
+const db = fc
+  .string({ unit: "binary", minLength: 1, maxLength: 20 })
+  .filter((name) => !/[./\\" $\0]/.test(name) && Buffer.from(name).toString() === name);
+const coll = fc
+  .string({ unit: "binary", minLength: 1, maxLength: 80 })
+  .filter((name) => !name.startsWith(".") && !name.includes("\0") && Buffer.from(name).toString() === name);
+
+test("every namespace has a topic of its own, which Kafka takes, and leads back", () => {
+  const seen = new Map<string, string>();
+  fc.assert(
+    fc.property(fc.oneof(db, fc.constant("db")), fc.oneof(coll, fc.stringMatching(/^[a-z_.0-9]{1,4}$/)), (d, c) => {
+      fc.pre(!c.startsWith("."));
+      const ns = `${d}.${c}`;
+      const topic = topicFor(ns);
+      assert.ok(isTopicName(topic), topic);
+      assert.equal(seen.get(topic) ?? ns, ns);
+      seen.set(topic, ns);
+      assert.ok([ns, undefined].includes(namespaceFor(topic)), `${ns} → ${topic} → ${namespaceFor(topic)}`);
+      if (isTopicName(ns)) assert.equal(topic, ns);
+    }),
+    { numRuns: 5000 },
+  );
+});
+
+test("names as they are documented", () => {
+  assert.equal(topicFor("shop.orders"), "shop.orders");
+  assert.equal(topicFor("shop.my orders"), "shop..my_20orders");
+  assert.equal(topicFor("w6c.üñï"), "w6c.._c3_bc_c3_b1_c3_af");
+  assert.equal(topicFor("shop.a_b c"), "shop..a_5fb_20c");
+  assert.equal(namespaceFor("shop..a_5fb_20c"), "shop.a_b c");
+  const long = `shop.${"x".repeat(250)}`;
+  assert.match(topicFor(long), /^shop\.\.\.[\w-]{43}$/);
+  assert.equal(namespaceFor(topicFor(long)), undefined);
+  assert.equal(namespaceFor("shop..plain"), "shop..plain"); // nobody encodes what is plain
+});

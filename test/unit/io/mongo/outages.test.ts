@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import type { Logger } from "#base/observe/log.ts";
+import { throughOutages } from "#io/mongo/outages.ts";
+
+const fixture = () => {
+  let now = 0;
+  const clock: Clock = {
+    now: () => now,
+    sleep: async (ms, signal) => {
+      signal?.throwIfAborted();
+      now += ms;
+    },
+  };
+  const said: string[] = [];
+  const say = (_: object, sentence: string): void => void said.push(sentence);
+  const logger: Logger = { debug: say, info: say, warn: say, error: say };
+  const away = (code: "FERRY_MONGO_UNREACHABLE" | "FERRY_KAFKA_UNREACHABLE" = "FERRY_MONGO_UNREACHABLE") =>
+    new FerryError(code, "connect ECONNREFUSED");
+  /** Does not answer until then, ms; each question takes two seconds. */
+  const server = (name: string, untilMs: number) => ({
+    name,
+    ask: async () => {
+      now += 2000;
+      if (now < untilMs) throw away();
+    },
+  });
+  return { deps: { clock, logger, signal: new AbortController().signal }, said, away, server };
+};
+
+test("work that is cut off waits for the servers, says for which and how long, and is done again", async () => {
+  const { deps, said, away, server } = fixture();
+  let tries = 0;
+  const answer = await throughOutages(
+    "looking",
+    [server("the source", 0), server("the target", 30_000)],
+    deps,
+    async () => {
+      if (++tries === 1) throw away();
+      return "done";
+    },
+  );
+  assert.equal(answer, "done");
+  assert.equal(said[0], "interrupted while looking; it is done again");
+  assert.equal(said[1], "waiting for the target");
+  assert.match(said.at(-1) ?? "", /^the target is back after \d+ s$/);
+  assert.equal(said.length, 3, said.join());
+});
+
+test("what does not pass by itself goes straight up: refusals, ferry's own timeouts, mistakes", async () => {
+  const { deps, server } = fixture();
+  const mistake = new FerryError("FERRY_KAFKA_UNREACHABLE", "ENOTFOUND", { facts: { mistake: true } });
+  for (const error of [
+    new FerryError("FERRY_TIMEOUT", "x"),
+    new FerryError("FERRY_MONGO_AUTH", "x"),
+    mistake,
+    new Error("x"),
+  ])
+    await assert.rejects(
+      throughOutages("looking", [server("the source", 0)], deps, () => Promise.reject(error)),
+      (thrown) => thrown === error || (isFerry(thrown) && isFerry(error, thrown.code)),
+    );
+});
