@@ -25,7 +25,7 @@ const astray = (spelling: string): string => `! ${spelling}`;
 
 /**
  * Sees to it that all events of one document can be ordered: two spellings of its `_id` have two Kafka keys, and only one
- * partition keeps their order. `ferry capture` puts all spellings into one (`log/places.ts`), the connector does not. So a route
+ * partition keeps their order. `ferry capture` puts all spellings into one (`io/log/places.ts`), the connector does not. So a route
  * is halted before the first event is applied whose `_id` another partition may have under another spelling. What spellings
  * there are is noted on the target before they are applied: of two partitions that meet the first two, one sees both.
  */
