@@ -1,5 +1,6 @@
-import { rawDocument } from "#base/bson/rawValue.ts";
 import type { Namespace } from "#base/flow/types.ts";
+import type { Document } from "#io/mongo/connect.ts";
+import { idRange } from "#io/mongo/idRange.ts";
 import { documentKeyOf } from "#io/wire/documentKey.ts";
 import { type Chunk, ChunkCursor, type ChunkReader } from "./chunkCursor.ts";
 import type { CopySource } from "./copySource.ts";
@@ -23,11 +24,17 @@ const isSameKey = (document: Uint8Array | undefined, key: Uint8Array): boolean =
 export class RangeReader implements ChunkReader {
   readonly #cursor: ChunkCursor;
   readonly #after: Uint8Array | undefined;
+  readonly #openHighest: (() => Promise<ChunkCursor>) | undefined;
   #isFirst = true;
 
-  private constructor(cursor: ChunkCursor, after: Uint8Array | undefined) {
+  private constructor(
+    cursor: ChunkCursor,
+    after: Uint8Array | undefined,
+    openHighest: (() => Promise<ChunkCursor>) | undefined,
+  ) {
     this.#cursor = cursor;
     this.#after = after;
+    this.#openHighest = openHighest;
   }
 
   /** @param averageBytes size of a document, about. @throws FERRY_MONGO_* */
@@ -37,15 +44,12 @@ export class RangeReader implements ChunkReader {
     { from, to, after, at }: RangeBounds,
     averageBytes: number,
   ): Promise<RangeReader> {
-    const min = after ?? from;
-    const how = {
-      hint: { _id: 1 },
-      sort: { _id: 1 },
-      ...(min === undefined ? {} : { min: rawDocument(min) }),
-      ...(to === undefined ? {} : { max: rawDocument(to) }),
-    };
+    const { way, highest } = idRange(after ?? from, to);
     const client = await source.client();
-    return new RangeReader(await ChunkCursor.open({ source, client, ns, how, at, averageBytes }), after);
+    const open = (how: Document): Promise<ChunkCursor> =>
+      ChunkCursor.open({ source, client, ns, how, at, averageBytes });
+    const openHighest = highest === undefined ? undefined : () => open(highest);
+    return new RangeReader(await open(way), after, openHighest);
   }
 
   get expectedBytes(): number | undefined {
@@ -54,7 +58,11 @@ export class RangeReader implements ChunkReader {
 
   /** @throws FERRY_MONGO_* */
   async next(): Promise<Chunk> {
-    const { documents, bytes, ended } = await this.#cursor.next();
+    const reply = await this.#cursor.next();
+    const highest = reply.ended ? await this.#highest() : [];
+    const documents = highest.length === 0 ? reply.documents : [...reply.documents, ...highest];
+    const bytes = highest.reduce((sum, { length }) => sum + length, reply.bytes);
+    const { ended } = reply;
     const last = documents.at(-1);
     // `min` includes its bound: the document that was copied last, if it is still there.
     const again = this.#isFirst && this.#after !== undefined && isSameKey(documents[0], this.#after);
@@ -66,6 +74,12 @@ export class RangeReader implements ChunkReader {
       last: last === undefined ? undefined : documentKeyOf(last),
       ended,
     };
+  }
+
+  async #highest(): Promise<readonly Uint8Array[]> {
+    if (this.#openHighest === undefined) return [];
+    await using cursor = await this.#openHighest();
+    return (await cursor.next()).documents;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
