@@ -1,4 +1,12 @@
-import { MongoClient, type MongoClientOptions, type ReadPreferenceMode } from "mongodb";
+import {
+  type Db,
+  type DbOptions,
+  type Document,
+  MongoClient,
+  type MongoClientOptions,
+  type ReadPreferenceMode,
+  type RunCommandOptions,
+} from "mongodb";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { shownUri } from "#base/errors/secrets.ts";
 import { translated } from "./errors.ts";
@@ -49,9 +57,18 @@ class LazyClient extends MongoClient {
     try {
       return await super.connect();
     } catch (error) {
-      (this as { topology?: unknown }).topology = undefined; // not of the public API; test/unit/mongo/reach.test.ts
+      (this as { topology?: unknown }).topology = undefined; // not of the public API; test/unit/io/mongo/reach.test.ts
       throw error;
     }
+  }
+
+  /** Commands do not take over how the client decodes, as collections do: a reply that names an `_id` of other UTF-8 would throw. */
+  override db(name?: string, options?: DbOptions): Db {
+    const db = super.db(name, options);
+    const command = db.command.bind(db);
+    db.command = (document: Document, more?: RunCommandOptions) =>
+      command(document, { enableUtf8Validation: OWN.enableUtf8Validation, ...more });
+    return db;
   }
 }
 

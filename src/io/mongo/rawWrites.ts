@@ -56,7 +56,7 @@ export type WriteCall = Readonly<{ db: Db; coll: string; session?: ClientSession
 type Verb = Readonly<{ command: "insert" | "update" | "delete"; field: "documents" | "updates" | "deletes" }>;
 
 /** The values in them are documents' own. */
-const RAW_ERRORS = { fieldsAsRaw: { writeErrors: true } } as const;
+const RAW_VALUES = { fieldsAsRaw: { writeErrors: true, upserted: true } } as const;
 
 const int32In = (error: Uint8Array, name: string): number => {
   const { bytes } = rawField(error, name) ?? {};
@@ -99,7 +99,7 @@ const send = async (
     const to = cut(raw, from);
     const command = { [verb.command]: coll, ordered, [verb.field]: section(verb.field, raw, from, to) };
     const reply = await translated(`${verb.command} into ${db.databaseName}.${coll}`, () =>
-      db.command(command, { ...RAW_ERRORS, ...(session === undefined ? {} : { session }) }),
+      db.command(command, { ...RAW_VALUES, ...(session === undefined ? {} : { session }) }),
     );
     n += Number(reply["n"] ?? 0);
     errors.push(...errorsOf(reply, from));
