@@ -40,7 +40,7 @@ test("gen-data --workload does as many operations as asked, at the rate asked, w
   const refused = [
     [["--rate", "0"], '--rate must be a number above 0, not "0"'],
     [["--count", "1.5"], '--count must be a whole number from 1 to 1000000000, not "1.5"'],
-    [["--clients", "x"], '--clients must be a whole number from 1 on, not "x"'],
+    [["--clients", "x"], '--clients must be a whole number from 1 to 1000, not "x"'],
     [["--duration", "soon"], '--duration must be a number above 0, not "soon"'],
     [["--ns", "users"], '--ns must be a collection such as test.users, not "users"'],
     [["--workload", "heavy"], '--workload knows "mixed", not "heavy"'],
