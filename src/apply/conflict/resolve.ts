@@ -2,6 +2,7 @@ import { Binary, Long, Timestamp } from "bson";
 import type { Entry } from "#apply/plan/entry.ts";
 import { identityOf } from "#base/bson/identity.ts";
 import type { ChangeEvent, DeleteEvent, NoopEvent, PatchEvent, WriteEvent } from "#base/flow/types.ts";
+import { withDocument } from "#base/flow/withDocument.ts";
 import { differing, differsAt, type IsSource, merge, namesOf, remainder } from "./merge.ts";
 import { type ConflictRecord, fieldName, KEPT_BYTES, type Mark } from "./records.ts";
 
@@ -42,7 +43,7 @@ const merged = (event: Keyed, one: Case, isSource: IsSource): Keyed => {
   const { now } = one;
   if (event.op === "write") {
     one.now = now === undefined ? event.doc : merge(now, event.doc, isSource);
-    return { ...event, doc: one.now, fresh: false };
+    return withDocument(event, one.now, false);
   }
   one.now = now === undefined ? undefined : remainder(now, isSource);
   if (one.now === undefined) return event;

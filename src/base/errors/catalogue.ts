@@ -280,6 +280,30 @@ export const CATALOGUE = {
     "The target cannot be given this structure; nothing was written.",
     "`ferry structure plan` shows each reason: leave those namespaces out with --exclude, mend the target, or empty them with --replace-target.",
   ),
+  FERRY_VERIFY_WRONG: entry(
+    1,
+    "never",
+    "Documents on the target are not what the source's documents should have become.",
+    "The output names them and how they differ. Find out who wrote them: a service of the target, or a fault to report. `ferry run --recopy` copies again.",
+  ),
+  FERRY_VERIFY_BEHIND: entry(
+    75,
+    "backoff",
+    "Some documents are still on their way, and nothing moves them.",
+    "Start the run again, or resume it, then run `ferry verify` again.",
+  ),
+  FERRY_VERIFY_EARLY: entry(
+    75,
+    "backoff",
+    "The copy has not ended, so there is nothing to compare yet.",
+    "`ferry status` shows how far the copy is; run `ferry verify` when the stream is followed.",
+  ),
+  FERRY_VERIFY_ROUTE: entry(
+    64,
+    "never",
+    "What a route should leave on the target cannot be told from the source alone.",
+    "Verify the other routes with --include; this version compares routes that mirror whole documents or filter them.",
+  ),
   FERRY_STRUCTURE_INCOMPLETE: entry(
     1,
     "never",

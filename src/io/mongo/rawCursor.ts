@@ -1,4 +1,5 @@
 import { Long } from "bson";
+import { int32At } from "#base/bson/walk.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { ClientSession, Document, MongoClient, ReadPreferenceMode } from "./connect.ts";
 import { translated } from "./errors.ts";
@@ -8,7 +9,9 @@ import { translated } from "./errors.ts";
  * option hands subdocuments of a reply out as bytes; the cursor's one is taken apart here.
  */
 export type RawReply = Readonly<{
-  /** Raw documents, views of one reply: who keeps one keeps all of them in memory. */
+  /** The documents as the server packed them, a BSON array: two replies hold the same documents where these are equal. */
+  batch: Uint8Array;
+  /** Raw documents, views of one reply: who keeps one keeps all of them in memory. Divided at the first look. */
   documents: readonly Uint8Array[];
   /** Bytes of the documents together. */
   bytes: number;
@@ -57,28 +60,41 @@ const sizeOf = (bytes: Buffer, type: number, at: number): number => {
   }
 };
 
-const documentsOf = (bytes: Buffer, start: number): { documents: Uint8Array[]; size: number } => {
+const documentsOf = (batch: Uint8Array): Uint8Array[] => {
   const documents: Uint8Array[] = [];
-  let size = 0;
-  const last = start + bytes.readInt32LE(start) - 1;
-  for (let at = start + 4; at < last; ) {
+  eachDocument(batch, (start, end) => documents.push(batch.subarray(start, end)));
+  return documents;
+};
+
+/** Where each document of a batch lies, in order. */
+const eachDocument = (batch: Uint8Array, visit: (start: number, end: number) => void): void => {
+  const last = batch.length - 1;
+  for (let at = 4; at < last; ) {
     let value = at + 1;
-    while (bytes[value] !== 0) value++; // the index, as text
+    while (batch[value] !== 0) value++; // the index, as text
     value++;
-    const end = value + bytes.readInt32LE(value);
-    documents.push(bytes.subarray(value, end));
-    size += end - value;
-    at = end;
+    at = value + int32At(batch, value);
+    visit(value, at);
   }
-  return { documents, size };
+};
+
+/** Counts a batch without dividing it: how many documents, their bytes together, and the last one. */
+export const measureBatch = (batch: Uint8Array): { count: number; bytes: number; last: Uint8Array | undefined } => {
+  let [count, bytes, from, to] = [0, 0, 0, 0];
+  eachDocument(batch, (start, end) => {
+    count++;
+    bytes += end - start;
+    [from, to] = [start, end];
+  });
+  return { count, bytes, last: count === 0 ? undefined : batch.subarray(from, to) };
 };
 
 /** Takes a reply's `cursor` apart. */
 const parse = (raw: Uint8Array): RawReply & Readonly<{ id: bigint; collection: string }> => {
   const bytes = Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength);
   let [id, ns]: [bigint, string] = [0n, ""];
-  let documents: Uint8Array[] = [];
-  let size = 0;
+  let batch: Uint8Array = EMPTY;
+  let documents: Uint8Array[] | undefined;
   let postBatchResumeToken: Uint8Array | undefined;
   for (let at = 4; at < bytes.length - 1; ) {
     const type = bytes[at] as number;
@@ -89,12 +105,28 @@ const parse = (raw: Uint8Array): RawReply & Readonly<{ id: bigint; collection: s
     if (name === "id") id = bytes.readBigInt64LE(value);
     else if (name === "ns") ns = bytes.toString("utf8", value + 4, end - 1);
     else if (name === "postBatchResumeToken") postBatchResumeToken = Buffer.from(bytes.subarray(value, end));
-    else if (type === TYPE_ARRAY) ({ documents, size } = documentsOf(bytes, value));
+    else if (type === TYPE_ARRAY) batch = bytes.subarray(value, end);
     at = end;
   }
   const collection = ns.slice(ns.indexOf(".") + 1);
-  return { id, collection, documents, bytes: size, postBatchResumeToken, ended: id === 0n };
+  return {
+    id,
+    collection,
+    batch,
+    get documents() {
+      documents ??= documentsOf(batch);
+      return documents;
+    },
+    get bytes() {
+      return measureBatch(batch).bytes;
+    },
+    postBatchResumeToken,
+    ended: id === 0n,
+  };
 };
+
+/** An array without elements. */
+const EMPTY = Buffer.from([5, 0, 0, 0, 0]);
 
 /** Bodies stay bytes; a session's own times are kept by the driver. */
 const RAW = { raw: true } as const;

@@ -1,6 +1,7 @@
 import type { Document } from "bson";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { ChangeEvent, NoopEvent, PatchEvent, WriteEvent } from "#base/flow/types.ts";
+import { withDocument } from "#base/flow/withDocument.ts";
 import { filterDelta } from "./delta.ts";
 import { DocumentFilter } from "./document.ts";
 import { lostPaths, targetPath } from "./lost.ts";
@@ -68,7 +69,7 @@ export class RouteFilter {
 
   #write(event: WriteEvent): ChangeEvent {
     const doc = this.document(event.doc);
-    if (doc !== undefined) return doc === event.doc ? event : { ...event, doc };
+    if (doc !== undefined) return doc === event.doc ? event : withDocument(event, doc);
     // What is new to the source is not on the target; what stopped belonging there must go.
     if (event.fresh) return left(event);
     const { ns, origin, at, key } = event;

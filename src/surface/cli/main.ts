@@ -18,6 +18,7 @@ import { registerRun } from "./commands/run.ts";
 import { registerStack } from "./commands/stack.ts";
 import { registerStatus } from "./commands/status.ts";
 import { registerStructure } from "./commands/structure.ts";
+import { registerVerify } from "./commands/verify.ts";
 import { registerWorker } from "./commands/worker.ts";
 import { warnOfVisiblePasswords } from "./connections.ts";
 import { printFailure } from "./output.ts";
@@ -51,6 +52,7 @@ registerRun(program);
 registerStack(program);
 registerStatus(program);
 registerStructure(program);
+registerVerify(program);
 registerWorker(program);
 
 program.hook("preAction", (_, action) => {
