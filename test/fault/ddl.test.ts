@@ -7,12 +7,16 @@ import { waitFor } from "#base/flow/retry.ts";
 import type { DdlRecord } from "#structure/model/records.ts";
 import { compareLive } from "../harness/compare.ts";
 import { ferry } from "../harness/ferry.ts";
-import { ddlRecord, randomChanges, TestTopic } from "../harness/loadTopic.ts";
+import { ddlRecord, eventsFrom, randomChanges, TestTopic } from "../harness/loadTopic.ts";
 import { sharedKafka, sharedMongo } from "../harness/servers.ts";
 import { startWorker } from "../harness/worker.ts";
 
 /** More than one batch of the copy that a rename makes. */
 const MANY = 6000;
+
+const YEAR_S = 365 * 86_400;
+// The copy that a rename makes waits until the source has come as far as the rename; each event is a second on.
+eventsFrom(Math.floor(Date.now() / 1000) - YEAR_S);
 
 /** Two captured collections, both applied; then the first is renamed over the second, on the source and as an event. */
 const renamed = async (name: string) => {

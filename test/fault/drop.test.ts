@@ -17,6 +17,8 @@ import { sharedKafka, sharedMongo } from "../harness/servers.ts";
 import { startWorker } from "../harness/worker.ts";
 
 const PARTITIONS = 4;
+/** A worker looks at its letters once a second. */
+const THREE_LOOKS_MS = 3000;
 
 const setUp = async (name: string, partitions = PARTITIONS) => {
   const [broker, server] = await Promise.all([sharedKafka(), sharedMongo("target")]);
@@ -216,8 +218,14 @@ test("a dead letter that is replayed while its collection is being dropped bring
     const used = await letters.aggregate<{ accesses: { ops: bigint } }>([{ $indexStats: {} }]).toArray();
     return used.reduce((total, { accesses }) => total + Number(accesses.ops), 0);
   };
-  const before = await lookedAt();
-  await until("the worker to look at its letters", async () => (await lookedAt()) > before);
+  // The look that finds the letter waits for the lane, which stands still for the drop: no other look follows it. It may have
+  // been taken already, so that to wait for one more could be to wait for ever.
+  await until("the worker to look at its letters, and to wait", async () => {
+    const before = await lookedAt();
+    await systemClock.sleep(THREE_LOOKS_MS);
+    return (await lookedAt()) === before;
+  });
+  assert.equal((await lettersOf(opened)).length, 1, "nothing was carried out while the lane stood still");
   await service.commitTransaction();
   await until("the letter to be carried out", async () => (await lettersOf(opened)).length === 0);
   await topic.equals(client);

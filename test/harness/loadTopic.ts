@@ -25,6 +25,11 @@ const keyOf = (_id: unknown): Buffer => Buffer.from(BSON.EJSON.stringify({ _id }
 
 let clock = 1_800_000_000;
 
+/** The next event's clusterTime, in seconds: where a source is read as of an event, it must not be of its future. */
+export const eventsFrom = (seconds: number): void => {
+  clock = seconds;
+};
+
 /** The event as BSON, in the shape that the connector gives it. */
 export const eventOf = (change: Change, ns: Readonly<{ db: string; coll: string }>, copyAt?: number): Buffer => {
   const t = ++clock;
