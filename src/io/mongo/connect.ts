@@ -11,6 +11,7 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import { shownUri } from "#base/errors/secrets.ts";
 import { translated } from "./errors.ts";
 import { requireTlsFiles } from "./tlsFiles.ts";
+import { readableTopologyVersions } from "./topologyVersion.ts";
 import { requireMongoUri } from "./uri.ts";
 import { ferryUri } from "./uriOptions.ts";
 
@@ -73,6 +74,7 @@ class LazyClient extends MongoClient {
 }
 
 const open = (typed: string, options: MongoClientOptions): MongoClient => {
+  readableTopologyVersions();
   requireMongoUri(typed);
   const { uri } = ferryUri(typed);
   let client: MongoClient;

@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { connectMongo } from "#io/mongo/connect.ts";
+import { readAll } from "#io/mongo/rawCursor.ts";
+import { sharedMongo } from "../harness/servers.ts";
+
+const NOT_WRITABLE_PRIMARY = 10107;
+
+test("a member that is no primary any more says so to raw commands, and the driver goes on with it", async () => {
+  const { uri } = await sharedMongo();
+  await using client = await connectMongo(uri, { appName: "test" });
+  await client
+    .db("contract")
+    .collection("topology")
+    .insertOne({ _id: 1 as never });
+  const read = () =>
+    readAll({ client, db: "contract", command: { find: "topology", batchSize: 10 }, phase: "reading" }, 10);
+  const problems: unknown[] = [];
+  // Twice: the second time its version is compared with the one of the first.
+  for (let n = 0; n < 2; n++) {
+    const data = { failCommands: ["find"], errorCode: NOT_WRITABLE_PRIMARY };
+    await client.db("admin").command({ configureFailPoint: "failCommand", mode: { times: 1 }, data });
+    await read().catch((error: unknown) => problems.push(error));
+    assert.equal((await read()).length, 1);
+  }
+  assert.deepEqual(
+    problems.map((problem) => (problem as { code: string }).code),
+    ["FERRY_MONGO_TRANSIENT", "FERRY_MONGO_TRANSIENT"],
+  );
+  const [{ cause }] = problems as [{ cause: { topologyVersion: { processId: unknown } } }];
+  assert.equal(typeof cause.topologyVersion.processId, "object", "decoded, as the driver compares it");
+});
