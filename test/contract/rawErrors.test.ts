@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { FerryError } from "#base/errors/ferryError.ts";
 import { connectMongo } from "#io/mongo/connect.ts";
+import { translated } from "#io/mongo/errors.ts";
 import { readAll } from "#io/mongo/rawCursor.ts";
 import { sharedMongo } from "../harness/servers.ts";
 
 const NOT_WRITABLE_PRIMARY = 10107;
+const PRIMARY_STEPPED_DOWN = 189;
 
 test("a member that is no primary any more says so to raw commands, and the driver goes on with it", async () => {
   const { uri } = await sharedMongo();
@@ -29,4 +32,24 @@ test("a member that is no primary any more says so to raw commands, and the driv
   );
   const [{ cause }] = problems as [{ cause: { topologyVersion: { processId: unknown } } }];
   assert.equal(typeof cause.topologyVersion.processId, "object", "decoded, as the driver compares it");
+});
+
+test("what a write concern met is told of a raw command as of another: it passes by itself", async () => {
+  const { uri } = await sharedMongo();
+  await using client = await connectMongo(uri, { appName: "test" });
+  const indexes = { createIndexes: "concern", indexes: [{ key: { a: 1 }, name: "a" }] };
+  for (const raw of [false, true]) {
+    const data = { failCommands: ["createIndexes"], writeConcernError: { code: PRIMARY_STEPPED_DOWN, errmsg: "gone" } };
+    await client.db("admin").command({ configureFailPoint: "failCommand", mode: { times: 1 }, data });
+    await assert.rejects(
+      translated("building", () => client.db("contract").command(indexes, { raw })),
+      ({ code, facts, detail }: FerryError) => {
+        assert.deepEqual(
+          [code, facts["serverCode"], detail],
+          ["FERRY_MONGO_TRANSIENT", PRIMARY_STEPPED_DOWN, `building: gone (${PRIMARY_STEPPED_DOWN})`],
+        );
+        return true;
+      },
+    );
+  }
 });
