@@ -30,7 +30,7 @@ export const NODE_FLAGS = [
 
 /**
  * Runs `ferry ARGS` to its end, with settings from the arguments and `env` alone: nothing of a developer's own stack.
- * `stopWhen` ends it once what it has printed matches: with SIGINT, as Ctrl-C does, or with `signal`.
+ * `stopWhen` ends it once what it has printed, or logged, matches: with SIGINT, as Ctrl-C does, or with `signal`.
  * @throws FERRY_TIMEOUT with the end of what it said, where it does not end within `timeoutMs`; it is killed then
  */
 export const ferry = async (
@@ -47,13 +47,14 @@ export const ferry = async (
     stdio: ["ignore", "pipe", "pipe"],
   });
   const said = { out: "", err: "" };
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    said.out += text;
-    if (options.stopWhen?.test(said.out)) child.kill(options.signal ?? "SIGINT");
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    said.err += text;
-  });
+  for (const [stream, name] of [
+    [child.stdout, "out"],
+    [child.stderr, "err"],
+  ] as const)
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      said[name] += text;
+      if (options.stopWhen?.test(said[name])) child.kill(options.signal ?? "SIGINT");
+    });
   const [status] = await within(once(child, "close") as Promise<[number | null]>, {
     what: `ferry ${args.join(" ")} to end`,
     seen: () => tail(`${said.out}\n${said.err}`),

@@ -26,7 +26,14 @@ const deepest = (error: Error): string => {
   return inner instanceof Error ? deepest(inner) : error.message;
 };
 
-/** A client error as ours, by protocol code and class. Everything that may pass by itself is `backoff`; `facts.mistake` tells a host that nobody knows. */
+/** Is all that failed in it a host that DNS does not know? The library looks for codes in its own errors alone, not in their causes. */
+const isMistake = (error: unknown): boolean => {
+  if (error instanceof AggregateError) return error.errors.length > 0 && error.errors.every(isMistake);
+  if (!(error instanceof Error)) return false;
+  return (error as { code?: unknown }).code === "ENOTFOUND" || isMistake(error.cause);
+};
+
+/** A client error as ours, by protocol code and class. Everything that may pass by itself is `backoff`; `facts.mistake` tells that none of the hosts is known to DNS. */
 export const kafkaError = (error: unknown, phase: string): FerryError => {
   if (isFerry(error)) return error;
   if (!(error instanceof Error)) return new FerryError("FERRY_BUG", `${phase}: ${String(error)}`);
@@ -38,7 +45,7 @@ export const kafkaError = (error: unknown, phase: string): FerryError => {
     if (has("code", code))
       return new FerryError("FERRY_KAFKA_UNREACHABLE", detail, {
         cause: error,
-        facts: { mistake: has("code", "ENOTFOUND") },
+        facts: { mistake: isMistake(error) },
       });
   if (has("canRetry", true)) return new FerryError("FERRY_KAFKA_TRANSIENT", detail, { cause: error });
   for (const code of REFUSED)

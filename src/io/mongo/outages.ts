@@ -25,7 +25,7 @@ const isOutage = (error: FerryError): boolean =>
     "FERRY_MONGO_TRANSIENT",
     "FERRY_KAFKA_UNREACHABLE",
     "FERRY_KAFKA_TRANSIENT",
-  ) && error.facts["mistake"] !== true;
+  );
 
 /** Its primary answers. */
 export const mongoServer = (name: string, client: MongoClient): Server => ({
@@ -39,24 +39,39 @@ export const serversOf = ({ source, target }: Readonly<{ source: MongoClient; ta
   mongoServer("the target", target),
 ];
 
-/**
- * Waits for a server without end, and says so: what it is waiting for, why, and after how long it was back.
- * @throws what does not pass by itself, the signal's reason
- */
-export const whenAnswers = async ({ name, ask }: Server, { clock, logger, signal }: OutageDeps): Promise<void> => {
+/** Waits for a server as long as `isPassing`, and says so. @throws what does not pass by itself, the signal's reason */
+const waitUntilAnswers = async (
+  { name, ask }: Server,
+  { clock, logger, signal }: OutageDeps,
+  isPassing: (error: FerryError) => boolean,
+): Promise<void> => {
   const awaited = new Awaited(name, { clock, logger });
   const waiting = retry(ask, {
     what: `reaching ${name}`,
     clock,
     signal,
     giveUpAfterMs: Number.POSITIVE_INFINITY,
-    isPassing: isOutage,
+    isPassing,
     onRetry: ({ detail }) => awaited.missing(detail),
   });
   await unlessAborted(waiting, signal);
   signal.throwIfAborted();
   awaited.back();
 };
+
+/**
+ * Waits for a server without end, and says so: what it is waiting for, why, and after how long it was back.
+ * @throws what does not pass by itself, the signal's reason
+ */
+const whenAnswers = (server: Server, deps: OutageDeps): Promise<void> => waitUntilAnswers(server, deps, isOutage);
+
+/**
+ * Waits for a server that nothing was heard of yet: a host that DNS does not know is a mistake here. Later the same answer is an
+ * outage, as when a container and its name are gone for a moment.
+ * @throws what does not pass by itself, the signal's reason
+ */
+export const whenFirstAnswers = (server: Server, deps: OutageDeps): Promise<void> =>
+  waitUntilAnswers(server, deps, (error) => isOutage(error) && error.facts["mistake"] !== true);
 
 /**
  * Work that may be done again from its beginning, whatever became of it: where a server goes away in the middle, it is waited

@@ -5,7 +5,7 @@ import { KafkaClient } from "#io/kafka/client.ts";
 import { KafkaProducer } from "#io/kafka/producer.ts";
 import { KafkaOutput } from "#io/log/kafkaOutput.ts";
 import { collationOf } from "#io/mongo/collation.ts";
-import { type Server, serversOf, throughOutages, whenAnswers } from "#io/mongo/outages.ts";
+import { type Server, serversOf, throughOutages, whenFirstAnswers } from "#io/mongo/outages.ts";
 import { routesOn } from "#route/table/routesOn.ts";
 import { openCopySource } from "#source/copy/steadyCopySource.ts";
 import { CarriedStructure } from "#structure/operations/carriedStructure.ts";
@@ -44,7 +44,7 @@ export const runKafkaCapture = (deps: KafkaCaptureDeps): Promise<void> =>
     const { kafka: bootstrap, group } = deps.settings;
     await using client = new KafkaClient({ bootstrap, clientId: deps.runId, group });
     const kafka: Server = { name: `Kafka at ${bootstrap}`, ask: () => client.topics() };
-    await whenAnswers(kafka, { ...deps, signal: deps.soft }); // before anything is noted
+    await whenFirstAnswers(kafka, { ...deps, signal: deps.soft }); // before anything is noted
     await captureBetween(deps, sides, client, [...serversOf(sides), kafka]);
   });
 

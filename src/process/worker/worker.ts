@@ -13,7 +13,7 @@ import type { Logger } from "#base/observe/log.ts";
 import { tryingAgain } from "#base/observe/tryingAgain.ts";
 import { KafkaLog } from "#io/log/kafkaLog.ts";
 import { type MongoClient, openMongo, readTopology, type Topology } from "#io/mongo/connect.ts";
-import { mongoServer, type Server, throughOutages, whenAnswers } from "#io/mongo/outages.ts";
+import { mongoServer, type Server, throughOutages, whenFirstAnswers } from "#io/mongo/outages.ts";
 import { rawPathAvailable } from "#io/mongo/rawWrites.ts";
 import { reachMongo, sayIgnored } from "#io/mongo/reach.ts";
 import { Pace, TARGET_PROBE } from "#io/pace/pace.ts";
@@ -185,7 +185,7 @@ export class Worker implements AsyncDisposable {
   /** Sees that the log answers, and says how this worker will work. */
   async #begin(signal: AbortSignal): Promise<void> {
     const { log, clock, logger, workerId } = this.#deps;
-    if (log === undefined) await whenAnswers(this.#kafka, { clock, logger, signal });
+    if (log === undefined) await whenFirstAnswers(this.#kafka, { clock, logger, signal });
     if (!rawPathAvailable())
       logger.warn(
         { worker: workerId },

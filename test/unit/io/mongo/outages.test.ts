@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { Logger } from "#base/observe/log.ts";
-import { throughOutages } from "#io/mongo/outages.ts";
+import { throughOutages, whenFirstAnswers } from "#io/mongo/outages.ts";
 
 const fixture = () => {
   let now = 0;
@@ -49,15 +49,27 @@ test("work that is cut off waits for the servers, says for which and how long, a
   assert.equal(said.length, 3, said.join());
 });
 
-test("what does not pass by itself goes straight up: refusals, ferry's own timeouts, mistakes", async () => {
+test("a host that DNS does not know is a mistake at first, and an outage later", async () => {
+  const { deps, said, server } = fixture();
+  const unknown = new FerryError("FERRY_KAFKA_UNREACHABLE", "getaddrinfo ENOTFOUND kafka", {
+    facts: { mistake: true },
+  });
+  const nobody = { name: "Kafka", ask: () => Promise.reject(unknown) };
+  await assert.rejects(whenFirstAnswers(nobody, deps), unknown);
+  assert.deepEqual(said, []);
+  let asked = 0;
+  const gone = { name: "Kafka", ask: () => (++asked < 3 ? Promise.reject(unknown) : Promise.resolve()) };
+  let tries = 0;
+  await throughOutages("beginning", [gone], deps, async () => {
+    if (++tries === 1) throw unknown;
+  });
+  assert.equal(tries, 2);
+  await whenFirstAnswers(server("Kafka", 0), deps);
+});
+
+test("what does not pass by itself goes straight up: refusals, ferry's own timeouts, faults", async () => {
   const { deps, server } = fixture();
-  const mistake = new FerryError("FERRY_KAFKA_UNREACHABLE", "ENOTFOUND", { facts: { mistake: true } });
-  for (const error of [
-    new FerryError("FERRY_TIMEOUT", "x"),
-    new FerryError("FERRY_MONGO_AUTH", "x"),
-    mistake,
-    new Error("x"),
-  ])
+  for (const error of [new FerryError("FERRY_TIMEOUT", "x"), new FerryError("FERRY_MONGO_AUTH", "x"), new Error("x")])
     await assert.rejects(
       throughOutages("looking", [server("the source", 0)], deps, () => Promise.reject(error)),
       (thrown) => thrown === error || (isFerry(thrown) && isFerry(error, thrown.code)),
