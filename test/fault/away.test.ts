@@ -3,7 +3,6 @@ import { test } from "node:test";
 import { MongoClient } from "mongodb";
 import type { RangeRecord } from "#source/copy/rangeRecord.ts";
 import { type DirectStart, directConverged, endCapture, startDirect } from "../harness/directRun.ts";
-import { ferry } from "../harness/ferry.ts";
 import { TcpProxy } from "../harness/proxy.ts";
 import { sharedMongo } from "../harness/servers.ts";
 import { FerryProcess } from "../harness/worker.ts";
@@ -84,11 +83,12 @@ test("a worker and a capture wait for Kafka, and say so; a host that nobody know
   await worker.says(`waiting for Kafka at ${kafka}`);
   await worker.stop();
   assert.equal((await worker.exited).signal, "SIGTERM", worker.logTail(10));
-  const waiting = await ferry(
-    ["capture", "--source", captured.source, "--target", captured.target, "--kafka", kafka, "--include", "away.k"],
-    { stopWhen: /waiting for Kafka/, signal: "SIGTERM" },
-  );
-  assert.match(waiting.err, /waiting for Kafka/);
+  const sources = ["capture", "--source", captured.source, "--target", captured.target, "--kafka", kafka];
+  await using capture = new FerryProcess("capture", [...sources, "--include", "away.k"], {}, "waiting for Kafka");
+  await capture.start();
+  await capture.says(`waiting for Kafka at ${kafka}`);
+  await capture.stop();
+  assert.equal((await capture.exited).signal, "SIGTERM", capture.logTail(10));
   const wrong = await endCapture({ ...captured, kafka: "nobody.invalid:9092" });
   assert.equal(wrong.status, 69, wrong.err);
 });
@@ -101,11 +101,12 @@ test("of two processes that start one run at once, one carries it, and the other
     source: both.source.uri,
     target: both.target.uri,
     include: ["away.twice"],
-    args: ["--state-db", "ferry_away_twice", "--range-documents", "200"],
+    // The one that stands still for a moment must not lose its lease by that.
+    args: ["--state-db", "ferry_away_twice", "--range-documents", "200", "--lease-ms", "3000"],
   };
   await using first = await startDirect({ ...options, env: { FERRY_FAULT: "mid-plan:1:stop" } }, "fault point");
   await first.freezes();
-  await using second = await startDirect({ ...options, env: { FERRY_FAULT: "mid-range:3:stop" } }, "fault point");
+  await using second = await startDirect({ ...options, env: { FERRY_FAULT: "after-range:3:stop" } }, "fault point");
   await second.freezes();
   first.kill("SIGCONT");
   await first.says("has the capture's lease: waiting for its end");

@@ -10,7 +10,7 @@ import { type DirectStart, directConverged, startCapture, startDirect } from "..
 import { type FerryRun, ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
 import { sharedKafka, sharedMongo } from "../harness/servers.ts";
-import { startWorker } from "../harness/worker.ts";
+import { FerryProcess, startWorker } from "../harness/worker.ts";
 
 const sides = async (stateDb: string) => {
   const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
@@ -37,17 +37,25 @@ const refused = ({ status, out, err }: FerryRun, code: string, exit = 76): void 
   assert.match(err, new RegExp(code));
 };
 
-/** The target answers each insert into a collection this late, until it is disposed of. */
-const slowInserts = async (there: MongoClient, namespace: string, blockTimeMS: number): Promise<AsyncDisposable> => {
+/** What the target does with each batch of writes to a collection, until it is disposed of. */
+const disturbed = async (
+  there: MongoClient,
+  namespace: string,
+  how: Readonly<{ blockConnection: true; blockTimeMS: number } | { errorCode: number }>,
+): Promise<AsyncDisposable> => {
   const set = (mode: string): Promise<Document> =>
     there.db("admin").command({
       configureFailPoint: "failCommand",
       mode,
-      ...(mode === "off" ? {} : { data: { failCommands: ["insert"], namespace, blockConnection: true, blockTimeMS } }),
+      ...(mode === "off" ? {} : { data: { failCommands: ["insert", "update"], namespace, ...how } }),
     });
   await set("alwaysOn");
   return { [Symbol.asyncDispose]: async () => void (await set("off")) };
 };
+
+const LATE = { blockConnection: true, blockTimeMS: 150 } as const;
+/** WriteConflict: it passes, and is tried again for as long as it lasts. */
+const REFUSED = { errorCode: 112 } as const;
 
 /** Far more than a run may hold in memory: what is not applied yet has not been read yet either. */
 const backlog = (from: number): Document[] =>
@@ -76,7 +84,7 @@ test("finalize of a paused run with a backlog that it cannot hold: everything is
       { what: `a lag of more than ${than} ms`, clock: systemClock, timeoutMs: 20_000 },
     );
   await older((await older(1000)) + 500);
-  await using _slow = await slowInserts(both.there, "backlog.c", 150);
+  await using _slow = await disturbed(both.there, "backlog.c", LATE);
   const { status, out, err } = await both.finalize();
   assert.equal(status, 0, out + err + run.logTail(20));
   const found = await compare(coll, copy);
@@ -145,7 +153,9 @@ test("captured and carried by no route; a run that ended with an error is told b
   await using both = await sides("ferry_nothing");
   using folder = tempFolder();
   const config = join(folder.path, "ferry.yaml");
-  writeFileSync(config, "routes:\n  - from: nothing.a\n");
+  const carry = (...names: readonly string[]): void =>
+    writeFileSync(config, `routes:\n${names.map((name) => `  - from: ${name}\n`).join("")}`);
+  carry("nothing.a");
   for (const name of ["a", "b"]) await both.here.db("nothing").collection(name).insertOne({ n: 1 });
   {
     await using run = await startDirect(both.options("nothing.*", "--config", config));
@@ -159,7 +169,9 @@ test("captured and carried by no route; a run that ended with an error is told b
     run.kill("SIGTERM");
     await run.exited;
   }
-  await using run = await startDirect(both.options("nothing.*"));
+  // Not `nothing.b`: its records were read and carried by nobody, so a route that begins now would lack them.
+  carry("nothing.a", "nothing.late");
+  await using run = await startDirect(both.options("nothing.*", "--config", config));
   await both.here.db("nothing").collection("late").insertOne({ n: 1 });
   assert.equal((await run.exited).code, 76, run.logTail(20));
   for (const name of ["pause", "resume", "status"]) {
@@ -189,11 +201,15 @@ test("finalize behind Kafka waits for the lanes, and refuses another source and 
   const kafka = ["--kafka", broker.bootstrap];
   const other = await both.command("finalize", "--source", both.target.uri, ...kafka);
   refused(other, "FERRY_CAPTURE_OTHER", 64);
-  await using _slow = await slowInserts(both.there, "endsk.c", 400);
-  await coll.insertMany(backlog(1000) as never);
-  const { status, out, err } = await both.finalize(...kafka);
-  assert.equal(status, 0, out + err + worker.logTail(20));
-  assert.match(out, /records to apply/);
+  const flags = ["finalize", "--source", both.source.uri, "--target", both.target.uri, ...state, ...kafka];
+  await using finalize = new FerryProcess("finalize", flags, {}, "records to apply");
+  {
+    await using _refused = await disturbed(both.there, "endsk.c", REFUSED);
+    await coll.insertMany(backlog(1000) as never);
+    await finalize.start(); // it has said how many, and waits
+  }
+  assert.equal((await finalize.exited).code, 0, finalize.logTail(20) + worker.logTail(20));
+  assert.match(finalize.log(), /workers have \d+ records to apply/);
   const { wrong, source } = await compare(coll, copy);
   assert.deepEqual({ wrong, source }, { wrong: 0, source: 1200 });
 });
