@@ -60,10 +60,14 @@ const sizeOf = (bytes: Buffer, type: number, at: number): number => {
   }
 };
 
-const documentsOf = (batch: Uint8Array): Uint8Array[] => {
+const divide = (batch: Uint8Array): { documents: Uint8Array[]; bytes: number } => {
   const documents: Uint8Array[] = [];
-  eachDocument(batch, (start, end) => documents.push(batch.subarray(start, end)));
-  return documents;
+  let bytes = 0;
+  eachDocument(batch, (start, end) => {
+    documents.push(batch.subarray(start, end));
+    bytes += end - start;
+  });
+  return { documents, bytes };
 };
 
 /** Where each document of a batch lies, in order. */
@@ -78,15 +82,14 @@ const eachDocument = (batch: Uint8Array, visit: (start: number, end: number) => 
   }
 };
 
-/** Counts a batch without dividing it: how many documents, their bytes together, and the last one. */
-export const measureBatch = (batch: Uint8Array): { count: number; bytes: number; last: Uint8Array | undefined } => {
-  let [count, bytes, from, to] = [0, 0, 0, 0];
+/** Counts a batch without dividing it: how many documents, and the last one. */
+export const measureBatch = (batch: Uint8Array): { count: number; last: Uint8Array | undefined } => {
+  let [count, from, to] = [0, 0, 0];
   eachDocument(batch, (start, end) => {
     count++;
-    bytes += end - start;
     [from, to] = [start, end];
   });
-  return { count, bytes, last: count === 0 ? undefined : batch.subarray(from, to) };
+  return { count, last: count === 0 ? undefined : batch.subarray(from, to) };
 };
 
 /** Takes a reply's `cursor` apart. */
@@ -94,7 +97,7 @@ const parse = (raw: Uint8Array): RawReply & Readonly<{ id: bigint; collection: s
   const bytes = Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength);
   let [id, ns]: [bigint, string] = [0n, ""];
   let batch: Uint8Array = EMPTY;
-  let documents: Uint8Array[] | undefined;
+  let divided: ReturnType<typeof divide> | undefined;
   let postBatchResumeToken: Uint8Array | undefined;
   for (let at = 4; at < bytes.length - 1; ) {
     const type = bytes[at] as number;
@@ -114,11 +117,12 @@ const parse = (raw: Uint8Array): RawReply & Readonly<{ id: bigint; collection: s
     collection,
     batch,
     get documents() {
-      documents ??= documentsOf(batch);
-      return documents;
+      divided ??= divide(batch);
+      return divided.documents;
     },
     get bytes() {
-      return measureBatch(batch).bytes;
+      divided ??= divide(batch);
+      return divided.bytes;
     },
     postBatchResumeToken,
     ended: id === 0n,

@@ -3,7 +3,7 @@ import { type RetryOptions, retry } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { formatNamespace } from "#base/flow/types.ts";
 import { isCursorGone } from "#io/mongo/rawCursor.ts";
-import { sampleBounds } from "./bounds.ts";
+import { readRanges } from "./bounds.ts";
 import { changedBetween } from "./changedKeys.ts";
 import { compareRange, type Expect, type Suspect } from "./pairedRange.ts";
 import { clusterTimeOf, readVersions, timestampOf } from "./reads.ts";
@@ -132,13 +132,13 @@ export class Verification {
     const isSame = known?.from === names.from && known.to === names.to && known.rules === rules;
     if (known !== undefined && isSame && known.finishedAt === undefined) return known;
     const startedSource = timestampOf(await clusterTimeOf(source.client));
-    const bounds = await sampleBounds(source);
+    const bounds = await readRanges(source);
     return store.begin({ _id: route, ...names, rules, pass: (known?.pass ?? 0) + 1, startedSource }, bounds);
   }
 
   /** One range, from where it was left. What passes by itself is tried again from there. */
   async #range(index: number, left: Bounds, before: number, signal: AbortSignal): Promise<void> {
-    const { store, clock, onRetry, onProgress } = this.#deps;
+    const { store, clock, onProgress } = this.#deps;
     const { source, target, expect, does, route } = this.#pair;
     let bounds = left;
     let documents = before;
@@ -149,7 +149,7 @@ export class Verification {
       await store.advance(route, index, bounds.from, documents, done);
       savedAt = clock.now();
     };
-    const options = { what: `verifying ${route}`, clock, signal, giveUpAfterMs: Number.POSITIVE_INFINITY, onRetry };
+    const options = this.#patient(signal);
     const attempt = (): Promise<void> =>
       compareRange(
         {
@@ -179,6 +179,13 @@ export class Verification {
     await save(true);
   }
 
+  /** What passes by itself is tried again for as long as the signal lets it. */
+  #patient(signal: AbortSignal): RetryOptions {
+    const { clock, onRetry } = this.#deps;
+    const what = `verifying ${this.#pair.route}`;
+    return { what, clock, signal, giveUpAfterMs: Number.POSITIVE_INFINITY, onRetry };
+  }
+
   async #suspect(suspects: readonly Suspect[], signal: AbortSignal): Promise<void> {
     this.#recheck.add(suspects);
     while (this.#recheck.size > MOST_SUSPECTS) await this.#deps.clock.sleep(PAUSE_MS, signal);
@@ -186,9 +193,9 @@ export class Verification {
 
   /** Looks at what is suspect until nothing is and nothing more comes. */
   async #look(isOver: () => boolean, signal: AbortSignal): Promise<void> {
-    const { store, clock, onRetry, patienceMs } = this.#deps;
+    const { store, clock, patienceMs } = this.#deps;
     const { route } = this.#pair;
-    const options = { what: `verifying ${route}`, clock, signal, giveUpAfterMs: Number.POSITIVE_INFINITY, onRetry };
+    const options = this.#patient(signal);
     let movedAt = clock.now();
     for (;;) {
       const last = isOver();

@@ -41,8 +41,8 @@ export const rangeCount = ({ documents, averageBytes }: CollectionSize, rangeDoc
   return Math.max(1, Math.min(MAX_RANGES, Math.max(byCount, byBytes)));
 };
 
-/** Bounds between ranges, in the index's own order, which is defined across all types of `_id`. */
-const sampleBounds = (client: MongoClient, { db, coll }: Namespace, ranges: number): Promise<Uint8Array[]> =>
+/** Raw `{ _id }`s between about so many ranges, in the index's own order, which is defined across all types of `_id`. @throws FERRY_MONGO_* */
+export const sampleBounds = (client: MongoClient, { db, coll }: Namespace, ranges: number): Promise<Uint8Array[]> =>
   translated(`sampling ${db}.${coll}`, async () => {
     const sampled = await client
       .db(db)
