@@ -19,7 +19,7 @@ type Menu = Readonly<Record<Phase, readonly FaultPoint[]>>;
 
 const LANES: readonly FaultPoint[] = ["after-read", "mid-batch", "before-commit", "after-commit", "mid-claim"];
 const CHECKPOINTS: readonly FaultPoint[] = ["before-checkpoint", "after-checkpoint"];
-const RANGES: readonly FaultPoint[] = ["mid-range", "after-range"];
+const RANGES: readonly FaultPoint[] = ["mid-plan", "mid-range", "after-range"];
 const PRODUCE: readonly FaultPoint[] = ["before-produce", "after-produce"];
 /** Between the copy's start and the stream's first steps: passed before the first kill that is made in the stream. */
 const SPOOL: readonly FaultPoint[] = ["after-spool-frame", "before-spool-delete"];
