@@ -30,7 +30,9 @@ const started = performance.now();
     const error = await runSeed(seed, servers, tally);
     if (error === undefined) continue;
     failed.push(seed);
-    console.log(`seed ${seed} did not hold; npm run soak -- --seeds 1 --seed ${seed} repeats it\n${error}`);
+    console.log(
+      `seed ${seed} did not hold; npm run soak -- --seeds 1 --seed ${seed} repeats it\n${error instanceof Error ? error.stack : error}`,
+    );
   }
 }
 
