@@ -98,4 +98,9 @@ test("--replace-target forgets every former position, and may carry something el
   assert.deepEqual(await both.there.db("former").collection("orders").find().toArray(), before, run.logTail(5));
   const routes = await both.there.db("ferry_replaced").collection("partitions").distinct("route");
   assert.deepEqual(routes, ["other.x"]);
+  // What the former scope has now is nothing that this run finishes.
+  await both.here.db("former").collection("unasked").createIndex({ n: 1 });
+  await both.finalize();
+  assert.equal((await run.exited).code, 0, run.logTail(20));
+  assert.deepEqual(await both.there.db("former").listCollections({ name: "unasked" }).toArray(), []);
 });

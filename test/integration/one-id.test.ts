@@ -33,7 +33,7 @@ test("the server's classes are what its _id index holds to be one, and one class
     const place = {
       target: client,
       to: { db: "classes", coll: `c${n}` },
-      source: client,
+      source: async () => client,
       from: { db: "classes", coll: `c${n}` },
     };
     const held = await TargetCollation.open(place);

@@ -6,6 +6,7 @@ import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { ResumeToken } from "#source/stream/resumeToken.ts";
+import { directConverged, startCapture } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
 import { randomChanges, TestTopic } from "../harness/loadTopic.ts";
 import { sharedConnect, sharedKafka, sharedMongo } from "../harness/servers.ts";
@@ -65,4 +66,26 @@ test("a gap at the connector halts its topic with a name, for as long as it is o
     },
     { what: "the status to show four lanes and their worker", clock: systemClock, timeoutMs: 20_000 },
   );
+});
+
+test("another --source than the one that was captured is asked for no document: its answers would delete changes", async () => {
+  const [source, target, broker] = await Promise.all([sharedMongo("source"), sharedMongo("target"), sharedKafka()]);
+  await using here = await new MongoClient(source.uri).connect();
+  await using there = await new MongoClient(target.uri).connect();
+  const users = here.db("other_source").collection<{ _id: number; v: number }>("users");
+  await users.insertOne({ _id: 1, v: 1 });
+  const urls = { target: target.uri, kafka: broker.bootstrap };
+  await using capture = await startCapture({ ...urls, source: source.uri, include: ["other_source.*"] });
+  await capture.says("the change stream goes on");
+  const args = ["--topics", "other_source.users", "--deltas", "look-up"];
+  const converged = async (): Promise<void> => {
+    await using _worker = await startWorker({ ...urls, source: source.uri, args });
+    assert.equal((await directConverged(here, there, "other_source.users")).wrong, 0);
+  };
+  await converged();
+  await users.updateOne({ _id: 1 }, { $set: { v: 2 } }); // its document is not in the same batch: it is asked for
+  const { code, stderr } = await runWorker({ ...urls, source: target.uri, args });
+  assert.equal(code, 64, stderr);
+  assert.match(stderr, /^ferry: FERRY_CAPTURE_OTHER: .*--source leads to rs0/m);
+  await converged();
 });

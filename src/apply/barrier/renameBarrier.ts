@@ -8,12 +8,12 @@ import { isFerry } from "#base/errors/ferryError.ts";
 import { faultPoint } from "#base/flow/fault.ts";
 import { formatNamespace, type Namespace, parseNamespace, type WriteOps } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
 import { readFrom, readRaw } from "#io/mongo/rawReads.ts";
 import { topicMatcher } from "#io/wire/topics.ts";
 import { RouteFilter } from "#route/filter/routeFilter.ts";
 import { policyOf } from "#route/table/targetPolicy.ts";
 import { isIdCollision, MongoSink } from "#sink/mongo/mongoSink.ts";
+import type { ProvenSource } from "#source/stream/deployment.ts";
 import { type FollowerDeps, StructureFollower } from "#structure/follow/structureFollower.ts";
 
 export type RenameContext = Omit<FollowerDeps, "route" | "sink"> &
@@ -64,13 +64,13 @@ const written = (documents: readonly Uint8Array[]): Pick<WriteOps, "inserts" | "
   updates: documents.filter((doc) => oddity(doc) === "timestamp").map((doc) => createStatement(doc, doc)),
 });
 
-const copy = async (context: RenameContext & { source: MongoClient }, route: Route, at: bigint): Promise<number> => {
+const copy = async (context: RenameContext & { source: ProvenSource }, route: Route, at: bigint): Promise<number> => {
   const { drops, source, target, claim, hard } = context;
   const sink = new MongoSink(target, parseNamespace(route.to));
   const { fields, where } = route;
   const filter = fields === undefined && where === undefined ? undefined : new RouteFilter({ fields, where });
   let count = 0;
-  for await (const batch of readRaw(source, parseNamespace(route.from), readFrom(at))) {
+  for await (const batch of readRaw(await source(), parseNamespace(route.from), readFrom(at))) {
     hard.throwIfAborted();
     const documents = filter === undefined ? batch : batch.flatMap((doc) => filter.document(doc) ?? []);
     const write = (deletes: readonly Uint8Array[]): Promise<void> =>
@@ -99,7 +99,7 @@ const copy = async (context: RenameContext & { source: MongoClient }, route: Rou
  * @throws FERRY_FENCED, FERRY_MONGO_*; the next owner of the partition repeats it
  */
 export const copyAnew = async (
-  context: RenameContext & { source: MongoClient },
+  context: RenameContext & { source: ProvenSource },
   route: Route,
   at: bigint,
 ): Promise<number | undefined> => {

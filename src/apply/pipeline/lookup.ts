@@ -2,8 +2,8 @@ import type { Entry } from "#apply/plan/entry.ts";
 import { identityOf } from "#base/bson/identity.ts";
 import { type RetryOptions, retry } from "#base/flow/retry.ts";
 import type { Namespace, PatchEvent } from "#base/flow/types.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
 import { readByKeys, readFrom } from "#io/mongo/rawReads.ts";
+import type { ProvenSource } from "#source/stream/deployment.ts";
 
 /** Keys per query, and bytes after which the rest of a batch waits for the next turn. */
 const MAX_KEYS = 500;
@@ -28,12 +28,12 @@ const timeOf = (entries: readonly Entry[], from: number): bigint =>
  * its event: its later events follow and change nothing more, so the target converges to the same bytes.
  */
 export class Lookup {
-  readonly #source: MongoClient;
+  readonly #source: ProvenSource;
   readonly #ns: Namespace;
   readonly #retry: RetryOptions;
   #averageBytes = MAX_BYTES / FIRST_KEYS;
 
-  constructor(source: MongoClient, ns: Namespace, retryOptions: RetryOptions) {
+  constructor(source: ProvenSource, ns: Namespace, retryOptions: RetryOptions) {
     this.#source = source;
     this.#ns = ns;
     this.#retry = retryOptions;
@@ -71,7 +71,7 @@ export class Lookup {
     into: Map<string, Uint8Array>,
   ): Promise<number> {
     const found = await retry(
-      () => readByKeys(this.#source, this.#ns.db, this.#ns.coll, [...wanted.values()], readFrom(newest)),
+      async () => readByKeys(await this.#source(), this.#ns.db, this.#ns.coll, [...wanted.values()], readFrom(newest)),
       this.#retry,
     );
     const bytes = found.reduce((sum, document) => sum + document.length, 0);

@@ -6,12 +6,13 @@ import { isFerry } from "#base/errors/ferryError.ts";
 import type { Namespace } from "#base/flow/types.ts";
 import { classesOf, collationOf } from "#io/mongo/collation.ts";
 import type { Document, MongoClient } from "#io/mongo/connect.ts";
+import type { ProvenSource } from "#source/stream/deployment.ts";
 
 export type TargetCollationDeps = Readonly<{
   target: MongoClient;
   /** Namespace on the target. */
   to: Namespace;
-  source: MongoClient | undefined;
+  source: ProvenSource | undefined;
   from: Namespace;
 }>;
 
@@ -59,7 +60,7 @@ export class TargetCollation {
   async isSources(): Promise<boolean> {
     const { source, from, target, to } = this.#deps;
     if (source === undefined) return false;
-    const [here, there] = [await collationOf(source, from), await collationOf(target, to)];
+    const [here, there] = [await collationOf(await source(), from), await collationOf(target, to)];
     return there !== undefined && rule(here) === rule(there);
   }
 

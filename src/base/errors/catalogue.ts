@@ -148,7 +148,7 @@ export const CATALOGUE = {
     76,
     "never",
     "The topic no longer holds the saved position: records were removed before they were applied.",
-    "The lost records cannot be replayed: empty the target namespace and copy again; keep retention.ms=-1 on data topics.",
+    "The lost records cannot be replayed: copy again (`--recopy` of `ferry run` and `ferry capture`; with a connector, empty the target namespace first), and keep retention.ms=-1 on data topics.",
   ),
 
   FERRY_LOG_RECREATED: entry(

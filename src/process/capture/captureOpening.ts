@@ -14,10 +14,11 @@ import { type CaptureWish, OwnCapture, type OwnCaptureDeps } from "#source/captu
 import { StandingLag } from "#source/capture/unapplied.ts";
 import type { CopySource } from "#source/copy/copySource.ts";
 import type { CopySourceDeps } from "#source/copy/steadyCopySource.ts";
+import { readDeployment } from "#source/stream/deployment.ts";
 import type { ScopeSpec } from "#source/stream/scope.ts";
 import { listNamespaces } from "#source/stream/sourceProbe.ts";
 import { featuresOf } from "#source/stream/sourceStream.ts";
-import { checkDeployments, checkLooking, readDeployment } from "./captureChecks.ts";
+import { checkDeployments, checkLooking } from "./captureChecks.ts";
 import { scopeOf } from "./captureScope.ts";
 import { type CaptureStartDeps, checkKnown } from "./captureStart.ts";
 import { carriedNames, type NamesDeps } from "./carriedNames.ts";

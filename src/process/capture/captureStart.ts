@@ -12,9 +12,9 @@ import { type CopyOrder, chooseOrder } from "#source/copy/copyOrder.ts";
 import { rangesBetween, readBounds } from "#source/copy/copyRanges.ts";
 import type { RangeRecord } from "#source/copy/rangeRecord.ts";
 import { removeSpools } from "#source/spool/spoolChain.ts";
+import { type Deployment, requireSameSource, sourceOf } from "#source/stream/deployment.ts";
 import type { Scope } from "#source/stream/scope.ts";
 import { noteStart } from "#source/stream/sourceProbe.ts";
-import { type Deployment, requireSameSource, sourceOf } from "./captureChecks.ts";
 
 export type CaptureStartDeps = Readonly<{
   source: MongoClient;

@@ -39,7 +39,7 @@ export type Session = Readonly<{
 }>;
 
 /** How often an operator's wish is looked for, ms. */
-const LOOK_MS = 300;
+const LOOK_MS = 100;
 /** How often the lag of a paused run is looked at, ms. */
 const LAG_MS = 1000;
 

@@ -6,9 +6,9 @@ import type { MongoClient } from "#io/mongo/connect.ts";
 import { RawCursor } from "#io/mongo/rawCursor.ts";
 import { atLeast } from "#io/mongo/serverVersion.ts";
 import type { CaptureRecord } from "#source/capture/captureStore.ts";
+import type { Deployment } from "#source/stream/deployment.ts";
 import type { Scope } from "#source/stream/scope.ts";
 import type { Watch } from "#source/stream/watchLevel.ts";
-import type { Deployment } from "./captureChecks.ts";
 
 /**
  * Does the source show the buckets of time series in its change streams? `showSystemEvents` is not documented, so the server

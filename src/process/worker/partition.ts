@@ -30,6 +30,7 @@ import type { Throttle } from "#io/pace/throttle.ts";
 import { createDecoder, type Decoder } from "#io/wire/decode.ts";
 import type { RouteFilter } from "#route/filter/routeFilter.ts";
 import { MongoSink } from "#sink/mongo/mongoSink.ts";
+import type { ProvenSource } from "#source/stream/deployment.ts";
 import { StructureFollower } from "#structure/follow/structureFollower.ts";
 import type { Meter } from "./meter.ts";
 import type { WorkerStores } from "./workerStores.ts";
@@ -41,7 +42,7 @@ export type PartitionContext = WorkerStores &
     filter: RouteFilter | undefined;
     partitionCount: number;
     target: MongoClient;
-    source: MongoClient | undefined;
+    source: ProvenSource | undefined;
     watches: TargetWatches;
     log: Log;
     budget: ByteBudget;

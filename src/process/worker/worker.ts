@@ -18,6 +18,7 @@ import { rawPathAvailable } from "#io/mongo/rawWrites.ts";
 import { reachMongo, sayIgnored } from "#io/mongo/reach.ts";
 import { Pace, TARGET_PROBE } from "#io/pace/pace.ts";
 import { type LiveRoute, RouteTable } from "#route/table/routeTable.ts";
+import { provenSource } from "#source/stream/deployment.ts";
 import { touch } from "./aliveFile.ts";
 import { CaptureGuard } from "./captureGuard.ts";
 import { Halts, UNSAFE } from "./halts.ts";
@@ -285,6 +286,7 @@ export class Worker implements AsyncDisposable {
   }
 
   #openPartition(claim: Claim, { route, filter, partitions }: LiveRoute): Promise<RunningPartition> {
+    const [source, { connectors }] = [this.#source, this.#stores];
     return openPartition({
       ...this.#deps,
       ...this.#stores,
@@ -294,7 +296,7 @@ export class Worker implements AsyncDisposable {
       partitionCount: partitions,
       accepted: this.#accepted,
       target: this.#target,
-      source: this.#source,
+      source: source && provenSource(source, () => connectors.sourceOf(claim.topic)),
       watches: this.#watches,
       log: this.#log,
       budget: this.#budget,

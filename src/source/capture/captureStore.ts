@@ -6,6 +6,7 @@ import type { Collection, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { FREE } from "#io/mongo/lease.ts";
 import { ofPlans, type RangeRecord } from "#source/copy/rangeRecord.ts";
+import type { SourceIdentity } from "#source/stream/deployment.ts";
 import type { OplogNote } from "#source/stream/oplogRoom.ts";
 import { ResumeToken, type StoredToken } from "#source/stream/resumeToken.ts";
 import type { Lifecycle, Trouble } from "./captureLifecycle.ts";
@@ -37,7 +38,7 @@ export type CaptureRecord = {
   id: string;
   mode: "direct" | "kafka";
   /** The source's own id where it may be read, its replica set and members, so that another source is noticed. */
-  source: { id?: string; setName: string; hosts: string[] };
+  source: SourceIdentity;
   scope: { include: string[]; exclude: string[] };
   /** Are time series carried with their measurements? Decided when the copy begins, since it must have them, too. */
   timeSeries?: boolean;

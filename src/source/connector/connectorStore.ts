@@ -3,6 +3,7 @@ import type { ErrorCode } from "#base/errors/catalogue.ts";
 import { assert } from "#base/errors/ferryError.ts";
 import type { Collection, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import type { SourceIdentity } from "#source/stream/deployment.ts";
 import { ResumeToken, type StoredToken } from "#source/stream/resumeToken.ts";
 
 /**
@@ -33,6 +34,8 @@ export type ConnectorRecord = {
   _id: string;
   state: StartState;
   kind: StartKind;
+  /** Absent in records of earlier versions. */
+  source?: SourceIdentity;
   /** Topics that its copy writes to, as known when the start was noted. */
   topics: string[];
   /** Name under which Connect keeps the offset. */
@@ -77,7 +80,7 @@ export type NewConnector = Omit<ConnectorRecord, "_id" | "open" | "notedAt" | "u
 export class ConnectorStore {
   readonly #connectors: Collection<StoredConnector>;
   /** Of ferry's own capture: which topics it writes. */
-  readonly #captures: Collection<{ topics: { name: string }[] }>;
+  readonly #captures: Collection<{ source: SourceIdentity; topics: { name: string }[] }>;
 
   constructor(client: MongoClient, stateDb: string) {
     this.#connectors = client.db(stateDb).collection("connectors");
@@ -90,6 +93,17 @@ export class ConnectorStore {
       this.#captures.findOne({ "topics.name": topic }, { projection: { _id: 1 } }),
     );
     return found !== null;
+  }
+
+  /** Of which source a topic is known to be; undefined where ferry has not started who writes it. */
+  async sourceOf(topic: string): Promise<SourceIdentity | undefined> {
+    const [own, connector] = await translated(`looking for the source of ${topic}`, () =>
+      Promise.all([
+        this.#captures.findOne({ "topics.name": topic }, { projection: { source: 1 } }),
+        this.#connectors.findOne({ topics: topic }, { projection: { source: 1 } }),
+      ]),
+    );
+    return own?.source ?? connector?.source;
   }
 
   async find(name: string): Promise<ConnectorRecord | undefined> {

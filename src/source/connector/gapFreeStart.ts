@@ -1,4 +1,5 @@
 import { assert, FerryError } from "#base/errors/ferryError.ts";
+import { readDeployment, sourceOf } from "#source/stream/deployment.ts";
 import { type ResumeToken, tokenTime } from "#source/stream/resumeToken.ts";
 import { canResume, listNamespaces, noteStart, type StartPoint } from "#source/stream/sourceProbe.ts";
 import { type CaptureConfig, copiedNamespaces, topicOf } from "./connectorConfig.ts";
@@ -79,7 +80,8 @@ const describe = async (
 ): Promise<NewConnector> => {
   const namespaces = copiedNamespaces(capture, await listNamespaces(deps.source, capture.watch));
   const topics = namespaces.map((ns) => topicOf(capture.config, ns));
-  return { state, kind, topics, partition: capture.partition, r0: token, r0At: at };
+  const source = sourceOf(await readDeployment(deps.source));
+  return { state, kind, source, topics, partition: capture.partition, r0: token, r0At: at };
 };
 
 /** Walks the states from wherever they stand. */

@@ -8,6 +8,7 @@ import { formatNamespace, type Namespace, parseNamespace, type WriteOps } from "
 import type { Logger } from "#base/observe/log.ts";
 import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
 import { MongoSink } from "#sink/mongo/mongoSink.ts";
+import type { ProvenSource } from "#source/stream/deployment.ts";
 import { carryOut, stepText } from "#structure/build/build.ts";
 import { makeWay, type Way } from "#structure/build/makeWay.ts";
 import type { CollectionSpec } from "#structure/model/model.ts";
@@ -22,7 +23,7 @@ import { wantedStructure } from "#structure/plan/wanted.ts";
 
 export type FollowerDeps = Readonly<{
   /** Undefined where the worker has no source: then nothing is followed. */
-  source: MongoClient | undefined;
+  source: ProvenSource | undefined;
   target: MongoClient;
   stateDb: string;
   route: Route;
@@ -107,7 +108,7 @@ export class StructureFollower {
     const scope = { databases: [from.db], includes: ({ coll }: Namespace) => coll === from.coll };
     for (;;) {
       hard.throwIfAborted();
-      const { collections, at = Timestamp.fromBits(0, 0) } = await readStructure(source, scope);
+      const { collections, at = Timestamp.fromBits(0, 0) } = await readStructure(await source(), scope);
       // Somebody else, who works on another partition, has seen the source later: what was read here is too old.
       if (!(await this.#store.claimReading(route.to, at))) continue;
       const steps = await this.#converge(collections, again);

@@ -8,6 +8,7 @@ import { forgetRoutes, requireIdle } from "#io/state/forgetRoutes.ts";
 import type { ScopeSpec } from "#source/stream/scope.ts";
 import type { Failure, StructureEvent } from "#structure/build/build.ts";
 import { progressText } from "#structure/build/buildProgress.ts";
+import { StructureStore } from "#structure/plan/store.ts";
 import {
   buildStructure,
   finalize,
@@ -80,6 +81,7 @@ export class CarriedStructure {
     const { target, stateDb } = this.#deps;
     await this.#whenIdle(async () => {
       await forgetRoutes(target, stateDb, former);
+      await new StructureStore(target, stateDb).forgetAsked();
       await buildStructure(this.#deps, { mayLack: true, replace: true });
     });
   }

@@ -48,6 +48,11 @@ export class StructureStore {
     );
   }
 
+  /** A run that begins again with another scope finishes nothing of the former one. */
+  async forgetAsked(): Promise<void> {
+    await translated("forgetting what was selected", () => this.#selection.deleteMany({}));
+  }
+
   /** What `ferry structure build` was asked for so far; empty where it never was. */
   async asked(): Promise<readonly Asked[]> {
     const found = await translated("reading what is selected", () => this.#selection.findOne({ _id: "selection" }));

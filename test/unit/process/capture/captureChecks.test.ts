@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ErrorCode } from "#base/errors/catalogue.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
-import { checkDeployments, type Deployment } from "#process/capture/captureChecks.ts";
+import { checkDeployments } from "#process/capture/captureChecks.ts";
+import type { Deployment } from "#source/stream/deployment.ts";
 
 const deployment = (name: string, more: Partial<Deployment> = {}): Deployment => ({
   kind: "replicaSet",
