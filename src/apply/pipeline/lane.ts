@@ -20,6 +20,9 @@ export type LaneDeps = Readonly<{
 /** A batch that is being written. */
 export type Writing = Readonly<{ sinceMs: number; records: number }>;
 
+/** What runs between two batches; `skip` answers its caller where the lane ends before it. */
+type Job = Readonly<{ run: () => Promise<void>; skip: () => void }>;
+
 /** An idle lane writes its position this long after the others moved on, ms. */
 const IDLE_MS = 1000;
 
@@ -34,7 +37,8 @@ export class Lane {
   #wake: (() => void) | undefined;
   #closed = false;
   #drained: (() => void)[] = [];
-  #jobs: (() => Promise<void>)[] = [];
+  #jobs: Job[] = [];
+  #ended = false;
   #behindSinceMs: number | undefined;
   #awaited = 0;
   #writing: Writing | undefined;
@@ -75,24 +79,29 @@ export class Lane {
     this.#wake?.();
   }
 
-  /** Runs `job` between two batches: no write of this lane is under way meanwhile. Never run after the lane has ended. */
+  /** Runs `job` between two batches: no write of this lane is under way meanwhile. Resolves without it where the lane ends first. */
   between(job: () => Promise<void>): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#jobs.push(() => job().then(resolve, reject));
-      this.#wake?.();
+      this.#queueJob({ run: () => job().then(resolve, reject), skip: resolve });
     });
   }
 
   /** Resolves when no write of this lane is under way; none begins until the answer is called, or the signal aborts. */
   standStill(signal: AbortSignal): Promise<() => void> {
     return new Promise((resolve) => {
-      this.#jobs.push(async () => {
+      const run = async (): Promise<void> => {
         const { promise, resolve: goOn } = Promise.withResolvers<void>();
         resolve(goOn);
         await unlessAborted(promise, signal);
-      });
-      this.#wake?.();
+      };
+      this.#queueJob({ run, skip: () => resolve(() => undefined) });
     });
+  }
+
+  #queueJob(job: Job): void {
+    if (this.#ended) job.skip();
+    else this.#jobs.push(job);
+    this.#wake?.();
   }
 
   /** No more entries come: `run` returns when the queue is written. */
@@ -112,9 +121,19 @@ export class Lane {
 
   /** Writes until closed and empty. @throws what the writer throws; `signal` ends it at once. */
   async run(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#work(signal);
+    } finally {
+      this.#ended = true;
+      // Whoever waits for a job would wait for ever, and the partition's other tasks with it.
+      for (const { skip } of this.#jobs.splice(0)) skip();
+    }
+  }
+
+  async #work(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const job = this.#jobs.shift();
-      if (job !== undefined) await job();
+      if (job !== undefined) await job.run();
       else if (this.#queue.length > 0) await this.#writeBatch(signal);
       else if (this.#end > this.offset && this.#isAwaited) await this.#move();
       else if (this.#closed) return;
