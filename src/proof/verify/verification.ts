@@ -2,7 +2,6 @@ import type { Clock } from "#base/flow/clock.ts";
 import { type RetryOptions, retry } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { formatNamespace } from "#base/flow/types.ts";
-import { isCursorGone } from "#io/mongo/rawCursor.ts";
 import { readRanges } from "./bounds.ts";
 import { changedBetween } from "./changedKeys.ts";
 import { compareRange, type Expect, type Suspect } from "./pairedRange.ts";
@@ -168,14 +167,7 @@ export class Verification {
         },
         bounds,
       );
-    await retry(async () => {
-      for (;;)
-        try {
-          return await attempt();
-        } catch (error) {
-          if (!isCursorGone(error)) throw error; // opened again where it was
-        }
-    }, options);
+    await retry(attempt, options);
     await save(true);
   }
 

@@ -7,7 +7,6 @@ import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { type Namespace, parseNamespace } from "#base/flow/types.ts";
 import type { CaptureOutput } from "#io/log/output.ts";
 import { translated } from "#io/mongo/errors.ts";
-import { isCursorGone } from "#io/mongo/rawCursor.ts";
 import { CopiedRecord, RECORD_BYTES, removalRecord } from "#io/wire/captured.ts";
 import { CopyRun } from "#io/wire/copyRun.ts";
 import type { Chunk, ChunkReader } from "./chunkCursor.ts";
@@ -126,7 +125,7 @@ export class Copy {
         });
       } catch (error) {
         if (stop.aborted && !hard.aborted) return;
-        if (!isCursorGone(error)) throw error; // gone while the output had no room: opened anew where it was
+        throw error;
       }
     }
   }
