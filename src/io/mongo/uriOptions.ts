@@ -1,5 +1,6 @@
 import { nearest } from "#base/config/suggest.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
+import { requireEncoded } from "./uri.ts";
 import { split } from "./uriParts.ts";
 
 /** What a URI decides: how a server is reached, and as whom. */
@@ -111,6 +112,7 @@ const followedOption = (option: string): string | undefined => {
  * @throws FERRY_URI for an option that nobody knows, and for what ferry cannot work through
  */
 export const ferryUri = (uri: string): FerryUri => {
+  requireEncoded(uri); // a `?` in a password would begin the options, and be named as one
   const parts = split(uri);
   const mark = parts?.tail.indexOf("?") ?? -1;
   if (parts === undefined || mark === -1) return { uri, ignored: [] };
