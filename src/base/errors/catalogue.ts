@@ -664,6 +664,79 @@ export const CATALOGUE = {
     "The run was finalized: it is over, and the target belongs to its own services.",
     "--replace-target (`ferry run`, `ferry capture`) drops what is carried on the target and begins anew; another --state-db and an empty target begin beside it.",
   ),
+  // --- cutover
+  FERRY_CUTOVER_FENCE: entry(
+    64,
+    "never",
+    "The fence cannot be used.",
+    "Give --fence user-write-block (MongoDB 6.0 or newer), validator, hook:COMMAND, or none; docs/70-cutover.md says what each of them stops.",
+  ),
+  FERRY_CUTOVER_FENCED: entry(
+    76,
+    "never",
+    "The source already refuses writes, and this cutover did not ask for it.",
+    "`ferry cutover --abort` lifts a fence that ferry left behind; a fence of your own must be lifted by whoever raised it.",
+  ),
+  FERRY_CUTOVER_EARLY: entry(
+    75,
+    "backoff",
+    "The run is not far enough to switch over.",
+    "Wait until it has caught up; `ferry status` shows how far it is, `ferry cutover --ready` what is missing.",
+  ),
+  FERRY_CUTOVER_UNVERIFIED: entry(
+    75,
+    "never",
+    "Not everything that is carried was compared with the source.",
+    "Run `ferry verify` first; --accept FERRY_CUTOVER_UNVERIFIED switches without.",
+  ),
+  FERRY_CUTOVER_PAUSE: entry(
+    75,
+    "never",
+    "The pause would have been longer than --max-pause: the fence was lifted, and services go on with the source.",
+    "The message says what took too long. Try again when less is written, or allow more; `ferry cutover --rehearse` predicts the pause.",
+  ),
+  FERRY_CUTOVER_HOOK: entry(
+    1,
+    "never",
+    "A command of the operator failed or did not end in time.",
+    "Its own output says why. Exit status 0 means done, and anything else that nothing was changed; no command may take longer than the pause.",
+  ),
+  FERRY_CUTOVER_INTERRUPTED: entry(
+    75,
+    "never",
+    "The process that drove the cutover ended before services were released: the fence was lifted, and they go on with the source.",
+    "Start `ferry cutover` again.",
+  ),
+  FERRY_CUTOVER_ALIVE: entry(
+    75,
+    "never",
+    "Another cutover on this target has not come to its end.",
+    "Wait for the process that drives it. Where that process is gone, `ferry cutover` goes on with it and `ferry cutover --abort` goes back.",
+  ),
+  FERRY_CUTOVER_TAKEN: entry(
+    75,
+    "never",
+    "Another process drives this cutover now.",
+    "`ferry cutover --state` shows how it ended.",
+  ),
+  FERRY_CUTOVER_WATCH: entry(
+    70,
+    "never",
+    "The second process that lifts the fence in an emergency did not start.",
+    "The message says why; without it no fence is raised.",
+  ),
+  FERRY_CUTOVER_NONE: entry(
+    64,
+    "never",
+    "There is no cutover to abort, and no fence of ferry on the source.",
+    "Check --target and --state-db.",
+  ),
+  FERRY_CUTOVER_RELEASED: entry(
+    76,
+    "never",
+    "Services were sent to the target: with the fence lifted, both sides would take writes.",
+    "Send them back first. --allow-both lifts the fence all the same.",
+  ),
   // --- the demo
   FERRY_DEMO_STEP: entry(
     1,

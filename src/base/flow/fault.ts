@@ -34,6 +34,10 @@ export const FAULT_POINTS = [
   "structure-restored",
   /** A run that is finalized: everything that was to come is on the target (`ferry capture`: in Kafka), and nothing is given back. */
   "drained",
+  /** A state of the cutover is noted, and its act is not begun. */
+  "cutover-entered",
+  /** Its act is done and its guard has looked, and the next state is not noted. */
+  "cutover-acted",
   /** All is given back that could be, and nobody has noted that the run is over. */
   "before-finalized",
   /** Capture: the ranges of a copy are noted, and are no capture's yet. */

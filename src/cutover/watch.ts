@@ -1,0 +1,48 @@
+import type { Clock } from "#base/flow/clock.ts";
+import { retry } from "#base/flow/retry.ts";
+import type { CutoverStore } from "./cutoverStore.ts";
+import { Machine, type MachineDeps, WAY_BACK_MS } from "./machine.ts";
+import type { Seen, State } from "./record.ts";
+import { isEnd, mayHaveReleased, TABLE } from "./table.ts";
+
+export type WatchDeps = Omit<MachineDeps, "memory"> &
+  Readonly<{
+    memory: Pick<CutoverStore, "latest" | "take" | "move" | "renew">;
+    /** Which cutover. */
+    id: number;
+    clock: Clock;
+  }>;
+
+/** How often the record is looked at, ms. */
+const LOOK_MS = 50;
+
+/** Services can write again, or were sent on: what is left needs nobody who watches. */
+const isPast = (state: State): boolean => isEnd(state) || state === "ending";
+
+/** Is the fence up for too long, or the process that drives the cutover gone while services wait? */
+const mustAct = ({ record: { state, maxPauseMs }, free, pausedMs }: Seen): boolean => {
+  if (!TABLE[state].paused && state !== "lifting") return false;
+  return free || (!mayHaveReleased(state) && pausedMs >= maxPauseMs - WAY_BACK_MS / 2);
+};
+
+/**
+ * Watches a cutover from another process, until it needs nobody who watches. Where the process that drives it is gone, or the
+ * fence stays up for too long, this one takes it over: back, or forward where services may have been sent to the target.
+ * @throws FERRY_CUTOVER_TAKEN where yet another process did so
+ */
+export const watch = async (deps: WatchDeps): Promise<void> => {
+  const { memory, clock, id, signal, onRetry } = deps;
+  const patience = { what: "watching the cutover", clock, signal, giveUpAfterMs: Number.POSITIVE_INFINITY, onRetry };
+  for (;;) {
+    const seen = await retry(() => memory.latest(), patience);
+    if (seen === undefined || seen.record._id !== id || isPast(seen.record.state)) return;
+    if (mustAct(seen)) {
+      const mine = await retry(() => memory.take(seen.record, "force"), patience).catch(() => undefined); // it has gone on meanwhile
+      if (mine !== undefined) {
+        await new Machine(deps, mine).resume(mine.record, isPast);
+        return;
+      }
+    }
+    await clock.sleep(LOOK_MS, signal);
+  }
+};
