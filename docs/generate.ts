@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ENVIRONMENT } from "#base/config/environment.ts";
+import { ENVIRONMENT, FOR_COMMANDS } from "#base/config/environment.ts";
 import { CONFIG } from "#base/config/routes.ts";
 import { SETTINGS } from "#base/config/settings.ts";
 import { WORKER_OPTIONS } from "#base/config/workerOptions.ts";
@@ -85,6 +85,13 @@ Without a flag, for the local stack:
 ${table(
   ["environment", "otherwise", "meaning"],
   Object.values(ENVIRONMENT).map(({ env, otherwise, description }) => [`\`${env}\``, otherwise, description]),
+)}
+
+What \`ferry cutover\` gives the operator's own commands:
+
+${table(
+  ["environment", "meaning"],
+  Object.values(FOR_COMMANDS).map(({ env, description }) => [`\`${env}\``, description]),
 )}
 
 ## \`ferry worker\`

@@ -1,4 +1,6 @@
 import type { FerryError } from "#base/errors/ferryError.ts";
+import type { Namespace } from "#base/flow/types.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
 import type { Unrestored } from "#source/capture/captureLifecycle.ts";
 
 /** Cluster times of the source are 64 bits: seconds << 32 | increment. */
@@ -39,6 +41,15 @@ export interface Fence {
   /** Accepts writes again. @throws FERRY_MONGO_*, FERRY_CUTOVER_HOOK */
   lift(): Promise<void>;
 }
+
+/** What a fence is put around. */
+export type FenceDeps = Readonly<{
+  source: MongoClient;
+  /** What is switched over, without views. */
+  namespaces: () => Promise<readonly Namespace[]>;
+  /** Only these are, and nothing else may be fenced; empty: everything that is carried. */
+  named: readonly string[];
+}>;
 
 /** Is everything on the target that should be there? */
 export interface Proof {

@@ -8,9 +8,8 @@ import type { MongoClient } from "#io/mongo/connect.ts";
 import {
   bucketSourceNeeds,
   bucketTargetNeeds,
-  missingPrivileges,
+  lackedPrivilege,
   type Need,
-  readPrivileges,
   sourceNeeds,
   stateNeeds,
   targetNeeds,
@@ -37,16 +36,9 @@ export const checkDeployments = (source: Deployment, target: Deployment): void =
     throw new FerryError("FERRY_SOURCE_STANDALONE", `the source (MongoDB ${source.version}) is not a replica set`);
 };
 
-const lacking = async (side: string, client: MongoClient, needs: readonly Need[]): Promise<void> => {
-  const { users, privileges } = await readPrivileges(client);
-  const [first] = users.length === 0 ? [] : missingPrivileges(needs, privileges);
-  if (first === undefined) return;
-  const { db, collection, actions, why } = first;
-  const where = `${db === "" ? "every database" : db}${collection === "" ? "" : `.${collection}`}`;
-  throw new FerryError(
-    "FERRY_MONGO_PRIVILEGE",
-    `${users.join(", ")} lacks ${actions.join(", ")} on ${where} of the ${side}: ${why}`,
-  );
+const lacking = async (side: "source" | "target", client: MongoClient, needs: readonly Need[]): Promise<void> => {
+  const lacked = await lackedPrivilege(side, client, needs);
+  if (lacked !== undefined) throw lacked;
 };
 
 /**

@@ -69,6 +69,10 @@ class Looks {
     if (this.#soon.signal.aborted) this.#soon = new AbortController();
   }
 
+  get isDraining(): boolean {
+    return this.#draining.signal.aborted;
+  }
+
   drain(): void {
     this.#draining.abort();
   }
@@ -172,7 +176,9 @@ export class RunLifecycle {
       looks.begin();
       const record = await this.#read();
       const state = stateOf(record);
-      if (state === "draining") looks.drain();
+      if (state === "draining" || record.lifecycle?.hurry === true) looks.drain();
+      else if (looks.isDraining)
+        turned.abort(new FerryError("FERRY_STOPPED", "no hurry any more: at its usual pace again"));
       if (state === "draining" && !told) logger.info({ stage: "finalize" }, "to be finalized: draining first");
       told ||= state === "draining";
       if (state === "pausing" || state === "paused" || isDrained(record))

@@ -20,6 +20,8 @@ export type Lifecycle = {
   wanted?: "paused" | "finalized" | null;
   /** Nothing is on its way to the target since then; null while the run goes on. */
   pausedAt?: Date | null;
+  /** A cutover waits for it: positions move within milliseconds. */
+  hurry?: boolean;
   /** To be finalized behind this cluster time of the source. */
   drainTo?: Timestamp;
   /** Codes of what may be missing all the same when the run ends. */
@@ -76,6 +78,13 @@ export class RunControl {
   /** False where the run has begun to be finalized. */
   async resume(): Promise<boolean> {
     return this.#want({ $set: { "lifecycle.wanted": null } });
+  }
+
+  /** Positions move within milliseconds from now on, or at their usual pace. */
+  async hurry(on: boolean): Promise<void> {
+    await translated("noting how fast the run is wanted", () =>
+      this.#captures.updateOne({ _id: "capture" }, { $set: { "lifecycle.hurry": on } }),
+    );
   }
 
   /** Asked for again, the first time counts: a run that drains is not sent further and further. */

@@ -27,7 +27,7 @@ export const indexOfRecord = (record: StructureRecord): IndexSpec => {
   return { name: record._id.index, key, options };
 };
 
-const DOES: Readonly<Record<Held, string>> = {
+export const DOES: Readonly<Record<Held, string>> = {
   capped: "makes the collection capped, in the source's order",
   index: "creates the index",
   unique: "makes the index unique",
@@ -37,7 +37,7 @@ const DOES: Readonly<Record<Held, string>> = {
 };
 
 /** Gives back one thing that was held back. Each may be repeated. @throws FERRY_MONGO_REJECTED, FERRY_MONGO_COMMAND where the server refuses */
-const restore = async (deps: FinalizeDeps, record: StructureRecord, held: Held): Promise<string | undefined> => {
+export const restore = async (deps: FinalizeDeps, record: StructureRecord, held: Held): Promise<string | undefined> => {
   const ns = parseNamespace(record._id.ns);
   const wanted = wantedIn(record);
   const phrase = `${record._id.ns}: ${DOES[held]}`;
@@ -83,7 +83,7 @@ const cappedText = async (
     : `${after} of ${before} documents: the source has no others, or there is no room`;
 };
 
-const refusal = async (deps: FinalizeDeps, record: StructureRecord, error: unknown): Promise<Failure> => {
+export const refusal = async (deps: FinalizeDeps, record: StructureRecord, error: unknown): Promise<Failure> => {
   if (!isRefusal(error)) throw error;
   const { ns, index } = record._id;
   const clash = [CANNOT_CONVERT, DUPLICATE_KEY].includes(serverCode(error));

@@ -5,6 +5,7 @@ import type { Db, Document, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import type { CollectionSpec, IndexSpec } from "./model.ts";
 import { isOn, type Options, optionsIn, rawSubdocument, rawText, textOf, within, without } from "./options.ts";
+import { withoutFence } from "./writeFence.ts";
 
 /** NamespaceNotFound; and CommandNotSupportedOnView, of a time series whose buckets have gone already. */
 const GONE = new Set([26, 166]);
@@ -71,7 +72,7 @@ const readCollection = async (db: Db, raw: Uint8Array): Promise<readonly Collect
   const { name, type, options } = optionsIn(raw);
   const coll = textOf(name) ?? "";
   const kind = KINDS[textOf(type) ?? ""] ?? "collection";
-  const own = portable(without(within(options), "uuid", "temp", "autoIndexId", "flags"));
+  const own = withoutFence(portable(without(within(options), "uuid", "temp", "autoIndexId", "flags")));
   const { clusteredIndex } = own;
   // What a clustered collection says of its index besides is the server's own.
   const kept =
@@ -82,6 +83,14 @@ const readCollection = async (db: Db, raw: Uint8Array): Promise<readonly Collect
   const found = kind === "view" ? none : await readIndexes(db, coll, kept["collation"] !== undefined);
   return found === undefined ? [] : [{ ns: { db: db.databaseName, coll }, kind, options: kept, ...found }];
 };
+
+/** Options of one collection as the server has them; undefined where it has none of this name. @throws FERRY_MONGO_* */
+export const rawOptionsOf = (client: MongoClient, { db, coll }: Namespace): Promise<Options | undefined> =>
+  translated(`reading the options of ${db}.${coll}`, async () => {
+    const listed = client.db(db).listCollections({ name: coll }, { raw: true } as Document);
+    const [raw] = (await listed.toArray()) as unknown as Uint8Array[];
+    return raw === undefined ? undefined : within(rawField(raw, "options"));
+  });
 
 export type Structure = Readonly<{
   collections: readonly CollectionSpec[];

@@ -16,6 +16,8 @@ export type StructureRecord = {
   exact?: Binary;
   /** What is held back until finalize. */
   held: readonly Held[];
+  /** What a cutover has begun to restore: it is deferred again where the cutover goes back. */
+  restored?: readonly Held[];
   /** planned: about to be built; built: there, without what is held back; final: as on the source; failed: `reason` says why. */
   state: StructureState;
   reason?: string;

@@ -41,7 +41,7 @@ export const impossible = ({ kind, options, indexes }: CollectionSpec, version: 
 export type Held = "unique" | "prepareUnique" | "ttl" | "validator" | "capped" | "index";
 
 /** The longest time that a TTL index may have, s: 68 years. */
-const LONGEST_TTL = 2_147_483_647;
+export const LONGEST_TTL = 2_147_483_647;
 
 /**
  * Options with which documents in any order, in transactions, of any age are welcome: not capped (MongoDB refuses capped

@@ -92,6 +92,13 @@ export class StructureStore {
     );
   }
 
+  /** Written before a cutover restores it, and null when it is deferred again. */
+  async noteRestored(_id: StructureRecord["_id"], restored: StructureRecord["held"] | null): Promise<void> {
+    await translated("noting what is restored", () =>
+      this.#structure.updateOne({ _id }, restored === null ? { $unset: { restored: "" } } : { $set: { restored } }),
+    );
+  }
+
   async settle(_id: StructureRecord["_id"], { state, held, reason, duplicates }: Outcome): Promise<void> {
     await translated("noting what was built", () =>
       this.#structure.updateOne(

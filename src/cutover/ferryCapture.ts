@@ -1,0 +1,89 @@
+import { Timestamp } from "bson";
+import { FerryError } from "#base/errors/ferryError.ts";
+import type { Logger } from "#base/observe/log.ts";
+import type { Unrestored } from "#source/capture/captureLifecycle.ts";
+import { commandOf, stateOf } from "#source/capture/captureLifecycle.ts";
+import { RestingSource } from "#source/stream/restingSource.ts";
+import { tokenTime } from "#source/stream/resumeToken.ts";
+import { type EndDeps, endRun } from "./endRun.ts";
+import { haltOf, lettersAndHalts } from "./lastLook.ts";
+import type { Capture, SourceTime } from "./parts.ts";
+import { readRun, type SeenRun } from "./runWatch.ts";
+import { workersDrained } from "./workersDrained.ts";
+
+export type FerryCaptureDeps = EndDeps &
+  Readonly<{
+    logger: Logger;
+    /** Older changes than this may not wait, ms. */
+    maxLagMs: number;
+    /** Only some of what is carried is switched over: the run goes on with the others. */
+    partly: boolean;
+    /** Restores what is left of these. */
+    restoreRest: (signal: AbortSignal) => Promise<readonly Unrestored[]>;
+  }>;
+
+/** How often the position is looked at while services wait, ms. */
+const LOOK_MS = 10;
+
+/** `ferry run`, and `ferry capture` with its workers behind Kafka. */
+export class FerryCapture implements Capture {
+  readonly #deps: FerryCaptureDeps;
+  readonly #resting: RestingSource;
+
+  constructor(deps: FerryCaptureDeps) {
+    this.#deps = deps;
+    this.#resting = new RestingSource({ client: deps.source, clock: deps.clock, logger: deps.logger });
+  }
+
+  async unready(): Promise<readonly FerryError[]> {
+    const { control, target, stateDb, routes, accepted } = this.#deps;
+    const seen = await readRun(control);
+    const known = await lettersAndHalts({ target, stateDb, routes, accepted: new Set(accepted) });
+    return [this.#early(seen), known].filter((error) => error !== undefined);
+  }
+
+  #early(seen: SeenRun): FerryError | undefined {
+    const { maxLagMs } = this.#deps;
+    const { record, owned } = seen;
+    const state = stateOf(record);
+    const lagMs = Number(record.lag?.ms ?? 0);
+    if (state === "finalized") return new FerryError("FERRY_RUN_FINALIZED", "the run is over");
+    if (state !== "running") return new FerryError("FERRY_CUTOVER_EARLY", `the run is ${state}`);
+    if (!owned) return new FerryError("FERRY_RUN_BEHIND", `nobody runs it; start ${commandOf(record)} again`);
+    if (record.phase !== "stream") return new FerryError("FERRY_CUTOVER_EARLY", "documents are being copied");
+    if (lagMs > maxLagMs)
+      return new FerryError("FERRY_CUTOVER_EARLY", `the oldest change that is not on the target waits for ${lagMs} ms`);
+    return undefined;
+  }
+
+  async hurry(on: boolean): Promise<void> {
+    await this.#deps.control.hurry(on);
+  }
+
+  async drainTo(at: SourceTime, signal: AbortSignal): Promise<void> {
+    const { control, clock, kafka } = this.#deps;
+    // At the very time there may be more: the position must be behind it, and a source that is fenced is at rest.
+    await this.#resting.note();
+    for (;;) {
+      signal.throwIfAborted();
+      const { record, owned } = await readRun(control);
+      if (record.phase === "stream" && tokenTime(record.token) > at) {
+        if (record.mode === "kafka" && kafka !== undefined)
+          await workersDrained({ ...this.#deps, kafka, topics: record.topics, signal, report: () => undefined });
+        return;
+      }
+      if (!owned) throw new FerryError("FERRY_RUN_BEHIND", `nobody runs ${commandOf(record)}`);
+      const halted = await haltOf(this.#deps);
+      if (halted !== undefined) throw halted;
+      await clock.sleep(LOOK_MS, signal);
+    }
+  }
+
+  async end(at: SourceTime, signal: AbortSignal): Promise<readonly Unrestored[]> {
+    if (this.#deps.partly) return this.#deps.restoreRest(signal);
+    // That nobody wrote behind the fence was proven; from now on services write to the target.
+    const accepted = [...new Set([...this.#deps.accepted, "FERRY_SOURCE_WRITES"])];
+    const { lifecycle } = await endRun({ ...this.#deps, accepted, signal }, new Timestamp(at));
+    return lifecycle?.unrestored ?? [];
+  }
+}
