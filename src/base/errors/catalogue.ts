@@ -669,7 +669,7 @@ export const CATALOGUE = {
     64,
     "never",
     "The fence cannot be used.",
-    "Give --fence user-write-block (MongoDB 6.0 or newer), validator, hook:COMMAND, or none; docs/70-cutover.md says what each of them stops.",
+    "Give --fence user-write-block (MongoDB 6.0 or newer), validator, hook:COMMAND, or none; docs/49-cutover.md says what each of them stops.",
   ),
   FERRY_CUTOVER_FENCED: entry(
     76,
