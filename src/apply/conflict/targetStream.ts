@@ -96,7 +96,7 @@ export class TargetStream implements AsyncDisposable {
     this.#cursor = cursor;
   }
 
-  /** @throws FERRY_MONGO_* (286 where the history is gone) */
+  /** @throws FERRY_MONGO_* (`isHistoryLost` where the oplog no longer reaches back) */
   static async open(client: MongoClient, { db, coll }: Namespace, from: WatchStart): Promise<TargetStream> {
     const start = "at" in from ? { startAtOperationTime: from.at } : { startAfter: from.after };
     const command = {

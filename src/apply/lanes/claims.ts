@@ -4,6 +4,7 @@ import { type Counts, NO_COUNTS } from "#base/flow/types.ts";
 import type { ClientSession, Collection, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { FREE } from "#io/mongo/lease.ts";
+import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import { laneSession } from "#io/mongo/session.ts";
 import { isOpen } from "./drops.ts";
 import { type LaneRecord, laneId, type PartitionRecord, partitionId, type RunRecord } from "./records.ts";
@@ -181,8 +182,7 @@ export class Claims {
       );
       return record === null ? undefined : toLane(record);
     } catch (error) {
-      // DuplicateKey: the lane is there, in a higher epoch
-      if ((error as { code?: number }).code === 11000) return undefined;
+      if (hasServerCode(error, ServerCode.DuplicateKey)) return undefined; // the lane is there, in a higher epoch
       throw error;
     }
   }

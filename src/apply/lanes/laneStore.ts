@@ -2,6 +2,7 @@ import { Long, Timestamp } from "bson";
 import type { Collection, Db } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { FREE } from "#io/mongo/lease.ts";
+import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import type { OwnerOptions } from "./claims.ts";
 import { type LaneRecord, type PartitionRecord, partitionId, type WorkerRecord, type WorkerReport } from "./records.ts";
 
@@ -149,6 +150,5 @@ export class LaneStore {
 }
 
 const ignoreExists = (error: unknown): void => {
-  // NamespaceExists: two workers prepared at the same time
-  if ((error as { code?: number }).code !== 48) throw error;
+  if (!hasServerCode(error, ServerCode.NamespaceExists)) throw error; // two workers prepared at the same time
 };

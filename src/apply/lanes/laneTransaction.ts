@@ -2,10 +2,11 @@ import { Long, Timestamp } from "bson";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { faultPoint } from "#base/flow/fault.ts";
-import { type RetryOptions, retry } from "#base/flow/retry.ts";
+import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import { type Counts, type FilteredBy, imbalance } from "#base/flow/types.ts";
 import type { ClientSession } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import { snapshotAt } from "#io/mongo/session.ts";
 import type { LaneState } from "./claims.ts";
 import type { LaneStore } from "./laneStore.ts";
@@ -55,7 +56,7 @@ export const writeLane = (
   { store, clock, signal, onRetry }: LaneTransactionOptions,
 ): Promise<LaneState> => {
   let contended = 0;
-  return retry(
+  return retryForever(
     async () => {
       const work = await prepare();
       const began = clock.now();
@@ -67,8 +68,7 @@ export const writeLane = (
         await moveRecord(store, lane, work.move, undefined);
         return moved(lane, work.move);
       } catch (error) {
-        if (isFerry(error) && error.facts["serverCode"] === WRITE_CONFLICT && ++contended >= patience)
-          throw new Contended();
+        if (hasServerCode(error, ServerCode.WriteConflict) && ++contended >= patience) throw new Contended();
         // The server has given it up: tried again as it is, it would take as long.
         if (
           isFerry(error, "FERRY_MONGO_TRANSIENT") &&
@@ -79,11 +79,9 @@ export const writeLane = (
         throw error;
       }
     },
-    { what: `writing lane ${lane.id}`, clock, signal, giveUpAfterMs: Number.POSITIVE_INFINITY, onRetry },
+    { what: `writing lane ${lane.id}`, clock, signal, onRetry },
   );
 };
-
-const WRITE_CONFLICT = 112;
 
 /** A transaction that has failed after this long was too large for its server at this time, ms. */
 const LONG_MS = 5000;

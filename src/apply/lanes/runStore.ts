@@ -2,6 +2,7 @@ import type { ConflictPolicy } from "#base/config/routes.ts";
 import type { FerryError } from "#base/errors/ferryError.ts";
 import type { Collection, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import type { Beginning, Rules, RunRecord } from "./records.ts";
 
 /** What is noted of each route as a whole: how it began, by which rules, and whether it is halted. Every method throws FERRY_MONGO_*. */
@@ -51,8 +52,8 @@ export class RunStore {
     return translated(`beginning ${route}`, async () => {
       await this.#runs
         .updateOne({ _id: route, begun: { $exists: false } }, { $set: { begun } }, { upsert: true })
-        .catch((error: { code?: number }) => {
-          if (error.code !== 11000) throw error; // somebody else was faster
+        .catch((error: unknown) => {
+          if (!hasServerCode(error, ServerCode.DuplicateKey)) throw error; // another worker was faster
         });
       return (await this.#runs.findOne({ _id: route }))?.begun ?? begun;
     });

@@ -8,6 +8,7 @@ import { identityOf } from "#base/bson/identity.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { LogRecord, Namespace, WriteOps } from "#base/flow/types.ts";
 import type { ClientSession } from "#io/mongo/connect.ts";
+import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import { isIdCollision, isRejected, type MongoSink } from "#sink/mongo/mongoSink.ts";
 import type { Way } from "#structure/build/makeWay.ts";
 import { letterOf, reasonOf, withKnown } from "./laneLetters.ts";
@@ -41,11 +42,9 @@ export type LaneWriterDeps = LaneMovesDeps &
     onCopyCollision: (entries: readonly Entry[]) => Promise<void>;
   }>;
 
-const IMMUTABLE_FIELD = 66;
-
 /** Does the target have the document under another spelling of its `_id`, which no replacement may change? */
-const isRespelled = ({ facts }: FerryError): boolean =>
-  facts["stage"] === "updates" && facts["serverCode"] === IMMUTABLE_FIELD;
+const isRespelled = (error: FerryError): boolean =>
+  error.facts["stage"] === "updates" && hasServerCode(error, ServerCode.ImmutableField);
 
 /** Pieces of this size are no longer small. */
 const MAX_PIECE = 4096;

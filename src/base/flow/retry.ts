@@ -6,8 +6,6 @@ export type RetryOptions = Readonly<{
   what: string;
   clock: Clock;
   signal?: AbortSignal | undefined;
-  /** Give up when this long passed since the first failure in a row, ms. `Infinity` never gives up. */
-  giveUpAfterMs: number;
   /** First pause, ms; doubles with full jitter up to `maxPauseMs`. */
   pauseMs?: number;
   maxPauseMs?: number;
@@ -25,7 +23,14 @@ const mayPass = (error: FerryError): boolean => error.entry.retry !== "never";
  * Full jitter keeps many workers from returning in step.
  * @throws the last error when `giveUpAfterMs` has passed, or the signal's reason when it aborts.
  */
-export const retry = async <T>(attempt: () => Promise<T>, options: RetryOptions): Promise<T> => {
+export const retry = async <T>(
+  attempt: () => Promise<T>,
+  options: RetryOptions &
+    Readonly<{
+      /** Give up when this long passed since the first failure in a row, ms. */
+      giveUpAfterMs: number;
+    }>,
+): Promise<T> => {
   const { clock, random = Math.random, pauseMs = 20, maxPauseMs = 1000, isPassing = mayPass } = options;
   let failedSince: number | undefined;
   for (let tries = 1; ; tries++) {
@@ -45,6 +50,10 @@ export const retry = async <T>(attempt: () => Promise<T>, options: RetryOptions)
     }
   }
 };
+
+/** `retry` without a limit: only the signal, or an error that does not pass by itself, ends it. */
+export const retryForever = <T>(attempt: () => Promise<T>, options: RetryOptions): Promise<T> =>
+  retry(attempt, { ...options, giveUpAfterMs: Number.POSITIVE_INFINITY });
 
 export type WaitOptions = Readonly<{
   what: string;

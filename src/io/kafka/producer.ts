@@ -1,7 +1,7 @@
 import type { Connection, Producer, Writer } from "@platformatic/kafka";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import { type RetryOptions, retry } from "#base/flow/retry.ts";
+import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import { kafkaError } from "./errors.ts";
 import { library } from "./library.ts";
 import { type RecordBatch, stamp } from "./recordBatch.ts";
@@ -78,7 +78,7 @@ export class KafkaProducer implements AsyncDisposable {
   async send(topic: string, partition: number, batch: RecordBatch): Promise<void> {
     const what = `writing to ${topic} [${partition}]`;
     const { clock, onRetry } = this.#options;
-    await retry(
+    await retryForever(
       async () => {
         try {
           await this.#send(topic, partition, batch);
@@ -87,7 +87,7 @@ export class KafkaProducer implements AsyncDisposable {
           throw kafkaError(error, what);
         }
       },
-      { what, clock, signal: this.#closed.signal, giveUpAfterMs: Number.POSITIVE_INFINITY, onRetry },
+      { what, clock, signal: this.#closed.signal, onRetry },
     );
   }
 

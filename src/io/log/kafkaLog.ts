@@ -1,6 +1,6 @@
 import { unlessAborted } from "#base/flow/abort.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import { type RetryOptions, retry } from "#base/flow/retry.ts";
+import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import { formatNamespace, type Log, type LogBatch, type LogPartition, type LogRecord } from "#base/flow/types.ts";
 import { type FetchResult, KafkaClient, type KafkaOptions } from "#io/kafka/client.ts";
 import { namespaceFor, topicFor } from "#io/kafka/topicName.ts";
@@ -41,14 +41,13 @@ class KafkaPartition implements LogPartition {
       MAX_WIRE_BYTES,
       Math.max(MIN_WIRE_BYTES, Math.round(this.#options.fetchBytes() / this.#ratio)),
     );
-    return retry(
+    return retryForever(
       () =>
         this.#client.fetch({ topic: this.#topic, partition: this.#index, offset, maxBytes, maxWaitMs: LONG_POLL_MS }),
       {
         what: `reading ${this.#topic} [${this.#index}]`,
         clock: this.#options.clock,
         signal,
-        giveUpAfterMs: Number.POSITIVE_INFINITY,
         onRetry: this.#options.onRetry,
       },
     );

@@ -1,7 +1,7 @@
 import { type FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { unlessAborted } from "#base/flow/abort.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import { retry } from "#base/flow/retry.ts";
+import { retryForever } from "#base/flow/retry.ts";
 import { Awaited } from "#base/observe/awaited.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { MongoClient } from "./connect.ts";
@@ -46,11 +46,10 @@ const waitUntilAnswers = async (
   isPassing: (error: FerryError) => boolean,
 ): Promise<void> => {
   const awaited = new Awaited(name, { clock, logger });
-  const waiting = retry(ask, {
+  const waiting = retryForever(ask, {
     what: `reaching ${name}`,
     clock,
     signal,
-    giveUpAfterMs: Number.POSITIVE_INFINITY,
     isPassing,
     onRetry: ({ detail }) => awaited.missing(detail),
   });
@@ -87,7 +86,7 @@ export const throughOutages = <T>(
 ): Promise<T> => {
   const { clock, logger, signal } = deps;
   let interrupted = false;
-  return retry(
+  return retryForever(
     async () => {
       if (interrupted) for (const server of servers) await whenAnswers(server, deps);
       interrupted = true;
@@ -97,7 +96,6 @@ export const throughOutages = <T>(
       what,
       clock,
       signal,
-      giveUpAfterMs: Number.POSITIVE_INFINITY,
       isPassing: isOutage,
       onRetry: ({ code, detail }) =>
         logger.warn({ stage: "waiting", code, err: detail }, `interrupted while ${what}; it is done again`),

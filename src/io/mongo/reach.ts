@@ -3,7 +3,7 @@ import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { shownUri } from "#base/errors/secrets.ts";
 import { unlessAborted } from "#base/flow/abort.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import { retry } from "#base/flow/retry.ts";
+import { retryForever } from "#base/flow/retry.ts";
 import { Awaited } from "#base/observe/awaited.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { greet, openMongo } from "./connect.ts";
@@ -97,9 +97,9 @@ export const reachMongo = async (uri: string, deps: ReachDeps): Promise<MongoCli
   const isPassing = (error: FerryError): boolean =>
     isFerry(error, "FERRY_MONGO_UNREACHABLE", "FERRY_MONGO_TRANSIENT") && first.isAway;
   try {
-    const waiting = { what: `reaching the ${side}`, clock, signal, giveUpAfterMs: Number.POSITIVE_INFINITY, isPassing };
+    const waiting = { what: `reaching the ${side}`, clock, signal, isPassing };
     await unlessAborted(
-      retry(() => first.make(uri), waiting),
+      retryForever(() => first.make(uri), waiting),
       signal,
     );
     signal.throwIfAborted();

@@ -1,8 +1,9 @@
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { unlessAborted } from "#base/flow/abort.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { every, pauseFor } from "#base/flow/every.ts";
 import { faultPoint } from "#base/flow/fault.ts";
-import { retry } from "#base/flow/retry.ts";
+import { retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { type Server, throughOutages } from "#io/mongo/outages.ts";
@@ -113,7 +114,7 @@ export class RunLifecycle {
       await this.#session(goesOn, record, work);
       const drained = await this.#read();
       if (soft.aborted || !isDrained(drained) || (await this.#refused(drained))) continue;
-      await retry(() => store.follow({ drainedAt: new Date(clock.now()) }), this.#retrying("noting the end"));
+      await retryForever(() => store.follow({ drainedAt: new Date(clock.now()) }), this.#retrying("noting the end"));
       faultPoint("drained");
     }
     return false;
@@ -140,12 +141,12 @@ export class RunLifecycle {
     const { store, clock, logger, lastLook } = this.#deps;
     let missing: FerryError | undefined;
     await this.owning(async () => {
-      missing = await retry(() => lastLook(record), this.#retrying("looking for what is missing"));
+      missing = await retryForever(() => lastLook(record), this.#retrying("looking for what is missing"));
     });
     if (missing === undefined) return false;
     const { code, detail } = missing;
     const refused = { code, detail, at: new Date(clock.now()) };
-    await retry(() => store.refuse(refused), this.#retrying("noting why the run cannot end"));
+    await retryForever(() => store.refuse(refused), this.#retrying("noting why the run cannot end"));
     logger.warn({ stage: "finalize", code, hint: missing.entry.hint }, `not finalized, and it goes on: ${detail}`);
     return true;
   }
@@ -171,7 +172,7 @@ export class RunLifecycle {
   async #untilTurned(turned: AbortController, looks: Looks, ended: AbortSignal): Promise<void> {
     const { clock, logger } = this.#deps;
     for (let told = false; !ended.aborted && !turned.signal.aborted; ) {
-      await clock.sleep(LOOK_MS, looks.or(ended)).catch(() => undefined); // woken by the end, or by a saved position
+      await pauseFor(clock, LOOK_MS, looks.or(ended)); // woken by a saved position as well
       if (ended.aborted) return;
       looks.begin();
       const record = await this.#read();
@@ -192,14 +193,14 @@ export class RunLifecycle {
     const isPaused = (record: CaptureRecord): boolean => ["pausing", "paused"].includes(stateOf(record));
     let record = await this.#read();
     if (!isPaused(record)) return record;
-    await retry(() => store.follow({ pausedAt: new Date(clock.now()) }), this.#retrying("noting the pause"));
+    await retryForever(() => store.follow({ pausedAt: new Date(clock.now()) }), this.#retrying("noting the pause"));
     logger.info({ stage: "paused" }, `paused: nothing is written to ${writesTo} until \`ferry resume\``);
     await this.owning(async () => {
       const ending = new AbortController();
       const noting = this.#noteStanding(record, AbortSignal.any([ending.signal, soft]));
       try {
         while (isPaused(record) && !soft.aborted) {
-          await clock.sleep(LOOK_MS, soft).catch(() => undefined); // woken by the stop
+          await pauseFor(clock, LOOK_MS, soft);
           record = await this.#read();
         }
       } finally {
@@ -208,7 +209,7 @@ export class RunLifecycle {
       }
     });
     if (isPaused(record)) return undefined; // stopped, and paused when it is started again
-    await retry(() => store.follow({ pausedAt: null }), this.#retrying("noting the end of the pause"));
+    await retryForever(() => store.follow({ pausedAt: null }), this.#retrying("noting the end of the pause"));
     logger.info({ stage: "paused" }, "resumed");
     return record;
   }
@@ -217,14 +218,13 @@ export class RunLifecycle {
   async #noteStanding(record: CaptureRecord, ended: AbortSignal): Promise<void> {
     const { store, clock, standingLag } = this.#deps;
     const lag = standingLag(record);
-    while (!ended.aborted) {
+    await every(LAG_MS, { clock, ended, first: "now" }, async () => {
       try {
         await store.noteLag(await lag(ended));
       } catch (error) {
         if (!isFerry(error) && !ended.aborted) throw error;
       }
-      await clock.sleep(LAG_MS, ended).catch(() => undefined); // woken by the end
-    }
+    });
   }
 
   /** Keeps the lease while something is done that does not capture. @throws FERRY_FENCED, and what `work` throws */
@@ -233,12 +233,11 @@ export class RunLifecycle {
     const ending = new AbortController();
     await using tasks = new TaskGroup(hard);
     const ended = AbortSignal.any([ending.signal, tasks.signal]);
-    tasks.run(async () => {
-      while (!ended.aborted) {
-        await retry(() => store.renew(), this.#retrying("renewing the lease"));
-        await clock.sleep(leaseMs / 4, ended).catch(() => undefined); // woken by the end
-      }
-    });
+    tasks.run(() =>
+      every(leaseMs / 4, { clock, ended, first: "now" }, () =>
+        retryForever(() => store.renew(), this.#retrying("renewing the lease")),
+      ),
+    );
     tasks.run(async () => {
       try {
         await work();
@@ -258,7 +257,7 @@ export class RunLifecycle {
       const failures = await throughOutages("giving back", servers, { clock, logger, signal }, restore);
       const unrestored = failures.map(({ ns, index, reason }) => ({ ns, index, reason }));
       faultPoint("before-finalized");
-      await retry(
+      await retryForever(
         () => store.follow({ finalizedAt: new Date(clock.now()), unrestored }),
         this.#retrying("noting the end of the run"),
       );
@@ -269,13 +268,16 @@ export class RunLifecycle {
   }
 
   async #read(): Promise<CaptureRecord> {
-    const record = await retry(() => this.#deps.store.read(), this.#retrying("looking for what is wanted of the run"));
+    const record = await retryForever(
+      () => this.#deps.store.read(),
+      this.#retrying("looking for what is wanted of the run"),
+    );
     if (record === undefined) throw new FerryError("FERRY_FENCED", "the run's record is gone");
     return record;
   }
 
   #retrying(what: string) {
     const { clock, hard } = this.#deps;
-    return { what, clock, signal: hard, giveUpAfterMs: Number.POSITIVE_INFINITY };
+    return { what, clock, signal: hard };
   }
 }

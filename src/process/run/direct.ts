@@ -5,6 +5,7 @@ import type { WorkerOptions } from "#base/config/workerOptions.ts";
 import type { ErrorCode } from "#base/errors/catalogue.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { every } from "#base/flow/every.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { formatNamespace, type Namespace } from "#base/flow/types.ts";
 import { lastLook } from "#cutover/lastLook.ts";
@@ -175,13 +176,10 @@ const carry = async (deps: DirectDeps, setup: Setup, { record, goesOn, wish }: S
  */
 const watchHalts = async (runs: RunStore, clock: Clock, ended: AbortSignal): Promise<void> => {
   const since = clock.now();
-  while (!ended.aborted) {
-    await clock.sleep(HALT_MS, ended).catch(() => undefined); // woken by the end
-    if (ended.aborted) return;
-    for (const [route, { halted }] of await runs
-      .readRuns()
-      .catch(() => new Map() as Awaited<ReturnType<RunStore["readRuns"]>>))
+  await every(HALT_MS, { clock, ended, first: "later" }, async () => {
+    const unknown: Awaited<ReturnType<RunStore["readRuns"]>> = new Map();
+    for (const [route, { halted }] of await runs.readRuns().catch(() => unknown))
       if (halted !== undefined && halted.at.getTime() >= since)
         throw new FerryError(halted.code as ErrorCode, `${route} is halted: ${halted.detail}`);
-  }
+  });
 };

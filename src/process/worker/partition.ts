@@ -21,7 +21,8 @@ import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { unlessAborted } from "#base/flow/abort.ts";
 import { BudgetShare, type ByteBudget } from "#base/flow/byteBudget.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import { type RetryOptions, retry } from "#base/flow/retry.ts";
+import { every } from "#base/flow/every.ts";
+import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { type Log, type Namespace, parseNamespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
@@ -105,12 +106,10 @@ const SLOW_MS = 10_000;
  * Repeats quiet work beside the lanes until the signal. What passes by itself is left for the next time: the lanes notice a
  * target that is away, and wait for it. Work that waits for a lane that has ended is left behind.
  */
-const everySecond = async (clock: Clock, signal: AbortSignal, work: () => Promise<void>): Promise<void> => {
-  while (!signal.aborted) {
-    await clock.sleep(LOOK_MS, signal).catch(() => undefined); // woken by the signal: the loop looks at it
-    if (!signal.aborted) await unlessAborted(work().catch(unlessItPasses), signal);
-  }
-};
+const everySecond = (clock: Clock, ended: AbortSignal, work: () => Promise<void>): Promise<void> =>
+  every(LOOK_MS, { clock, ended, first: "later" }, async () => {
+    await unlessAborted(work().catch(unlessItPasses), ended);
+  });
 
 const unlessItPasses = (error: unknown): void => {
   if (!isFerry(error) || error.entry.retry === "never") throw error;
@@ -168,7 +167,7 @@ type LaneParts = Readonly<{ ns: Namespace; sink: MongoSink; copyGuard: CopyGuard
 
 const laneDeps = (context: PartitionContext, { ns, sink, copyGuard, follower }: LaneParts): SharedDeps => {
   const { store, clock, hard, onRetry, deadLetters, options, logger, source, filter } = context;
-  const untilThere = { clock, signal: hard, giveUpAfterMs: Number.POSITIVE_INFINITY, onRetry };
+  const untilThere = { clock, signal: hard, onRetry };
   const lookup =
     source === undefined ? undefined : new Lookup(source, ns, { what: "looking documents up", ...untilThere });
   const to = parseNamespace(context.route.to);
@@ -185,7 +184,7 @@ const laneDeps = (context: PartitionContext, { ns, sink, copyGuard, follower }: 
     shape: filter === undefined ? undefined : shaper(filter),
     makeWay: (ops, key) => follower.makeWay(ops, key),
     settleInserts: (ops) =>
-      retry(() => settleInserts(context.target, to, ops), { what: "looking at what is there", ...untilThere }),
+      retryForever(() => settleInserts(context.target, to, ops), { what: "looking at what is there", ...untilThere }),
     onError: options.onError,
     // Not the reason: the server's text may hold a value of the document.
     onDead: ({ lane, offset, code, clash }) =>

@@ -7,6 +7,7 @@ import { isFerry } from "#base/errors/ferryError.ts";
 import { unlessAborted } from "#base/flow/abort.ts";
 import { ByteBudget } from "#base/flow/byteBudget.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { every } from "#base/flow/every.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import type { Log } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
@@ -243,17 +244,18 @@ export class Worker implements AsyncDisposable {
 
   /** A loop that survives what passes by itself, and ends quietly with the signal. */
   async #repeat(everyMs: number, work: () => Promise<void>, signal: AbortSignal): Promise<void> {
-    for (let attempt = 0; !signal.aborted; ) {
+    const { clock, logger } = this.#deps;
+    let attempt = 0;
+    await every(everyMs, { clock, ended: signal, first: "now" }, async () => {
       try {
         await work();
         attempt = 0;
       } catch (error) {
         if (signal.aborted) return; // whatever was interrupted by the stop is no failure
         if (!isFerry(error) || error.entry.retry === "never") throw error;
-        tryingAgain(this.#deps.logger, "worker")(error, ++attempt, everyMs);
+        tryingAgain(logger, "worker")(error, ++attempt, everyMs);
       }
-      await this.#deps.clock.sleep(everyMs, signal).catch(() => undefined); // woken by the signal: the loop looks at it
-    }
+    });
   }
 
   async #heartbeat(): Promise<void> {

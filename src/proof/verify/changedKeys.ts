@@ -20,7 +20,7 @@ export class ChangedKeys implements AsyncDisposable {
     this.#cursor = cursor;
   }
 
-  /** @throws FERRY_MONGO_* (286 where the history is gone) */
+  /** @throws FERRY_MONGO_* (`isHistoryLost` where the oplog no longer reaches back) */
   static async open({ client, ns }: Side, from: bigint): Promise<ChangedKeys> {
     const command = {
       aggregate: ns.coll,

@@ -1,8 +1,8 @@
 import type { Clock } from "#base/flow/clock.ts";
-import { type RetryOptions, retry } from "#base/flow/retry.ts";
+import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { formatNamespace } from "#base/flow/types.ts";
-import { isCursorGone } from "#io/mongo/rawCursor.ts";
+import { isCursorGone } from "#io/mongo/serverCodes.ts";
 import { readRanges } from "./bounds.ts";
 import { changedBetween } from "./changedKeys.ts";
 import { compareRange, type Expect, type Suspect } from "./pairedRange.ts";
@@ -168,7 +168,7 @@ export class Verification {
         },
         bounds,
       );
-    await retry(async () => {
+    await retryForever(async () => {
       for (;;)
         try {
           return await attempt();
@@ -183,7 +183,7 @@ export class Verification {
   #patient(signal: AbortSignal): RetryOptions {
     const { clock, onRetry } = this.#deps;
     const what = `verifying ${this.#pair.route}`;
-    return { what, clock, signal, giveUpAfterMs: Number.POSITIVE_INFINITY, onRetry };
+    return { what, clock, signal, onRetry };
   }
 
   async #suspect(suspects: readonly Suspect[], signal: AbortSignal): Promise<void> {
@@ -206,8 +206,8 @@ export class Verification {
         await clock.sleep(PAUSE_MS, signal);
         continue;
       }
-      const { right, excused, wrong } = await retry(() => this.#recheck.look(LOOK), options);
-      await retry(() => store.judge(route, wrong, [...right, ...excused]), options);
+      const { right, excused, wrong } = await retryForever(() => this.#recheck.look(LOOK), options);
+      await retryForever(() => store.judge(route, wrong, [...right, ...excused]), options);
       this.#wrong += wrong.length;
       this.#excused += excused.length;
       this.#examples.push(...wrong.slice(0, EXAMPLES - this.#examples.length));

@@ -6,8 +6,9 @@ import { seriesOf } from "#base/flow/buckets.ts";
 import { faultPoint } from "#base/flow/fault.ts";
 import type { Clash, Namespace, WriteOps } from "#base/flow/types.ts";
 import type { ClientSession, Db, Document, MongoClient } from "#io/mongo/connect.ts";
-import { isPassing, translated } from "#io/mongo/errors.ts";
+import { translated } from "#io/mongo/errors.ts";
 import { rawDelete, rawInsert, rawUpdate, type WriteError, type WriteOutcome } from "#io/mongo/rawWrites.ts";
+import { hasServerCode, isPassingCode, ServerCode } from "#io/mongo/serverCodes.ts";
 
 /** Which list of the batch an error belongs to, for the one who decides what to do about it. */
 type Stage = "inserts" | "updates" | "deletes";
@@ -15,15 +16,19 @@ type Stage = "inserts" | "updates" | "deletes";
 const refused = (stage: Stage, error: WriteError): FerryError => {
   const { code, message, index, keyPattern } = error;
   // A write fence or a stepdown may be told of one statement: that is no reason to set its document aside.
-  return new FerryError(isPassing(code) ? "FERRY_MONGO_TRANSIENT" : "FERRY_MONGO_REJECTED", `${message} (${code})`, {
-    cause: error,
-    facts: {
-      stage,
-      serverCode: code,
-      index,
-      keyPattern: keyPattern && namesOf(keyPattern.bytes).join(","),
+  return new FerryError(
+    isPassingCode(code) ? "FERRY_MONGO_TRANSIENT" : "FERRY_MONGO_REJECTED",
+    `${message} (${code})`,
+    {
+      cause: error,
+      facts: {
+        stage,
+        serverCode: code,
+        index,
+        keyPattern: keyPattern && namesOf(keyPattern.bytes).join(","),
+      },
     },
-  });
+  );
 };
 
 const check = (stage: Stage, { errors }: WriteOutcome): void => {
@@ -53,15 +58,12 @@ const CLASH_MS = 1000;
 /** Raw: an `_id` may hold what no decoder takes. */
 const ONE_KEY = { projection: { _id: 1 }, raw: true } as const;
 
-const NAMESPACE_NOT_FOUND = 26;
-const UUID_MISMATCH = 361;
-
 /** Did the target refuse the document, rather than the moment? */
 export const isRejected = (error: unknown): error is FerryError => isFerry(error, "FERRY_MONGO_REJECTED");
 
 /** Does the error say that the document's `_id` is there already (and not that another unique index clashes)? */
 export const isIdCollision = (error: FerryError): boolean =>
-  error.facts["serverCode"] === 11000 && error.facts["keyPattern"] === "_id";
+  hasServerCode(error, ServerCode.DuplicateKey) && error.facts["keyPattern"] === "_id";
 
 /**
  * One collection of the target. Writes are raw BSON; inside a session they belong to its transaction, outside they are
@@ -81,8 +83,8 @@ export class MongoSink {
     await translated(`creating ${this.#db.databaseName}.${this.#coll}`, async () => {
       const [found] = await this.#db.listCollections({ name: this.#coll }, { nameOnly: true }).toArray();
       if (found !== undefined) return;
-      await this.#db.createCollection(this.#coll).catch((error: { code?: number }) => {
-        if (error.code !== 48) throw error; // NamespaceExists: another worker was faster
+      await this.#db.createCollection(this.#coll).catch((error: unknown) => {
+        if (!hasServerCode(error, ServerCode.NamespaceExists)) throw error; // another worker was faster
       });
     });
   }
@@ -136,15 +138,14 @@ export class MongoSink {
     const series = seriesOf({ db: this.#db.databaseName, coll: this.#coll });
     if (series !== undefined) return this.#dropBuckets(series.coll, incarnation);
     await translated(`dropping ${this.#db.databaseName}.${this.#coll}`, () =>
-      this.#db.command({ drop: this.#coll, collectionUUID: incarnation }).catch((error: { code?: number }) => {
-        if (error.code !== NAMESPACE_NOT_FOUND && error.code !== UUID_MISMATCH) throw error;
+      this.#db.command({ drop: this.#coll, collectionUUID: incarnation }).catch((error: unknown) => {
+        if (!hasServerCode(error, ServerCode.NamespaceNotFound, ServerCode.CollectionUUIDMismatch)) throw error;
       }),
     );
   }
 
   /**
-   * Buckets go with their time series, or alone where they came when it had gone. Neither drop takes a UUID (72,
-   * InvalidOptions), so it is looked at just before. Beside a collection of the time series' name the server drops that
+   * Buckets go with their time series, or alone where they came when it had gone. Neither drop takes a UUID (InvalidOptions), so it is looked at just before. Beside a collection of the time series' name the server drops that
    * one instead, and lets nobody write to it meanwhile: only one without documents may go, and is made again by whoever drops.
    */
   async #dropBuckets(series: string, incarnation: Binary): Promise<void> {
@@ -175,7 +176,7 @@ export class MongoSink {
 
   /** Which unique index refused a statement, and whose the value is; undefined for other refusals. Never throws. */
   async clash(error: FerryError): Promise<Clash | undefined> {
-    if (error.facts["serverCode"] !== 11000 || isIdCollision(error)) return undefined;
+    if (!hasServerCode(error, ServerCode.DuplicateKey) || isIdCollision(error)) return undefined;
     const { keyPattern, keyValue } = error.cause as WriteError;
     if (keyPattern === undefined || keyValue === undefined) return undefined;
     const collection = this.#db.collection(this.#coll);

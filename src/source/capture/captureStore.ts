@@ -5,6 +5,7 @@ import { faultPoint } from "#base/flow/fault.ts";
 import type { Collection, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { FREE } from "#io/mongo/lease.ts";
+import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import { ofPlans, type RangeRecord } from "#source/copy/rangeRecord.ts";
 import type { SourceIdentity } from "#source/stream/deployment.ts";
 import type { OplogNote } from "#source/stream/oplogRoom.ts";
@@ -81,8 +82,6 @@ export type StoredCapture = Omit<CaptureRecord, "start" | "token" | "spool"> & {
 
 export type NewCapture = Omit<CaptureRecord, "_id" | "plan" | "epoch" | "owner" | "expiresAt" | "startedAt">;
 
-const DUPLICATE_KEY = 11000;
-
 /** Every method throws FERRY_MONGO_*. */
 export class CaptureStore {
   readonly #captures: Collection<StoredCapture>;
@@ -123,7 +122,7 @@ export class CaptureStore {
           await this.#captures.insertOne({ ...record, plan, startedAt: new Date() });
           return true;
         } catch (error) {
-          if ((error as { code?: number }).code === DUPLICATE_KEY) return false;
+          if (hasServerCode(error, ServerCode.DuplicateKey)) return false;
           throw error;
         }
       }),

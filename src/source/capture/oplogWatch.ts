@@ -1,5 +1,6 @@
 import { unlessAborted } from "#base/flow/abort.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { every } from "#base/flow/every.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { oplogRoom } from "#source/stream/oplogRoom.ts";
@@ -23,7 +24,8 @@ export const watchOplog = async (
   { source, store, token, clock, logger }: OplogWatchDeps,
   ended: AbortSignal,
 ): Promise<void> => {
-  for (let isFirst = true; !ended.aborted; isFirst = false) {
+  let isFirst = true;
+  await every(LOOK_MS, { clock, ended, first: "now" }, async () => {
     // A source that is away is met by the reader, which says so.
     const room = await unlessAborted(
       oplogRoom(source, token()).catch(() => undefined),
@@ -41,6 +43,6 @@ export const watchOplog = async (
         );
       else if (isFirst) logger.info({ stage: "capture" }, left);
     }
-    await clock.sleep(LOOK_MS, ended).catch(() => undefined); // woken by the end
-  }
+    isFirst = false;
+  });
 };

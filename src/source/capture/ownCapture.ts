@@ -1,8 +1,9 @@
 import { Long } from "bson";
 import { unlessAborted } from "#base/flow/abort.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { every, pauseFor } from "#base/flow/every.ts";
 import { faultPoint } from "#base/flow/fault.ts";
-import { type RetryOptions, retry } from "#base/flow/retry.ts";
+import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import type { Namespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
@@ -155,25 +156,17 @@ export class OwnCapture {
 
   #retrying(what: string, signal: AbortSignal): RetryOptions {
     const { clock } = this.#deps;
-    return {
-      what,
-      clock,
-      signal,
-      giveUpAfterMs: Number.POSITIVE_INFINITY,
-      onRetry: tryingAgain(this.#deps.logger, "capture"),
-    };
+    return { what, clock, signal, onRetry: tryingAgain(this.#deps.logger, "capture") };
   }
 
   async #renew(ended: AbortSignal): Promise<void> {
     const { store, clock, leaseMs } = this.#deps;
-    while (!ended.aborted) {
-      await clock.sleep(leaseMs / 4, ended).catch(() => undefined); // woken by the end
-      if (!ended.aborted)
-        await unlessAborted(
-          retry(() => store.renew(), this.#retrying("renewing the lease", ended)),
-          ended,
-        );
-    }
+    await every(leaseMs / 4, { clock, ended, first: "later" }, async () => {
+      await unlessAborted(
+        retryForever(() => store.renew(), this.#retrying("renewing the lease", ended)),
+        ended,
+      );
+    });
   }
 
   /** True when everything is copied; false when it was stopped before. */
@@ -209,7 +202,7 @@ export class OwnCapture {
     }
     const ends = output.ends();
     await output.settledTo(ends, hard, true);
-    await retry(
+    await retryForever(
       () =>
         store.save({
           phase: "stream",
@@ -292,7 +285,7 @@ export class OwnCapture {
     let waiting = AbortSignal.any([stop, wish.draining]);
     while (!isOver()) {
       const waitMs = wish.draining.aborted ? DRAIN_MS : WAIT_MS;
-      const reading = retry(() => stream.next(waitMs), this.#retrying("reading the change stream", waiting));
+      const reading = retryForever(() => stream.next(waitMs), this.#retrying("reading the change stream", waiting));
       let batch = await unlessAborted(reading, waiting);
       if (stop.aborted) break;
       if (batch === undefined) {
@@ -332,15 +325,12 @@ export class OwnCapture {
   async #noteLag(ended: AbortSignal): Promise<void> {
     const { source, store, clock } = this.#deps;
     const there = new SourceClock(source, clock);
-    while (!ended.aborted) {
-      await clock.sleep(LAG_MS, ended).catch(() => undefined); // woken by the end
-      const noting = this.#retrying("noting the lag", ended);
-      if (!ended.aborted)
-        await unlessAborted(
-          retry(() => store.noteLag(this.#unapplied.age(there.now())), noting),
-          ended,
-        );
-    }
+    await every(LAG_MS, { clock, ended, first: "later" }, async () => {
+      await unlessAborted(
+        retryForever(() => store.noteLag(this.#unapplied.age(there.now())), this.#retrying("noting the lag", ended)),
+        ended,
+      );
+    });
   }
 
   async #saveNowAndThen(spool: Spool, ended: AbortSignal, hard: AbortSignal): Promise<void> {
@@ -348,7 +338,7 @@ export class OwnCapture {
     const patient = AbortSignal.any([ended, wish.draining]);
     while (!ended.aborted) {
       const [ms, signal] = wish.draining.aborted ? ([DRAIN_MS, ended] as const) : ([SAVE_MS, patient] as const);
-      await clock.sleep(ms, signal).catch(() => undefined); // woken by the end, or by whoever waits
+      await pauseFor(clock, ms, signal);
       if (!ended.aborted) await this.#save(spool, hard);
     }
   }
@@ -358,7 +348,7 @@ export class OwnCapture {
     const mark = this.#mark;
     if (mark === undefined || mark.token._data === this.#saved) return;
     await output.settledTo(mark.ends, hard, soon);
-    await retry(
+    await retryForever(
       () => store.save({ token: mark.token, topics: topicsOf(mark.ends) }),
       this.#retrying("saving the position", hard),
     );

@@ -1,4 +1,5 @@
 import type { Clock } from "#base/flow/clock.ts";
+import { pauseFor } from "#base/flow/every.ts";
 import type { Spool } from "#source/spool/spool.ts";
 import type { CaptureRecord, CaptureStore, SpoolNote } from "./captureStore.ts";
 
@@ -25,7 +26,7 @@ export const watchSpool = async (
 ): Promise<void> => {
   let noted = record.spool == null ? "null" : "";
   for (let isLast = false; !isLast; ) {
-    await clock.sleep(LOOK_MS, ended).catch(() => undefined); // woken by the end
+    await pauseFor(clock, LOOK_MS, ended);
     if (hard.aborted) return;
     isLast = ended.aborted;
     const note = noteOf(spool);

@@ -1,13 +1,14 @@
 import { Binary, Long } from "bson";
 import { ByteBudget } from "#base/flow/byteBudget.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { every, pauseFor } from "#base/flow/every.ts";
 import { faultPoint } from "#base/flow/fault.ts";
-import { type RetryOptions, retry } from "#base/flow/retry.ts";
+import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { type Namespace, parseNamespace } from "#base/flow/types.ts";
 import type { CaptureOutput } from "#io/log/output.ts";
 import { translated } from "#io/mongo/errors.ts";
-import { isCursorGone } from "#io/mongo/rawCursor.ts";
+import { isCursorGone } from "#io/mongo/serverCodes.ts";
 import { CopiedRecord, RECORD_BYTES, removalRecord } from "#io/wire/captured.ts";
 import { CopyRun } from "#io/wire/copyRun.ts";
 import type { Chunk, ChunkReader } from "./chunkCursor.ts";
@@ -117,11 +118,10 @@ export class Copy {
     const what = `copying ${range.record._id}`;
     for (let ended = false; !ended && !stop.aborted; ) {
       try {
-        ended = await retry(() => this.#readRange(range, stop, hard), {
+        ended = await retryForever(() => this.#readRange(range, stop, hard), {
           what,
           clock,
           signal: stop,
-          giveUpAfterMs: Number.POSITIVE_INFINITY,
           onRetry,
         });
       } catch (error) {
@@ -181,7 +181,7 @@ export class Copy {
   async #rest(workedMs: number, stop: AbortSignal): Promise<void> {
     const { source, clock } = this.#deps;
     const ms = source.pace?.restAfter(workedMs) ?? 0;
-    if (ms > 0) await clock.sleep(ms, stop).catch(() => undefined); // woken by the end
+    if (ms > 0) await pauseFor(clock, ms, stop);
   }
 
   /** Before a re-copy: what is on the target and not on the source any more, as deletes ahead of the copied documents. */
@@ -196,10 +196,7 @@ export class Copy {
   }
 
   async #saveNowAndThen(ended: AbortSignal, hard: AbortSignal): Promise<void> {
-    while (!ended.aborted) {
-      await this.#deps.clock.sleep(SAVE_MS, ended).catch(() => undefined); // woken by the end
-      if (!ended.aborted) await this.#save(hard);
-    }
+    await every(SAVE_MS, { clock: this.#deps.clock, ended, first: "later" }, () => this.#save(hard));
   }
 
   async #save(hard: AbortSignal, soon = false): Promise<void> {
@@ -215,11 +212,10 @@ export class Copy {
       documents: Long.fromNumber(documents),
       done,
     }));
-    await retry(() => store.advance(progress), {
+    await retryForever(() => store.advance(progress), {
       what: "saving the copy's progress",
       clock,
       signal: hard,
-      giveUpAfterMs: Number.POSITIVE_INFINITY,
       onRetry,
     });
     for (const { range, done } of moved) range.saved = done;

@@ -1,10 +1,11 @@
 import { type RawValue, rawField } from "#base/bson/rawValue.ts";
 import { BsonType } from "#base/bson/walk.ts";
 import { BsonWriter } from "#base/bson/writer.ts";
-import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
 import type { Namespace } from "#base/flow/types.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import { type Chunk, ChunkCursor, type ChunkReader } from "./chunkCursor.ts";
 import type { CopySource } from "./copySource.ts";
 
@@ -28,9 +29,6 @@ const tokenIn = (position: Uint8Array, process: string): RawValue | undefined =>
     by?.type === BsonType.string && Buffer.from(by.bytes).toString("utf8", 4, by.bytes.length - 1) === process;
   return isOurs && process !== "" ? rawField(position, "token") : undefined;
 };
-
-/** KeyNotFound: the record after which the scan was to go on has been deleted. */
-const RECORD_GONE = 211;
 
 /** Which process answers; empty where it does not say so. */
 const readProcess = async (client: MongoClient): Promise<string> => {
@@ -72,7 +70,7 @@ export class NaturalReader implements ChunkReader {
     try {
       cursor = await open(after && tokenIn(after, process));
     } catch (error) {
-      if (!isFerry(error) || error.facts["serverCode"] !== RECORD_GONE) throw error;
+      if (!hasServerCode(error, ServerCode.KeyNotFound)) throw error; // the record after which it was to continue is deleted
       cursor = await open(undefined);
     }
     if ((await readProcess(client)) !== process) {

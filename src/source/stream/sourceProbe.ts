@@ -4,19 +4,9 @@ import type { Clock } from "#base/flow/clock.ts";
 import type { Namespace } from "#base/flow/types.ts";
 import type { ClientSession, Document, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import { isHistoryLost } from "#io/mongo/serverCodes.ts";
 import { ResumeToken, type StoredToken, tokenTime } from "./resumeToken.ts";
 import type { Watch } from "./watchLevel.ts";
-
-/** Server codes that say a position cannot be resumed from: 286 ChangeStreamHistoryLost, 280 ChangeStreamFatalError. */
-const UNRESUMABLE = new Set([280, 286]);
-/** 50 MaxTimeMSExpired: the server's own limit on a probe. */
-export const TIME_LIMIT = 50;
-
-/** The server's code of a refusal, 0 for other errors. */
-export const serverCode = (error: unknown): number => (isFerry(error) ? Number(error.facts["serverCode"] ?? 0) : 0);
-
-/** Is the position no longer in the source's oplog? */
-export const isHistoryLost = (error: unknown): boolean => UNRESUMABLE.has(serverCode(error));
 
 type Scope = Readonly<{ db: string; target: string | 1; options: Readonly<Record<string, unknown>> }>;
 

@@ -1,11 +1,11 @@
 import { Cursor, find } from "#base/bson/walk.ts";
 import { BsonWriter } from "#base/bson/writer.ts";
-import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
 import type { Document, MongoClient } from "#io/mongo/connect.ts";
 import { RawCursor, type RawReply } from "#io/mongo/rawCursor.ts";
 import { type ReadTime, readByKeys, readFrom } from "#io/mongo/rawReads.ts";
+import { hasServerCode, isHistoryLost, ServerCode } from "#io/mongo/serverCodes.ts";
 import { ResumeToken } from "./resumeToken.ts";
-import { isHistoryLost } from "./sourceProbe.ts";
 import { Fragments } from "./splitEvents.ts";
 import type { Watch } from "./watchLevel.ts";
 
@@ -44,8 +44,6 @@ export type EventBatch = Readonly<{
   cutDown: boolean;
 }>;
 
-/** BSONObjectTooLarge: the event, document and delta together, does not fit into a reply. */
-const TOO_LARGE = 10334;
 const AT_ONCE = 10_000;
 /** Behind a larger reply nothing is read ahead: events of 16 MB would fill the memory. */
 const MAX_AHEAD_BYTES = 4 * 1024 * 1024;
@@ -57,7 +55,8 @@ const KEY_ONLY: Document = {
   $project: { operationType: 1, clusterTime: 1, wallTime: 1, ns: 1, to: 1, documentKey: 1, lsid: 1, txnNumber: 1 },
 };
 
-const isTooLarge = (error: unknown): boolean => isFerry(error) && error.facts["serverCode"] === TOO_LARGE;
+/** The event, document and delta together, does not fit into a reply. */
+const isTooLarge = (error: unknown): boolean => hasServerCode(error, ServerCode.BSONObjectTooLarge);
 
 /** The event's own resume token. */
 const ownToken = (event: Uint8Array): ResumeToken | undefined => {

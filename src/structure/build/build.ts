@@ -6,6 +6,7 @@ import { retry } from "#base/flow/retry.ts";
 import { formatNamespace, type Namespace } from "#base/flow/types.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import { indexCommand, keyText } from "#structure/model/model.ts";
 import type { StructureRecord } from "#structure/model/records.ts";
 import type { Item, Plan, Step } from "#structure/plan/plan.ts";
@@ -44,12 +45,6 @@ export type BuildDeps = Readonly<{
 /** A refusal may name values of documents. */
 const RAW_ANSWER = { raw: true } as const;
 
-const NAMESPACE_EXISTS = 48;
-export const NAMESPACE_NOT_FOUND = 26;
-export const INDEX_NOT_FOUND = 27;
-
-export const serverCode = (error: unknown): number => (isFerry(error) ? Number(error.facts["serverCode"]) : Number.NaN);
-
 /** Did the server refuse this one thing, so that others may still be done? */
 export const isRefusal = (error: unknown): error is FerryError =>
   isFerry(error, "FERRY_MONGO_REJECTED", "FERRY_MONGO_COMMAND");
@@ -81,12 +76,12 @@ export const idempotent = async (
   db: string,
   what: string,
   body: CommandBody,
-  doneBefore: readonly number[],
+  doneBefore: readonly ServerCode[],
 ): Promise<void> => {
   try {
     await command(deps, db, what, body);
   } catch (error) {
-    if (!doneBefore.includes(serverCode(error))) throw error;
+    if (!hasServerCode(error, ...doneBefore)) throw error;
   }
 };
 
@@ -125,16 +120,16 @@ const act = async (deps: BuildDeps, step: Exclude<Step, { do: "remember" | "forg
   const phrase = `${db}.${coll}: ${what(step)}`;
   switch (step.do) {
     case "drop":
-      return idempotent(deps, db, phrase, { drop: coll }, [NAMESPACE_NOT_FOUND]);
+      return idempotent(deps, db, phrase, { drop: coll }, [ServerCode.NamespaceNotFound]);
     case "create":
-      return idempotent(deps, db, phrase, { create: coll, ...step.options }, [NAMESPACE_EXISTS]);
+      return idempotent(deps, db, phrase, { create: coll, ...step.options }, [ServerCode.NamespaceExists]);
     case "modify":
       await command(deps, db, phrase, { collMod: coll, ...step.command });
       return;
     case "drop-index":
       return idempotent(deps, db, phrase, { dropIndexes: coll, index: step.name }, [
-        INDEX_NOT_FOUND,
-        NAMESPACE_NOT_FOUND,
+        ServerCode.IndexNotFound,
+        ServerCode.NamespaceNotFound,
       ]);
     case "index":
       await command(deps, db, phrase, { createIndexes: coll, indexes: [indexCommand(step.index)] });

@@ -1,4 +1,5 @@
 import type { Clock } from "#base/flow/clock.ts";
+import { every } from "#base/flow/every.ts";
 import type { Namespace } from "#base/flow/types.ts";
 import type { Document, MongoClient } from "#io/mongo/connect.ts";
 
@@ -46,15 +47,10 @@ export const withProgress = async <T>(
   work: () => Promise<T>,
 ): Promise<T> => {
   const ended = new AbortController();
-  const watch = async (): Promise<void> => {
-    for (;;) {
-      await clock.sleep(ASK_MS, ended.signal).catch(() => undefined); // woken by the end
-      if (ended.signal.aborted) return;
-      const progress = await readProgress(target, ns);
-      if (progress !== undefined && !ended.signal.aborted) tell(progress);
-    }
-  };
-  const watching = watch();
+  const watching = every(ASK_MS, { clock, ended: ended.signal, first: "later" }, async () => {
+    const progress = await readProgress(target, ns);
+    if (progress !== undefined && !ended.signal.aborted) tell(progress);
+  });
   try {
     return await work();
   } finally {

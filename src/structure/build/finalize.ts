@@ -1,11 +1,12 @@
 import { faultPoint } from "#base/flow/fault.ts";
 import { type Namespace, parseNamespace } from "#base/flow/types.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
+import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import { type IndexSpec, indexCommand, wantedIn } from "#structure/model/model.ts";
 import { type Options, pick, rawBoolean, rawSubdocument, rawText } from "#structure/model/options.ts";
 import type { StructureRecord } from "#structure/model/records.ts";
 import type { Held } from "#structure/model/relax.ts";
-import { type BuildDeps, command, type Failure, isRefusal, serverCode } from "./build.ts";
+import { type BuildDeps, command, type Failure, isRefusal } from "./build.ts";
 import { type BuildProgress, withProgress } from "./buildProgress.ts";
 import { rebuildCapped } from "./capped.ts";
 import { duplicatesIn } from "./duplicates.ts";
@@ -18,9 +19,6 @@ export type FinalizeDeps = BuildDeps &
 
 /** In this order: a capped collection is built anew, with the indexes that are there by then. */
 const ORDER: readonly Held[] = ["capped", "index", "unique", "prepareUnique", "validator", "ttl"];
-
-const CANNOT_CONVERT = 359;
-const DUPLICATE_KEY = 11000;
 
 export const indexOfRecord = (record: StructureRecord): IndexSpec => {
   const { key = rawSubdocument({}), ...options } = wantedIn(record);
@@ -86,7 +84,7 @@ const cappedText = async (
 export const refusal = async (deps: FinalizeDeps, record: StructureRecord, error: unknown): Promise<Failure> => {
   if (!isRefusal(error)) throw error;
   const { ns, index } = record._id;
-  const clash = [CANNOT_CONVERT, DUPLICATE_KEY].includes(serverCode(error));
+  const clash = hasServerCode(error, ServerCode.CannotConvertIndexToUnique, ServerCode.DuplicateKey);
   const duplicates = clash ? await duplicatesIn(deps.target, parseNamespace(ns), indexOfRecord(record), error) : [];
   const reason = clash ? "documents have the same values" : error.detail;
   await deps.store.settle(record._id, { state: "failed", reason, ...(duplicates.length > 0 ? { duplicates } : {}) });

@@ -3,11 +3,12 @@ import { bucketsOf } from "#base/flow/buckets.ts";
 import { formatNamespace, type Namespace, type WriteOps } from "#base/flow/types.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { readByKeys } from "#io/mongo/rawReads.ts";
+import { ServerCode } from "#io/mongo/serverCodes.ts";
 import { isRejected, MongoSink } from "#sink/mongo/mongoSink.ts";
 import { type CollectionSpec, type IndexSpec, indexCommand } from "#structure/model/model.ts";
 import type { Options } from "#structure/model/options.ts";
 import { readStructure } from "#structure/model/read.ts";
-import { type BuildDeps, command, INDEX_NOT_FOUND, idempotent, isRefusal, NAMESPACE_NOT_FOUND } from "./build.ts";
+import { type BuildDeps, command, idempotent, isRefusal } from "./build.ts";
 import { indexOfRecord } from "./finalize.ts";
 
 /** `removed`: an index that was there; `away`: one that had made way already, maybe since the refusal. */
@@ -97,7 +98,10 @@ export const makeWay = async (
     const note = () => store.settle({ ns, index: name }, { state: "built", held: ["index"], reason: AWAY });
     await note();
     const what = `${ns}: dropping index ${name}, which refuses a document`;
-    await idempotent(deps, to.db, what, { dropIndexes: to.coll, index: name }, [INDEX_NOT_FOUND, NAMESPACE_NOT_FOUND]);
+    await idempotent(deps, to.db, what, { dropIndexes: to.coll, index: name }, [
+      ServerCode.IndexNotFound,
+      ServerCode.NamespaceNotFound,
+    ]);
     await note();
     deps.onAway(name);
   }

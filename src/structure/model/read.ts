@@ -3,12 +3,10 @@ import { type RawValue, rawField } from "#base/bson/rawValue.ts";
 import type { Namespace } from "#base/flow/types.ts";
 import type { Db, Document, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import type { CollectionSpec, IndexSpec } from "./model.ts";
 import { isOn, type Options, optionsIn, rawSubdocument, rawText, textOf, within, without } from "./options.ts";
 import { withoutFence } from "./writeFence.ts";
-
-/** NamespaceNotFound; and CommandNotSupportedOnView, of a time series whose buckets have gone already. */
-const GONE = new Set([26, 166]);
 
 /** The server's own; never read, never written. */
 const SYSTEM_DATABASES = new Set(["admin", "local", "config"]);
@@ -61,7 +59,8 @@ const readIndexes = async (db: Db, coll: string, collation: boolean): Promise<In
     const finished = found.filter((raw) => unfinished(raw) === undefined).map((raw) => indexOf(raw, collation));
     return { indexes: finished.filter((index) => !isIdIndex(index)), building };
   } catch (error) {
-    if (GONE.has(Number((error as { code?: number }).code))) return undefined; // dropped since it was listed
+    // Dropped since it was listed; a time series whose buckets have gone already is a view.
+    if (hasServerCode(error, ServerCode.NamespaceNotFound, ServerCode.CommandNotSupportedOnView)) return undefined;
     throw error;
   }
 };

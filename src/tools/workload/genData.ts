@@ -1,4 +1,5 @@
 import type { Clock } from "#base/flow/clock.ts";
+import { pauseFor } from "#base/flow/every.ts";
 import type { Collection, Document } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 
@@ -156,7 +157,7 @@ export const insertPeople = async (options: InsertOptions): Promise<number> => {
     done += batch.length;
     if (ratePerSecond === undefined) continue;
     const ahead = (done / ratePerSecond) * 1000 - (clock.now() - began);
-    if (ahead > 0) await clock.sleep(ahead, signal).catch(() => undefined); // a stop ends the wait, not the command
+    if (ahead > 0) await pauseFor(clock, ahead, signal); // a stop ends the wait, not the command
   }
   return done;
 };

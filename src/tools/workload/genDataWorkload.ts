@@ -1,8 +1,10 @@
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { pauseFor } from "#base/flow/every.ts";
 import { retry } from "#base/flow/retry.ts";
 import type { Collection, Document } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import { between, nextId, person, pick, type Random, seeded } from "./genData.ts";
 
 /** What a workload did, acknowledged by the server. `missed`: updates and deletes of documents that were gone, and refusals. */
@@ -99,7 +101,7 @@ const insert = ({ collection, subject, random, clients }: Writer, own: Own, coun
       await collection.insertOne({ ...document });
     } catch (error) {
       // The first try of a retried insert had arrived after all; at the first one another client was there before.
-      if (tries === 1 || (error as { code?: number }).code !== 11000) throw error;
+      if (tries === 1 || !hasServerCode(error, ServerCode.DuplicateKey)) throw error;
     }
     own.live.push(n);
     counts.inserted += 1;
@@ -156,7 +158,7 @@ const runClient = async (
   const began = clock.now();
   for (let turn = client; turn < total && !signal.aborted; turn += clients) {
     const ahead = ratePerSecond === undefined ? 0 : (turn * 1000) / ratePerSecond - (clock.now() - began);
-    if (ahead > 0) await clock.sleep(ahead, signal).catch(() => undefined); // a stop ends the wait, not the run
+    if (ahead > 0) await pauseFor(clock, ahead, signal); // a stop ends the wait, not the run
     if (signal.aborted) return;
     const operation = operate(writer, own, counts);
     try {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import { retry, waitFor } from "#base/flow/retry.ts";
+import { retry, retryForever, waitFor } from "#base/flow/retry.ts";
 
 /** Time that passes only by sleeping. */
 const fakeClock = (): Clock & { slept: number[] } => {
@@ -24,12 +24,12 @@ const passing = (): FerryError => new FerryError("FERRY_MONGO_TRANSIENT", "an el
 test("what passes by itself is tried again, with growing pauses within the limit", async () => {
   const clock = fakeClock();
   let tries = 0;
-  const answer = await retry(
+  const answer = await retryForever(
     async () => {
       if (++tries < 12) throw passing();
       return "done";
     },
-    { what: "work", clock, giveUpAfterMs: Number.POSITIVE_INFINITY, random: () => 1, pauseMs: 20, maxPauseMs: 1000 },
+    { what: "work", clock, random: () => 1, pauseMs: 20, maxPauseMs: 1000 },
   );
   assert.equal(answer, "done");
   assert.deepEqual(clock.slept, [20, 40, 80, 160, 320, 640, 1000, 1000, 1000, 1000, 1000]);
