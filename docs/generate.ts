@@ -31,19 +31,20 @@ const table = (head: readonly string[], rows: readonly (readonly string[])[]): s
 
 const errorsPage = (): string => {
   const entries = Object.entries(CATALOGUE) as [string, CatalogueEntry][];
-  const rows = entries.map(([code, { meaning, hint, retry, exit }]) => [
+  const rows = entries.map(([code, { meaning, hint, retry, exit, halts }]) => [
     `\`${code}\``,
     meaning,
     hint,
     retry === "backoff" ? "by itself" : "no",
     String(exit),
+    halts ? "yes" : "",
   ]);
   return `${HEADER}# Errors
 
 Every error is one sentence with a code; the command's exit status follows from the code. With \`--json\` a
 command prints it as one line of JSON on stderr: \`code\`, \`detail\`, \`hint\`, \`exit\` and \`facts\`.
 
-${table(["code", "what is the case", "what to do", "retried", "exit"], rows)}
+${table(["code", "what is the case", "what to do", "retried", "exit", "halts its route"], rows)}
 `;
 };
 

@@ -68,7 +68,7 @@ test("changes of structure while copying and while streaming arrive through ferr
   assert.equal(await target.db("shop").collection("copy_big").countDocuments(), 0);
 
   const ddl = target.db("ferry").collection<DdlRecord>("ddl");
-  const kinds = await ddl.distinct("kind", { outcome: "applied" });
+  const kinds: readonly string[] = await ddl.distinct("kind", { outcome: "applied" });
   for (const kind of ["create", "createIndexes", "drop", "dropDatabase", "dropIndexes", "modify", "rename"])
     assert.ok(kinds.includes(kind), `${kind} is not among ${kinds}`);
   run.kill("SIGTERM");

@@ -22,19 +22,6 @@ export type DdlContext = Omit<DropContext, "sink" | "prepare"> &
     accepted: ReadonlySet<string>;
   }>;
 
-/** These change no document, and may be applied in any order beside documents (ADR 14). */
-const STRUCTURAL = new Set([
-  "create",
-  "createIndexes",
-  "dropIndexes",
-  "modify",
-  "startIndexBuild",
-  "commitIndexBuild",
-  "abortIndexBuild",
-]);
-/** Those of a sharded source, which say how it lies there and nothing of what it is. */
-const PLACEMENT = new Set(["shardCollection", "refineCollectionShardKey", "reshardCollection"]);
-
 /** Into the journal of changes: what became of this one. */
 type Note = (outcome: DdlRecord["outcome"], steps: readonly string[]) => Promise<void>;
 
@@ -60,22 +47,45 @@ export class DdlPolicy {
 
   /** @throws FERRY_APPLY_DDL for what would need a person */
   readonly on = async (event: DdlEvent, record: LogRecord): Promise<void> => {
-    const { accepted, logger, follower } = this.#context;
-    const { kind } = event;
+    const { accepted, follower } = this.#context;
     const body = BSON.deserialize(event.command, FOR_LOOKING);
     const note: Note = (outcome, steps) => follower.note(event, body, { id: this.#idOf(record), outcome, steps });
-    if (STRUCTURAL.has(kind)) return this.#follow(event, record, note);
-    if (PLACEMENT.has(kind)) return note("counted", ["how the source is sharded is not carried"]);
-    if (kind === "dropDatabase") return this.#dropDatabase(event, note);
-    if (accepted.has("FERRY_APPLY_DDL")) {
-      const fields = { ns: this.#context.claim.topic, offset: record.offset };
-      logger.warn(fields, `${kind} accepted by the operator: counted, not applied`);
-      return note("counted", ["accepted by the operator, not applied"]);
+    const isAccepted = accepted.has("FERRY_APPLY_DDL");
+    switch (event.kind) {
+      // These change no document, and may be applied in any order beside documents (ADR 14).
+      case "create":
+      case "createIndexes":
+      case "dropIndexes":
+      case "modify":
+      case "startIndexBuild":
+      case "commitIndexBuild":
+      case "abortIndexBuild":
+        return this.#follow(event, record, note);
+      case "shardCollection":
+      case "refineCollectionShardKey":
+      case "reshardCollection":
+        return note("counted", ["how the source is sharded is not carried"]);
+      case "dropDatabase":
+        return this.#dropDatabase(event, note);
+      case "drop":
+        return isAccepted ? this.#countOnly(event, record, note) : this.#drop(event, record, note);
+      case "rename":
+        return isAccepted
+          ? this.#countOnly(event, record, note)
+          : this.#rename(event, record, note, body["to"] as Namespace);
+      case "invalidate":
+        if (isAccepted) return this.#countOnly(event, record, note);
+        throw this.#refused(event, record, "");
+      default:
+        return event.kind satisfies never;
     }
-    if (kind === "drop") return this.#drop(event, record, note);
-    if (kind === "rename") return this.#rename(event, record, note, body["to"] as Namespace);
-    throw this.#refused(event, record, "");
   };
+
+  async #countOnly({ kind }: DdlEvent, { offset }: LogRecord, note: Note): Promise<void> {
+    const { logger, claim } = this.#context;
+    logger.warn({ ns: claim.topic, offset }, `${kind} accepted by the operator: counted, not applied`);
+    await note("counted", ["accepted by the operator, not applied"]);
+  }
 
   #idOf(record: LogRecord): string {
     const { route, partition } = this.#context.claim;

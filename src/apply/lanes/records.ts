@@ -4,6 +4,7 @@
  */
 import type { Binary, Long, Timestamp } from "bson";
 import type { ConflictPolicy } from "#base/config/routes.ts";
+import type { ErrorCode } from "#base/errors/catalogue.ts";
 import type { Counts } from "#base/flow/types.ts";
 
 /**
@@ -101,7 +102,7 @@ export type Rules = {
 /** A route's run: halted with a named reason until its cause is mended, or accepted. `_id`: route. */
 export type RunRecord = {
   _id: string;
-  halted?: { code: string; detail: string; at: Date; by: string };
+  halted?: { code: ErrorCode; detail: string; at: Date; by: string };
   /**
    * A drop that is being applied: where it was found, and which incarnation of the collection goes. A rename onto the
    * collection was found elsewhere (partition -1): who fills it anew, and with how many batches so far.

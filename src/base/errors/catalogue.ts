@@ -15,13 +15,27 @@ export type CatalogueEntry = Readonly<{
   hint: string;
   retry: Retry;
   exit: number;
+  /** To continue would harm data: the route that meets it is halted, for every worker. */
+  halts: boolean;
+  /** Where it is found, and must be looked for again before it counts as over; undefined where ferry meets it at work. */
+  foundAt: Place | undefined;
 }>;
 
-const entry = (exit: number, retry: Retry, meaning: string, hint: string): CatalogueEntry => ({
+/** The official connector; the servers that `ferry stack` runs, whose errors are in no other log. */
+type Place = "connector" | "stack";
+
+const entry = (exit: number, retry: Retry, meaning: string, hint: string, foundAt?: Place): CatalogueEntry => ({
   meaning,
   hint,
   retry,
   exit,
+  halts: false,
+  foundAt,
+});
+
+const halting = (meaning: string, hint: string, foundAt?: Place): CatalogueEntry => ({
+  ...entry(76, "never", meaning, hint, foundAt),
+  halts: true,
 });
 
 export const CATALOGUE = {
@@ -106,9 +120,7 @@ export const CATALOGUE = {
     "MongoDB was briefly unable to serve the operation (election, network, write conflict).",
     "ferry retries by itself; if it lasts, look at the server's log.",
   ),
-  FERRY_MONGO_REJECTED: entry(
-    76,
-    "never",
+  FERRY_MONGO_REJECTED: halting(
     "The target refused a document for a reason of its own (unique index, validator, size, immutable field).",
     "Look at the dead letters: each carries the server's code and text; mend the target's rule or the document.",
   ),
@@ -144,22 +156,16 @@ export const CATALOGUE = {
     "The Kafka topic does not exist.",
     "Start the source connector (`ferry cx FILE`), or check the topic's name with `ferry status`.",
   ),
-  FERRY_LOG_TRUNCATED: entry(
-    76,
-    "never",
+  FERRY_LOG_TRUNCATED: halting(
     "The topic no longer holds the saved position: records were removed before they were applied.",
     "The lost records cannot be replayed: copy again (`--recopy` of `ferry run` and `ferry capture`; with a connector, empty the target namespace first), and keep retention.ms=-1 on data topics.",
   ),
 
-  FERRY_LOG_RECREATED: entry(
-    76,
-    "never",
+  FERRY_LOG_RECREATED: halting(
     "The topic was deleted and made again: the saved position belongs to the former one.",
     "Empty the target namespace, remove the topic's records in ferry.lanes and ferry.partitions, and copy again.",
   ),
-  FERRY_CAPTURE_COPY_AGAIN: entry(
-    76,
-    "never",
+  FERRY_CAPTURE_COPY_AGAIN: halting(
     "The connector copied the collection a second time: documents deleted between the two copies would stay on the target.",
     "Run `ferry cx FILE` (without --plain): it rewinds the connector to before the first copy; or empty the target and start anew.",
   ),
@@ -171,75 +177,51 @@ export const CATALOGUE = {
     "Another worker took the lane over; this one's write was refused by its epoch.",
     "Nothing to do: the worker gives the lane up and joins again.",
   ),
-  FERRY_APPLY_KEYS: entry(
-    76,
-    "never",
+  FERRY_APPLY_KEYS: halting(
     "The topic has several partitions, and its records are not keyed by documentKey.",
     "Set change.stream.document.key.as.key=true on the connector and start with a new topic; order per document is lost otherwise.",
   ),
-  FERRY_APPLY_SPELLING: entry(
-    76,
-    "never",
+  FERRY_APPLY_SPELLING: halting(
     "One `_id` may have several spellings (1, 1L and 1.0; texts that a default collation holds to be the same), and the topic has them in several partitions, so that the order of one document's changes is not known.",
     "Capture with `ferry capture`, which keeps all spellings in one partition, or let the connector write into a new topic of one partition; where no `_id` ever changes its spelling, --accept FERRY_APPLY_SPELLING goes on.",
   ),
-  FERRY_APPLY_POISON: entry(
-    76,
-    "never",
+  FERRY_APPLY_POISON: halting(
     "A record on the topic holds no change event.",
     "Look at the dead letter's raw bytes; find who writes to the topic besides the connector.",
   ),
-  FERRY_APPLY_NAMESPACE: entry(
-    76,
-    "never",
+  FERRY_APPLY_NAMESPACE: halting(
     "An event belongs to another namespace than its topic.",
     "One topic carries one namespace; check topic.prefix, topic.namespace.map and who else writes to the topic.",
   ),
-  FERRY_APPLY_BEHIND: entry(
-    76,
-    "never",
+  FERRY_APPLY_BEHIND: halting(
     "An event waits because an earlier one of the same key is a dead letter.",
     "Resolve the earlier dead letter first; the order per document is kept.",
   ),
-  FERRY_APPLY_DELTA: entry(
-    76,
-    "never",
+  FERRY_APPLY_DELTA: halting(
     "An update came without its document, and its delta cannot be applied by itself.",
     "Give the worker the source (--source), so that it can look the document up, or set change.stream.full.document=updateLookup.",
   ),
-  FERRY_APPLY_DEAD_LETTER: entry(
-    76,
-    "never",
+  FERRY_APPLY_DEAD_LETTER: halting(
     "An event cannot be applied, and onError is stop.",
     "Look at the event with its code and reason; mend the target, or run with --on-error dead-letter.",
   ),
-  FERRY_DRIFT_HELD: entry(
-    76,
-    "never",
+  FERRY_DRIFT_HELD: halting(
     "A document has a field or a type that was not there before, and the route's policy holds it.",
     "Decide with `ferry drift decide ROUTE PATH pass|drop`; the held documents then go on.",
   ),
-  FERRY_DRIFT_STOP: entry(
-    76,
-    "never",
+  FERRY_DRIFT_STOP: halting(
     "A document has a field or a type that was not there before, and the route's policy is to stop.",
     "Decide with `ferry drift decide ROUTE PATH pass|drop`, then start the worker again.",
   ),
-  FERRY_APPLY_DDL: entry(
-    76,
-    "never",
+  FERRY_APPLY_DDL: halting(
     "The source changed the collection itself (drop, rename) and this cannot be applied safely.",
     "Where it is held, `ferry structure approve ID` lets it happen; else decide by hand what the target should become, then accept the event with --accept, or empty the target and copy again.",
   ),
-  FERRY_TARGET_NOT_EMPTY: entry(
-    76,
-    "never",
+  FERRY_TARGET_NOT_EMPTY: halting(
     "The target collection has documents before the route begins, and no policy says what becomes of them.",
     "Empty it (`ferry run` and `ferry capture` do with --replace-target), or name a policy: `conflict: mirror | merge | keep-target` in the route, or --conflict (docs/37-target-writers.md).",
   ),
-  FERRY_TARGET_HISTORY: entry(
-    76,
-    "never",
+  FERRY_TARGET_HISTORY: halting(
     "The target's oplog no longer holds what its other writers did while no worker ran.",
     "Start with --accept FERRY_TARGET_HISTORY: from then on merge reads every document before it writes it; under keep-target what others wrote meanwhile counts as ferry's.",
   ),
@@ -274,9 +256,7 @@ export const CATALOGUE = {
     "Source and target are the same server, and a collection would be carried onto itself.",
     "Check --source and --target; within one server a route must give the collection another name.",
   ),
-  FERRY_STRUCTURE_REFUSED: entry(
-    76,
-    "never",
+  FERRY_STRUCTURE_REFUSED: halting(
     "The target cannot be given this structure; nothing was written.",
     "`ferry structure plan` shows each reason: leave those namespaces out with --exclude, mend the target, or empty them with --replace-target.",
   ),
@@ -322,72 +302,84 @@ export const CATALOGUE = {
     "never",
     "A download cannot be reached.",
     "Check the network and the proxy or mirror settings, then run the command again; what was fetched is kept.",
+    "stack",
   ),
   FERRY_STACK_CHECKSUM: entry(
     69,
     "never",
     "A fetched file is not the pinned one, or is damaged.",
     "Run the command again; if it repeats, a proxy or mirror serves other bytes, so choose another one.",
+    "stack",
   ),
   FERRY_STACK_MONGOD: entry(
     69,
     "never",
     "No usable mongod is installed, and none can be fetched.",
     "Install MongoDB 6.0 or newer so that mongod is on PATH, or set FERRY_MIRROR_MONGODB to a site with its downloads.",
+    "stack",
   ),
   FERRY_STACK_JAVA: entry(
     69,
     "never",
     "No usable Java is installed, and none can be fetched.",
     "Install Java 17 or newer, or point JAVA_HOME to one.",
+    "stack",
   ),
   FERRY_STACK_KAFKA: entry(
     69,
     "never",
     "Kafka's jars are not in the cache and cannot be fetched.",
     "Install Maven (with a mirror in its settings where there is no open network), or set FERRY_MIRROR_APACHE.",
+    "stack",
   ),
   FERRY_STACK_CONNECTOR: entry(
     69,
     "never",
     "The MongoDB connector is not in the cache and cannot be fetched.",
     "Install Maven, with a mirror in its settings where there is no open network.",
+    "stack",
   ),
   FERRY_STACK_DISK: entry(
     74,
     "never",
     "There is not enough free disk space.",
     "Free the space that the message names, or choose another disk with FERRY_CACHE (programs) or FERRY_HOME (data).",
+    "stack",
   ),
   FERRY_STACK_PORT: entry(
     69,
     "never",
     "A port that a server needs is taken by another program.",
     "Stop the program that holds it, or choose another port with --port NAME=NUMBER.",
+    "stack",
   ),
   FERRY_STACK_CRASHED: entry(
     69,
     "never",
     "A server ended when it should be running.",
     "The message shows the tail of its log; mend the cause, then run `ferry stack up` again.",
+    "stack",
   ),
   FERRY_STACK_NOT_READY: entry(
     75,
     "never",
     "A server runs but did not become ready in time.",
     "Look at the log that the message names; a busy machine may need a second `ferry stack up`.",
+    "stack",
   ),
   FERRY_STACK_LIMIT: entry(
     69,
     "never",
     "The limit of open files is too low for the servers.",
     "Raise it in this shell with `ulimit -n 4096`, or where the machine sets it (limits.conf, the service's LimitNOFILE).",
+    "stack",
   ),
   FERRY_STACK_STATE: entry(
     74,
     "never",
     "The state folder of the local stack cannot be read or does not fit the request.",
     "Run `ferry stack reset`, which stops what still runs and removes the folder's data, or choose another folder with FERRY_HOME.",
+    "stack",
   ),
 
   // --- Kafka Connect
@@ -434,120 +426,134 @@ export const CATALOGUE = {
     "never",
     "The connector's file cannot be used.",
     "Give the path of a JSON file as Connect's REST API takes it; deploy/recommended-connector.json is one.",
+    "connector",
   ),
   FERRY_CAPTURE_PLUGIN_MISSING: entry(
     64,
     "never",
     "Kafka Connect does not know this connector class.",
     "Put the connector's jar on Connect's plugin.path and restart Connect; `ferry check` lists the classes it has.",
+    "connector",
   ),
   FERRY_CAPTURE_TOLERANT: entry(
     64,
     "never",
     "errors.tolerance=all lets the connector drop documents, and whole intervals of changes, without a word.",
     "Set errors.tolerance (and mongo.errors.tolerance) to none; `ferry cx --plain FILE` posts it all the same.",
+    "connector",
   ),
   FERRY_CAPTURE_STALE_READS: entry(
     64,
     "never",
     "The connector would copy from a secondary, which may show a state from before the start position.",
     "Remove readPreference from connection.uri, or post the file with --plain and compare afterwards.",
+    "connector",
   ),
   FERRY_CAPTURE_UNUSABLE: entry(
     64,
     "never",
     "The connector's records would not carry what a migration needs.",
     "Change the option that the message names; deploy/recommended-connector.json shows a good configuration.",
+    "connector",
   ),
   FERRY_CAPTURE_TOPIC_NOT_EMPTY: entry(
     76,
     "never",
     "The topic holds records of an earlier capture, whose deletes since then are not known.",
     "Delete the topic (`ferry del NAME --forget` says how) or choose another topic.prefix; --accept-topic takes it as it is.",
+    "connector",
   ),
   FERRY_CAPTURE_PARTITION_CHANGED: entry(
     64,
     "never",
     "With this configuration the connector would lose its position and copy everything again.",
     "Add the offset.partition.name that the message gives, or start anew: `ferry del NAME --forget`, then `ferry cx FILE`.",
+    "connector",
   ),
   FERRY_CAPTURE_START_UNKNOWN: entry(
     76,
     "never",
     "The connector was started without ferry, so writes between its copy and its stream may be missing.",
     "For a gap-free start: `ferry del NAME --forget`, delete its topic, then `ferry cx FILE`.",
+    "connector",
   ),
   FERRY_CAPTURE_START_UNFINISHED: entry(
     75,
     "never",
     "The connector's gap-free start has not been finished.",
     "Run `ferry cx FILE` again; it goes on where it was.",
+    "connector",
   ),
   FERRY_CAPTURE_NOT_RUNNING: entry(
     75,
     "never",
     "The connector is paused, stopped or gone, so nothing new is captured.",
     "Run `ferry cx FILE` again before the source's oplog has moved past the connector's position.",
+    "connector",
   ),
   FERRY_CAPTURE_TASK_FAILED: entry(
     69,
     "never",
     "The connector's task failed.",
     "The message carries the telling line of its trace; mend the cause and run `ferry cx FILE` again.",
+    "connector",
   ),
   FERRY_CAPTURE_TOPIC_NAME: entry(
     69,
     "never",
     "Kafka refuses the topic of a collection (it takes letters, digits, `.`, `_` and `-`, at most 249), and the connector's task ends at it.",
     "Give the collection another topic in topic.namespace.map or leave it out in the pipeline, and run `ferry cx FILE` again; `ferry capture` carries such names by itself.",
+    "connector",
   ),
   FERRY_CAPTURE_RECORD_TOO_LARGE: entry(
     69,
     "never",
     "A document is larger than Kafka's limits, so the connector's task failed and holds everything behind it back.",
     "Raise producer.override.max.request.size on the connector and max.message.bytes on the topic, then run `ferry cx FILE` again.",
+    "connector",
   ),
   FERRY_CAPTURE_EVENT_TOO_LARGE: entry(
     69,
     "never",
     "A change event is larger than 16 MB (document and update description together), so the connector's task failed.",
     'Append {"$unset":["updateDescription"]} to the connector\'s pipeline and run `ferry cx FILE` again.',
+    "connector",
   ),
   FERRY_CAPTURE_KEY_FORMAT: entry(
     64,
     "never",
     "Heartbeats have a text key, which a BSON key converter refuses, so the connector's task failed.",
     "Use output.format.key=json with the StringConverter; the values may stay BSON.",
+    "connector",
   ),
-  FERRY_CAPTURE_HISTORY_LOST: entry(
-    76,
-    "never",
+  FERRY_CAPTURE_HISTORY_LOST: halting(
     "The source's oplog no longer reaches back to the connector's position: changes are lost to the stream.",
     "Enlarge the oplog, then copy again: `ferry del NAME --forget`, delete the topic, empty the target, `ferry cx FILE`.",
+    "connector",
   ),
   FERRY_CAPTURE_STUCK: entry(
     75,
     "never",
     "The connector says RUNNING but does not read the source's changes.",
     "Look for `Unable to recreate the cursor` in Connect's log, mend the cause (pipeline, privileges), run `ferry cx FILE` again.",
+    "connector",
   ),
-  FERRY_CAPTURE_GAP: entry(
-    76,
-    "never",
+  FERRY_CAPTURE_GAP: halting(
     "Changes of the source are missing in the topic although the connector has moved past them.",
     "Run `ferry cx FILE --replay` while the source's oplog still has them; else copy again, or accept with `ferry cx FILE --accept-gaps`.",
+    "connector",
   ),
-  FERRY_CAPTURE_REOPENED: entry(
-    76,
-    "never",
+  FERRY_CAPTURE_REOPENED: halting(
     "The watched namespace was dropped or renamed, after which the connector reopens its stream at now and skips what lay between.",
     "Watch the database instead (see deploy/recommended-connector.json) and copy again, or accept with `ferry cx FILE --accept-gaps`.",
+    "connector",
   ),
   FERRY_CAPTURE_OPLOG_SHORT: entry(
     75,
     "never",
     "The connector's stored position will soon fall off the source's oplog.",
     "Set heartbeat.interval.ms (10000) on the connector so that an idle position moves, or enlarge the oplog.",
+    "connector",
   ),
   // --- ferry's own capture
   FERRY_CAPTURE_SPOOL: entry(

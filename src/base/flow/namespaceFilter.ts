@@ -1,5 +1,6 @@
 import { FerryError } from "#base/errors/ferryError.ts";
 import { seriesOf } from "./buckets.ts";
+import { quoted } from "./quoted.ts";
 import { type Namespace, parseNamespace } from "./types.ts";
 
 /**
@@ -47,11 +48,7 @@ export class NamespacePattern {
 export const isGlob = (name: string): boolean => /[*?]/.test(name);
 
 /** The source of the regular expression for a glob over one name, for ferry's and the server's engine alike. */
-export const globSource = (glob: string): string =>
-  `^${glob
-    .replace(/[.+^${}()|[\]\\]/g, "\\$&")
-    .replaceAll("*", ".*")
-    .replaceAll("?", ".")}$`;
+export const globSource = (glob: string): string => `^${quoted(glob).replaceAll("\\*", ".*").replaceAll("\\?", ".")}$`;
 
 /** Included by one pattern, and excluded by none. */
 export class NamespaceFilter {

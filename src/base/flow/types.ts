@@ -66,12 +66,34 @@ export type NoopEvent = EventBase &
     of?: Uint8Array;
   }>;
 
+/**
+ * What changes a collection or database itself, as the server names it (`operationType`). `invalidate` ends a stream and is named
+ * here so that it is not passed over.
+ */
+export const DDL_KINDS = [
+  "create",
+  "createIndexes",
+  "drop",
+  "dropDatabase",
+  "dropIndexes",
+  "invalidate",
+  "modify",
+  "rename",
+  "refineCollectionShardKey",
+  "reshardCollection",
+  "shardCollection",
+  "startIndexBuild",
+  "commitIndexBuild",
+  "abortIndexBuild",
+] as const;
+
+export type DdlKind = (typeof DDL_KINDS)[number];
+
 /** A change of the collection itself; lands in any partition (its Kafka key is the resume token). */
 export type DdlEvent = EventBase &
   Readonly<{
     op: "ddl";
-    /** operationType as the server names it: drop, rename, dropDatabase, create, createIndexes, dropIndexes, modify, … */
-    kind: string;
+    kind: DdlKind;
     /** Raw BSON of the whole event. */
     command: Uint8Array;
   }>;

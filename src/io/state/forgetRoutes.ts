@@ -1,15 +1,14 @@
 import type { Document } from "bson";
 import { FerryError } from "#base/errors/ferryError.ts";
+import { quoted } from "#base/flow/quoted.ts";
 import type { Db, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 
 const BY_ROUTE = ["deadLetters", "drift", "conflicts", "lanes"];
 const BY_MARK = ["touched", "settled"];
 
-const quote = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-
 const forget = async (db: Db, route: string): Promise<void> => {
-  const chunks: Document = { letter: { $regex: `^${quote(route)}/` } };
+  const chunks: Document = { letter: { $regex: `^${quoted(route)}/` } };
   await db.collection("deadLetterChunks").deleteMany(chunks);
   for (const name of BY_ROUTE) await db.collection(name).deleteMany({ route });
   for (const name of BY_MARK) await db.collection(name).deleteMany({ "_id.route": route });

@@ -3,8 +3,8 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import { isGlob } from "#base/flow/namespaceFilter.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
+import { kindOf } from "#io/mongo/collections.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
-import { translated } from "#io/mongo/errors.ts";
 import type { Scope } from "#source/stream/scope.ts";
 
 export type NamesDeps = Readonly<{
@@ -26,10 +26,7 @@ const byName = (a: Namespace, b: Namespace): number => (formatNamespace(a) < for
 const requireNoView = async (source: MongoClient, name: string): Promise<void> => {
   const { db, coll } = parseNamespace(name);
   if (coll === "") return;
-  const found = await translated(`looking for ${name}`, () =>
-    source.db(db).listCollections({ name: coll }, { nameOnly: true }).toArray(),
-  );
-  if (found.some(({ type }) => type === "view"))
+  if ((await kindOf(source.db(db), coll)) === "view")
     throw new FerryError(
       "FERRY_SOURCE_NOTHING",
       `${name} is a view and has no documents of its own; carry its collection, or its whole database, and it is built with them`,

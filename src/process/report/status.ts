@@ -187,7 +187,7 @@ const readRuns = async (target: MongoClient, stateDb: string): Promise<Pick<Stat
     target.db(stateDb).collection<RunRecord>("runs").find().sort({ _id: 1 }).toArray(),
   );
   const halted = runs.flatMap(({ _id, halted }) =>
-    halted === undefined ? [] : [{ route: _id, code: halted.code as ErrorCode, detail: halted.detail }],
+    halted === undefined ? [] : [{ route: _id, code: halted.code, detail: halted.detail }],
   );
   const notes = runs.flatMap(({ _id, rules }) =>
     rules?.changedAt === undefined

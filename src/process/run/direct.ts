@@ -2,7 +2,6 @@ import { LaneStore } from "#apply/lanes/laneStore.ts";
 import { RunStore } from "#apply/lanes/runStore.ts";
 import type { DdlRules } from "#base/config/routes.ts";
 import type { WorkerOptions } from "#base/config/workerOptions.ts";
-import type { ErrorCode } from "#base/errors/catalogue.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { every } from "#base/flow/every.ts";
@@ -180,6 +179,6 @@ const watchHalts = async (runs: RunStore, clock: Clock, ended: AbortSignal): Pro
     const unknown: Awaited<ReturnType<RunStore["readRuns"]>> = new Map();
     for (const [route, { halted }] of await runs.readRuns().catch(() => unknown))
       if (halted !== undefined && halted.at.getTime() >= since)
-        throw new FerryError(halted.code as ErrorCode, `${route} is halted: ${halted.detail}`);
+        throw new FerryError(halted.code, `${route} is halted: ${halted.detail}`);
   });
 };

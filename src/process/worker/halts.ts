@@ -1,6 +1,6 @@
 import type { RunRecord } from "#apply/lanes/records.ts";
 import type { RunStore } from "#apply/lanes/runStore.ts";
-import type { ErrorCode } from "#base/errors/catalogue.ts";
+import { CATALOGUE } from "#base/errors/catalogue.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { RouteTable } from "#route/table/routeTable.ts";
@@ -17,9 +17,6 @@ export type HaltsDeps = Readonly<{
 }>;
 
 type Halt = NonNullable<RunRecord["halted"]>;
-
-/** Exit status of errors that mean: going on would harm data. They halt their route for all workers. */
-export const UNSAFE = 76;
 
 /** The halts among a worker's routes. What one route met is no reason to hold the others up; it is when none is left. */
 export class Halts {
@@ -39,7 +36,7 @@ export class Halts {
     for (const [name, { halted }] of await runs.readRuns()) {
       const route = routes.named(name);
       if (halted === undefined || route === undefined) continue;
-      const atConnector = halted.code.split("_")[1] === "CAPTURE" && halted.code !== "FERRY_CAPTURE_COPY_AGAIN";
+      const atConnector = CATALOGUE[halted.code].foundAt === "connector";
       const looked = (await guard?.check([route], accepted, signal)) ?? false;
       if (atConnector && !looked && !accepted.has(halted.code)) throw haltedError(name, halted);
       await runs.lift(name);
@@ -74,4 +71,4 @@ export class Halts {
 }
 
 const haltedError = (route: string, { code, detail, at }: Halt): FerryError =>
-  new FerryError(code as ErrorCode, `${route} is halted since ${at.toISOString()}: ${detail}`);
+  new FerryError(code, `${route} is halted since ${at.toISOString()}: ${detail}`);

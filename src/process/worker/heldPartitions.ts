@@ -7,7 +7,7 @@ import { faultPoint } from "#base/flow/fault.ts";
 import type { TaskGroup } from "#base/flow/taskGroup.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { LiveRoute, RouteTable } from "#route/table/routeTable.ts";
-import { type Halts, UNSAFE } from "./halts.ts";
+import type { Halts } from "./halts.ts";
 import { fairShare } from "./ownership.ts";
 import type { RunningPartition } from "./partition.ts";
 
@@ -158,7 +158,7 @@ export class HeldPartitions {
       logger.warn({ lane, epoch: claim.epoch, err: error.detail, code: error.code }, "partition given back");
       return;
     }
-    if (!isFerry(error) || error.entry.exit !== UNSAFE) throw error;
+    if (!isFerry(error) || !error.entry.halts) throw error;
     await runs.halt(claim.route, error);
     await halts.goOn(error);
   }

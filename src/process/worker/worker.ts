@@ -22,7 +22,7 @@ import { type LiveRoute, RouteTable } from "#route/table/routeTable.ts";
 import { provenSource } from "#source/stream/deployment.ts";
 import { touch } from "./aliveFile.ts";
 import { CaptureGuard } from "./captureGuard.ts";
-import { Halts, UNSAFE } from "./halts.ts";
+import { Halts } from "./halts.ts";
 import { HeldPartitions } from "./heldPartitions.ts";
 import { Meter } from "./meter.ts";
 import { openPartition, type RunningPartition } from "./partition.ts";
@@ -316,7 +316,7 @@ export class Worker implements AsyncDisposable {
     try {
       await this.#captureGuard.check(guarded, this.#accepted, signal);
     } catch (error) {
-      if (!isFerry(error) || error.entry.exit !== UNSAFE) throw error;
+      if (!isFerry(error) || !error.entry.halts) throw error;
       await this.#halts.goOn(error);
     }
   }

@@ -5,6 +5,7 @@ import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { seriesOf } from "#base/flow/buckets.ts";
 import { faultPoint } from "#base/flow/fault.ts";
 import type { Clash, Namespace, WriteOps } from "#base/flow/types.ts";
+import { kindOf, listedCollection } from "#io/mongo/collections.ts";
 import type { ClientSession, Db, Document, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { rawDelete, rawInsert, rawUpdate, type WriteError, type WriteOutcome } from "#io/mongo/rawWrites.ts";
@@ -81,8 +82,7 @@ export class MongoSink {
   /** Creates the collection where it is missing: a transaction must not be the one to create it. @throws FERRY_MONGO_* */
   async prepare(): Promise<void> {
     await translated(`creating ${this.#db.databaseName}.${this.#coll}`, async () => {
-      const [found] = await this.#db.listCollections({ name: this.#coll }, { nameOnly: true }).toArray();
-      if (found !== undefined) return;
+      if ((await kindOf(this.#db, this.#coll)) !== undefined) return;
       await this.#db.createCollection(this.#coll).catch((error: unknown) => {
         if (!hasServerCode(error, ServerCode.NamespaceExists)) throw error; // another worker was faster
       });
@@ -101,7 +101,7 @@ export class MongoSink {
   async look(): Promise<Readonly<{ occupied: boolean; at: Timestamp | undefined }>> {
     return translated(`looking at ${this.name}`, async () => {
       const { operationTime } = (await this.#db.command({ ping: 1 })) as { operationTime?: Timestamp };
-      if ((await this.#typeOf(this.#coll)) !== "collection") return { occupied: false, at: operationTime };
+      if ((await kindOf(this.#db, this.#coll)) !== "collection") return { occupied: false, at: operationTime };
       const found = await this.#db.collection(this.#coll).findOne({}, ONE_KEY);
       return { occupied: found !== null, at: operationTime };
     });
@@ -124,13 +124,9 @@ export class MongoSink {
 
   /** Which incarnation of the collection is there; undefined where there is none. @throws FERRY_MONGO_* */
   async uuid(): Promise<Binary | undefined> {
-    return translated(`looking at ${this.#db.databaseName}.${this.#coll}`, async () => {
-      // Raw: a validator in the options may hold what no decoder takes.
-      const listed = this.#db.listCollections({ name: this.#coll }, { raw: true } as Document).toArray();
-      const [found] = (await listed) as unknown as Uint8Array[];
-      const uuid = found && rawField(rawField(found, "info")?.bytes ?? found, "uuid");
-      return uuid?.type === BsonType.binary ? new Binary(uuid.bytes.subarray(5), uuid.bytes[4]) : undefined;
-    });
+    const found = await listedCollection(this.#db, this.#coll);
+    const uuid = found && rawField(rawField(found, "info")?.bytes ?? found, "uuid");
+    return uuid?.type === BsonType.binary ? new Binary(uuid.bytes.subarray(5), uuid.bytes[4]) : undefined;
   }
 
   /** Drops this incarnation and no other; a no-op where it is gone. Source: the `drop` command's collectionUUID. @throws FERRY_MONGO_*, FERRY_STRUCTURE_REFUSED */
@@ -151,7 +147,7 @@ export class MongoSink {
   async #dropBuckets(series: string, incarnation: Binary): Promise<void> {
     if ((await this.uuid())?.toUUID().equals(incarnation.toUUID()) !== true) return;
     const { databaseName: db } = this.#db;
-    const type = await this.#typeOf(series);
+    const type = await kindOf(this.#db, series);
     if (type === "view" || (type === "collection" && (await this.#hasDocuments(series))))
       throw new FerryError(
         "FERRY_STRUCTURE_REFUSED",
@@ -165,13 +161,6 @@ export class MongoSink {
   async #hasDocuments(coll: string): Promise<boolean> {
     const found = this.#db.collection(coll).findOne({}, ONE_KEY);
     return (await translated(`looking at ${this.#db.databaseName}.${coll}`, () => found)) !== null;
-  }
-
-  async #typeOf(coll: string): Promise<string | undefined> {
-    const [found] = await translated(`looking at ${this.#db.databaseName}.${coll}`, () =>
-      this.#db.listCollections({ name: coll }, { nameOnly: true }).toArray(),
-    );
-    return found?.type;
   }
 
   /** Which unique index refused a statement, and whose the value is; undefined for other refusals. Never throws. */

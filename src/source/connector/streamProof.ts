@@ -1,7 +1,7 @@
 import { isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
-import { formatNamespace } from "#base/flow/types.ts";
+import { type DdlKind, formatNamespace } from "#base/flow/types.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { isHistoryLost } from "#io/mongo/serverCodes.ts";
@@ -56,7 +56,7 @@ const NEAR_MS = 2000;
 const FAR_MS = 24 * 3_600_000;
 
 const DATA = new Set(["insert", "update", "replace", "delete"]);
-const DDL = new Set(["drop", "rename", "dropDatabase"]);
+const DDL: ReadonlySet<string> = new Set<DdlKind>(["drop", "rename", "dropDatabase"]);
 
 /** A collection is watched through its database, which goes on where a collection's stream is invalidated. */
 const probeWatch = (watch: Watch): Watch =>

@@ -7,7 +7,7 @@ import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { type Namespace, parseNamespace } from "#base/flow/types.ts";
 import type { CaptureOutput } from "#io/log/output.ts";
-import { translated } from "#io/mongo/errors.ts";
+import { kindOf } from "#io/mongo/collections.ts";
 import { isCursorGone } from "#io/mongo/serverCodes.ts";
 import { CopiedRecord, RECORD_BYTES, removalRecord } from "#io/wire/captured.ts";
 import { CopyRun } from "#io/wire/copyRun.ts";
@@ -49,10 +49,8 @@ type Seen = Readonly<{ averageBytes: number; chunkBytes: number }>;
 /** A view or a time series may have taken the name; a `find` would read what it shows. @throws FERRY_MONGO_* */
 const isCollection = async (source: CopySource, { db, coll }: Namespace): Promise<boolean> => {
   const client = await source.client();
-  const [found] = await translated(`looking at ${db}.${coll}`, () =>
-    client.db(db).listCollections({ name: coll }, { nameOnly: true }).toArray(),
-  );
-  return found === undefined || found.type === "collection";
+  const kind = await kindOf(client.db(db), coll);
+  return kind === undefined || kind === "collection";
 };
 
 const bytesOf = (value: Binary | null): Uint8Array | undefined => value?.buffer;

@@ -1,6 +1,7 @@
 import { rawDocument, rawField } from "#base/bson/rawValue.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { Namespace } from "#base/flow/types.ts";
+import { listedCollection } from "#io/mongo/collections.ts";
 import type { Document, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { RawCursor } from "#io/mongo/rawCursor.ts";
@@ -67,13 +68,7 @@ const isMember = async (client: MongoClient): Promise<boolean> => {
 };
 
 const isClustered = async (client: MongoClient, { db, coll }: Namespace): Promise<boolean> => {
-  // Raw: a validator in the options may hold what no decoder takes.
-  const [found] = (await translated(`looking at ${db}.${coll}`, () =>
-    client
-      .db(db)
-      .listCollections({ name: coll }, { raw: true } as Document)
-      .toArray(),
-  )) as unknown as Uint8Array[];
+  const found = await listedCollection(client.db(db), coll);
   const options = found && rawField(found, "options");
   return options !== undefined && rawField(options.bytes, "clusteredIndex") !== undefined;
 };

@@ -4,8 +4,9 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import { bucketsOf, seriesOf } from "#base/flow/buckets.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { NamespaceFilter } from "#base/flow/namespaceFilter.ts";
-import { formatNamespace, type Namespace, parseNamespace, type WriteOps } from "#base/flow/types.ts";
+import { type DdlEvent, formatNamespace, type Namespace, parseNamespace, type WriteOps } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
+import { type CollectionKind, kindOf } from "#io/mongo/collections.ts";
 import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
 import { MongoSink } from "#sink/mongo/mongoSink.ts";
 import type { ProvenSource } from "#source/stream/deployment.ts";
@@ -177,7 +178,7 @@ export class StructureFollower {
    * their own, and the one that comes too early waits until the other has dropped what was there.
    * @throws FERRY_MONGO_TRANSIENT, upon which the partition is given back and tried again
    */
-  async #waitForOther(wanted: CollectionSpec["kind"] | undefined): Promise<void> {
+  async #waitForOther(wanted: CollectionKind | undefined): Promise<void> {
     if (wanted === undefined) return;
     const kind = await this.#kind();
     const early = this.#buckets
@@ -191,11 +192,10 @@ export class StructureFollower {
   }
 
   /** What the target has under the name that is followed. */
-  async #kind(): Promise<CollectionSpec["kind"] | undefined> {
+  async #kind(): Promise<CollectionKind | undefined> {
     const { target, route } = this.#deps;
-    const to = parseNamespace(route.to);
-    const scope = { databases: [to.db], includes: ({ coll }: Namespace) => coll === to.coll };
-    return (await readStructure(target, scope)).collections[0]?.kind;
+    const { db, coll } = parseNamespace(route.to);
+    return kindOf(target.db(db), coll);
   }
 
   /** Is the target's collection a view, or a time series whose buckets come by another topic? */
@@ -220,7 +220,7 @@ export class StructureFollower {
 
   /** Into the journal of changes. */
   async note(
-    event: Readonly<{ kind: string; at: bigint; ns: Namespace }>,
+    event: Pick<DdlEvent, "kind" | "at" | "ns">,
     body: Document,
     { id, outcome, steps }: Readonly<{ id: string; outcome: DdlRecord["outcome"]; steps: readonly string[] }>,
   ): Promise<void> {

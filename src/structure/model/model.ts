@@ -3,6 +3,7 @@ import { RawValue } from "#base/bson/rawValue.ts";
 import { BsonType, Cursor } from "#base/bson/walk.ts";
 import { BsonWriter } from "#base/bson/writer.ts";
 import type { Namespace } from "#base/flow/types.ts";
+import type { CollectionKind } from "#io/mongo/collections.ts";
 import type { Document } from "#io/mongo/connect.ts";
 import { documentOf, isOn, meaningOf, type Options, optionsIn, textOf, within } from "./options.ts";
 import type { StructureRecord } from "./records.ts";
@@ -10,7 +11,7 @@ import type { StructureRecord } from "./records.ts";
 /** What a collection is besides its documents, as a server lists it. */
 export type CollectionSpec = Readonly<{
   ns: Namespace;
-  kind: "collection" | "timeseries" | "view";
+  kind: CollectionKind;
   /** As `listCollections` shows them, without what differs from server to server. */
   options: Options;
   /** All but the one on `_id`, in the server's order; finished ones. */

@@ -1,6 +1,7 @@
 import type { Timestamp } from "bson";
 import { type RawValue, rawField } from "#base/bson/rawValue.ts";
 import type { Namespace } from "#base/flow/types.ts";
+import { kindIn, listCollections } from "#io/mongo/collections.ts";
 import type { Db, Document, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
@@ -65,12 +66,10 @@ const readIndexes = async (db: Db, coll: string, collation: boolean): Promise<In
   }
 };
 
-const KINDS: Readonly<Record<string, CollectionSpec["kind"]>> = { view: "view", timeseries: "timeseries" };
-
 const readCollection = async (db: Db, raw: Uint8Array): Promise<readonly CollectionSpec[]> => {
-  const { name, type, options } = optionsIn(raw);
+  const { name, options } = optionsIn(raw);
   const coll = textOf(name) ?? "";
-  const kind = KINDS[textOf(type) ?? ""] ?? "collection";
+  const kind = kindIn(raw);
   const own = withoutFence(portable(without(within(options), "uuid", "temp", "autoIndexId", "flags")));
   const { clusteredIndex } = own;
   // What a clustered collection says of its index besides is the server's own.
@@ -122,8 +121,7 @@ export const readStructure = (client: MongoClient, scope: Scope): Promise<Struct
     for (const name of await databasesOf(client, scope)) {
       if (SYSTEM_DATABASES.has(name)) continue;
       const db = client.db(name);
-      const listed = (await db.listCollections({}, { raw: true } as Document).toArray()) as unknown as Uint8Array[];
-      const named = listed.map((raw) => ({ raw, coll: textOf(rawField(raw, "name")) ?? "" }));
+      const named = (await listCollections(db)).map((raw) => ({ raw, coll: textOf(rawField(raw, "name")) ?? "" }));
       for (const { raw, coll } of named.sort((a, b) => (a.coll < b.coll ? -1 : 1))) {
         if (!isSystem(coll) && !isTemporary(coll) && scope.includes({ db: name, coll }))
           collections.push(...(await readCollection(db, raw)));

@@ -1,4 +1,6 @@
 import type { Binary, Timestamp } from "bson";
+import type { DdlKind } from "#base/flow/types.ts";
+import type { CollectionKind } from "#io/mongo/collections.ts";
 import type { Held } from "./relax.ts";
 
 /**
@@ -7,7 +9,7 @@ import type { Held } from "./relax.ts";
  */
 export type StructureRecord = {
   _id: { ns: string; index: string };
-  kind: "collection" | "timeseries" | "view" | "index";
+  kind: CollectionKind | "index";
   /** Source namespace. */
   from: string;
   /** Everything that it should be in the end, as canonical extended JSON: for people. */
@@ -44,7 +46,7 @@ export type DdlRecord = {
   _id: string;
   route: string;
   ns: string;
-  kind: string;
+  kind: DdlKind;
   /** clusterTime of the event. */
   at: Timestamp;
   /** What it said, shortened. */

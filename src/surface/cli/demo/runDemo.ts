@@ -44,7 +44,7 @@ const shortened = (print: (line: string) => void): { line: (line: string) => voi
 /** What the stack's errors advise (a port, a disk, a mirror) is not in any log. */
 const seenOf = (error: unknown): string => {
   if (!isFerry(error)) return error instanceof Error ? error.message : String(error);
-  const remedy = error.code.split("_")[1] === "STACK" ? ` (${error.entry.hint})` : "";
+  const remedy = error.entry.foundAt === "stack" ? ` (${error.entry.hint})` : "";
   return `${error.code}: ${error.detail}${remedy}`;
 };
 

@@ -29,8 +29,14 @@ test("a server's code is read from the driver's error and from the translated on
 });
 
 test("what a code means is decided in one place", () => {
-  assert.deepEqual([280, 286, 43].map((code) => isHistoryLost(translated(code))), [true, true, false]);
-  assert.deepEqual([43, 136, 175, 237, 286].map((code) => isCursorGone(translated(code))), [true, true, true, true, false]);
+  assert.deepEqual(
+    [280, 286, 43].map((code) => isHistoryLost(translated(code))),
+    [true, true, false],
+  );
+  assert.deepEqual(
+    [43, 136, 175, 237, 286].map((code) => isCursorGone(translated(code))),
+    [true, true, true, true, false],
+  );
   assert.deepEqual([112, 11600, 11000].map(isPassingCode), [true, true, false]);
   assert.deepEqual([26, 166, 121].map(isWrongCommand), [true, true, false]);
 });
