@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -166,14 +166,25 @@ test("a zip that was written is unpacked as it was, and a path outside its folde
   await writeZip(file, { "META-INF/services/x": "one\n", other: "two" });
   assert.equal(await unzip(file, join(folder.path, "out"), (name) => name.replace("META-INF/", "")), 2);
   assert.equal(await readFile(join(folder.path, "out", "services", "x"), "utf8"), "one\n");
+  const isRefused = (error: unknown): boolean => isFerry(error, "FERRY_STACK_CHECKSUM");
+  // Beside the folder, also where its name begins with the folder's, above it, and the folder itself.
+  for (const path of ["../escaped", "../out-side/x", "a/../../x", "."])
+    await assert.rejects(
+      unzip(file, join(folder.path, "out"), () => path),
+      isRefused,
+      path,
+    );
+  await writeZip(file, { "../x": "an entry that leaves the folder by its own name" });
   await assert.rejects(
-    unzip(file, join(folder.path, "out"), () => "../escaped"),
-    (error) => isFerry(error, "FERRY_STACK_CHECKSUM"),
+    unzip(file, join(folder.path, "out"), (name) => name),
+    isRefused,
   );
+  const beside = (await readdir(folder.path)).filter((name) => ["escaped", "out-side", "x"].includes(name));
+  assert.deepEqual(beside, []);
   await writeFile(file, "no zip at all");
   await assert.rejects(
     unzip(file, join(folder.path, "out"), (name) => name),
-    (error) => isFerry(error, "FERRY_STACK_CHECKSUM"),
+    isRefused,
   );
 });
 
