@@ -121,7 +121,7 @@ export const writesBehind = async (
   { scope, token }: Pick<StoredCapture, "scope" | "token">,
   { stateDb, at, signal }: Readonly<{ stateDb: string; at: bigint; signal: AbortSignal }>,
 ): Promise<FerryError | undefined> => {
-  const from = { startAtOperationTime: new Timestamp(at + 1n) };
+  const from = { at: new Timestamp(at + 1n) };
   const { at: first } = await firstChange({ source, scope: new Scope(scope, stateDb), from, signal });
   if (first === undefined) return undefined;
   return new FerryError(

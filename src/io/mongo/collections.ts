@@ -1,5 +1,4 @@
-import { rawField } from "#base/bson/rawValue.ts";
-import { BsonType } from "#base/bson/walk.ts";
+import { textIn } from "#base/bson/rawValue.ts";
 import type { Db, Document } from "./connect.ts";
 import { translated } from "./errors.ts";
 
@@ -19,12 +18,7 @@ export const kindOf = async (db: Db, coll: string): Promise<CollectionKind | und
 };
 
 /** The same of an answer of `listCollections`. */
-export const kindIn = (listed: Uint8Array): CollectionKind => {
-  const type = rawField(listed, "type");
-  return kindNamed(
-    type?.type === BsonType.string ? Buffer.from(type.bytes).toString("utf8", 4, type.bytes.length - 1) : undefined,
-  );
-};
+export const kindIn = (listed: Uint8Array): CollectionKind => kindNamed(textIn(listed, "type"));
 
 /** What the server says of collections, raw: a validator in the options may hold what no decoder takes. @throws FERRY_MONGO_* */
 export const listCollections = async (db: Db, filter: Document = {}): Promise<readonly Uint8Array[]> =>

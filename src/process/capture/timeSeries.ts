@@ -3,9 +3,9 @@ import { seriesOf } from "#base/flow/buckets.ts";
 import { formatNamespace, type Namespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
-import { RawCursor } from "#io/mongo/rawCursor.ts";
 import { atLeast } from "#io/mongo/serverVersion.ts";
 import type { CaptureRecord } from "#source/capture/captureStore.ts";
+import { ChangeCursor } from "#source/stream/changeCursor.ts";
 import type { Deployment } from "#source/stream/deployment.ts";
 import type { Scope } from "#source/stream/scope.ts";
 import type { Watch } from "#source/stream/watchLevel.ts";
@@ -16,12 +16,10 @@ import type { Watch } from "#source/stream/watchLevel.ts";
  * DDL of `system.buckets.NAME`.) @throws FERRY_MONGO_* of what passes
  */
 export const showsBuckets = async (client: MongoClient, watch: Watch): Promise<boolean> => {
-  const cluster = watch.level === "cluster";
-  const stream = { showSystemEvents: true, ...(cluster ? { allChangesForCluster: true } : {}) };
-  const command = { aggregate: 1, pipeline: [{ $changeStream: stream }], cursor: { batchSize: 0 } };
+  const stream = { showSystemEvents: true };
   const phase = "asking whether change streams show time series";
   try {
-    await using _cursor = await RawCursor.open({ client, db: cluster ? "admin" : watch.db, command, phase });
+    await using _cursor = await ChangeCursor.open({ client, watch, from: "now", stream, phase });
     return true;
   } catch (error) {
     // Who lacks the privilege for change streams is told so where privileges are looked at.

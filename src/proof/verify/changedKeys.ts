@@ -1,8 +1,7 @@
 import { identityOf } from "#base/bson/identity.ts";
 import { rawValue } from "#base/bson/walk.ts";
-import { assert } from "#base/errors/ferryError.ts";
-import { RawCursor } from "#io/mongo/rawCursor.ts";
-import { ResumeToken, tokenTime } from "#source/stream/resumeToken.ts";
+import { ChangeCursor } from "#source/stream/changeCursor.ts";
+import { tokenTime } from "#source/stream/resumeToken.ts";
 import { timestampOf } from "./reads.ts";
 import type { Side } from "./side.ts";
 
@@ -14,40 +13,33 @@ export type ChangedBatch = Readonly<{ keys: readonly Uint8Array[]; upTo: bigint;
 
 /** Which documents of one collection are written, by whomever: keys alone, from a clusterTime on (inclusive). */
 export class ChangedKeys implements AsyncDisposable {
-  readonly #cursor: RawCursor;
+  readonly #cursor: ChangeCursor;
 
-  private constructor(cursor: RawCursor) {
+  private constructor(cursor: ChangeCursor) {
     this.#cursor = cursor;
   }
 
   /** @throws FERRY_MONGO_* (`isHistoryLost` where the oplog no longer reaches back) */
   static async open({ client, ns }: Side, from: bigint): Promise<ChangedKeys> {
-    const command = {
-      aggregate: ns.coll,
-      pipeline: [
-        { $changeStream: { startAtOperationTime: timestampOf(from) } },
-        { $project: { documentKey: 1 } }, // bodies stay on the server
-      ],
-      cursor: { batchSize: 0 },
-      readConcern: { level: "majority" },
-    };
-    const phase = `watching ${ns.db}.${ns.coll}`;
-    return new ChangedKeys(await RawCursor.open({ client, db: ns.db, command, phase }));
+    const cursor = await ChangeCursor.open({
+      client,
+      watch: { level: "collection", ...ns },
+      from: { at: timestampOf(from) },
+      pipeline: [{ $project: { documentKey: 1 } }], // bodies stay on the server
+      phase: `watching ${ns.db}.${ns.coll}`,
+    });
+    return new ChangedKeys(cursor);
   }
 
   /** The next reply; waits a little where nothing is written. @throws FERRY_MONGO_* */
   async next(): Promise<ChangedBatch> {
-    const { documents, postBatchResumeToken, ended } = await this.#cursor.next({
-      batchSize: AT_ONCE,
-      maxTimeMS: WAIT_MS,
-    });
-    assert(postBatchResumeToken !== undefined, "a change stream's reply has no postBatchResumeToken");
+    const { documents, token, ended } = await this.#cursor.next({ batchSize: AT_ONCE, maxTimeMS: WAIT_MS });
     return {
       keys: documents.flatMap((event) => {
         const key = rawValue(event, "documentKey");
         return key === undefined ? [] : [Buffer.from(key)]; // outlives its reply
       }),
-      upTo: tokenTime(new ResumeToken(postBatchResumeToken)),
+      upTo: tokenTime(token),
       dropped: ended,
     };
   }

@@ -1,9 +1,10 @@
 import type { Clock } from "#base/flow/clock.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
+import { eventTime } from "#source/stream/rawEvent.ts";
 import { type ResumeToken, secondsOf, tokenTime } from "#source/stream/resumeToken.ts";
 import type { Scope } from "#source/stream/scope.ts";
 import { clockOf } from "#source/stream/sourceProbe.ts";
-import { eventTime, firstChange } from "./firstChange.ts";
+import { firstChange } from "./firstChange.ts";
 
 /** A change's time is known to the second: it counts as made at the end of it, so that lag is never overstated. */
 const lastMsOf = (at: bigint): number => secondsOf(at) * 1000 + 999;
@@ -100,10 +101,10 @@ export class StandingLag {
   /** ms. @throws FERRY_MONGO_*, the signal's reason */
   async age(signal: AbortSignal): Promise<number> {
     if (this.#first === undefined) {
-      const from = { startAfter: this.#seenTo };
+      const from = { after: this.#seenTo };
       const { at, seenTo } = await firstChange({ source: this.#source, scope: this.#scope, from, signal });
       this.#first = at;
-      this.#seenTo = seenTo ?? this.#seenTo;
+      this.#seenTo = seenTo;
     }
     return this.#first === undefined ? 0 : Math.max(0, this.#now.now() - lastMsOf(this.#first));
   }

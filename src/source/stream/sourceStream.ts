@@ -2,10 +2,11 @@ import { Cursor, find } from "#base/bson/walk.ts";
 import { BsonWriter } from "#base/bson/writer.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Document, MongoClient } from "#io/mongo/connect.ts";
-import { RawCursor, type RawReply } from "#io/mongo/rawCursor.ts";
-import { type ReadTime, readByKeys, readFrom } from "#io/mongo/rawReads.ts";
+import { readByKeys, readFrom } from "#io/mongo/rawReads.ts";
 import { hasServerCode, isHistoryLost, ServerCode } from "#io/mongo/serverCodes.ts";
-import { ResumeToken } from "./resumeToken.ts";
+import { ChangeCursor, type ChangeReply } from "./changeCursor.ts";
+import { eventTime, namespaceIn, operationOf, ownToken } from "./rawEvent.ts";
+import type { ResumeToken } from "./resumeToken.ts";
 import { Fragments } from "./splitEvents.ts";
 import type { Watch } from "./watchLevel.ts";
 
@@ -58,29 +59,15 @@ const KEY_ONLY: Document = {
 /** The event, document and delta together, does not fit into a reply. */
 const isTooLarge = (error: unknown): boolean => hasServerCode(error, ServerCode.BSONObjectTooLarge);
 
-/** The event's own resume token. */
-const ownToken = (event: Uint8Array): ResumeToken | undefined => {
-  const id = find(event, "_id");
-  return id === undefined ? undefined : new ResumeToken(event.subarray(id.start, id.end));
-};
-
-const kindOf = (event: Uint8Array): string => {
-  const kind = find(event, "operationType");
-  return kind === undefined ? "" : Buffer.from(event).toString("latin1", kind.start + 4, kind.end - 1);
-};
-
 /**
- * ferry's own reader of a change stream: raw, with the position of every reply, empty ones included, so that an idle
- * namespace's position moves with the oplog. It asks for documents as the recommended connector does (`updateLookup`).
- *
- * Departs from the driver's specification of change streams: it does not resume by itself. Whoever reads opens a new one after
- * the last position that he was given.
+ * The source's changes, whole: with the position of every reply, empty ones included, so that an idle namespace's position moves
+ * with the oplog, and with documents as the recommended connector asks for them (`updateLookup`).
  */
 export class SourceStream implements AsyncDisposable {
   readonly #options: SourceStreamOptions;
   readonly #fragments = new Fragments();
-  #cursor: RawCursor | undefined;
-  #ahead: Promise<RawReply> | undefined;
+  #cursor: ChangeCursor | undefined;
+  #ahead: Promise<ChangeReply> | undefined;
   #token: ResumeToken;
   #careful = 0;
 
@@ -128,34 +115,27 @@ export class SourceStream implements AsyncDisposable {
     return batch;
   }
 
-  async #open(batchSize: number, more: readonly Document[] = [], lookup = true): Promise<RawCursor> {
+  async #open(batchSize: number, more: readonly Document[] = [], lookup = true): Promise<ChangeCursor> {
     const { client, watch, match, features } = this.#options;
     const stream = {
-      ...(watch.level === "cluster" ? { allChangesForCluster: true } : {}),
       ...(lookup ? { fullDocument: "updateLookup" } : {}),
       ...(features.expanded ? { showExpandedEvents: true } : {}),
       ...(features.system ? { showSystemEvents: true } : {}),
-      startAfter: this.#token,
     };
     const split = features.split && lookup ? [{ $changeStreamSplitLargeEvent: {} }] : [];
-    const db = watch.level === "cluster" ? "admin" : watch.db;
-    const command = {
-      aggregate: 1,
-      pipeline: [{ $changeStream: stream }, { $match: match }, ...more, ...split],
-      cursor: { batchSize },
-      readConcern: { level: "majority" },
-    };
-    return RawCursor.open({ client, db, command, phase: "reading the source's change stream" });
+    const pipeline = [{ $match: match }, ...more, ...split];
+    const phase = "reading the source's change stream";
+    return ChangeCursor.open({ client, watch, from: { after: this.#token }, stream, pipeline, batchSize, phase });
   }
 
-  async #take({ documents, bytes, postBatchResumeToken, ended }: RawReply): Promise<EventBatch> {
+  async #take({ documents, bytes, token, ended }: ChangeReply): Promise<EventBatch> {
     const joined = this.#fragments.join(documents);
     const last = joined.at(-1);
-    const invalidated = last !== undefined && kindOf(last) === "invalidate";
+    const invalidated = last !== undefined && operationOf(last) === "invalidate";
     const events = invalidated ? joined.slice(0, -1) : joined;
     if (this.#fragments.isOpen) this.#token = (last && ownToken(last)) ?? this.#token;
     else if (invalidated) this.#token = ownToken(last) ?? this.#token;
-    else if (postBatchResumeToken !== undefined) this.#token = new ResumeToken(postBatchResumeToken);
+    else this.#token = token;
     if (ended) await this.#close();
     return { events, bytes, token: this.#token, invalidated, cutDown: false };
   }
@@ -192,24 +172,13 @@ const elements = new Cursor();
 const OPERATION = Buffer.from("operationType");
 const WITH_DOCUMENT = new Set(["insert", "update", "replace"]);
 
-const textOf = (document: Uint8Array, name: string): string => {
-  const found = find(document, name);
-  return found === undefined ? "" : Buffer.from(document).toString("utf8", found.start + 4, found.end - 1);
-};
-
-const timeOf = (event: Uint8Array): ReadTime | undefined => {
-  const at = find(event, "clusterTime");
-  return at === undefined ? undefined : readFrom(Buffer.from(event).readBigUInt64LE(at.start));
-};
-
 /** The event with the document that a look-up finds now, or with null where it is gone: as the server's own look-up does it. */
 const withDocument = async (client: MongoClient, event: Uint8Array): Promise<Uint8Array> => {
   const key = find(event, "documentKey");
-  const ns = find(event, "ns");
-  if (!WITH_DOCUMENT.has(kindOf(event)) || key === undefined || ns === undefined) return event;
-  const names = event.subarray(ns.start, ns.end);
-  const documentKey = event.subarray(key.start, key.end);
-  const [found] = await readByKeys(client, textOf(names, "db"), textOf(names, "coll"), [documentKey], timeOf(event));
+  if (!WITH_DOCUMENT.has(operationOf(event)) || key === undefined) return event;
+  const { db, coll } = namespaceIn(event, "ns");
+  const time = readFrom(eventTime(event) ?? 0n);
+  const [found] = await readByKeys(client, db, coll, [event.subarray(key.start, key.end)], time);
   const at = writer.open();
   elements.open(event);
   while (elements.next()) {
