@@ -8,8 +8,9 @@ export const WORKER_OPTIONS = Type.Object(
   {
     topics: Type.String({
       default: EVERY_TOPIC,
+      list: true,
       description:
-        "Topics to apply, names or globs, comma-separated. A topic is named like its namespace: db.collection.",
+        "Topics to apply, names or globs as for namespaces; comma-separated, may be repeated. A topic is named like its namespace: db.collection.",
     }),
     slices: Type.Integer({
       default: 0,
@@ -68,8 +69,9 @@ export const WORKER_OPTIONS = Type.Object(
     }),
     accept: Type.String({
       default: "",
+      list: true,
       description:
-        "Error codes, comma-separated, that do not halt a topic while this worker runs: an operator's explicit decision.",
+        "Error codes, comma-separated, may be repeated, that do not halt a topic while this worker runs: an operator's explicit decision.",
     }),
   },
   { additionalProperties: false },

@@ -2,6 +2,7 @@ import type { Route } from "#base/config/routes.ts";
 import type { WorkerOptions } from "#base/config/workerOptions.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import type { NamespaceSpec } from "#base/flow/namespaceFilter.ts";
 import { type Namespace, parseNamespace } from "#base/flow/types.ts";
 import { unlessStopped } from "#base/flow/unlessStopped.ts";
 import type { Logger } from "#base/observe/log.ts";
@@ -14,8 +15,9 @@ import { type CaptureWish, OwnCapture, type OwnCaptureDeps } from "#source/captu
 import { StandingLag } from "#source/capture/unapplied.ts";
 import type { CopySource } from "#source/copy/copySource.ts";
 import type { CopySourceDeps } from "#source/copy/steadyCopySource.ts";
+
 import { readDeployment } from "#source/stream/deployment.ts";
-import type { ScopeSpec } from "#source/stream/scope.ts";
+
 import { listNamespaces } from "#source/stream/sourceProbe.ts";
 import { featuresOf } from "#source/stream/sourceStream.ts";
 import { checkDeployments, checkLooking } from "./captureChecks.ts";
@@ -32,7 +34,7 @@ export type CaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad
   Pick<NamesDeps, "allowEmpty" | "ask"> &
   Readonly<{
     settings: Readonly<{ source: string; target: string; stateDb: string; group: string }>;
-    spec: ScopeSpec;
+    spec: NamespaceSpec;
     routes: readonly Route[] | undefined;
     /** Ranges that are copied at once, and documents of one of them, about. */
     readers: number;

@@ -16,7 +16,7 @@ import type { KafkaClient } from "#io/kafka/client.ts";
 import { topicFor } from "#io/kafka/topicName.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
-import { topicMatcher } from "#io/wire/topics.ts";
+import { isDataTopic } from "#io/wire/topics.ts";
 import { type RunState, stateOf, type Trouble } from "#source/capture/captureLifecycle.ts";
 import type { CaptureRecord, StoredCapture } from "#source/capture/captureStore.ts";
 import { type CaptureDeps, checkCapture, type Finding } from "#source/connector/connectorHealth.ts";
@@ -111,11 +111,9 @@ export type StatusDeps = Readonly<{
   capture: CaptureDeps | undefined;
 }>;
 
-const isData = topicMatcher("*");
-
 const readEnds = async (kafka: KafkaClient, topics: readonly string[]): Promise<TopicEnd[]> => {
   const ends = await Promise.all(
-    topics.filter(isData).map(async (topic) => {
+    topics.filter(isDataTopic).map(async (topic) => {
       const offsets = await patiently({ clock: systemClock }, `offsets of ${topic}`, () =>
         kafka.offsets(topic, "latest"),
       );

@@ -71,10 +71,7 @@ export class StructureFollower {
     if (this.#deps.source === undefined) return false;
     const ns = parseNamespace(from);
     const asked = await this.#store.asked();
-    return asked.some(({ include, exclude }) => {
-      const filter = new NamespaceFilter(include, exclude);
-      return include.length === 0 ? !filter.excludes(ns) : filter.has(ns);
-    });
+    return asked.some((spec) => new NamespaceFilter(spec).has(ns));
   }
 
   /**

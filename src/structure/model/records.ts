@@ -1,4 +1,5 @@
 import type { Binary, Timestamp } from "bson";
+import type { NamespaceSpec } from "#base/flow/namespaceFilter.ts";
 import type { DdlKind } from "#base/flow/types.ts";
 import type { CollectionKind } from "#io/mongo/collections.ts";
 import type { Held } from "./relax.ts";
@@ -32,11 +33,8 @@ export type StructureState = "planned" | "built" | "final" | "failed";
 
 export type Duplicate = Readonly<{ values: string; ids: readonly string[]; count: number }>;
 
-/** What a build was asked for, in globs over the source. */
-export type Asked = Readonly<{ include: readonly string[]; exclude: readonly string[] }>;
-
 /** What all builds were asked for, so that finalize means the same and changes are followed. One record, `_id`: `selection`. */
-export type SelectionRecord = { _id: "selection"; asked: readonly Asked[] };
+export type SelectionRecord = { _id: "selection"; asked: readonly NamespaceSpec[] };
 
 /** How far the source was looked at for a namespace. `_id`: target namespace. */
 export type FollowRecord = { _id: string; readAt: Timestamp };

@@ -1,11 +1,11 @@
 import type { Route } from "#base/config/routes.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import type { NamespaceSpec } from "#base/flow/namespaceFilter.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { forgetRoutes, requireIdle } from "#io/state/forgetRoutes.ts";
-import type { ScopeSpec } from "#source/stream/scope.ts";
 import type { Failure, StructureEvent } from "#structure/build/build.ts";
 import { progressText } from "#structure/build/buildProgress.ts";
 import { StructureStore } from "#structure/plan/store.ts";
@@ -19,7 +19,7 @@ import {
 } from "./structureOperations.ts";
 
 export type CarriedDeps = Readonly<{
-  spec: ScopeSpec;
+  spec: NamespaceSpec;
   routes: readonly Route[] | undefined;
   settings: Readonly<{ stateDb: string }>;
   clock: Clock;

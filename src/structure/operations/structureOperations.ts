@@ -3,6 +3,7 @@ import type { Route } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { bucketsOf } from "#base/flow/buckets.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import type { NamespaceSpec } from "#base/flow/namespaceFilter.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#base/flow/types.ts";
 import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
@@ -15,7 +16,6 @@ import { carryOut, type Failure, type StructureEvent } from "#structure/build/bu
 import { finalizeStructure } from "#structure/build/finalize.ts";
 import type { CollectionSpec } from "#structure/model/model.ts";
 import { readStructure } from "#structure/model/read.ts";
-import type { Asked } from "#structure/model/records.ts";
 import { abilitiesOf } from "#structure/model/relax.ts";
 import { type FieldMap, type RoutedNamespace, Selection } from "#structure/model/selection.ts";
 import { type Plan, planStructure } from "#structure/plan/plan.ts";
@@ -208,7 +208,7 @@ const unfinished = ({ spec: { ns, building = [] } }: Wanted): readonly Failure[]
   building.map((index) => ({ ns: formatNamespace(ns), index, reason: "the source is still building it" }));
 
 /** What the source has by now, of everything that builds were asked for. */
-const buildAll = async (deps: FinalizeOptions, asked: readonly Asked[]): Promise<readonly Failure[]> => {
+const buildAll = async (deps: FinalizeOptions, asked: readonly NamespaceSpec[]): Promise<readonly Failure[]> => {
   const { source } = deps;
   if (source === undefined) return [];
   const failures: Failure[] = [];
@@ -225,7 +225,7 @@ const buildAll = async (deps: FinalizeOptions, asked: readonly Asked[]): Promise
  * @param asked what is to be built first; otherwise all that builds were asked for
  * @returns what could not be restored
  */
-export const finalize = async (deps: FinalizeOptions, asked?: Asked): Promise<readonly Failure[]> => {
+export const finalize = async (deps: FinalizeOptions, asked?: NamespaceSpec): Promise<readonly Failure[]> => {
   const store = storeOf(deps);
   const built = await buildAll(deps, asked === undefined ? await store.asked() : [asked]);
   const failed = new Set(built.map(({ ns, index }) => `${ns}\0${index}`));

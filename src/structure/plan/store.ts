@@ -1,11 +1,11 @@
 import { Binary, Timestamp } from "bson";
+import type { NamespaceSpec } from "#base/flow/namespaceFilter.ts";
 import { formatNamespace, type Namespace } from "#base/flow/types.ts";
 import type { Collection, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { specText } from "#structure/model/model.ts";
 import { documentOf } from "#structure/model/options.ts";
 import type {
-  Asked,
   DdlRecord,
   Duplicate,
   FollowRecord,
@@ -41,7 +41,7 @@ export class StructureStore {
     this.#selection = db.collection("structureSelection");
   }
 
-  async rememberAsked({ include, exclude }: Asked): Promise<void> {
+  async rememberAsked({ include, exclude }: NamespaceSpec): Promise<void> {
     const asked = { include: [...include], exclude: [...exclude] };
     await translated("noting what is selected", () =>
       this.#selection.updateOne({ _id: "selection" }, { $addToSet: { asked } }, { upsert: true }),
@@ -54,7 +54,7 @@ export class StructureStore {
   }
 
   /** What `ferry structure build` was asked for so far; empty where it never was. */
-  async asked(): Promise<readonly Asked[]> {
+  async asked(): Promise<readonly NamespaceSpec[]> {
     const found = await translated("reading what is selected", () => this.#selection.findOne({ _id: "selection" }));
     return found?.asked ?? [];
   }

@@ -2,13 +2,14 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { stateFolder } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
+import type { NamespaceSpec } from "#base/flow/namespaceFilter.ts";
 import type { ReadPreferenceMode } from "#io/mongo/connect.ts";
 import type { NamesDeps } from "#process/capture/carriedNames.ts";
 import type { OwnCaptureDeps } from "#source/capture/ownCapture.ts";
 import { COPY_ORDERS, type CopyOrder } from "#source/copy/copyOrder.ts";
 import type { SpoolMode } from "#source/spool/spoolNeed.ts";
-import { parseScope, type ScopeSpec } from "#source/stream/scope.ts";
 import { wholeNumber, withAddresses } from "./connections.ts";
+import { type NamesFlags, namesIn, withNames } from "./namesFlags.ts";
 import { terminalQuestion } from "./question.ts";
 
 const READERS = "4";
@@ -41,27 +42,23 @@ const copyOrderOf = (text: string): CopyOrder => {
   return order;
 };
 
-const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
-
 /** Flags of commands that capture by themselves, as commander hands them over. */
-export type CaptureFlags = Readonly<Record<string, string | undefined>> & {
-  include: readonly string[];
-  exclude: readonly string[];
-  recopy?: boolean;
-  structure?: boolean;
-  allowEmpty?: boolean;
-};
+export type CaptureFlags = Omit<Readonly<Record<string, string | undefined>>, keyof NamesFlags> &
+  NamesFlags & {
+    recopy?: boolean;
+    structure?: boolean;
+    allowEmpty?: boolean;
+  };
 
 /** Adds what is said about the source. */
 export const withCapture = (command: Command): Command =>
-  withAddresses(command, { source: "source MongoDB, a replica set or a sharded cluster", target: undefined })
-    .option(
-      "--include <names>",
-      "namespaces or globs to carry, such as 'shop.*'; may be repeated (default: everything)",
-      collect,
-      [],
-    )
-    .option("--exclude <names>", "namespaces or globs to leave out; may be repeated", collect, [])
+  withNames(
+    withAddresses(command, { source: "source MongoDB, a replica set or a sharded cluster", target: undefined }),
+    {
+      include: "namespaces to carry (default: everything)",
+      exclude: "namespaces to leave out",
+    },
+  )
     .option("--allow-empty", "names that nothing on the source bears yet are no misspellings: follow them")
     .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
     .option("--readers <count>", `ranges that are copied at once (default: ${READERS})`)
@@ -96,7 +93,7 @@ export const withCapture = (command: Command): Command =>
     .option("--log-level <level>", "debug, info, warn, error or silent");
 
 export type CaptureOptions = Readonly<{
-  spec: ScopeSpec;
+  spec: NamespaceSpec;
   readers: number;
   rangeDocuments: number;
   copyOrder: CopyOrder;
@@ -110,8 +107,8 @@ export type CaptureOptions = Readonly<{
 
 /** Splits the flags: those of the capture, and the rest as plain texts. @throws FERRY_USAGE */
 export const parseCapture = ({
-  include,
-  exclude,
+  include = [],
+  exclude = [],
   recopy = false,
   structure = true,
   allowEmpty = false,
@@ -119,7 +116,7 @@ export const parseCapture = ({
 }: CaptureFlags): CaptureOptions & Readonly<{ texts: Readonly<Record<string, string | undefined>> }> => {
   const texts = rest as Readonly<Record<string, string | undefined>>;
   return {
-    spec: parseScope(include, exclude),
+    spec: namesIn({ include, exclude }),
     readers: wholeNumber("--readers", texts["readers"] ?? READERS, { max: 64 }),
     rangeDocuments: wholeNumber("--range-documents", texts["rangeDocuments"] ?? RANGE_DOCUMENTS),
     copyOrder: copyOrderOf(texts["copyOrder"] ?? "measured"),

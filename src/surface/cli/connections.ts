@@ -95,13 +95,6 @@ export const patientConnect = (
     },
   });
 
-/** The parts of a flag that takes several. */
-export const commaSeparated = (text: string | undefined): readonly string[] =>
-  (text ?? "")
-    .split(",")
-    .map((part) => part.trim())
-    .filter((part) => part !== "");
-
 /** A whole number given as a flag, from `min` (1) to `max` (a thousand million). @throws FERRY_USAGE */
 export const wholeNumber = (
   flag: string,

@@ -2,7 +2,7 @@ import { isFerry } from "#base/errors/ferryError.ts";
 import type { KafkaClient, KafkaOptions } from "#io/kafka/client.ts";
 import { readKafkaSettings } from "#io/kafka/settings.ts";
 import { createDecoder } from "#io/wire/decode.ts";
-import { topicMatcher } from "#io/wire/topics.ts";
+import { isDataTopic } from "#io/wire/topics.ts";
 import {
   type CaptureConfig,
   isSourceConnector,
@@ -20,7 +20,6 @@ type Say = Parameters<Parameters<typeof checking>[1]>[0];
 /** A document of 16 MB, its key, its event's other fields and the record's frame. */
 const LARGEST_RECORD = 17 * 2 ** 20;
 const mb = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(0)} MB`;
-const isData = topicMatcher("*");
 
 const checkLimits = async (say: Say, options: KafkaOptions, topics: readonly string[]): Promise<void> => {
   const settings = await readKafkaSettings(options, topics);
@@ -102,7 +101,7 @@ const checkKeys = async (say: Say, kafka: KafkaClient, topic: string): Promise<v
 /** Kafka: reachable, limits that fit documents, topics that keep and order their records. */
 export const checkKafka = (kafka: KafkaClient, options: KafkaOptions): Promise<CheckResult[]> =>
   checking("kafka", async (say) => {
-    const topics = (await kafka.topics()).filter(isData);
+    const topics = (await kafka.topics()).filter(isDataTopic);
     await checkLimits(say, options, topics);
     for (const topic of topics) await checkKeys(say, kafka, topic);
   });

@@ -4,6 +4,7 @@ import { resolveSettings } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { BUCKETS } from "#base/flow/buckets.ts";
 import { systemClock } from "#base/flow/clock.ts";
+import { parseNames } from "#base/flow/namespaceFilter.ts";
 import { parseNamespace } from "#base/flow/types.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
@@ -19,22 +20,22 @@ import { ignoredText } from "#io/mongo/reach.ts";
 import { ferryUri } from "#io/mongo/uriOptions.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { ConnectRest } from "#source/connector/connectRest.ts";
-import { parseScope, Scope } from "#source/stream/scope.ts";
+import { Scope } from "#source/stream/scope.ts";
 import type { StructureDeps } from "#structure/operations/structureOperations.ts";
 import { bucketsIn, checkSource, checkTarget } from "#tools/check/checkDatabases.ts";
 import { checkConnect, checkKafka } from "#tools/check/checkKafka.ts";
 import { type CheckResult, checking } from "#tools/check/checkResult.ts";
 import { checkStructure } from "#tools/check/checkStructure.ts";
 import { checkContainers } from "#tools/stack/containerChecks.ts";
-import { commaSeparated, type Flags, withConnections } from "../connections.ts";
+import { type Flags, withConnections } from "../connections.ts";
+import { type NamesFlags, namesIn, withNames } from "../namesFlags.ts";
 import { print, printJson } from "../output.ts";
 
 type CheckFlags = Flags &
+  NamesFlags &
   Readonly<{
     ns?: string;
     config?: string;
-    include?: string;
-    exclude?: string;
     printRoles?: boolean;
     containers?: boolean;
   }>;
@@ -47,12 +48,11 @@ export const registerCheck = (program: Command): void => {
     .option("--ns <db.collection>", "one collection that is to be carried (default: the routes', else everything)")
     .option("--containers", "check only what compose.yaml needs: a Docker engine, its memory, free ports")
     .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
-    .option(
-      "--include <globs>",
-      "whose structure and privileges: 'shop.*', 'shop' (a whole database), '*' (default: the routes', else --ns, else everything)",
-    )
-    .option("--exclude <globs>", "whose structure not")
     .option("--print-roles", "print the least roles that ferry needs, ready for mongosh, and exit");
+  withNames(command, {
+    include: "namespaces whose structure and privileges are checked (default: the routes', else --ns, else everything)",
+    exclude: "namespaces to skip",
+  });
   withConnections(command, ["source", "target", "kafka", "connect", "stateDb"]).action(check);
 };
 
@@ -77,10 +77,10 @@ const nsOf = (ns: string | undefined): string => {
 };
 
 /** Of what the flags name, else of the routes, else of `--ns`: the one database, as the capture watches it, or all. */
-const databasesOf = ({ config, include, ns }: CheckFlags): Databases => {
-  const named = commaSeparated(include);
+const databasesOf = ({ config, ns, ...flags }: CheckFlags): Databases => {
+  const { include: named } = namesIn(flags);
   const { routes } = named.length > 0 ? {} : readConfig(config);
-  const one = (names: readonly string[]): string => new Scope(parseScope(names, []), "").watch.db;
+  const one = (names: readonly string[]): string => new Scope(parseNames(names, []), "").watch.db;
   const from = routes?.map(({ from }) => from) ?? (named.length > 0 ? named : [nsOf(ns)]);
   return { source: one(from), target: one(routes?.map(({ to }) => to) ?? from) };
 };
@@ -155,18 +155,18 @@ const check = async (flags: CheckFlags): Promise<void> => {
 
 /** The structure of what the flags name, else of the routes, else of `--ns`. */
 const checkBoth = (
-  { config, include, exclude, ns }: CheckFlags,
+  { config, ns, ...flags }: CheckFlags,
   sides: Pick<StructureDeps, "source" | "target" | "stateDb">,
 ): Promise<CheckResult[]> => {
   const { routes } = readConfig(config);
-  const named = commaSeparated(include);
+  const { include: named, exclude } = namesIn(flags);
   const guess = routes === undefined && named.length === 0 ? [nsOf(ns)] : named;
   return checkStructure(
     {
       ...sides,
       routes,
       include: guess,
-      exclude: commaSeparated(exclude),
+      exclude,
       clock: systemClock,
       signal: AbortSignal.timeout(CHECK_MS),
       report: () => undefined,

@@ -4,6 +4,7 @@ import { resolveSettings } from "#base/config/settings.ts";
 import { CATALOGUE } from "#base/errors/catalogue.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
+import { listed } from "#base/flow/namespaceFilter.ts";
 import { endRun } from "#cutover/endRun.ts";
 import { type LookDeps, lettersAndHalts, timeText, writesBehind } from "#cutover/lastLook.ts";
 import { readRun, type SeenRun, watchRun } from "#cutover/runWatch.ts";
@@ -17,7 +18,7 @@ import { readDeployment, requireSameSource } from "#source/stream/deployment.ts"
 import { secondsOf, tokenTime } from "#source/stream/resumeToken.ts";
 import { clusterTime } from "#source/stream/sourceProbe.ts";
 import { requireComplete } from "#structure/operations/structureOperations.ts";
-import { commaSeparated, type Flags, withConnections, withState } from "../connections.ts";
+import { type Flags, withConnections, withState } from "../connections.ts";
 import { plainLogger, print, printJson } from "../output.ts";
 import { withSignals } from "../signals.ts";
 
@@ -111,7 +112,7 @@ type FinalizeFlags = Flags & Readonly<{ config?: string; allowWrites?: boolean; 
 
 /** What may be missing all the same. */
 const acceptedBy = ({ allowWrites, accept }: FinalizeFlags): readonly string[] => [
-  ...commaSeparated(accept),
+  ...listed(accept ?? ""),
   ...(allowWrites === true ? ["FERRY_SOURCE_WRITES"] : []),
 ];
 

@@ -23,19 +23,25 @@ import {
 } from "#structure/operations/structureOperations.ts";
 import { StructureStore } from "#structure/plan/store.ts";
 import type { Finding } from "#structure/plan/wanted.ts";
-import { commaSeparated, type Flags, withConnections, withState } from "../connections.ts";
+import { type Flags, withConnections, withState } from "../connections.ts";
+import { type NamesFlags, namesIn, withNames } from "../namesFlags.ts";
 import { print, printJson } from "../output.ts";
 import { withSignals } from "../signals.ts";
 import { duration, table } from "../table.ts";
 
-type StructureFlags = Flags &
-  Readonly<{ config?: string; include?: string; exclude?: string; replaceTarget?: boolean; ddl?: string }>;
+type StructureFlags = Flags & NamesFlags & Readonly<{ config?: string; replaceTarget?: boolean; ddl?: string }>;
 
 const withSelection = (command: Command): Command =>
-  withConnections(command, ["source", "target", "stateDb"])
-    .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
-    .option("--include <globs>", "namespaces of the source, comma-separated: 'shop.*', 'shop' (a whole database), '*'")
-    .option("--exclude <globs>", "namespaces to leave out");
+  withNames(
+    withConnections(command, ["source", "target", "stateDb"]).option(
+      "--config <file>",
+      "routes and their rules (default: ferry.yaml here, where there is one)",
+    ),
+    {
+      include: "namespaces of the source, 'shop' for a whole database, '*' for all",
+      exclude: "namespaces to leave out",
+    },
+  );
 
 const DDL_SHOWN = 20;
 
@@ -89,8 +95,7 @@ const wiring = (
   target,
   stateDb,
   routes: readConfig(flags.config).routes,
-  include: commaSeparated(flags.include),
-  exclude: commaSeparated(flags.exclude),
+  ...namesIn(flags),
   clock: systemClock,
   signal,
   report: flags.json === true ? () => undefined : (event) => say(event),

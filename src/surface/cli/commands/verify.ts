@@ -15,12 +15,13 @@ import { VerificationStore } from "#proof/verify/verificationStore.ts";
 import { routesOn } from "#route/table/routesOn.ts";
 import { type CaptureRecord, CaptureStore } from "#source/capture/captureStore.ts";
 import { secondsOf, tokenTime } from "#source/stream/resumeToken.ts";
-import { commaSeparated, type Flags, withConnections, withState } from "../connections.ts";
+import { type Flags, withConnections, withState } from "../connections.ts";
+import { type NamesFlags, namesIn, withNames } from "../namesFlags.ts";
 import { plainLogger, print, printJson } from "../output.ts";
 import { withSignals } from "../signals.ts";
 import { count } from "../table.ts";
 
-type VerifyFlags = Flags & Readonly<{ config?: string; include?: string }>;
+type VerifyFlags = Flags & NamesFlags & Readonly<{ config?: string }>;
 
 /** Ranges that are read at once: each keeps one core of a server busy. */
 const READERS = 2;
@@ -29,15 +30,14 @@ const PATIENCE_MS = 30_000;
 
 /** `ferry verify`: is everything on the target that should be there? */
 export const registerVerify = (program: Command): void => {
-  withConnections(program.command("verify"), ["source", "target", "stateDb"])
+  withNames(withConnections(program.command("verify"), ["source", "target", "stateDb"]), {
+    include: "namespaces of the source to compare (default: everything)",
+    exclude: "namespaces to leave out",
+  })
     .description(
       "compare source and target of a `ferry run`, document by document; what differs is looked at again until it settles",
     )
     .option("--config <file>", "routes and their rules (default: ferry.yaml here)")
-    .option(
-      "--include <names>",
-      "namespaces of the source, comma-separated, or globs such as 'shop.*' (default: everything)",
-    )
     .action(verify);
 };
 
@@ -56,8 +56,7 @@ const readRun = async (captures: CaptureStore): Promise<CaptureRecord> => {
 
 const pairsOf = (record: CaptureRecord, flags: VerifyFlags, deps: PairDeps): readonly Pair[] => {
   const { routes } = readConfig(flags.config);
-  const include = commaSeparated(flags.include);
-  const filter = new NamespaceFilter(include.length === 0 ? ["*"] : include, []);
+  const filter = new NamespaceFilter(namesIn(flags));
   return record.topics
     .map(({ name }) => name)
     .filter((name) => filter.has(parseNamespace(name)))
@@ -87,7 +86,7 @@ const verify = (flags: VerifyFlags): Promise<void> =>
           applied,
         });
         if (pairs.length === 0)
-          throw new FerryError("FERRY_USAGE", `nothing that is carried fits --include ${flags.include}`);
+          throw new FerryError("FERRY_USAGE", "nothing that is carried fits --include and --exclude");
         const results: PassResult[] = [];
         for (const pair of pairs) {
           const result = await new Verification(pair, depsOf(store, signal)).pass();
