@@ -2,10 +2,9 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import type { Collection, Document, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { FREE } from "#io/mongo/lease.ts";
+import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import type { CutoverMemory, CutoverRecord, Move, Seen } from "./record.ts";
 import { isEnd } from "./table.ts";
-
-const DUPLICATE_KEY = 11000;
 
 /** What an operator asks for. */
 export type Asked = Pick<CutoverRecord, "fence" | "namespaces" | "maxPauseMs">;
@@ -57,7 +56,7 @@ export class CutoverStore implements CutoverMemory {
     try {
       await translated("noting the cutover", () => this.#cutovers.insertOne(record));
     } catch (error) {
-      if (Number((error as FerryError).facts?.["serverCode"]) === DUPLICATE_KEY) throw alive(record);
+      if (hasServerCode(error, ServerCode.DuplicateKey)) throw alive(record);
       throw error;
     }
     await this.renew(record); // by the server's clock

@@ -1,7 +1,8 @@
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { every } from "#base/flow/every.ts";
 import { faultPoint } from "#base/flow/fault.ts";
-import { retry } from "#base/flow/retry.ts";
+import { retry, retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import type { Parts } from "./parts.ts";
 import type { CutoverMemory, CutoverRecord, Found, Move, Seen, State } from "./record.ts";
@@ -67,12 +68,11 @@ export class Machine {
     await using tasks = new TaskGroup();
     const ended = new AbortController();
     const current = { record };
-    tasks.run(async () => {
-      while (!ended.signal.aborted) {
-        await clock.sleep(leaseMs / 4, ended.signal).catch(() => undefined); // woken by the end
-        if (!ended.signal.aborted) await memory.renew(current.record).catch(() => undefined); // met by the next move
-      }
-    });
+    tasks.run(() =>
+      every(leaseMs / 4, { clock, ended: ended.signal, first: "later" }, async () => {
+        await memory.renew(current.record).catch(() => undefined); // met by the next move
+      }),
+    );
     try {
       while (!isOver(current.record.state)) current.record = await this.#step(current.record);
     } catch (error) {
@@ -124,8 +124,8 @@ export class Machine {
     } catch (error) {
       if (!isFerry(error) || error.entry.retry === "never") throw error;
       if (TABLE[record.state].paused) await parts.fence.lift();
-      const patience = { what: "noting the way back", clock, giveUpAfterMs: Number.POSITIVE_INFINITY, onRetry };
-      return retry(() => memory.move(record, move), patience);
+      const patience = { what: "noting the way back", clock, onRetry };
+      return retryForever(() => memory.move(record, move), patience);
     }
   }
 

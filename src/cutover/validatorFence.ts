@@ -1,9 +1,10 @@
 import type { Timestamp } from "bson";
-import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
 import { seriesOf } from "#base/flow/buckets.ts";
 import { formatNamespace, type Namespace } from "#base/flow/types.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { lackedPrivilege } from "#io/mongo/privileges.ts";
+import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import { clusterTime } from "#source/stream/sourceProbe.ts";
 import type { Options } from "#structure/model/options.ts";
 import { rawOptionsOf } from "#structure/model/read.ts";
@@ -82,10 +83,8 @@ export class ValidatorFence implements Fence {
       );
       return (reply["operationTime"] as Timestamp).toBigInt();
     } catch (error) {
-      if (isFerry(error) && error.facts["serverCode"] === NAMESPACE_NOT_FOUND) return 0n; // dropped meanwhile
+      if (hasServerCode(error, ServerCode.NamespaceNotFound)) return 0n; // dropped meanwhile
       throw error;
     }
   }
 }
-
-const NAMESPACE_NOT_FOUND = 26;

@@ -1,5 +1,5 @@
 import type { Clock } from "#base/flow/clock.ts";
-import { retry } from "#base/flow/retry.ts";
+import { retryForever } from "#base/flow/retry.ts";
 import type { CutoverStore } from "./cutoverStore.ts";
 import { Machine, type MachineDeps, WAY_BACK_MS } from "./machine.ts";
 import type { Seen, State } from "./record.ts";
@@ -32,12 +32,12 @@ const mustAct = ({ record: { state, maxPauseMs }, free, pausedMs }: Seen): boole
  */
 export const watch = async (deps: WatchDeps): Promise<void> => {
   const { memory, clock, id, signal, onRetry } = deps;
-  const patience = { what: "watching the cutover", clock, signal, giveUpAfterMs: Number.POSITIVE_INFINITY, onRetry };
+  const patience = { what: "watching the cutover", clock, signal, onRetry };
   for (;;) {
-    const seen = await retry(() => memory.latest(), patience);
+    const seen = await retryForever(() => memory.latest(), patience);
     if (seen === undefined || seen.record._id !== id || isPast(seen.record.state)) return;
     if (mustAct(seen)) {
-      const mine = await retry(() => memory.take(seen.record, "force"), patience).catch(() => undefined); // it has gone on meanwhile
+      const mine = await retryForever(() => memory.take(seen.record, "force"), patience).catch(() => undefined); // it has gone on meanwhile
       if (mine !== undefined) {
         await new Machine(deps, mine).resume(mine.record, isPast);
         return;

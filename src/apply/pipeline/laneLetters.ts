@@ -5,12 +5,13 @@ import { type DeadReason, keyOf } from "#apply/plan/entry.ts";
 import type { DeadEntry } from "#apply/plan/plan.ts";
 import type { FerryError } from "#base/errors/ferryError.ts";
 import type { Namespace } from "#base/flow/types.ts";
+import { serverCodeOf } from "#io/mongo/serverCodes.ts";
 import type { MongoSink } from "#sink/mongo/mongoSink.ts";
 import type { Identify } from "./targetCollation.ts";
 
 /** Why the target refused a document, as its letter says it. */
 export const reasonOf = async (error: FerryError, sink: MongoSink): Promise<DeadReason> => {
-  const serverCode = error.facts["serverCode"] as number | undefined;
+  const serverCode = serverCodeOf(error);
   return { code: error.code, detail: error.detail, serverCode, clash: await sink.clash(error) };
 };
 

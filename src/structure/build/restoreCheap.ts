@@ -1,8 +1,9 @@
 import { parseNamespace } from "#base/flow/types.ts";
+import { ServerCode } from "#io/mongo/serverCodes.ts";
 import { type Options, rawBoolean, rawInt32, rawSubdocument, rawText } from "#structure/model/options.ts";
 import type { StructureRecord } from "#structure/model/records.ts";
 import { type Held, LONGEST_TTL } from "#structure/model/relax.ts";
-import { type Failure, INDEX_NOT_FOUND, idempotent, NAMESPACE_NOT_FOUND } from "./build.ts";
+import { type Failure, idempotent } from "./build.ts";
 import { type FinalizeDeps, refusal, restore } from "./finalize.ts";
 
 /**
@@ -45,7 +46,7 @@ export const restoreCheap = async (
   return failures;
 };
 
-const GONE = [NAMESPACE_NOT_FOUND, INDEX_NOT_FOUND];
+const GONE = [ServerCode.NamespaceNotFound, ServerCode.IndexNotFound];
 
 /** `collMod`'s fields that defer a part of a collection or index again; undefined where that needs nothing. */
 const deferral = ({ _id: { index } }: StructureRecord, part: Held): Options | undefined => {

@@ -4,6 +4,7 @@ import { readConfig } from "#base/config/routes.ts";
 import { resolveSettings } from "#base/config/settings.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
+import { listed } from "#base/flow/namespaceFilter.ts";
 import { assemble } from "#cutover/assemble.ts";
 import { CutoverStore } from "#cutover/cutoverStore.ts";
 import { type FenceChoice, parseFence } from "#cutover/fence.ts";
@@ -22,7 +23,7 @@ import { RunControl } from "#source/capture/captureLifecycle.ts";
 import { readDeployment, requireSameSource } from "#source/stream/deployment.ts";
 import { clusterTime } from "#source/stream/sourceProbe.ts";
 import { requireComplete } from "#structure/operations/structureOperations.ts";
-import { commaSeparated, type Flags, withConnections, withState } from "../connections.ts";
+import { type Flags, withConnections, withState } from "../connections.ts";
 import { plainLogger, print, printAside, printJson } from "../output.ts";
 import { withSignals } from "../signals.ts";
 import { milliseconds } from "../timeFlag.ts";
@@ -96,7 +97,7 @@ const connected = (flags: CutoverFlags, work: (sides: Sides, signal: AbortSignal
 type Choice = Readonly<{ named: readonly string[]; fence: FenceChoice; maxPauseMs: number }>;
 
 const choiceOf = (flags: CutoverFlags): Choice => {
-  const named = commaSeparated(flags.namespace);
+  const named = listed(flags.namespace ?? "");
   const fence = parseFence(flags.fence ?? (named.length === 0 ? "user-write-block" : "validator"));
   return { named, fence, maxPauseMs: milliseconds("--max-pause", flags.maxPause) };
 };
@@ -113,7 +114,7 @@ const partsFor = (
     ...{ named, fence, watchman, signal, clock: systemClock, logger: plainLogger },
     routes: readConfig(flags.config).routes,
     onRelease: flags.onRelease,
-    accepted: commaSeparated(flags.accept),
+    accepted: listed(flags.accept ?? ""),
     maxLagMs: milliseconds("--max-lag", flags.maxLag),
     tell: flags.json === true ? () => undefined : print,
   });
