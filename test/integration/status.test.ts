@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Timestamp } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
-import { checkCapture, type Finding } from "#source/connector/connectorHealth.ts";
+import { type CaptureLook, checkCapture, type Finding } from "#source/connector/connectorHealth.ts";
 import { offsetAt } from "#source/connector/connectorOffsets.ts";
 import type { ConnectorConfig } from "#source/connector/connectRest.ts";
 import { startCapture } from "#source/connector/gapFreeStart.ts";
@@ -23,10 +24,13 @@ const bench = async (sourceUri?: string): Promise<CaptureBench> => {
 
 const uri = (b: CaptureBench): string => `mongodb://${String(b.source.options.hosts[0])}`;
 
-/** What `ferry status` would find of one connector, with short waits. */
+/** What `ferry status` looks at, with short waits. */
+const look = ({ deps: { rest, clock, kafka, source, store } }: CaptureBench): Promise<CaptureLook> =>
+  checkCapture({ rest, clock, kafka, source, store, settleMs: 1000, patienceMs: 2000 });
+
+/** What `ferry status` would find of one connector. */
 const findings = async (b: CaptureBench, name: string): Promise<Finding[]> => {
-  const { rest, clock, kafka, source, store } = b.deps;
-  const found = await checkCapture({ rest, clock, kafka, source, store, settleMs: 1000, patienceMs: 2000 });
+  const { findings: found } = await look(b);
   return found.filter(({ connector }) => connector === name);
 };
 
@@ -91,6 +95,18 @@ test("a healthy connector has no findings, and what was compared is remembered",
     },
     { what: "a comparison", clock: systemClock, timeoutMs: 20_000 },
   );
+  // Stopped: what happens since then is the lag, by the source's time.
+  assert.equal((await look(b)).pendingAt, undefined);
+  await awaitStopped("healthy", b.deps);
+  const missed = await b.source.db("healthy").command({ insert: "users", documents: [{ _id: 500 }] });
+  await users(b, "healthy").insertOne({ _id: 501 });
+  await waitFor(
+    async () => {
+      const { pendingAt } = await look(b);
+      return pendingAt === undefined ? { seen: "nothing pending" } : { done: pendingAt };
+    },
+    { what: "the change to be missed", clock: systemClock, timeoutMs: 30_000 },
+  ).then((pendingAt) => assert.equal(pendingAt, (missed["operationTime"] as Timestamp).toBigInt()));
   await b.deps.rest.remove("healthy");
   assert.deepEqual(codes(await findings(b, "healthy")), ["FERRY_CAPTURE_NOT_RUNNING"]);
   await b.deps.store.forget("healthy");

@@ -4,6 +4,7 @@ import { Timestamp } from "bson";
 import { MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
+import type { Status } from "#process/report/status.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { ResumeToken } from "#source/stream/resumeToken.ts";
 import { directConverged, startCapture } from "../harness/directRun.ts";
@@ -84,8 +85,14 @@ test("another --source than the one that was captured is asked for no document: 
   };
   await converged();
   await users.updateOne({ _id: 1 }, { $set: { v: 2 } }); // its document is not in the same batch: it is asked for
+  const updatedBy = Date.now();
   const { code, stderr } = await runWorker({ ...urls, source: target.uri, args });
   assert.equal(code, 64, stderr);
   assert.match(stderr, /^ferry: FERRY_CAPTURE_OTHER: .*--source leads to rs0/m);
+  // It waits in Kafka, without a worker: its age counts from when it was made on the source.
+  const made = Date.now();
+  const { out } = await ferry(["status", "--json", "--target", target.uri, "--kafka", broker.bootstrap]);
+  const { lagMs } = JSON.parse(out) as Status;
+  assert.ok(lagMs !== null && lagMs >= made - updatedBy - 999 && lagMs < 60_000, `lag ${lagMs}`);
   await converged();
 });

@@ -19,12 +19,13 @@ import { translated } from "#io/mongo/errors.ts";
 import { isDataTopic } from "#io/wire/topics.ts";
 import { type RunState, stateOf, type Trouble } from "#source/capture/captureLifecycle.ts";
 import type { CaptureRecord, StoredCapture } from "#source/capture/captureStore.ts";
-import { type CaptureDeps, checkCapture, type Finding } from "#source/connector/connectorHealth.ts";
+import { type CaptureDeps, type CaptureLook, checkCapture, type Finding } from "#source/connector/connectorHealth.ts";
 import type { ConnectorView } from "#source/connector/connectRest.ts";
 import { patiently } from "#source/connector/patience.ts";
 import { ofPlans, type RangeRecord } from "#source/copy/rangeRecord.ts";
 import type { OplogNote } from "#source/stream/oplogRoom.ts";
 import { secondsOf, tokenTime } from "#source/stream/resumeToken.ts";
+import { lagOfAll, oldestWaiting } from "./lag.ts";
 
 export type TopicEnd = Readonly<{ topic: string; partition: number; offset: number }>;
 
@@ -92,6 +93,8 @@ export type Status = Readonly<{
   ends: readonly TopicEnd[];
   /** None where the connector captures. */
   own: CaptureLine | null;
+  /** Age of the oldest change of the source that is not on the target, by the source's time, ms; null where nothing tells. */
+  lagMs: number | null;
   lanes: readonly LaneLine[];
   workers: readonly WorkerLine[];
   halted: readonly RouteNote[];
@@ -316,7 +319,7 @@ export const readStatus = async ({ kafka, target, stateDb, capture }: StatusDeps
     part<ConnectorView[]>("connectors", [], capture && (() => capture.rest.all())),
   ]);
   const ends = await part<TopicEnd[]>("end offsets", [], kafka && (() => readEnds(kafka, topics)));
-  const [own, lanes, workers, runs, letters, findings] = await Promise.all([
+  const [own, lanes, workers, runs, letters, look] = await Promise.all([
     part<CaptureLine | null>("own capture", null, target && (() => readOwnCapture(target, stateDb))),
     part<LaneLine[]>("lanes", [], target && (() => readLanes(target, stateDb, ends))),
     part<WorkerLine[]>("workers", [], target && (() => readWorkers(target, stateDb))),
@@ -326,7 +329,10 @@ export const readStatus = async ({ kafka, target, stateDb, capture }: StatusDeps
       target && (() => readRuns(target, stateDb)),
     ),
     part<Status["letters"]>("dead letters", [], target && (() => new DeadLetterStore(target, stateDb).counts())),
-    part<Finding[]>("capture", [], capture && (() => checkCapture(capture))),
+    part<CaptureLook>("capture", { findings: [], pendingAt: undefined }, capture && (() => checkCapture(capture))),
   ]);
-  return { topics: topics.sort(), connectors, ends, own, lanes, workers, ...runs, letters, findings, unread };
+  const waitingMs = await part<number | undefined>("lag", undefined, kafka && (() => oldestWaiting(kafka, lanes)));
+  const lagMs = lagOfAll({ own, workers, waitingMs, pendingAt: look.pendingAt, now: Date.now() });
+  const { findings } = look;
+  return { topics: topics.sort(), connectors, ends, own, lagMs, lanes, workers, ...runs, letters, findings, unread };
 };

@@ -51,7 +51,8 @@ export class CaptureGuard implements AsyncDisposable {
     const { source, connectors, clock, logger } = this.#options;
     const rest = this.#rest(signal);
     try {
-      for (const found of await checkCapture({ rest, clock, signal, source, kafka: this.#kafka, store: connectors })) {
+      const deps = { rest, clock, signal, source, kafka: this.#kafka, store: connectors };
+      for (const found of (await checkCapture(deps)).findings) {
         this.#say(found);
         if (found.dataAtStake) await this.#halt(found, routes, accepted, rest);
       }

@@ -33,6 +33,9 @@ export type CaptureDeps = Readonly<{
   patienceMs?: number;
 }>;
 
+/** `pendingAt`: clusterTime of the oldest change that the source has and a connector has not brought to its topic, where known. */
+export type CaptureLook = Readonly<{ findings: readonly Finding[]; pendingAt: bigint | undefined }>;
+
 const SETTLE_MS = 10_000;
 const PATIENCE_MS = 5000;
 /** A start whose `ferry cx` has not been heard of for this long is abandoned, ms. */
@@ -44,17 +47,25 @@ const ABANDONED_MS = 30_000;
  * which stop where `dataAtStake`. Findings about an interval stay until `ferry cx FILE --accept-gaps`.
  * @throws FERRY_CONNECT_* when Connect does not answer; FERRY_MONGO_*, FERRY_KAFKA_* likewise.
  */
-export const checkCapture = async (deps: CaptureDeps): Promise<Finding[]> => {
+export const checkCapture = async (deps: CaptureDeps): Promise<CaptureLook> => {
   const connectors = (await deps.rest.all()).filter(({ config }) => isSourceConnector(config));
   const records = new Map((await deps.store?.all())?.map((record) => [record._id, record]));
   const findings: Finding[] = [];
+  const pending: bigint[] = [];
   for (const connector of connectors) {
-    findings.push(...(await unlessRemoved(() => checkConnector(connector, records.get(connector.name), deps))));
+    const look = await unlessRemoved(() => checkConnector(connector, records.get(connector.name), deps));
+    findings.push(...look.findings);
+    if (look.pendingAt !== undefined) pending.push(look.pendingAt);
     records.delete(connector.name);
   }
   for (const record of records.values()) findings.push(...kept(record), ...checkAbsent(record, deps));
-  return findings;
+  return {
+    findings,
+    pendingAt: pending.reduce<bigint | undefined>((a, b) => (a === undefined || b < a ? b : a), undefined),
+  };
 };
+
+const seen = (findings: readonly Finding[], pendingAt?: bigint): CaptureLook => ({ findings, pendingAt });
 
 /** A connector that ferry knows and Connect does not. */
 const checkAbsent = (record: ConnectorRecord, deps: CaptureDeps): Finding[] =>
@@ -68,11 +79,11 @@ const checkAbandoned = (record: ConnectorRecord, { clock }: CaptureDeps): Findin
     : [];
 
 /** Connect forgot it between two requests: somebody is removing it. */
-const unlessRemoved = async (work: () => Promise<Finding[]>): Promise<Finding[]> => {
+const unlessRemoved = async (work: () => Promise<CaptureLook>): Promise<CaptureLook> => {
   try {
     return await work();
   } catch (error) {
-    if (isFerry(error, "FERRY_CONNECT_MISSING")) return [];
+    if (isFerry(error, "FERRY_CONNECT_MISSING")) return seen([]);
     throw error;
   }
 };
@@ -84,7 +95,7 @@ const checkConnector = async (
   view: ConnectorView,
   record: ConnectorRecord | undefined,
   deps: CaptureDeps,
-): Promise<Finding[]> => {
+): Promise<CaptureLook> => {
   const capture = parseCapture(view.config);
   const offset = offsetState(await deps.rest.offsets(view.name), capture.partition);
   const state = await withNames(checkState(view, record), capture, deps);
@@ -93,14 +104,14 @@ const checkConnector = async (
     const sentence = `${view.name} copies again although its start was finished: deletes in between have no event`;
     findings.push(finding("FERRY_CAPTURE_COPY_AGAIN", view.name, sentence, { dataAtStake: true }));
   }
-  if (deps.source === undefined) return findings;
+  if (deps.source === undefined) return seen(findings);
   if (offset.kind === "none") findings.push(...(await checkPipeline(view, capture, deps.source, deps.clock)));
-  if (offset.kind !== "streaming") return findings;
-  if (record !== undefined && record.state !== "streaming") return findings; // the rewind will send it all again
+  if (offset.kind !== "streaming") return seen(findings);
+  if (record !== undefined && record.state !== "streaming") return seen(findings); // the rewind will send it all again
   const { token } = offset;
   findings.push(...(await checkOplog(view.name, capture, token, deps.source)));
-  findings.push(...(await checkStream(view, capture, token, record, deps)));
-  return findings;
+  const stream = await checkStream(view, capture, token, record, deps);
+  return seen([...findings, ...stream.findings], stream.pendingAt);
 };
 
 /** What Connect itself says. */
@@ -157,17 +168,17 @@ const checkStream = async (
   token: ResumeToken,
   record: ConnectorRecord | undefined,
   deps: CaptureDeps,
-): Promise<Finding[]> => {
+): Promise<CaptureLook> => {
   const { source, kafka, store, rest, clock, signal, logFile } = deps;
   const evidence =
     logFile === undefined
       ? {}
       : readConnectLog(logFile, name, record?.streamingAt?.getTime() ?? clock.now(), clock.now());
   if (evidence.noCursor !== undefined)
-    return [
+    return seen([
       finding("FERRY_CAPTURE_STUCK", name, `${name} has no cursor on the source; Connect's log: ${evidence.noCursor}`),
-    ];
-  if (source === undefined || kafka === undefined) return [];
+    ]);
+  if (source === undefined || kafka === undefined) return seen([]);
   const proof = await proveOrExplain(name, () =>
     proveStream({
       connector: name,
@@ -186,8 +197,8 @@ const checkStream = async (
       patienceMs: deps.patienceMs ?? PATIENCE_MS,
     }),
   );
-  if (proof === undefined) return [];
-  if (!("verified" in proof)) return [...proof.findings];
+  if (proof === undefined) return seen([]);
+  if (!("verified" in proof)) return seen(proof.findings);
   const running = status.tasks.some(({ state }) => state === "RUNNING");
   const found = proof.findings.filter(({ code }) => code !== "FERRY_CAPTURE_STUCK" || running);
   if (proof.historyLost)
@@ -207,7 +218,10 @@ const checkStream = async (
     );
   if (record !== undefined && store !== undefined) await remember(record, found, proof.verified, store, clock);
   const known = new Set(record?.open.map(({ sentence }) => sentence));
-  return found.filter(({ sentence }) => !known.has(sentence));
+  return seen(
+    found.filter(({ sentence }) => !known.has(sentence)),
+    proof.pendingAt,
+  );
 };
 
 /** Keeps what is about an interval that is behind us now, and up to where was compared. */

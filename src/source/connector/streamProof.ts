@@ -45,6 +45,8 @@ export type Proof = Readonly<{
   complete: boolean;
   /** The oplog no longer reaches back to `current`. */
   historyLost: boolean;
+  /** clusterTime of the first change that the topic does not have yet; absent where it has all that was compared. */
+  pendingAt?: bigint | undefined;
 }>;
 
 /** At most this many events are compared in one check; of a busier stream this is a sample. */
@@ -235,6 +237,7 @@ export const proveStream = async (request: ProofRequest): Promise<Proof> => {
     verified: pending !== undefined ? before(settled.indexOf(pending)) : sampled ? later(current, upTo) : upTo,
     complete: !sampled && repeatable(capture) !== undefined,
     historyLost: false,
+    pendingAt: pending?.at,
   };
 };
 

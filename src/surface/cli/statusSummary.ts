@@ -51,15 +51,7 @@ const stateText = ({ own, workers, connectors, halted }: Status): string => {
   return `${halt}${count(connectors.length)} connectors, ${count(alive)} workers`;
 };
 
-/** The oldest change that is not on the target: of ferry's own capture, and of the workers behind it. */
-const lagText = ({ own, workers }: Status): string[] => {
-  const seen = [
-    own?.lagMs ?? null,
-    ...(own?.mode === "direct" ? [] : workers.filter(({ alive }) => alive).map(({ report }) => report.lagMs)),
-  ];
-  const known = seen.filter((ms) => ms !== null);
-  return known.length === 0 ? [] : [`lag ${duration(Math.max(...known))}`];
-};
+const lagText = ({ lagMs }: Status): string[] => (lagMs === null ? [] : [`lag ${duration(lagMs)}`]);
 
 /** `running, stream; copied 1,234; lag 0 s; no dead letters; needs nobody` */
 export const summaryOf = (found: Status): string => {

@@ -170,6 +170,6 @@ export const checkConnect = (capture: CaptureDeps): Promise<CheckResult[]> =>
       );
       checkConnectorConfig(say, name, parsed);
     }
-    for (const { code, sentence, remedy, dataAtStake } of await checkCapture(capture))
+    for (const { code, sentence, remedy, dataAtStake } of (await checkCapture(capture)).findings)
       say(dataAtStake ? "fail" : "warn", `${code}: ${sentence}`, remedy);
   });

@@ -11,6 +11,7 @@ const NOTHING: Status = {
   connectors: [],
   ends: [],
   own: null,
+  lagMs: null,
   lanes: [],
   workers: [],
   halted: [],
@@ -185,7 +186,7 @@ test("one line of summary, and the exit status of the gravest thing that needs a
     ...{ lagMs: 0, ended: null, oplog: null, spool: null },
   };
   assert.equal(
-    summaryOf({ ...NOTHING, own }),
+    summaryOf({ ...NOTHING, own, lagMs: 0 }),
     "running, stream; copied 600,000; lag 0 ms; no dead letters; needs nobody",
   );
   assert.equal(exitOf({ ...NOTHING, own }), 0);
