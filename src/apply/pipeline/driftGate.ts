@@ -4,16 +4,10 @@ import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { ChangeEvent, LogRecord } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { ClientSession } from "#io/mongo/connect.ts";
+import { CarriedPaths, rulePath, type TargetPath } from "#route/drift/carriedPaths.ts";
 import { deltaShape } from "#route/drift/deltaShape.ts";
 import type { DriftDecision, DriftLedger, DriftRecord } from "#route/drift/ledger.ts";
-import {
-  type Change,
-  DriftObserver,
-  MANY_NAMES,
-  type TypeEntry,
-  takeCount,
-  type Verdict,
-} from "#route/drift/observer.ts";
+import { type Change, DriftObserver, type TypeEntry, takeCount, type Verdict } from "#route/drift/observer.ts";
 import { typeByte } from "#route/drift/typeNames.ts";
 import { RouteFilter } from "#route/filter/routeFilter.ts";
 import { type Shape, shaper } from "./shape.ts";
@@ -23,7 +17,7 @@ export type DriftGateDeps = Readonly<{
   policy: DriftPolicy;
   ledger: DriftLedger;
   /** How the route calls this path on the target; undefined where it leaves it out: then its news are noted, and nothing more is wanted. */
-  targetPath: (path: string) => string | undefined;
+  targetPath: TargetPath;
   /** Does the topic begin with a copy? Without one, the first document is the baseline. Asked where the ledger is empty. */
   hasCopy: () => Promise<boolean>;
   /** Do updates go to the target as deltas? Otherwise they are seen when they have their documents. */
@@ -49,9 +43,6 @@ const SAID: Readonly<Record<Verdict, string>> = {
   stop: "the route stops",
 };
 
-/** A path as rules spell it. */
-const rulePath = (path: string): string => path.replaceAll("[]", "");
-
 /**
  * One partition's eye on the shape of its documents. The reader shows it each document in the order of the log, so that the
  * copy is known before the stream; the lanes ask it what to do, and write what is new together with the batch that has it.
@@ -75,7 +66,7 @@ export class DriftGate {
   /** Paths that other partitions have seen. */
   readonly #elsewhere = new Set<string>();
   /** What `carries` knows; made anew when it is asked after something has changed. */
-  #carried: ReadonlySet<string> | undefined;
+  #carried: CarriedPaths | undefined;
 
   private constructor(deps: DriftGateDeps) {
     this.#deps = deps;
@@ -230,17 +221,12 @@ export class DriftGate {
     this.#carried = undefined;
   }
 
-  /** Does the route carry this path (as the target calls it) in some document? Deeper than the ledger looks, it does. */
+  /** Does the route carry this path (as the target calls it) in some document? */
   carries(path: string): boolean {
-    this.#carried ??= this.#carriedPaths();
-    const paths = this.#carried;
-    if (paths.has(path) || path.split(".").length > this.#deps.policy.depth) return true;
-    return paths.has(path.replace(/[^.]*$/, MANY_NAMES)); // a map with keys of its own is the source's whole
-  }
-
-  #carriedPaths(): ReadonlySet<string> {
-    const paths = [...this.#observer.carried(), ...this.#elsewhere].map(rulePath);
-    return new Set(paths.flatMap((path) => this.#deps.targetPath(path) ?? []));
+    const { targetPath, policy } = this.#deps;
+    const seen = (): Iterable<string> => [...this.#observer.carried(), ...this.#elsewhere];
+    this.#carried ??= new CarriedPaths(seen(), targetPath, policy.depth);
+    return this.#carried.has(path);
   }
 
   /** Is it time to write counts down? */
