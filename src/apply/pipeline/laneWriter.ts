@@ -16,6 +16,7 @@ import { type Batch, LaneMoves, type LaneMovesDeps } from "./laneMoves.ts";
 import { LanePlanner, type LanePlannerDeps } from "./lanePlanner.ts";
 import { LetterReplay } from "./letterReplay.ts";
 import type { Lookup } from "./lookup.ts";
+import { repairWrite } from "./repairWrite.ts";
 import type { Identify, TargetCollation } from "./targetCollation.ts";
 
 export type LaneWriterDeps = LaneMovesDeps &
@@ -96,6 +97,12 @@ export class LaneWriter {
   /** Where the lane stands: everything before this offset is on the target. */
   get state(): LaneState {
     return this.moves.state;
+  }
+
+  /** Writes a document again that is wrong on the target; see `repairWrite`. */
+  repair(entry: Entry, within: Parameters<typeof repairWrite>[2]): Promise<string | undefined> {
+    const { sink, drift } = this.#deps;
+    return repairWrite({ moves: this.moves, planner: this.#planner, sink, drift, isHeld: this.#isHeld }, entry, within);
   }
 
   readonly #isHeld = (key: Uint8Array): boolean => this.#held.size > 0 && this.#held.has(this.#identify(key));

@@ -11,6 +11,7 @@ import { LaneWriter, type LaneWriterDeps } from "#apply/pipeline/laneWriter.ts";
 import { Letters } from "#apply/pipeline/letters.ts";
 import { Lookup } from "#apply/pipeline/lookup.ts";
 import { checkKeys, PartitionRunner } from "#apply/pipeline/partitionRunner.ts";
+import { Repairs } from "#apply/pipeline/repairs.ts";
 import { settleInserts } from "#apply/pipeline/settleInserts.ts";
 import { shaper } from "#apply/pipeline/shape.ts";
 import { SpellingGuard } from "#apply/pipeline/spellingGuard.ts";
@@ -269,6 +270,10 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
     held,
     refresh,
   });
+  const repairs = new Repairs({
+    ...{ claim, source, target, from: ns, to: parseNamespace(context.route.to), store: context.repairs },
+    ...{ lanes: pairs, lane: collation.lane },
+  });
   const runner = new PartitionRunner({
     claim,
     ns,
@@ -296,6 +301,7 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
     const leaving = AbortSignal.any([soft.signal, tasks.signal]);
     tasks.run(() => runner.run(soft.signal, tasks.signal));
     tasks.run(() => everySecond(clock, leaving, () => letters.look()));
+    tasks.run(() => everySecond(clock, leaving, () => repairs.look()));
     tasks.run(() => everySecond(clock, leaving, refresh));
     tasks.run(() => everySecond(clock, leaving, sayWhatIsAwaited));
     const [first] = pairs;

@@ -1,5 +1,4 @@
 import { rulesOf } from "#apply/conflict/beginning.ts";
-import type { DeadLetterRecord } from "#apply/deadletter/records.ts";
 import { LaneStore } from "#apply/lanes/laneStore.ts";
 import { RunStore } from "#apply/lanes/runStore.ts";
 import { type DdlRules, plainRoute, type Route } from "#base/config/routes.ts";
@@ -18,7 +17,7 @@ import { Worker } from "./worker.ts";
 
 export type ReplayAloneDeps = Readonly<{
   client: MongoClient;
-  settings: Readonly<{ target: string; stateDb: string; group: string }>;
+  settings: Readonly<{ source?: string | undefined; target: string; stateDb: string; group: string }>;
   options: WorkerOptions;
   /** The configuration that the run had: letters go through the same rules. */
   routes: readonly Route[] | undefined;
@@ -37,7 +36,7 @@ export type ReplayAloneDeps = Readonly<{
  */
 const routesOf = async (
   { client, settings, routes, workerId }: ReplayAloneDeps,
-  letters: readonly DeadLetterRecord[],
+  letters: readonly Readonly<{ route: string; topic: string }>[],
 ): Promise<readonly Route[]> => {
   const known = await new RunStore(client, settings.stateDb, workerId).readRuns();
   for (const name of new Set(letters.map(({ route }) => route))) {
@@ -59,7 +58,7 @@ const routesOf = async (
 };
 
 /**
- * Carries out decisions on letters of a `ferry run` that nobody runs, such as one that was finalized: the lanes are claimed as
+ * Carries out decisions on letters, or repairs, of a `ferry run` that nobody runs, such as one that was finalized: the lanes are claimed as
  * a run claims them, so that one that is started meanwhile waits. Nothing else is read or written, and the structure is not
  * touched: without a source nothing follows it.
  * @param until resolves when the decisions are carried out, or the caller has waited long enough
@@ -68,7 +67,7 @@ const routesOf = async (
 export const replayAlone = async (
   deps: ReplayAloneDeps,
   { id }: Pick<StoredCapture, "id">,
-  letters: readonly DeadLetterRecord[],
+  letters: readonly Readonly<{ route: string; topic: string }>[],
   until: () => Promise<void>,
 ): Promise<void> => {
   const { client, settings, options, workerId, hard } = deps;

@@ -5,6 +5,7 @@ import { Claims, type OwnerOptions } from "#apply/lanes/claims.ts";
 import { Drops } from "#apply/lanes/drops.ts";
 import { LaneStore } from "#apply/lanes/laneStore.ts";
 import { RunStore } from "#apply/lanes/runStore.ts";
+import { RepairStore } from "#apply/repair/repairStore.ts";
 import { DriftLedger } from "#route/drift/ledger.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 
@@ -19,6 +20,7 @@ export type WorkerStores = Readonly<{
   drift: DriftLedger;
   marks: MarkStore;
   conflicts: ConflictStore;
+  repairs: RepairStore;
 }>;
 
 /** Nothing is read or written yet. */
@@ -34,10 +36,11 @@ export const workerStores = (options: OwnerOptions): WorkerStores => {
     drift: new DriftLedger(client, stateDb),
     marks: new MarkStore(client, stateDb),
     conflicts: new ConflictStore(client, stateDb),
+    repairs: new RepairStore(client, stateDb),
   };
 };
 
 /** Makes collections and indexes. @throws FERRY_MONGO_* */
-export const prepareStores = async ({ store, deadLetters, drift, conflicts }: WorkerStores): Promise<void> => {
-  await Promise.all([store, deadLetters, drift, conflicts].map((one) => one.prepare()));
+export const prepareStores = async ({ store, deadLetters, drift, conflicts, repairs }: WorkerStores): Promise<void> => {
+  await Promise.all([store, deadLetters, drift, conflicts, repairs].map((one) => one.prepare()));
 };
