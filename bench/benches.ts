@@ -10,6 +10,7 @@ import { benchNaturalOrder } from "./naturalOrder.ts";
 import { benchResume } from "./resume.ts";
 import { benchStartup } from "./startup.ts";
 import { benchThrottle } from "./throttle.ts";
+import { benchVerify } from "./verify.ts";
 
 /** All of them, by the name that is typed. Each is run at a tiny scale by test/integration/benches.test.ts. */
 export const BENCHES: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
@@ -24,4 +25,5 @@ export const BENCHES: Readonly<Record<string, (bench: Bench) => Promise<void>>> 
   resume: benchResume,
   startup: benchStartup,
   throttle: benchThrottle,
+  verify: benchVerify,
 };
