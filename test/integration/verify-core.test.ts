@@ -45,7 +45,9 @@ const verify = async ({ here, there, ns }: Twins, rules: Partial<Pair> = {}): Pr
     source: { client: here, ns },
     target: { client: there, ns },
     expect: undefined,
-    does: undefined,
+    onto: undefined,
+    learn: async () => undefined,
+    policy: "mirror",
     rules: "",
     applied: () => clusterTimeOf(here), // nobody writes: everything is there
     excused: async () => new Set(),
@@ -57,6 +59,7 @@ const verify = async ({ here, there, ns }: Twins, rules: Partial<Pair> = {}): Pr
     signal: AbortSignal.timeout(60_000),
     onRetry: (error) => assert.fail(error.detail),
     onProgress: () => undefined,
+    throttle: undefined,
     readers: 2,
     graceMs: 1000,
     patienceMs: 30_000,

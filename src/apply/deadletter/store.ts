@@ -110,6 +110,14 @@ export class DeadLetterStore {
     );
   }
 
+  /** Which of these identities wait, whatever their partition. */
+  async heldAmong(route: string, identities: readonly string[]): Promise<Set<string>> {
+    const found = await translated("reading held keys", () =>
+      this.#letters.distinct("identity", { route, identity: { $in: identities.map(identityBinary) } }),
+    );
+    return new Set(found.flatMap((identity) => (identity === null ? [] : [identityText(identity)])));
+  }
+
   async count(filter: LetterFilter): Promise<number> {
     return translated("counting dead letters", () => this.#letters.countDocuments(queryOf(filter)));
   }

@@ -6,6 +6,7 @@ import type { RepairRecord, RepairStore } from "#apply/repair/repairStore.ts";
 import type { Namespace } from "#base/flow/types.ts";
 import type { ClientSession, MongoClient } from "#io/mongo/connect.ts";
 import { readByKeys } from "#io/mongo/rawReads.ts";
+import type { ProvenSource } from "#source/stream/deployment.ts";
 import type { Lane } from "./lane.ts";
 import type { LaneWriter } from "./laneWriter.ts";
 import type { Did } from "./repairWrite.ts";
@@ -17,7 +18,7 @@ export type RepairsDeps = Readonly<{
   to: Namespace;
   store: RepairStore;
   /** Undefined where this worker was given none: then it can repair nothing. */
-  source: MongoClient | undefined;
+  source: ProvenSource | undefined;
   target: MongoClient;
   lanes: readonly Readonly<{ lane: Lane; writer: LaneWriter }>[];
   /** Which lane a document belongs to. */
@@ -67,7 +68,7 @@ export class Repairs {
     const { source, target, from, to, store } = this.#deps;
     if (source === undefined) return "the worker that owns its partition has no --source";
     const key = bytesOf(record);
-    const read = async (): Promise<Uint8Array | undefined> => (await readByKeys(source, from.db, from.coll, [key]))[0];
+    const read = async (): Promise<Uint8Array | undefined> => (await readByKeys(await source(), from.db, from.coll, [key]))[0];
     const document = await read();
     const [before] = await readByKeys(target, to.db, to.coll, [key]);
     const settle = (did: Did, session: ClientSession | undefined): Promise<void> =>

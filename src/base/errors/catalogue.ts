@@ -263,8 +263,8 @@ export const CATALOGUE = {
   FERRY_VERIFY_WRONG: entry(
     1,
     "never",
-    "Documents on the target are not what the source's documents should have become.",
-    "The output names them and how they differ. Find out who wrote them: a service of the target, or a fault to report. `ferry run --recopy` copies again.",
+    "Documents on the target are not what the source's documents should have become, or its structure is not the source's.",
+    "The output names them and how they differ. Find out who wrote them: a service of the target, or a fault to report. `ferry repair` writes wrong documents again; `ferry structure` shows what was built.",
   ),
   FERRY_VERIFY_BEHIND: entry(
     75,
@@ -278,11 +278,23 @@ export const CATALOGUE = {
     "The copy has not ended, so there is nothing to compare yet.",
     "`ferry status` shows how far the copy is; run `ferry verify` when the stream is followed.",
   ),
-  FERRY_VERIFY_ROUTE: entry(
+  FERRY_REPAIR_WAITS: entry(
+    75,
+    "backoff",
+    "Repairs were asked for, and no worker has carried them out yet.",
+    "Start `ferry run` or `ferry worker` with --source; it carries out what waits in `ferry.repairs`.",
+  ),
+  FERRY_RECEIPT_FILE: entry(
     64,
     "never",
-    "What a route should leave on the target cannot be told from the source alone.",
-    "Verify the other routes with --include; this version compares routes that mirror whole documents or filter them.",
+    "A file is not a receipt that this version of ferry can read.",
+    "Give a file that `ferry receipt` wrote.",
+  ),
+  FERRY_RECEIPT_CHANGED: entry(
+    1,
+    "never",
+    "Documents are not what they were when the receipt was written.",
+    "The output names the namespaces and the sides. Services that wrote since then are a reason; `ferry verify` tells whether both sides are equal now.",
   ),
   FERRY_STRUCTURE_INCOMPLETE: entry(
     1,

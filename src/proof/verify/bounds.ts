@@ -15,3 +15,20 @@ export const readRanges = async ({ client, ns }: Side): Promise<readonly Bounds[
   const cuts = ranges <= 1 ? [] : await sampleBounds(client, ns, ranges);
   return [...cuts, undefined].map((to, i) => ({ from: i === 0 ? undefined : cuts[i - 1], to }));
 };
+
+/** A reply of about this size is long enough to be read at full speed, bytes; some are in memory at once. */
+const REPLY_BYTES = 4 * 1024 * 1024;
+const MOST_DOCUMENTS = 10_000;
+
+/** Documents of each reply, so that replies are of a good size, whatever the documents'. @throws FERRY_MONGO_* */
+export const batchSizeOf = async ({ client, ns }: Side): Promise<number> => {
+  const stats = await translated(`asking for the size of ${ns.db}.${ns.coll}`, () =>
+    client
+      .db(ns.db)
+      .collection(ns.coll)
+      .aggregate<{ storageStats: { avgObjSize?: number } }>([{ $collStats: { storageStats: {} } }])
+      .toArray(),
+  );
+  const average = Math.max(1, ...stats.map(({ storageStats }) => storageStats.avgObjSize ?? 1)); // one a shard
+  return Math.max(1, Math.min(MOST_DOCUMENTS, Math.round(REPLY_BYTES / average)));
+};

@@ -1,0 +1,109 @@
+import type { Route } from "#base/config/routes.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import type { NamespaceFilter } from "#base/flow/namespaceFilter.ts";
+import { parseNamespace } from "#base/flow/types.ts";
+import type { KafkaClient } from "#io/kafka/client.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
+import { knownRoutes } from "#io/state/forgetRoutes.ts";
+import { routesOn } from "#route/table/routesOn.ts";
+import { type CaptureRecord, CaptureStore } from "#source/capture/captureStore.ts";
+import { ConnectorStore } from "#source/connector/connectorStore.ts";
+import { tokenTime } from "#source/stream/resumeToken.ts";
+import { AppliedThroughKafka } from "./appliedThroughKafka.ts";
+import { clusterTimeOf } from "./reads.ts";
+
+export type CarriedDeps = Readonly<{
+  source: MongoClient;
+  target: MongoClient;
+  stateDb: string;
+  /** Of the configuration; undefined carries every topic to the namespace of its name. */
+  routes: readonly Route[] | undefined;
+  /** Namespaces of the source that are meant. */
+  filter: NamespaceFilter;
+  /** Of the topology with Kafka. */
+  kafka: KafkaClient | undefined;
+  clock: Clock;
+}>;
+
+/** What a run carries, and how far it has come. */
+export type Carried = Readonly<{
+  routes: readonly Route[];
+  applied: (topic: string) => Promise<bigint | undefined>;
+}>;
+
+/** The official connector passes a change on within this time, ms, while it runs; `ferry check` tells where it does not. */
+const CONNECTOR_MS = 10_000;
+
+/** One answer does for all routes that ask within this time, ms. */
+const FRESH_MS = 50;
+
+const requireKafka = (kafka: KafkaClient | undefined): KafkaClient => {
+  if (kafka === undefined) throw new FerryError("FERRY_USAGE", "the target is fed through Kafka; give --kafka");
+  return kafka;
+};
+
+const copying = (detail: string): FerryError => new FerryError("FERRY_VERIFY_EARLY", detail);
+
+/** How far own capture into Kafka, or a connector, has come by the lanes behind it. */
+const throughKafka = (
+  deps: CarriedDeps,
+  position: () => Promise<bigint>,
+  settleMs: number,
+): ((topic: string) => Promise<bigint>) => {
+  const kafka = requireKafka(deps.kafka);
+  const topics = new Map<string, AppliedThroughKafka>();
+  return (topic) => {
+    const known = topics.get(topic) ?? new AppliedThroughKafka(topic, { ...deps, kafka, position, settleMs });
+    topics.set(topic, known);
+    return known.upTo();
+  };
+};
+
+type Found = Readonly<{ topics: readonly string[]; applied: Carried["applied"] }>;
+
+const byCapture = (deps: CarriedDeps, record: CaptureRecord, captures: CaptureStore): Found => {
+  if (record.phase !== "stream") throw copying("documents are being copied");
+  const topics = record.topics.map(({ name }) => name);
+  let [known, knownAt] = [undefined as bigint | undefined, Number.NEGATIVE_INFINITY];
+  const position = async (): Promise<bigint | undefined> => {
+    if (deps.clock.now() - knownAt < FRESH_MS) return known;
+    knownAt = deps.clock.now();
+    const now = await captures.read();
+    known = now === undefined ? undefined : tokenTime(now.token);
+    return known;
+  };
+  if (record.mode === "direct") return { topics, applied: position };
+  return { topics, applied: throughKafka(deps, async () => (await position()) ?? 0n, 0) };
+};
+
+const byConnectors = async (deps: CarriedDeps): Promise<Found> => {
+  const { target, stateDb, source, filter } = deps;
+  const connectors = await new ConnectorStore(target, stateDb).all();
+  const unfinished = connectors.find(
+    ({ state, topics }) => state !== "streaming" && topics.some((name) => filter.has(parseNamespace(name))),
+  );
+  if (unfinished !== undefined) throw copying(`connector ${unfinished._id} copies`);
+  const begun = await knownRoutes(target, stateDb, () => true);
+  if (begun.length === 0) throw new FerryError("FERRY_RUN_NONE", "nothing was carried yet");
+  return {
+    topics: [...new Set(begun.map(({ topic }) => topic))],
+    applied: throughKafka(deps, () => clusterTimeOf(source), CONNECTOR_MS),
+  };
+};
+
+/** @throws FERRY_RUN_NONE, FERRY_VERIFY_EARLY while it copies, FERRY_USAGE where nothing of it is meant, FERRY_MONGO_* */
+export const readCarried = async (deps: CarriedDeps): Promise<Carried> => {
+  const captures = new CaptureStore(deps.target, deps.stateDb, "", 0);
+  const record = await captures.read();
+  const { topics, applied } = record === undefined ? await byConnectors(deps) : byCapture(deps, record, captures);
+  const routes = topics
+    .filter((name) => deps.filter.has(parseNamespace(name)))
+    .sort()
+    .flatMap((name) => routesOn(deps.routes, name));
+  if (routes.length === 0) {
+    const names = deps.filter.include.map(({ text }) => text).join(", ");
+    throw new FerryError("FERRY_USAGE", `nothing that is carried is called ${names}`);
+  }
+  return { routes, applied };
+};
