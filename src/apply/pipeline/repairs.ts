@@ -68,7 +68,8 @@ export class Repairs {
     const { source, target, from, to, store } = this.#deps;
     if (source === undefined) return "the worker that owns its partition has no --source";
     const key = bytesOf(record);
-    const read = async (): Promise<Uint8Array | undefined> => (await readByKeys(await source(), from.db, from.coll, [key]))[0];
+    const read = async (): Promise<Uint8Array | undefined> =>
+      (await readByKeys(await source(), from.db, from.coll, [key]))[0];
     const document = await read();
     const [before] = await readByKeys(target, to.db, to.coll, [key]);
     const settle = (did: Did, session: ClientSession | undefined): Promise<void> =>
