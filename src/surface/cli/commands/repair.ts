@@ -8,10 +8,7 @@ import { resolveSettings } from "#base/config/settings.ts";
 
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
-import { NamespaceFilter } from "#base/flow/namespaceFilter.ts";
 import { createLogger } from "#base/observe/log.ts";
-import { KafkaClient } from "#io/kafka/client.ts";
-import { connectMongo } from "#io/mongo/connect.ts";
 import { replayAlone } from "#process/worker/replayAlone.ts";
 import {
   askForRepair,
@@ -22,47 +19,33 @@ import {
   type WrongRoute,
 } from "#proof/repair/repairWrong.ts";
 import { RunControl } from "#source/capture/captureLifecycle.ts";
-import { commaSeparated, type Flags, wholeNumber, withConnections, withState } from "../connections.ts";
+import { type BothFlags, withBothSides, withNamespaces } from "../bothSides.ts";
+import { wholeNumber, withConnections, withState } from "../connections.ts";
 import { print, printJson } from "../output.ts";
-import { withSignals } from "../signals.ts";
 import { count } from "../table.ts";
 import { wrongLine } from "../verifyText.ts";
 import { VERSION } from "../version.ts";
 import { parseWorkerOptions } from "../workerFlags.ts";
 
-type RepairFlags = Flags & Readonly<{ config?: string; include?: string; apply?: boolean; waitSeconds: string }>;
+type RepairFlags = BothFlags & Readonly<{ apply?: boolean; waitSeconds: string }>;
 
 /** Documents that are named; the others are counted. */
 const SHOWN = 20;
 
 /** `ferry repair`: writes again what verification found to be wrong. */
 export const registerRepair = (program: Command): void => {
-  withConnections(program.command("repair"), ["source", "target", "kafka", "stateDb"])
+  withNamespaces(withConnections(program.command("repair"), ["source", "target", "kafka", "stateDb"]))
     .description("write documents again that `ferry verify` found to be wrong; without --apply, say which")
     .option("--apply", "do it: the worker that owns a document's route writes what the source has now")
-    .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
-    .option("--include <names>", "namespaces of the source, comma-separated, or globs (default: everything)")
     .option("--wait-seconds <n>", "how long to wait for the workers", "60")
     .action(repair);
 };
 
 const repair = (flags: RepairFlags): Promise<void> =>
   withState(flags, "ferry repair", (target, stateDb) =>
-    withSignals(async ({ soft: signal, hard }) => {
-      const { source: uri, kafka: bootstrap } = resolveSettings(flags, ["source"]);
-      const names = { clientId: "ferry-repair", group: "ferry-repair" };
-      await using kafka = bootstrap === undefined ? undefined : new KafkaClient({ bootstrap, ...names });
-      const source = await connectMongo(uri, { appName: "ferry repair" });
-      try {
-        const include = commaSeparated(flags.include);
-        const filter = new NamespaceFilter(include.length === 0 ? ["*"] : include, []);
-        const { routes } = readConfig(flags.config);
-        const deps = { source, target, stateDb, kafka, routes, filter, clock: systemClock, signal };
-        const found = await stillWrong(deps);
-        await (flags.apply === true ? apply(flags, deps, found, hard) : show(flags, found));
-      } finally {
-        await source.close();
-      }
+    withBothSides(flags, "ferry repair", { target, stateDb }, async (deps, { hard }) => {
+      const found = await stillWrong(deps);
+      await (flags.apply === true ? apply(flags, deps, found, hard) : show(flags, found));
     }),
   );
 

@@ -1,35 +1,21 @@
 import type { Command } from "commander";
-import { readConfig } from "#base/config/routes.ts";
-import { resolveSettings } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
-import { NamespaceFilter } from "#base/flow/namespaceFilter.ts";
-import { KafkaClient } from "#io/kafka/client.ts";
-import { connectMongo } from "#io/mongo/connect.ts";
 import { followNamespaces } from "#proof/verify/followNamespaces.ts";
 import type { Verified } from "#proof/verify/verifiedUpTo.ts";
 import { type VerifyDeps, type VerifyReport, verifyNamespaces } from "#proof/verify/verifyNamespaces.ts";
-import { commaSeparated, type Flags, wholeNumber, withConnections, withState } from "../connections.ts";
+import { type BothFlags, withBothSides, withNamespaces } from "../bothSides.ts";
+import { wholeNumber, withConnections, withState } from "../connections.ts";
 import { plainLogger, print, printJson } from "../output.ts";
-import { withSignals } from "../signals.ts";
 import { count } from "../table.ts";
 import { resultFacts, resultLines, structureLines, timeText, verifiedLine } from "../verifyText.ts";
 
-type VerifyFlags = Flags &
-  Readonly<{ config?: string; include?: string; waitSeconds: string; follow?: boolean; maxSourceLoad?: string }>;
-
-/** To Kafka. */
-const NAME = "ferry-verify";
+type VerifyFlags = BothFlags & Readonly<{ waitSeconds: string; follow?: boolean; maxSourceLoad?: string }>;
 
 /** `ferry verify`: is everything on the target that should be there? */
 export const registerVerify = (program: Command): void => {
-  withConnections(program.command("verify"), ["source", "target", "kafka", "stateDb"])
+  withNamespaces(withConnections(program.command("verify"), ["source", "target", "kafka", "stateDb"]))
     .description("compare source and target, document by document; what differs is looked at again until it settles")
-    .option("--config <file>", "routes and their rules (default: ferry.yaml here)")
-    .option(
-      "--include <names>",
-      "namespaces of the source, comma-separated, or globs such as 'shop.*' (default: everything)",
-    )
     .option("--once", "one pass, then end (default)")
     .option("--follow", "after the pass, look at every change on both sides, until stopped")
     .option(
@@ -42,31 +28,17 @@ export const registerVerify = (program: Command): void => {
 
 const verify = (flags: VerifyFlags): Promise<void> =>
   withState(flags, "ferry verify", (target, stateDb) =>
-    withSignals(async ({ soft: signal }) => {
-      const { source: uri, kafka: bootstrap } = resolveSettings(flags, ["source"]);
-      // Only a run without Kafka can do without.
-      await using kafka =
-        bootstrap === undefined ? undefined : new KafkaClient({ bootstrap, clientId: NAME, group: NAME });
-      const source = await connectMongo(uri, { appName: "ferry verify" });
-      try {
-        const deps = { ...depsOf(flags, uri), source, target, stateDb, kafka, signal };
-        await (flags.follow === true ? follow(flags, deps) : once(flags, deps));
-      } finally {
-        await source.close();
-      }
+    withBothSides(flags, "ferry verify", { target, stateDb }, async ({ uri, ...sides }) => {
+      const deps = { ...sides, ...limitsOf(flags, uri) };
+      await (flags.follow === true ? follow(flags, deps) : once(flags, deps));
     }),
   );
 
-const depsOf = (
-  flags: VerifyFlags,
-  uri: string,
-): Omit<VerifyDeps, "source" | "target" | "stateDb" | "kafka" | "signal"> => {
-  const include = commaSeparated(flags.include);
+type Limits = Pick<VerifyDeps, "patienceMs" | "sourceLoad" | "onRetry" | "onResult">;
+
+const limitsOf = (flags: VerifyFlags, uri: string): Limits => {
   const { maxSourceLoad } = flags;
   return {
-    routes: readConfig(flags.config).routes,
-    filter: new NamespaceFilter(include.length === 0 ? ["*"] : include, []),
-    clock: systemClock,
     patienceMs: wholeNumber("--wait-seconds", flags.waitSeconds) * 1000,
     sourceLoad:
       maxSourceLoad === undefined ? undefined : { uri, limitMs: wholeNumber("--max-source-load", maxSourceLoad) },

@@ -1,0 +1,46 @@
+import type { Command } from "commander";
+import { readConfig } from "#base/config/routes.ts";
+import { resolveSettings } from "#base/config/settings.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { NamespaceFilter } from "#base/flow/namespaceFilter.ts";
+import { KafkaClient } from "#io/kafka/client.ts";
+import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
+import type { CarriedDeps } from "#proof/verify/carried.ts";
+import { commaSeparated, type Flags } from "./connections.ts";
+import { type StopSignals, withSignals } from "./signals.ts";
+
+export type BothFlags = Flags & Readonly<{ config?: string; include?: string }>;
+
+/** Adds what says which of the carried namespaces are meant. */
+export const withNamespaces = (command: Command): Command =>
+  command
+    .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
+    .option(
+      "--include <names>",
+      "namespaces of the source, comma-separated, or globs such as 'shop.*' (default: everything)",
+    );
+
+/**
+ * Works on what is carried between source and target, and on Kafka where it is given: only a run without it can do without.
+ * @throws FERRY_USAGE, FERRY_CONFIG, FERRY_MONGO_*
+ */
+export const withBothSides = (
+  flags: BothFlags,
+  appName: string,
+  { target, stateDb }: Readonly<{ target: MongoClient; stateDb: string }>,
+  work: (deps: CarriedDeps & Readonly<{ signal: AbortSignal; uri: string }>, signals: StopSignals) => Promise<void>,
+): Promise<void> =>
+  withSignals(async (signals) => {
+    const { source: uri, kafka: bootstrap } = resolveSettings(flags, ["source"]);
+    const [clientId, include] = [appName.replace(" ", "-"), commaSeparated(flags.include)];
+    const filter = new NamespaceFilter(include.length === 0 ? ["*"] : include, []);
+    const { routes } = readConfig(flags.config);
+    await using kafka = bootstrap === undefined ? undefined : new KafkaClient({ bootstrap, clientId, group: clientId });
+    const source = await connectMongo(uri, { appName });
+    try {
+      const deps = { source, target, stateDb, routes, filter, kafka, clock: systemClock, signal: signals.soft, uri };
+      await work(deps, signals);
+    } finally {
+      await source.close();
+    }
+  });
