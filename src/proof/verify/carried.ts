@@ -101,9 +101,6 @@ export const readCarried = async (deps: CarriedDeps): Promise<Carried> => {
     .filter((name) => deps.filter.has(parseNamespace(name)))
     .sort()
     .flatMap((name) => routesOn(deps.routes, name));
-  if (routes.length === 0) {
-    const names = deps.filter.include.map(({ text }) => text).join(", ");
-    throw new FerryError("FERRY_USAGE", `nothing that is carried is called ${names}`);
-  }
+  if (routes.length === 0) throw new FerryError("FERRY_USAGE", "nothing that is carried fits --include and --exclude");
   return { routes, applied };
 };

@@ -1,7 +1,7 @@
 import { isFerry } from "#base/errors/ferryError.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
+import { isHistoryLost } from "#io/mongo/serverCodes.ts";
 import type { Pace } from "#io/pace/pace.ts";
-import { isHistoryLost } from "#source/stream/sourceProbe.ts";
 import { readCarried } from "./carried.ts";
 import { Follow } from "./follow.ts";
 import { clusterTimeOf } from "./reads.ts";

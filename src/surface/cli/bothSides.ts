@@ -6,19 +6,18 @@ import { NamespaceFilter } from "#base/flow/namespaceFilter.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
 import type { CarriedDeps } from "#proof/verify/carried.ts";
-import { commaSeparated, type Flags } from "./connections.ts";
+import type { Flags } from "./connections.ts";
+import { type NamesFlags, namesIn, withNames } from "./namesFlags.ts";
 import { type StopSignals, withSignals } from "./signals.ts";
 
-export type BothFlags = Flags & Readonly<{ config?: string; include?: string }>;
+export type BothFlags = Flags & NamesFlags & Readonly<{ config?: string }>;
 
 /** Adds what says which of the carried namespaces are meant. */
-export const withNamespaces = (command: Command): Command =>
-  command
-    .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
-    .option(
-      "--include <names>",
-      "namespaces of the source, comma-separated, or globs such as 'shop.*' (default: everything)",
-    );
+export const withCarried = (command: Command): Command =>
+  withNames(
+    command.option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)"),
+    { include: "namespaces of the source (default: everything that is carried)", exclude: "namespaces to leave out" },
+  );
 
 /**
  * Works on what is carried between source and target, and on Kafka where it is given: only a run without it can do without.
@@ -32,8 +31,8 @@ export const withBothSides = (
 ): Promise<void> =>
   withSignals(async (signals) => {
     const { source: uri, kafka: bootstrap } = resolveSettings(flags, ["source"]);
-    const [clientId, include] = [appName.replace(" ", "-"), commaSeparated(flags.include)];
-    const filter = new NamespaceFilter(include.length === 0 ? ["*"] : include, []);
+    const clientId = appName.replace(" ", "-");
+    const filter = new NamespaceFilter(namesIn(flags));
     const { routes } = readConfig(flags.config);
     await using kafka = bootstrap === undefined ? undefined : new KafkaClient({ bootstrap, clientId, group: clientId });
     const source = await connectMongo(uri, { appName });

@@ -4,7 +4,7 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import { type Receipt, readReceipt } from "#proof/receipt/format.ts";
 import { differencesFrom, makeReceipt, routeOf } from "#proof/receipt/makeReceipt.ts";
 import { readCarried } from "#proof/verify/carried.ts";
-import { type BothFlags, withBothSides, withNamespaces } from "../bothSides.ts";
+import { type BothFlags, withBothSides, withCarried } from "../bothSides.ts";
 import { withConnections, withState, withTarget } from "../connections.ts";
 import { print, printJson } from "../output.ts";
 import { count } from "../table.ts";
@@ -14,7 +14,7 @@ type ReceiptFlags = BothFlags & Readonly<{ out?: string }>;
 
 /** `ferry receipt`: what is on both sides, in a form that anybody can check. */
 export const registerReceipt = (program: Command): void => {
-  const receipt = withNamespaces(withConnections(program.command("receipt"), ["source", "target", "kafka", "stateDb"]))
+  const receipt = withCarried(withConnections(program.command("receipt"), ["source", "target", "kafka", "stateDb"]))
     .description("write counts and digests of both sides as JSON that a third party can recompute")
     .option("--out <file>", "where to write it (default: standard output)")
     .action(make);

@@ -19,7 +19,7 @@ import {
   type WrongRoute,
 } from "#proof/repair/repairWrong.ts";
 import { RunControl } from "#source/capture/captureLifecycle.ts";
-import { type BothFlags, withBothSides, withNamespaces } from "../bothSides.ts";
+import { type BothFlags, withBothSides, withCarried } from "../bothSides.ts";
 import { wholeNumber, withConnections, withState } from "../connections.ts";
 import { print, printJson } from "../output.ts";
 import { count } from "../table.ts";
@@ -34,7 +34,7 @@ const SHOWN = 20;
 
 /** `ferry repair`: writes again what verification found to be wrong. */
 export const registerRepair = (program: Command): void => {
-  withNamespaces(withConnections(program.command("repair"), ["source", "target", "kafka", "stateDb"]))
+  withCarried(withConnections(program.command("repair"), ["source", "target", "kafka", "stateDb"]))
     .description("write documents again that `ferry verify` found to be wrong; without --apply, say which")
     .option("--apply", "do it: the worker that owns a document's route writes what the source has now")
     .option("--wait-seconds <n>", "how long to wait for the workers", "60")

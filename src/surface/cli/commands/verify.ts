@@ -4,7 +4,7 @@ import { systemClock } from "#base/flow/clock.ts";
 import { followNamespaces } from "#proof/verify/followNamespaces.ts";
 import type { Verified } from "#proof/verify/verifiedUpTo.ts";
 import { type VerifyDeps, type VerifyReport, verifyNamespaces } from "#proof/verify/verifyNamespaces.ts";
-import { type BothFlags, withBothSides, withNamespaces } from "../bothSides.ts";
+import { type BothFlags, withBothSides, withCarried } from "../bothSides.ts";
 import { wholeNumber, withConnections, withState } from "../connections.ts";
 import { plainLogger, print, printJson } from "../output.ts";
 import { count } from "../table.ts";
@@ -14,7 +14,7 @@ type VerifyFlags = BothFlags & Readonly<{ waitSeconds: string; follow?: boolean;
 
 /** `ferry verify`: is everything on the target that should be there? */
 export const registerVerify = (program: Command): void => {
-  withNamespaces(withConnections(program.command("verify"), ["source", "target", "kafka", "stateDb"]))
+  withCarried(withConnections(program.command("verify"), ["source", "target", "kafka", "stateDb"]))
     .description("compare source and target, document by document; what differs is looked at again until it settles")
     .option("--once", "one pass, then end (default)")
     .option("--follow", "after the pass, look at every change on both sides, until stopped")
