@@ -29,7 +29,7 @@ export type EndDeps = WatchRunDeps &
 const requireGoing = ({ record: { lifecycle, ended }, owned }: SeenRun): void => {
   const { wanted, refused } = lifecycle ?? {};
   if (wanted == null && refused !== undefined) throw new FerryError(refused.code, refused.detail);
-  if (!owned && ended != null) throw new FerryError(ended.code, `nobody runs it: ${ended.detail}`);
+  if (!owned && ended != null) throw new FerryError(ended.code, `not running: ${ended.detail}`);
 };
 
 /** With Kafka: what is left when the capture has ended. The workers see to the documents, this process to the structure. */
@@ -39,15 +39,13 @@ const finishBehindWorkers = async (deps: EndDeps, record: StoredCapture): Promis
   let said: number | undefined = 0;
   const report = (behind: number | undefined): void => {
     if (behind !== said)
-      tell(
-        behind === undefined ? "no worker has a topic's records: start one" : `workers have ${behind} records to apply`,
-      );
+      tell(behind === undefined ? "no worker runs for a topic: start one" : `workers have ${behind} records to apply`);
     said = behind;
   };
   await workersDrained({ ...deps, kafka, topics: record.topics, report });
   const missing = await missingOnTarget({ ...deps, accepted: new Set(accepted) }, record);
   if (missing !== undefined) throw missing;
-  tell("drained; giving back what was held back");
+  tell("drained; restoring deferred constraints");
   const failures = await finalize({ ...deps, report: () => undefined });
   return failures.map(({ ns, index, reason }) => ({ ns, index, reason }));
 };

@@ -12,7 +12,7 @@ export type SeenRun = Readonly<{ record: StoredCapture; owned: boolean }>;
 /** @throws FERRY_RUN_NONE, FERRY_MONGO_* */
 export const readRun = async (control: RunControl): Promise<SeenRun> => {
   const found = await control.read();
-  if (found === undefined) throw new FerryError("FERRY_RUN_NONE", "the target remembers no run");
+  if (found === undefined) throw new FerryError("FERRY_RUN_NONE", "there is no run on this target");
   return found;
 };
 

@@ -225,7 +225,7 @@ test("a worker applies what ferry's own capture wrote, killed before and after i
   assert.match(await command("resume"), /^resumed/);
   const ended = command("finalize", "--source", source.uri, "--kafka", broker.bootstrap);
   assert.equal((await capture.exited).code, 0, capture.logTail(20));
-  assert.match(await ended, /drained; giving back what was held back\nfinalized: /);
+  assert.match(await ended, /drained; restoring deferred constraints\nfinalized: /);
   assert.notEqual(await there.db("cap").collection<Document>("c").findOne({ _id: insertedId }), null);
   assert.deepEqual(await structureOf(there, "cap"), await structureOf(here, "cap"));
   const buckets = (client: MongoClient) => client.db("cap").collection("system.buckets.series");

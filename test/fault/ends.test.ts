@@ -133,7 +133,7 @@ test("a run does not end while something is known to be missing: another source,
   writing.abort();
   await writer;
   assert.equal(ended.status, 0, ended.out + ended.err + run.logTail(20));
-  assert.match(ended.out, /it has everything that the source had up to 20\d\d-/);
+  assert.match(ended.out, /the target has everything that the source had up to 20\d\d-/);
   assert.equal((await run.exited).code, 0);
 
   await both.there.db("refuses").command({ collMod: "c", validator: {} });

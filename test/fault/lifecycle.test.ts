@@ -143,7 +143,7 @@ test("finalize drains, is killed at each of its steps, goes on, and ends the run
   assert.ok(ended !== undefined);
   const { status, out, err } = await ended;
   assert.equal(status, 1, out + err);
-  assert.match(out, /drained; giving back what was held back/);
+  assert.match(out, /drained; restoring deferred constraints/);
   assert.match(err, /FERRY_STRUCTURE_INCOMPLETE: ends\.twice \(n_1\): documents have the same values/);
   const [here, there] = [await structureOf(both.here, "ends"), await structureOf(both.there, "ends")];
   assert.deepEqual([there["users"], there["ring"]], [here["users"], here["ring"]]);
@@ -151,7 +151,7 @@ test("finalize drains, is killed at each of its steps, goes on, and ends the run
     const { wrong, source } = await compare(db.collection(name), both.there.db("ends").collection(name));
     assert.deepEqual({ wrong, source }, { wrong: 0, source: name === "ring" ? 50 : 550 }, name);
   }
-  assert.match(await both.done("status"), /nobody captures now[\s\S]*finalized: the run is over/);
+  assert.match(await both.done("status"), /no process captures[\s\S]*finalized: the run is over/);
 
   for (const refused of [await endDirect(options), await both.command("pause")]) {
     assert.equal(refused.status, 64, refused.err);

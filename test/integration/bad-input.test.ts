@@ -101,8 +101,8 @@ test("what is wrong on the command line or in a file is one sentence, before any
     "gen-data system": usage(["gen-data", "--source", "mongodb://a", "--ns", "admin.system.users"], /--ns must be/),
     "kc limit": usage(["kc", "x", "--kafka", "127.0.0.1:1", "--limit", "-5"], /--limit must be/),
     "check ns": usage(["check", "--source", "mongodb://127.0.0.1:1", "--ns", "nodot"], /--ns must be a collection/),
-    "kafka URL": usage(["kc", "x", "--kafka", "http://127.0.0.1:1"], /kafka is not what it must be/),
-    "state-db of the server": usage(worker("--state-db", "admin"), /stateDb is not what it must be/),
+    "kafka URL": usage(["kc", "x", "--kafka", "http://127.0.0.1:1"], /kafka is invalid/),
+    "state-db of the server": usage(worker("--state-db", "admin"), /stateDb is invalid/),
     "no key of any mask": {
       args: ["config", "check", "--config", routes("fields: { mask: { x: { keepLst: 1 } } }")],
       code: "FERRY_CONFIG",

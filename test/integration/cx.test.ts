@@ -241,7 +241,7 @@ test("cx --plain posts the file, says so, and neither notes a start position nor
   const { status, out, err } = await ferry(["cx", file, "--plain", "--connect", url]);
   assert.deepEqual(
     [status, out],
-    [0, "posted is RUNNING: only posted, so what is written between its copy and its stream may be missing\n"],
+    [0, "posted is RUNNING: only posted; writes between its copy and its stream may be missing\n"],
     err,
   );
   assert.deepEqual(

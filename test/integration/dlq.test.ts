@@ -171,7 +171,7 @@ test("a worker killed in a replay: the next one finishes it, once", async () => 
   await target.deleteOne({ _id: 1 as never });
   const noted = await dlq("replay", "--route", "dlq.killed", "--wait", "0");
   assert.equal(noted.status, 75);
-  assert.match(noted.out, /3 noted and not carried out yet/);
+  assert.match(noted.out, /3 noted and not done yet/);
   for (const point of ["before-commit:1", "after-commit:1", "after-commit:1"]) {
     await using worker = await startWorker({ ...options, env: { FERRY_FAULT: point } });
     assert.equal((await worker.exited).signal, "SIGKILL", worker.logTail(20));
@@ -222,7 +222,7 @@ test("what the command line cannot mean is said in one sentence", async () => {
   await using opened = await open("dlq.usage");
   const { dlq } = opened;
   for (const [args, sentence] of [
-    [["replay"], /say which letters/],
+    [["replay"], /name the letters/],
     [["replay", "nothing/0/1"], /there is no dead letter nothing\/0\/1/],
     [["list", "--key", "abc"], /--key abc is no extended JSON/],
     [["list", "--limit", "x"], /--limit must be a whole number/],

@@ -217,7 +217,7 @@ routes:
   ]);
   assert.match(
     (await run("drift", "decide", "holding", "sex", "pass")).out,
-    /sex: written from now on; 3 held events are tried again/,
+    /sex: written from now on; 3 held events are applied again/,
   );
   await waitFor(
     async () => {

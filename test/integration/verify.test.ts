@@ -62,7 +62,7 @@ test("ferry verify says of a run whether all is there: under writes, through a f
   assert.equal(busy.status, 0, busy.out + busy.err);
   assert.match(busy.out, /proof\.people: 12,000 documents compared, all equal/);
   assert.match(busy.out, /proof\.mixed: [\d,]+ documents compared, all equal/);
-  assert.match(busy.out, /^structure: 2 held back until finalize$/m); // unique, capped
+  assert.match(busy.out, /^structure: 2 deferred until finalize$/m); // unique, capped
   await load.stop();
   await directConverged(here, there, "proof.mixed");
 

@@ -19,7 +19,7 @@ const HOUSES: Readonly<Record<string, readonly string[]>> = {
   cutover: [],
   process: ["report", "worker", "capture", "run"],
   tools: ["stack", "workload", "check"],
-  surface: ["cli"],
+  surface: ["terminal", "completion", "demo", "cli"],
 };
 
 /** A folder with more files than this has more than one thing to own. */

@@ -84,6 +84,6 @@ export const complaint = (schema: TSchema, findings: readonly Finding[], whole: 
     return `${place} must be one of ${allowed.map((one) => String(one.params["allowedValue"])).join(", ")}`;
   }
   const description = (schemas[0] as Node | undefined)?.description;
-  if (keyword === "pattern" && description !== undefined) return `${place} is not what it must be: ${description}`;
+  if (keyword === "pattern" && description !== undefined) return `${place} is invalid: ${description}`;
   return `${place} ${message}`;
 };

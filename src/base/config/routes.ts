@@ -106,11 +106,11 @@ const ROUTE = Type.Object(
           "Row filter in MongoDB's query language: $eq, $ne, $gt, $gte, $lt, $lte, $in, $nin, $exists, $not, $and, $or, $nor.",
       }),
     ),
-    drift: Type.Optional({ ...DRIFT, description: "What becomes of fields and types that were not there before." }),
+    drift: Type.Optional({ ...DRIFT, description: "What to do with new fields and types." }),
     conflict: Type.Optional({
       ...CONFLICT,
       description:
-        "Who wins where services write to the target as well: the source's whole documents (mirror), the source's fields while others survive (merge), or documents that the target changed (keep-target). Default: mirror for a target that is empty at the start; one that is not is refused until a policy is named.",
+        "Which side wins if services also write to the target: the source's whole documents (mirror), the source's fields, other fields stay (merge), or documents that the target changed (keep-target). Default: mirror for a target that is empty at the start; one that is not is refused until a policy is named.",
     }),
   },
   closed,
@@ -121,7 +121,7 @@ const DDL = Type.Object(
     drop: Type.Optional(
       Type.Union([Type.Literal("apply"), Type.Literal("hold")], {
         description:
-          "A collection that the source drops: dropped on the target as well, or the route halts until somebody approves it with `ferry structure approve`. Default: apply.",
+          "A collection that the source drops: drop it on the target as well, or halt the route until the drop is approved with `ferry structure approve`. Default: apply.",
       }),
     ),
   },
@@ -139,10 +139,10 @@ export const CONFIG = Type.Object(
     routes: Type.Optional(
       Type.Array(ROUTE, {
         minItems: 1,
-        description: "What is carried where. Without it every topic goes to the namespace of its name.",
+        description: "What is written where. Without routes every topic goes to the namespace of its name.",
       }),
     ),
-    ddl: Type.Optional({ ...DDL, description: "What becomes of changes of the source's structure." }),
+    ddl: Type.Optional({ ...DDL, description: "What to do with changes of the source's structure." }),
   },
   { ...closed, $id: "ferry.yaml", title: "ferry.yaml" },
 );

@@ -14,6 +14,9 @@ const LOG_LEVELS = [
   Type.Literal("silent"),
 ];
 
+/** The values of `--log-level`. */
+export const LEVELS: readonly string[] = LOG_LEVELS.map((level) => level.const);
+
 /** A host, with its port where that is not 9092. */
 const BROKER = String.raw`\s*(?:\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::\d{1,5})?\s*`;
 
@@ -48,23 +51,21 @@ export const SETTINGS = Type.Object(
       env: "FERRY_STATE_DB",
       default: DEFAULT_STATE_DB,
       pattern: STATE_DB,
-      description:
-        "Database on the target that holds ferry's state: a name that MongoDB takes, and none of the server's own.",
+      description: "Database on the target that holds ferry's state; not `admin`, `local` or `config`.",
     }),
     group: Type.String({
       env: "FERRY_GROUP",
       default: "ferry",
-      description: "Consumer group under which offsets are shown to Kafka tools.",
+      description: "Consumer group that offsets are committed to, for Kafka tools.",
     }),
     aliveFile: Type.String({
       env: "FERRY_ALIVE_FILE",
-      description:
-        "File that a worker touches after each report to the target: for health checks, since it has no port.",
+      description: "File that a worker touches after each report to the target, for health checks.",
     }),
     logLevel: Type.Union(LOG_LEVELS, {
       env: "FERRY_LOG_LEVEL",
       default: "info",
-      description: "debug, info, warn, error or silent.",
+      description: "debug, info, warn, error or silent: the least severe level that is logged.",
     }),
   },
   { additionalProperties: false },
@@ -133,7 +134,7 @@ const given = (
   [file, fileName]: readonly [file: string | undefined, fileName: string],
 ): string | undefined => {
   if (value !== undefined && file !== undefined)
-    throw new FerryError("FERRY_USAGE", `${name} and ${fileName} are both given; only one of them can count`);
+    throw new FerryError("FERRY_USAGE", `${name} and ${fileName} are both given; give only one`);
   if (value === "") throw new FerryError("FERRY_USAGE", `${name} is empty`);
   return file === undefined ? value : readOneLine(file, fileName);
 };
@@ -174,7 +175,7 @@ export const resolveSettings = <K extends keyof Settings>(
     const [first] = Value.Errors(Type.Partial(SETTINGS), found);
     const name = first?.instancePath.slice(1) ?? "";
     const { description } = (SETTINGS.properties as unknown as Record<string, { description: string }>)[name] ?? {};
-    throw new FerryError("FERRY_USAGE", `${name} is not what it must be: ${description}`); // the value may hold a password
+    throw new FerryError("FERRY_USAGE", `${name} is invalid: ${description}`); // the value may hold a password
   }
   return found as ReturnType<typeof resolveSettings<K>>;
 };

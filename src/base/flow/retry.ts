@@ -80,7 +80,7 @@ export const waitFor = async <T>(
       const seen = typeof answer.seen === "string" ? answer.seen : JSON.stringify(answer.seen);
       throw new FerryError(
         "FERRY_TIMEOUT",
-        `${options.what}: not so after ${options.timeoutMs} ms; last seen: ${seen}`,
+        `${options.what}: timed out after ${options.timeoutMs} ms; last state: ${seen}`,
       );
     }
     await options.clock.sleep(options.everyMs ?? 100, options.signal);

@@ -6,18 +6,18 @@ import { NamespaceFilter } from "#base/flow/namespaceFilter.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
 import type { CarriedDeps } from "#proof/verify/carried.ts";
+import { type StopSignals, withSignals } from "#surface/terminal/signals.ts";
 import type { Flags } from "./connections.ts";
 import { type NamesFlags, namesIn, withNames } from "./namesFlags.ts";
-import { type StopSignals, withSignals } from "./signals.ts";
 
 export type BothFlags = Flags & NamesFlags & Readonly<{ config?: string }>;
 
-/** Adds what says which of the carried namespaces are meant. */
+/** Adds the flags that select namespaces of the run. */
 export const withCarried = (command: Command): Command =>
-  withNames(
-    command.option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)"),
-    { include: "namespaces of the source (default: everything that is carried)", exclude: "namespaces to leave out" },
-  );
+  withNames(command.option("--config <file>", "routes and their rules (default: ferry.yaml here, if it exists)"), {
+    include: "namespaces of the source (default: everything)",
+    exclude: "namespaces to skip",
+  });
 
 /**
  * Works on what is carried between source and target, and on Kafka where it is given: only a run without it can do without.

@@ -8,9 +8,10 @@ import type { NamesDeps } from "#process/capture/carriedNames.ts";
 import type { OwnCaptureDeps } from "#source/capture/ownCapture.ts";
 import { COPY_ORDERS, type CopyOrder } from "#source/copy/copyOrder.ts";
 import type { SpoolMode } from "#source/spool/spoolNeed.ts";
-import { wholeNumber, withAddresses } from "./connections.ts";
+import { terminalQuestion } from "#surface/terminal/question.ts";
+import { choiceFlag } from "./choices.ts";
+import { LOG_LEVEL, wholeNumber, withAddresses } from "./connections.ts";
 import { type NamesFlags, namesIn, withNames } from "./namesFlags.ts";
-import { terminalQuestion } from "./question.ts";
 
 const READERS = "4";
 const RANGE_DOCUMENTS = "50000";
@@ -50,47 +51,56 @@ export type CaptureFlags = Omit<Readonly<Record<string, string | undefined>>, ke
     allowEmpty?: boolean;
   };
 
-/** Adds what is said about the source. */
+/** Adds the flags of the source and its copy. */
 export const withCapture = (command: Command): Command =>
   withNames(
     withAddresses(command, { source: "source MongoDB, a replica set or a sharded cluster", target: undefined }),
     {
-      include: "namespaces to carry (default: everything)",
-      exclude: "namespaces to leave out",
+      include: "namespaces to copy and stream (default: everything)",
+      exclude: "namespaces to skip",
     },
   )
-    .option("--allow-empty", "names that nothing on the source bears yet are no misspellings: follow them")
-    .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
-    .option("--readers <count>", `ranges that are copied at once (default: ${READERS})`)
+    .option("--allow-empty", "accept names that match nothing on the source yet, and follow them")
+    .option("--config <file>", "routes and their rules (default: ferry.yaml here, if it exists)")
+    .option("--readers <count>", `ranges that are copied concurrently (default: ${READERS})`)
     .option(
       "--range-documents <count>",
-      `documents of one range, about: what a kill may cost at most (default: ${RANGE_DOCUMENTS})`,
+      `documents in one range, about: at most this many are copied again after a crash (default: ${RANGE_DOCUMENTS})`,
     )
-    .option(
-      "--copy-order <order>",
-      "measured: ranges of _id, or natural order for large collections with random keys where a sample shows it to be faster; natural; id (default: measured)",
+    .addOption(
+      choiceFlag(
+        "--copy-order <order>",
+        "order of the copy; measured: by _id, or in natural order where a sample of a large collection shows that this is faster (default: measured)",
+        COPY_ORDERS,
+      ),
     )
     .option(
       "--max-source-load <ms>",
-      "copy more slowly while the source takes longer than this, ms, for one small read (95th percentile): its services come first (default: as fast as it goes)",
+      "slow the copy down while one small read of the source takes longer than this, ms (95th percentile) (default: no limit)",
     )
-    .option(
-      "--read-preference <mode>",
-      `where the copy reads: ${READ_FROM.join(", ")}; the change stream stays with the primary (default: primary)`,
+    .addOption(
+      choiceFlag(
+        "--read-preference <mode>",
+        "which members the copy reads from; the change stream always reads from the primary (default: primary)",
+        READ_FROM,
+      ),
     )
-    .option(
-      "--spool <when>",
-      `keep the change stream in files while the copy runs: ${SPOOL_WHEN.join(", ")} (default: auto, when the copy may outlast the oplog)`,
+    .addOption(
+      choiceFlag(
+        "--spool <when>",
+        "keep the change stream in files while the copy runs; auto: when the copy may outlast the oplog (default: auto)",
+        SPOOL_WHEN,
+      ),
     )
-    .option("--spool-dir <folder>", "where (default: spool, below $FERRY_HOME or .ferry)")
+    .option("--spool-dir <folder>", "folder of the spool (default: spool, below $FERRY_HOME or .ferry)")
     .option(
       "--spool-size <mb>",
-      `how much at most, MB; beyond it only the oplog holds changes (default: ${SPOOL_SIZE})`,
+      `size limit of the spool, MB; when it is full, only the oplog holds changes (default: ${SPOOL_SIZE})`,
     )
-    .option("--recopy", "copy everything again from a new start, and remove what the source no longer has")
-    .option("--no-structure", "leave the collections' options, indexes and views to somebody else")
+    .option("--recopy", "copy everything again from a new start position, and remove what the source no longer has")
+    .option("--no-structure", "do not create collection options, indexes and views")
     .option("--state-db <name>", "ferry's database on the target")
-    .option("--log-level <level>", "debug, info, warn, error or silent");
+    .addOption(LOG_LEVEL);
 
 export type CaptureOptions = Readonly<{
   spec: NamespaceSpec;
@@ -138,5 +148,8 @@ export const parseCapture = ({
 /** @throws FERRY_USAGE */
 export const requireStructure = (replaceTarget: boolean, { structure }: Pick<CaptureOptions, "structure">): void => {
   if (replaceTarget && !structure)
-    throw new FerryError("FERRY_USAGE", "--replace-target builds what it drops; --no-structure forbids that");
+    throw new FerryError(
+      "FERRY_USAGE",
+      "--replace-target creates what it drops; it cannot be combined with --no-structure",
+    );
 };

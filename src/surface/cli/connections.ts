@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { ADDRESSES, type Address, resolveSettings, type SettingFlags } from "#base/config/settings.ts";
+import { ADDRESSES, type Address, LEVELS, resolveSettings, type SettingFlags } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { holdsSecret } from "#base/errors/secrets.ts";
 import { systemClock } from "#base/flow/clock.ts";
@@ -7,7 +7,8 @@ import { createLogger } from "#base/observe/log.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
 import { requireRoute, requireState } from "#io/state/knownState.ts";
 import { ConnectRest } from "#source/connector/connectRest.ts";
-import { printAside } from "./output.ts";
+import { printAside } from "#surface/terminal/output.ts";
+import { choiceFlag } from "./choices.ts";
 
 /** Flags as commander hands them over. */
 export type Flags = SettingFlags & Readonly<{ json?: boolean }>;
@@ -19,6 +20,9 @@ const FLAGS = {
   connect: ["url", "base URL of Kafka Connect's REST API"],
 } as const satisfies Record<Address, readonly [value: string, description: string]>;
 
+/** What is logged, and no less than that. */
+export const LOG_LEVEL = choiceFlag("--log-level <level>", "least severe level that is logged (default: info)", LEVELS);
+
 /** Adds the flags of addresses, each also from a file; a description of the command's own replaces the usual one. */
 export const withAddresses = (
   command: Command,
@@ -28,7 +32,10 @@ export const withAddresses = (
     if (!(name in wanted)) continue;
     const [value, description] = FLAGS[name];
     command.option(`--${name} <${value}>`, wanted[name] ?? description);
-    command.option(`--${name}-file <file>`, `file that holds it, for what has a password`);
+    command.option(
+      `--${name}-file <file>`,
+      `file that holds ${name === "source" || name === "target" ? "the URI" : "the address"}, if it has a password`,
+    );
   }
   return command;
 };

@@ -6,7 +6,7 @@ import type { Wrong } from "#proof/verify/recheck.ts";
 import type { PassResult } from "#proof/verify/verification.ts";
 import type { Verified } from "#proof/verify/verifiedUpTo.ts";
 import { secondsOf } from "#source/stream/resumeToken.ts";
-import { count, duration } from "./table.ts";
+import { count, duration } from "#surface/terminal/table.ts";
 
 /** A clusterTime, to the second. */
 export const timeText = (at: bigint): string => new Date(secondsOf(at) * 1000).toISOString();
@@ -62,7 +62,7 @@ export const structureLines = (structure: readonly StructureDifference[]): strin
   const later = structure.length - wrong.length;
   const notes = [
     ...(wrong.length === 0 ? [] : [`${count(wrong.length)} wrong`]),
-    ...(later === 0 ? [] : [`${count(later)} held back until finalize`]),
+    ...(later === 0 ? [] : [`${count(later)} deferred until finalize`]),
   ];
   return [
     `structure: ${notes.length === 0 ? "as on the source" : notes.join(", ")}`,

@@ -1,10 +1,11 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { Value } from "typebox/value";
 import { nearest } from "#base/config/suggest.ts";
 import { WORKER_OPTIONS, type WorkerOptions } from "#base/config/workerOptions.ts";
 import { CATALOGUE } from "#base/errors/catalogue.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { listed } from "#base/flow/namespaceFilter.ts";
+import { choiceFlag } from "./choices.ts";
 import { wholeNumber } from "./connections.ts";
 
 /** Refuses what is not an error code of ferry's. @throws FERRY_USAGE */
@@ -64,6 +65,18 @@ export const parseWorkerOptions = (flags: Readonly<Record<string, string | undef
 const joined = (text: string, before: string | undefined): string =>
   before === undefined ? text : `${before},${text}`;
 
+const flag = (name: string, description: string, { anyOf, list }: Property): Option => {
+  const flags = `${flagOf(name)} <value>`;
+  if (anyOf !== undefined)
+    return choiceFlag(
+      flags,
+      description,
+      anyOf.map((choice) => choice.const),
+    );
+  const option = new Option(flags, description);
+  return list === true ? option.argParser(joined) : option;
+};
+
 /** Adds a flag for each option of a worker, but those left out; `defaults` replaces the schema's own. */
 export const withWorkerOptions = (
   command: Command,
@@ -72,11 +85,9 @@ export const withWorkerOptions = (
     defaults = {},
   }: Readonly<{ without?: readonly (keyof WorkerOptions)[]; defaults?: Partial<WorkerOptions> }> = {},
 ): void => {
-  for (const [name, { description, default: value, list }] of properties)
-    if (!without.includes(name))
-      command.option(
-        `${flagOf(name)} <value>`,
-        `${description} (default: ${JSON.stringify(defaults[name] ?? value)})`,
-        list === true ? joined : (text) => text,
-      );
+  for (const [name, property] of properties)
+    if (!without.includes(name)) {
+      const value = JSON.stringify(defaults[name] ?? property.default);
+      command.addOption(flag(name, `${property.description} (default: ${value})`, property));
+    }
 };

@@ -179,7 +179,7 @@ const reportCrashes = (before: StackState, report: (line: string) => void): void
   for (const record of before.servers) {
     const server = serverOf(record, before.stateDb);
     if (server.running === undefined || server.isRunning()) continue;
-    report(`${server.name} had ended by itself and is started again; ${logExcerpt(server.logFile)}`);
+    report(`${server.name} had ended unexpectedly and is started again; ${logExcerpt(server.logFile)}`);
   }
 };
 

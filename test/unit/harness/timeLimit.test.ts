@@ -11,7 +11,7 @@ test("what never comes is a failure that shows what was awaited and last seen, a
   };
   await assert.rejects(within(never, { what: "the moon", seen: () => "a cloud", giveUp, timeoutMs: 10 }), {
     code: "FERRY_TIMEOUT",
-    detail: "the moon: not so after 10 ms; last seen:\na cloud",
+    detail: "the moon: timed out after 10 ms; last state:\na cloud",
   });
   assert.ok(gaveUp);
 });
@@ -26,6 +26,6 @@ test("a command that does not end within its limit is killed, and the failure na
   const args = ["status", "--watch", "--target", "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=60000"];
   await assert.rejects(ferry(args, { timeoutMs: 50 }), {
     code: "FERRY_TIMEOUT",
-    detail: /^ferry status --watch --target mongodb.* to end: not so after 50 ms; last seen:/,
+    detail: /^ferry status --watch --target mongodb.* to end: timed out after 50 ms; last state:/,
   });
 });

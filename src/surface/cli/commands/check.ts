@@ -22,6 +22,7 @@ import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { ConnectRest } from "#source/connector/connectRest.ts";
 import { Scope } from "#source/stream/scope.ts";
 import type { StructureDeps } from "#structure/operations/structureOperations.ts";
+import { print, printJson } from "#surface/terminal/output.ts";
 import { bucketsIn, checkSource, checkTarget } from "#tools/check/checkDatabases.ts";
 import { checkConnect, checkKafka } from "#tools/check/checkKafka.ts";
 import { type CheckResult, checking } from "#tools/check/checkResult.ts";
@@ -29,7 +30,6 @@ import { checkStructure } from "#tools/check/checkStructure.ts";
 import { checkContainers } from "#tools/stack/containerChecks.ts";
 import { type Flags, withConnections } from "../connections.ts";
 import { type NamesFlags, namesIn, withNames } from "../namesFlags.ts";
-import { print, printJson } from "../output.ts";
 
 type CheckFlags = Flags &
   NamesFlags &
@@ -41,16 +41,15 @@ type CheckFlags = Flags &
   }>;
 
 /** `ferry check`: can this migration work, and what would stop it? */
-export const registerCheck = (program: Command): void => {
-  const command = program
-    .command("check")
-    .description("preflight of both databases, Kafka and Connect, each with a remedy; exit 1 when something fails")
-    .option("--ns <db.collection>", "one collection that is to be carried (default: the routes', else everything)")
-    .option("--containers", "check only what compose.yaml needs: a Docker engine, its memory, free ports")
-    .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
-    .option("--print-roles", "print the least roles that ferry needs, ready for mongosh, and exit");
+export const registerCheck = (command: Command): void => {
+  command
+    .option("--ns <db.collection>", "collection to migrate (default: those of the routes, else everything)")
+    .option("--containers", "check only what compose.yaml needs: a Docker engine, memory, free ports")
+    .option("--config <file>", "routes and their rules (default: ferry.yaml here, if it exists)")
+    .option("--print-roles", "print the roles with the least privileges that ferry needs, for mongosh, and exit");
   withNames(command, {
-    include: "namespaces whose structure and privileges are checked (default: the routes', else --ns, else everything)",
+    include:
+      "namespaces whose structure and privileges to check (default: those of the routes, else --ns, else everything)",
     exclude: "namespaces to skip",
   });
   withConnections(command, ["source", "target", "kafka", "connect", "stateDb"]).action(check);

@@ -2,8 +2,8 @@ import type { Command } from "commander";
 import { CONFIG, type Route, readConfig } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { RouteFilter } from "#route/filter/routeFilter.ts";
-import { print, printJson } from "../output.ts";
-import { table } from "../table.ts";
+import { print, printJson } from "#surface/terminal/output.ts";
+import { table } from "#surface/terminal/table.ts";
 
 const CONFIG_FLAG = ["--config <file>", "the file (default: ferry.yaml here)"] as const;
 
@@ -22,9 +22,8 @@ export const routesOf = (file: string | undefined): readonly Route[] => {
 };
 
 /** `ferry config check | schema`: is the configuration right, and what may it hold? */
-export const registerConfig = (program: Command): void => {
-  const config = program.command("config").description("check ferry.yaml, or print its JSON Schema");
-  config
+export const registerConfig = (command: Command): void => {
+  command
     .command("check")
     .description("check the whole file: keys, values, rules that contradict each other, salts that are not set")
     .option(...CONFIG_FLAG)
@@ -35,7 +34,7 @@ export const registerConfig = (program: Command): void => {
       if (json === true) printJson({ routes });
       else print(table(routes.map((route) => [route.name, `${route.from} → ${route.to}`, rulesOf(route)])));
     });
-  config
+  command
     .command("schema")
     .description("print the JSON Schema of ferry.yaml, for editors")
     .action(() => printJson(CONFIG, 2));

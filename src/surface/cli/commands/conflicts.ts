@@ -3,26 +3,24 @@ import type { ConflictRecord } from "#apply/conflict/records.ts";
 import { ConflictStore } from "#apply/conflict/store.ts";
 import { bsonText } from "#base/bson/text.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
+import { print, printData } from "#surface/terminal/output.ts";
+import { count, table } from "#surface/terminal/table.ts";
+import { choiceFlag } from "../choices.ts";
 import { type Flags, wholeNumber, withConnections, withState } from "../connections.ts";
 import { identityOfText, keyText } from "../keyFlag.ts";
-import { print, printData } from "../output.ts";
-import { count, table } from "../table.ts";
 
 type ConflictFlags = Flags & Readonly<{ route?: string; winner?: string; key?: string; limit?: string }>;
 
 const DEFAULT_LIMIT = 100;
 
 /** `ferry conflicts`: documents that the source and services of the target both wrote, and who won. */
-export const registerConflicts = (program: Command): void => {
-  const conflicts = program
-    .command("conflicts")
-    .description("documents that both sides wrote: both versions, who won, why");
-  withConnections(conflicts, ["target", "stateDb"])
-    .argument("[id]", "one conflict with both versions: route/partition/offset")
-    .option("--route <name>", "only those of this route")
-    .option("--winner <side>", "only those that source or target won")
-    .option("--key <id>", "only those of this _id, as extended JSON")
-    .option("--limit <n>", "at most so many", String(DEFAULT_LIMIT))
+export const registerConflicts = (command: Command): void => {
+  withConnections(command, ["target", "stateDb"])
+    .argument("[id]", "show one conflict with both versions: route/partition/offset")
+    .option("--route <name>", "only conflicts of this route")
+    .addOption(choiceFlag("--winner <side>", "only those that this side won", ["source", "target"]))
+    .option("--key <id>", "only conflicts of this _id, as extended JSON")
+    .option("--limit <n>", "show at most this many", String(DEFAULT_LIMIT))
     .action(list);
 };
 

@@ -23,9 +23,9 @@ import { RunControl } from "#source/capture/captureLifecycle.ts";
 import { readDeployment, requireSameSource } from "#source/stream/deployment.ts";
 import { clusterTime } from "#source/stream/sourceProbe.ts";
 import { requireComplete } from "#structure/operations/structureOperations.ts";
+import { plainLogger, print, printAside, printJson } from "#surface/terminal/output.ts";
+import { withSignals } from "#surface/terminal/signals.ts";
 import { type Flags, withConnections, withState } from "../connections.ts";
-import { plainLogger, print, printAside, printJson } from "../output.ts";
-import { withSignals } from "../signals.ts";
 import { milliseconds } from "../timeFlag.ts";
 import { NO_WATCHMAN, SecondProcess, WATCHING } from "../watchman.ts";
 
@@ -46,25 +46,25 @@ type CutoverFlags = Flags &
   }>;
 
 /** `ferry cutover`: services change over to the target, with a pause that is measured. */
-export const registerCutover = (program: Command): void => {
-  withConnections(program.command("cutover"), ["source", "target", "kafka", "stateDb"])
-    .description(
-      "switch services over: fence the source, let the last change arrive, prove it, and send services to the target; goes back by itself where it takes too long",
+export const registerCutover = (command: Command): void => {
+  withConnections(command, ["source", "target", "kafka", "stateDb"])
+    .option(
+      "--namespace <names>",
+      "switch only these, comma-separated; the others keep streaming (default: everything)",
     )
-    .option("--namespace <names>", "switch only these, comma-separated; the rest streams on (default: everything)")
     .option(
       "--fence <kind>",
       "what stops writers of the source: user-write-block, validator, hook:COMMAND, or none (default: user-write-block; with --namespace validator)",
     )
-    .option("--on-release <command>", "run to send services to the target; exit status 0 means that they were sent")
-    .option("--max-pause <time>", "lift the fence where the pause would be longer", "5s")
-    .option("--max-lag <time>", "begin only while the oldest change waits no longer", "2s")
-    .option("--accept <codes>", "what may be missing all the same, by its codes, comma-separated")
-    .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
-    .option("--ready", "only say what is missing")
-    .option("--rehearse", "do everything but the fence, and predict the pause")
-    .option("--abort", "go back: lift a fence that was left behind")
-    .option("--allow-both", "with --abort: lift it although services were sent to the target")
+    .option("--on-release <command>", "command that sends services to the target; exit status 0: they were sent")
+    .option("--max-pause <time>", "lift the fence if the pause would be longer", "5s")
+    .option("--max-lag <time>", "start only if the oldest pending change is not older", "2s")
+    .option("--accept <codes>", "error codes to accept, comma-separated: what they stand for stays missing")
+    .option("--config <file>", "routes and their rules (default: ferry.yaml here, if it exists)")
+    .option("--ready", "only print what is missing")
+    .option("--rehearse", "do everything except the fence, and predict the pause")
+    .option("--abort", "undo: lift a fence that was left")
+    .option("--allow-both", "with --abort: lift the fence although services were sent to the target")
     .addOption(new Option("--watch <id>").hideHelp())
     .action(cutover);
 };
@@ -83,7 +83,7 @@ const connected = (flags: CutoverFlags, work: (sides: Sides, signal: AbortSignal
       const source = await reachMongo(uri, { side: "source", appName: "ferry cutover", ...waiting });
       clients.defer(() => source.close());
       const run = await new RunControl(target, stateDb).read();
-      if (run === undefined) throw new FerryError("FERRY_RUN_NONE", "the target remembers no run");
+      if (run === undefined) throw new FerryError("FERRY_RUN_NONE", "there is no run on this target");
       requireSameSource(run.record.source, await readDeployment(source));
       if (run.record.mode === "kafka") resolveSettings(flags, ["kafka"]);
       const kafka =

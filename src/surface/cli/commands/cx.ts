@@ -14,25 +14,23 @@ import { translateHosts } from "#source/connector/hostNames.ts";
 import { requirePlugin } from "#source/connector/startChecks.ts";
 import type { StartEvent } from "#source/connector/startDeps.ts";
 import { awaitRunning } from "#source/connector/startWaits.ts";
+import { plainLogger, print, printJson } from "#surface/terminal/output.ts";
+import { withSignals } from "#surface/terminal/signals.ts";
+import { count, duration } from "#surface/terminal/table.ts";
 import { type Flags, patientConnect, withConnections } from "../connections.ts";
-import { plainLogger, print, printJson } from "../output.ts";
-import { withSignals } from "../signals.ts";
-import { count, duration } from "../table.ts";
 
 type CxFlags = Flags &
   Readonly<{ name?: string; plain?: boolean; acceptTopic?: boolean; acceptGaps?: boolean; replay?: boolean }>;
 
 /** `ferry cx FILE`: creates or updates a connector; a source connector that copies gets a gap-free start. */
-export const registerCx = (program: Command): void => {
-  const command = program
-    .command("cx")
-    .description("create or update a connector from its file; a source connector starts without a gap")
+export const registerCx = (command: Command): void => {
+  command
     .argument("<file>", "connector file, as for Connect's REST API")
-    .option("--name <name>", "name of the connector, instead of the file's")
+    .option("--name <name>", "name of the connector (default: the name in the file)")
     .option("--plain", "only post the file, without the gap-free start")
-    .option("--accept-topic", "start although the topic holds records already")
-    .option("--replay", "send everything since the last position known to be good again, which closes a gap")
-    .option("--accept-gaps", "drop what `ferry status` reports of this connector's gaps: they were dealt with");
+    .option("--accept-topic", "start although the topic already has records")
+    .option("--replay", "close a gap: send everything since the last good position again")
+    .option("--accept-gaps", "accept the gaps that `ferry status` reports for this connector");
   withConnections(command, ["source", "target", "kafka", "connect", "stateDb"]).action((file: string, flags: CxFlags) =>
     withSignals(({ soft }) => cx(file, flags, soft)),
   );
@@ -53,7 +51,7 @@ const cx = async (path: string, flags: CxFlags, signal: AbortSignal): Promise<vo
     if (flags.json === true) printJson({ name: file.name, outcome: "posted" });
     else
       print(
-        `${file.name} is RUNNING${isSourceConnector(config) ? ": only posted, so what is written between its copy and its stream may be missing" : ""}`,
+        `${file.name} is RUNNING${isSourceConnector(config) ? ": only posted; writes between its copy and its stream may be missing" : ""}`,
       );
     return;
   }

@@ -7,8 +7,8 @@ import { connectMongo } from "#io/mongo/connect.ts";
 import { isSourceConnector, parseCapture, topicsInScope } from "#source/connector/connectorConfig.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { awaitStopped } from "#source/connector/startWaits.ts";
+import { print, printJson } from "#surface/terminal/output.ts";
 import { type Flags, patientConnect, withConnections } from "../connections.ts";
-import { print, printJson } from "../output.ts";
 
 /** A Connect that is just starting, or moving its connectors, answers within this, ms. */
 const PATIENCE_MS = 20_000;
@@ -16,12 +16,10 @@ const PATIENCE_MS = 20_000;
 type DelFlags = Flags & Readonly<{ forget?: boolean }>;
 
 /** `ferry del NAME`: removes a connector; its position stays, unless it is to be forgotten. */
-export const registerDel = (program: Command): void => {
-  const command = program
-    .command("del")
-    .description("remove a connector; Connect and ferry keep its position, so that `ferry cx` goes on from it")
+export const registerDel = (command: Command): void => {
+  command
     .argument("<name>", "name of the connector")
-    .option("--forget", "forget its position too: the next `ferry cx` copies anew");
+    .option("--forget", "delete its position too: the next `ferry cx` copies again");
   withConnections(command, ["target", "kafka", "connect", "stateDb"]).action((name: string, flags: DelFlags) =>
     flags.forget === true ? forget(name, flags) : remove(name, flags),
   );

@@ -5,25 +5,25 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import { type DriftLine, readTimeline } from "#process/report/driftTimeline.ts";
 import { DriftLedger } from "#route/drift/ledger.ts";
 import { typeByte } from "#route/drift/typeNames.ts";
+import { print, printJson } from "#surface/terminal/output.ts";
+import { count, table } from "#surface/terminal/table.ts";
+import { choiceArgument } from "../choices.ts";
 import { type Flags, withConnections, withState } from "../connections.ts";
-import { print, printJson } from "../output.ts";
-import { count, table } from "../table.ts";
 
 type DriftFlags = Flags & Readonly<{ route?: string; since?: string; all?: boolean; type?: string }>;
 
 /** `ferry drift`: the fields and types that appeared, and what was done with them; `ferry drift decide` changes it. */
-export const registerDrift = (program: Command): void => {
-  const drift = program.command("drift").description("fields and types that were not there before: a timeline");
-  withConnections(drift, ["target", "stateDb"])
-    .option("--route <name>", "only this route")
-    .option("--since <time>", "only what appeared since (ISO time, or seconds of a cluster time)")
-    .option("--all", "the whole ledger, with what the copy had")
+export const registerDrift = (command: Command): void => {
+  withConnections(command, ["target", "stateDb"])
+    .option("--route <name>", "only fields of this route")
+    .option("--since <time>", "only what appeared since then (ISO time, or seconds of a cluster time)")
+    .option("--all", "the whole ledger, with the fields that the copy had")
     .action(timeline);
-  withConnections(drift.command("decide"), ["target", "stateDb"])
-    .description("let a field through, or keep it out; held documents go on")
+  withConnections(command.command("decide"), ["target", "stateDb"])
+    .description("pass a field or drop it; held documents are applied")
     .argument("<route>", "name of the route")
-    .argument("<path>", "the field, as the timeline spells it")
-    .argument("<verdict>", "pass or drop")
+    .argument("<path>", "the field, as `ferry drift` prints it")
+    .addArgument(choiceArgument("<verdict>", "pass: write the field; drop: leave it out", ["pass", "drop"]))
     .option("--type <name>", "only where the field has this type")
     .action((route: string, path: string, verdict: string, _flags: DriftFlags, command: Command) =>
       decide({ route, path, verdict }, command.optsWithGlobals<DriftFlags>()),
@@ -83,12 +83,14 @@ const decide = async (
     if (known.length === 0)
       throw new FerryError(
         "FERRY_USAGE",
-        `the ledger of ${route} knows no field ${path}; \`ferry drift --all\` shows them`,
+        `the ledger of ${route} has no field ${path}; \`ferry drift --all\` shows them`,
       );
     await ledger.decide(route, path, flags.type ?? null, verdict);
     const held = await new DeadLetterStore(client, stateDb).decide({ route, code: "FERRY_DRIFT_HELD" }, "replay");
     if (flags.json === true) printJson({ route, path, type: flags.type ?? null, verdict, held });
     else
-      print(`${path}: ${verdict === "pass" ? "written" : "left out"} from now on; ${held} held events are tried again`);
+      print(
+        `${path}: ${verdict === "pass" ? "written" : "left out"} from now on; ${held} held events are applied again`,
+      );
   });
 };

@@ -18,30 +18,29 @@ import { readDeployment, requireSameSource } from "#source/stream/deployment.ts"
 import { secondsOf, tokenTime } from "#source/stream/resumeToken.ts";
 import { clusterTime } from "#source/stream/sourceProbe.ts";
 import { requireComplete } from "#structure/operations/structureOperations.ts";
+import { plainLogger, print, printJson } from "#surface/terminal/output.ts";
+import { withSignals } from "#surface/terminal/signals.ts";
 import { type Flags, withConnections, withState } from "../connections.ts";
-import { plainLogger, print, printJson } from "../output.ts";
-import { withSignals } from "../signals.ts";
 
-/** `ferry pause`, `resume` and `finalize`: what is wanted of a `ferry run` or `ferry capture`, written where it looks. */
-export const registerLifecycle = (program: Command): void => {
-  withConnections(program.command("pause"), ["target", "stateDb"])
-    .description(
-      "pause a `ferry run`: nothing is written to the target until `ferry resume`, also after a restart (`ferry capture`: to Kafka)",
-    )
-    .action(pause);
-  withConnections(program.command("resume"), ["target", "stateDb"])
-    .description("let a paused `ferry run` or `ferry capture` go on where it was")
-    .action(resume);
-  withConnections(program.command("finalize"), ["source", "target", "kafka", "stateDb"])
+/** `ferry pause`: what is wanted of a `ferry run` or `ferry capture` is written where it looks; so do the two below. */
+export const registerPause = (command: Command): void => {
+  withConnections(command, ["target", "stateDb"]).action(pause);
+};
+
+/** `ferry resume`. */
+export const registerResume = (command: Command): void => {
+  withConnections(command, ["target", "stateDb"]).action(resume);
+};
+
+/** `ferry finalize`. */
+export const registerFinalize = (command: Command): void => {
+  withConnections(command, ["source", "target", "kafka", "stateDb"])
     .option(
       "--allow-writes",
-      "end it although services still write to the source; says up to which time the target has everything",
+      "end although services still write to the source; prints the time up to which the target has everything",
     )
-    .option("--accept <codes>", "what may be missing all the same, by its codes, comma-separated")
-    .option("--config <file>", "with Kafka: routes and their rules (default: ferry.yaml here, where there is one)")
-    .description(
-      "end a `ferry run` or `ferry capture`: everything that the source has by now is applied, then unique indexes, TTL, validators and caps come back",
-    )
+    .option("--accept <codes>", "error codes to accept, comma-separated: what they stand for stays missing")
+    .option("--config <file>", "with Kafka: routes and their rules (default: ferry.yaml here, if it exists)")
     .action(finalize);
 };
 
@@ -49,7 +48,7 @@ export const registerLifecycle = (program: Command): void => {
 const refuse = ({ lifecycle }: StoredCapture): never => {
   const at = lifecycle?.finalizedAt;
   if (at !== undefined) throw new FerryError("FERRY_RUN_FINALIZED", `the run was finalized at ${at.toISOString()}`);
-  throw new FerryError("FERRY_RUN_FINALIZING", "it can neither be paused nor resumed any more");
+  throw new FerryError("FERRY_RUN_FINALIZING", "it can no longer be paused or resumed");
 };
 
 const facts = ({ record, owned }: SeenRun): Readonly<Record<string, unknown>> => ({
@@ -60,9 +59,9 @@ const facts = ({ record, owned }: SeenRun): Readonly<Record<string, unknown>> =>
 
 /** Nobody runs it: why, where that is known; then the exit status is that of what it ended with. */
 const nobodyRuns = ({ record: { ended } }: SeenRun, next: string): string => {
-  if (ended == null) return `nobody runs it now; ${next}`;
+  if (ended == null) return `not running; ${next}`;
   const { code, detail, at } = ended;
-  return `nobody runs it: it ended at ${at.toISOString()} with ${code}: ${detail}\n  ${CATALOGUE[code].hint}\n${next}`;
+  return `not running: it ended at ${at.toISOString()} with ${code}: ${detail}\n  ${CATALOGUE[code].hint}\n${next}`;
 };
 
 /** The exit status of a command that found a run which has ended with an error. */
@@ -81,9 +80,9 @@ const pause = (flags: Flags): Promise<void> =>
       const seen = await watchRun(watched, enough);
       exitAs(seen);
       if (flags.json === true) printJson(facts(seen));
-      else if (!seen.owned) print(nobodyRuns(seen, `it stays paused when ${commandOf(record)} is started again`));
-      else if (record.mode === "direct") print("paused: nothing is on its way to the target, and its position is kept");
-      else print("paused: nothing is captured, and the position is kept; workers apply what Kafka has");
+      else if (!seen.owned) print(nobodyRuns(seen, `it stays paused when ${commandOf(record)} restarts`));
+      else if (record.mode === "direct") print("paused: no writes to the target; the position is kept");
+      else print("paused: no capture, and the position is kept; workers apply what Kafka has");
     }),
   );
 
@@ -95,15 +94,15 @@ const resume = (flags: Flags): Promise<void> =>
     const seen = await readRun(control);
     exitAs(seen);
     if (flags.json === true) printJson(facts(seen));
-    else if (seen.owned) print("resumed: it goes on where it was");
+    else if (seen.owned) print("resumed from its position");
     else print(nobodyRuns(seen, `start ${commandOf(record)} again as before`));
   });
 
 const progress = ({ record, owned }: SeenRun, state: RunState): string => {
-  if (!owned) return `nobody runs it now: start ${commandOf(record)} again as before, it goes on with this`;
-  if (state === "finalizing") return "drained; giving back what was held back";
+  if (!owned) return `not running: start ${commandOf(record)} again as before, and it resumes this`;
+  if (state === "finalizing") return "drained; restoring deferred constraints";
   if (record.phase !== "stream")
-    return "draining: the copy goes on to its end first (`ferry status` shows how far it is), then the changes since it began";
+    return "draining: first the rest of the copy (`ferry status` shows its progress), then the changes since its start";
   const at = new Date(secondsOf(tokenTime(record.token)) * 1000).toISOString();
   return `draining: the position is ${at}`;
 };
@@ -140,8 +139,8 @@ const tellEnd = ({ lifecycle = {}, token }: StoredCapture, asJson: boolean): voi
   if (asJson) printJson({ state: "finalized", finalizedAt, appliedTo, unrestored });
   requireComplete(unrestored);
   if (asJson) return;
-  print("finalized: the target has the source's structure, and the run is over");
-  print(`it has everything that the source had up to ${appliedTo}, by the source's clock`);
+  print("finalized: the target has the source's structure, and the run has ended");
+  print(`the target has everything that the source had up to ${appliedTo}, by the source's clock`);
 };
 
 const finalize = (flags: FinalizeFlags): Promise<void> =>

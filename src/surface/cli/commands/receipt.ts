@@ -4,23 +4,22 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import { type Receipt, readReceipt } from "#proof/receipt/format.ts";
 import { differencesFrom, makeReceipt, routeOf } from "#proof/receipt/makeReceipt.ts";
 import { readCarried } from "#proof/verify/carried.ts";
+import { print, printJson } from "#surface/terminal/output.ts";
+import { count } from "#surface/terminal/table.ts";
 import { type BothFlags, withBothSides, withCarried } from "../bothSides.ts";
 import { withConnections, withState, withTarget } from "../connections.ts";
-import { print, printJson } from "../output.ts";
-import { count } from "../table.ts";
 import { VERSION } from "../version.ts";
 
 type ReceiptFlags = BothFlags & Readonly<{ out?: string }>;
 
 /** `ferry receipt`: what is on both sides, in a form that anybody can check. */
-export const registerReceipt = (program: Command): void => {
-  const receipt = withCarried(withConnections(program.command("receipt"), ["source", "target", "kafka", "stateDb"]))
-    .description("write counts and digests of both sides as JSON that a third party can recompute")
-    .option("--out <file>", "where to write it (default: standard output)")
+export const registerReceipt = (receipt: Command): void => {
+  withCarried(withConnections(receipt, ["source", "target", "kafka", "stateDb"]))
+    .option("--out <file>", "output file (default: standard output)")
     .action(make);
   withConnections(receipt.command("check"), ["source", "target", "stateDb"])
-    .description("read both sides again and say what is not as a receipt has it")
-    .argument("<file>", "what `ferry receipt` wrote")
+    .description("read both sides again and print the differences from a receipt")
+    .argument("<file>", "file that `ferry receipt` wrote")
     .action((file: string, flags: ReceiptFlags) => check(file, { ...receipt.opts<ReceiptFlags>(), ...flags }));
 };
 

@@ -19,10 +19,10 @@ import {
   type WrongRoute,
 } from "#proof/repair/repairWrong.ts";
 import { RunControl } from "#source/capture/captureLifecycle.ts";
+import { print, printJson } from "#surface/terminal/output.ts";
+import { count } from "#surface/terminal/table.ts";
 import { type BothFlags, withBothSides, withCarried } from "../bothSides.ts";
 import { wholeNumber, withConnections, withState } from "../connections.ts";
-import { print, printJson } from "../output.ts";
-import { count } from "../table.ts";
 import { wrongLine } from "../verifyText.ts";
 import { VERSION } from "../version.ts";
 import { parseWorkerOptions } from "../workerFlags.ts";
@@ -33,11 +33,10 @@ type RepairFlags = BothFlags & Readonly<{ apply?: boolean; waitSeconds: string }
 const SHOWN = 20;
 
 /** `ferry repair`: writes again what verification found to be wrong. */
-export const registerRepair = (program: Command): void => {
-  withCarried(withConnections(program.command("repair"), ["source", "target", "kafka", "stateDb"]))
-    .description("write documents again that `ferry verify` found to be wrong; without --apply, say which")
-    .option("--apply", "do it: the worker that owns a document's route writes what the source has now")
-    .option("--wait-seconds <n>", "how long to wait for the workers", "60")
+export const registerRepair = (command: Command): void => {
+  withCarried(withConnections(command, ["source", "target", "kafka", "stateDb"]))
+    .option("--apply", "write them: the worker that owns a document's route writes the source's current document")
+    .option("--wait-seconds <n>", "how long to wait for the workers, seconds", "60")
     .action(repair);
 };
 

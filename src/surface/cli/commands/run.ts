@@ -6,8 +6,8 @@ import { resolveSettings } from "#base/config/settings.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { createLogger } from "#base/observe/log.ts";
 import { runDirect } from "#process/run/direct.ts";
+import { withSignals } from "#surface/terminal/signals.ts";
 import { type CaptureFlags, parseCapture, requireStructure, withCapture } from "../captureFlags.ts";
-import { withSignals } from "../signals.ts";
 import { VERSION } from "../version.ts";
 import { parseWorkerOptions, withWorkerOptions } from "../workerFlags.ts";
 
@@ -15,11 +15,8 @@ import { parseWorkerOptions, withWorkerOptions } from "../workerFlags.ts";
 const DEFAULTS = { budgetMb: 24 } as const;
 
 /** `ferry run`: source to target in one process, without Kafka and Java. */
-export const registerRun = (program: Command): void => {
-  const command = withCapture(
-    program.command("run").description("carry documents from a source to a target in this one process, without Kafka"),
-  );
-  command.option("--replace-target", "drop what is carried on the target first, and begin anew");
+export const registerRun = (command: Command): void => {
+  withCapture(command).option("--replace-target", "drop the selected collections on the target, and start over");
   withWorkerOptions(command, { without: ["topics"], defaults: DEFAULTS });
   command.action(async ({ replaceTarget = false, ...flags }: CaptureFlags & { replaceTarget?: boolean }) => {
     const { texts, ...capture } = parseCapture(flags);

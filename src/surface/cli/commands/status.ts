@@ -10,17 +10,14 @@ import { type CaptureLine, type LaneLine, readStatus, type Status, type WorkerLi
 import type { RunState } from "#source/capture/captureLifecycle.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { ConnectRest } from "#source/connector/connectRest.ts";
+import { print, printJson } from "#surface/terminal/output.ts";
+import { count, duration, table } from "#surface/terminal/table.ts";
 import { readState } from "#tools/stack/stackState.ts";
 import { type Flags, withConnections } from "../connections.ts";
-import { print, printJson } from "../output.ts";
 import { exitOf, summaryOf } from "../statusSummary.ts";
-import { count, duration, table } from "../table.ts";
 
 /** `ferry status`: topics, connectors, end offsets, lanes, workers, and what is wrong. */
-export const registerStatus = (program: Command): void => {
-  const command = program
-    .command("status")
-    .description("topics, connectors and their state, end offsets, worker lanes with lag, and what needs attention");
+export const registerStatus = (command: Command): void => {
   withConnections(command, ["source", "target", "kafka", "connect", "stateDb"]).action(status);
 };
 
@@ -147,7 +144,7 @@ const captureLines = ({ own }: Status): string[] => {
   return [
     `${mode === "direct" ? "ferry run" : "ferry capture"}: ${phase} of ${collections} collections, position ${new Date(positionMs).toISOString()}`,
     `${own.mode === "direct" ? "copied" : `copied ${count(own.copied)}, captured`} ${copyText(own)}${generation > 1 ? `, copy number ${generation}` : ""}`,
-    owner === null ? "nobody captures now" : `captured by ${owner}`,
+    owner === null ? "no process captures" : `captured by ${owner}`,
     ...(own.ended === null
       ? []
       : [`it ended at ${own.ended.at.toISOString()} with ${own.ended.code}: ${own.ended.detail}`]),
@@ -163,10 +160,10 @@ const captureLines = ({ own }: Status): string[] => {
 
 /** What an operator has asked of a run, as far as it has come. */
 const STATES: Readonly<Record<Exclude<RunState, "running">, string>> = {
-  pausing: "pausing: what was read is still being applied",
+  pausing: "pausing: buffered changes are applied first",
   paused: "paused until `ferry resume`: nothing is captured",
   draining: "draining: it is finalized behind what the source had when `ferry finalize` was called",
-  finalizing: "finalizing: what was held back is given back",
+  finalizing: "finalizing: restoring deferred constraints",
   finalized: "finalized: the run is over",
 };
 

@@ -23,11 +23,11 @@ import {
 } from "#structure/operations/structureOperations.ts";
 import { StructureStore } from "#structure/plan/store.ts";
 import type { Finding } from "#structure/plan/wanted.ts";
+import { print, printJson } from "#surface/terminal/output.ts";
+import { withSignals } from "#surface/terminal/signals.ts";
+import { duration, table } from "#surface/terminal/table.ts";
 import { type Flags, withConnections, withState } from "../connections.ts";
 import { type NamesFlags, namesIn, withNames } from "../namesFlags.ts";
-import { print, printJson } from "../output.ts";
-import { withSignals } from "../signals.ts";
-import { duration, table } from "../table.ts";
 
 type StructureFlags = Flags & NamesFlags & Readonly<{ config?: string; replaceTarget?: boolean; ddl?: string }>;
 
@@ -35,38 +35,35 @@ const withSelection = (command: Command): Command =>
   withNames(
     withConnections(command, ["source", "target", "stateDb"]).option(
       "--config <file>",
-      "routes and their rules (default: ferry.yaml here, where there is one)",
+      "routes and their rules (default: ferry.yaml here, if it exists)",
     ),
     {
       include: "namespaces of the source, 'shop' for a whole database, '*' for all",
-      exclude: "namespaces to leave out",
+      exclude: "namespaces to skip",
     },
   );
 
 const DDL_SHOWN = 20;
 
 /** `ferry structure`: collections, options, indexes and views: shown, built before the data, finished after it. */
-export const registerStructure = (program: Command): void => {
-  const structure = program
-    .command("structure")
-    .description("collections, options, indexes and views of the source, on the target");
-  withSelection(structure.command("plan"))
-    .description("show what would be built and what is impossible; writes nothing")
-    .option("--replace-target", "as if the selected target namespaces were emptied first")
+export const registerStructure = (command: Command): void => {
+  withSelection(command.command("plan"))
+    .description("show what would be built and what is not possible; writes nothing")
+    .option("--replace-target", "plan as if the selected target namespaces were empty")
     .action(plan);
-  withSelection(structure.command("build"))
-    .description("build it before the data: unique indexes relaxed, TTL paused, validators off")
-    .option("--replace-target", "drop the selected target namespaces first, and begin their routes anew")
+  withSelection(command.command("build"))
+    .description("build the structure before the data; unique indexes, TTL and validators are deferred")
+    .option("--replace-target", "drop the selected target namespaces first, and restart their routes")
     .action(build);
-  withSelection(structure.command("finalize"))
-    .description("when nothing is on its way any more: unique again, TTL, validators, capped collections")
+  withSelection(command.command("finalize"))
+    .description("after the last write: restore deferred constraints (unique, TTL, validators, capped collections)")
     .action(finish);
-  withConnections(structure.command("approve"), ["target", "stateDb"])
-    .description("let a drop happen that is held; then start the worker again")
-    .argument("<id>", "of the change: route/partition/offset, as `status` shows it")
+  withConnections(command.command("approve"), ["target", "stateDb"])
+    .description("approve a held drop; then restart the worker")
+    .argument("<id>", "id of the change: route/partition/offset, as `status` shows it")
     .action(approve);
-  withConnections(structure.command("status"), ["target", "stateDb"])
-    .description("what is built, what is held back, what failed, and which changes of the source were followed")
+  withConnections(command.command("status"), ["target", "stateDb"])
+    .description("show what is built, deferred or failed, and which changes of the source were followed")
     .action(status);
 };
 

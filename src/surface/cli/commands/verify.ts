@@ -1,28 +1,28 @@
 import type { Command } from "commander";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
+
 import { followNamespaces } from "#proof/verify/followNamespaces.ts";
 import type { Verified } from "#proof/verify/verifiedUpTo.ts";
 import { type VerifyDeps, type VerifyReport, verifyNamespaces } from "#proof/verify/verifyNamespaces.ts";
+import { plainLogger, print, printJson } from "#surface/terminal/output.ts";
+import { count } from "#surface/terminal/table.ts";
 import { type BothFlags, withBothSides, withCarried } from "../bothSides.ts";
 import { wholeNumber, withConnections, withState } from "../connections.ts";
-import { plainLogger, print, printJson } from "../output.ts";
-import { count } from "../table.ts";
 import { resultFacts, resultLines, structureLines, timeText, verifiedLine } from "../verifyText.ts";
 
 type VerifyFlags = BothFlags & Readonly<{ waitSeconds: string; follow?: boolean; maxSourceLoad?: string }>;
 
 /** `ferry verify`: is everything on the target that should be there? */
-export const registerVerify = (program: Command): void => {
-  withCarried(withConnections(program.command("verify"), ["source", "target", "kafka", "stateDb"]))
-    .description("compare source and target, document by document; what differs is looked at again until it settles")
+export const registerVerify = (command: Command): void => {
+  withCarried(withConnections(command, ["source", "target", "kafka", "stateDb"]))
     .option("--once", "one pass, then end (default)")
-    .option("--follow", "after the pass, look at every change on both sides, until stopped")
+    .option("--follow", "after the pass, check every change on both sides, until stopped")
     .option(
       "--max-source-load <ms>",
-      "read more slowly while the source takes longer than this, ms, for one small read (95th percentile) (default: as fast as it goes)",
+      "slow down while one small read of the source takes longer than this, ms (95th percentile) (default: no limit)",
     )
-    .option("--wait-seconds <n>", "how long what is behind may stand still before the pass ends without it", "30")
+    .option("--wait-seconds <n>", "end the pass after this time without progress, although documents are behind", "30")
     .action(verify);
 };
 

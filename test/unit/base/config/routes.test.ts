@@ -31,8 +31,8 @@ const WRONG: readonly (readonly [string, RegExp])[] = [
     /routes\[0\]\.fields: unknown key "alow"; did you mean "allow"\?/,
   ],
   ["route: []\n", /unknown key "route"; did you mean "routes"\?/],
-  ["routes:\n  - from: users\n", /routes\[0\]\.from is not what it must be: Source namespace, `db\.collection`/],
-  ["routes:\n  - from: test.system.views\n", /routes\[0\]\.from is not what it must be: .* not `system\.\*`/],
+  ["routes:\n  - from: users\n", /routes\[0\]\.from is invalid: Source namespace, `db\.collection`/],
+  ["routes:\n  - from: test.system.views\n", /routes\[0\]\.from is invalid: .* not `system\.\*`/],
   ["routes:\n  - { from: a.b, allow: [c] }\n", /routes\[0\]: unknown key "allow"; it belongs into "fields"/],
   [
     "routes:\n  - { from: a.b, conflict: merged }\n",

@@ -82,6 +82,6 @@ test("waiting for a condition reports what was last seen", async () => {
   await assert.rejects(
     waitFor(async () => ({ seen: { lag: 5 } }), { what: "no lag", clock, timeoutMs: 300 }),
     (error) =>
-      isFerry(error, "FERRY_TIMEOUT") && error.detail.includes('no lag: not so after 300 ms; last seen: {"lag":5}'),
+      isFerry(error, "FERRY_TIMEOUT") && error.detail.includes('no lag: timed out after 300 ms; last state: {"lag":5}'),
   );
 });

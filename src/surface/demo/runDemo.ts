@@ -1,9 +1,9 @@
 import { styleText } from "node:util";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { connectMongo } from "#io/mongo/connect.ts";
+import { duration } from "#surface/terminal/table.ts";
 import { stackReset, stackUp } from "#tools/stack/localStack.ts";
 import { dataFolder, readState } from "#tools/stack/stackState.ts";
-import { duration } from "../table.ts";
 import { type Demo, type Outcome, RUN_BOOK } from "./runBook.ts";
 import { runFerry, type Said } from "./runFerry.ts";
 

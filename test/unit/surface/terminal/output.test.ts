@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { CATALOGUE } from "#base/errors/catalogue.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
-import { failureAsJson } from "../../../../src/surface/cli/output.ts";
+import { failureAsJson } from "../../../../src/surface/terminal/output.ts";
 import { ferry } from "../../../harness/ferry.ts";
 
 test("a failure as JSON carries its facts; an error that is none of ferry's is a bug with its stack", () => {

@@ -25,7 +25,7 @@ export type Outcome = Readonly<{ ok: boolean; seen: string }>;
 export type Step = Readonly<{ title: string; expected: string; act: (demo: Demo) => Promise<Outcome> }>;
 
 /** The user's own connector file, as it is. */
-const CONNECTOR_FILE = fileURLToPath(new URL("../../../../deploy/kafka-source-connect.json", import.meta.url));
+const CONNECTOR_FILE = fileURLToPath(new URL("../../../deploy/kafka-source-connect.json", import.meta.url));
 const CONNECTOR = "mongo-source-connect";
 const TOPIC = "test.users";
 const GENERATED = 100;

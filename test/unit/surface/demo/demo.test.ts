@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { CATALOGUE } from "#base/errors/catalogue.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
-import { goOn } from "../../../../src/surface/cli/demo/goOn.ts";
-import { type Demo, RUN_BOOK } from "../../../../src/surface/cli/demo/runBook.ts";
-import { runDemo, takeStep } from "../../../../src/surface/cli/demo/runDemo.ts";
-import { demoEnvironment, type Said } from "../../../../src/surface/cli/demo/runFerry.ts";
+import { goOn } from "../../../../src/surface/demo/goOn.ts";
+import { type Demo, RUN_BOOK } from "../../../../src/surface/demo/runBook.ts";
+import { runDemo, takeStep } from "../../../../src/surface/demo/runDemo.ts";
+import { demoEnvironment, type Said } from "../../../../src/surface/demo/runFerry.ts";
 import { ferry } from "../../../harness/ferry.ts";
 import { tempFolder } from "../../../harness/folders.ts";
 
@@ -90,7 +90,7 @@ test("a failing demo names its step; with --keep it says how to go on by hand an
     assert.equal(status, 1);
   }
   const logs = join(folder.path, "demo", "stack");
-  assert.ok(kept.out.includes(`What is up stays up; the logs are in ${logs}. Go on by hand`), kept.out);
+  assert.ok(kept.out.includes(`The servers keep running; the logs are in ${logs}. Continue by hand`), kept.out);
   assert.ok(kept.out.includes(`export FERRY_HOME=${join(folder.path, "demo")}`), kept.out);
   assert.match(plain.out, /The demo's servers could not be stopped: FERRY_STACK_STATE/);
   assert.doesNotMatch(plain.out, /by hand/);
@@ -103,7 +103,7 @@ test("what --keep says names the databases where they are known", () => {
   writeFileSync(join(folder.path, "stack.json"), JSON.stringify({ endpoints }));
   for (const failed of [true, false])
     assert.match(goOn(folder.path, { failed }), /mongosh "mongodb:\/\/source"\n +npx mongosh "mongodb:\/\/target"/);
-  assert.match(goOn(folder.path, { failed: false }), /^Everything stays up\./);
+  assert.match(goOn(folder.path, { failed: false }), /^Everything keeps running\./);
 });
 
 test("a step is held against the command's output, and against its exit status", async () => {

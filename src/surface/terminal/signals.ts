@@ -20,7 +20,7 @@ export const withSignals = async (run: (signals: StopSignals) => Promise<void>):
   const onSignal = (signal: NodeJS.Signals): void => {
     if (received === undefined) soft.abort(new FerryError("FERRY_STOPPED", `stopped by ${signal}`));
     else if (!hard.signal.aborted) {
-      hard.abort(new FerryError("FERRY_STOPPED", `stopped at once by a second ${signal}`));
+      hard.abort(new FerryError("FERRY_STOPPED", `stopped immediately by a second ${signal}`));
       setTimeout(() => raise(signal), HARD_MS).unref();
     } else process.exit(128 + constants.signals[signal]);
     received = signal;
