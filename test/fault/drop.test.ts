@@ -76,7 +76,7 @@ test("a worker killed in the middle of a drop: the next one finishes it, and dro
 test("a transaction that a killed worker has left in a drop is ended by the next owner, and not waited for", async () => {
   await using client = await new MongoClient((await sharedMongo("target")).uri).connect();
   const storesOf = (workerId: string) =>
-    workerStores({ client, stateDb: "ferry_orphan", workerId, leaseMs: 300, transactional: true });
+    workerStores({ client, stateDb: "ferry_orphan", workerId, leaseMs: 300, transactional: true }, systemClock);
   const [killed, next] = [storesOf("killed"), storesOf("next")];
   await prepareStores(killed);
   const route = plainRoute("orphan.docs");

@@ -1,14 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Int32 } from "bson";
-import { type ClientSession, MongoClient } from "mongodb";
+import { MongoClient } from "mongodb";
 import { Claims } from "#apply/lanes/claims.ts";
+import { outsideCommit, transactionalCommit } from "#apply/lanes/laneCommit.ts";
+import { LanePositionStore } from "#apply/lanes/lanePositions.ts";
 import { LaneStore } from "#apply/lanes/laneStore.ts";
-import { writeLane } from "#apply/lanes/laneTransaction.ts";
 import type { PartitionRecord, WorkerRecord } from "#apply/lanes/records.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
+import type { StateTx } from "#base/flow/stateTx.ts";
 import { NO_COUNTS } from "#base/flow/types.ts";
+import { within } from "#io/mongo/session.ts";
 import { booksOf } from "../harness/books.ts";
 import { testSeed } from "../harness/load.ts";
 import { type Change, randomChanges, TestTopic } from "../harness/loadTopic.ts";
@@ -149,17 +152,26 @@ for (const transactional of [true, false])
       assert.ok(lane);
       const docs = client.db(stateDb).collection<{ _id: string }>("documents");
       const counts = { ...NO_COUNTS, received: 1, applied: 1 };
-      const body = async (session: ClientSession | undefined): Promise<void> => {
-        await docs.insertOne({ _id: workerId }, session === undefined ? {} : { session });
+      const write = async (tx: StateTx | undefined): Promise<void> => {
+        await docs.insertOne({ _id: workerId }, within(tx));
       };
       const move = { offset: 7, at: 1n, logTimeMs: 1, counts, filteredBy: {} };
-      const rest = { store, clock: systemClock, signal: AbortSignal.timeout(20_000), onRetry: () => undefined };
+      const deps = {
+        positions: new LanePositionStore(client, stateDb),
+        isContended: () => false,
+        clock: systemClock,
+        signal: AbortSignal.timeout(20_000),
+        onRetry: () => undefined,
+      };
+      const [session] = claim.sessions;
+      const commit = session === undefined ? outsideCommit(deps, session) : transactionalCommit(deps, session);
+      const note = async (): Promise<void> => undefined;
       return {
         lane,
         store,
         docs,
-        write: () => writeLane(lane, claim.sessions[0], async () => ({ move, body }), 3, rest),
-        end: () => Promise.all(claim.sessions.map((session) => session.endSession())),
+        write: () => commit.commit(lane, async () => ({ move, write, note }), 3),
+        end: () => Promise.all(claim.sessions.map((session) => session.end())),
       };
     };
     await client.db(stateDb).createCollection("documents");

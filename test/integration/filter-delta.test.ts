@@ -6,6 +6,7 @@ import { shaper } from "#apply/pipeline/shape.ts";
 import type { Entry } from "#apply/plan/entry.ts";
 import { type Plan, planBatch } from "#apply/plan/plan.ts";
 import type { PatchEvent, WriteEvent } from "#base/flow/types.ts";
+import { txOf } from "#io/mongo/session.ts";
 import { createDecoder } from "#io/wire/decode.ts";
 import { RouteFilter } from "#route/filter/routeFilter.ts";
 import type { FieldRules } from "#route/filter/rules.ts";
@@ -90,7 +91,7 @@ const round = async (random: Random, client: MongoClient): Promise<Readonly<{ de
       unclear++;
       plan = planOf({ record, event: looked(event, image as Uint8Array), dead: undefined });
     }
-    await client.withSession((session) => session.withTransaction(() => sink.write(plan.ops, session)));
+    await client.withSession((session) => session.withTransaction(() => sink.write(plan.ops, txOf(session))));
   }
   const final = await source.find({}, { raw: true }).toArray();
   const expected = (final as unknown as Uint8Array[]).map((doc) => spell(filter.document(doc) as Uint8Array));

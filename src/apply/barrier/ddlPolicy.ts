@@ -2,7 +2,7 @@ import { BSON } from "bson";
 import type { ConflictPolicy, DdlRules, Route } from "#base/config/routes.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { type DdlEvent, formatNamespace, type LogRecord, type Namespace } from "#base/flow/types.ts";
-import type { MongoSink } from "#sink/mongo/mongoSink.ts";
+import type { Sink } from "#sink/sink.ts";
 import type { StructureFollower } from "#structure/follow/structureFollower.ts";
 import type { DdlRecord } from "#structure/model/records.ts";
 import { applyDrop, type DropContext } from "./dropBarrier.ts";
@@ -28,10 +28,10 @@ type Note = (outcome: DdlRecord["outcome"], steps: readonly string[]) => Promise
 /** What a change of the collection itself does; all lanes of the partition stand before it. */
 export class DdlPolicy {
   readonly #context: DdlContext;
-  readonly #sink: MongoSink;
+  readonly #sink: Sink;
   #dropAt: bigint;
 
-  constructor(context: DdlContext, sink: MongoSink) {
+  constructor(context: DdlContext, sink: Sink) {
     this.#context = context;
     this.#sink = sink;
     this.#dropAt = context.claim.dropAt;

@@ -3,13 +3,13 @@ import type { Drops } from "#apply/lanes/drops.ts";
 import { faultPoint } from "#base/flow/fault.ts";
 import { type DdlEvent, formatNamespace, type Log, type LogRecord } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
-import type { MongoSink } from "#sink/mongo/mongoSink.ts";
+import { incarnationsOf, type Sink } from "#sink/sink.ts";
 
 export type DropContext = Readonly<{
   claim: Claim;
   partitionCount: number;
   drops: Drops;
-  sink: MongoSink;
+  sink: Sink;
   /** Makes the collection anew: as the source has it by now, or a plain one. */
   prepare: () => Promise<void>;
   log: Log;
@@ -32,10 +32,11 @@ export const applyDrop = async (
   record: LogRecord,
 ): Promise<void> => {
   const { route, topic, partition } = claim;
-  const doomed = await drops.begin(route, partition, event.at, await sink.uuid());
+  const incarnations = incarnationsOf(sink);
+  const doomed = await drops.begin(route, partition, event.at, await incarnations.uuid());
   await drops.fence(route, partition);
   faultPoint("mid-drop");
-  if (doomed !== undefined) await sink.drop(doomed);
+  if (doomed !== undefined) await incarnations.drop(doomed);
   await prepare();
   const from = new Map<number, number>();
   for (let other = 0; other < partitionCount; other++) {

@@ -10,7 +10,7 @@ import type { Clock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { policyOf, requireMirror } from "#route/table/targetPolicy.ts";
-import type { MongoSink } from "#sink/mongo/mongoSink.ts";
+import type { Sink } from "#sink/sink.ts";
 import type { MarkStore } from "./marks.ts";
 
 export type BeginningContext = Readonly<{
@@ -37,7 +37,7 @@ const SEED_BATCH = 5000;
  * heeds them they are marked as the target's. Every partition comes through here; the first one decides.
  * @throws FERRY_TARGET_NOT_EMPTY, FERRY_TARGET_POLICY, FERRY_ROUTE_MOVED, FERRY_TIMEOUT, FERRY_MONGO_*
  */
-export const beginRoute = async (context: BeginningContext, sink: MongoSink): Promise<Beginning> => {
+export const beginRoute = async (context: BeginningContext, sink: Sink): Promise<Beginning> => {
   const { claim, route, options, runs } = context;
   const { policy, named } = policyOf(route, options);
   requireMirror(route, policy);
@@ -56,7 +56,7 @@ export const beginRoute = async (context: BeginningContext, sink: MongoSink): Pr
 
 const begin = async (
   { claim, runs }: BeginningContext,
-  sink: MongoSink,
+  sink: Sink,
   policy: ConflictPolicy,
   named: boolean,
 ): Promise<Beginning> => {
@@ -120,7 +120,7 @@ const changePolicy = async (
 };
 
 /** The owner of the first partition marks what is there; the others wait for it. */
-const seed = async ({ claim, runs, marks, logger, clock, hard }: BeginningContext, sink: MongoSink): Promise<void> => {
+const seed = async ({ claim, runs, marks, logger, clock, hard }: BeginningContext, sink: Sink): Promise<void> => {
   const { route, partition, epoch } = claim;
   if (partition !== 0) {
     await waitFor(

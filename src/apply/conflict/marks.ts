@@ -1,7 +1,9 @@
 import { Binary, Long, type Timestamp } from "bson";
 import { identityOf } from "#base/bson/identity.ts";
-import type { ClientSession, Collection, Document, MongoClient } from "#io/mongo/connect.ts";
+import type { StateTx } from "#base/flow/stateTx.ts";
+import type { Collection, Document, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import { within } from "#io/mongo/session.ts";
 import { fieldKey, type Mark, type MarkId, type Settled } from "./records.ts";
 
 /** One write on the target that was not ferry's. `fields`: dotted paths; undefined for the whole document. */
@@ -102,12 +104,7 @@ export class MarkStore {
   }
 
   /** Everything up to `at` has been dealt with, as of the lane's transaction. */
-  async settle(
-    route: string,
-    identities: readonly string[],
-    at: Timestamp,
-    session: ClientSession | undefined,
-  ): Promise<void> {
+  async settle(route: string, identities: readonly string[], at: Timestamp, tx: StateTx | undefined): Promise<void> {
     if (identities.length === 0) return;
     const operations = identities.map((identity) => ({
       updateOne: {
@@ -116,9 +113,7 @@ export class MarkStore {
         upsert: true,
       },
     }));
-    await translated("settling marks", () =>
-      this.#settled.bulkWrite(operations, { ordered: false, ...(session === undefined ? {} : { session }) }),
-    );
+    await translated("settling marks", () => this.#settled.bulkWrite(operations, { ordered: false, ...within(tx) }));
   }
 }
 

@@ -1,6 +1,8 @@
 import { Binary } from "bson";
-import type { ClientSession, Collection, Document, MongoClient } from "#io/mongo/connect.ts";
+import type { StateTx } from "#base/flow/stateTx.ts";
+import type { Collection, Document, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import { within } from "#io/mongo/session.ts";
 import type { ConflictRecord } from "./records.ts";
 
 /** Which conflicts are meant; what is left out does not limit. */
@@ -34,12 +36,11 @@ export class ConflictStore {
   }
 
   /** Stores conflicts, within the lane's transaction. */
-  async add(records: readonly ConflictRecord[], session: ClientSession | undefined): Promise<void> {
-    const options = session === undefined ? {} : { session };
+  async add(records: readonly ConflictRecord[], tx: StateTx | undefined): Promise<void> {
     await translated("storing conflicts", async () => {
       // One by one: two versions may be as large as a message may be.
       for (const { _id, ...rest } of records)
-        await this.#conflicts.replaceOne({ _id }, rest, { upsert: true, ...options });
+        await this.#conflicts.replaceOne({ _id }, rest, { upsert: true, ...within(tx) });
     });
   }
 

@@ -1,11 +1,12 @@
-import { type Binary, Long, Timestamp } from "bson";
+import { Long, Timestamp } from "bson";
 import { faultPoint } from "#base/flow/fault.ts";
+import type { StateSession } from "#base/flow/stateTx.ts";
 import { type Counts, NO_COUNTS } from "#base/flow/types.ts";
-import type { ClientSession, Collection, MongoClient } from "#io/mongo/connect.ts";
+import type { Collection, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { FREE } from "#io/mongo/lease.ts";
 import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
-import { laneSession } from "#io/mongo/session.ts";
+import { LaneSession } from "#io/mongo/session.ts";
 import { isOpen } from "./drops.ts";
 import { type LaneRecord, laneId, type PartitionRecord, partitionId, type RunRecord } from "./records.ts";
 
@@ -30,7 +31,7 @@ export type Claim = Readonly<{
   partition: number;
   epoch: number;
   lanes: readonly LaneState[];
-  sessions: readonly ClientSession[];
+  sessions: readonly StateSession[];
   /** Kafka's id of the topic that the positions belong to; undefined in records of an earlier version. */
   topicId: string | undefined;
   copyAt: bigint;
@@ -97,8 +98,8 @@ export class Claims {
         await client.db("admin").command({ killSessions: former.sessions.map((id) => ({ id })) });
       }
       const slices = await this.#slices(route, partition, former.slices, wantedSlices);
-      const sessions = transactional ? Array.from({ length: slices }, () => laneSession(client)) : [];
-      const ids = sessions.map((session) => session.id?.["id"] as Binary);
+      const sessions = transactional ? Array.from({ length: slices }, () => new LaneSession(client)) : [];
+      const ids = sessions.map(({ id }) => id);
       const won = await this.#partitions.findOneAndUpdate(
         { _id, epoch: former.epoch, $expr: FREE },
         [
@@ -115,7 +116,7 @@ export class Claims {
         { returnDocument: "after" },
       );
       if (won === null) {
-        await Promise.all(sessions.map((session) => session.endSession()));
+        await Promise.all(sessions.map((session) => session.end()));
         return undefined;
       }
       faultPoint("mid-claim");
@@ -202,9 +203,9 @@ export class Claims {
     route: string,
     partition: number,
     epoch: number,
-    sessions: readonly ClientSession[],
+    sessions: readonly StateSession[],
   ): Promise<undefined> {
-    await Promise.all(sessions.map((session) => session.endSession()));
+    await Promise.all(sessions.map((session) => session.end()));
     await this.#partitions.updateOne(
       { _id: partitionId(route, partition), epoch: Long.fromNumber(epoch), owner: this.#options.workerId },
       { $set: { owner: null, expiresAt: null, sessions: [] } },

@@ -1,7 +1,11 @@
 import { type Binary, Long, Timestamp } from "bson";
 import { FerryError } from "#base/errors/ferryError.ts";
-import type { ClientSession, Collection, MongoClient } from "#io/mongo/connect.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import { retry } from "#base/flow/retry.ts";
+import type { StateSession, StateTx } from "#base/flow/stateTx.ts";
+import type { Collection, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import { within } from "#io/mongo/session.ts";
 import { type LaneRecord, type PartitionRecord, partitionId, type RunRecord } from "./records.ts";
 
 /**
@@ -13,11 +17,14 @@ export type DropOwner = Readonly<{
   partition: number;
   epoch: number;
   /** None on a standalone target. */
-  sessions: readonly ClientSession[];
+  sessions: readonly StateSession[];
 }>;
 
 /** A collection of a route that is being filled anew after a rename, and the claim under which it is. */
 export type Filling = Readonly<{ route: string; at: bigint; owner: DropOwner }>;
+
+/** After this long the partition is given back, and its next owner repeats the step, ms. */
+const GIVE_UP_MS = 120_000;
 
 const fillerOf = ({ route, partition, epoch }: DropOwner): string => `${partitionId(route, partition)}#${epoch}`;
 
@@ -33,13 +40,15 @@ const fillerOf = ({ route, partition, epoch }: DropOwner): string => `${partitio
  */
 export class Drops {
   readonly #client: MongoClient;
+  readonly #clock: Clock;
   readonly #runs: Collection<RunRecord>;
   readonly #partitions: Collection<PartitionRecord>;
   readonly #lanes: Collection<LaneRecord>;
 
-  constructor(client: MongoClient, stateDb: string) {
+  constructor(client: MongoClient, stateDb: string, clock: Clock) {
     const db = client.db(stateDb);
     this.#client = client;
+    this.#clock = clock;
     this.#runs = db.collection("runs");
     this.#partitions = db.collection("partitions");
     this.#lanes = db.collection("lanes");
@@ -88,30 +97,24 @@ export class Drops {
   }
 
   /** Writes into a closed route's collection, in one transaction with the proof that it is still closed for this filling. @throws FERRY_FENCED, FERRY_MONGO_* */
-  async within(
-    { route, at, owner }: Filling,
-    write: (session: ClientSession | undefined) => Promise<void>,
-  ): Promise<void> {
+  async within({ route, at, owner }: Filling, write: (tx: StateTx | undefined) => Promise<void>): Promise<void> {
     const mine = { _id: route, "dropping.at": new Timestamp(at), "dropping.filler": fillerOf(owner) };
-    const prove = async (session: ClientSession | undefined): Promise<void> => {
-      const { matchedCount } = await this.#runs.updateOne(
-        mine,
-        { $inc: { "dropping.batches": 1 } },
-        session === undefined ? {} : { session },
-      );
+    await this.#inOne(`filling ${route} anew`, owner, async (tx) => {
+      const { matchedCount } = await this.#runs.updateOne(mine, { $inc: { "dropping.batches": 1 } }, within(tx));
       if (matchedCount === 0) throw new FerryError("FERRY_FENCED", `${route} is being filled anew by another worker`);
-    };
-    await translated(`filling ${route} anew`, async () => {
-      const [session] = owner.sessions;
-      if (session === undefined) {
-        await prove(undefined);
-        return write(undefined);
-      }
-      await session.withTransaction(async () => {
-        await prove(session);
-        await write(session);
-      });
+      await write(tx);
     });
+  }
+
+  /** In one transaction where there are some, which is tried again while its failure passes by itself. */
+  async #inOne(what: string, { sessions }: DropOwner, work: (tx: StateTx | undefined) => Promise<void>): Promise<void> {
+    const [session] = sessions;
+    const attempt = (): Promise<void> =>
+      translated(what, async () => {
+        if (session === undefined) await work(undefined);
+        else await session.transaction(what, (tx) => work(tx).then(() => true));
+      });
+    await retry(attempt, { what, clock: this.#clock, giveUpAfterMs: GIVE_UP_MS });
   }
 
   /**
@@ -119,18 +122,14 @@ export class Drops {
    * target with transactions: an owner that was frozen until another had finished must not send the lanes back once more.
    */
   async finish({ route, at, owner }: Filling, from: ReadonlyMap<number, number>): Promise<void> {
-    const [session] = owner.sessions;
-    await translated(`opening ${route} after a drop`, async () => {
-      if (session === undefined) await this.#finish(route, at, from, {});
-      else await session.withTransaction(() => this.#finish(route, at, from, { session }));
-    });
+    await this.#inOne(`opening ${route} after a drop`, owner, (tx) => this.#finish(route, at, from, within(tx)));
   }
 
   async #finish(
     route: string,
     at: bigint,
     from: ReadonlyMap<number, number>,
-    options: { session?: ClientSession },
+    options: ReturnType<typeof within>,
   ): Promise<void> {
     const dropping = { _id: route, "dropping.at": new Timestamp(at) };
     if ((await this.#runs.findOne(dropping, options)) === null) return; // somebody else has finished it

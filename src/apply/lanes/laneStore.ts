@@ -14,7 +14,7 @@ export type Ownership = Readonly<{
 
 /**
  * The lane records in ferry's database on the target: positions, epochs, leases, who is alive. Ownership by lease is only
- * about progress; safety comes from the epoch, which every write of a lane must match (see `laneTransaction.ts`).
+ * about progress; safety comes from the epoch, which every write of a lane must match (see `laneCommit.ts`).
  * Every method throws FERRY_MONGO_*.
  */
 export class LaneStore {

@@ -1,26 +1,18 @@
-import type { LaneMove } from "#apply/lanes/laneTransaction.ts";
 import type { Entry } from "#apply/plan/entry.ts";
-import type { WriteOps } from "#base/flow/types.ts";
-import type { ClientSession } from "#io/mongo/connect.ts";
-import { isRejected, type MongoSink } from "#sink/mongo/mongoSink.ts";
-import type { DriftGate } from "./driftGate.ts";
+import { isFerry } from "#base/errors/ferryError.ts";
+import type { StateTx } from "#base/flow/stateTx.ts";
+import type { TargetOp } from "#base/flow/types.ts";
+import { isOfDocument, type Sink } from "#sink/sink.ts";
 import { reasonOf } from "./laneLetters.ts";
-import type { LaneMoves } from "./laneMoves.ts";
-import type { LanePlanner } from "./lanePlanner.ts";
+import type { LaneSteps } from "./laneSteps.ts";
 
-export type RepairWriteDeps = Readonly<{
-  moves: LaneMoves;
-  planner: LanePlanner;
-  sink: MongoSink;
-  drift: DriftGate | undefined;
-  isHeld: (key: Uint8Array) => boolean;
-}>;
+export type RepairWriteDeps = Readonly<{ steps: LaneSteps; sink: Sink; isHeld: (key: Uint8Array) => boolean }>;
 
 export type Did = "wrote" | "deleted" | "left";
 
-const didOf = ({ inserts, updates, deletes }: WriteOps): Did => {
-  if (inserts.length + updates.length > 0) return "wrote";
-  return deletes.length > 0 ? "deleted" : "left";
+const didOf = (ops: readonly TargetOp[]): Did => {
+  if (ops.length === 0) return "left";
+  return ops.every(({ op }) => op === "delete") ? "deleted" : "wrote";
 };
 
 class Refused extends Error {}
@@ -31,33 +23,24 @@ class Refused extends Error {}
  * @returns why the target, or a policy, refuses it. @throws FERRY_FENCED, FERRY_MONGO_*, what `within` throws
  */
 export const repairWrite = async (
-  { moves, planner, sink, drift, isHeld }: RepairWriteDeps,
+  { steps, sink, isHeld }: RepairWriteDeps,
   entry: Entry,
-  within: (did: Did, session: ClientSession | undefined) => Promise<void>,
+  within: (did: Did, tx: StateTx | undefined) => Promise<void>,
 ): Promise<string | undefined> => {
   if (entry.event !== undefined && "key" in entry.event && isHeld(entry.event.key))
     return "an earlier event of it waits in the dead letters";
-  drift?.see(entry, true);
-  const shaped = await planner.passed([entry]);
+  const ready = await steps.readyAgain(entry);
   try {
-    await moves.move(shaped, Number.POSITIVE_INFINITY, async (entries) => {
-      const { ops, dead } = await planner.plan(entries, "replace", () => false);
+    await steps.commit(ready, Number.POSITIVE_INFINITY, async (entries) => {
+      const { ops, dead } = await steps.plan(entries, "replace", () => false);
       const [refused] = dead;
       if (refused !== undefined) throw new Refused(refused.reason.detail);
-      const move: LaneMove = moves.standing();
-      return {
-        letters: [],
-        move,
-        body: async (session) => {
-          await sink.write(ops, session);
-          await within(didOf(ops), session);
-        },
-      };
+      return { ops, move: steps.standing(), note: (tx) => within(didOf(ops), tx) };
     });
     return undefined;
   } catch (error) {
     if (error instanceof Refused) return error.message;
-    if (!isRejected(error)) throw error;
+    if (!isFerry(error) || !isOfDocument(sink.refusal(error))) throw error;
     return (await reasonOf(error, sink)).detail;
   }
 };

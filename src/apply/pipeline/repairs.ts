@@ -3,9 +3,10 @@ import { KEPT_BYTES } from "#apply/conflict/records.ts";
 import type { Claim } from "#apply/lanes/claims.ts";
 import type { Entry } from "#apply/plan/entry.ts";
 import type { RepairRecord, RepairStore } from "#apply/repair/repairStore.ts";
+import type { StateTx } from "#base/flow/stateTx.ts";
 import type { Namespace } from "#base/flow/types.ts";
-import type { ClientSession, MongoClient } from "#io/mongo/connect.ts";
 import { readByKeys } from "#io/mongo/rawReads.ts";
+import type { Sink } from "#sink/sink.ts";
 import type { ProvenSource } from "#source/stream/deployment.ts";
 import type { Lane } from "./lane.ts";
 import type { LaneWriter } from "./laneWriter.ts";
@@ -13,13 +14,12 @@ import type { Did } from "./repairWrite.ts";
 
 export type RepairsDeps = Readonly<{
   claim: Claim;
-  /** Namespaces of the route. */
+  /** Namespace of the source. */
   from: Namespace;
-  to: Namespace;
+  sink: Sink;
   store: RepairStore;
   /** Undefined where this worker was given none: then it can repair nothing. */
   source: ProvenSource | undefined;
-  target: MongoClient;
   lanes: readonly Readonly<{ lane: Lane; writer: LaneWriter }>[];
   /** Which lane a document belongs to. */
   lane: (key: Uint8Array, lanes: number) => number;
@@ -65,19 +65,19 @@ export class Repairs {
 
   /** @returns why it cannot be done */
   async #write(record: RepairRecord, writer: LaneWriter): Promise<string | undefined> {
-    const { source, target, from, to, store } = this.#deps;
+    const { source, from, sink, store } = this.#deps;
     if (source === undefined) return "the worker that owns its partition has no --source";
     const key = bytesOf(record);
     const read = async (): Promise<Uint8Array | undefined> =>
       (await readByKeys(await source(), from.db, from.coll, [key]))[0];
     const document = await read();
-    const [before] = await readByKeys(target, to.db, to.coll, [key]);
-    const settle = (did: Did, session: ClientSession | undefined): Promise<void> =>
-      store.settle(record._id, { state: "done", before: kept(before), did }, session);
+    const [before] = await sink.read([key]);
+    const settle = (did: Did, tx: StateTx | undefined): Promise<void> =>
+      store.settle(record._id, { state: "done", before: kept(before), did }, tx);
     try {
-      return await writer.repair(this.#entry(key, document, writer), async (did, session) => {
+      return await writer.repair(this.#entry(key, document, writer), async (did, tx) => {
         if (!same(document, await read())) throw new Moved();
-        await settle(did, session);
+        await settle(did, tx);
       });
     } catch (error) {
       if (!(error instanceof Moved)) throw error;

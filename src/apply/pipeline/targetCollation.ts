@@ -19,6 +19,9 @@ export type TargetCollationDeps = Readonly<{
 /** Under which identity a key goes. */
 export type Identify = (key: Uint8Array) => string;
 
+/** What the target holds to be one document, as a lane asks for it. */
+export type KeyRule = Pick<TargetCollation, "identities" | "isSources">;
+
 /** `version` says which ICU made the keys, and nothing of what is one. */
 const rule = (collation: Document | undefined): string => JSON.stringify({ ...collation, version: undefined });
 

@@ -4,11 +4,11 @@
  * Source: MongoDB manual, "Change Events", updateDescription.
  */
 import { BSON, type Document } from "bson";
+import { documentOf, head } from "#base/bson/parts.ts";
 import { BsonType, Cursor, rawValue } from "#base/bson/walk.ts";
 import { doubtOf } from "#io/wire/delta.ts";
-import { documentOf, head } from "./statements.ts";
 
-export type PatchPlan = Readonly<{ modifiers: readonly Uint8Array[] }> | Readonly<{ unclear: string }>;
+export type PatchPlan = Readonly<{ changes: readonly Uint8Array[] }> | Readonly<{ unclear: string }>;
 
 type Field = Readonly<{ name: string; element: Uint8Array }>;
 
@@ -83,18 +83,18 @@ export const planPatch = (update: Uint8Array): PatchPlan => {
     update,
   );
   if (unclear !== undefined) return { unclear };
-  const modifiers: Uint8Array[] = [];
+  const changes: Uint8Array[] = [];
   for (const { field, newSize } of truncated) {
-    modifiers.push(BSON.serialize({ $push: { [field]: { $each: [], $slice: newSize } } }));
+    changes.push(BSON.serialize({ $push: { [field]: { $each: [], $slice: newSize } } }));
   }
   if (removed.length > 0)
-    modifiers.push(BSON.serialize({ $unset: Object.fromEntries(removed.map((name) => [name, ""])) }));
+    changes.push(BSON.serialize({ $unset: Object.fromEntries(removed.map((name) => [name, ""])) }));
   for (const run of ascendingRuns(updated))
-    modifiers.push(
+    changes.push(
       modifier(
         "$set",
         run.map((field) => field.element),
       ),
     );
-  return { modifiers };
+  return { changes };
 };

@@ -1,6 +1,8 @@
 import { type Binary, ObjectId } from "bson";
-import type { ClientSession, Collection, MongoClient } from "#io/mongo/connect.ts";
+import type { StateTx } from "#base/flow/stateTx.ts";
+import type { Collection, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import { within } from "#io/mongo/session.ts";
 
 /**
  * A document that is to be written again, in `ferry.repairs`: asked for by an operator, carried out by the owner of one of its
@@ -67,10 +69,8 @@ export class RepairStore {
   }
 
   /** Within the transaction that does it, where there is one. */
-  async settle(_id: ObjectId, outcome: RepairOutcome, session: ClientSession | undefined): Promise<void> {
+  async settle(_id: ObjectId, outcome: RepairOutcome, tx: StateTx | undefined): Promise<void> {
     const fields = { ...outcome, doneAt: new Date() };
-    await translated("noting a repair", () =>
-      this.#repairs.updateOne({ _id }, { $set: fields }, session === undefined ? {} : { session }),
-    );
+    await translated("noting a repair", () => this.#repairs.updateOne({ _id }, { $set: fields }, within(tx)));
   }
 }

@@ -158,18 +158,22 @@ export interface Log extends AsyncDisposable {
   showOffsets(topic: string, offsets: ReadonlyMap<number, number>): Promise<void>;
 }
 
+/** A whole document. `fresh`: it is worth trying as a new one; otherwise it goes over whatever is there. */
+export type WriteOp = Pick<WriteEvent, "op" | "key" | "doc" | "fresh">;
+
+/** Changes of a document that is there; creates none. `changes`: raw modifiers (`$set`, `$unset`, `$push` with `$slice`), in order. */
+export type PatchOp = Pick<PatchEvent, "op" | "key"> & Readonly<{ changes: readonly Uint8Array[] }>;
+
+/** A document that is expected not to be there. It serves as its own key. */
+export const freshWrite = (doc: Uint8Array): WriteOp => ({ op: "write", key: doc, doc, fresh: true });
+
+export type DeleteOp = Pick<DeleteEvent, "op" | "key">;
+
 /**
- * What one batch of a lane writes to one collection, in the order of these lists; every element is raw BSON. A key is in
- * one list only, save for a document that must be deleted before it can be written anew.
+ * What a batch does to one document, whatever kind of target it goes to. In the events' own words: a copied document's event is
+ * its operation, and no object is made for it. Of one key a batch has a delete, a write and a patch at most, in this order.
  */
-export type WriteOps = Readonly<{
-  /** `{ q, limit: 1 }` statements. */
-  deletes: readonly Uint8Array[];
-  /** Whole documents. */
-  inserts: readonly Uint8Array[];
-  /** `{ q, u, upsert }` statements, run in order. */
-  updates: readonly Uint8Array[];
-}>;
+export type TargetOp = WriteOp | PatchOp | DeleteOp;
 
 /** Of the filtered ones: how many for which reason, a no-op's or the kind of a change of the collection. */
 export type FilteredBy = Readonly<Record<string, number>>;

@@ -2,6 +2,7 @@ import type { Claim, Claims } from "#apply/lanes/claims.ts";
 import type { LaneStore, Ownership } from "#apply/lanes/laneStore.ts";
 import { partitionId } from "#apply/lanes/records.ts";
 import type { RunStore } from "#apply/lanes/runStore.ts";
+import type { RunningPartition } from "#apply/pipeline/runningPartition.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
 import { faultPoint } from "#base/flow/fault.ts";
 import type { TaskGroup } from "#base/flow/taskGroup.ts";
@@ -9,7 +10,6 @@ import type { Logger } from "#base/observe/log.ts";
 import type { LiveRoute, RouteTable } from "#route/table/routeTable.ts";
 import type { Halts } from "./halts.ts";
 import { fairShare } from "./ownership.ts";
-import type { RunningPartition } from "./partition.ts";
 
 export type HeldPartitionsDeps = Readonly<{
   workerId: string;
@@ -54,9 +54,10 @@ export class HeldPartitions {
   /** The lowest position of each partition at work, by topic: routes share one. */
   offsets(): ReadonlyMap<string, ReadonlyMap<number, number>> {
     const topics = new Map<string, Map<number, number>>();
-    for (const { claim, offset } of this.#running.values()) {
+    for (const partition of this.#running.values()) {
+      const { claim } = partition;
       const offsets = topics.get(claim.topic) ?? new Map<number, number>();
-      const lowest = Math.min(offset(), offsets.get(claim.partition) ?? Number.POSITIVE_INFINITY);
+      const lowest = Math.min(partition.offset(), offsets.get(claim.partition) ?? Number.POSITIVE_INFINITY);
       topics.set(claim.topic, offsets.set(claim.partition, lowest));
     }
     return topics;
@@ -71,7 +72,7 @@ export class HeldPartitions {
   async balance(tasks: TaskGroup): Promise<void> {
     const { workerId, store, routes, halts } = this.#deps;
     const { halted, last, anyLeft } = await halts.look();
-    for (const { claim, stop } of this.#running.values()) if (halted.has(claim.route)) stop();
+    for (const partition of this.#running.values()) if (halted.has(partition.claim.route)) partition.stop();
     if (last !== undefined && !anyLeft) throw last;
     const ownership = await store.ownership();
     const partitions = ownership.partitions.filter(

@@ -1,6 +1,7 @@
 import { TargetWatches } from "#apply/conflict/targetWatches.ts";
 import type { Claim } from "#apply/lanes/claims.ts";
 import { partitionId } from "#apply/lanes/records.ts";
+import type { RunningPartition } from "#apply/pipeline/runningPartition.ts";
 import type { DdlRules, Route } from "#base/config/routes.ts";
 import type { WorkerOptions } from "#base/config/workerOptions.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
@@ -19,13 +20,14 @@ import { rawPathAvailable } from "#io/mongo/rawWrites.ts";
 import { reachMongo, sayIgnored } from "#io/mongo/reach.ts";
 import { Pace, TARGET_PROBE } from "#io/pace/pace.ts";
 import { type LiveRoute, RouteTable } from "#route/table/routeTable.ts";
+import { type SinkOf, sinkOpener } from "#sink/open/openSink.ts";
 import { provenSource } from "#source/stream/deployment.ts";
 import { touch } from "./aliveFile.ts";
 import { CaptureGuard } from "./captureGuard.ts";
 import { Halts } from "./halts.ts";
 import { HeldPartitions } from "./heldPartitions.ts";
 import { Meter } from "./meter.ts";
-import { openPartition, type RunningPartition } from "./partition.ts";
+import { openPartition } from "./partition.ts";
 import { prepareStores, type WorkerStores, workerStores } from "./workerStores.ts";
 
 export type WorkerSettings = Readonly<{
@@ -78,6 +80,7 @@ export class Worker implements AsyncDisposable {
   readonly #source: MongoClient | undefined;
   readonly #topology: Topology;
   readonly #stores: WorkerStores;
+  readonly #sinkOf: SinkOf;
   readonly #watches: TargetWatches;
   readonly #log: Log;
   readonly #budget: ByteBudget;
@@ -106,7 +109,9 @@ export class Worker implements AsyncDisposable {
     const { settings, options, workerId, clock, logger, hard } = deps;
     const { stateDb } = settings;
     const transactional = topology.kind !== "standalone";
-    this.#stores = workerStores({ client: target, stateDb, workerId, leaseMs: options.leaseMs, transactional });
+    const owner = { client: target, stateDb, workerId, leaseMs: options.leaseMs, transactional };
+    this.#stores = workerStores(owner, clock);
+    this.#sinkOf = sinkOpener({ target, transactional });
     const { store, claims, runs, connectors, marks } = this.#stores;
     this.#budget = new ByteBudget(options.budgetMb * 1024 * 1024);
     this.#meter = new Meter(clock);
@@ -299,6 +304,7 @@ export class Worker implements AsyncDisposable {
       accepted: this.#accepted,
       target: this.#target,
       source: source && provenSource(source, () => connectors.sourceOf(claim.topic)),
+      sinkOf: this.#sinkOf,
       watches: this.#watches,
       log: this.#log,
       budget: this.#budget,

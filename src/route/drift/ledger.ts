@@ -1,8 +1,10 @@
 import { Binary, Long, Timestamp } from "bson";
 import { Cursor } from "#base/bson/walk.ts";
 import { BsonWriter } from "#base/bson/writer.ts";
-import type { ClientSession, Collection, MongoClient } from "#io/mongo/connect.ts";
+import type { StateTx } from "#base/flow/stateTx.ts";
+import type { Collection, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import { within } from "#io/mongo/session.ts";
 import type { Change, Kind, Verdict } from "./observer.ts";
 
 /** A place in the stream: clusterTime of the event, and its position. */
@@ -80,7 +82,7 @@ export class DriftLedger {
   async write(
     { route, partition }: Readonly<{ route: string; partition: number }>,
     changes: readonly Change[],
-    session: ClientSession | undefined,
+    tx: StateTx | undefined,
   ): Promise<void> {
     if (changes.length === 0) return;
     const operations = changes.map(({ entry, count }) => ({
@@ -106,7 +108,7 @@ export class DriftLedger {
       },
     }));
     await translated("writing the drift ledger", () =>
-      this.#records.bulkWrite(operations, { ordered: false, ...(session === undefined ? {} : { session }) }),
+      this.#records.bulkWrite(operations, { ordered: false, ...within(tx) }),
     );
   }
 

@@ -4,17 +4,23 @@ import { BsonType, Cursor } from "#base/bson/walk.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { seriesOf } from "#base/flow/buckets.ts";
 import { faultPoint } from "#base/flow/fault.ts";
-import type { Clash, Namespace, WriteOps } from "#base/flow/types.ts";
+import type { StateTx } from "#base/flow/stateTx.ts";
+import type { Clash, Namespace, TargetOp } from "#base/flow/types.ts";
 import { kindOf, listedCollection } from "#io/mongo/collections.ts";
-import type { ClientSession, Db, Document, MongoClient } from "#io/mongo/connect.ts";
+import type { Db, Document, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import { readByKeys } from "#io/mongo/rawReads.ts";
 import { rawDelete, rawInsert, rawUpdate, type WriteError, type WriteOutcome } from "#io/mongo/rawWrites.ts";
-import { hasServerCode, isPassingCode, ServerCode } from "#io/mongo/serverCodes.ts";
+import { hasServerCode, isPassingCode, ServerCode, serverCodeOf } from "#io/mongo/serverCodes.ts";
+import type { Abilities, Explanation, Incarnations, Refusal, Sink } from "#sink/sink.ts";
+import { type Statements, statementsOf } from "./statements.ts";
 
-/** Which list of the batch an error belongs to, for the one who decides what to do about it. */
-type Stage = "inserts" | "updates" | "deletes";
+type Stage = keyof Statements;
 
-const refused = (stage: Stage, error: WriteError): FerryError => {
+/** What is known of one refused statement. `doc`: the document that was inserted. */
+type Refused = WriteError & Readonly<{ doc: Uint8Array | undefined }>;
+
+const refused = (stage: Stage, error: Refused): FerryError => {
   const { code, message, index, keyPattern } = error;
   // A write fence or a stepdown may be told of one statement: that is no reason to set its document aside.
   return new FerryError(
@@ -32,9 +38,10 @@ const refused = (stage: Stage, error: WriteError): FerryError => {
   );
 };
 
-const check = (stage: Stage, { errors }: WriteOutcome): void => {
+const check = (stage: Stage, statements: Statements, { errors }: WriteOutcome): void => {
   const [first] = errors;
-  if (first !== undefined) throw refused(stage, first);
+  if (first !== undefined)
+    throw refused(stage, { ...first, doc: stage === "inserts" ? statements.inserts[first.index] : undefined });
 };
 
 const element = new Cursor();
@@ -59,22 +66,35 @@ const CLASH_MS = 1000;
 /** Raw: an `_id` may hold what no decoder takes. */
 const ONE_KEY = { projection: { _id: 1 }, raw: true } as const;
 
-/** Did the target refuse the document, rather than the moment? */
-export const isRejected = (error: unknown): error is FerryError => isFerry(error, "FERRY_MONGO_REJECTED");
-
 /** Does the error say that the document's `_id` is there already (and not that another unique index clashes)? */
-export const isIdCollision = (error: FerryError): boolean =>
+const isIdCollision = (error: FerryError): boolean =>
   hasServerCode(error, ServerCode.DuplicateKey) && error.facts["keyPattern"] === "_id";
 
+/** What a collection of a replica set or a sharded cluster can do. */
+export const MONGO_ABILITIES: Abilities = {
+  transactions: true,
+  structure: true,
+  foreignWrites: true,
+  incarnations: true,
+  keys: true,
+  patches: true,
+};
+
 /**
- * One collection of the target. Writes are raw BSON; inside a session they belong to its transaction, outside they are
- * idempotent one by one.
+ * One collection of a MongoDB server. Writes are raw BSON; inside a transaction they belong to it, outside they are idempotent
+ * one by one.
  */
-export class MongoSink {
+export class MongoSink implements Sink, Incarnations {
+  readonly can: Abilities;
+  readonly incarnations = this;
+  readonly #client: MongoClient;
   readonly #db: Db;
   readonly #coll: string;
 
-  constructor(client: MongoClient, ns: Namespace) {
+  /** @param can less than everything on a standalone server */
+  constructor(client: MongoClient, ns: Namespace, can: Abilities = MONGO_ABILITIES) {
+    this.can = can;
+    this.#client = client;
     this.#db = client.db(ns.db);
     this.#coll = ns.coll;
   }
@@ -105,6 +125,11 @@ export class MongoSink {
       const found = await this.#db.collection(this.#coll).findOne({}, ONE_KEY);
       return { occupied: found !== null, at: operationTime };
     });
+  }
+
+  /** The documents of these keys; see `Sink`. @throws FERRY_MONGO_* */
+  read(keys: readonly Uint8Array[], at?: Timestamp): Promise<readonly Uint8Array[]> {
+    return readByKeys(this.#client, this.#db.databaseName, this.#coll, keys, at && { asOf: at });
   }
 
   /** Raw `{ _id }` of every document, in batches. @throws FERRY_MONGO_* */
@@ -163,8 +188,21 @@ export class MongoSink {
     return (await translated(`looking at ${this.#db.databaseName}.${coll}`, () => found)) !== null;
   }
 
-  /** Which unique index refused a statement, and whose the value is; undefined for other refusals. Never throws. */
-  async clash(error: FerryError): Promise<Clash | undefined> {
+  refusal(error: unknown): Refusal | undefined {
+    if (!isFerry(error)) return undefined;
+    if (hasServerCode(error, ServerCode.WriteConflict)) return { kind: "contended" };
+    if (error.code !== "FERRY_MONGO_REJECTED") return undefined;
+    if (isIdCollision(error)) return { kind: "exists", doc: (error.cause as Partial<Refused> | undefined)?.doc };
+    const isRespelled = error.facts["stage"] === "updates" && hasServerCode(error, ServerCode.ImmutableField);
+    return { kind: isRespelled ? "respelled" : "rejected" };
+  }
+
+  async explain(error: unknown): Promise<Explanation> {
+    return isFerry(error) ? { serverCode: serverCodeOf(error), clash: await this.#clash(error) } : {};
+  }
+
+  /** Which unique index refused a statement, and whose the value is; undefined for other refusals. */
+  async #clash(error: FerryError): Promise<Clash | undefined> {
     if (!hasServerCode(error, ServerCode.DuplicateKey) || isIdCollision(error)) return undefined;
     const { keyPattern, keyValue } = error.cause as WriteError;
     if (keyPattern === undefined || keyValue === undefined) return undefined;
@@ -191,11 +229,13 @@ export class MongoSink {
    * Resolves when all of it is written (durable with the transaction, or majority-written without one).
    * @throws FERRY_MONGO_REJECTED with `facts.stage`, `serverCode`, `keyPattern` for the first refused statement; FERRY_MONGO_*.
    */
-  async write(ops: WriteOps, session: ClientSession | undefined): Promise<void> {
-    const call = { db: this.#db, coll: this.#coll, session, ordered: session !== undefined };
-    if (ops.deletes.length > 0) check("deletes", await rawDelete(ops.deletes, call));
-    if (ops.inserts.length > 0) check("inserts", await rawInsert(ops.inserts, call));
-    if (ops.updates.length > 0 && ops.deletes.length + ops.inserts.length > 0) faultPoint("mid-bulk");
-    if (ops.updates.length > 0) check("updates", await rawUpdate(ops.updates, { ...call, ordered: true }));
+  async write(ops: readonly TargetOp[], tx: StateTx | undefined): Promise<void> {
+    const call = { db: this.#db, coll: this.#coll, tx, ordered: tx !== undefined };
+    const statements = statementsOf(ops);
+    const { deletes, inserts, updates } = statements;
+    if (deletes.length > 0) check("deletes", statements, await rawDelete(deletes, call));
+    if (inserts.length > 0) check("inserts", statements, await rawInsert(inserts, call));
+    if (updates.length > 0 && deletes.length + inserts.length > 0) faultPoint("mid-bulk");
+    if (updates.length > 0) check("updates", statements, await rawUpdate(updates, { ...call, ordered: true }));
   }
 }

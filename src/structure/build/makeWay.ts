@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { bucketsOf } from "#base/flow/buckets.ts";
-import { formatNamespace, type Namespace, type WriteOps } from "#base/flow/types.ts";
+import { formatNamespace, freshWrite, type Namespace, type TargetOp } from "#base/flow/types.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { readByKeys } from "#io/mongo/rawReads.ts";
 import { ServerCode } from "#io/mongo/serverCodes.ts";
-import { isRejected, MongoSink } from "#sink/mongo/mongoSink.ts";
+import { MongoSink } from "#sink/mongo/mongoSink.ts";
+import { isOfDocument } from "#sink/sink.ts";
 import { type CollectionSpec, type IndexSpec, indexCommand } from "#structure/model/model.ts";
 import type { Options } from "#structure/model/options.ts";
 import { readStructure } from "#structure/model/read.ts";
@@ -23,13 +24,17 @@ const shapeOf = ({ options: { collation, timeseries } }: CollectionSpec): Option
 });
 
 /** Writes the document alone, in a collection of its own; false where it is refused even so. @throws FERRY_MONGO_* */
-const writeAlone = async (sink: MongoSink, ops: WriteOps, before: readonly Uint8Array[]): Promise<boolean> => {
+const writeAlone = async (
+  sink: MongoSink,
+  ops: readonly TargetOp[],
+  before: readonly Uint8Array[],
+): Promise<boolean> => {
   try {
-    if (before.length > 0) await sink.write({ deletes: [], inserts: before, updates: [] }, undefined);
+    await sink.write(before.map(freshWrite), undefined);
     await sink.write(ops, undefined);
     return true;
   } catch (error) {
-    if (isRejected(error)) return false;
+    if (isOfDocument(sink.refusal(error))) return false;
     throw error;
   }
 };
@@ -43,7 +48,7 @@ const refusing = async (
   deps: WayDeps,
   there: CollectionSpec,
   indexes: readonly IndexSpec[],
-  { ops, before }: Readonly<{ ops: WriteOps; before: readonly Uint8Array[] }>,
+  { ops, before }: Readonly<{ ops: readonly TargetOp[]; before: readonly Uint8Array[] }>,
 ): Promise<readonly string[]> => {
   const { target, stateDb } = deps;
   const alone: Namespace = { db: stateDb, coll: `trial.${randomUUID()}` };
@@ -75,7 +80,7 @@ const refusing = async (
 export const makeWay = async (
   deps: WayDeps,
   to: Namespace,
-  ops: WriteOps,
+  ops: readonly TargetOp[],
   key: Uint8Array | undefined,
 ): Promise<Way> => {
   const { target, store } = deps;

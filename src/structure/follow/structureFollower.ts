@@ -4,11 +4,12 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import { bucketsOf, seriesOf } from "#base/flow/buckets.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { NamespaceFilter } from "#base/flow/namespaceFilter.ts";
-import { type DdlEvent, formatNamespace, type Namespace, parseNamespace, type WriteOps } from "#base/flow/types.ts";
+import { type DdlEvent, formatNamespace, type Namespace, parseNamespace, type TargetOp } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { type CollectionKind, kindOf } from "#io/mongo/collections.ts";
 import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
 import { MongoSink } from "#sink/mongo/mongoSink.ts";
+import type { Sink } from "#sink/sink.ts";
 import type { ProvenSource } from "#source/stream/deployment.ts";
 import { carryOut, stepText } from "#structure/build/build.ts";
 import { makeWay, type Way } from "#structure/build/makeWay.ts";
@@ -28,7 +29,7 @@ export type FollowerDeps = Readonly<{
   target: MongoClient;
   stateDb: string;
   route: Route;
-  sink: MongoSink;
+  sink: Sink;
   clock: Clock;
   logger: Logger;
   hard: AbortSignal;
@@ -202,7 +203,7 @@ export class StructureFollower {
   }
 
   /** Removes what ferry has built and what refuses a document that is on its way. @throws FERRY_MONGO_* */
-  async makeWay(ops: WriteOps, key: Uint8Array | undefined): Promise<Way> {
+  async makeWay(ops: readonly TargetOp[], key: Uint8Array | undefined): Promise<Way> {
     const { target, stateDb, clock, hard, logger, route } = this.#deps;
     const onAway = (index: string): void =>
       logger.info({ ns: route.to }, `index ${index} refused a document older than itself: it is away for now`);

@@ -5,7 +5,8 @@ import fc from "fast-check";
 import type { Entry } from "#apply/plan/entry.ts";
 import { planBatch } from "#apply/plan/plan.ts";
 import { identityOf } from "#base/bson/identity.ts";
-import type { ChangeEvent, WriteOps } from "#base/flow/types.ts";
+import type { ChangeEvent, TargetOp } from "#base/flow/types.ts";
+import { statementsOf } from "#sink/mongo/statements.ts";
 
 const ns = { db: "test", coll: "users" };
 
@@ -58,7 +59,8 @@ const idKey = (document: Document): string => identityOf(BSON.serialize({ _id: d
 const decode = (bytes: Uint8Array): Document => BSON.deserialize(bytes, { promoteValues: false });
 
 /** What a server does with the statements. False where an insert meets its `_id`. */
-const runOps = (ops: WriteOps, target: Target): boolean => {
+const runOps = (planned: readonly TargetOp[], target: Target): boolean => {
+  const ops = statementsOf(planned);
   for (const insert of ops.inserts.map(decode)) {
     if (target.has(idKey(insert))) return false;
     target.set(idKey(insert), insert);
@@ -172,7 +174,8 @@ test("received = applied + superseded + filtered + dead, whatever the batch hold
 test("the statements of one list never meet a key of another", () => {
   fc.assert(
     fc.property(steps(clearStep), fc.boolean(), (batch, insertFirst) => {
-      const { ops } = planBatch(entriesOf(batch), { writes: insertFirst ? "insert" : "replace", isHeld: nobody });
+      const writes = insertFirst ? "insert" : "replace";
+      const ops = statementsOf(planBatch(entriesOf(batch), { writes, isHeld: nobody }).ops);
       const inserts = new Set(ops.inserts.map((one) => identityOf(one)));
       const updates = new Set(ops.updates.map((one) => idKey(decode(one)["q"] as Document)));
       const deletes = new Set(ops.deletes.map((one) => idKey(decode(one)["q"] as Document)));

@@ -2,30 +2,15 @@
  * Write statements as raw BSON, assembled around document bytes that are never decoded.
  * Shapes: the server's `update` and `delete` commands (`{ q, u, upsert }`, `{ q, limit }`).
  */
+import { documentOf, head } from "#base/bson/parts.ts";
 import { BsonType, Cursor } from "#base/bson/walk.ts";
+import type { TargetOp, WriteOp } from "#base/flow/types.ts";
 
 const ID = Buffer.from("_id");
 const DOLLAR = 0x24;
 const cursor = new Cursor();
 
 const startsWithDollar = (document: Uint8Array): boolean => document.length > 5 && document[5] === DOLLAR;
-
-/** A document from pieces: length, pieces, closing zero. */
-const documentOf = (...pieces: readonly Uint8Array[]): Buffer => {
-  const size = pieces.reduce((sum, piece) => sum + piece.length, 5);
-  const out = Buffer.allocUnsafe(size);
-  out.writeInt32LE(size, 0);
-  let at = 4;
-  for (const piece of pieces) {
-    out.set(piece, at);
-    at += piece.length;
-  }
-  out[at] = 0;
-  return out;
-};
-
-/** Type byte and name of an element; its value follows. */
-const head = (type: number, name: string): Buffer => Buffer.from(`${String.fromCharCode(type)}${name}\0`, "latin1");
 
 const Q = head(BsonType.object, "q");
 const U = head(BsonType.object, "u");
@@ -97,4 +82,42 @@ export const modifyStatement = (key: Uint8Array, modifiers: Uint8Array): Uint8Ar
 /** `{ q: { _id }, limit: 1 }`. */
 export const deleteStatement = (key: Uint8Array): Uint8Array => documentOf(Q, idFilter(key), LIMIT_ONE);
 
-export { documentOf, head };
+/**
+ * One batch as the server's commands take it, in the order of these lists; every element is raw BSON. A key is in one list
+ * only, save for a document that must be deleted before it can be written.
+ */
+export type Statements = Readonly<{
+  /** `{ q, limit: 1 }`. */
+  deletes: readonly Uint8Array[];
+  /** Whole documents. */
+  inserts: readonly Uint8Array[];
+  /** `{ q, u, upsert }`, run in order. */
+  updates: readonly Uint8Array[];
+}>;
+
+type Lists = { deletes: Uint8Array[]; inserts: Uint8Array[]; updates: Uint8Array[] };
+
+/** Odd documents are deleted first and then written as new ones: see `oddity`. */
+const addWrite = (lists: Lists, op: WriteOp): void => {
+  const { doc, fresh } = op;
+  const odd = oddity(doc);
+  if (odd === undefined) {
+    if (fresh) lists.inserts.push(doc);
+    else lists.updates.push(replaceStatement(op.key, doc));
+    return;
+  }
+  if (odd === "timestamp" || !fresh) lists.deletes.push(deleteStatement(op.key));
+  if (odd === "timestamp") lists.updates.push(createStatement(op.key, doc));
+  else lists.inserts.push(doc);
+};
+
+/** The statements of a batch's operations. */
+export const statementsOf = (ops: readonly TargetOp[]): Statements => {
+  const lists: Lists = { deletes: [], inserts: [], updates: [] };
+  for (const op of ops) {
+    if (op.op === "write") addWrite(lists, op);
+    else if (op.op === "delete") lists.deletes.push(deleteStatement(op.key));
+    else for (const modifiers of op.changes) lists.updates.push(modifyStatement(op.key, modifiers));
+  }
+  return lists;
+};
