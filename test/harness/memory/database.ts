@@ -1,5 +1,6 @@
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { StateSession, StateTx } from "#base/flow/stateTx.ts";
+import { ServerCode } from "#io/mongo/serverCodes.ts";
 
 /**
  * Called before each step of a client, and after each commit: may wait, throw what passes by itself, or never come back, as
@@ -8,14 +9,10 @@ import type { StateSession, StateTx } from "#base/flow/stateTx.ts";
 export type Gate = (step: string) => Promise<void>;
 
 /** What passes by itself, with a server's code. */
-export const passing = (code: number, sentence: string): FerryError =>
+export const passing = (code: ServerCode, sentence: string): FerryError =>
   new FerryError("FERRY_MONGO_TRANSIENT", sentence, { facts: { serverCode: code } });
 
-export const WRITE_CONFLICT = 112;
-const NO_SUCH_TRANSACTION = 251;
-const NETWORK = 6;
-
-export const networkError = (): FerryError => passing(NETWORK, "the connection was closed");
+export const networkError = (): FerryError => passing(ServerCode.HostUnreachable, "the connection was closed");
 
 type Written = Readonly<{ value: unknown; version: number }>;
 
@@ -71,7 +68,7 @@ export class MemoryDatabase {
     for (const other of this.#open) if (other.until < this.#now()) this.abort(other);
     const isTaken = [...this.#open].some((other) => other !== tx && other.changes.has(key));
     if (isTaken || (tx !== undefined && (this.#values.get(key)?.version ?? 0) > tx.version))
-      throw passing(WRITE_CONFLICT, `${key} is being written by another`);
+      throw passing(ServerCode.WriteConflict, `${key} is being written by another`);
     if (tx === undefined) this.#values.set(key, { value, version: ++this.#version });
     else tx.changes.set(key, value);
   }
@@ -100,7 +97,7 @@ export class MemoryClient {
 
   async #step(step: string, tx: MemoryTx | undefined): Promise<void> {
     await this.#gate(step);
-    if (tx?.isOpen === false) throw passing(NO_SUCH_TRANSACTION, "the transaction was ended");
+    if (tx?.isOpen === false) throw passing(ServerCode.NoSuchTransaction, "the transaction was ended");
   }
 
   async get<T>(key: string, tx?: StateTx): Promise<T | undefined> {
@@ -152,7 +149,7 @@ export class MemorySession implements StateSession {
     try {
       if (!(await work(tx as unknown as StateTx))) return;
       await this.#gate(what);
-      if (!tx.isOpen) throw passing(NO_SUCH_TRANSACTION, "the transaction was ended");
+      if (!tx.isOpen) throw passing(ServerCode.NoSuchTransaction, "the transaction was ended");
       this.#db.commit(tx);
       await this.#gate(`${what}: answer`);
     } finally {

@@ -3,9 +3,10 @@ import { identityOf } from "#base/bson/identity.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { StateTx } from "#base/flow/stateTx.ts";
 import type { Clash, TargetOp } from "#base/flow/types.ts";
+import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import { documentKeyOf } from "#io/wire/documentKey.ts";
 import type { Abilities, Explanation, Incarnations, Refusal, Sink } from "#sink/sink.ts";
-import { type MemoryClient, WRITE_CONFLICT } from "./database.ts";
+import type { MemoryClient } from "./database.ts";
 
 export type MemorySinkOptions = Readonly<{
   name: string;
@@ -139,7 +140,9 @@ export class MemorySink implements Sink, Incarnations {
         return [next, undefined];
       }
       if (op.fresh && now !== undefined)
-        throw this.#refused({ kind: "exists", doc: op.doc }, "the document is there", { serverCode: 11000 });
+        throw this.#refused({ kind: "exists", doc: op.doc }, "the document is there", {
+          serverCode: ServerCode.DuplicateKey,
+        });
       this.#check(op.doc, others);
       return [op.doc, undefined];
     });
@@ -157,7 +160,7 @@ export class MemorySink implements Sink, Incarnations {
       if (identity === identityOf(bytes)) continue;
       if (BSON.EJSON.stringify(decode(other)[unique] ?? null, { relaxed: false }) !== text) continue;
       const clash: Clash = { index: `${unique}_1`, other: documentKeyOf(other) };
-      throw this.#refused({ kind: "rejected" }, "the value is taken", { serverCode: 11000, clash });
+      throw this.#refused({ kind: "rejected" }, "the value is taken", { serverCode: ServerCode.DuplicateKey, clash });
     }
   }
 
@@ -170,7 +173,7 @@ export class MemorySink implements Sink, Incarnations {
 
   refusal(error: unknown): Refusal | undefined {
     if (!(error instanceof FerryError)) return undefined;
-    if (error.facts["serverCode"] === WRITE_CONFLICT) return { kind: "contended" };
+    if (hasServerCode(error, ServerCode.WriteConflict)) return { kind: "contended" };
     return this.#refusals.get(error)?.refusal;
   }
 
