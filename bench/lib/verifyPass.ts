@@ -8,6 +8,7 @@ import { systemClock } from "#base/flow/clock.ts";
 import { parseNamespace } from "#base/flow/types.ts";
 import { connectMongo } from "#io/mongo/connect.ts";
 import { measureBatch } from "#io/mongo/rawCursor.ts";
+import { StateDb } from "#io/state/stateDb.ts";
 import { batchSizeOf, readRanges } from "#proof/verify/bounds.ts";
 import { clusterTimeOf } from "#proof/verify/reads.ts";
 import { pairOf } from "#proof/verify/routePairs.ts";
@@ -51,10 +52,10 @@ const readBoth = async (): Promise<{ documents: number; wrong: number }> => {
 };
 
 const verify = async (): Promise<{ documents: number; wrong: number }> => {
-  const store = new VerificationStore(target, stateDb);
-  await store.prepare();
+  const state = new StateDb(target, stateDb);
+  const store = new VerificationStore(state);
   const applied = (): Promise<bigint> => clusterTimeOf(source); // nobody writes
-  const pair = await pairOf(route, { source, target, stateDb, applied, clock: systemClock, signal });
+  const pair = await pairOf(route, { source, target, state, applied, clock: systemClock, signal });
   return new Verification(pair, {
     ...{
       store,

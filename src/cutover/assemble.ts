@@ -5,6 +5,7 @@ import { type Namespace, parseNamespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { RunControl } from "#source/capture/captureLifecycle.ts";
 import { DeferredStructure } from "./deferredStructure.ts";
 import { type FenceChoice, fenceOf } from "./fence.ts";
@@ -17,7 +18,7 @@ import { readRun } from "./runWatch.ts";
 export type AssemblyDeps = Readonly<{
   source: MongoClient;
   target: MongoClient;
-  stateDb: string;
+  state: StateDb;
   kafka: KafkaClient | undefined;
   routes: readonly Route[] | undefined;
   /** Of the source; empty: everything that is carried. */
@@ -36,8 +37,8 @@ export type AssemblyDeps = Readonly<{
 
 /** Everything that a cutover of ferry's own capture acts on. @throws FERRY_CUTOVER_FENCE */
 export const assemble = (deps: AssemblyDeps): Parts => {
-  const { source, target, stateDb, named, accepted, tell } = deps;
-  const control = new RunControl(target, stateDb);
+  const { source, state, named, accepted, tell } = deps;
+  const control = new RunControl(state);
   const namespaces = async (): Promise<readonly Namespace[]> => {
     const carried = (await readRun(control)).record.topics.map(({ name }) => name);
     const unknown = named.find((name) => !carried.includes(name));
@@ -56,7 +57,7 @@ export const assemble = (deps: AssemblyDeps): Parts => {
       tell,
     }),
     fence: fenceOf(deps.fence, { source, namespaces, named }),
-    proof: new VerifiedProof({ ...deps, target, control, accepted: new Set(accepted) }),
+    proof: new VerifiedProof({ ...deps, control, accepted: new Set(accepted) }),
     deferred,
     services: new HookRelease(deps.onRelease, named),
     watchman: deps.watchman,

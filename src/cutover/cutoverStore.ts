@@ -1,8 +1,9 @@
 import { FerryError } from "#base/errors/ferryError.ts";
-import type { Collection, Document, MongoClient } from "#io/mongo/connect.ts";
+import type { Collection, Document } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { FREE } from "#io/mongo/lease.ts";
 import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import type { CutoverMemory, CutoverRecord, Move, Seen } from "./record.ts";
 import { isEnd } from "./table.ts";
 
@@ -23,8 +24,8 @@ export class CutoverStore implements CutoverMemory {
   readonly #owner: string;
   readonly #leaseMs: number;
 
-  constructor(target: MongoClient, stateDb: string, owner: string, leaseMs: number) {
-    this.#cutovers = target.db(stateDb).collection("cutovers");
+  constructor(state: StateDb, owner: string, leaseMs: number) {
+    this.#cutovers = state.collection("cutovers");
     this.#owner = owner;
     this.#leaseMs = leaseMs;
   }

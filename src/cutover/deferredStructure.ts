@@ -1,6 +1,7 @@
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import type { Unrestored } from "#source/capture/captureLifecycle.ts";
 import { type FinalizeDeps, finalizeStructure } from "#structure/build/finalize.ts";
 import { deferAgain, restoreCheap } from "#structure/build/restoreCheap.ts";
@@ -11,7 +12,7 @@ import type { Deferred } from "./parts.ts";
 export type DeferredDeps = Readonly<{
   source: MongoClient;
   target: MongoClient;
-  stateDb: string;
+  state: StateDb;
   /** Is a namespace of the source switched over? */
   has: (ns: string) => boolean;
   clock: Clock;
@@ -24,7 +25,7 @@ export class DeferredStructure implements Deferred {
 
   constructor(deps: DeferredDeps) {
     this.#deps = deps;
-    this.#store = new StructureStore(deps.target, deps.stateDb);
+    this.#store = new StructureStore(deps.state);
   }
 
   /** An index that is not there yet would be built while services wait for it, or without them. */

@@ -3,6 +3,7 @@ import type { Route } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { type RunState, stateOf, type Unrestored } from "#source/capture/captureLifecycle.ts";
 import type { StoredCapture } from "#source/capture/captureStore.ts";
 import { finalize } from "#structure/operations/structureOperations.ts";
@@ -14,7 +15,7 @@ export type EndDeps = WatchRunDeps &
   Readonly<{
     source: MongoClient;
     target: MongoClient;
-    stateDb: string;
+    state: StateDb;
     /** Of the configuration; undefined carries every topic to the namespace of its name. */
     routes: readonly Route[] | undefined;
     /** Where workers apply what a capture writes to Kafka. */

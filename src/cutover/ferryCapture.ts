@@ -36,9 +36,9 @@ export class FerryCapture implements Capture {
   }
 
   async unready(): Promise<readonly FerryError[]> {
-    const { control, target, stateDb, routes, accepted } = this.#deps;
+    const { control, state, routes, accepted } = this.#deps;
     const seen = await readRun(control);
-    const known = await lettersAndHalts({ target, stateDb, routes, accepted: new Set(accepted) });
+    const known = await lettersAndHalts({ state, routes, accepted: new Set(accepted) });
     return [this.#early(seen), known].filter((error) => error !== undefined);
   }
 
@@ -73,7 +73,7 @@ export class FerryCapture implements Capture {
         return;
       }
       if (!owned) throw new FerryError("FERRY_RUN_BEHIND", `nobody runs ${commandOf(record)}`);
-      const halted = await haltOf(this.#deps);
+      const halted = await haltOf(this.#deps.state);
       if (halted !== undefined) throw halted;
       await clock.sleep(LOOK_MS, signal);
     }

@@ -1,10 +1,11 @@
-import { type Document, Timestamp } from "bson";
+import { Timestamp } from "bson";
 import { DeadLetterStore } from "#apply/deadletter/store.ts";
-import { type LaneRecord, type PartitionRecord, partitionId, type RunRecord } from "#apply/lanes/records.ts";
+import { readLanes, readRuns } from "#apply/lanes/readLanes.ts";
+import { type LaneRecord, partitionId } from "#apply/lanes/records.ts";
 import type { Route } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
-import { translated } from "#io/mongo/errors.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { routesOn } from "#route/table/routesOn.ts";
 import type { CaptureRecord, StoredCapture } from "#source/capture/captureStore.ts";
 import { firstChange } from "#source/capture/firstChange.ts";
@@ -12,8 +13,7 @@ import { secondsOf, tokenTime } from "#source/stream/resumeToken.ts";
 import { Scope } from "#source/stream/scope.ts";
 
 export type LookDeps = Readonly<{
-  target: MongoClient;
-  stateDb: string;
+  state: StateDb;
   /** Of the configuration; undefined carries every topic to the namespace of its name. */
   routes: readonly Route[] | undefined;
   /** Codes that the operator takes upon himself. */
@@ -26,8 +26,8 @@ const NAMED = 5;
 const listed = (names: readonly string[]): string =>
   names.length <= NAMED ? names.join(", ") : `${names.slice(0, NAMED).join(", ")} and ${names.length - NAMED} more`;
 
-const lettersOf = async ({ target, stateDb }: LookDeps): Promise<FerryError | undefined> => {
-  const waiting = await new DeadLetterStore(target, stateDb).counts();
+const lettersOf = async ({ state }: LookDeps): Promise<FerryError | undefined> => {
+  const waiting = await new DeadLetterStore(state).counts();
   const total = waiting.reduce((sum, { letters }) => sum + letters, 0);
   if (total === 0) return undefined;
   const by = listed(waiting.map(({ route, letters }) => `${route}: ${letters}`));
@@ -35,25 +35,22 @@ const lettersOf = async ({ target, stateDb }: LookDeps): Promise<FerryError | un
 };
 
 /** The first halted route. @throws FERRY_MONGO_* */
-export const haltOf = async ({
-  target,
-  stateDb,
-}: Pick<LookDeps, "target" | "stateDb">): Promise<FerryError | undefined> => {
-  const runs = target.db(stateDb).collection<RunRecord>("runs");
-  const halt = await translated("reading the runs", () => runs.findOne({ halted: { $exists: true } } as Document));
-  if (halt?.halted === undefined) return undefined;
-  return new FerryError("FERRY_RUN_HALTED", `${halt._id} is halted: ${halt.halted.code}: ${halt.halted.detail}`);
+export const haltOf = async (state: StateDb): Promise<FerryError | undefined> => {
+  for (const [route, { halted }] of await readRuns(state))
+    if (halted !== undefined)
+      return new FerryError("FERRY_RUN_HALTED", `${route} is halted: ${halted.code}: ${halted.detail}`);
+  return undefined;
 };
 
 /** Dead letters and halted routes: the first that is not accepted. @throws FERRY_MONGO_* */
 export const lettersAndHalts = async (deps: LookDeps): Promise<FerryError | undefined> =>
-  [await haltOf(deps), await lettersOf(deps)].find((error) => error !== undefined && !deps.accepted.has(error.code));
+  [await haltOf(deps.state), await lettersOf(deps)].find(
+    (error) => error !== undefined && !deps.accepted.has(error.code),
+  );
 
 /** Names of topics that have records which no route took, or of which a route's `where` let nothing pass. */
-const uncarried = async ({ target, stateDb, routes }: LookDeps, topics: CaptureRecord["topics"]): Promise<string[]> => {
-  const lanes = await translated("reading the lanes", () =>
-    target.db(stateDb).collection<LaneRecord>("lanes").find().toArray(),
-  );
+const uncarried = async ({ state, routes }: LookDeps, topics: CaptureRecord["topics"]): Promise<string[]> => {
+  const { lanes } = await readLanes(state);
   return topics.flatMap(({ name, next }) => {
     if (Number(next) === 0) return [];
     const readers = routesOn(routes, name);
@@ -70,14 +67,8 @@ const uncarried = async ({ target, stateDb, routes }: LookDeps, topics: CaptureR
 };
 
 /** Lanes of `ferry run` that do not stand where its capture does: none where everything that was read is on the target. */
-const behind = async ({ target, stateDb, routes }: LookDeps, topics: CaptureRecord["topics"]): Promise<string[]> => {
-  const db = target.db(stateDb);
-  const [lanes, partitions] = await translated("reading the lanes", () =>
-    Promise.all([
-      db.collection<LaneRecord>("lanes").find().toArray(),
-      db.collection<PartitionRecord>("partitions").find().toArray(),
-    ]),
-  );
+const behind = async ({ state, routes }: LookDeps, topics: CaptureRecord["topics"]): Promise<string[]> => {
+  const { lanes, partitions } = await readLanes(state);
   const slices = new Map(partitions.map(({ _id, slices }) => [_id, slices]));
   return topics.flatMap(({ name, next }) =>
     routesOn(routes, name).flatMap(({ name: route }) => {
@@ -119,10 +110,10 @@ export const timeText = (at: bigint): string => new Date(secondsOf(at) * 1000).t
 export const writesBehind = async (
   source: MongoClient,
   { scope, token }: Pick<StoredCapture, "scope" | "token">,
-  { stateDb, at, signal }: Readonly<{ stateDb: string; at: bigint; signal: AbortSignal }>,
+  { state, at, signal }: Readonly<{ state: Pick<StateDb, "name">; at: bigint; signal: AbortSignal }>,
 ): Promise<FerryError | undefined> => {
   const from = { at: new Timestamp(at + 1n) };
-  const { at: first } = await firstChange({ source, scope: new Scope(scope, stateDb), from, signal });
+  const { at: first } = await firstChange({ source, scope: new Scope(scope, state.name), from, signal });
   if (first === undefined) return undefined;
   return new FerryError(
     "FERRY_SOURCE_WRITES",
@@ -133,7 +124,7 @@ export const writesBehind = async (
 /** Who wrote this long before the end of the drain, by the source's time, writes still, s. */
 const STILL_S = 1n;
 
-type SourceDeps = Readonly<{ source: MongoClient; stateDb: string; signal: AbortSignal }>;
+type SourceDeps = Readonly<{ source: MongoClient; state: StateDb; signal: AbortSignal }>;
 
 /** The same for a run that is drained, unless its end was asked for whoever writes. */
 export const writesOf = async (

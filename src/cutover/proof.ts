@@ -37,12 +37,12 @@ export class VerifiedProof implements Proof {
   }
 
   async missing(at: SourceTime, signal: AbortSignal): Promise<FerryError | undefined> {
-    const { source, control, named, stateDb } = this.#deps;
+    const { source, control, named, state } = this.#deps;
     const { record } = await readRun(control);
     const known = await missingOnTarget(this.#deps, record);
     if (known !== undefined) return known;
     const scope = named.length === 0 ? record.scope : { include: [...named], exclude: [] };
-    return writesBehind(source, { scope, token: record.token }, { stateDb, at, signal });
+    return writesBehind(source, { scope, token: record.token }, { state, at, signal });
   }
 
   async #routes(): Promise<readonly string[]> {
@@ -55,7 +55,7 @@ export class VerifiedProof implements Proof {
   }
 
   async #unverified(): Promise<FerryError | undefined> {
-    const store = new VerificationStore(this.#deps.target, this.#deps.stateDb);
+    const store = new VerificationStore(this.#deps.state);
     const open: string[] = [];
     for (const route of await this.#routes()) if ((await store.read(route))?.finishedAt === undefined) open.push(route);
     return open.length === 0
@@ -64,7 +64,7 @@ export class VerifiedProof implements Proof {
   }
 
   async #wrong(): Promise<FerryError | undefined> {
-    const store = new VerificationStore(this.#deps.target, this.#deps.stateDb);
+    const store = new VerificationStore(this.#deps.state);
     let total = 0;
     for (const route of await this.#routes()) total += (await store.wrong(route, 0)).total;
     return total === 0 ? undefined : new FerryError("FERRY_VERIFY_WRONG", `${total} documents`);

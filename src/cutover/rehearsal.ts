@@ -1,7 +1,7 @@
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import type { FenceKind, Parts, SourceTime } from "./parts.ts";
 
 /** `ferry.rehearsals`, one record: what the last rehearsal measured. */
@@ -65,8 +65,8 @@ export const rehearse = async (deps: RehearsalDeps): Promise<Omit<RehearsalRecor
 export class RehearsalStore {
   readonly #records;
 
-  constructor(target: MongoClient, stateDb: string) {
-    this.#records = target.db(stateDb).collection<RehearsalRecord>("rehearsals");
+  constructor(state: StateDb) {
+    this.#records = state.collection<RehearsalRecord>("rehearsals");
   }
 
   async note(measured: Omit<RehearsalRecord, "_id" | "at">): Promise<void> {

@@ -1,20 +1,18 @@
 import { livingWorkers } from "#apply/lanes/livingWorkers.ts";
-import type { LaneRecord, PartitionRecord } from "#apply/lanes/records.ts";
+import { readLanes } from "#apply/lanes/readLanes.ts";
 import { type Ends, recordsBehind } from "#apply/lanes/recordsBehind.ts";
 import type { Route } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import { topicFor } from "#io/kafka/topicName.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
-import { translated } from "#io/mongo/errors.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import type { CaptureRecord } from "#source/capture/captureStore.ts";
 import { haltOf } from "./lastLook.ts";
 
 export type DrainDeps = Readonly<{
   kafka: KafkaClient;
-  target: MongoClient;
-  stateDb: string;
+  state: StateDb;
   /** Of the configuration; undefined carries every topic to the namespace of its name. */
   routes: readonly Route[] | undefined;
   /** By their namespaces. */
@@ -31,23 +29,15 @@ const LOOK_MS = 500;
 /** Whoever starts a worker beside the command gets this long, ms. */
 const NOBODY_MS = 15_000;
 
-const look = async ({ target, stateDb, routes }: DrainDeps, ends: Ends): Promise<number | undefined> => {
-  const db = target.db(stateDb);
-  const [lanes, partitions] = await translated("reading the lanes", () =>
-    Promise.all([
-      db.collection<LaneRecord>("lanes").find().toArray(),
-      db.collection<PartitionRecord>("partitions").find().toArray(),
-    ]),
-  );
-  return recordsBehind(ends, routes, { lanes, partitions });
-};
+const look = async ({ state, routes }: DrainDeps, ends: Ends): Promise<number | undefined> =>
+  recordsBehind(ends, routes, await readLanes(state));
 
 /**
  * Waits until the lanes of all routes have passed what is in the topics now. Nobody captures into them any more.
  * @throws FERRY_RUN_HALTED, FERRY_RUN_BEHIND where nobody applies it, FERRY_KAFKA_*, FERRY_MONGO_*, the signal's reason
  */
 export const workersDrained = async (deps: DrainDeps): Promise<void> => {
-  const { kafka, topics, target, stateDb, clock, signal, report } = deps;
+  const { kafka, topics, state, clock, signal, report } = deps;
   const existing = new Set(await kafka.topics());
   const ends = new Map<string, readonly number[]>();
   for (const { name, next } of topics) {
@@ -59,10 +49,10 @@ export const workersDrained = async (deps: DrainDeps): Promise<void> => {
     signal.throwIfAborted();
     const behind = await look(deps, ends);
     if (behind === 0) return;
-    const halted = await haltOf({ target, stateDb });
+    const halted = await haltOf(state);
     if (halted !== undefined) throw halted;
     report(behind);
-    const isIdle = behind === undefined || (await livingWorkers(target, stateDb)) === 0;
+    const isIdle = behind === undefined || (await livingWorkers(state)) === 0;
     nobodySince = isIdle ? (nobodySince ?? clock.now()) : undefined;
     if (nobodySince !== undefined && clock.now() - nobodySince > NOBODY_MS)
       throw new FerryError(

@@ -12,6 +12,7 @@ import { waitFor } from "#base/flow/retry.ts";
 import type { StateTx } from "#base/flow/stateTx.ts";
 import { NO_COUNTS } from "#base/flow/types.ts";
 import { within } from "#io/mongo/session.ts";
+import { StateDb } from "#io/state/stateDb.ts";
 import { booksOf } from "../harness/books.ts";
 import { testSeed } from "../harness/load.ts";
 import { type Change, randomChanges, TestTopic } from "../harness/loadTopic.ts";
@@ -135,11 +136,12 @@ for (const transactional of [true, false])
     const server = await sharedMongo("target");
     await using client = await new MongoClient(server.uri).connect();
     const stateDb = `ferry_epoch_${transactional}`;
+    const state = new StateDb(client, stateDb);
+    await state.prepare();
     const [name, from] = ["test.epoch", "test.epoch"];
     const ownerOf = async (workerId: string) => {
-      const options = { client, stateDb, workerId, leaseMs: 1, transactional }; // it has run out when the next one claims
+      const options = { state, workerId, leaseMs: 1, transactional }; // it has run out when the next one claims
       const store = new LaneStore(options);
-      await store.prepare();
       await store.register({ name, from }, "topic-id", 1, 1);
       const claim = await waitFor(
         async () => {

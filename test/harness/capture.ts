@@ -4,6 +4,7 @@ import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
+import { StateDb } from "#io/state/stateDb.ts";
 import { parseCapture } from "#source/connector/connectorConfig.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { type ConnectorConfig, ConnectRest } from "#source/connector/connectRest.ts";
@@ -63,7 +64,7 @@ export class CaptureBench implements AsyncDisposable {
     ]);
     const rest = new ConnectRest({ url: urls.connect, clock: systemClock, giveUpAfterMs: 60_000 });
     const kafka = new KafkaClient({ bootstrap: urls.bootstrap, clientId: "test", group: "test" });
-    const store = new ConnectorStore(target, "ferry");
+    const store = new ConnectorStore(new StateDb(target, "ferry"));
     return new CaptureBench({ rest, source, store, kafka, clock: systemClock }, target, urls.bootstrap);
   }
 

@@ -8,6 +8,7 @@ import { parseConfig } from "#base/config/routes.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { connectMongo } from "#io/mongo/connect.ts";
 import { type Need, resourceOf, roleScript, sourceNeeds, sourceWishes, targetNeeds } from "#io/mongo/privileges.ts";
+import { StateDb } from "#io/state/stateDb.ts";
 import { startCapture } from "#source/connector/gapFreeStart.ts";
 import { buildStructure, finalize, type StructureDeps } from "#structure/operations/structureOperations.ts";
 import { checkSource, checkTarget } from "#tools/check/checkDatabases.ts";
@@ -103,7 +104,7 @@ const structureWithRoles = async (b: CaptureBench, admin: MongoClient): Promise<
   const deps: StructureDeps = {
     source: b.source,
     target,
-    stateDb: "ferry",
+    state: new StateDb(target, "ferry"),
     routes,
     include: [],
     exclude: [],

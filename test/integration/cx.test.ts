@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { isFerry } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
+import { StateDb } from "#io/state/stateDb.ts";
 import { requireKnownKeys } from "#source/connector/connectorKeys.ts";
 import { offsetState } from "#source/connector/connectorOffsets.ts";
 import { type ConnectorRecord, ConnectorStore, type StartState } from "#source/connector/connectorStore.ts";
@@ -157,7 +158,7 @@ class Killed extends Error {}
 class DyingStore extends ConnectorStore {
   readonly #at: StartState;
   constructor(b: CaptureBench, at: StartState) {
-    super(b.target, "ferry");
+    super(new StateDb(b.target, "ferry"));
     this.#at = at;
   }
   override async advance(

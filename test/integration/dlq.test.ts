@@ -9,6 +9,7 @@ import type { DeadLetterRecord } from "#apply/deadletter/records.ts";
 import { DeadLetterStore } from "#apply/deadletter/store.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
+import { StateDb } from "#io/state/stateDb.ts";
 import { booksOf } from "../harness/books.ts";
 import { ferry } from "../harness/ferry.ts";
 import { removeFolder, tempFolder } from "../harness/folders.ts";
@@ -138,8 +139,9 @@ test("dead letters are listed, shown, exported, replayed in their key's order, a
 
 test("a decision that comes while a clash is tried again by the clock is not lost with that try", async () => {
   await using client = await new MongoClient((await sharedMongo("target")).uri).connect();
-  const store = new DeadLetterStore(client, "ferry_decided");
-  await store.prepare();
+  const state = new StateDb(client, "ferry_decided");
+  await state.prepare();
+  const store = new DeadLetterStore(state);
   const where = { route: "r", topic: "r", partition: 0, offset: 0, lane: "r/0", ns: "r.r" };
   const what = {
     identity: null,

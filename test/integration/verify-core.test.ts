@@ -3,6 +3,7 @@ import { after, test } from "node:test";
 import { BSON, Decimal128, type Document, Double, Int32, Long } from "bson";
 import { MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
+import { StateDb } from "#io/state/stateDb.ts";
 import { clusterTimeOf } from "#proof/verify/reads.ts";
 import { type Pair, type PassResult, Verification, type VerificationDeps } from "#proof/verify/verification.ts";
 import { VerificationStore } from "#proof/verify/verificationStore.ts";
@@ -38,8 +39,7 @@ const twins = async (documents: readonly Document[], options: object = {}) => {
 type Twins = Awaited<ReturnType<typeof twins>>;
 
 const verify = async ({ here, there, ns }: Twins, rules: Partial<Pair> = {}): Promise<PassResult> => {
-  const store = new VerificationStore(there, "ferry");
-  await store.prepare();
+  const store = new VerificationStore(new StateDb(there, "ferry"));
   const pair: Pair = {
     route: `${ns.db}.${ns.coll}`,
     source: { client: here, ns },

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { Double, Int32, MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
+import { StateDb } from "#io/state/stateDb.ts";
 import { clusterTimeOf } from "#proof/verify/reads.ts";
 import { type Verified, verifiedUpTo } from "#proof/verify/verifiedUpTo.ts";
 import { startDirect } from "../harness/directRun.ts";
@@ -59,7 +60,7 @@ test("ferry verify --follow stays current under 2,000 writes/s without a false a
   const until = (what: string, holds: (verified: Verified) => boolean): Promise<Verified> =>
     waitFor(
       async () => {
-        const verified = await verifiedUpTo(there, STATE, ROUTES);
+        const verified = await verifiedUpTo(new StateDb(there, STATE), ROUTES);
         return holds(verified) ? { done: verified } : { seen: { ...verified, upTo: String(verified.upTo) } };
       },
       { what, clock: systemClock, timeoutMs: 40_000, everyMs: 100 },
@@ -90,7 +91,7 @@ test("ferry verify --follow stays current under 2,000 writes/s without a false a
     .db("follow")
     .collection("b")
     .insertOne({ _id: "extra" as never }); // nothing follows now
-  const before = await verifiedUpTo(there, STATE, ROUTES);
+  const before = await verifiedUpTo(new StateDb(there, STATE), ROUTES);
   {
     await using second = follow();
     await second.start();
@@ -115,7 +116,7 @@ test("ferry verify --follow stays current under 2,000 writes/s without a false a
     await here.db("follow").collection("c").insertOne({ n: 1 });
     await waitFor(
       async () => {
-        const { unverified } = await verifiedUpTo(there, STATE, ["follow.c"]);
+        const { unverified } = await verifiedUpTo(new StateDb(there, STATE), ["follow.c"]);
         return unverified.length === 0 ? { done: undefined } : { seen: unverified };
       },
       { what: "a new collection to be verified", clock: systemClock, timeoutMs: 40_000 },

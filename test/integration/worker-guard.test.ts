@@ -4,6 +4,7 @@ import { Timestamp } from "bson";
 import { MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
+import { StateDb } from "#io/state/stateDb.ts";
 import type { Status } from "#process/report/status.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { ResumeToken } from "#source/stream/resumeToken.ts";
@@ -21,7 +22,7 @@ test("a gap at the connector halts its topic with a name, for as long as it is o
   await using client = await new MongoClient(server.uri).connect();
   await using topic = await TestTopic.create(broker.bootstrap, TOPIC, 1);
   await topic.send(randomChanges(100, { seed: 1 }));
-  const connectors = new ConnectorStore(client, "ferry");
+  const connectors = new ConnectorStore(new StateDb(client, "ferry"));
   const r0 = ResumeToken.stored({ _data: "820000000100000001" });
   const start = {
     state: "streaming",

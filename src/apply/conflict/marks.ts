@@ -1,9 +1,10 @@
 import { Binary, Long, type Timestamp } from "bson";
 import { identityOf } from "#base/bson/identity.ts";
 import type { StateTx } from "#base/flow/stateTx.ts";
-import type { Collection, Document, MongoClient } from "#io/mongo/connect.ts";
+import type { Collection, Document } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { within } from "#io/mongo/session.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { fieldKey, type Mark, type MarkId, type Settled } from "./records.ts";
 
 /** One write on the target that was not ferry's. `fields`: dotted paths; undefined for the whole document. */
@@ -47,10 +48,9 @@ export class MarkStore {
   readonly #touched: Collection<Mark>;
   readonly #settled: Collection<Settled>;
 
-  constructor(client: MongoClient, stateDb: string) {
-    const db = client.db(stateDb);
-    this.#touched = db.collection("touched");
-    this.#settled = db.collection("settled");
+  constructor(state: StateDb) {
+    this.#touched = state.collection("touched");
+    this.#settled = state.collection("settled");
   }
 
   /** Notes writes, in their order. Idempotent. */

@@ -1,8 +1,9 @@
 import { Binary, type Document } from "bson";
 import type { StateTx } from "#base/flow/stateTx.ts";
-import type { Collection, Db, MongoClient } from "#io/mongo/connect.ts";
+import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { within } from "#io/mongo/session.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import type { LetterBook } from "./letterBook.ts";
 import {
   CHUNK_BYTES,
@@ -47,20 +48,9 @@ export class DeadLetterStore implements LetterBook {
   readonly #letters: Collection<DeadLetterRecord>;
   readonly #chunks: Collection<ChunkRecord>;
 
-  constructor(client: MongoClient, stateDb: string) {
-    const db: Db = client.db(stateDb);
-    this.#letters = db.collection("deadLetters");
-    this.#chunks = db.collection("deadLetterChunks");
-  }
-
-  /** Indexes for what is asked again and again. */
-  async prepare(): Promise<void> {
-    await translated("indexing the dead letters", () =>
-      this.#letters.createIndexes([
-        { key: { route: 1, partition: 1, state: 1 } },
-        { key: { route: 1, partition: 1, identity: 1, offset: 1 } },
-      ]),
-    );
+  constructor(state: StateDb) {
+    this.#letters = state.collection("deadLetters");
+    this.#chunks = state.collection("deadLetterChunks");
   }
 
   async add(letters: readonly DeadLetter[], tx: StateTx | undefined): Promise<void> {

@@ -2,11 +2,12 @@ import { Long, Timestamp } from "bson";
 import { faultPoint } from "#base/flow/fault.ts";
 import type { StateSession } from "#base/flow/stateTx.ts";
 import { type Counts, NO_COUNTS } from "#base/flow/types.ts";
-import type { Collection, MongoClient } from "#io/mongo/connect.ts";
+import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { FREE } from "#io/mongo/lease.ts";
 import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import { LaneSession } from "#io/mongo/session.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { isOpen } from "./drops.ts";
 import { type LaneRecord, laneId, type PartitionRecord, partitionId, type RunRecord } from "./records.ts";
 
@@ -43,8 +44,7 @@ export type Claim = Readonly<{
 
 /** Who owns partitions, and where that is noted. */
 export type OwnerOptions = Readonly<{
-  client: MongoClient;
-  stateDb: string;
+  state: StateDb;
   workerId: string;
   /** How long a silent owner keeps its partitions, ms, by the server's clock. */
   leaseMs: number;
@@ -77,10 +77,10 @@ export class Claims {
 
   constructor(options: OwnerOptions) {
     this.#options = options;
-    const db = options.client.db(options.stateDb);
-    this.#partitions = db.collection("partitions");
-    this.#lanes = db.collection("lanes");
-    this.#runs = db.collection("runs");
+    const { state } = options;
+    this.#partitions = state.collection("partitions");
+    this.#lanes = state.collection("lanes");
+    this.#runs = state.collection("runs");
   }
 
   /**
@@ -89,7 +89,8 @@ export class Claims {
    * Undefined when somebody else was faster.
    */
   async claim(route: string, partition: number, wantedSlices: number, firstOffset: number): Promise<Claim | undefined> {
-    const { client, workerId, leaseMs, transactional } = this.#options;
+    const { state, workerId, leaseMs, transactional } = this.#options;
+    const { client } = state;
     const _id = partitionId(route, partition);
     return translated(`claiming ${_id}`, async () => {
       const former = await this.#partitions.findOne({ _id, $expr: FREE });

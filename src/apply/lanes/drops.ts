@@ -6,6 +6,7 @@ import type { StateSession, StateTx } from "#base/flow/stateTx.ts";
 import type { Collection, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { within } from "#io/mongo/session.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { type LaneRecord, type PartitionRecord, partitionId, type RunRecord } from "./records.ts";
 
 /**
@@ -45,13 +46,12 @@ export class Drops {
   readonly #partitions: Collection<PartitionRecord>;
   readonly #lanes: Collection<LaneRecord>;
 
-  constructor(client: MongoClient, stateDb: string, clock: Clock) {
-    const db = client.db(stateDb);
-    this.#client = client;
+  constructor(state: StateDb, clock: Clock) {
+    this.#client = state.client;
     this.#clock = clock;
-    this.#runs = db.collection("runs");
-    this.#partitions = db.collection("partitions");
-    this.#lanes = db.collection("lanes");
+    this.#runs = state.collection("runs");
+    this.#partitions = state.collection("partitions");
+    this.#lanes = state.collection("lanes");
   }
 
   /**

@@ -2,9 +2,10 @@ import { Long, Timestamp } from "bson";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { StateTx } from "#base/flow/stateTx.ts";
 import { imbalance } from "#base/flow/types.ts";
-import type { Collection, MongoClient } from "#io/mongo/connect.ts";
+import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { within } from "#io/mongo/session.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import type { LaneState } from "./claims.ts";
 import type { LaneMove, LanePositions } from "./laneCommit.ts";
 import type { LaneRecord } from "./records.ts";
@@ -38,8 +39,8 @@ export const requireBalance = ({ id }: LaneState, { counts }: LaneMove): void =>
 export class LanePositionStore implements LanePositions {
   readonly #lanes: Collection<LaneRecord>;
 
-  constructor(client: MongoClient, stateDb: string) {
-    this.#lanes = client.db(stateDb).collection("lanes");
+  constructor(state: StateDb) {
+    this.#lanes = state.collection("lanes");
   }
 
   async move(lane: LaneState, move: LaneMove, tx: StateTx | undefined): Promise<boolean> {

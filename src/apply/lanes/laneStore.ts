@@ -1,8 +1,7 @@
 import { Long, Timestamp } from "bson";
-import type { Collection, Db } from "#io/mongo/connect.ts";
+import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { FREE } from "#io/mongo/lease.ts";
-import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import type { OwnerOptions } from "./claims.ts";
 import { type LaneRecord, type PartitionRecord, partitionId, type WorkerRecord, type WorkerReport } from "./records.ts";
 
@@ -19,39 +18,16 @@ export type Ownership = Readonly<{
  */
 export class LaneStore {
   readonly #options: OwnerOptions;
-  readonly #db: Db;
   readonly partitions: Collection<PartitionRecord>;
   readonly lanes: Collection<LaneRecord>;
   readonly workers: Collection<WorkerRecord>;
 
   constructor(options: OwnerOptions) {
     this.#options = options;
-    this.#db = options.client.db(options.stateDb);
-    this.partitions = this.#db.collection("partitions");
-    this.lanes = this.#db.collection("lanes");
-    this.workers = this.#db.collection("workers");
-  }
-
-  /** Creates the collections: a transaction must never be the one to create them. */
-  async prepare(): Promise<void> {
-    await translated("preparing ferry's database", async () => {
-      const existing = new Set((await this.#db.listCollections({}, { nameOnly: true }).toArray()).map((c) => c.name));
-      for (const name of [
-        "partitions",
-        "lanes",
-        "workers",
-        "runs",
-        "deadLetters",
-        "deadLetterChunks",
-        "drift",
-        "touched",
-        "settled",
-        "conflicts",
-        "probes",
-      ]) {
-        if (!existing.has(name)) await this.#db.createCollection(name).catch(ignoreExists);
-      }
-    });
+    const { state } = options;
+    this.partitions = state.collection("partitions");
+    this.lanes = state.collection("lanes");
+    this.workers = state.collection("workers");
   }
 
   /** Says that this worker lives and wants its share. */
@@ -139,16 +115,4 @@ export class LaneStore {
       this.partitions.updateOne({ _id: partitionId(route, partition) }, { $set: { copyAt: new Timestamp(copyAt) } }),
     );
   }
-
-  /** Where every lane stands. */
-  async positions(): Promise<Readonly<{ topic: string; offset: number }>[]> {
-    const all = await translated("reading the lanes' positions", () =>
-      this.lanes.find({}, { projection: { topic: 1, offset: 1 } }).toArray(),
-    );
-    return all.map(({ topic, offset }) => ({ topic, offset: Number(offset) }));
-  }
 }
-
-const ignoreExists = (error: unknown): void => {
-  if (!hasServerCode(error, ServerCode.NamespaceExists)) throw error; // two workers prepared at the same time
-};

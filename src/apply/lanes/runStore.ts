@@ -1,18 +1,22 @@
 import type { ConflictPolicy } from "#base/config/routes.ts";
 import type { FerryError } from "#base/errors/ferryError.ts";
-import type { Collection, MongoClient } from "#io/mongo/connect.ts";
+import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
+import { readRuns } from "./readLanes.ts";
 import type { Beginning, Rules, RunRecord } from "./records.ts";
 
 /** What is noted of each route as a whole: how it began, by which rules, and whether it is halted. Every method throws FERRY_MONGO_*. */
 export class RunStore {
+  readonly #state: StateDb;
   readonly #runs: Collection<RunRecord>;
   readonly #by: string;
 
   /** @param by named in the halts that it notes */
-  constructor(client: MongoClient, stateDb: string, by: string) {
-    this.#runs = client.db(stateDb).collection("runs");
+  constructor(state: StateDb, by: string) {
+    this.#state = state;
+    this.#runs = state.collection("runs");
     this.#by = by;
   }
 
@@ -96,8 +100,7 @@ export class RunStore {
     );
   }
 
-  async readRuns(): Promise<ReadonlyMap<string, RunRecord>> {
-    const all = await translated("reading runs", () => this.#runs.find().toArray());
-    return new Map(all.map((run) => [run._id, run]));
+  readRuns(): Promise<ReadonlyMap<string, RunRecord>> {
+    return readRuns(this.#state);
   }
 }

@@ -1,8 +1,9 @@
 import { type Binary, ObjectId } from "bson";
 import type { StateTx } from "#base/flow/stateTx.ts";
-import type { Collection, MongoClient } from "#io/mongo/connect.ts";
+import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { within } from "#io/mongo/session.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 
 /**
  * A document that is to be written again, in `ferry.repairs`: asked for by an operator, carried out by the owner of one of its
@@ -39,13 +40,8 @@ const AT_ONCE = 1000;
 export class RepairStore {
   readonly #repairs: Collection<RepairRecord>;
 
-  constructor(client: MongoClient, stateDb: string) {
-    this.#repairs = client.db(stateDb).collection("repairs");
-  }
-
-  /** A transaction must never be the one to create it. */
-  async prepare(): Promise<void> {
-    await translated("preparing the repairs", () => this.#repairs.createIndex({ state: 1, route: 1, partition: 1 }));
+  constructor(state: StateDb) {
+    this.#repairs = state.collection("repairs");
   }
 
   /** @returns their ids, in the order given */

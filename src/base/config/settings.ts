@@ -35,6 +35,11 @@ export const SETTINGS = Type.Object(
   {
     source: Type.String({ env: "FERRY_SOURCE", address: true, description: "URI of the source MongoDB." }),
     target: Type.String({ env: "FERRY_TARGET", address: true, description: "URI of the target MongoDB." }),
+    state: Type.String({
+      env: "FERRY_STATE",
+      address: true,
+      description: "URI of the MongoDB that holds ferry's state, where that is not the target.",
+    }),
     kafka: Type.String({
       env: "FERRY_KAFKA",
       address: true,
@@ -51,7 +56,8 @@ export const SETTINGS = Type.Object(
       env: "FERRY_STATE_DB",
       default: DEFAULT_STATE_DB,
       pattern: STATE_DB,
-      description: "Database on the target that holds ferry's state; not `admin`, `local` or `config`.",
+      description:
+        "Database that holds ferry's state, on the target or where --state leads; not `admin`, `local` or `config`.",
     }),
     group: Type.String({
       env: "FERRY_GROUP",
@@ -74,7 +80,13 @@ export const SETTINGS = Type.Object(
 export type Settings = Static<typeof SETTINGS>;
 
 /** Settings that can hold a password. */
-export const ADDRESSES = ["source", "target", "kafka", "connect"] as const satisfies readonly (keyof Settings)[];
+export const ADDRESSES = [
+  "source",
+  "target",
+  "state",
+  "kafka",
+  "connect",
+] as const satisfies readonly (keyof Settings)[];
 export type Address = (typeof ADDRESSES)[number];
 
 /** What the command line gives: a setting, or the file that it stands in. */
@@ -178,4 +190,10 @@ export const resolveSettings = <K extends keyof Settings>(
     throw new FerryError("FERRY_USAGE", `${name} is invalid: ${description}`); // the value may hold a password
   }
   return found as ReturnType<typeof resolveSettings<K>>;
+};
+
+/** Where ferry's state is: where `state` says, else on the target. @throws FERRY_USAGE where neither is given */
+export const resolveState = (flags: SettingFlags): Readonly<{ uri: string; stateDb: string }> => {
+  const { state, target, stateDb } = resolveSettings(flags, []);
+  return { uri: state ?? target ?? resolveSettings(flags, ["target"]).target, stateDb };
 };

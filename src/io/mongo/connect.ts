@@ -21,6 +21,7 @@ export type {
   Collection,
   Db,
   Document,
+  IndexDescription,
   MongoClient,
   ReadPreferenceMode,
 } from "mongodb";

@@ -11,7 +11,8 @@ import { mongoError } from "./errors.ts";
 import { ferryUri } from "./uriOptions.ts";
 
 export type ReachDeps = Readonly<{
-  side: "source" | "target";
+  /** As in a sentence: `the source`. */
+  side: "source" | "target" | "state database";
   appName: string;
   clock: Clock;
   logger: Logger;

@@ -15,9 +15,10 @@ import {
   targetNeeds,
 } from "#io/mongo/privileges.ts";
 import { atLeast, OLDEST_VERSION } from "#io/mongo/serverVersion.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { policyOf, requireMirror } from "#route/table/targetPolicy.ts";
 import { MongoSink } from "#sink/mongo/mongoSink.ts";
-import type { Deployment } from "#source/stream/deployment.ts";
+import { type Deployment, isSameDeployment } from "#source/stream/deployment.ts";
 import type { Scope } from "#source/stream/scope.ts";
 
 /** @throws FERRY_SAME_SERVER, FERRY_SERVER_TOO_OLD, FERRY_SOURCE_STANDALONE */
@@ -26,11 +27,7 @@ export const checkDeployments = (source: Deployment, target: Deployment): void =
   for (const [side, { version }] of [["source", source] as const, ["target", target] as const])
     if (!atLeast(version, OLDEST_VERSION))
       throw new FerryError("FERRY_SERVER_TOO_OLD", `the ${side} is MongoDB ${version}; ferry needs ${wanted} or newer`);
-  const sameSet = source.setName !== undefined && source.setName === target.setName;
-  const sameHost = source.hosts.some((host) => target.hosts.includes(host));
-  const sameProcess = source.process !== "" && source.process === target.process;
-  const sameCluster = source.clusterId !== undefined && source.clusterId === target.clusterId;
-  if (sameProcess || sameCluster || (sameSet && sameHost))
+  if (isSameDeployment(source, target))
     throw new FerryError("FERRY_SAME_SERVER", "--source and --target lead to the same MongoDB deployment");
   if (source.kind === "standalone")
     throw new FerryError("FERRY_SOURCE_STANDALONE", `the source (MongoDB ${source.version}) is not a replica set`);
@@ -46,12 +43,11 @@ const lacking = async (side: "source" | "target", client: MongoClient, needs: re
  * @throws FERRY_MONGO_PRIVILEGE naming what is missing first
  */
 export const checkLooking = async (
-  { source, target }: Readonly<{ source: MongoClient; target: MongoClient }>,
+  { source, state }: Readonly<{ source: MongoClient; state: StateDb }>,
   scope: Scope,
-  stateDb: string,
 ): Promise<void> => {
   await lacking("source", source, sourceNeeds(scope.watch.db));
-  await lacking("target", target, stateNeeds(stateDb));
+  await lacking("target", state.client, stateNeeds(state.name));
 };
 
 export type RightsDeps = Readonly<{

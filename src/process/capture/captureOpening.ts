@@ -10,6 +10,8 @@ import type { CaptureOutput } from "#io/log/output.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { reachMongo, sayIgnored } from "#io/mongo/reach.ts";
 import { type KnownRoute, knownRoutes } from "#io/state/forgetRoutes.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
+import { openState, type StateSettings } from "#process/worker/openState.ts";
 import { type CaptureRecord, CaptureStore } from "#source/capture/captureStore.ts";
 import { type CaptureWish, OwnCapture, type OwnCaptureDeps } from "#source/capture/ownCapture.ts";
 import { StandingLag } from "#source/capture/unapplied.ts";
@@ -33,7 +35,7 @@ import { decidedBy, withTimeSeries } from "./timeSeries.ts";
 export type CaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad"> &
   Pick<NamesDeps, "allowEmpty" | "ask"> &
   Readonly<{
-    settings: Readonly<{ source: string; target: string; stateDb: string; group: string }>;
+    settings: Readonly<{ source: string; target: string; group: string }> & StateSettings;
     spec: NamespaceSpec;
     routes: readonly Route[] | undefined;
     /** Ranges that are copied at once, and documents of one of them, about. */
@@ -55,8 +57,8 @@ export type CaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad
     hard: AbortSignal;
   }>;
 
-/** Both sides of a capture, connected. */
-export type Sides = Readonly<{ source: MongoClient; target: MongoClient }>;
+/** Both sides of a capture, connected, and what ferry remembers with. */
+export type Sides = Readonly<{ source: MongoClient; target: MongoClient; state: StateDb }>;
 
 /** Connects both sides for as long as `work` takes, or until `hard` aborts. @throws FERRY_MONGO_*, and what `work` throws */
 export const betweenSides = async (
@@ -77,7 +79,11 @@ export const betweenSides = async (
     clients.defer(() => client.close());
     return client;
   };
-  const between = async (): Promise<void> => work({ source: await open("source"), target: await open("target") });
+  const between = async (): Promise<void> => {
+    const [source, target] = [await open("source"), await open("target")];
+    const state = await openState(target, settings, { appName: runId, clock, logger, signal: soft });
+    await work({ source, target, state });
+  };
   await unlessStopped(between(), hard);
 };
 
@@ -125,16 +131,16 @@ export type Opening = Readonly<{
  */
 export const openCapture = async (
   deps: CaptureDeps,
-  { source, target }: Sides,
+  { source, target, state }: Sides,
   { mode, leaseMs }: Pick<CaptureStartDeps, "mode" | "leaseMs">,
 ): Promise<Opening> => {
-  const { settings, rangeDocuments, copyOrder, recopy, clock, logger, soft } = deps;
+  const { rangeDocuments, copyOrder, recopy, clock, logger, soft } = deps;
   const [deployment, other] = await Promise.all([readDeployment(source), readDeployment(target)]);
   checkDeployments(deployment, other);
-  const scope = scopeOf(deps.spec, deps.routes, settings.stateDb);
-  requireCarriable(scope.spec, settings.stateDb);
-  await checkLooking({ source, target }, scope, settings.stateDb);
-  const store = new CaptureStore(target, settings.stateDb, deps.runId, leaseMs);
+  const scope = scopeOf(deps.spec, deps.routes, state.name);
+  requireCarriable(scope.spec, state.name);
+  await checkLooking({ source, state }, scope);
+  const store = new CaptureStore(state, deps.runId, leaseMs);
   const remembered = await store.read();
   // Whoever begins anew may begin with something else; its lease keeps a capture that is alive.
   if (remembered !== undefined && !deps.replaceTarget) checkKnown(remembered, { deployment, scope, mode });
@@ -149,7 +155,7 @@ export const openCapture = async (
   );
   const isFormer = ({ topic, topicId }: KnownRoute): boolean =>
     scope.has(parseNamespace(topic)) || (remembered !== undefined && topicId === remembered.id);
-  const former = replaces ? await knownRoutes(target, settings.stateDb, isFormer) : [];
+  const former = replaces ? await knownRoutes(state, isFormer) : [];
   const read = { source, deployment, scope, timeSeries, rangeDocuments, copyOrder };
   return { start: { ...read, store, mode, leaseMs, clock, logger, soft }, replaces, known, former, carried };
 };

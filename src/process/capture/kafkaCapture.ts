@@ -54,7 +54,7 @@ const captureBetween = async (
   client: KafkaClient,
   servers: readonly Server[],
 ): Promise<void> => {
-  const { settings, logger, soft } = deps;
+  const { logger, soft } = deps;
   const opening = (): Promise<Begun> => beginBetween(deps, sides, client);
   const { setup, begun } = await throughOutages("beginning", servers, { ...deps, signal: soft }, opening);
   const { store } = setup.start;
@@ -65,7 +65,7 @@ const captureBetween = async (
     writesTo: "Kafka",
     standingLag: standingLagOf(setup.start),
     // The workers may still have much to apply: `ferry finalize` looks at the target when they have.
-    lastLook: (record) => writesOf(record, { source: sides.source, stateDb: settings.stateDb, signal: soft }),
+    lastLook: (record) => writesOf(record, { source: sides.source, state: sides.state, signal: soft }),
   });
   await leaving(deps, store, async () => {
     const drained = await lifecycle.run(begun, (session) =>
@@ -87,11 +87,11 @@ type Begun = Readonly<{
 
 /** Looks at both sides, notes the start or finds what was noted, and owns the capture. What is cut off in the middle may be done again. */
 const beginBetween = async (deps: KafkaCaptureDeps, sides: Sides, client: KafkaClient): Promise<Begun> => {
-  const { settings, leaseMs } = deps;
+  const { leaseMs } = deps;
   const { source, target } = sides;
   const { start, replaces, known, former, carried } = await openCapture(deps, sides, { mode: "kafka", leaseMs });
-  await checkRights({ source, target, carried, routes: [], stateDb: settings.stateDb });
-  const structure = new CarriedStructure(deps, source, target);
+  await checkRights({ source, target, carried, routes: [], stateDb: sides.state.name });
+  const structure = new CarriedStructure(deps, sides);
   if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);
   if (replaces) {
     const names = former.map(({ route }) => route);

@@ -1,24 +1,19 @@
 import type { Long } from "bson";
 import { DeadLetterStore } from "#apply/deadletter/store.ts";
 import { ALIVE_MS } from "#apply/lanes/livingWorkers.ts";
-import {
-  type LaneRecord,
-  type PartitionRecord,
-  partitionId,
-  type RunRecord,
-  type WorkerRecord,
-} from "#apply/lanes/records.ts";
+import { readLanes, readRuns } from "#apply/lanes/readLanes.ts";
+import { type LaneRecord, partitionId, type WorkerRecord } from "#apply/lanes/records.ts";
 import type { ErrorCode } from "#base/errors/catalogue.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { type Counts, imbalance, NO_COUNTS } from "#base/flow/types.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import { topicFor } from "#io/kafka/topicName.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { isDataTopic } from "#io/wire/topics.ts";
 import { type RunState, stateOf, type Trouble } from "#source/capture/captureLifecycle.ts";
-import type { CaptureRecord, StoredCapture } from "#source/capture/captureStore.ts";
+import { type CaptureRecord, readCapture, type StoredCapture } from "#source/capture/captureStore.ts";
 import { type CaptureDeps, type CaptureLook, checkCapture, type Finding } from "#source/connector/connectorHealth.ts";
 import type { ConnectorView } from "#source/connector/connectRest.ts";
 import { patiently } from "#source/connector/patience.ts";
@@ -109,8 +104,7 @@ export type Status = Readonly<{
 export type StatusDeps = Readonly<{
   kafka: KafkaClient | undefined;
   /** Absent where only Kafka and Connect are known. */
-  target: MongoClient | undefined;
-  stateDb: string;
+  state: StateDb | undefined;
   capture: CaptureDeps | undefined;
 }>;
 
@@ -129,14 +123,8 @@ const readEnds = async (kafka: KafkaClient, topics: readonly string[]): Promise<
 const numbers = (longs: Readonly<Record<string, Long>>): Record<string, number> =>
   Object.fromEntries(Object.entries(longs).map(([name, n]) => [name, Number(n)]));
 
-const readLanes = async (target: MongoClient, stateDb: string, ends: readonly TopicEnd[]): Promise<LaneLine[]> => {
-  const db = target.db(stateDb);
-  const [lanes, partitions] = await translated("reading the lanes", () =>
-    Promise.all([
-      db.collection<LaneRecord>("lanes").find().sort({ route: 1, partition: 1, slice: 1 }).toArray(),
-      db.collection<PartitionRecord>("partitions").find().toArray(),
-    ]),
-  );
+const laneLines = async (state: StateDb, ends: readonly TopicEnd[]): Promise<LaneLine[]> => {
+  const { lanes, partitions } = await readLanes(state);
   const byId = new Map(partitions.map((record) => [record._id, record]));
   const endOf = new Map(ends.map(({ topic, partition, offset }) => [`${topic}/${partition}`, offset]));
   return lanes.flatMap((lane) => {
@@ -162,10 +150,9 @@ const readLanes = async (target: MongoClient, stateDb: string, ends: readonly To
   });
 };
 
-const readWorkers = async (target: MongoClient, stateDb: string): Promise<WorkerLine[]> => {
+const readWorkers = async (state: StateDb): Promise<WorkerLine[]> => {
   const workers = await translated("reading the workers", () =>
-    target
-      .db(stateDb)
+    state
       .collection<WorkerRecord>("workers")
       .aggregate<WorkerRecord & { ageMs: number }>([
         { $set: { ageMs: { $toLong: { $subtract: ["$$NOW", "$seenAt"] } } } }, // by the server's clock, as the leases are
@@ -183,10 +170,8 @@ const readWorkers = async (target: MongoClient, stateDb: string): Promise<Worker
   }));
 };
 
-const readRuns = async (target: MongoClient, stateDb: string): Promise<Pick<Status, "halted" | "notes">> => {
-  const runs = await translated("reading the runs", () =>
-    target.db(stateDb).collection<RunRecord>("runs").find().sort({ _id: 1 }).toArray(),
-  );
+const runNotes = async (state: StateDb): Promise<Pick<Status, "halted" | "notes">> => {
+  const runs = [...(await readRuns(state)).values()];
   const halted = runs.flatMap(({ _id, halted }) =>
     halted === undefined ? [] : [{ route: _id, code: halted.code, detail: halted.detail }],
   );
@@ -233,17 +218,11 @@ const lagOf = ({ lag, lifecycle }: Pick<StoredCapture, "lag" | "lifecycle">, isO
   return ms === 0 ? null : ms + sinceMs;
 };
 
-const readOwnCapture = async (target: MongoClient, stateDb: string): Promise<CaptureLine | null> => {
-  const db = target.db(stateDb);
-  const [record, lanes] = await translated("reading the capture's record", () =>
-    Promise.all([
-      db.collection<StoredCapture>("capture").findOne({ _id: "capture" }),
-      db.collection<LaneRecord>("lanes").find().toArray(),
-    ]),
-  );
-  if (record === null) return null;
+const captureLine = async (state: StateDb): Promise<CaptureLine | null> => {
+  const [record, { lanes }] = await Promise.all([readCapture(state), readLanes(state)]);
+  if (record === undefined) return null;
   const ranges = await translated("reading the copy's ranges", () =>
-    db
+    state
       .collection<RangeRecord>("copyRanges")
       .find(ofPlans([record.plan ?? null]), { projection: { done: 1, documents: 1, topic: 1 } })
       .toArray(),
@@ -304,7 +283,7 @@ const within = async <T>(ms: number, what: string, work: Promise<T>): Promise<T>
 };
 
 /** Reads all parts; one that fails does not hide the others. */
-export const readStatus = async ({ kafka, target, stateDb, capture }: StatusDeps): Promise<Status> => {
+export const readStatus = async ({ kafka, state, capture }: StatusDeps): Promise<Status> => {
   const unread: { part: string; reason: string }[] = [];
   const part = async <T>(name: string, otherwise: T, work: (() => Promise<T>) | undefined): Promise<T> => {
     try {
@@ -320,15 +299,11 @@ export const readStatus = async ({ kafka, target, stateDb, capture }: StatusDeps
   ]);
   const ends = await part<TopicEnd[]>("end offsets", [], kafka && (() => readEnds(kafka, topics)));
   const [own, lanes, workers, runs, letters, look] = await Promise.all([
-    part<CaptureLine | null>("own capture", null, target && (() => readOwnCapture(target, stateDb))),
-    part<LaneLine[]>("lanes", [], target && (() => readLanes(target, stateDb, ends))),
-    part<WorkerLine[]>("workers", [], target && (() => readWorkers(target, stateDb))),
-    part<Pick<Status, "halted" | "notes">>(
-      "runs",
-      { halted: [], notes: [] },
-      target && (() => readRuns(target, stateDb)),
-    ),
-    part<Status["letters"]>("dead letters", [], target && (() => new DeadLetterStore(target, stateDb).counts())),
+    part<CaptureLine | null>("own capture", null, state && (() => captureLine(state))),
+    part<LaneLine[]>("lanes", [], state && (() => laneLines(state, ends))),
+    part<WorkerLine[]>("workers", [], state && (() => readWorkers(state))),
+    part<Pick<Status, "halted" | "notes">>("runs", { halted: [], notes: [] }, state && (() => runNotes(state))),
+    part<Status["letters"]>("dead letters", [], state && (() => new DeadLetterStore(state).counts())),
     part<CaptureLook>("capture", { findings: [], pendingAt: undefined }, capture && (() => checkCapture(capture))),
   ]);
   const waitingMs = await part<number | undefined>("lag", undefined, kafka && (() => oldestWaiting(kafka, lanes)));

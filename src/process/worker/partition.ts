@@ -27,6 +27,7 @@ import { type Log, type Namespace, parseNamespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import type { Throttle } from "#io/pace/throttle.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { createDecoder, type Decoder } from "#io/wire/decode.ts";
 import type { RouteFilter } from "#route/filter/routeFilter.ts";
 import type { SinkOf } from "#sink/open/openSink.ts";
@@ -55,8 +56,7 @@ export type PartitionContext = WorkerStores &
     clock: Clock;
     hard: AbortSignal;
     onRetry: NonNullable<RetryOptions["onRetry"]>;
-    /** Whose `stateDb` is ferry's database on the target. */
-    settings: Readonly<{ stateDb: string }>;
+    state: StateDb;
     ddl: DdlRules;
     /** All of the configuration's routes; undefined carries every topic to the namespace of its name. */
     routes: readonly Route[] | undefined;
@@ -182,11 +182,10 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
     checkKeys(await log.peek(claim.topic, claim.partition, firstOffset), { claim, partitionCount, decode });
   const sink = context.sinkOf(context.route);
   const begun = await beginRoute(context, sink);
-  const { stateDb } = context.settings;
-  const follower = new StructureFollower({ ...context, stateDb, sink });
+  const follower = new StructureFollower({ ...context, sink });
   await follower.prepare();
   const copyGuard = new CopyGuard({ ...context, occupied: begun.occupied });
-  const ddl = new DdlPolicy({ ...context, stateDb, follower, policy: begun.policy }, sink);
+  const ddl = new DdlPolicy({ ...context, follower, policy: begun.policy }, sink);
   const deps = laneDeps(context, { ns, sink, copyGuard, follower });
   const collation = await TargetCollation.open({ target, to: parseNamespace(context.route.to), source, from: ns });
   const guard = new SpellingGuard({ ...context, ...begun, isOpen: collation.isOpen });

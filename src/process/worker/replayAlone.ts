@@ -1,6 +1,5 @@
 import { rulesOf } from "#apply/conflict/beginning.ts";
-import { LaneStore } from "#apply/lanes/laneStore.ts";
-import { RunStore } from "#apply/lanes/runStore.ts";
+import { readPositions, readRuns } from "#apply/lanes/readLanes.ts";
 import { type DdlRules, plainRoute, type Route } from "#base/config/routes.ts";
 import type { WorkerOptions } from "#base/config/workerOptions.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
@@ -10,14 +9,15 @@ import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { formatNamespace, parseNamespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { MemoryLog } from "#io/log/memoryLog.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { routeNamed, routesOn } from "#route/table/routesOn.ts";
 import type { StoredCapture } from "#source/capture/captureStore.ts";
+import type { StateSettings } from "./openState.ts";
 import { Worker } from "./worker.ts";
 
 export type ReplayAloneDeps = Readonly<{
-  client: MongoClient;
-  settings: Readonly<{ source?: string | undefined; target: string; stateDb: string; group: string }>;
+  state: StateDb;
+  settings: Readonly<{ source?: string | undefined; target: string; group: string }> & StateSettings;
   options: WorkerOptions;
   /** The configuration that the run had: letters go through the same rules. */
   routes: readonly Route[] | undefined;
@@ -35,10 +35,10 @@ export type ReplayAloneDeps = Readonly<{
  * @throws FERRY_ROUTE_RULES where a letter would go through other rules than its run's documents
  */
 const routesOf = async (
-  { client, settings, routes, workerId }: ReplayAloneDeps,
+  { state, routes }: ReplayAloneDeps,
   letters: readonly Readonly<{ route: string; topic: string }>[],
 ): Promise<readonly Route[]> => {
-  const known = await new RunStore(client, settings.stateDb, workerId).readRuns();
+  const known = await readRuns(state);
   for (const name of new Set(letters.map(({ route }) => route))) {
     const rules = known.get(name)?.rules;
     const route = routeNamed(routes, name);
@@ -70,21 +70,14 @@ export const replayAlone = async (
   letters: readonly Readonly<{ route: string; topic: string }>[],
   until: () => Promise<void>,
 ): Promise<void> => {
-  const { client, settings, options, workerId, hard } = deps;
+  const { state, hard } = deps;
   const routes = await routesOf(deps, letters);
-  const lanes = new LaneStore({
-    client,
-    stateDb: settings.stateDb,
-    workerId,
-    leaseMs: options.leaseMs,
-    transactional: false,
-  });
   const log = new MemoryLog({
     id,
     limitBytes: 1,
     readersOf: (topic) => routesOn(routes, topic).map(({ name }) => name),
   });
-  const positions = await lanes.positions();
+  const positions = await readPositions(state);
   for (const topic of new Set(letters.map((letter) => letter.topic))) {
     const end = Math.max(0, ...positions.filter((lane) => lane.topic === topic).map(({ offset }) => offset));
     const low = Math.min(end, ...positions.filter((lane) => lane.topic === topic).map(({ offset }) => offset));

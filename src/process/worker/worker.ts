@@ -19,6 +19,7 @@ import { mongoServer, type Server, throughOutages, whenFirstAnswers } from "#io/
 import { rawPathAvailable } from "#io/mongo/rawWrites.ts";
 import { reachMongo, sayIgnored } from "#io/mongo/reach.ts";
 import { Pace, TARGET_PROBE } from "#io/pace/pace.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { type LiveRoute, RouteTable } from "#route/table/routeTable.ts";
 import { type SinkOf, sinkOpener } from "#sink/open/openSink.ts";
 import { provenSource } from "#source/stream/deployment.ts";
@@ -27,8 +28,9 @@ import { CaptureGuard } from "./captureGuard.ts";
 import { Halts } from "./halts.ts";
 import { HeldPartitions } from "./heldPartitions.ts";
 import { Meter } from "./meter.ts";
+import { openState, type StateSettings } from "./openState.ts";
 import { openPartition } from "./partition.ts";
-import { prepareStores, type WorkerStores, workerStores } from "./workerStores.ts";
+import { type WorkerStores, workerStores } from "./workerStores.ts";
 
 export type WorkerSettings = Readonly<{
   source?: string | undefined;
@@ -37,11 +39,11 @@ export type WorkerSettings = Readonly<{
   target: string;
   /** Needed where no other log is given. */
   kafka?: string | undefined;
-  stateDb: string;
   group: string;
   /** Touched after each report to the target: for health checks of containers. */
   aliveFile?: string | undefined;
-}>;
+}> &
+  StateSettings;
 
 export type WorkerDeps = Readonly<{
   settings: WorkerSettings;
@@ -79,6 +81,7 @@ export class Worker implements AsyncDisposable {
   readonly #target: MongoClient;
   readonly #source: MongoClient | undefined;
   readonly #topology: Topology;
+  readonly #state: StateDb;
   readonly #stores: WorkerStores;
   readonly #sinkOf: SinkOf;
   readonly #watches: TargetWatches;
@@ -100,6 +103,7 @@ export class Worker implements AsyncDisposable {
     target: MongoClient,
     source: MongoClient | undefined,
     topology: Topology,
+    state: StateDb,
   ) {
     this.#deps = deps;
     this.#routes = routes;
@@ -107,15 +111,15 @@ export class Worker implements AsyncDisposable {
     this.#source = source;
     this.#topology = topology;
     const { settings, options, workerId, clock, logger, hard } = deps;
-    const { stateDb } = settings;
+    this.#state = state;
     const transactional = topology.kind !== "standalone";
-    const owner = { client: target, stateDb, workerId, leaseMs: options.leaseMs, transactional };
+    const owner = { state, workerId, leaseMs: options.leaseMs, transactional };
     this.#stores = workerStores(owner, clock);
     this.#sinkOf = sinkOpener({ target, transactional });
     const { store, claims, runs, connectors, marks } = this.#stores;
     this.#budget = new ByteBudget(options.budgetMb * 1024 * 1024);
     this.#meter = new Meter(clock);
-    const probe = { uri: settings.target, stateDb, workerId };
+    const probe = { uri: settings.target, stateDb: settings.stateDb, workerId };
     this.#pace =
       options.targetLatencyMs === 0 ? undefined : new Pace(options.targetLatencyMs, TARGET_PROBE, probe, clock);
     this.#startedAt = new Date(clock.now());
@@ -174,8 +178,9 @@ export class Worker implements AsyncDisposable {
       const topology = await throughOutages("looking at the target", [mongoServer("the target", target)], outages, () =>
         readTopology(target),
       );
+      const state = await openState(target, settings, { appName: workerId, clock, logger, signal });
       const source = settings.source === undefined ? undefined : openMongo(settings.source, { appName: workerId });
-      worker = new Worker(deps, routes, target, source, topology);
+      worker = new Worker(deps, routes, target, source, topology, state);
     } catch (error) {
       await target.close();
       throw error;
@@ -225,7 +230,7 @@ export class Worker implements AsyncDisposable {
     const signal = AbortSignal.any([soft, hard]);
     const servers = [mongoServer("the target", this.#target), ...(log === undefined ? [this.#kafka] : [])];
     await throughOutages("preparing ferry's database", servers, { clock, logger, signal }, async () => {
-      await prepareStores(this.#stores);
+      await this.#state.prepare();
       await this.#halts.review(signal);
     });
     await using tasks = new TaskGroup(signal);
@@ -297,6 +302,7 @@ export class Worker implements AsyncDisposable {
     return openPartition({
       ...this.#deps,
       ...this.#stores,
+      state: this.#state,
       claim,
       route,
       filter,

@@ -29,23 +29,18 @@ export type WorkerStores = Readonly<{
 
 /** Nothing is read or written yet. */
 export const workerStores = (options: OwnerOptions, clock: Clock): WorkerStores => {
-  const { client, stateDb, workerId } = options;
+  const { state, workerId } = options;
   return {
     store: new LaneStore(options),
-    positions: new LanePositionStore(client, stateDb),
+    positions: new LanePositionStore(state),
     claims: new Claims(options),
-    runs: new RunStore(client, stateDb, workerId),
-    deadLetters: new DeadLetterStore(client, stateDb),
-    connectors: new ConnectorStore(client, stateDb),
-    drops: new Drops(client, stateDb, clock),
-    drift: new DriftLedger(client, stateDb),
-    marks: new MarkStore(client, stateDb),
-    conflicts: new ConflictStore(client, stateDb),
-    repairs: new RepairStore(client, stateDb),
+    runs: new RunStore(state, workerId),
+    deadLetters: new DeadLetterStore(state),
+    connectors: new ConnectorStore(state),
+    drops: new Drops(state, clock),
+    drift: new DriftLedger(state),
+    marks: new MarkStore(state),
+    conflicts: new ConflictStore(state),
+    repairs: new RepairStore(state),
   };
-};
-
-/** Makes collections and indexes. @throws FERRY_MONGO_* */
-export const prepareStores = async ({ store, deadLetters, drift, conflicts, repairs }: WorkerStores): Promise<void> => {
-  await Promise.all([store, deadLetters, drift, conflicts, repairs].map((one) => one.prepare()));
 };

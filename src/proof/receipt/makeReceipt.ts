@@ -3,6 +3,7 @@ import type { Route } from "#base/config/routes.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { Namespace } from "#base/flow/types.ts";
 import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { ChangedKeys } from "#proof/verify/changedKeys.ts";
 import { clusterTimeOf } from "#proof/verify/reads.ts";
 import { pairOf } from "#proof/verify/routePairs.ts";
@@ -13,7 +14,7 @@ import type { Receipt, ReceiptNamespace, ReceiptTime } from "./format.ts";
 export type ReceiptDeps = Readonly<{
   source: MongoClient;
   target: MongoClient;
-  stateDb: string;
+  state: StateDb;
   routes: readonly Route[];
   /** ferry's own version. */
   version: string;

@@ -3,8 +3,8 @@ import type { PartitionRecord } from "#apply/lanes/records.ts";
 import { type NewRepair, type RepairRecord, RepairStore } from "#apply/repair/repairStore.ts";
 import { hashIdentity } from "#base/bson/identity.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { type CarriedDeps, readCarried } from "#proof/verify/carried.ts";
 import { pairRecheck } from "#proof/verify/pairRecheck.ts";
 import type { Wrong } from "#proof/verify/recheck.ts";
@@ -49,7 +49,7 @@ const settled = async (
  * @throws what `readCarried` throws, FERRY_MONGO_*, the signal's reason
  */
 export const stillWrong = async (deps: RepairDeps): Promise<readonly WrongRoute[]> => {
-  const store = new VerificationStore(deps.target, deps.stateDb);
+  const store = new VerificationStore(deps.state);
   const { routes, applied } = await readCarried(deps);
   const found: WrongRoute[] = [];
   for (const route of routes) {
@@ -67,9 +67,9 @@ export const stillWrong = async (deps: RepairDeps): Promise<readonly WrongRoute[
 };
 
 /** Any partition's owner can repair any document; so all of them share the work. */
-const partitionsOf = (target: MongoClient, stateDb: string, route: string): Promise<readonly number[]> =>
+const partitionsOf = (state: StateDb, route: string): Promise<readonly number[]> =>
   translated(`reading the partitions of ${route}`, async () => {
-    const found = await target.db(stateDb).collection<PartitionRecord>("partitions").find({ route }).toArray();
+    const found = await state.collection<PartitionRecord>("partitions").find({ route }).toArray();
     return found.map(({ partition }) => partition).sort((a, b) => a - b);
   });
 
@@ -83,14 +83,14 @@ const repairOf = (route: string, partitions: readonly number[], { key, kind, dif
 
 /** Asks the owners of the routes' partitions to write these documents again. @throws FERRY_MONGO_* */
 export const askForRepair = async (
-  { target, stateDb }: RepairDeps,
+  { state }: RepairDeps,
   found: readonly WrongRoute[],
 ): Promise<readonly ObjectId[]> => {
-  const store = new RepairStore(target, stateDb);
-  await store.prepare();
+  const store = new RepairStore(state);
+  await state.prepare();
   const repairs: NewRepair[] = [];
   for (const { pair, wrong } of found) {
-    const partitions = await partitionsOf(target, stateDb, pair.route);
+    const partitions = await partitionsOf(state, pair.route);
     repairs.push(...wrong.map((one) => repairOf(pair.route, partitions, one)));
   }
   return store.ask(repairs);
@@ -98,11 +98,11 @@ export const askForRepair = async (
 
 /** Waits until all of these are done or refused, or the time is over. @returns as they are then */
 export const awaitRepairs = async (
-  { target, stateDb, clock, signal }: RepairDeps,
+  { state, clock, signal }: RepairDeps,
   ids: readonly ObjectId[],
   waitMs: number,
 ): Promise<readonly RepairRecord[]> => {
-  const store = new RepairStore(target, stateDb);
+  const store = new RepairStore(state);
   const deadline = clock.now() + waitMs;
   for (;;) {
     const records = await store.of(ids);
@@ -113,7 +113,7 @@ export const awaitRepairs = async (
 
 /** What is wrong of these routes after a repair. @throws FERRY_MONGO_*, the signal's reason */
 export const leftWrong = async (deps: RepairDeps, found: readonly WrongRoute[]): Promise<number> => {
-  const store = new VerificationStore(deps.target, deps.stateDb);
+  const store = new VerificationStore(deps.state);
   let left = 0;
   for (const { pair, wrong } of found)
     left += (

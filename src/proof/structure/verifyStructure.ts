@@ -2,6 +2,7 @@ import type { Route } from "#base/config/routes.ts";
 import type { NamespaceFilter } from "#base/flow/namespaceFilter.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#base/flow/types.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import type { CollectionSpec } from "#structure/model/model.ts";
 import { isOn } from "#structure/model/options.ts";
 import { readStructure } from "#structure/model/read.ts";
@@ -15,7 +16,7 @@ import { compareStructure, type StructureDifference } from "./compareStructure.t
 export type StructureVerifyDeps = Readonly<{
   source: MongoClient;
   target: MongoClient;
-  stateDb: string;
+  state: StateDb;
   /** Of the configuration; undefined keeps every namespace's name. */
   routes: readonly Route[] | undefined;
   /** Namespaces of the source that are meant. */
@@ -23,16 +24,10 @@ export type StructureVerifyDeps = Readonly<{
 }>;
 
 /** What ferry built, or should have, as the source has it by now. */
-const wantedBy = async ({
-  source,
-  target,
-  stateDb,
-  routes,
-  filter,
-}: StructureVerifyDeps): Promise<readonly Wanted[]> => {
+const wantedBy = async ({ source, state, routes, filter }: StructureVerifyDeps): Promise<readonly Wanted[]> => {
   const named = routes === undefined ? undefined : routed(routes);
   const found = new Map<string, Wanted>();
-  for (const { include, exclude } of await new StructureStore(target, stateDb).asked()) {
+  for (const { include, exclude } of await new StructureStore(state).asked()) {
     const selection = new Selection({ routes: named, include, exclude });
     const { collections } = await readStructure(source, selection.scope);
     for (const wanted of wantedStructure(collections, selection).wanted)
@@ -71,7 +66,7 @@ export const verifyStructure = async (deps: StructureVerifyDeps): Promise<readon
   const wanted = await wantedBy(deps);
   if (wanted.length === 0) return [];
   const present = await readThere(deps.target, wanted);
-  const journal = await new StructureStore(deps.target, deps.stateDb).all();
+  const journal = await new StructureStore(deps.state).all();
   const orders: StructureDifference[] = [];
   for (const one of wanted) orders.push(...(await orderOf(deps, one, present)));
   return [...compareStructure(wanted, present, journal), ...orders];

@@ -6,11 +6,12 @@ import type { KafkaClient } from "#io/kafka/client.ts";
 import { topicFor } from "#io/kafka/topicName.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 
 export type KafkaAppliedDeps = Readonly<{
   kafka: KafkaClient;
   target: MongoClient;
-  stateDb: string;
+  state: StateDb;
   routes: readonly Route[] | undefined;
   /** A clusterTime of the source, asked now. */
   position: () => Promise<bigint>;
@@ -82,13 +83,12 @@ export class AppliedThroughKafka {
 
   /** Reads the lanes: how many records before some ends they have not applied. */
   async #behindOf(): Promise<(ends: readonly number[]) => number | undefined> {
-    const { target, stateDb, routes } = this.#deps;
-    const db = target.db(stateDb);
+    const { state, routes } = this.#deps;
     const ofTopic = { topic: this.#topic };
     const [lanes, partitions] = await translated(`reading the lanes of ${this.#topic}`, () =>
       Promise.all([
-        db.collection<LaneRecord>("lanes").find(ofTopic).toArray(),
-        db.collection<PartitionRecord>("partitions").find(ofTopic).toArray(),
+        state.collection<LaneRecord>("lanes").find(ofTopic).toArray(),
+        state.collection<PartitionRecord>("partitions").find(ofTopic).toArray(),
       ]),
     );
     return (ends) => recordsBehind(new Map([[this.#topic, ends]]), routes, { lanes, partitions });

@@ -6,8 +6,9 @@ import { parseNamespace } from "#base/flow/types.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { knownRoutes } from "#io/state/forgetRoutes.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { routesOn } from "#route/table/routesOn.ts";
-import { type CaptureRecord, CaptureStore } from "#source/capture/captureStore.ts";
+import { type CaptureRecord, readCapture } from "#source/capture/captureStore.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { tokenTime } from "#source/stream/resumeToken.ts";
 import { AppliedThroughKafka } from "./appliedThroughKafka.ts";
@@ -16,7 +17,7 @@ import { clusterTimeOf } from "./reads.ts";
 export type CarriedDeps = Readonly<{
   source: MongoClient;
   target: MongoClient;
-  stateDb: string;
+  state: StateDb;
   /** Of the configuration; undefined carries every topic to the namespace of its name. */
   routes: readonly Route[] | undefined;
   /** Namespaces of the source that are meant. */
@@ -62,14 +63,14 @@ const throughKafka = (
 
 type Found = Readonly<{ topics: readonly string[]; applied: Carried["applied"] }>;
 
-const byCapture = (deps: CarriedDeps, record: CaptureRecord, captures: CaptureStore): Found => {
+const byCapture = (deps: CarriedDeps, record: CaptureRecord): Found => {
   if (record.phase !== "stream") throw copying("documents are being copied");
   const topics = record.topics.map(({ name }) => name);
   let [known, knownAt] = [undefined as bigint | undefined, Number.NEGATIVE_INFINITY];
   const position = async (): Promise<bigint | undefined> => {
     if (deps.clock.now() - knownAt < FRESH_MS) return known;
     knownAt = deps.clock.now();
-    const now = await captures.read();
+    const now = await readCapture(deps.state);
     known = now === undefined ? undefined : tokenTime(now.token);
     return known;
   };
@@ -78,13 +79,13 @@ const byCapture = (deps: CarriedDeps, record: CaptureRecord, captures: CaptureSt
 };
 
 const byConnectors = async (deps: CarriedDeps): Promise<Found> => {
-  const { target, stateDb, source, filter } = deps;
-  const connectors = await new ConnectorStore(target, stateDb).all();
+  const { state, source, filter } = deps;
+  const connectors = await new ConnectorStore(state).all();
   const unfinished = connectors.find(
     ({ state, topics }) => state !== "streaming" && topics.some((name) => filter.has(parseNamespace(name))),
   );
   if (unfinished !== undefined) throw copying(`connector ${unfinished._id} copies`);
-  const begun = await knownRoutes(target, stateDb, () => true);
+  const begun = await knownRoutes(state, () => true);
   if (begun.length === 0) throw new FerryError("FERRY_RUN_NONE", "nothing was carried yet");
   return {
     topics: [...new Set(begun.map(({ topic }) => topic))],
@@ -94,9 +95,8 @@ const byConnectors = async (deps: CarriedDeps): Promise<Found> => {
 
 /** @throws FERRY_RUN_NONE, FERRY_VERIFY_EARLY while it copies, FERRY_USAGE where nothing of it is meant, FERRY_MONGO_* */
 export const readCarried = async (deps: CarriedDeps): Promise<Carried> => {
-  const captures = new CaptureStore(deps.target, deps.stateDb, "", 0);
-  const record = await captures.read();
-  const { topics, applied } = record === undefined ? await byConnectors(deps) : byCapture(deps, record, captures);
+  const record = await readCapture(deps.state);
+  const { topics, applied } = record === undefined ? await byConnectors(deps) : byCapture(deps, record);
   const routes = topics
     .filter((name) => deps.filter.has(parseNamespace(name)))
     .sort()

@@ -56,7 +56,7 @@ const prove = async (
 
 /** Until the signal or `onVerified` ends it, or other collections are carried than in the beginning. */
 const followOnce = async (deps: FollowNamespacesDeps, store: VerificationStore): Promise<"ended" | "again"> => {
-  const { target, stateDb, clock, signal, onVerified } = deps;
+  const { state, clock, signal, onVerified } = deps;
   const carried = await readCarried(deps);
   const routes = carried.routes.map(({ name }) => name);
   const pairs: Pair[] = [];
@@ -72,7 +72,7 @@ const followOnce = async (deps: FollowNamespacesDeps, store: VerificationStore):
         structureAt = clock.now();
         await lookAtStructure(deps, carried, store);
       }
-      if (await onVerified(await verifiedUpTo(target, stateDb, routes))) answer = "ended";
+      if (await onVerified(await verifiedUpTo(state, routes))) answer = "ended";
       if (answer === "ended" || clock.now() - carriedAt < CARRIED_MS) return answer === "ended";
       carriedAt = clock.now();
       return (await readCarried(deps)).routes.map(({ name }) => name).join() !== routes.join();
@@ -97,8 +97,8 @@ const followOnce = async (deps: FollowNamespacesDeps, store: VerificationStore):
  * proven before a restart is proven still, as long as both histories reach back to it. @throws what `readCarried` throws, the signal's reason
  */
 export const followNamespaces = async (deps: FollowNamespacesDeps): Promise<void> => {
-  const store = new VerificationStore(deps.target, deps.stateDb);
-  await store.prepare();
+  const store = new VerificationStore(deps.state);
+  await deps.state.prepare();
   for (;;)
     try {
       if ((await followOnce(deps, store)) === "ended") return;

@@ -6,6 +6,7 @@ import type { Route } from "#base/config/routes.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { parseNamespace } from "#base/flow/types.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { DriftLedger } from "#route/drift/ledger.ts";
 import { excusedBy } from "./excuses.ts";
 import { expectationOf } from "./expectation.ts";
@@ -14,7 +15,7 @@ import type { Pair } from "./verification.ts";
 export type PairDeps = Readonly<{
   source: MongoClient;
   target: MongoClient;
-  stateDb: string;
+  state: StateDb;
   /** Everything that the source committed up to this clusterTime is on the target, of one topic. */
   applied: (topic: string) => Promise<bigint | undefined>;
   clock: Clock;
@@ -29,19 +30,19 @@ const rulesDigest = ({ fields, where, drift }: Route, policy: string): string =>
 
 /** What is to be compared for a route: what its rules, its drift and its conflict policy leave on the target. @throws FERRY_MONGO_* */
 export const pairOf = async (route: Route, deps: PairDeps): Promise<Pair> => {
-  const { source, target, stateDb, applied } = deps;
-  const runs = new RunStore(target, stateDb, "");
+  const { source, target, state, applied } = deps;
+  const runs = new RunStore(state, "");
   const begun = (await runs.run(route.name))?.begun;
   const policy = begun?.policy ?? route.conflict ?? "mirror";
-  const letters = new DeadLetterStore(target, stateDb);
+  const letters = new DeadLetterStore(state);
   return {
     route: route.name,
     source: { client: source, ns: parseNamespace(route.from) },
     target: { client: target, ns: parseNamespace(route.to) },
-    ...(await expectationOf(route, policy, new DriftLedger(target, stateDb))),
+    ...(await expectationOf(route, policy, new DriftLedger(state))),
     policy,
     rules: rulesDigest(route, policy),
     applied: () => applied(route.from),
-    excused: excusedBy({ ...deps, route: route.name, begun, letters, marks: new MarkStore(target, stateDb), runs }),
+    excused: excusedBy({ ...deps, route: route.name, begun, letters, marks: new MarkStore(state), runs }),
   };
 };

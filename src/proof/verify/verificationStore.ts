@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { Binary, Long, type Timestamp } from "bson";
 import { identityOf } from "#base/bson/identity.ts";
-import type { AnyBulkWriteOperation, Collection, MongoClient } from "#io/mongo/connect.ts";
+import type { AnyBulkWriteOperation, Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { timestampOf } from "./reads.ts";
 import type { Moment, Wrong } from "./recheck.ts";
 import type { Bounds } from "./side.ts";
@@ -99,14 +100,10 @@ export class VerificationStore {
   readonly #findings: Collection<FindingRecord>;
   readonly #structure: Collection<StructureResult>;
 
-  constructor(client: MongoClient, stateDb: string) {
-    this.#passes = client.db(stateDb).collection("verification");
-    this.#findings = client.db(stateDb).collection("verificationFindings");
-    this.#structure = client.db(stateDb).collection("verificationStructure");
-  }
-
-  async prepare(): Promise<void> {
-    await translated("preparing the verification's records", () => this.#findings.createIndex({ route: 1, kind: 1 }));
+  constructor(state: StateDb) {
+    this.#passes = state.collection("verification");
+    this.#findings = state.collection("verificationFindings");
+    this.#structure = state.collection("verificationStructure");
   }
 
   async read(route: string): Promise<VerificationRecord | undefined> {

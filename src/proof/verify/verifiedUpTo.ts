@@ -1,4 +1,4 @@
-import type { MongoClient } from "#io/mongo/connect.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { VerificationStore } from "./verificationStore.ts";
 
 /** How far a set of routes is proven. */
@@ -16,12 +16,8 @@ export type Verified = Readonly<{
 }>;
 
 /** What `ferry verify`, here or in another process, has proven of these routes so far. @throws FERRY_MONGO_* */
-export const verifiedUpTo = async (
-  target: MongoClient,
-  stateDb: string,
-  routes: readonly string[],
-): Promise<Verified> => {
-  const store = new VerificationStore(target, stateDb);
+export const verifiedUpTo = async (state: StateDb, routes: readonly string[]): Promise<Verified> => {
+  const store = new VerificationStore(state);
   const records = new Map((await store.all(routes)).map((record) => [record._id, record]));
   const times = routes.map((route) => records.get(route)?.verifiedTo?.toBigInt() ?? 0n);
   return {

@@ -80,10 +80,10 @@ export const passDeps = (deps: VerifyDeps, store: VerificationStore, pace: Pace 
  * was interrupted goes on. @throws what `readCarried` throws, the signal's reason
  */
 export const verifyNamespaces = async (deps: VerifyDeps): Promise<VerifyReport> => {
-  const { target, stateDb, onResult } = deps;
+  const { state, onResult } = deps;
   const carried = await readCarried(deps);
-  const store = new VerificationStore(target, stateDb);
-  await store.prepare();
+  const store = new VerificationStore(state);
+  await state.prepare();
   await using pace = openPace(deps, carried);
   const results: PassResult[] = [];
   for (const route of carried.routes) {

@@ -2,9 +2,10 @@ import { Binary, Long, Timestamp } from "bson";
 import { Cursor } from "#base/bson/walk.ts";
 import { BsonWriter } from "#base/bson/writer.ts";
 import type { StateTx } from "#base/flow/stateTx.ts";
-import type { Collection, MongoClient } from "#io/mongo/connect.ts";
+import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { within } from "#io/mongo/session.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import type { Change, Kind, Verdict } from "./observer.ts";
 
 /** A place in the stream: clusterTime of the event, and its position. */
@@ -66,16 +67,9 @@ export class DriftLedger {
   readonly #records: Collection<DriftRecord>;
   readonly #decisions: Collection<DriftDecision>;
 
-  constructor(client: MongoClient, stateDb: string) {
-    this.#records = client.db(stateDb).collection("drift");
-    this.#decisions = client.db(stateDb).collection("driftDecisions");
-  }
-
-  async prepare(): Promise<void> {
-    await translated("preparing the drift ledger", async () => {
-      await this.#records.createIndex({ route: 1, path: 1 });
-      await this.#decisions.createIndex({ route: 1 });
-    });
+  constructor(state: StateDb) {
+    this.#records = state.collection("drift");
+    this.#decisions = state.collection("driftDecisions");
   }
 
   /** Adds what a partition's lanes saw, within a lane's transaction where there is one. */

@@ -1,9 +1,10 @@
 import type { Timestamp } from "bson";
 import type { ErrorCode } from "#base/errors/catalogue.ts";
 import { faultPoint } from "#base/flow/fault.ts";
-import type { Collection, Document, MongoClient } from "#io/mongo/connect.ts";
+import type { Collection, Document } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { FREE } from "#io/mongo/lease.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import type { StoredCapture } from "./captureStore.ts";
 
 /** What could not be given back when a run was finalized. `index` is empty for the collection itself. */
@@ -54,8 +55,8 @@ export const commandOf = ({ mode }: Pick<StoredCapture, "mode">): string =>
 export class RunControl {
   readonly #captures: Collection<StoredCapture>;
 
-  constructor(client: MongoClient, stateDb: string) {
-    this.#captures = client.db(stateDb).collection("capture");
+  constructor(state: StateDb) {
+    this.#captures = state.collection("capture");
   }
 
   /** The record, and whether a process looks after it now, by the server's clock; undefined where there is none. */

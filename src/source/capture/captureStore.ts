@@ -2,10 +2,11 @@ import { randomBytes } from "node:crypto";
 import { Long, type Timestamp } from "bson";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { faultPoint } from "#base/flow/fault.ts";
-import type { Collection, MongoClient } from "#io/mongo/connect.ts";
+import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { FREE } from "#io/mongo/lease.ts";
 import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { ofPlans, type RangeRecord } from "#source/copy/rangeRecord.ts";
 import type { SourceIdentity } from "#source/stream/deployment.ts";
 import type { OplogNote } from "#source/stream/oplogRoom.ts";
@@ -82,32 +83,40 @@ export type StoredCapture = Omit<CaptureRecord, "start" | "token" | "spool"> & {
 
 export type NewCapture = Omit<CaptureRecord, "_id" | "plan" | "epoch" | "owner" | "expiresAt" | "startedAt">;
 
-/** Every method throws FERRY_MONGO_*. */
+/** What is remembered of ferry's own capture; undefined where there is none. @throws FERRY_MONGO_* */
+export const readCapture = async (state: StateDb): Promise<CaptureRecord | undefined> => {
+  const captures = state.collection<StoredCapture>("capture");
+  const found = await translated("reading the capture's record", () => captures.findOne({ _id: "capture" }));
+  if (found === null) return undefined;
+  const { start, token, spool, ...rest } = found;
+  const newest = spool && { ...spool, newest: ResumeToken.stored(spool.newest) };
+  return {
+    ...rest,
+    start: ResumeToken.stored(start),
+    token: ResumeToken.stored(token),
+    ...(newest === undefined ? {} : { spool: newest }),
+  };
+};
+
+/** The capture's record for the process that owns it. Every method throws FERRY_MONGO_*. */
 export class CaptureStore {
+  readonly #state: StateDb;
   readonly #captures: Collection<StoredCapture>;
   readonly #ranges: Collection<RangeRecord>;
   readonly #owner: string;
   readonly #leaseMs: number;
   #epoch = Long.ZERO;
 
-  constructor(client: MongoClient, stateDb: string, owner: string, leaseMs: number) {
-    this.#captures = client.db(stateDb).collection("capture");
-    this.#ranges = client.db(stateDb).collection("copyRanges");
+  constructor(state: StateDb, owner: string, leaseMs: number) {
+    this.#state = state;
+    this.#captures = state.collection("capture");
+    this.#ranges = state.collection("copyRanges");
     this.#owner = owner;
     this.#leaseMs = leaseMs;
   }
 
-  async read(): Promise<CaptureRecord | undefined> {
-    const found = await translated("reading the capture's record", () => this.#captures.findOne({ _id: "capture" }));
-    if (found === null) return undefined;
-    const { start, token, spool, ...rest } = found;
-    const newest = spool && { ...spool, newest: ResumeToken.stored(spool.newest) };
-    return {
-      ...rest,
-      start: ResumeToken.stored(start),
-      token: ResumeToken.stored(token),
-      ...(newest === undefined ? {} : { spool: newest }),
-    };
+  read(): Promise<CaptureRecord | undefined> {
+    return readCapture(this.#state);
   }
 
   /**

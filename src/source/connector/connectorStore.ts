@@ -1,8 +1,9 @@
 import { Timestamp } from "bson";
 import type { ErrorCode } from "#base/errors/catalogue.ts";
 import { assert } from "#base/errors/ferryError.ts";
-import type { Collection, MongoClient } from "#io/mongo/connect.ts";
+import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import type { SourceIdentity } from "#source/stream/deployment.ts";
 import { ResumeToken, type StoredToken } from "#source/stream/resumeToken.ts";
 
@@ -82,9 +83,9 @@ export class ConnectorStore {
   /** Of ferry's own capture: which topics it writes. */
   readonly #captures: Collection<{ source: SourceIdentity; topics: { name: string }[] }>;
 
-  constructor(client: MongoClient, stateDb: string) {
-    this.#connectors = client.db(stateDb).collection("connectors");
-    this.#captures = client.db(stateDb).collection("capture");
+  constructor(state: StateDb) {
+    this.#connectors = state.collection("connectors");
+    this.#captures = state.collection("capture");
   }
 
   /** Is the topic written by ferry's own capture? Its stream always begins before the first copied document. */

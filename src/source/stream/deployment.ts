@@ -43,6 +43,15 @@ export const readDeployment = async (client: MongoClient): Promise<Deployment> =
   return { ...topology, id, hosts: (hello["hosts"] as string[] | undefined) ?? [], process, clusterId };
 };
 
+/** Do both lead to one deployment, whatever hosts and names they were reached by? */
+export const isSameDeployment = (one: Deployment, other: Deployment): boolean => {
+  const sameSet = one.setName !== undefined && one.setName === other.setName;
+  const sameHost = one.hosts.some((host) => other.hosts.includes(host));
+  const sameProcess = one.process !== "" && one.process === other.process;
+  const sameCluster = one.clusterId !== undefined && one.clusterId === other.clusterId;
+  return sameProcess || sameCluster || (sameSet && sameHost);
+};
+
 /** By what a source is known again. */
 export type SourceIdentity = { id?: string; setName: string; hosts: string[] };
 

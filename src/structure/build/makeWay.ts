@@ -15,7 +15,12 @@ import { indexOfRecord } from "./finalize.ts";
 /** `removed`: an index that was there; `away`: one that had made way already, maybe since the refusal. */
 export type Way = "removed" | "away" | undefined;
 
-export type WayDeps = Omit<BuildDeps, "report"> & Readonly<{ stateDb: string; onAway: (index: string) => void }>;
+export type WayDeps = Omit<BuildDeps, "report"> &
+  Readonly<{
+    /** On the target, for documents that are tried alone: ferry's own, where it may create collections. */
+    scratchDb: string;
+    onAway: (index: string) => void;
+  }>;
 
 /** What decides how a collection keeps documents and makes index keys of them. */
 const shapeOf = ({ options: { collation, timeseries } }: CollectionSpec): Options => ({
@@ -50,24 +55,24 @@ const refusing = async (
   indexes: readonly IndexSpec[],
   { ops, before }: Readonly<{ ops: readonly TargetOp[]; before: readonly Uint8Array[] }>,
 ): Promise<readonly string[]> => {
-  const { target, stateDb } = deps;
-  const alone: Namespace = { db: stateDb, coll: `trial.${randomUUID()}` };
+  const { target, scratchDb } = deps;
+  const alone: Namespace = { db: scratchDb, coll: `trial.${randomUUID()}` };
   const what = "trying a document alone";
-  await command(deps, stateDb, what, { create: alone.coll, ...shapeOf(there) });
+  await command(deps, scratchDb, what, { create: alone.coll, ...shapeOf(there) });
   try {
     const sink = new MongoSink(target, there.kind === "timeseries" ? bucketsOf(alone) : alone);
     if (!(await writeAlone(sink, ops, before))) return [];
     const names: string[] = [];
     for (const index of indexes) {
       const create = { createIndexes: alone.coll, indexes: [indexCommand(index)] };
-      await command(deps, stateDb, what, create).catch((error: unknown) => {
+      await command(deps, scratchDb, what, create).catch((error: unknown) => {
         if (!isRefusal(error)) throw error;
         names.push(index.name);
       });
     }
     return names;
   } finally {
-    await translated(what, () => target.db(stateDb).dropCollection(alone.coll));
+    await translated(what, () => target.db(scratchDb).dropCollection(alone.coll));
   }
 };
 

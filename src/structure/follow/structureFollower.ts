@@ -8,6 +8,7 @@ import { type DdlEvent, formatNamespace, type Namespace, parseNamespace, type Ta
 import type { Logger } from "#base/observe/log.ts";
 import { type CollectionKind, kindOf } from "#io/mongo/collections.ts";
 import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { MongoSink } from "#sink/mongo/mongoSink.ts";
 import type { Sink } from "#sink/sink.ts";
 import type { ProvenSource } from "#source/stream/deployment.ts";
@@ -27,7 +28,7 @@ export type FollowerDeps = Readonly<{
   /** Undefined where the worker has no source: then nothing is followed. */
   source: ProvenSource | undefined;
   target: MongoClient;
-  stateDb: string;
+  state: StateDb;
   route: Route;
   sink: Sink;
   clock: Clock;
@@ -64,7 +65,7 @@ export class StructureFollower {
     const { from, to } = deps.route;
     this.#buckets = seriesOf(parseNamespace(from)) !== undefined;
     this.#deps = { ...deps, route: { ...deps.route, from: seriesName(from), to: seriesName(to) } };
-    this.#store = new StructureStore(deps.target, deps.stateDb);
+    this.#store = new StructureStore(deps.state);
   }
 
   /** Is the structure of a source namespace ferry's to look after? */
@@ -117,7 +118,7 @@ export class StructureFollower {
   }
 
   async #converge(collections: readonly CollectionSpec[], again: boolean): Promise<readonly string[]> {
-    const { target, stateDb, clock, hard, logger, route } = this.#deps;
+    const { target, state, clock, hard, logger, route } = this.#deps;
     const same = route.from === route.to && route.fields === undefined;
     const selection = new Selection({ routes: same ? undefined : routed([route]), include: ["*.*"], exclude: [] });
     const { wanted } = wantedStructure(collections, selection);
@@ -136,7 +137,7 @@ export class StructureFollower {
       // Its own buckets may still lie in the log, and would come when it had gone: their drop lies there behind them.
       empty: this.#buckets ? new Set() : await this.#withoutMeasurements(present.collections),
       again,
-      stateDb,
+      stateDb: state.name,
     });
     const failures = await carryOut({ target, store: this.#store, clock, signal: hard, report: () => undefined }, plan);
     const refused = plan.findings.filter(({ level }) => level === "refused");
@@ -204,10 +205,10 @@ export class StructureFollower {
 
   /** Removes what ferry has built and what refuses a document that is on its way. @throws FERRY_MONGO_* */
   async makeWay(ops: readonly TargetOp[], key: Uint8Array | undefined): Promise<Way> {
-    const { target, stateDb, clock, hard, logger, route } = this.#deps;
+    const { target, state, clock, hard, logger, route } = this.#deps;
     const onAway = (index: string): void =>
       logger.info({ ns: route.to }, `index ${index} refused a document older than itself: it is away for now`);
-    const deps = { target, stateDb, clock, signal: hard, store: this.#store, onAway };
+    const deps = { target, scratchDb: state.name, clock, signal: hard, store: this.#store, onAway };
     return makeWay(deps, parseNamespace(route.to), ops, key);
   }
 

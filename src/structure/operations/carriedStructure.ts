@@ -4,8 +4,8 @@ import type { Clock } from "#base/flow/clock.ts";
 import type { NamespaceSpec } from "#base/flow/namespaceFilter.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import type { Logger } from "#base/observe/log.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
 import { forgetRoutes, requireIdle } from "#io/state/forgetRoutes.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import type { Failure, StructureEvent } from "#structure/build/build.ts";
 import { progressText } from "#structure/build/buildProgress.ts";
 import { StructureStore } from "#structure/plan/store.ts";
@@ -21,7 +21,6 @@ import {
 export type CarriedDeps = Readonly<{
   spec: NamespaceSpec;
   routes: readonly Route[] | undefined;
-  settings: Readonly<{ stateDb: string }>;
   clock: Clock;
   logger: Logger;
   hard: AbortSignal;
@@ -29,9 +28,9 @@ export type CarriedDeps = Readonly<{
 }>;
 
 /** Everything but ferry's own database, where neither names nor routes say what is meant. */
-const selection = ({ spec, routes, settings }: CarriedDeps): Pick<StructureDeps, "include" | "exclude"> => ({
+const selection = ({ spec, routes }: CarriedDeps, { name }: StateDb): NamespaceSpec => ({
   include: spec.include.length === 0 && routes === undefined ? ["*"] : spec.include,
-  exclude: [...spec.exclude, `${settings.stateDb}.*`],
+  exclude: [...spec.exclude, `${name}.*`],
 });
 
 const say = (logger: Logger, { ns, does, state, ms = 0, reason, progress }: StructureEvent): void => {
@@ -46,13 +45,13 @@ export class CarriedStructure {
   readonly #deps: StructureDeps;
   readonly #leaseMs: number;
 
-  constructor(deps: CarriedDeps, source: MongoClient, target: MongoClient) {
-    const { routes, settings, clock, logger, hard, leaseMs } = deps;
+  constructor(deps: CarriedDeps, { source, target, state }: Pick<StructureDeps, "source" | "target" | "state">) {
+    const { routes, clock, logger, hard, leaseMs } = deps;
     this.#leaseMs = leaseMs;
     this.#deps = {
-      ...{ source, target, routes, clock, signal: hard, stateDb: settings.stateDb },
+      ...{ source, target, state, routes, clock, signal: hard },
       awayMs: 0, // waited for around the whole phase, in run/outages.ts
-      ...selection(deps),
+      ...selection(deps, state),
       report: (event) => say(logger, event),
     };
   }
@@ -67,9 +66,9 @@ export class CarriedStructure {
    * @throws FERRY_STRUCTURE_BUSY, FERRY_MONGO_*
    */
   async idle(former: readonly string[]): Promise<void> {
-    const { target, stateDb } = this.#deps;
+    const { state } = this.#deps;
     const routes = routeNames(this.#deps, await planOf(this.#deps, { mayLack: true, replace: true }));
-    await this.#whenIdle(() => requireIdle(target, stateDb, [...former, ...routes]));
+    await this.#whenIdle(() => requireIdle(state, [...former, ...routes]));
   }
 
   /**
@@ -78,10 +77,10 @@ export class CarriedStructure {
    * @throws FERRY_STRUCTURE_BUSY while somebody works on it, FERRY_MONGO_*
    */
   async replace(former: readonly string[]): Promise<void> {
-    const { target, stateDb } = this.#deps;
+    const { state } = this.#deps;
     await this.#whenIdle(async () => {
-      await forgetRoutes(target, stateDb, former);
-      await new StructureStore(target, stateDb).forgetAsked();
+      await forgetRoutes(state, former);
+      await new StructureStore(state).forgetAsked();
       await buildStructure(this.#deps, { mayLack: true, replace: true });
     });
   }

@@ -8,6 +8,7 @@ import { formatNamespace, type Namespace, parseNamespace } from "#base/flow/type
 import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { forgetRoutes } from "#io/state/forgetRoutes.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { fieldNames } from "#route/filter/fieldPath.ts";
 import { RouteFilter } from "#route/filter/routeFilter.ts";
 import { comparesText } from "#route/filter/where.ts";
@@ -25,7 +26,7 @@ import { type Finding, type Wanted, wantedStructure } from "#structure/plan/want
 export type StructureDeps = Readonly<{
   source: MongoClient;
   target: MongoClient;
-  stateDb: string;
+  state: StateDb;
   /** Routes of the configuration; undefined keeps every namespace's name. */
   routes: readonly Route[] | undefined;
   /** Globs over `db.collection`. */
@@ -128,7 +129,7 @@ export const planOf = async (
   deps: StructureDeps,
   { replace = false, mayLack = false, followed = false }: PlanOptions = {},
 ): Promise<StructurePlan> => {
-  const { source, target, stateDb, include, exclude } = deps;
+  const { source, target, state, include, exclude } = deps;
   const routes = deps.routes === undefined ? undefined : routed(deps.routes);
   const selection = new Selection({ routes, include, exclude });
   const [{ collections }, { version }] = await Promise.all([
@@ -138,7 +139,7 @@ export const planOf = async (
   if (!mayLack) selection.requireFound(collections);
   const { wanted, findings } = wantedStructure(collections, selection);
   await requireApart(deps, wanted);
-  const journal = (await new StructureStore(target, stateDb).all()).filter(({ from }) => selection.includes(from));
+  const journal = (await new StructureStore(state).all()).filter(({ from }) => selection.includes(from));
   const names = new Set([...wanted.map(({ spec }) => formatNamespace(spec.ns)), ...journal.map(({ _id }) => _id.ns)]);
   const databases = [...new Set([...names].map((name) => name.slice(0, name.indexOf("."))))];
   const scope = { databases, includes: (ns: Namespace) => names.has(formatNamespace(ns)) };
@@ -150,7 +151,7 @@ export const planOf = async (
     abilities: abilitiesOf(version),
     replace,
     empty: await emptyAmong(target, present.collections, wanted),
-    stateDb,
+    stateDb: state.name,
   });
   const built = new Set(followed ? journal.map(({ _id }) => _id.ns) : []);
   const still = plan.findings.filter((finding) => !(isRefused(finding) && built.has(finding.ns)));
@@ -167,9 +168,6 @@ export const requirePossible = ({ findings }: Plan): void => {
 
 export type Built = Readonly<{ plan: StructurePlan; failures: readonly Failure[] }>;
 
-const storeOf = ({ target, stateDb }: Pick<StructureDeps, "target" | "stateDb">): StructureStore =>
-  new StructureStore(target, stateDb);
-
 /**
  * Builds what is missing on the target, with everything held back that would refuse or delete documents on their way.
  * Whoever was killed calls it again. `replace` empties the selected namespaces and forgets their routes' positions first.
@@ -178,9 +176,9 @@ const storeOf = ({ target, stateDb }: Pick<StructureDeps, "target" | "stateDb">)
 export const buildStructure = async (deps: StructureDeps, options: PlanOptions = {}): Promise<Built> => {
   const plan = await planOf(deps, options);
   requirePossible(plan);
-  const wiring = { ...deps, store: storeOf(deps) };
+  const wiring = { ...deps, store: new StructureStore(deps.state) };
   await wiring.store.rememberAsked(deps);
-  if (options.replace === true) await forgetRoutes(deps.target, deps.stateDb, routeNames(deps, plan));
+  if (options.replace === true) await forgetRoutes(deps.state, routeNames(deps, plan));
   const failures = await carryOut(wiring, plan);
   // Somebody else may have made a collection in between: what is there is looked at, not what was sent.
   const left = await planOf(deps, { mayLack: true });
@@ -226,7 +224,7 @@ const buildAll = async (deps: FinalizeOptions, asked: readonly NamespaceSpec[]):
  * @returns what could not be restored
  */
 export const finalize = async (deps: FinalizeOptions, asked?: NamespaceSpec): Promise<readonly Failure[]> => {
-  const store = storeOf(deps);
+  const store = new StructureStore(deps.state);
   const built = await buildAll(deps, asked === undefined ? await store.asked() : [asked]);
   const failed = new Set(built.map(({ ns, index }) => `${ns}\0${index}`));
   const records = (await store.all()).filter(({ _id }) => !failed.has(`${_id.ns}\0${_id.index}`));

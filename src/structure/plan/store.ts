@@ -1,8 +1,9 @@
 import { Binary, Timestamp } from "bson";
 import type { NamespaceSpec } from "#base/flow/namespaceFilter.ts";
 import { formatNamespace, type Namespace } from "#base/flow/types.ts";
-import type { Collection, MongoClient } from "#io/mongo/connect.ts";
+import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { specText } from "#structure/model/model.ts";
 import { documentOf } from "#structure/model/options.ts";
 import type {
@@ -33,12 +34,11 @@ export class StructureStore {
   readonly #ddl: Collection<DdlRecord>;
   readonly #selection: Collection<SelectionRecord>;
 
-  constructor(client: MongoClient, stateDb: string) {
-    const db = client.db(stateDb);
-    this.#structure = db.collection("structure");
-    this.#follow = db.collection("structureFollow");
-    this.#ddl = db.collection("ddl");
-    this.#selection = db.collection("structureSelection");
+  constructor(state: StateDb) {
+    this.#structure = state.collection("structure");
+    this.#follow = state.collection("structureFollow");
+    this.#ddl = state.collection("ddl");
+    this.#selection = state.collection("structureSelection");
   }
 
   async rememberAsked({ include, exclude }: NamespaceSpec): Promise<void> {

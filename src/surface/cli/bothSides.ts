@@ -5,6 +5,7 @@ import { systemClock } from "#base/flow/clock.ts";
 import { NamespaceFilter } from "#base/flow/namespaceFilter.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import type { CarriedDeps } from "#proof/verify/carried.ts";
 import { type StopSignals, withSignals } from "#surface/terminal/signals.ts";
 import type { Flags } from "./connections.ts";
@@ -26,7 +27,7 @@ export const withCarried = (command: Command): Command =>
 export const withBothSides = (
   flags: BothFlags,
   appName: string,
-  { target, stateDb }: Readonly<{ target: MongoClient; stateDb: string }>,
+  { target, state }: Readonly<{ target: MongoClient; state: StateDb }>,
   work: (deps: CarriedDeps & Readonly<{ signal: AbortSignal; uri: string }>, signals: StopSignals) => Promise<void>,
 ): Promise<void> =>
   withSignals(async (signals) => {
@@ -37,7 +38,7 @@ export const withBothSides = (
     await using kafka = bootstrap === undefined ? undefined : new KafkaClient({ bootstrap, clientId, group: clientId });
     const source = await connectMongo(uri, { appName });
     try {
-      const deps = { source, target, stateDb, routes, filter, kafka, clock: systemClock, signal: signals.soft, uri };
+      const deps = { source, target, state, routes, filter, kafka, clock: systemClock, signal: signals.soft, uri };
       await work(deps, signals);
     } finally {
       await source.close();

@@ -10,7 +10,7 @@ import { COPY_ORDERS, type CopyOrder } from "#source/copy/copyOrder.ts";
 import type { SpoolMode } from "#source/spool/spoolNeed.ts";
 import { terminalQuestion } from "#surface/terminal/question.ts";
 import { choiceFlag } from "./choices.ts";
-import { LOG_LEVEL, wholeNumber, withAddresses } from "./connections.ts";
+import { LOG_LEVEL, wholeNumber, withAddresses, withStateFlags } from "./connections.ts";
 import { type NamesFlags, namesIn, withNames } from "./namesFlags.ts";
 
 const READERS = "4";
@@ -54,7 +54,9 @@ export type CaptureFlags = Omit<Readonly<Record<string, string | undefined>>, ke
 /** Adds the flags of the source and its copy. */
 export const withCapture = (command: Command): Command =>
   withNames(
-    withAddresses(command, { source: "source MongoDB, a replica set or a sharded cluster", target: undefined }),
+    withStateFlags(
+      withAddresses(command, { source: "source MongoDB, a replica set or a sharded cluster", target: undefined }),
+    ),
     {
       include: "namespaces to copy and stream (default: everything)",
       exclude: "namespaces to skip",
@@ -99,7 +101,6 @@ export const withCapture = (command: Command): Command =>
     )
     .option("--recopy", "copy everything again from a new start position, and remove what the source no longer has")
     .option("--no-structure", "do not create collection options, indexes and views")
-    .option("--state-db <name>", "ferry's database on the target")
     .addOption(LOG_LEVEL);
 
 export type CaptureOptions = Readonly<{

@@ -1,3 +1,4 @@
+import { CATALOGUE } from "#base/errors/catalogue.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
 import { bucketsOf } from "#base/flow/buckets.ts";
 import type { Namespace } from "#base/flow/types.ts";
@@ -16,6 +17,7 @@ import {
   targetNeeds,
 } from "#io/mongo/privileges.ts";
 import { atLeast, OLDEST_VERSION } from "#io/mongo/serverVersion.ts";
+import { isSameDeployment, readDeployment } from "#source/stream/deployment.ts";
 import { OPLOG_FULL, oplogFill } from "#source/stream/oplogRoom.ts";
 import { oplogWindow } from "#source/stream/sourceProbe.ts";
 import { type CheckResult, checking } from "./checkResult.ts";
@@ -130,6 +132,14 @@ export const checkSource = (source: MongoClient, db: string): Promise<CheckResul
       { needs: noteWishes, without: WITHOUT_NOTES },
       { needs: series, without: WITHOUT_BUCKETS },
     ]);
+  });
+
+/** ferry's own database, where it is asked for elsewhere than on the target. */
+export const checkStatePlace = (state: MongoClient, target: MongoClient): Promise<CheckResult[]> =>
+  checking("state", async (say) => {
+    if (isSameDeployment(await readDeployment(state), await readDeployment(target))) return;
+    const { meaning, hint } = CATALOGUE.FERRY_STATE_APART;
+    say("fail", meaning, hint);
   });
 
 const PROBE = "preflight";

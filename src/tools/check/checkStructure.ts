@@ -10,10 +10,8 @@ import { type CheckResult, checking } from "./checkResult.ts";
 type Say = Parameters<Parameters<typeof checking>[1]>[0];
 
 /** What would be written for a structure that nobody has asked for yet is no failure. */
-const isAsked = async ({ routes, include, target, stateDb }: StructureDeps, given: boolean): Promise<boolean> =>
-  given ||
-  routes !== undefined ||
-  (include.length > 0 && (await new StructureStore(target, stateDb).asked()).length > 0);
+const isAsked = async ({ routes, include, state }: StructureDeps, given: boolean): Promise<boolean> =>
+  given || routes !== undefined || (include.length > 0 && (await new StructureStore(state).asked()).length > 0);
 
 const sentenceOf = ({ ns, index, level, reason }: Finding): string =>
   `${ns}${index === undefined ? "" : ` (${index})`}: ${reason}${level === "left-out" ? " (left out)" : ""}`;

@@ -18,12 +18,13 @@ import {
 } from "#io/mongo/privileges.ts";
 import { ignoredText } from "#io/mongo/reach.ts";
 import { ferryUri } from "#io/mongo/uriOptions.ts";
+import { StateDb } from "#io/state/stateDb.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { ConnectRest } from "#source/connector/connectRest.ts";
 import { Scope } from "#source/stream/scope.ts";
 import type { StructureDeps } from "#structure/operations/structureOperations.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
-import { bucketsIn, checkSource, checkTarget } from "#tools/check/checkDatabases.ts";
+import { bucketsIn, checkSource, checkStatePlace, checkTarget } from "#tools/check/checkDatabases.ts";
 import { checkConnect, checkKafka } from "#tools/check/checkKafka.ts";
 import { type CheckResult, checking } from "#tools/check/checkResult.ts";
 import { checkStructure } from "#tools/check/checkStructure.ts";
@@ -52,7 +53,7 @@ export const registerCheck = (command: Command): void => {
       "namespaces whose structure and privileges to check (default: those of the routes, else --ns, else everything)",
     exclude: "namespaces to skip",
   });
-  withConnections(command, ["source", "target", "kafka", "connect", "stateDb"]).action(check);
+  withConnections(command, ["source", "target", "kafka", "connect", "state"]).action(check);
 };
 
 /** Whose privileges are meant on each side: one database, or "" for all of them. */
@@ -90,7 +91,7 @@ const CHECK_MS = 60_000;
 
 /** A database that does not answer is a failed check, not the end of the others. */
 const connectOrSay = async (
-  area: "source" | "target",
+  area: "source" | "target" | "state",
   uri: string | undefined,
   results: CheckResult[],
 ): Promise<MongoClient | undefined> => {
@@ -132,30 +133,34 @@ const check = async (flags: CheckFlags): Promise<void> => {
     connectOrSay("source", settings.source, results),
     connectOrSay("target", settings.target, results),
   ]);
+  const apart = await connectOrSay("state", settings.state, results);
+  const memory = settings.state === undefined ? target : apart;
+  const state = memory && new StateDb(memory, settings.stateDb);
   const options = { bootstrap: settings.kafka ?? "", clientId: "ferry-check", group: settings.group };
   const kafka = settings.kafka === undefined ? undefined : new KafkaClient(options);
   try {
     if (source !== undefined) results.push(...(await checkSource(source, databases.source)));
     const buckets = source === undefined ? [] : await bucketsIn(source, databases.source).catch(() => []); // said of the source
     if (target !== undefined) results.push(...(await checkTarget(target, databases.target, settings.stateDb, buckets)));
-    if (source !== undefined && target !== undefined)
-      results.push(...(await checkBoth(flags, { source, target, stateDb: settings.stateDb })));
+    if (apart !== undefined && target !== undefined) results.push(...(await checkStatePlace(apart, target)));
+    if (source !== undefined && target !== undefined && state !== undefined)
+      results.push(...(await checkBoth(flags, { source, target, state })));
     if (kafka !== undefined) results.push(...(await checkKafka(kafka, options)));
     if (settings.connect !== undefined) {
       const rest = new ConnectRest({ url: settings.connect, clock: systemClock, giveUpAfterMs: ANSWER_MS });
-      const store = target === undefined ? undefined : new ConnectorStore(target, settings.stateDb);
+      const store = state && new ConnectorStore(state);
       results.push(...(await checkConnect({ rest, clock: systemClock, source, kafka, store })));
     }
     show(results, flags);
   } finally {
-    await Promise.allSettled([source?.close(), target?.close(), kafka?.[Symbol.asyncDispose]()]);
+    await Promise.allSettled([source?.close(), target?.close(), apart?.close(), kafka?.[Symbol.asyncDispose]()]);
   }
 };
 
 /** The structure of what the flags name, else of the routes, else of `--ns`. */
 const checkBoth = (
   { config, ns, ...flags }: CheckFlags,
-  sides: Pick<StructureDeps, "source" | "target" | "stateDb">,
+  sides: Pick<StructureDeps, "source" | "target" | "state">,
 ): Promise<CheckResult[]> => {
   const { routes } = readConfig(config);
   const { include: named, exclude } = namesIn(flags);

@@ -15,7 +15,7 @@ const DEFAULT_LIMIT = 100;
 
 /** `ferry conflicts`: documents that the source and services of the target both wrote, and who won. */
 export const registerConflicts = (command: Command): void => {
-  withConnections(command, ["target", "stateDb"])
+  withConnections(command, ["target", "state"])
     .argument("[id]", "show one conflict with both versions: route/partition/offset")
     .option("--route <name>", "only conflicts of this route")
     .addOption(choiceFlag("--winner <side>", "only those that this side won", ["source", "target"]))
@@ -30,8 +30,8 @@ const list = async (id: string | undefined, flags: ConflictFlags): Promise<void>
     throw new FerryError("FERRY_USAGE", `--winner ${winner} is neither source nor target`);
   const limit = wholeNumber("--limit", flags.limit ?? String(DEFAULT_LIMIT));
   const filter = { id, route, winner, identity: key === undefined ? undefined : identityOfText(key) };
-  await withState(flags, "ferry conflicts", async (client, stateDb) => {
-    const store = new ConflictStore(client, stateDb);
+  await withState(flags, "ferry conflicts", async (state) => {
+    const store = new ConflictStore(state);
     const found = await store.list(filter, limit);
     const [first] = found;
     if (id !== undefined && first === undefined)

@@ -19,13 +19,14 @@ import { watch } from "#cutover/watch.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { reachMongo } from "#io/mongo/reach.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { RunControl } from "#source/capture/captureLifecycle.ts";
 import { readDeployment, requireSameSource } from "#source/stream/deployment.ts";
 import { clusterTime } from "#source/stream/sourceProbe.ts";
 import { requireComplete } from "#structure/operations/structureOperations.ts";
 import { plainLogger, print, printAside, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
-import { type Flags, withConnections, withState } from "../connections.ts";
+import { type Flags, withConnections, withTarget } from "../connections.ts";
 import { milliseconds } from "../timeFlag.ts";
 import { NO_WATCHMAN, SecondProcess, WATCHING } from "../watchman.ts";
 
@@ -47,7 +48,7 @@ type CutoverFlags = Flags &
 
 /** `ferry cutover`: services change over to the target, with a pause that is measured. */
 export const registerCutover = (command: Command): void => {
-  withConnections(command, ["source", "target", "kafka", "stateDb"])
+  withConnections(command, ["source", "target", "kafka", "state"])
     .option(
       "--namespace <names>",
       "switch only these, comma-separated; the others keep streaming (default: everything)",
@@ -72,17 +73,17 @@ export const registerCutover = (command: Command): void => {
 /** How soon a process that does not answer counts as gone, ms. */
 const LEASE_MS = 2000;
 
-type Sides = Readonly<{ source: MongoClient; target: MongoClient; stateDb: string; kafka: KafkaClient | undefined }>;
+type Sides = Readonly<{ source: MongoClient; target: MongoClient; state: StateDb; kafka: KafkaClient | undefined }>;
 
 const connected = (flags: CutoverFlags, work: (sides: Sides, signal: AbortSignal) => Promise<void>): Promise<void> =>
-  withState(flags, "ferry cutover", (target, stateDb) =>
+  withTarget(flags, "ferry cutover", (target, state) =>
     withSignals(async ({ soft: signal }) => {
       const { source: uri, kafka: bootstrap, group } = resolveSettings(flags, ["source"]);
       await using clients = new AsyncDisposableStack();
       const waiting = { clock: systemClock, logger: plainLogger, signal };
       const source = await reachMongo(uri, { side: "source", appName: "ferry cutover", ...waiting });
       clients.defer(() => source.close());
-      const run = await new RunControl(target, stateDb).read();
+      const run = await new RunControl(state).read();
       if (run === undefined) throw new FerryError("FERRY_RUN_NONE", "there is no run on this target");
       requireSameSource(run.record.source, await readDeployment(source));
       if (run.record.mode === "kafka") resolveSettings(flags, ["kafka"]);
@@ -90,7 +91,7 @@ const connected = (flags: CutoverFlags, work: (sides: Sides, signal: AbortSignal
         run.record.mode === "kafka" && bootstrap !== undefined
           ? clients.use(new KafkaClient({ bootstrap, clientId: "ferry-cutover", group }))
           : undefined;
-      await work({ source, target, stateDb, kafka }, signal);
+      await work({ source, target, state, kafka }, signal);
     }),
   );
 
@@ -121,11 +122,11 @@ const partsFor = (
 
 const machineDeps = (
   flags: CutoverFlags,
-  { target, stateDb }: Sides,
+  { state }: Sides,
   parts: Parts,
   signal: AbortSignal,
 ): MachineDeps & Readonly<{ memory: CutoverStore }> => ({
-  memory: new CutoverStore(target, stateDb, `${hostname()}/${process.pid}`, LEASE_MS),
+  memory: new CutoverStore(state, `${hostname()}/${process.pid}`, LEASE_MS),
   parts,
   clock: systemClock,
   signal,
@@ -183,7 +184,7 @@ const finishFormer = async (
   { fence }: Choice,
   signal: AbortSignal,
 ): Promise<CutoverRecord | undefined> => {
-  const store = new CutoverStore(sides.target, sides.stateDb, `${hostname()}/${process.pid}`, LEASE_MS);
+  const store = new CutoverStore(sides.state, `${hostname()}/${process.pid}`, LEASE_MS);
   const former = await store.latest();
   if (former === undefined || isEnd(former.record.state)) return undefined;
   const { record, pausedMs } = await store.take(former.record, "lease");
@@ -199,7 +200,7 @@ const drive = async (flags: CutoverFlags, sides: Sides, choice: Choice, signal: 
   const finished = await finishFormer(flags, sides, choice, signal);
   if (finished !== undefined) return tellEnd(flags, finished);
   const { named, fence, maxPauseMs } = choice;
-  const store = new CutoverStore(sides.target, sides.stateDb, `${hostname()}/${process.pid}`, LEASE_MS);
+  const store = new CutoverStore(sides.state, `${hostname()}/${process.pid}`, LEASE_MS);
   const begun = await store.begin({ fence: fence.kind, namespaces: [...named], maxPauseMs });
   const second = new SecondProcess([...process.argv.slice(2), "--watch", String(begun.record._id)]);
   const parts = partsFor(flags, sides, choice, signal, second);
@@ -241,7 +242,7 @@ const tellEnd = (flags: CutoverFlags, record: CutoverRecord): void => {
 };
 
 const abort = async (flags: CutoverFlags, sides: Sides, choice: Choice, signal: AbortSignal): Promise<void> => {
-  const store = new CutoverStore(sides.target, sides.stateDb, `${hostname()}/${process.pid}`, LEASE_MS);
+  const store = new CutoverStore(sides.state, `${hostname()}/${process.pid}`, LEASE_MS);
   const found = await store.latest();
   const last = found?.record;
   const kept = last === undefined ? choice : { named: last.namespaces, fence: fenceIn(last, choice.fence) };
@@ -272,7 +273,7 @@ const liftOnly = async (flags: CutoverFlags, parts: Parts, last: CutoverRecord |
 
 const tellReady = async (flags: CutoverFlags, sides: Sides, choice: Choice, signal: AbortSignal): Promise<void> => {
   const missing = await unready(partsFor(flags, sides, choice, signal));
-  const last = await new RehearsalStore(sides.target, sides.stateDb).last();
+  const last = await new RehearsalStore(sides.state).last();
   if (missing.length > 0) process.exitCode = 1;
   if (flags.json === true) {
     const reasons = missing.map(({ code, detail, entry }) => ({ code, detail, hint: entry.hint }));
@@ -294,7 +295,7 @@ const tellRehearsal = async (flags: CutoverFlags, sides: Sides, choice: Choice, 
   if (missing !== undefined) throw missing;
   const now = async (): Promise<bigint> => (await clusterTime(sides.source)).toBigInt();
   const measured = await rehearse({ parts, now, clock: systemClock, signal, maxPauseMs: choice.maxPauseMs });
-  await new RehearsalStore(sides.target, sides.stateDb).note(measured);
+  await new RehearsalStore(sides.state).note(measured);
   if (flags.json === true) printJson({ rehearsed: true, expectedPauseMs: measured.pauseMs, parts: measured.parts });
   else print(`rehearsed: the pause would be about ${pauseText({ ms: measured.pauseMs, parts: measured.parts })}`);
 };

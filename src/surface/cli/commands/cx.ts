@@ -1,10 +1,11 @@
 import type { Command } from "commander";
-import { readStackEndpoints, resolveSettings } from "#base/config/settings.ts";
+import { readStackEndpoints, resolveSettings, resolveState } from "#base/config/settings.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
 import { type ReachDeps, reachMongo } from "#io/mongo/reach.ts";
+import { StateDb } from "#io/state/stateDb.ts";
 import { isSourceConnector, parseCapture, readConnectorFile } from "#source/connector/connectorConfig.ts";
 import { requireKnownKeys } from "#source/connector/connectorKeys.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
@@ -31,7 +32,7 @@ export const registerCx = (command: Command): void => {
     .option("--accept-topic", "start although the topic already has records")
     .option("--replay", "close a gap: send everything since the last good position again")
     .option("--accept-gaps", "accept the gaps that `ferry status` reports for this connector");
-  withConnections(command, ["source", "target", "kafka", "connect", "stateDb"]).action((file: string, flags: CxFlags) =>
+  withConnections(command, ["source", "target", "kafka", "connect", "state"]).action((file: string, flags: CxFlags) =>
     withSignals(({ soft }) => cx(file, flags, soft)),
   );
 };
@@ -66,10 +67,11 @@ const gapFree = async (
   signal: AbortSignal,
   say: (line: string) => void,
 ): Promise<void> => {
-  const settings = resolveSettings(flags, ["connect", "target", "kafka"]);
+  const settings = resolveSettings(flags, ["connect", "kafka"]);
+  const place = resolveState(flags);
   const capture = parseCapture(config);
   const reach = { appName: "ferry cx", clock: systemClock, logger: plainLogger, signal };
-  const target = await reachMongo(settings.target, { side: "target", ...reach });
+  const memory = await reachMongo(place.uri, { side: "target", ...reach });
   try {
     const source = await openSource(
       capture.uri,
@@ -78,7 +80,7 @@ const gapFree = async (
     );
     try {
       await using kafka = new KafkaClient({ bootstrap: settings.kafka, clientId: "ferry-cx", group: settings.group });
-      const store = new ConnectorStore(target, settings.stateDb);
+      const store = new ConnectorStore(new StateDb(memory, place.stateDb));
       if (flags.acceptGaps === true)
         for (const { code, sentence } of await store.acceptAll(name)) say(`accepted ${code}: ${sentence}`);
       const progress = flags.json === true ? (): void => undefined : progressPrinter();
@@ -96,7 +98,7 @@ const gapFree = async (
       await source.close();
     }
   } finally {
-    await target.close();
+    await memory.close();
   }
 };
 

@@ -1,9 +1,9 @@
 import type { Command } from "commander";
-import { resolveSettings } from "#base/config/settings.ts";
+import { resolveSettings, resolveState } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
-import { connectMongo } from "#io/mongo/connect.ts";
+import { StateDb } from "#io/state/stateDb.ts";
 import { isSourceConnector, parseCapture, topicsInScope } from "#source/connector/connectorConfig.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { awaitStopped } from "#source/connector/startWaits.ts";
@@ -20,7 +20,7 @@ export const registerDel = (command: Command): void => {
   command
     .argument("<name>", "name of the connector")
     .option("--forget", "delete its position too: the next `ferry cx` copies again");
-  withConnections(command, ["target", "kafka", "connect", "stateDb"]).action((name: string, flags: DelFlags) =>
+  withConnections(command, ["target", "kafka", "connect", "state"]).action((name: string, flags: DelFlags) =>
     flags.forget === true ? forget(name, flags) : remove(name, flags),
   );
 };
@@ -38,11 +38,10 @@ const remove = async (name: string, flags: DelFlags): Promise<void> => {
 
 /** Stops, deletes the offsets (Connect allows it in no other state), deletes the connector, then ferry's own record. */
 const forget = async (name: string, flags: DelFlags): Promise<void> => {
-  const settings = resolveSettings(flags, ["connect", "target", "kafka"]);
+  const settings = resolveSettings(flags, ["connect", "kafka"]);
   const rest = patientConnect(settings.connect, { giveUpAfterMs: PATIENCE_MS });
-  const target = await connectMongo(settings.target, { appName: "ferry del" });
-  try {
-    const store = new ConnectorStore(target, settings.stateDb);
+  await StateDb.within(resolveState(flags), { appName: "ferry del" }, async (state) => {
+    const store = new ConnectorStore(state);
     const config = await rest.config(name);
     const record = await store.find(name);
     if (config === undefined && record === undefined)
@@ -61,7 +60,5 @@ const forget = async (name: string, flags: DelFlags): Promise<void> => {
         ? ""
         : `\n  its records are still in ${left.join(", ")}: delete the topic, and empty the target, before a new copy`;
     report(name, flags, { forgotten: true, topics: left }, `${name} is removed and its position forgotten${advice}`);
-  } finally {
-    await target.close();
-  }
+  });
 };

@@ -10,7 +10,7 @@ import { resolveSettings } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { createLogger } from "#base/observe/log.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { readable } from "#io/wire/readable.ts";
 import { awaitDecided, awaitWorker, type Decided } from "#process/report/decisions.ts";
 import { type ReplayAloneDeps, replayAlone } from "#process/worker/replayAlone.ts";
@@ -41,7 +41,7 @@ const EVERYTHING = 1_000_000;
 /** `ferry dlq list | show | replay | discard | export`: what could not be applied, and what becomes of it. */
 export const registerDlq = (command: Command): void => {
   const add = (usage: string, description: string): Command =>
-    withConnections(command.command(usage).description(description), ["target", "stateDb"]);
+    withConnections(command.command(usage).description(description), ["target", "state"]);
   const selecting = (command: Command): Command =>
     command
       .option("--reason <code>", "only letters with this code")
@@ -64,18 +64,15 @@ export const registerDlq = (command: Command): void => {
       .option("--config <file>", "routes and their rules, as in the run (default: ferry.yaml here, if it exists)")
       .option("--wait <seconds>", "how long to wait for a worker, seconds", "60")
       .action((ids: string[], flags: DlqFlags) =>
-        withStore(flags, (store, client, stateDb) => decide(verb, { store, client, stateDb, ids, flags })),
+        withStore(flags, (store, state) => decide(verb, { store, state, ids, flags })),
       );
   selecting(add("export", "write letters as lines of JSON, raw records in base64"))
     .option("--out <file>", "output file (default: standard output)")
     .action((flags: DlqFlags) => withStore(flags, (store) => exportLetters(store, flags)));
 };
 
-const withStore = (
-  flags: DlqFlags,
-  work: (store: DeadLetterStore, client: MongoClient, stateDb: string) => Promise<void>,
-): Promise<void> =>
-  withState(flags, "ferry dlq", (client, stateDb) => work(new DeadLetterStore(client, stateDb), client, stateDb));
+const withStore = (flags: DlqFlags, work: (store: DeadLetterStore, state: StateDb) => Promise<void>): Promise<void> =>
+  withState(flags, "ferry dlq", (state) => work(new DeadLetterStore(state), state));
 
 /** @throws FERRY_USAGE for a key that is not extended JSON, or a reason that is not a code */
 const filterOf = ({ reason, route, key }: DlqFlags, ids: readonly string[] = []): LetterFilter => {
@@ -165,13 +162,12 @@ const show = async (store: DeadLetterStore, id: string, flags: DlqFlags): Promis
 
 type Decision = Readonly<{
   store: DeadLetterStore;
-  client: MongoClient;
-  stateDb: string;
+  state: StateDb;
   ids: readonly string[];
   flags: DlqFlags;
 }>;
 
-const decide = async (verb: "replay" | "discard", { store, client, stateDb, ids, flags }: Decision): Promise<void> => {
+const decide = async (verb: "replay" | "discard", { store, state, ids, flags }: Decision): Promise<void> => {
   if (
     ids.length === 0 &&
     flags.all !== true &&
@@ -186,16 +182,15 @@ const decide = async (verb: "replay" | "discard", { store, client, stateDb, ids,
   if (missing.length > 0)
     throw new FerryError("FERRY_USAGE", `there is no dead letter ${missing[0]}; \`ferry dlq list\` shows them`);
   await store.decide({ ids: chosen.map(({ _id }) => _id) }, verb);
-  const carriedOut = (): Promise<Decided> =>
-    awaitDecided(chosen, { store, client, stateDb, clock: systemClock, waitMs });
+  const carriedOut = (): Promise<Decided> => awaitDecided(chosen, { store, state, clock: systemClock, waitMs });
   let found = await carriedOut();
-  const run = await new RunControl(client, stateDb).read();
+  const run = await new RunControl(state).read();
   if (found.workers === 0 && found.open > 0 && run?.record.mode === "direct" && !run.owned) {
     const carried = async (): Promise<void> => {
-      await awaitWorker({ client, stateDb, clock: systemClock, waitMs });
+      await awaitWorker({ state, clock: systemClock, waitMs });
       found = await carriedOut();
     };
-    await withSignals(({ hard }) => replayAlone({ ...aloneDeps(flags), client, hard }, run.record, chosen, carried));
+    await withSignals(({ hard }) => replayAlone({ ...aloneDeps(flags), state, hard }, run.record, chosen, carried));
   }
   if (flags.json === true) printJson({ verb, ...found });
   else print(outcome(verb, found));
@@ -204,12 +199,12 @@ const decide = async (verb: "replay" | "discard", { store, client, stateDb, ids,
 };
 
 /** Decisions are carried out by this process itself, where nobody else is there to do it. */
-const aloneDeps = (flags: DlqFlags): Omit<ReplayAloneDeps, "client" | "hard"> => {
-  const { target, stateDb, group } = resolveSettings(flags, ["target"]);
+const aloneDeps = (flags: DlqFlags): Omit<ReplayAloneDeps, "state" | "hard"> => {
+  const { target, state, stateDb, group } = resolveSettings(flags, ["target"]);
   const { routes, ddl } = readConfig(flags.config);
   const host = hostname();
   return {
-    settings: { target, stateDb, group },
+    settings: { target, state, stateDb, group },
     options: parseWorkerOptions({}),
     ...{ routes, ddl, host },
     logger: createLogger("warn"),

@@ -14,12 +14,12 @@ type DriftFlags = Flags & Readonly<{ route?: string; since?: string; all?: boole
 
 /** `ferry drift`: the fields and types that appeared, and what was done with them; `ferry drift decide` changes it. */
 export const registerDrift = (command: Command): void => {
-  withConnections(command, ["target", "stateDb"])
+  withConnections(command, ["target", "state"])
     .option("--route <name>", "only fields of this route")
     .option("--since <time>", "only what appeared since then (ISO time, or seconds of a cluster time)")
     .option("--all", "the whole ledger, with the fields that the copy had")
     .action(timeline);
-  withConnections(command.command("decide"), ["target", "stateDb"])
+  withConnections(command.command("decide"), ["target", "state"])
     .description("pass a field or drop it; held documents are applied")
     .argument("<route>", "name of the route")
     .argument("<path>", "the field, as `ferry drift` prints it")
@@ -40,8 +40,8 @@ const sinceOf = (text: string | undefined): number => {
 
 const timeline = async (flags: DriftFlags): Promise<void> => {
   const since = sinceOf(flags.since);
-  await withState(flags, "ferry drift", async (client, stateDb) => {
-    const lines = await readTimeline(new DriftLedger(client, stateDb), flags.route);
+  await withState(flags, "ferry drift", async (state) => {
+    const lines = await readTimeline(new DriftLedger(state), flags.route);
     const shown = lines.filter(({ baseline, first }) => (flags.all === true || !baseline) && first.seconds >= since);
     if (flags.json === true) printJson(shown.map(facts));
     else print(shown.length === 0 ? "no drift" : table(shown.map(row)));
@@ -77,8 +77,8 @@ const decide = async (
       "FERRY_USAGE",
       `--type ${flags.type} is not a BSON type; \`ferry drift\` spells them, as string`,
     );
-  await withState({ ...flags, route }, "ferry drift", async (client, stateDb) => {
-    const ledger = new DriftLedger(client, stateDb);
+  await withState({ ...flags, route }, "ferry drift", async (state) => {
+    const ledger = new DriftLedger(state);
     const known = await ledger.read(route, [path]);
     if (known.length === 0)
       throw new FerryError(
@@ -86,7 +86,7 @@ const decide = async (
         `the ledger of ${route} has no field ${path}; \`ferry drift --all\` shows them`,
       );
     await ledger.decide(route, path, flags.type ?? null, verdict);
-    const held = await new DeadLetterStore(client, stateDb).decide({ route, code: "FERRY_DRIFT_HELD" }, "replay");
+    const held = await new DeadLetterStore(state).decide({ route, code: "FERRY_DRIFT_HELD" }, "replay");
     if (flags.json === true) printJson({ route, path, type: flags.type ?? null, verdict, held });
     else
       print(

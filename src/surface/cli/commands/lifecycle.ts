@@ -20,21 +20,21 @@ import { clusterTime } from "#source/stream/sourceProbe.ts";
 import { requireComplete } from "#structure/operations/structureOperations.ts";
 import { plainLogger, print, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
-import { type Flags, withConnections, withState } from "../connections.ts";
+import { type Flags, withConnections, withState, withTarget } from "../connections.ts";
 
 /** `ferry pause`: what is wanted of a `ferry run` or `ferry capture` is written where it looks; so do the two below. */
 export const registerPause = (command: Command): void => {
-  withConnections(command, ["target", "stateDb"]).action(pause);
+  withConnections(command, ["target", "state"]).action(pause);
 };
 
 /** `ferry resume`. */
 export const registerResume = (command: Command): void => {
-  withConnections(command, ["target", "stateDb"]).action(resume);
+  withConnections(command, ["target", "state"]).action(resume);
 };
 
 /** `ferry finalize`. */
 export const registerFinalize = (command: Command): void => {
-  withConnections(command, ["source", "target", "kafka", "stateDb"])
+  withConnections(command, ["source", "target", "kafka", "state"])
     .option(
       "--allow-writes",
       "end although services still write to the source; prints the time up to which the target has everything",
@@ -70,9 +70,9 @@ const exitAs = ({ record: { ended }, owned }: SeenRun): void => {
 };
 
 const pause = (flags: Flags): Promise<void> =>
-  withState(flags, "ferry pause", (client, stateDb) =>
+  withState(flags, "ferry pause", (state) =>
     withSignals(async ({ soft }) => {
-      const control = new RunControl(client, stateDb);
+      const control = new RunControl(state);
       const { record } = await readRun(control);
       if (!(await control.pause())) refuse(record);
       const enough = ({ owned }: SeenRun, state: RunState): boolean => state === "paused" || !owned;
@@ -87,8 +87,8 @@ const pause = (flags: Flags): Promise<void> =>
   );
 
 const resume = (flags: Flags): Promise<void> =>
-  withState(flags, "ferry resume", async (client, stateDb) => {
-    const control = new RunControl(client, stateDb);
+  withState(flags, "ferry resume", async (state) => {
+    const control = new RunControl(state);
     const { record } = await readRun(control);
     if (!(await control.resume())) refuse(record);
     const seen = await readRun(control);
@@ -124,11 +124,11 @@ const kafkaOf = (flags: FinalizeFlags): KafkaClient => {
 const requireEndable = async (
   { record }: SeenRun,
   source: MongoClient,
-  { target, stateDb, accepted }: LookDeps,
+  { state, accepted }: LookDeps,
 ): Promise<void> => {
   requireSameSource(record.source, await readDeployment(source));
   if (stateOf(record) === "finalized") return; // asked again, for what came of it
-  const known = await lettersAndHalts({ target, stateDb, routes: undefined, accepted });
+  const known = await lettersAndHalts({ state, routes: undefined, accepted });
   if (known !== undefined) throw known;
 };
 
@@ -144,10 +144,10 @@ const tellEnd = ({ lifecycle = {}, token }: StoredCapture, asJson: boolean): voi
 };
 
 const finalize = (flags: FinalizeFlags): Promise<void> =>
-  withState(flags, "ferry finalize", (target, stateDb) =>
+  withTarget(flags, "ferry finalize", (target, state) =>
     withSignals(async ({ soft: signal }) => {
       const { source: uri } = resolveSettings(flags, ["source"]);
-      const control = new RunControl(target, stateDb);
+      const control = new RunControl(state);
       const asked = await readRun(control);
       const { mode } = asked.record;
       if (mode === "kafka") resolveSettings(flags, ["kafka"]); // said before anything is asked of the capture
@@ -158,7 +158,7 @@ const finalize = (flags: FinalizeFlags): Promise<void> =>
       const source = await reachMongo(uri, { side: "source", appName: "ferry finalize", ...waiting });
       clients.defer(() => source.close());
       const kafka = mode === "kafka" ? clients.use(kafkaOf(flags)) : undefined;
-      await requireEndable(asked, source, { target, stateDb, routes: undefined, accepted: new Set(accepted) });
+      await requireEndable(asked, source, { state, routes: undefined, accepted: new Set(accepted) });
       const at = await clusterTime(source);
       const say = (seen: SeenRun, state: RunState): void => {
         if (flags.json !== true) print(progress(seen, state));
@@ -166,12 +166,12 @@ const finalize = (flags: FinalizeFlags): Promise<void> =>
       const tell = (sentence: string): void => {
         if (flags.json !== true) print(sentence);
       };
-      const deps = { ...waiting, ...{ control, source, target, stateDb, routes, kafka, accepted, say, tell } };
+      const deps = { ...waiting, ...{ control, source, target, state, routes, kafka, accepted, say, tell } };
       const writes = await throughOutages("finalizing", serversOf({ source, target }), waiting, async () => {
         const { scope, token } = await endRun(deps, at);
         // Once more behind the end: giving back may have taken long, and nobody captures any more.
         if (accepted.includes("FERRY_SOURCE_WRITES") || stateOf(asked.record) === "finalized") return undefined;
-        return writesBehind(source, { scope, token }, { stateDb, at: tokenTime(token), signal });
+        return writesBehind(source, { scope, token }, { state, at: tokenTime(token), signal });
       });
       tellEnd((await readRun(control)).record, flags.json === true);
       if (writes !== undefined) throw writes;

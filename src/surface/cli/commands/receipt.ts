@@ -7,25 +7,25 @@ import { readCarried } from "#proof/verify/carried.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
 import { count } from "#surface/terminal/table.ts";
 import { type BothFlags, withBothSides, withCarried } from "../bothSides.ts";
-import { withConnections, withState, withTarget } from "../connections.ts";
+import { withConnections, withPlaces, withTarget } from "../connections.ts";
 import { VERSION } from "../version.ts";
 
 type ReceiptFlags = BothFlags & Readonly<{ out?: string }>;
 
 /** `ferry receipt`: what is on both sides, in a form that anybody can check. */
 export const registerReceipt = (receipt: Command): void => {
-  withCarried(withConnections(receipt, ["source", "target", "kafka", "stateDb"]))
+  withCarried(withConnections(receipt, ["source", "target", "kafka", "state"]))
     .option("--out <file>", "output file (default: standard output)")
     .action(make);
-  withConnections(receipt.command("check"), ["source", "target", "stateDb"])
+  withConnections(receipt.command("check"), ["source", "target", "state"])
     .description("read both sides again and print the differences from a receipt")
     .argument("<file>", "file that `ferry receipt` wrote")
     .action((file: string, flags: ReceiptFlags) => check(file, { ...receipt.opts<ReceiptFlags>(), ...flags }));
 };
 
 const make = (flags: ReceiptFlags): Promise<void> =>
-  withState(flags, "ferry receipt", (target, stateDb) =>
-    withBothSides(flags, "ferry receipt", { target, stateDb }, async (deps) => {
+  withTarget(flags, "ferry receipt", (target, state) =>
+    withBothSides(flags, "ferry receipt", { target, state }, async (deps) => {
       const { routes } = await readCarried(deps);
       const receipt = await makeReceipt({ ...deps, routes, version: VERSION });
       if (flags.out === undefined) return printJson(receipt, 2);
@@ -43,8 +43,8 @@ const summary = ({ namespaces, equal, still }: Receipt): string => {
 };
 
 const check = (file: string, flags: ReceiptFlags): Promise<void> =>
-  withTarget(flags, "ferry receipt", (target, stateDb) =>
-    withBothSides(flags, "ferry receipt", { target, stateDb }, async (deps) => {
+  withPlaces(flags, "ferry receipt", (target, state) =>
+    withBothSides(flags, "ferry receipt", { target, state }, async (deps) => {
       const was = readReceipt(file);
       const is = await makeReceipt({ ...deps, routes: was.namespaces.map(routeOf), version: VERSION });
       const changed = differencesFrom(was, is);

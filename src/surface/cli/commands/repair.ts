@@ -22,7 +22,7 @@ import { RunControl } from "#source/capture/captureLifecycle.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
 import { count } from "#surface/terminal/table.ts";
 import { type BothFlags, withBothSides, withCarried } from "../bothSides.ts";
-import { wholeNumber, withConnections, withState } from "../connections.ts";
+import { wholeNumber, withConnections, withTarget } from "../connections.ts";
 import { wrongLine } from "../verifyText.ts";
 import { VERSION } from "../version.ts";
 import { parseWorkerOptions } from "../workerFlags.ts";
@@ -34,15 +34,15 @@ const SHOWN = 20;
 
 /** `ferry repair`: writes again what verification found to be wrong. */
 export const registerRepair = (command: Command): void => {
-  withCarried(withConnections(command, ["source", "target", "kafka", "stateDb"]))
+  withCarried(withConnections(command, ["source", "target", "kafka", "state"]))
     .option("--apply", "write them: the worker that owns a document's route writes the source's current document")
     .option("--wait-seconds <n>", "how long to wait for the workers, seconds", "60")
     .action(repair);
 };
 
 const repair = (flags: RepairFlags): Promise<void> =>
-  withState(flags, "ferry repair", (target, stateDb) =>
-    withBothSides(flags, "ferry repair", { target, stateDb }, async (deps, { hard }) => {
+  withTarget(flags, "ferry repair", (target, state) =>
+    withBothSides(flags, "ferry repair", { target, state }, async (deps, { hard }) => {
       const found = await stillWrong(deps);
       await (flags.apply === true ? apply(flags, deps, found, hard) : show(flags, found));
     }),
@@ -95,26 +95,26 @@ const apply = async (
 };
 
 /** A `ferry run` that nothing runs: then this process carries its repairs out itself. */
-const isAlone = async ({ target, stateDb }: RepairDeps): Promise<boolean> => {
-  const run = await new RunControl(target, stateDb).read();
-  return run?.record.mode === "direct" && !run.owned && (await livingWorkers(target, stateDb)) === 0;
+const isAlone = async ({ state }: RepairDeps): Promise<boolean> => {
+  const run = await new RunControl(state).read();
+  return run?.record.mode === "direct" && !run.owned && (await livingWorkers(state)) === 0;
 };
 
 const alone = async (
   flags: RepairFlags,
-  { target: client, stateDb }: RepairDeps,
+  { state }: RepairDeps,
   found: readonly WrongRoute[],
   { until, hard }: Readonly<{ until: () => Promise<void>; hard: AbortSignal }>,
 ): Promise<void> => {
-  const run = await new RunControl(client, stateDb).read();
+  const run = await new RunControl(state).read();
   if (run === undefined) return;
-  const { source, target, group } = resolveSettings(flags, ["source", "target"]);
+  const { source, target, state: place, stateDb, group } = resolveSettings(flags, ["source", "target"]);
   const { routes, ddl } = readConfig(flags.config);
   const host = hostname();
   await replayAlone(
     {
-      ...{ client, hard, routes, ddl, host, clock: systemClock, version: VERSION },
-      settings: { source, target, stateDb, group },
+      ...{ state, hard, routes, ddl, host, clock: systemClock, version: VERSION },
+      settings: { source, target, state: place, stateDb, group },
       options: parseWorkerOptions({}),
       logger: createLogger("warn"),
       workerId: `repair-${host}-${process.pid}`,

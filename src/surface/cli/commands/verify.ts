@@ -8,14 +8,14 @@ import { type VerifyDeps, type VerifyReport, verifyNamespaces } from "#proof/ver
 import { plainLogger, print, printJson } from "#surface/terminal/output.ts";
 import { count } from "#surface/terminal/table.ts";
 import { type BothFlags, withBothSides, withCarried } from "../bothSides.ts";
-import { wholeNumber, withConnections, withState } from "../connections.ts";
+import { wholeNumber, withConnections, withTarget } from "../connections.ts";
 import { resultFacts, resultLines, structureLines, timeText, verifiedLine } from "../verifyText.ts";
 
 type VerifyFlags = BothFlags & Readonly<{ waitSeconds: string; follow?: boolean; maxSourceLoad?: string }>;
 
 /** `ferry verify`: is everything on the target that should be there? */
 export const registerVerify = (command: Command): void => {
-  withCarried(withConnections(command, ["source", "target", "kafka", "stateDb"]))
+  withCarried(withConnections(command, ["source", "target", "kafka", "state"]))
     .option("--once", "one pass, then end (default)")
     .option("--follow", "after the pass, check every change on both sides, until stopped")
     .option(
@@ -27,8 +27,8 @@ export const registerVerify = (command: Command): void => {
 };
 
 const verify = (flags: VerifyFlags): Promise<void> =>
-  withState(flags, "ferry verify", (target, stateDb) =>
-    withBothSides(flags, "ferry verify", { target, stateDb }, async ({ uri, ...sides }) => {
+  withTarget(flags, "ferry verify", (target, state) =>
+    withBothSides(flags, "ferry verify", { target, state }, async ({ uri, ...sides }) => {
       const deps = { ...sides, ...limitsOf(flags, uri) };
       await (flags.follow === true ? follow(flags, deps) : once(flags, deps));
     }),

@@ -8,7 +8,7 @@ import { unlessStopped } from "#base/flow/unlessStopped.ts";
 import { createLogger } from "#base/observe/log.ts";
 import { Worker } from "#process/worker/worker.ts";
 import { type StopSignals, withSignals } from "#surface/terminal/signals.ts";
-import { LOG_LEVEL, withAddresses } from "../connections.ts";
+import { LOG_LEVEL, withAddresses, withStateFlags } from "../connections.ts";
 import { VERSION } from "../version.ts";
 import { parseWorkerOptions, withWorkerOptions } from "../workerFlags.ts";
 
@@ -20,8 +20,7 @@ export const registerWorker = (command: Command): void => {
     kafka: "Kafka bootstrap servers",
     connect: "Kafka Connect, to check and restart the connectors of the topics",
   });
-  command
-    .option("--state-db <name>", "ferry's database on the target")
+  withStateFlags(command)
     .option("--config <file>", "routes and their rules (default: ferry.yaml here, if it exists)")
     .option("--group <name>", "consumer group that offsets are committed to, for Kafka tools")
     .option("--alive-file <file>", "file to touch after each report to the target, for health checks")
