@@ -159,7 +159,7 @@ for (const transactional of [true, false])
       };
       const move = { offset: 7, at: 1n, logTimeMs: 1, counts, filteredBy: {} };
       const deps = {
-        positions: new LanePositionStore(client, stateDb),
+        positions: new LanePositionStore(state),
         isContended: () => false,
         clock: systemClock,
         signal: AbortSignal.timeout(20_000),
