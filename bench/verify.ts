@@ -28,7 +28,7 @@ const plain = (kind: Kind): Route => plainRoute(`${DB}.${kind}`);
 const filter = (kind: Kind): Route => ({
   ...plain(kind),
   name: filtered(kind),
-  to: `${DB}.${filtered(kind)}`,
+  to: { mongodb: `${DB}.${filtered(kind)}` },
   fields: { deny: ["email"] },
 });
 

@@ -3,6 +3,7 @@
  * Usage: verifyPass.ts SOURCE TARGET raw|ferry STATE_DB ROUTE (JSON) → { documents, perSecond, wrong, rssMb }
  */
 import { readFileSync } from "node:fs";
+import { targetNamespace } from "#base/config/destination.ts";
 import type { Route } from "#base/config/routes.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { parseNamespace } from "#base/flow/types.ts";
@@ -36,7 +37,7 @@ const readSide = async (side: Side, bounds: Bounds, batchSize: number): Promise<
 
 const readBoth = async (): Promise<{ documents: number; wrong: number }> => {
   const here: Side = { client: source, ns: parseNamespace(route.from) };
-  const there: Side = { client: target, ns: parseNamespace(route.to) };
+  const there: Side = { client: target, ns: targetNamespace(route) };
   const [ranges, batchSize] = [[...(await readRanges(here))], await batchSizeOf(here)];
   let documents = 0;
   await Promise.all(

@@ -131,6 +131,12 @@ export class DdlPolicy {
   async #requireLeave(event: DdlEvent, record: LogRecord, note: Note): Promise<void> {
     const { follower, policy, ddl } = this.#context;
     const id = this.#idOf(record);
+    if (!this.#sink.can.incarnations)
+      throw this.#refused(
+        event,
+        record,
+        `: ${this.#sink.name} cannot drop what it has now and nothing that comes later`,
+      );
     if (policy !== "mirror")
       throw this.#refused(event, record, `: under ${policy} the target's own documents would go with it`);
     if (ddl.drop === "apply" || (await follower.isApproved(id))) return;

@@ -1,6 +1,7 @@
 import type { Claim } from "#apply/lanes/claims.ts";
 import type { Drops } from "#apply/lanes/drops.ts";
 import type { RunStore } from "#apply/lanes/runStore.ts";
+import { destinationText } from "#base/config/destination.ts";
 import { plainRoute, type Route } from "#base/config/routes.ts";
 import type { WorkerOptions } from "#base/config/workerOptions.ts";
 import { faultPoint } from "#base/flow/fault.ts";
@@ -45,6 +46,8 @@ const NOBODY = -1;
 export const obstacle = async (context: RenameContext, route: Route): Promise<string | undefined> => {
   const { source, runs, options } = context;
   if (source === undefined) return "the worker has no --source to copy the renamed collection from";
+  if (!context.sinkOf(route).can.incarnations)
+    return `${destinationText(route.to)} cannot drop what it has now and nothing that comes later`;
   const run = await runs.run(route.name);
   const begun = run?.begun;
   const policy = begun?.policy ?? policyOf(route, options).policy;
@@ -54,7 +57,7 @@ export const obstacle = async (context: RenameContext, route: Route): Promise<st
   // What a killed owner has copied of this rename is no stranger's: nobody gets so far where documents were there before.
   const filling = run?.dropping?.partition === NOBODY;
   if (begun === undefined && !filling && (await context.sinkOf(route).look()).occupied)
-    return `${route.to} has documents, and ${route.name} has not begun`;
+    return `${destinationText(route.to)} has documents, and ${route.name} has not begun`;
   return undefined;
 };
 

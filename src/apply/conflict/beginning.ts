@@ -3,6 +3,7 @@ import type { Timestamp } from "bson";
 import type { Claim } from "#apply/lanes/claims.ts";
 import type { Beginning, Rules } from "#apply/lanes/records.ts";
 import type { RunStore } from "#apply/lanes/runStore.ts";
+import { destinationText } from "#base/config/destination.ts";
 import type { ConflictPolicy, Route } from "#base/config/routes.ts";
 import type { WorkerOptions } from "#base/config/workerOptions.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
@@ -79,7 +80,7 @@ const begin = async (
 
 /** What a route makes of documents, told apart from other rules by a digest. */
 export const rulesOf = ({ to, fields, where }: Pick<Route, "to" | "fields" | "where">): Rules => ({
-  to,
+  to: destinationText(to),
   digest: createHash("sha256")
     .update(JSON.stringify([fields, where]))
     .digest("hex")

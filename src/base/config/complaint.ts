@@ -15,6 +15,7 @@ type Node = Readonly<{
   patternProperties?: Readonly<Record<string, TSchema>>;
   anyOf?: readonly TSchema[];
   description?: string;
+  pattern?: string;
 }>;
 
 const alternatives = (schema: TSchema): readonly Node[] => (schema as Node).anyOf ?? [schema as Node];
@@ -55,9 +56,13 @@ const unknownKeys = (schema: TSchema, { instancePath, params }: Finding): string
 /** The first finding; of a union's, the one inside the alternative whose keys the value has. */
 const meant = (findings: readonly Finding[]): Finding => {
   const [first] = findings as readonly [Finding, ...Finding[]];
-  if (!["required", "additionalProperties", "anyOf"].includes(first.keyword)) return first;
+  if (!["type", "required", "additionalProperties", "anyOf"].includes(first.keyword)) return first;
   const inside = findings.filter(({ keyword }) => keyword !== "boolean"); // a key that an alternative does not have
-  return inside.find(({ instancePath }) => instancePath.startsWith(`${first.instancePath}/`)) ?? first;
+  return (
+    inside.find(({ instancePath }) => instancePath.startsWith(`${first.instancePath}/`)) ??
+    inside.find(({ keyword, instancePath }) => keyword === "required" && instancePath === first.instancePath) ??
+    first
+  );
 };
 
 /**
@@ -83,7 +88,8 @@ export const complaint = (schema: TSchema, findings: readonly Finding[], whole: 
     const allowed = findings.filter((one) => one.keyword === "const" && one.instancePath === instancePath);
     return `${place} must be one of ${allowed.map((one) => String(one.params["allowedValue"])).join(", ")}`;
   }
-  const description = (schemas[0] as Node | undefined)?.description;
+  const forms = schemas.flatMap(alternatives);
+  const description = (forms.find(({ pattern }) => pattern !== undefined) ?? forms[0])?.description;
   if (keyword === "pattern" && description !== undefined) return `${place} is invalid: ${description}`;
   return `${place} ${message}`;
 };

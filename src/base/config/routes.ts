@@ -4,10 +4,9 @@ import { Value } from "typebox/value";
 import { parseDocument } from "yaml";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { complaint, type Finding } from "./complaint.ts";
+import { DESTINATION, type Destination, destinationOf, destinationText, NAMESPACE } from "./destination.ts";
 import { readTextFile } from "./textFile.ts";
 
-/** What the server keeps for itself (`system.*`) is no namespace that anybody carries. */
-const NAMESPACE = '^[^.$/\\\\ "]+\\.(?!system\\.)[^$]+$';
 const closed = { additionalProperties: false } as const;
 
 const MASK = Type.Union([
@@ -88,17 +87,7 @@ const ROUTE = Type.Object(
       pattern: NAMESPACE,
       description: "Source namespace, `db.collection`, not `system.*`: the topic of the same name.",
     }),
-    to: Type.Optional(
-      Type.Object(
-        {
-          mongodb: Type.String({
-            pattern: NAMESPACE,
-            description: "Target namespace, `db.collection`, not `system.*`.",
-          }),
-        },
-        { ...closed, description: "Default: the same namespace." },
-      ),
-    ),
+    to: Type.Optional({ ...DESTINATION, description: "Where to. Default: the same namespace of the MongoDB target." }),
     fields: Type.Optional(FIELDS),
     where: Type.Optional(
       Type.Record(Type.String(), Type.Unknown(), {
@@ -156,15 +145,21 @@ const DEFAULT_DRIFT: DriftPolicy = { newField: "pass", typeChange: "pass", depth
 
 /** One stream from a source namespace into a target namespace, with lanes, books and dead letters of its own. */
 export type Route = Readonly<
-  Omit<RouteConfig, "name" | "to" | "drift"> & { name: string; to: string; drift: DriftPolicy }
+  Omit<RouteConfig, "name" | "to" | "drift"> & { name: string; to: Destination; drift: DriftPolicy }
 >;
 
 const invalid = (file: string, sentence: string): FerryError => new FerryError("FERRY_CONFIG", `${file}: ${sentence}`);
 
 const named = (route: RouteConfig): Route => {
-  const to = route.to?.mongodb ?? route.from;
-  const name = route.name ?? (to === route.from ? to : `${route.from}>${to}`);
+  const to = destinationOf(route.to, route.from);
+  const name = route.name ?? nameOf(route.from, to);
   return { ...route, to, name, drift: { ...DEFAULT_DRIFT, ...route.drift } };
+};
+
+/** How a route is called that has no name of its own. */
+export const nameOf = (from: string, to: Destination): string => {
+  const text = destinationText(to);
+  return text === from ? from : `${from}>${text}`;
 };
 
 const twice = (values: readonly string[]): string | undefined => values.find((value, i) => values.indexOf(value) !== i);
@@ -186,13 +181,13 @@ export const parseConfig = (text: string, file: string): Config => {
   if (given.routes === undefined) return { routes: undefined, ddl };
   const routes = given.routes.map(named);
   for (const { name, from, to } of routes) {
-    const glob = [from, to].find((namespace) => /[*?]/.test(namespace));
+    const glob = [from, destinationText(to)].find((namespace) => /[*?]/.test(namespace));
     if (glob !== undefined)
       throw invalid(file, `route ${name}: ${glob} is not one namespace; a route has no globs, so write one for each`);
   }
   const name = twice(routes.map((route) => route.name));
   if (name !== undefined) throw invalid(file, `two routes are called ${name}; give one of them another name`);
-  const to = twice(routes.map((route) => route.to));
+  const to = twice(routes.map((route) => destinationText(route.to)));
   if (to !== undefined) throw invalid(file, `two routes write to ${to}; one namespace has one route`);
   const blind = routes.find(({ conflict = "mirror", drift }) => conflict !== "mirror" && drift.depth === 0);
   if (blind !== undefined)
@@ -220,6 +215,6 @@ export const readConfig = (file: string | undefined): Config => {
 export const plainRoute = (topic: string): Route => ({
   name: topic,
   from: topic,
-  to: topic,
+  to: { mongodb: topic },
   drift: DEFAULT_DRIFT,
 });

@@ -1,9 +1,10 @@
 import type { RunStore } from "#apply/lanes/runStore.ts";
+import { isMongo, targetNamespace } from "#base/config/destination.ts";
 import type { Route } from "#base/config/routes.ts";
 import type { WorkerOptions } from "#base/config/workerOptions.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { seriesOf } from "#base/flow/buckets.ts";
-import { type Namespace, parseNamespace } from "#base/flow/types.ts";
+import type { Namespace } from "#base/flow/types.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import {
   bucketSourceNeeds,
@@ -65,8 +66,8 @@ const isBuckets = (ns: Namespace): boolean => seriesOf(ns) !== undefined;
 export const checkRights = async ({ source, target, carried, routes, stateDb }: RightsDeps): Promise<void> => {
   await lacking("source", source, carried.filter(isBuckets).flatMap(bucketSourceNeeds));
   // Without routes it writes its own state only.
-  const namespaces = routes.map(({ to }) => parseNamespace(to));
-  const dbs = new Set(routes.length === 0 ? [stateDb] : namespaces.map(({ db }) => db));
+  const namespaces = routes.filter(isMongo).map(targetNamespace);
+  const dbs = new Set(namespaces.length === 0 ? [stateDb] : namespaces.map(({ db }) => db));
   const written = namespaces.filter(isBuckets).flatMap(bucketTargetNeeds);
   await lacking("target", target, [...[...dbs].flatMap((db) => targetNeeds(db, stateDb)), ...written]);
 };
@@ -79,11 +80,11 @@ export const checkEmpty = async (
   options: WorkerOptions,
 ): Promise<void> => {
   const known = await runs.readRuns();
-  for (const route of routes) {
+  for (const route of routes.filter(isMongo)) {
     const { policy, named } = policyOf(route, options);
     requireMirror(route, policy);
     if (known.get(route.name)?.begun !== undefined || named) continue;
-    const sink = new MongoSink(target, parseNamespace(route.to));
+    const sink = new MongoSink(target, targetNamespace(route));
     if ((await sink.look()).occupied)
       throw new FerryError("FERRY_TARGET_NOT_EMPTY", `${sink.name} has documents, and no conflict policy is named`);
   }

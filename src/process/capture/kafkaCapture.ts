@@ -1,3 +1,4 @@
+import { isMongo, targetNamespace } from "#base/config/destination.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#base/flow/types.ts";
 import { tryingAgain } from "#base/observe/tryingAgain.ts";
 import { writesOf } from "#cutover/lastLook.ts";
@@ -111,8 +112,8 @@ const beginBetween = async (deps: KafkaCaptureDeps, sides: Sides, client: KafkaC
 /** On either side: what the stream still has of a former incarnation may be under the other rule than the source has now. */
 const isCollated = async ({ routes }: KafkaCaptureDeps, { source, target }: Sides, topic: string): Promise<boolean> => {
   if ((await collationOf(source, parseNamespace(topic))) !== undefined) return true;
-  for (const { to } of routesOn(routes, topic))
-    if ((await collationOf(target, parseNamespace(to))) !== undefined) return true;
+  for (const route of routesOn(routes, topic).filter(isMongo))
+    if ((await collationOf(target, targetNamespace(route))) !== undefined) return true;
   return false;
 };
 

@@ -16,6 +16,7 @@ import { settleInserts } from "#apply/pipeline/settleInserts.ts";
 import { shaper } from "#apply/pipeline/shape.ts";
 import { SpellingGuard } from "#apply/pipeline/spellingGuard.ts";
 import { TargetCollation } from "#apply/pipeline/targetCollation.ts";
+import { isMongo, targetNamespace } from "#base/config/destination.ts";
 import type { DdlRules, Route } from "#base/config/routes.ts";
 import type { WorkerOptions } from "#base/config/workerOptions.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
@@ -123,7 +124,7 @@ const openConflicts = async (
     sink,
     policy,
     isSource: (path) => drift.carries(path),
-    watch: await watches.of(claim.route, route.to),
+    watch: await watches.of(claim.route, targetNamespace(route)),
     marks,
     store,
     seed,
@@ -145,7 +146,7 @@ const laneDeps = (context: PartitionContext, { ns, sink, copyGuard, follower }: 
     ns,
     sink,
     deadLetters,
-    lookup: options.deltas === "look-up" ? lookup : undefined,
+    lookup: options.deltas === "look-up" || !sink.can.patches ? lookup : undefined,
     rescue: lookup,
     shape: filter === undefined ? undefined : shaper(filter),
     makeWay: (ops, key) => follower.makeWay(ops, key),
@@ -181,13 +182,16 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
   if (partitionCount > 1)
     checkKeys(await log.peek(claim.topic, claim.partition, firstOffset), { claim, partitionCount, decode });
   const sink = context.sinkOf(context.route);
+  if (!sink.can.patches && source === undefined)
+    throw new FerryError("FERRY_USAGE", `${sink.name} takes whole documents only: give --source to look them up`);
   const begun = await beginRoute(context, sink);
   const follower = new StructureFollower({ ...context, sink });
   await follower.prepare();
   const copyGuard = new CopyGuard({ ...context, occupied: begun.occupied });
   const ddl = new DdlPolicy({ ...context, follower, policy: begun.policy }, sink);
   const deps = laneDeps(context, { ns, sink, copyGuard, follower });
-  const collation = await TargetCollation.open({ target, to: parseNamespace(context.route.to), source, from: ns });
+  const to = isMongo(context.route) ? targetNamespace(context.route) : undefined;
+  const collation = await TargetCollation.open({ target, to, source, from: ns });
   const guard = new SpellingGuard({ ...context, ...begun, isOpen: collation.isOpen });
   const held = await deadLetters.held(claim.route, claim.partition);
   const drift = await openGate(context, decode);

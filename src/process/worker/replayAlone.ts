@@ -43,7 +43,7 @@ const routesOf = async (
     const rules = known.get(name)?.rules;
     const route = routeNamed(routes, name);
     if (rules === undefined) continue;
-    if (route === undefined || rules.to !== route.to || rules.digest !== rulesOf(route).digest)
+    if (route === undefined || rules.to !== rulesOf(route).to || rules.digest !== rulesOf(route).digest)
       throw new FerryError("FERRY_ROUTE_RULES", `${name} had other rules: give --config as the run had it`);
   }
   const series = (topic: string): string => {

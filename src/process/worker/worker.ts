@@ -21,6 +21,7 @@ import { reachMongo, sayIgnored } from "#io/mongo/reach.ts";
 import { Pace, TARGET_PROBE } from "#io/pace/pace.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { type LiveRoute, RouteTable } from "#route/table/routeTable.ts";
+import { requireFits } from "#sink/open/fits.ts";
 import { type SinkOf, sinkOpener } from "#sink/open/openSink.ts";
 import { provenSource } from "#source/stream/deployment.ts";
 import { touch } from "./aliveFile.ts";
@@ -167,6 +168,7 @@ export class Worker implements AsyncDisposable {
   static async open(deps: WorkerDeps): Promise<Worker> {
     const { settings, options, workerId, clock, logger, soft, hard } = deps;
     // First of all: rules that contradict each other must not be met when half of the work has begun.
+    requireFits(deps.routes ?? []);
     const routes = new RouteTable({ configured: deps.routes, topics: options.topics, logger });
     if (deps.log === undefined)
       for (const side of ["source", "target"] as const) sayIgnored(side, settings[side], logger);

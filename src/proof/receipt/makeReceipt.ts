@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { destinationText } from "#base/config/destination.ts";
 import type { Route } from "#base/config/routes.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { Namespace } from "#base/flow/types.ts";
@@ -61,7 +62,7 @@ const namespaceOf = async (route: Route, pair: Pair, signal: AbortSignal): Promi
   const rules = rulesOf(route, pair.policy);
   const isEqual = expected.count === target.count && expected.digest === target.digest;
   return {
-    ...{ route: route.name, from: route.from, to: route.to, rules },
+    ...{ route: route.name, from: route.from, to: destinationText(route.to), rules },
     rulesSha256: createHash("sha256").update(canonical(rules)).digest("hex"),
     ...{ source, expected, target },
     equal: isEqual || (pair.policy === "mirror" && pair.onto === undefined) ? isEqual : null,
@@ -116,7 +117,7 @@ export const makeReceipt = async (deps: ReceiptDeps): Promise<Receipt> => {
 /** A route as a receipt has it. */
 export const routeOf = ({ route: name, from, to, rules }: ReceiptNamespace): Route => ({
   ...({ fields: rules.fields, where: rules.where } as Pick<Route, "fields" | "where">),
-  ...{ name, from, to },
+  ...{ name, from, to: { mongodb: to } },
   drift: rules.drift as Route["drift"],
   conflict: rules.conflict as NonNullable<Route["conflict"]>,
 });

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { MarkStore } from "#apply/conflict/marks.ts";
 import { DeadLetterStore } from "#apply/deadletter/store.ts";
 import { RunStore } from "#apply/lanes/runStore.ts";
+import { targetNamespace } from "#base/config/destination.ts";
 import type { Route } from "#base/config/routes.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { parseNamespace } from "#base/flow/types.ts";
@@ -38,7 +39,7 @@ export const pairOf = async (route: Route, deps: PairDeps): Promise<Pair> => {
   return {
     route: route.name,
     source: { client: source, ns: parseNamespace(route.from) },
-    target: { client: target, ns: parseNamespace(route.to) },
+    target: { client: target, ns: targetNamespace(route) },
     ...(await expectationOf(route, policy, new DriftLedger(state))),
     policy,
     rules: rulesDigest(route, policy),

@@ -1,4 +1,5 @@
 import { type Document, EJSON, Timestamp } from "bson";
+import { destinationText } from "#base/config/destination.ts";
 import { plainRoute, type Route } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { bucketsOf, seriesOf } from "#base/flow/buckets.ts";
@@ -60,17 +61,22 @@ export class StructureFollower {
   readonly #store: StructureStore;
   /** Does the route carry buckets? Then what is followed is their time series, which is made and changed as one with them. */
   readonly #buckets: boolean;
+  /** Namespaces, as structure knows them. */
+  readonly #from: string;
+  readonly #to: string;
 
   constructor(deps: FollowerDeps) {
     const { from, to } = deps.route;
     this.#buckets = seriesOf(parseNamespace(from)) !== undefined;
-    this.#deps = { ...deps, route: { ...deps.route, from: seriesName(from), to: seriesName(to) } };
+    this.#from = seriesName(from);
+    this.#to = seriesName(destinationText(to));
+    this.#deps = deps;
     this.#store = new StructureStore(deps.state);
   }
 
   /** Is the structure of a source namespace ferry's to look after? */
   async #follows(from: string): Promise<boolean> {
-    if (this.#deps.source === undefined) return false;
+    if (this.#deps.source === undefined || !this.#deps.sink.can.structure) return false;
     const ns = parseNamespace(from);
     const asked = await this.#store.asked();
     return asked.some((spec) => new NamespaceFilter(spec).has(ns));
@@ -84,15 +90,15 @@ export class StructureFollower {
    * @throws FERRY_MONGO_*; FERRY_STRUCTURE_REFUSED where buckets would have no time series
    */
   async prepare(dropped = false): Promise<void> {
-    const { sink, route } = this.#deps;
+    const { sink } = this.#deps;
     // It gets its documents on the server itself: none of them come here.
-    if (parseNamespace(route.from).coll.includes(".convertToCapped.")) return;
+    if (parseNamespace(this.#from).coll.includes(".convertToCapped.")) return;
     if ((await this.follow()) !== undefined) return;
     if (!this.#buckets) await sink.prepare();
     else if (!dropped && (await this.#kind()) !== "timeseries")
       throw new FerryError(
         "FERRY_STRUCTURE_REFUSED",
-        `the target has no time series ${route.to}, and nobody looks after its structure`,
+        `the target has no time series ${this.#to}, and nobody looks after its structure`,
       );
   }
 
@@ -102,31 +108,35 @@ export class StructureFollower {
    * @throws FERRY_MONGO_* of what passes; what the target refuses is logged and stays in the journal
    */
   async follow(again = false): Promise<readonly string[] | undefined> {
-    const { source, hard, route } = this.#deps;
-    if (source === undefined || !(await this.#follows(route.from))) return undefined;
-    const from = parseNamespace(route.from);
+    const { source, hard } = this.#deps;
+    if (source === undefined || !(await this.#follows(this.#from))) return undefined;
+    const from = parseNamespace(this.#from);
     const scope = { databases: [from.db], includes: ({ coll }: Namespace) => coll === from.coll };
     for (;;) {
       hard.throwIfAborted();
       const { collections, at = Timestamp.fromBits(0, 0) } = await readStructure(await source(), scope);
       // Somebody else, who works on another partition, has seen the source later: what was read here is too old.
-      if (!(await this.#store.claimReading(route.to, at))) continue;
+      if (!(await this.#store.claimReading(this.#to, at))) continue;
       const steps = await this.#converge(collections, again);
       // Seen later by somebody else while this was being built: one of both must look once more, and it is this one.
-      if ((await this.#store.readAt(route.to)).equals(at)) return steps;
+      if ((await this.#store.readAt(this.#to)).equals(at)) return steps;
     }
   }
 
   async #converge(collections: readonly CollectionSpec[], again: boolean): Promise<readonly string[]> {
     const { target, state, clock, hard, logger, route } = this.#deps;
-    const same = route.from === route.to && route.fields === undefined;
-    const selection = new Selection({ routes: same ? undefined : routed([route]), include: ["*.*"], exclude: [] });
+    const same = this.#from === this.#to && route.fields === undefined;
+    const selection = new Selection({
+      routes: same ? undefined : routed([{ ...route, from: this.#from, to: { mongodb: this.#to } }]),
+      include: ["*.*"],
+      exclude: [],
+    });
     const { wanted } = wantedStructure(collections, selection);
-    const to = parseNamespace(route.to);
+    const to = parseNamespace(this.#to);
     const [present, { version }, journal] = await Promise.all([
       readStructure(target, { databases: [to.db], includes: ({ coll }: Namespace) => coll === to.coll }),
       readTopology(target),
-      this.#store.of(route.to),
+      this.#store.of(this.#to),
     ]);
     const plan = planStructure({
       wanted,
@@ -155,7 +165,7 @@ export class StructureFollower {
     const steps: string[] = [];
     for (const { _id, kind, from } of await this.#store.all()) {
       if (kind === "collection" || kind === "index" || parseNamespace(from).db !== db) continue;
-      const route = { ...plainRoute(from), to: _id.ns };
+      const route = { ...plainRoute(from), to: { mongodb: _id.ns } };
       const done = await new StructureFollower({ ...this.#deps, route }).follow();
       steps.push(...(done ?? []).map((step) => `${_id.ns}: ${step}`));
     }
@@ -186,30 +196,32 @@ export class StructureFollower {
     if (early)
       throw new FerryError(
         "FERRY_MONGO_TRANSIENT",
-        `${this.#deps.route.to} is ${kind === undefined ? "not there" : `still a ${kind}`} on the target, and a ${wanted} on the source`,
+        `${this.#to} is ${kind === undefined ? "not there" : `still a ${kind}`} on the target, and a ${wanted} on the source`,
       );
   }
 
   /** What the target has under the name that is followed. */
   async #kind(): Promise<CollectionKind | undefined> {
-    const { target, route } = this.#deps;
-    const { db, coll } = parseNamespace(route.to);
+    const { target } = this.#deps;
+    const { db, coll } = parseNamespace(this.#to);
     return kindOf(target.db(db), coll);
   }
 
   /** Is the target's collection a view, or a time series whose buckets come by another topic? */
   async isHollow(): Promise<boolean> {
+    if (!this.#deps.sink.can.structure) return false;
     const kind = await this.#kind();
     return !this.#buckets && kind !== undefined && kind !== "collection";
   }
 
   /** Removes what ferry has built and what refuses a document that is on its way. @throws FERRY_MONGO_* */
   async makeWay(ops: readonly TargetOp[], key: Uint8Array | undefined): Promise<Way> {
-    const { target, state, clock, hard, logger, route } = this.#deps;
+    const { target, state, clock, hard, logger, sink } = this.#deps;
+    if (!sink.can.structure) return undefined;
     const onAway = (index: string): void =>
-      logger.info({ ns: route.to }, `index ${index} refused a document older than itself: it is away for now`);
+      logger.info({ ns: this.#to }, `index ${index} refused a document older than itself: it is away for now`);
     const deps = { target, scratchDb: state.name, clock, signal: hard, store: this.#store, onAway };
-    return makeWay(deps, parseNamespace(route.to), ops, key);
+    return makeWay(deps, parseNamespace(this.#to), ops, key);
   }
 
   /** Has an operator approved of a change that is held? */

@@ -1,4 +1,5 @@
 import type { Document } from "bson";
+import { isMongo } from "#base/config/destination.ts";
 import type { Route } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { bucketsOf } from "#base/flow/buckets.ts";
@@ -63,9 +64,9 @@ const fieldMap = (route: Pick<Route, "fields">): FieldMap | undefined => {
 export const routed = (
   routes: readonly Pick<Route, "from" | "to" | "fields" | "where">[],
 ): readonly RoutedNamespace[] =>
-  routes.map((route) => ({
+  routes.filter(isMongo).map((route) => ({
     from: route.from,
-    to: route.to,
+    to: route.to.mongodb,
     fields: fieldMap(route),
     chosen: route.where !== undefined,
     byText: comparesText(route.where),

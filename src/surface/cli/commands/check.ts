@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { isMongo } from "#base/config/destination.ts";
 import { readConfig } from "#base/config/routes.ts";
 import { resolveSettings } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
@@ -82,7 +83,7 @@ const databasesOf = ({ config, ns, ...flags }: CheckFlags): Databases => {
   const { routes } = named.length > 0 ? {} : readConfig(config);
   const one = (names: readonly string[]): string => new Scope(parseNames(names, []), "").watch.db;
   const from = routes?.map(({ from }) => from) ?? (named.length > 0 ? named : [nsOf(ns)]);
-  return { source: one(from), target: one(routes?.map(({ to }) => to) ?? from) };
+  return { source: one(from), target: one(routes?.filter(isMongo).map(({ to }) => to.mongodb) ?? from) };
 };
 
 const ANSWER_MS = 5000;

@@ -1,7 +1,9 @@
 import type { Command } from "commander";
+import { destinationText } from "#base/config/destination.ts";
 import { CONFIG, type Route, readConfig } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { RouteFilter } from "#route/filter/routeFilter.ts";
+import { requireFits } from "#sink/open/fits.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
 import { table } from "#surface/terminal/table.ts";
 
@@ -31,8 +33,12 @@ export const registerConfig = (command: Command): void => {
     .action(({ config: file, json }: { config?: string; json?: boolean }) => {
       const routes = routesOf(file);
       for (const route of routes) new RouteFilter(route);
+      requireFits(routes);
       if (json === true) printJson({ routes });
-      else print(table(routes.map((route) => [route.name, `${route.from} → ${route.to}`, rulesOf(route)])));
+      else
+        print(
+          table(routes.map((route) => [route.name, `${route.from} → ${destinationText(route.to)}`, rulesOf(route)])),
+        );
     });
   command
     .command("schema")
