@@ -4,18 +4,18 @@ import { accessSync, constants } from "node:fs";
 import { type Pair, pause, peakRssMb, type Running, running } from "./pair.ts";
 import { DB } from "./topics.ts";
 
-/** Another tool: the process that copies, and a command that sets it going where it waits to be told. */
+/** Another tool: the process that copies, and a command that starts it if it waits for one. */
 export type Peer = Readonly<{ name: string; serve: readonly string[]; begin: readonly string[] | undefined }>;
 
 /** A tool that is missing or failed: its sentence says all there is to say. */
 export class PeerError extends Error {}
 
-/** How often and for how long a tool that has just been started is told to begin, ms. */
+/** How often and for how long a tool that has just been started is asked to begin, ms. */
 const BEGIN_EVERY_MS = 100;
 const BEGIN_LIMIT_MS = 15_000;
 
 /**
- * What to type where only a path is given. PCSM serves first and is told to start by a second call (its manual, "Use Percona
+ * What to type where only a path is given. PCSM serves first and is started by a second call (its manual, "Use Percona
  * ClusterSync for MongoDB"); the flags have not been tried here, where no such tool is.
  */
 const KNOWN: Readonly<Record<string, (path: string) => Pick<Peer, "serve" | "begin">>> = {
@@ -23,7 +23,7 @@ const KNOWN: Readonly<Record<string, (path: string) => Pick<Peer, "serve" | "beg
     serve: [path, "--source", "{source}", "--target", "{target}"],
     begin: [path, "start", "--include-namespaces={ns}"],
   }),
-  // Ends by itself where it is told to check once; the flags have not been tried here, where no such tool is.
+  // Ends after one check with this flag; the flags have not been tried here, where no such tool is.
   mv: (path) => ({
     serve: [path, "--srcURI", "{source}", "--dstURI", "{target}", "--metaURI", "{target}", "--clean", "--start"].concat(
       ["--srcNamespace", "{ns}", "--dstNamespace", "{ns}", "--verifyAll=false"],
@@ -67,7 +67,7 @@ const fill = (parts: readonly string[], pair: Pair, coll: string): string[] => {
 };
 
 /**
- * A tool that verifies one collection and then ends: how long it took. One that goes on by itself needs a script around it.
+ * A tool that verifies one collection and then ends: how long it took. One that keeps running needs a script around it.
  * @throws one sentence where it is missing
  */
 export const timePeer = async (

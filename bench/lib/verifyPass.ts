@@ -17,7 +17,7 @@ import { type Bounds, type Side, SideCursor } from "#proof/verify/side.ts";
 import { Verification } from "#proof/verify/verification.ts";
 import { VerificationStore } from "#proof/verify/verificationStore.ts";
 
-/** As many ranges at once as a verification reads. */
+/** As many concurrent ranges as a verification reads. */
 const READERS = 2;
 
 const [, , from = "", to = "", mode = "", stateDb = "", text = ""] = process.argv;
@@ -55,7 +55,7 @@ const readBoth = async (): Promise<{ documents: number; wrong: number }> => {
 const verify = async (): Promise<{ documents: number; wrong: number }> => {
   const state = new StateDb(target, stateDb);
   const store = new VerificationStore(state);
-  const applied = (): Promise<bigint> => clusterTimeOf(source); // nobody writes
+  const applied = (): Promise<bigint> => clusterTimeOf(source); // no writes
   const pair = await pairOf(route, { source, target, state, applied, clock: systemClock, signal });
   return new Verification(pair, {
     ...{

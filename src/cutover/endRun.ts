@@ -20,13 +20,13 @@ export type EndDeps = WatchRunDeps &
     routes: readonly Route[] | undefined;
     /** Where workers apply what a capture writes to Kafka. */
     kafka: KafkaClient | undefined;
-    /** What may be missing all the same, by its codes. */
+    /** Error codes that are accepted. */
     accepted: readonly string[];
     /** What is under way with Kafka, as a sentence. */
     tell: (sentence: string) => void;
   }>;
 
-/** @throws the error that the run has met, where it can go no further by itself */
+/** @throws the error of a run that cannot continue without an operator */
 const requireGoing = ({ record: { lifecycle, ended }, owned }: SeenRun): void => {
   const { wanted, refused } = lifecycle ?? {};
   if (wanted == null && refused !== undefined) throw new FerryError(refused.code, refused.detail);
@@ -53,7 +53,7 @@ const finishBehindWorkers = async (deps: EndDeps, record: StoredCapture): Promis
 
 /**
  * Ends a run behind a time of the source: what it had by then is applied, and what was deferred on the target is restored. Asked
- * for again, it goes on. @returns the run's record at its end
+ * for again, it continues. @returns the run's record at its end
  * @throws FERRY_RUN_*, FERRY_SOURCE_WRITES where the run refuses, FERRY_MONGO_*, FERRY_KAFKA_*, the signal's reason
  */
 export const endRun = async (deps: EndDeps, drainTo: Timestamp): Promise<StoredCapture> => {

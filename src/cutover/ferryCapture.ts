@@ -16,7 +16,7 @@ export type FerryCaptureDeps = EndDeps &
     logger: Logger;
     /** Older changes than this may not wait, ms. */
     maxLagMs: number;
-    /** Only some of what is carried is switched over: the run goes on with the others. */
+    /** Only some namespaces are switched over: the run continues with the others. */
     partly: boolean;
     /** Restores what is left of these. */
     restoreRest: (signal: AbortSignal) => Promise<readonly Unrestored[]>;
@@ -49,10 +49,9 @@ export class FerryCapture implements Capture {
     const lagMs = Number(record.lag?.ms ?? 0);
     if (state === "finalized") return new FerryError("FERRY_RUN_FINALIZED", "the run is over");
     if (state !== "running") return new FerryError("FERRY_CUTOVER_EARLY", `the run is ${state}`);
-    if (!owned) return new FerryError("FERRY_RUN_BEHIND", `nobody runs it; start ${commandOf(record)} again`);
+    if (!owned) return new FerryError("FERRY_RUN_BEHIND", `not running; start ${commandOf(record)} again`);
     if (record.phase !== "stream") return new FerryError("FERRY_CUTOVER_EARLY", "documents are being copied");
-    if (lagMs > maxLagMs)
-      return new FerryError("FERRY_CUTOVER_EARLY", `the oldest change that is not on the target waits for ${lagMs} ms`);
+    if (lagMs > maxLagMs) return new FerryError("FERRY_CUTOVER_EARLY", `the oldest pending change is ${lagMs} ms old`);
     return undefined;
   }
 
@@ -72,7 +71,7 @@ export class FerryCapture implements Capture {
           await workersDrained({ ...this.#deps, kafka, topics: record.topics, signal, report: () => undefined });
         return;
       }
-      if (!owned) throw new FerryError("FERRY_RUN_BEHIND", `nobody runs ${commandOf(record)}`);
+      if (!owned) throw new FerryError("FERRY_RUN_BEHIND", `${commandOf(record)} is not running`);
       const halted = await haltOf(this.#deps.state);
       if (halted !== undefined) throw halted;
       await clock.sleep(LOOK_MS, signal);
@@ -81,7 +80,7 @@ export class FerryCapture implements Capture {
 
   async end(at: SourceTime, signal: AbortSignal): Promise<readonly Unrestored[]> {
     if (this.#deps.partly) return this.#deps.restoreRest(signal);
-    // That nobody wrote behind the fence was proven; from now on services write to the target.
+    // It was proven that there were no writes after the fence; from now on services write to the target.
     const accepted = [...new Set([...this.#deps.accepted, "FERRY_SOURCE_WRITES"])];
     const { lifecycle } = await endRun({ ...this.#deps, accepted, signal }, new Timestamp(at));
     return lifecycle?.unrestored ?? [];

@@ -22,7 +22,7 @@ const end = (pid: number): void => {
   try {
     process.kill(-pid, "SIGKILL");
   } catch {
-    // it has ended by itself meanwhile
+    // it has ended in the meantime
   }
 };
 

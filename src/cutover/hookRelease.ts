@@ -1,7 +1,7 @@
 import { runHook } from "./hook.ts";
 import type { Services } from "./parts.ts";
 
-/** Services are sent to the target by a command of the operator; without one the operator is told, and does it. */
+/** Services are sent to the target by a command of the operator; without one the operator does it when asked. */
 export class HookRelease implements Services {
   readonly #command: string | undefined;
   readonly #namespaces: readonly string[];

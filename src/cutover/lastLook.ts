@@ -82,7 +82,7 @@ const behind = async ({ state, routes }: LookDeps, topics: CaptureRecord["topics
 };
 
 /**
- * What the target itself knows to be missing, whoever carries: dead letters, halted routes, and topics of which nothing was
+ * What the target itself knows to be missing, in every topology: dead letters, halted routes, and topics of which nothing was
  * carried. @returns the first that is not accepted. @throws FERRY_MONGO_*
  */
 export const missingOnTarget = async (
@@ -93,19 +93,19 @@ export const missingOnTarget = async (
   if (known !== undefined) return known;
   const nothing = await uncarried(deps, topics);
   if (nothing.length > 0 && !deps.accepted.has("FERRY_RUN_NOTHING_CARRIED"))
-    return new FerryError("FERRY_RUN_NOTHING_CARRIED", `nothing was carried of ${listed(nothing)}`);
+    return new FerryError("FERRY_RUN_NOTHING_CARRIED", `nothing was applied of ${listed(nothing)}`);
   const late = mode === "direct" ? await behind(deps, topics) : [];
   return late.length === 0
     ? undefined
     : new FerryError("FERRY_RUN_BEHIND", `${listed(late)}: lanes are behind the capture`);
 };
 
-/** Source time as it is told. */
+/** Source time as text. */
 export const timeText = (at: bigint): string => new Date(secondsOf(at) * 1000).toISOString();
 
 /**
- * Do services write to what is carried, behind a cluster time? The source is asked itself: whoever writes behind the end is
- * missing on the target for good. @throws FERRY_MONGO_*, the signal's reason
+ * Do services write to what is carried, behind a cluster time? The source itself is asked: a write after the end is
+ * permanently missing on the target. @throws FERRY_MONGO_*, the signal's reason
  */
 export const writesBehind = async (
   source: MongoClient,
@@ -126,14 +126,14 @@ const STILL_S = 1n;
 
 type SourceDeps = Readonly<{ source: MongoClient; state: StateDb; signal: AbortSignal }>;
 
-/** The same for a run that is drained, unless its end was asked for whoever writes. */
+/** The same for a run that is drained, unless writes are accepted. */
 export const writesOf = async (
   record: Pick<CaptureRecord, "scope" | "token" | "lifecycle">,
   { source, ...deps }: SourceDeps,
 ): Promise<FerryError | undefined> => {
   const { accepted = [], drainTo } = record.lifecycle ?? {};
   if (drainTo === undefined || accepted.includes("FERRY_SOURCE_WRITES")) return undefined;
-  // What was written while it drained is on the target; but whoever has just written goes on.
+  // What was written while it drained is on the target; but a service that has just written will write again.
   const lately = tokenTime(record.token) - (STILL_S << 32n);
   const asked = drainTo.toBigInt();
   return writesBehind(source, record, { ...deps, at: lately > asked ? lately : asked });

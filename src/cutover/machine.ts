@@ -17,7 +17,7 @@ export type MachineDeps = Readonly<{
   leaseMs: number;
   /** A state was entered. */
   report: (record: CutoverRecord) => void;
-  /** Something passes by itself and is tried again. */
+  /** A transient error is retried. */
   onRetry: (error: FerryError) => void;
 }>;
 
@@ -60,7 +60,7 @@ export class Machine {
 
   /**
    * From the state that the record is in to an end. Another process may do the same with the same record: the one that took it
-   * over last goes on.
+   * over last continues.
    * @throws FERRY_CUTOVER_TAKEN; what an act throws in a state that waits to be done again
    */
   async run(record: CutoverRecord, isOver = isEnd): Promise<CutoverRecord> {

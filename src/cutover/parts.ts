@@ -17,7 +17,7 @@ export interface Capture {
   hurry(on: boolean): Promise<void>;
   /**
    * Resolves when everything up to this time of the source is on the target.
-   * @throws FERRY_RUN_* where it cannot get there by itself, the signal's reason
+   * @throws FERRY_RUN_* if it cannot get there without an operator, the signal's reason
    */
   drainTo(at: SourceTime, signal: AbortSignal): Promise<void>;
   /** Ends it, and restores what is slow. @returns what could not be restored. @throws the signal's reason */
@@ -66,7 +66,7 @@ export interface Proof {
 /** The target's indexes, validators and time limits that were deferred. */
 export interface Deferred {
   unready(): Promise<readonly FerryError[]>;
-  /** Restores what takes milliseconds. What the target refuses is told at the end. */
+  /** Restores what takes milliseconds. What the target refuses is reported at the end. */
   restoreCheap(signal: AbortSignal): Promise<void>;
   /** Defers it again, where `restoreCheap` has begun. */
   deferAgain(): Promise<void>;

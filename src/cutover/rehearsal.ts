@@ -29,7 +29,7 @@ const FENCE_MS: Readonly<Record<FenceKind, number>> = { "user-write-block": 25, 
 const EXPECTED = ["FERRY_SOURCE_WRITES", "FERRY_RUN_BEHIND"];
 
 /**
- * Everything of a cutover but the fence, while services go on: what the pause would be made of. Nothing is restored and no service
+ * Everything of a cutover except the fence, while services keep writing: what the pause would be made of. Nothing is restored and no service
  * is sent anywhere, so their time is not in it.
  * @throws what is missing; FERRY_CUTOVER_PAUSE where the drain alone takes longer than the limit
  */

@@ -6,7 +6,7 @@ import type { StoredCapture } from "#source/capture/captureStore.ts";
 /** How often the run's record is looked at, ms. */
 const LOOK_MS = 50;
 
-/** A run's record, and whether a process looks after it now. */
+/** A run's record, and whether a process owns it now. */
 export type SeenRun = Readonly<{ record: StoredCapture; owned: boolean }>;
 
 /** @throws FERRY_RUN_NONE, FERRY_MONGO_* */

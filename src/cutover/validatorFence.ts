@@ -12,8 +12,8 @@ import { fencedValidation, fencing, lifting } from "#structure/model/writeFence.
 import type { Fence, FenceDeps, SourceTime } from "./parts.ts";
 
 /**
- * A validator that no document passes, on each collection that is switched over: the others go on. It stops inserts and updates,
- * not deletes, and not whoever bypasses validation; the last look at the source finds both.
+ * A validator that no document passes, on each collection that is switched over: the others continue. It stops inserts and updates,
+ * not deletes, and not writes that bypass validation; the last look at the source finds both.
  */
 export class ValidatorFence implements Fence {
   readonly kind = "validator";
@@ -39,7 +39,7 @@ export class ValidatorFence implements Fence {
     for (const ns of namespaces) if ((await this.#former(ns)) !== undefined) up.push(formatNamespace(ns));
     return up.length === 0
       ? []
-      : [new FerryError("FERRY_CUTOVER_FENCED", `a former cutover has left its validator on ${up.join(", ")}`)];
+      : [new FerryError("FERRY_CUTOVER_FENCED", `an earlier cutover left its validator on ${up.join(", ")}`)];
   }
 
   async raise(leftMs: number, signal: AbortSignal): Promise<SourceTime> {

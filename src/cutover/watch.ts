@@ -16,7 +16,7 @@ export type WatchDeps = Omit<MachineDeps, "memory"> &
 /** How often the record is looked at, ms. */
 const LOOK_MS = 50;
 
-/** Services can write again, or were sent on: what is left needs nobody who watches. */
+/** Services can write again, or were sent on: the rest needs no watcher. */
 const isPast = (state: State): boolean => isEnd(state) || state === "ending";
 
 /** Is the fence up for too long, or the process that drives the cutover gone while services wait? */
@@ -26,7 +26,7 @@ const mustAct = ({ record: { state, maxPauseMs }, free, pausedMs }: Seen): boole
 };
 
 /**
- * Watches a cutover from another process, until it needs nobody who watches. Where the process that drives it is gone, or the
+ * Watches a cutover from another process, until it needs no watcher. If the process that drives it is gone, or the
  * fence stays up for too long, this one takes it over: back, or forward where services may have been sent to the target.
  * @throws FERRY_CUTOVER_TAKEN where yet another process did so
  */

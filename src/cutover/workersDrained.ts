@@ -27,14 +27,14 @@ export type DrainDeps = Readonly<{
 const LOOK_MS = 500;
 
 /** Whoever starts a worker beside the command gets this long, ms. */
-const NOBODY_MS = 15_000;
+const IDLE_MS = 15_000;
 
 const look = async ({ state, routes }: DrainDeps, ends: Ends): Promise<number | undefined> =>
   recordsBehind(ends, routes, await readLanes(state));
 
 /**
  * Waits until the lanes of all routes have passed what is in the topics now. Nobody captures into them any more.
- * @throws FERRY_RUN_HALTED, FERRY_RUN_BEHIND where nobody applies it, FERRY_KAFKA_*, FERRY_MONGO_*, the signal's reason
+ * @throws FERRY_RUN_HALTED, FERRY_RUN_BEHIND if no process applies it, FERRY_KAFKA_*, FERRY_MONGO_*, the signal's reason
  */
 export const workersDrained = async (deps: DrainDeps): Promise<void> => {
   const { kafka, topics, state, clock, signal, report } = deps;
@@ -43,9 +43,9 @@ export const workersDrained = async (deps: DrainDeps): Promise<void> => {
   for (const { name, next } of topics) {
     const topic = topicFor(name);
     if (existing.has(topic)) ends.set(name, await kafka.offsets(topic, "latest"));
-    else if (Number(next) > 0) throw new FerryError("FERRY_KAFKA_TOPIC_MISSING", `${topic} is gone from Kafka`);
+    else if (Number(next) > 0) throw new FerryError("FERRY_KAFKA_TOPIC_MISSING", `${topic} was deleted from Kafka`);
   }
-  for (let nobodySince: number | undefined; ; ) {
+  for (let idleSince: number | undefined; ; ) {
     signal.throwIfAborted();
     const behind = await look(deps, ends);
     if (behind === 0) return;
@@ -53,8 +53,8 @@ export const workersDrained = async (deps: DrainDeps): Promise<void> => {
     if (halted !== undefined) throw halted;
     report(behind);
     const isIdle = behind === undefined || (await livingWorkers(state)) === 0;
-    nobodySince = isIdle ? (nobodySince ?? clock.now()) : undefined;
-    if (nobodySince !== undefined && clock.now() - nobodySince > NOBODY_MS)
+    idleSince = isIdle ? (idleSince ?? clock.now()) : undefined;
+    if (idleSince !== undefined && clock.now() - idleSince > IDLE_MS)
       throw new FerryError(
         "FERRY_RUN_BEHIND",
         behind === undefined

@@ -36,7 +36,7 @@ test("a raw value stands in a command as the bytes it is: at the top, in a list,
   assert.deepEqual(hex([found ?? Buffer.alloc(0)]), hex([expected]));
 });
 
-test("documents of every odd _id are found by their keys, and missing ones are told", async () => {
+test("documents of every odd _id are found by their keys, and missing ones are reported", async () => {
   await using client = await new MongoClient((await sharedMongo()).uri).connect();
   const keys = oddIds();
   const there = keys.filter((_, i) => i % 3 !== 0);

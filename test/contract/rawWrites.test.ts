@@ -6,7 +6,7 @@ import { rawDelete, rawInsert, rawPathAvailable, rawUpdate } from "#io/mongo/raw
 import { txOf } from "#io/mongo/session.ts";
 import { sharedMongo } from "../harness/servers.ts";
 
-/** A document that no decoder gives back as it was: undefined, DBPointer, a name that occurs twice, a NaN with a payload. */
+/** A document that no decoder preserves: undefined, DBPointer, a name that occurs twice, a NaN with a payload. */
 const strange = (id: number): Buffer => {
   const element = (type: number, name: string, value: Buffer): Buffer =>
     Buffer.concat([Buffer.from([type]), Buffer.from(`${name}\0`), value]);

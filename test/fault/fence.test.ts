@@ -76,7 +76,7 @@ const open = async (name: string, partitions: number) => {
   };
 };
 
-/** The state of key 0 in generations: whoever writes an old one late is seen. */
+/** The state of key 0 in generations: a late write of an old one is seen. */
 const generation = (n: number, keys: number): Change[] =>
   Array.from(
     { length: keys },
@@ -132,7 +132,7 @@ test("an idle worker that was frozen learns that its partitions are gone, and ge
 });
 
 for (const transactional of [true, false])
-  test(`a lane is its epoch's alone, also where nobody moved it since (${transactional ? "with" : "without"} transactions)`, async () => {
+  test(`a lane belongs to its epoch alone, also if it was not moved since (${transactional ? "with" : "without"} transactions)`, async () => {
     const server = await sharedMongo("target");
     await using client = await new MongoClient(server.uri).connect();
     const stateDb = `ferry_epoch_${transactional}`;
@@ -254,7 +254,7 @@ test("workers join and leave under load: every partition ends with one owner, no
   }
 });
 
-test("a second signal ends a worker at once, even where the target does not answer", async () => {
+test("a second signal ends a worker immediately, even if the target does not answer", async () => {
   const broker = await sharedKafka();
   await using target = await mongo({ name: "frozen" });
   await using client = await new MongoClient(target.uri).connect();
@@ -274,10 +274,10 @@ test("a second signal ends a worker at once, even where the target does not answ
     clock: systemClock,
     timeoutMs: 20_000,
   });
-  target.kill("SIGSTOP"); // what is held back now is not answered later either
+  target.kill("SIGSTOP"); // requests that are delayed now are not answered later either
   try {
     worker.kill("SIGTERM");
-    await worker.says("asked to stop");
+    await worker.says("stopping: finishing buffered records");
     assert.ok(worker.isRunning(), "a soft stop waits for what was read");
     const asked = performance.now();
     worker.kill("SIGTERM");

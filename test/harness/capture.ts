@@ -39,7 +39,7 @@ export const request = (name: string, config: ConnectorConfig, acceptTopic = fal
   replay: false,
 });
 
-/** Everything a start needs, on given servers; `said` collects what it told. */
+/** Everything a start needs, on given servers; `said` collects its reports. */
 export class CaptureBench implements AsyncDisposable {
   readonly deps: StartDeps;
   readonly said: string[] = [];

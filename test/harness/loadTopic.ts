@@ -166,7 +166,7 @@ export class TestTopic implements AsyncDisposable {
     } else this.model.set(id, change.doc);
   }
 
-  /** Waits until the lanes on the target stand at the topic's end. @throws FERRY_TIMEOUT */
+  /** Waits until the lanes on the target are at the topic's end. @throws FERRY_TIMEOUT */
   async applied(target: MongoClient, timeoutMs = 60_000): Promise<void> {
     await using client = new KafkaClient({ bootstrap: this.kafka, clientId: "test-applied", group: "test-applied" });
     await waitFor(

@@ -35,7 +35,7 @@ const inFolder = async <T extends Owned>(start: (dir: string) => Promise<T>): Pr
   }
 };
 
-/** A mongod of this test's own: replica set `rs0` of one member, 0.25 GB cache, fail points allowed, unless told otherwise. */
+/** A mongod of this test's own: replica set `rs0` of one member, 0.25 GB cache, fail points allowed, by default. */
 export const mongo = (options: Partial<MongoOptions> = {}): Promise<MongoServer> =>
   inFolder((dir) => startMongo({ dir, name: "mongo", replSet: "rs0", cacheGb: 0.25, testCommands: true, ...options }));
 
@@ -47,7 +47,7 @@ export const kafka = (options: Partial<KafkaOptions> = {}): Promise<KafkaServer>
 export const connect = (bootstrap: string, options: Partial<ConnectOptions> = {}): Promise<ConnectServer> =>
   inFolder((dir) => startConnect({ dir: join(dir, "connect"), bootstrap, ...options }));
 
-/** Shared servers by key, as promises: two tests that ask at once get the same one. */
+/** Shared servers by key, as promises: two tests that ask concurrently get the same one. */
 const shared = new Map<string, Promise<AsyncDisposable>>();
 
 const once = <T extends AsyncDisposable>(key: string, start: () => Promise<T>): Promise<T> => {

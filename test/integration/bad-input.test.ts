@@ -15,7 +15,7 @@ import { bareEnvironment, ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
 import { mongo, sharedMongo } from "../harness/servers.ts";
 
-/** What a user mistyped, and what is said of it. `exit` is that of the code unless given. */
+/** What a user mistyped, and the answer. `exit` is that of the code unless given. */
 type Case = Readonly<{
   args: readonly string[];
   env?: Readonly<Record<string, string>>;
@@ -239,12 +239,12 @@ test("what real servers make of a mistake is one sentence with the status of its
       "a system database": {
         ...start(source.uri, "admin.*"),
         code: "FERRY_USAGE",
-        says: /belongs to the server itself/,
+        says: /belongs to the server and cannot be selected/,
       },
       "the state's database": {
         ...start(source.uri, "shop.*", "--state-db", "shop"),
         code: "FERRY_USAGE",
-        says: /ferry's own database, which is not carried; give ferry another one with --state-db/,
+        says: /ferry's own database, which cannot be selected; name another one with --state-db/,
       },
       "no such folder for letters": {
         args: ["dlq", "export", "--all", "--target", target.uri, "--out", "/no/where"],

@@ -68,7 +68,7 @@ const killedBehindInt64 = async (both: Sides, run: FerryProcess, stateDb: string
 };
 
 for (const topology of ["run", "capture"] as const)
-  test(`ferry ${topology}: killed behind an event of an Int64 _id, it goes on from there`, async () => {
+  test(`ferry ${topology}: killed after an event of an Int64 _id, it resumes there`, async () => {
     await using both = await sides();
     const db = `int64_${topology}`;
     const kafka = topology === "run" ? "" : (await sharedKafka()).bootstrap;
@@ -100,7 +100,7 @@ for (const topology of ["run", "capture"] as const)
         const token = (await captures.findOne())?.token;
         return token !== undefined && token._data > (before?.token._data ?? "") ? { done: true } : { seen: token };
       },
-      { what: "the capture to go on", clock: systemClock, timeoutMs: 30_000, everyMs: 50 },
+      { what: "the capture to continue", clock: systemClock, timeoutMs: 30_000, everyMs: 50 },
     );
   });
 

@@ -204,7 +204,7 @@ test("an empty collection starts without a copy, at a stored position", async ()
   await b.deps.rest.remove(db);
 });
 
-test("a removed connector goes on from its position; a lost position is put back", async () => {
+test("a removed connector resumes from its position; a lost position is restored", async () => {
   await using b = await bench();
   const db = "again";
   const users = b.source.db(db).collection<{ _id: number; firstname?: string }>("users");
@@ -299,7 +299,7 @@ test("the run book by its commands, with its file unmodified, and cx killed in t
   ])
     assert.match(status, line);
 
-  assert.match((await run("cx", file)).out, /streaming already; it goes on/);
+  assert.match((await run("cx", file)).out, /already streaming; it continues/);
   assert.match((await run("del", "mongo-source-connect")).out, /its position is kept/);
   assert.match(
     (await run("del", "mongo-source-connect", "--forget")).out,

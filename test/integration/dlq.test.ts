@@ -60,7 +60,7 @@ const sendClashes = async ({ topic, options, client }: Awaited<ReturnType<typeof
   await topic.send(clashes().slice(1));
 };
 
-/** One event a batch, so that only the first one clashes by itself. */
+/** One event a batch, so that only the first one clashes. */
 const ONE_BY_ONE = ["--batch-count", "1"];
 
 test("dead letters are listed, shown, exported, replayed in their key's order, and discarded", async () => {
@@ -193,7 +193,7 @@ test("a worker killed in a replay: the next one finishes it, once", async () => 
   });
 });
 
-test("a clash that comes from order alone resolves by itself", async () => {
+test("a clash that is only a matter of order is resolved by retries", async () => {
   await using opened = await open("dlq.order");
   const { client, target, topic, options, kafka } = opened;
   // The target still has the value with a document whose change is on its way in another lane, or in another partition.
@@ -220,7 +220,7 @@ test("a clash that comes from order alone resolves by itself", async () => {
   assert.equal((await booksOf(client, kafka, topic.topic)).dead, 0);
 });
 
-test("what the command line cannot mean is said in one sentence", async () => {
+test("an invalid command line gives one sentence", async () => {
   await using opened = await open("dlq.usage");
   const { dlq } = opened;
   for (const [args, sentence] of [

@@ -314,7 +314,9 @@ routes:
   await topic.send([{ op: "copy", doc: user(1) }]);
   await using worker = await startWorker(options);
   await topic.equals(client);
-  await worker.says(/"route":"misspelt","topic":"test.haltign","msg":"what this route reads is not there yet"/);
+  await worker.says(
+    /"route":"misspelt","topic":"test.haltign","msg":"the source topic of this route does not exist yet"/,
+  );
   await topic.send([{ op: "insert", doc: user(2, { sex: "F" }) }]);
   await worker.says(/a route is halted: .*new field sex/);
   await topic.send([{ op: "insert", doc: user(3) }]);

@@ -47,7 +47,7 @@ test("ferry capture: all spellings of one _id in one partition, and names that K
   const urls = { source: source.uri, target: target.uri, kafka: broker.bootstrap };
   await using capture = await startCapture({ ...urls, include: ["w6c.*"], args: ["--partitions", "4"] });
   await using worker = await startWorker({ ...urls, args: ["--topics", "w6c.*"] });
-  await capture.says("the change stream goes on");
+  await capture.says("the change stream continues");
   for (const [n, name] of NAMES.entries()) await churn(db.collection(name), 60, seed + 10 + n, false);
   await churn(db.collection("texts"), 150, seed + 20, true);
   // Born after the start: a name and a collation; and one that gets a collation when it is made again.

@@ -49,7 +49,7 @@ const verify = async ({ here, there, ns }: Twins, rules: Partial<Pair> = {}): Pr
     learn: async () => undefined,
     policy: "mirror",
     rules: "",
-    applied: () => clusterTimeOf(here), // nobody writes: everything is there
+    applied: () => clusterTimeOf(here), // no writes: everything is there
     excused: async () => new Set(),
     ...rules,
   };

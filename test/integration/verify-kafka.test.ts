@@ -73,7 +73,7 @@ test("through ferry capture and a worker: merge, keep-target, drift and a rename
   for (const name of ["people", "kept", "drifting"]) await db.collection(name).insertMany(people(2000));
   await using capture = await startCapture({ ...urls, include: ["vk.*"], args: [...args, "--partitions", "2"] });
   await using worker = await startWorker({ ...urls, args: [...args, "--topics", "vk.*"] });
-  await capture.says("the change stream goes on");
+  await capture.says("the change stream continues");
   for (const name of ["persons", "kept", "drifting"]) await arrives("vk", name, { _id: 1999 });
   await copy.collection("persons").updateOne({ _id: 1 as never }, { $set: { loyalty: "gold" } });
   await copy.collection("persons").insertOne({ _id: "theirs" as never, fullname: "of the target" });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 
 /**
- * Whatever came from a server goes back to a server as the bytes it was; decoding is for looking (docs/20-wire.md). So nobody
+ * Whatever came from a server goes back to a server as the bytes it was; decoding is for inspection (docs/20-wire.md). So no file
  * decodes, but for these, each with the reason why nothing of it is sent to a server.
  */
 const DECODERS: Readonly<Record<string, string>> = {

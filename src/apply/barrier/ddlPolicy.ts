@@ -104,7 +104,7 @@ export class DdlPolicy {
     if (done === undefined) {
       logger.info(fields, `structure event ${event.kind}: counted, not applied`);
       return note("counted", [
-        "nobody has built this structure with `ferry structure build`, or the worker has no --source",
+        "this structure was not built with `ferry structure build`, or the worker has no --source",
       ]);
     }
     const sentence = `structure event ${event.kind}: the source's structure is followed`;
@@ -151,7 +151,7 @@ export class DdlPolicy {
   }
 
   /**
-   * The old name is gone as if it were dropped; what is under the new name is copied anew. First the new one: a drop that is
+   * The old name is dropped; the new name is copied again. First the new one: a drop that is
    * done hides the event from the next owner.
    */
   async #rename(event: DdlEvent, record: LogRecord, note: Note, to: Namespace): Promise<void> {
@@ -170,13 +170,13 @@ export class DdlPolicy {
         if (!isFerry(error, "FERRY_MONGO_REJECTED")) throw error;
         return this.#haltBoth(event, record, over, error.detail);
       });
-      if (count !== undefined) steps.push(`copies ${count} documents of ${route.from} anew`);
+      if (count !== undefined) steps.push(`copies ${count} documents of ${route.from} again`);
     }
     await this.#applyDrop(event, record);
     await note("applied", [...steps, `drops ${formatNamespace(event.ns)}`]);
   }
 
-  /** What was renamed over must not go on as if nothing had happened. @throws FERRY_APPLY_DDL */
+  /** The route of a collection that was renamed over must not just continue. @throws FERRY_APPLY_DDL */
   async #haltBoth(event: DdlEvent, record: LogRecord, over: readonly Route[], why: string): Promise<never> {
     const refused = this.#refused(event, record, `: ${why}`);
     for (const { name } of over) await this.#context.runs.halt(name, refused);

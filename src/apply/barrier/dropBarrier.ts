@@ -10,7 +10,7 @@ export type DropContext = Readonly<{
   partitionCount: number;
   drops: Drops;
   sink: Sink;
-  /** Makes the collection anew: as the source has it by now, or a plain one. */
+  /** Creates the collection again: as the source has it now, or a plain one. */
   prepare: () => Promise<void>;
   log: Log;
   logger: Logger;
@@ -21,7 +21,7 @@ const MARGIN_MS = 60_000;
 
 /**
  * Applies a drop that all lanes of this partition stand before. The connector's drop lands in one partition of several,
- * unordered against the others: some may be behind it, some past it. So nobody aligns anything: the others are fenced, the
+ * unordered against the others: some may be behind it, some past it. So ferry does not align them: the others are fenced, the
  * collection goes, and they are read again from before the drop, where everything that is older than it is filtered by its
  * clusterTime. That holds as well when the connector sends old events again after a rewind.
  * @throws FERRY_MONGO_*, FERRY_KAFKA_*; the next owner of the partition repeats it.

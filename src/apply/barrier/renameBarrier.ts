@@ -42,7 +42,7 @@ export const routesOver = (
 /** The partition of a barrier that was found in another route's log. */
 const NOBODY = -1;
 
-/** Why a route cannot be given its collection anew; undefined where it can. */
+/** Why the collection of a route cannot be copied again; undefined if it can. */
 export const obstacle = async (context: RenameContext, route: Route): Promise<string | undefined> => {
   const { source, runs, options } = context;
   if (source === undefined) return "the worker has no --source to copy the renamed collection from";
@@ -53,8 +53,8 @@ export const obstacle = async (context: RenameContext, route: Route): Promise<st
   const policy = begun?.policy ?? policyOf(route, options).policy;
   if (policy !== "mirror") return `under ${policy} the target's own documents would go with it`;
   if (route.drift.newField !== "pass" || route.drift.typeChange !== "pass")
-    return `what ${route.name} makes of drift cannot be told of documents that are copied anew`;
-  // What a killed owner has copied of this rename is no stranger's: nobody gets so far where documents were there before.
+    return `the drift policy of ${route.name} cannot be applied to documents that are copied again`;
+  // Documents that a killed owner copied for this rename are ferry's: a collection with documents is refused earlier.
   const filling = run?.dropping?.partition === NOBODY;
   if (begun === undefined && !filling && (await context.sinkOf(route).look()).occupied)
     return `${destinationText(route.to)} has documents, and ${route.name} has not begun`;
@@ -90,7 +90,7 @@ const copy = async (context: RenameContext & { source: ProvenSource }, route: Ro
 
 /**
  * Gives a route the collection that another one has become by a rename: its old documents go, the source's present ones are
- * copied, and the log goes on behind the rename. What the log still holds from before the copy is applied on top of it, which
+ * copied, and the log continues after the rename. What the log still holds from before the copy is applied on top of it, which
  * converges as it does after any copy. Where the events of the renamed collection stood in other partitions then does not
  * matter, nor whether anybody has captured them.
  * @returns how many documents were copied; undefined where a later drop or rename was applied already
@@ -116,6 +116,6 @@ export const copyAnew = async (
   const count = await copy(context, route, at);
   await runs.begin(route.name, { policy: "mirror", occupied: false, seeding: false });
   await drops.finish({ route: route.name, at, owner: claim }, new Map());
-  logger.warn({ route: route.name, ns: route.from, count }, "collection renamed on the source: copied anew");
+  logger.warn({ route: route.name, ns: route.from, count }, "collection renamed on the source: copied again");
   return count;
 };

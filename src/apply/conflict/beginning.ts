@@ -27,10 +27,10 @@ export type BeginningContext = Readonly<{
   hard: AbortSignal;
 }>;
 
-/** How long another partition's owner may take to mark what is there, before the claim is given back and tried again, ms. */
+/** How long another partition's owner may take to mark what is there, before the claim is released and tried again, ms. */
 const SEEDING_MS = 10_000;
 
-/** Documents whose marks are written at once. */
+/** Documents whose marks are written in one batch. */
 const SEED_BATCH = 5000;
 
 /**
@@ -62,7 +62,7 @@ const begin = async (
   named: boolean,
 ): Promise<Beginning> => {
   const { at, occupied } = await sink.look();
-  // Looked at once more: another partition may have begun, and what is there may be its work.
+  // Checked again: another partition may have begun, and what is there may be its work.
   const known = (await runs.run(claim.route))?.begun;
   if (known !== undefined) return known;
   if (occupied && !named)
@@ -78,7 +78,7 @@ const begin = async (
   });
 };
 
-/** What a route makes of documents, told apart from other rules by a digest. */
+/** A digest of a route's rules. */
 export const rulesOf = ({ to, fields, where }: Pick<Route, "to" | "fields" | "where">): Rules => ({
   to: destinationText(to),
   digest: createHash("sha256")
@@ -87,12 +87,12 @@ export const rulesOf = ({ to, fields, where }: Pick<Route, "to" | "fields" | "wh
     .slice(0, 16),
 });
 
-/** Documents that went through other rules stay as these made them: somebody has to know. */
+/** Documents that went through other rules stay as they are: the operator has to know. */
 const noteRules = async ({ claim, route, runs, accepted, logger, clock }: BeginningContext): Promise<void> => {
   const { to, digest } = rulesOf(route);
   const known = (await runs.run(claim.route))?.rules;
   if (known !== undefined && known.to !== to)
-    throw new FerryError("FERRY_ROUTE_MOVED", `${claim.route} has begun to write to ${known.to}, and now names ${to}`);
+    throw new FerryError("FERRY_ROUTE_MOVED", `${claim.route} has written to ${known.to}, and now names ${to}`);
   const isChanged = known !== undefined && known.digest !== digest;
   const isAccepted = known?.changedAt !== undefined && accepted.has("FERRY_ROUTE_RULES");
   if (known !== undefined && !isChanged && !isAccepted) return;
@@ -100,11 +100,11 @@ const noteRules = async ({ claim, route, runs, accepted, logger, clock }: Beginn
   if (isChanged)
     logger.warn(
       { route: claim.route, code: "FERRY_ROUTE_RULES" },
-      "its rules were changed: they count from now on, and documents that were applied before stay as they are until their next change",
+      "its rules were changed: they apply from now on, and documents applied before stay as they are until their next change",
     );
 };
 
-/** Watching begins with the route: what others wrote while nobody looked cannot be known. */
+/** Watching begins with the route: what others wrote before is unknown. */
 const changePolicy = async (
   { claim, runs, logger }: BeginningContext,
   begun: Beginning,
@@ -114,7 +114,7 @@ const changePolicy = async (
   if (begun.policy === "mirror")
     throw new FerryError(
       "FERRY_TARGET_POLICY",
-      `${route} has begun as mirror, so nobody knows what the target's services wrote since; it cannot become ${policy}`,
+      `${route} started as mirror, so earlier writes of the target's services are unknown; it cannot become ${policy}`,
     );
   await runs.changePolicy(route, policy);
   logger.warn({ route }, `the conflict policy was ${begun.policy} and is ${policy} from now on`);
@@ -139,5 +139,5 @@ const seed = async ({ claim, runs, marks, logger, clock, hard }: BeginningContex
     count += keys.length;
   }
   await runs.seeded(route, epoch);
-  logger.info({ route, count }, "documents of the target's own are marked");
+  logger.info({ route, count }, "the target's own documents are marked");
 };

@@ -40,7 +40,7 @@ const upserts = (route: string, writes: readonly ForeignWrite[]): Document[] => 
 };
 
 /**
- * Which documents of a route somebody else wrote (`touched`), and how far that has been dealt with (`settled`). The two are
+ * Which documents of a route other clients wrote (`touched`), and how far that has been dealt with (`settled`). The two are
  * apart because many watchers write the one, and only a document's lane the other: they never clash.
  * Every method throws FERRY_MONGO_*.
  */

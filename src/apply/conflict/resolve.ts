@@ -6,7 +6,7 @@ import { withDocument } from "#base/flow/withDocument.ts";
 import { differing, differsAt, type IsSource, merge, namesOf, remainder } from "./merge.ts";
 import { type ConflictRecord, fieldName, KEPT_BYTES, type Mark } from "./records.ts";
 
-/** A document that somebody else wrote since ferry did. */
+/** A document that another client wrote since ferry did. */
 export type Touched = Readonly<{
   /** Undefined where marks are incomplete. */
   mark: Mark | undefined;
@@ -140,7 +140,7 @@ const recordOf = (
 };
 
 /**
- * What a batch's events may do to documents that others wrote, and what has to be said about it: one conflict a document,
+ * What a batch's events may do to documents that others wrote, and what has to be recorded: one conflict a document,
  * with its last event. Pure; entries are in log order, events of other documents pass as they are.
  */
 export const resolve = (

@@ -14,7 +14,7 @@ export type ForeignBatch = Readonly<{
   writes: readonly ForeignWrite[];
   upTo: Timestamp | undefined;
   token: ResumeToken;
-  /** The collection was dropped or renamed by somebody: all its documents went. */
+  /** Another client dropped or renamed the collection: all its documents are gone. */
   ended: boolean;
 }>;
 
@@ -50,7 +50,7 @@ const NAMES_ONLY: Document = {
 const elements = new Cursor();
 const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The strings of an array of the event; undefined where one is no UTF-8: a name that cannot be told from others. */
+/** The strings of an array of the event; undefined if one is not UTF-8: an ambiguous name. */
 const namesIn = (event: Uint8Array, field: string): readonly string[] | undefined => {
   const list = rawField(event, field);
   if (list?.type !== BsonType.array) return [];
@@ -99,7 +99,7 @@ export class TargetStream implements AsyncDisposable {
       pipeline: [{ $match: notOurs }, { $project: NAMES_ONLY }],
       phase: `watching ${ns.db}.${ns.coll} on the target`,
     });
-    // The reply that came with the opening is empty, and as old as that: whoever asks from now on wants a newer one.
+    // The reply that came with the opening is empty, and as old as that: later callers need a newer one.
     await cursor.next({ batchSize: AT_ONCE });
     return new TargetStream(cursor);
   }

@@ -86,7 +86,7 @@ export class TargetWatch implements AsyncDisposable {
     return this.#upTo;
   }
 
-  /** May somebody else have written the document of this key? Never false where it is so, up to `upTo`. */
+  /** May another client have written the document of this key? Never false if it has, up to `upTo`. */
   mayHaveTouched(documentKey: Uint8Array): boolean {
     return this.#filter.mayHave(documentKey);
   }
@@ -113,7 +113,7 @@ export class TargetWatch implements AsyncDisposable {
     await (stream as TargetStream | undefined)?.[Symbol.asyncDispose]();
   }
 
-  /** True where the stream ended and must be opened anew. */
+  /** True if the stream ended and must be opened again. */
   async #poll(stream: TargetStream): Promise<boolean> {
     const { marks, route, save, clock } = this.#deps;
     const poll = ++this.#sent;

@@ -56,7 +56,7 @@ export type DeadLetterRecord = {
   /** How often applying it was tried. */
   attempts: number;
   state: LetterState;
-  /** When it is tried again without being asked: a clash that may come from order alone. Null where nobody will. */
+  /** When it is retried without a decision: a clash that may be only a matter of order. Null: never. */
   retryAt: Date | null;
 };
 
@@ -83,7 +83,7 @@ export const isDue = ({ state, retryAt }: Pick<DeadLetterRecord, "state" | "retr
 
 const binary = (bytes: Uint8Array | null | undefined): Binary | null => (bytes ? new Binary(bytes) : null);
 
-/** What stands in a letter of why it is dead; told anew after each attempt. */
+/** The reason in a letter; updated after each attempt. */
 export type Why = Pick<DeadLetterRecord, "code" | "reason" | "serverCode" | "clash">;
 
 export const whyOf = ({ code, reason, serverCode, clash }: Pick<DeadLetter, keyof Why>): Why => ({

@@ -86,7 +86,7 @@ export class Claims {
   /**
    * Takes a free or expired partition over: ends the former owner's sessions (an orphaned transaction would hold the lane
    * for a minute otherwise), raises the epoch, then moves every lane to it and reads its position in the same step.
-   * Undefined when somebody else was faster.
+   * Undefined if another worker was faster.
    */
   async claim(route: string, partition: number, wantedSlices: number, firstOffset: number): Promise<Claim | undefined> {
     const { state, workerId, leaseMs, transactional } = this.#options;

@@ -21,7 +21,7 @@ export type DropOwner = Readonly<{
   sessions: readonly StateSession[];
 }>;
 
-/** A collection of a route that is being filled anew after a rename, and the claim under which it is. */
+/** A collection of a route that is copied again after a rename, and the claim under which it is. */
 export type Filling = Readonly<{ route: string; at: bigint; owner: DropOwner }>;
 
 /** After this long the partition is given back, and its next owner repeats the step, ms. */
@@ -31,7 +31,7 @@ const fillerOf = ({ route, partition, epoch }: DropOwner): string => `${partitio
 
 /**
  * The barrier of a dropped collection, in the route's run record. A drop lands in one partition, and the others know
- * nothing of it; while it is being applied nobody may write, and afterwards what is older than the drop must not come back.
+ * nothing of it; while it is applied no other client of ferry may write, and afterwards what is older than the drop must not come back.
  *
  * begin → no partition of the route is claimed any more (but the one that carries the drop)
  * fence → what was claimed before is fenced
@@ -86,7 +86,7 @@ export class Drops {
     });
   }
 
-  /** Whoever fills the collection anew says so: a former owner that wakes up can write nothing more. */
+  /** The owner that copies the collection again is recorded: a former owner that wakes up can no longer write. */
   async take({ route, at, owner }: Filling): Promise<void> {
     await translated(`taking ${route} over`, () =>
       this.#runs.updateOne(
@@ -99,9 +99,9 @@ export class Drops {
   /** Writes into a closed route's collection, in one transaction with the proof that it is still closed for this filling. @throws FERRY_FENCED, FERRY_MONGO_* */
   async within({ route, at, owner }: Filling, write: (tx: StateTx | undefined) => Promise<void>): Promise<void> {
     const mine = { _id: route, "dropping.at": new Timestamp(at), "dropping.filler": fillerOf(owner) };
-    await this.#inOne(`filling ${route} anew`, owner, async (tx) => {
+    await this.#inOne(`copying ${route} again`, owner, async (tx) => {
       const { matchedCount } = await this.#runs.updateOne(mine, { $inc: { "dropping.batches": 1 } }, within(tx));
-      if (matchedCount === 0) throw new FerryError("FERRY_FENCED", `${route} is being filled anew by another worker`);
+      if (matchedCount === 0) throw new FerryError("FERRY_FENCED", `${route} is being copied again by another worker`);
       await write(tx);
     });
   }
@@ -132,7 +132,7 @@ export class Drops {
     options: ReturnType<typeof within>,
   ): Promise<void> {
     const dropping = { _id: route, "dropping.at": new Timestamp(at) };
-    if ((await this.#runs.findOne(dropping, options)) === null) return; // somebody else has finished it
+    if ((await this.#runs.findOne(dropping, options)) === null) return; // another worker has finished it
     for (const [partition, offset] of from) {
       const back = Long.fromNumber(offset);
       await this.#lanes.updateMany({ route, partition, offset: { $gt: back } }, { $set: { offset: back } }, options);
@@ -142,6 +142,6 @@ export class Drops {
   }
 }
 
-/** May this partition be claimed while its route's run stands like this? The drop's own partition must go on after a crash. */
+/** May this partition be claimed while its route's run stands like this? The drop's own partition must continue after a crash. */
 export const isOpen = (run: RunRecord | null, partition: number): boolean =>
   run?.dropping === undefined || run.dropping.partition === partition;

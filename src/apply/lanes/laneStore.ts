@@ -104,7 +104,7 @@ export class LaneStore {
     });
   }
 
-  /** Leaves: other workers see the place at once. */
+  /** Leaves: other workers see it immediately. */
   async leave(): Promise<void> {
     await translated("leaving", () => this.workers.deleteOne({ _id: this.#options.workerId }));
   }

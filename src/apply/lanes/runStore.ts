@@ -20,7 +20,7 @@ export class RunStore {
     this.#by = by;
   }
 
-  /** Stops a route's run for every worker, with the named reason, until a worker that is started anew has looked at it. */
+  /** Stops a route's run for every worker, with the named reason, until a restarted worker has checked it. */
   async halt(route: string, error: FerryError): Promise<void> {
     await translated(`halting ${route}`, () =>
       this.#runs.updateOne(
@@ -63,7 +63,7 @@ export class RunStore {
     });
   }
 
-  /** Notes the rules that documents are applied by from now on. Safe for several partitions at once: they note the same. */
+  /** Notes the rules that documents are applied by from now on. Safe for several partitions concurrently: they note the same. */
   async noteRules(route: string, rules: Rules): Promise<void> {
     await translated(`noting the rules of ${route}`, () =>
       this.#runs.updateOne({ _id: route }, { $set: { rules } }, { upsert: true }),
@@ -93,7 +93,7 @@ export class RunStore {
     );
   }
 
-  /** Every write of others on the target is marked up to this token. Later ones win, whoever says so. */
+  /** Every write of others on the target is marked up to this token. Later ones win. */
   async watched(route: string, token: Readonly<{ _data: string }>): Promise<void> {
     await translated(`noting how far ${route} is watched`, () =>
       this.#runs.updateOne({ _id: route }, { $max: { watched: token } }),

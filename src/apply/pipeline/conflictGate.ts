@@ -33,7 +33,7 @@ export type ConflictGateDeps = Omit<ResolveOptions, "route" | "partition" | "ns"
   }>;
 
 /**
- * What a lane asks before it writes where the target has writers of its own. Documents that nobody else wrote pass untouched
+ * What a lane asks before it writes where the target has writers of its own. Documents without foreign writes pass unchanged
  * and unread; for the others the target's version is read as of one instant, and the batch's transaction reads as of the same:
  * whatever is written in between makes it fail and be asked again.
  */

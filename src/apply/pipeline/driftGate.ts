@@ -67,7 +67,7 @@ export class DriftGate {
   #writtenAt = 0;
   /** Paths that other partitions have seen. */
   readonly #elsewhere = new Set<string>();
-  /** What `carries` knows; made anew when it is asked after something has changed. */
+  /** The cache of `carries`; rebuilt on the next call after a change. */
   #carried: CarriedPaths | undefined;
 
   private constructor(deps: DriftGateDeps) {
@@ -186,7 +186,7 @@ export class DriftGate {
     this.#carried = undefined;
   }
 
-  /** Another partition may have met it in the copy; and where nobody has met anything, the first document is what there was. */
+  /** Another partition may have met it in the copy; and if there is none, the first document is the baseline. */
   async #askLedger(unsure: readonly TypeEntry[]): Promise<void> {
     const { ledger, where } = this.#deps;
     if (this.#founding.length > 0 && (await ledger.isEmpty(where.route))) takeAsBaseline(this.#founding);
@@ -223,7 +223,7 @@ export class DriftGate {
     return { ...entry, dead: { code: "FERRY_DRIFT_HELD", detail: news(hold ?? wanted[0]) } };
   }
 
-  /** Leaves these paths out; undefined where a name cannot be said in a rule (dots, digits). */
+  /** Leaves these paths out; undefined if a rule cannot express a name (dots, digits). */
   #without(wanted: readonly TypeEntry[]): Shape | undefined {
     const deny = [...new Set(wanted.map(({ path }) => rulePath(path)))].sort();
     const key = deny.join("\0");

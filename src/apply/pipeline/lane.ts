@@ -120,7 +120,7 @@ export class Lane {
     });
   }
 
-  /** Writes until closed and empty. @throws what the writer throws; `signal` ends it at once. */
+  /** Writes until closed and empty. @throws what the writer throws; `signal` ends it immediately. */
   async run(signal: AbortSignal): Promise<void> {
     try {
       await this.#work(signal);

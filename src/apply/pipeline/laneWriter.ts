@@ -147,7 +147,7 @@ export class LaneWriter {
 
   async #collided(entries: readonly Entry[], end: number, how: How, doc: Uint8Array | undefined): Promise<void> {
     if (how === "look") {
-      this.#replaces = true; // one key twice, or somebody was faster
+      this.#replaces = true; // one key twice, or another writer was faster
       return this.#apply(entries, end);
     }
     this.#lookFor = this.#pause;
@@ -177,7 +177,7 @@ export class LaneWriter {
     const whole = entry.event?.op === "patch" ? await this.steps.readyWhole(entry) : undefined;
     if (whole !== undefined) return this.#apply(whole, end);
     if (refusal.kind === "respelled" && entry.event?.op === "write" && (await this.#deps.collation.isSources())) {
-      await this.#commit([entry], end, "anew");
+      await this.#commit([entry], end, "recreate");
       return;
     }
     const { ops } = await this.steps.plan([entry], "replace", this.#isHeld);

@@ -38,7 +38,7 @@ export class LetterReplay {
     }
   }
 
-  /** Removes a dead letter for good; it stays in the books as dead. @throws FERRY_FENCED, FERRY_MONGO_* */
+  /** Removes a dead letter permanently; it stays in the books as dead. @throws FERRY_FENCED, FERRY_MONGO_* */
   async discard(id: string): Promise<void> {
     await this.#takeOut(id, [], async () => ({ ops: [], move: this.#deps.steps.standing() }));
   }

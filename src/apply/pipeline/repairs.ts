@@ -25,7 +25,7 @@ export type RepairsDeps = Readonly<{
   lane: (key: Uint8Array, lanes: number) => number;
 }>;
 
-/** The source's document changed between the look at it and the write: it is on its way by itself. */
+/** The source's document changed between the look at it and the write: the change itself arrives anyway. */
 class Moved extends Error {}
 
 const bytesOf = ({ key }: RepairRecord): Uint8Array => key.buffer.subarray(0, key.position);

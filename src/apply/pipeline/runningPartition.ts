@@ -35,7 +35,7 @@ export type RunningPartitionDeps = Omit<PartitionDeps, "lanes"> &
 
 /** How often operators' decisions are looked for, and counts are saved, ms. */
 const LOOK_MS = 1000;
-/** A batch that takes longer is told of, and again after each such time, ms. */
+/** A batch that takes longer is logged, and again after each such time, ms. */
 const SLOW_MS = 10_000;
 
 const unlessItPasses = (error: unknown): void => {
@@ -108,7 +108,7 @@ export class RunningPartition {
   }
 
   /**
-   * Repeats quiet work beside the lanes until the signal. What passes by itself is left for the next time: the lanes notice a
+   * Repeats quiet work beside the lanes until the signal. Transient errors are left for the next time: the lanes notice a
    * target that is away, and wait for it. Work that waits for a lane that has ended is left behind.
    */
   #everySecond(ended: AbortSignal, work: () => Promise<void>): Promise<void> {
@@ -122,12 +122,9 @@ export class RunningPartition {
     for (const { lane } of this.#pairs) {
       const { sinceMs, records: count } = lane.writing ?? { sinceMs: clock.now(), records: 0 };
       const ms = clock.now() - sinceMs;
-      // Once in ten seconds: it is looked at once a second.
+      // Once in ten seconds: it is checked once a second.
       if (ms >= SLOW_MS && ms % SLOW_MS < LOOK_MS)
-        logger.warn(
-          { route: claim.route, count, ms },
-          "waiting for the target, which has been writing a batch for long",
-        );
+        logger.warn({ route: claim.route, count, ms }, "waiting for the target: one batch takes long");
     }
   }
 }

@@ -72,12 +72,12 @@ const toldIn = (update: Uint8Array): Told | undefined => {
   }
 };
 
-/** The delta as a list of modifier documents to run in order, or why it cannot be said with modifiers. */
+/** The delta as a list of modifier documents to run in order, or why modifiers cannot express it. */
 export const planPatch = (update: Uint8Array): PatchPlan => {
   const updated = fieldsOf(rawValue(update, "updatedFields"));
-  const told = toldIn(update);
-  if (told === undefined) return { unclear: "a path is no UTF-8" };
-  const { removed, truncated } = told;
+  const paths = toldIn(update);
+  if (paths === undefined) return { unclear: "a path is no UTF-8" };
+  const { removed, truncated } = paths;
   const unclear = unclearPath(
     [...updated.map((field) => field.name), ...removed, ...truncated.map((t) => t.field)],
     update,

@@ -30,9 +30,9 @@ export type Plan = Readonly<{
  * How whole documents are written:
  * - `insert`: those that the source calls new are inserted, four times cheaper for the target than upserts;
  * - `replace`: over what is there;
- * - `anew`: after what is there is deleted, since another spelling of the `_id` cannot be replaced.
+ * - `recreate`: after what is there is deleted, since another spelling of the `_id` cannot be replaced.
  */
-export type Writes = "insert" | "replace" | "anew";
+export type Writes = "insert" | "replace" | "recreate";
 
 export type PlanOptions = Readonly<{
   writes: Writes;
@@ -54,7 +54,7 @@ type Slot = {
 /** A copied event makes its key when it is asked for it: where nothing changes, the event is the operation. */
 const addWrite = (ops: TargetOp[], event: WriteEvent, writes: Writes): void => {
   const fresh = writes !== "replace";
-  if (writes === "anew") ops.push({ op: "delete", key: event.key });
+  if (writes === "recreate") ops.push({ op: "delete", key: event.key });
   ops.push(event.fresh === fresh ? event : { op: "write", key: event.key, doc: event.doc, fresh });
 };
 

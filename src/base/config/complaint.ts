@@ -66,7 +66,7 @@ const meant = (findings: readonly Finding[]): Finding => {
 };
 
 /**
- * The first thing that is wrong in a value, as a sentence; a key nobody knows comes before its consequences.
+ * The first thing that is wrong in a value, as a sentence; an unknown key comes before its consequences.
  * @param whole what the value is called where it is wrong itself
  */
 export const complaint = (schema: TSchema, findings: readonly Finding[], whole: string): string => {

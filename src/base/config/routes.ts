@@ -71,7 +71,7 @@ const DRIFT = Type.Object(
 
 const CONFLICT = Type.Union([Type.Literal("mirror"), Type.Literal("merge"), Type.Literal("keep-target")]);
 
-/** What becomes of documents that services of the target write as well. */
+/** What to do with documents that services of the target write as well. */
 export type ConflictPolicy = Static<typeof CONFLICT>;
 
 const ROUTE = Type.Object(
@@ -117,7 +117,7 @@ const DDL = Type.Object(
   closed,
 );
 
-/** What becomes of changes of the source's structure. */
+/** What to do with changes of the source's structure. */
 export type DdlRules = Required<Static<typeof DDL>>;
 
 const DEFAULT_DDL: DdlRules = { drop: "apply" };
@@ -138,7 +138,7 @@ export const CONFIG = Type.Object(
 
 type RouteConfig = Static<typeof ROUTE>;
 
-/** What becomes of news in the documents' shape. */
+/** What to do with new fields and types. */
 export type DriftPolicy = Required<Static<typeof DRIFT>>;
 
 const DEFAULT_DRIFT: DriftPolicy = { newField: "pass", typeChange: "pass", depth: 8 };
@@ -170,7 +170,7 @@ export type Config = Readonly<{ routes: readonly Route[] | undefined; ddl: DdlRu
 /** The text of a configuration file. @throws FERRY_CONFIG, one sentence that names the place */
 export const parseConfig = (text: string, file: string): Config => {
   const document = parseDocument(text, { prettyErrors: true });
-  // A warning is a tag that the reader does not know: it would go on with another value than the one that was meant.
+  // A warning is a tag that the reader does not know: it would use another value than the intended one.
   const [flaw] = [...document.errors, ...document.warnings];
   if (flaw !== undefined)
     throw invalid(file, `not valid YAML: ${flaw.message.split("\n")[0]?.replace(/:$/, "") ?? ""}`);

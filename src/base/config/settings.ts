@@ -23,7 +23,7 @@ const BROKER = String.raw`\s*(?:\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::\d{1,5})?\s*`;
 /** What MongoDB takes as a database's name, but the server's own. */
 const STATE_DB = String.raw`^(?!(?:admin|local|config)$)[^/\\. "$*<>:|?\u0000]{1,63}$`;
 
-/** Where ferry's state is, unless it is told otherwise. */
+/** Where ferry's state is, by default. */
 export const DEFAULT_STATE_DB = "ferry";
 
 /**
@@ -138,7 +138,7 @@ export const readStackEndpoints = (folder: string = stateFolder()): StackEndpoin
 };
 
 /**
- * A setting as one level gives it, by itself or in a file; undefined where that says nothing of it.
+ * A setting at one level, as a value or in a file; undefined if it is not given there.
  * @throws FERRY_USAGE when it is given twice, empty, or in a file that does not hold one line
  */
 const given = (

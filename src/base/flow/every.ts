@@ -8,7 +8,7 @@ export type EveryOptions = Readonly<{
   clock: Clock;
   /** Ends the wait and the loop; work under way is waited for. */
   ended: AbortSignal;
-  /** When the work is done first: at once, or after `ms`. */
+  /** When the work is done first: immediately, or after `ms`. */
   first: "now" | "later";
 }>;
 

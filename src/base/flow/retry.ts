@@ -10,7 +10,7 @@ export type RetryOptions = Readonly<{
   pauseMs?: number;
   maxPauseMs?: number;
   random?: () => number;
-  /** Does it pass by itself? As the error's catalogue entry says, unless told otherwise. */
+  /** Is it transient? By default as the error's catalogue entry says. */
   isPassing?: (error: FerryError) => boolean;
   /** Called before each pause. The place to log a warning. */
   onRetry?: (error: FerryError, attempt: number, pauseMs: number) => void;
@@ -19,7 +19,7 @@ export type RetryOptions = Readonly<{
 const mayPass = (error: FerryError): boolean => error.entry.retry !== "never";
 
 /**
- * The one retry loop. Tries again while the error passes by itself; everything else goes straight up.
+ * The one retry loop. Retries while the error is transient; everything else is thrown.
  * Full jitter keeps many workers from returning in step.
  * @throws the last error when `giveUpAfterMs` has passed, or the signal's reason when it aborts.
  */
@@ -51,7 +51,7 @@ export const retry = async <T>(
   }
 };
 
-/** `retry` without a limit: only the signal, or an error that does not pass by itself, ends it. */
+/** `retry` without a limit: only the signal, or an error that is not transient, ends it. */
 export const retryForever = <T>(attempt: () => Promise<T>, options: RetryOptions): Promise<T> =>
   retry(attempt, { ...options, giveUpAfterMs: Number.POSITIVE_INFINITY });
 

@@ -55,7 +55,7 @@ export type PatchEvent = EventBase &
 export type DeleteEvent = EventBase & Readonly<{ op: "delete"; key: Uint8Array }>;
 
 /**
- * An event that changes nothing by itself: an update whose looked-up document is null, so it was deleted since and its
+ * An event without effect: an update whose looked-up document is null, so it was deleted since and its
  * delete follows; a tombstone; a heartbeat. Counted, never silent.
  */
 export type NoopEvent = EventBase &
@@ -108,7 +108,7 @@ export type LogRecord = Readonly<{
   timestampMs: number;
   /** The event, where the record never left this process and its writer knows it already. */
   event?: ChangeEvent;
-  /** Bytes that it keeps in memory, where key and value are made only when somebody asks for them. */
+  /** Bytes that it keeps in memory, where key and value are made only when they are read. */
   size?: number;
 }>;
 
@@ -136,7 +136,7 @@ export interface LogPartition extends AsyncDisposable {
   read(offset: number, soft: AbortSignal): AsyncIterable<LogBatch>;
   /** Everything before `offset` is durable downstream: a log that keeps records for this reader only may forget them. */
   settled?(offset: number): void;
-  /** `tell` is called with an offset that somebody waits for to be settled, now and whenever there is a later one. */
+  /** `tell` is called with an offset that a caller waits for to be settled, now and whenever there is a later one. */
   awaited?(tell: (offset: number) => void): void;
 }
 
@@ -182,7 +182,7 @@ export type FilteredBy = Readonly<Record<string, number>>;
 export type Clash = Readonly<{ index: string; other: Uint8Array | undefined }>;
 
 /**
- * The books of a lane: each is counted by itself, and they move in the same transaction as the position. They balance,
+ * The books of a lane: each is counted separately, and they move in the same transaction as the position. They balance,
  * always: see `imbalance`.
  */
 export type Counts = Readonly<{

@@ -33,7 +33,7 @@ const isMistake = (error: unknown): boolean => {
   return (error as { code?: unknown }).code === "ENOTFOUND" || isMistake(error.cause);
 };
 
-/** A client error as ours, by protocol code and class. Everything that may pass by itself is `backoff`; `facts.mistake` tells that none of the hosts is known to DNS. */
+/** A client error as ours, by protocol code and class. Every transient error is `backoff`; `facts.mistake`: no host is known to DNS. */
 export const kafkaError = (error: unknown, phase: string): FerryError => {
   if (isFerry(error)) return error;
   if (!(error instanceof Error)) return new FerryError("FERRY_BUG", `${phase}: ${String(error)}`);

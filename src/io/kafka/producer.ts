@@ -53,7 +53,7 @@ const request = (topic: string, partition: number, { bytes }: RecordBatch): Writ
 
 /**
  * An idempotent producer: what it sends twice because an answer was lost, the broker keeps once. One request at a time; several
- * partitions go on side by side with a producer each. Connections, metadata and the producer's id are the client library's;
+ * partitions proceed in parallel with a producer each. Connections, metadata and the producer's id are the client library's;
  * batches are made where the records are (docs/adr/0017).
  */
 export class KafkaProducer implements AsyncDisposable {

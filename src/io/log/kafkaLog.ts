@@ -9,7 +9,7 @@ import { createDecoder } from "#io/wire/decode.ts";
 export type KafkaLogOptions = KafkaOptions &
   Readonly<{
     clock: Clock;
-    /** How many decompressed bytes one fetch should bring; asked anew each time, since it depends on how many partitions are read. */
+    /** How many decompressed bytes one fetch should bring; asked each time, because it depends on the number of partitions. */
     fetchBytes: () => number;
     onRetry: NonNullable<RetryOptions["onRetry"]>;
   }>;
@@ -63,7 +63,7 @@ class KafkaPartition implements LogPartition {
       const ahead = bytes <= MAX_AHEAD_BYTES;
       if (ahead) {
         next = this.#fetch(end, soft); // one batch ahead: the broker works while the lanes write
-        next.catch(() => undefined); // reported where it is awaited; nobody awaits it after a stop
+        next.catch(() => undefined); // reported where it is awaited; it is not awaited after a stop
       }
       yield { records, bytes, end, highWatermark };
       if (!ahead) next = this.#fetch(end, soft);
@@ -148,9 +148,9 @@ export class KafkaLog implements Log {
 
   async #look(topic: string, index: number, offset: number, maxBytes: number): Promise<readonly LogRecord[]> {
     const what = { topic, partition: index, offset, maxBytes, maxWaitMs: 1 };
-    // One after the other: two fetches at once on one connection break its fetch session.
+    // One after the other: two concurrent fetches on one connection break its fetch session.
     const turn = this.#peeking.then(() => this.#client.fetch(what));
-    this.#peeking = turn.catch(() => undefined); // its own caller is told; the next one only waits for its end
+    this.#peeking = turn.catch(() => undefined); // its own caller gets the error; the next one only waits for its end
     return (await turn).records;
   }
 

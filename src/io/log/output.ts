@@ -13,7 +13,7 @@ export interface CaptureOutput {
   ends(): ReadonlyMap<string, number>;
   /**
    * Resolves when everything before these ends needs no capture any more.
-   * @param soon somebody waits for it: positions are saved at once, where they would be saved when there is time
+   * @param soon a caller waits for it: positions are saved immediately instead of later
    * @throws the signal's reason
    */
   settledTo(ends: ReadonlyMap<string, number>, signal: AbortSignal, soon?: boolean): Promise<void>;

@@ -14,7 +14,7 @@ import { whyUnreached } from "./unreached.ts";
 
 const AUTH: ReadonlySet<number> = new Set([ServerCode.AuthenticationFailed, ServerCode.AtlasError]);
 
-/** Nobody has logged in: Unauthorized as well, and told from a lack of privileges by its text alone. */
+/** Not logged in: Unauthorized as well; only its text differs from a lack of privileges. */
 export const isAnonymous = (message: string): boolean => /\brequires authentication$/.test(message);
 
 const codeOf = (error: MongoServerError): ErrorCode => {
@@ -72,7 +72,7 @@ export const mongoError = (error: unknown, phase: string): FerryError => {
   }
   if (isLookup(error))
     return new FerryError("FERRY_MONGO_UNREACHABLE", `${phase}: ${lookupText(error)}`, { cause: error });
-  // Closed topology: somebody else's first attempt to connect failed while this one waited for it.
+  // Closed topology: another caller's first attempt to connect failed while this one waited for it.
   if (error instanceof MongoNetworkError || error instanceof MongoTopologyClosedError)
     return new FerryError("FERRY_MONGO_UNREACHABLE", `${phase}: ${error.message}`, { cause: error });
   if (error instanceof MongoError) {

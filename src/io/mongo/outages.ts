@@ -39,7 +39,7 @@ export const serversOf = ({ source, target }: Readonly<{ source: MongoClient; ta
   mongoServer("the target", target),
 ];
 
-/** Waits for a server as long as `isPassing`, and says so. @throws what does not pass by itself, the signal's reason */
+/** Waits for a server as long as `isPassing`, and says so. @throws errors that are not transient, the signal's reason */
 const waitUntilAnswers = async (
   { name, ask }: Server,
   { clock, logger, signal }: OutageDeps,
@@ -60,14 +60,14 @@ const waitUntilAnswers = async (
 
 /**
  * Waits for a server without end, and says so: what it is waiting for, why, and after how long it was back.
- * @throws what does not pass by itself, the signal's reason
+ * @throws errors that are not transient, the signal's reason
  */
 const whenAnswers = (server: Server, deps: OutageDeps): Promise<void> => waitUntilAnswers(server, deps, isOutage);
 
 /**
  * Waits for a server that nothing was heard of yet: a host that DNS does not know is a mistake here. Later the same answer is an
  * outage, as when a container and its name are gone for a moment.
- * @throws what does not pass by itself, the signal's reason
+ * @throws errors that are not transient, the signal's reason
  */
 export const whenFirstAnswers = (server: Server, deps: OutageDeps): Promise<void> =>
   waitUntilAnswers(server, deps, (error) => isOutage(error) && error.facts["mistake"] !== true);
@@ -98,7 +98,7 @@ export const throughOutages = <T>(
       signal,
       isPassing: isOutage,
       onRetry: ({ code, detail }) =>
-        logger.warn({ stage: "waiting", code, err: detail }, `interrupted while ${what}; it is done again`),
+        logger.warn({ stage: "waiting", code, err: detail }, `interrupted while ${what}; it is repeated`),
     },
   );
 };

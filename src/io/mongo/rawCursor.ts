@@ -198,7 +198,7 @@ export class RawCursor implements AsyncDisposable {
       await client
         .db(db)
         .command({ killCursors: this.#collection, cursors: [Long.fromBigInt(this.#id)] }, { session: this.#session })
-        .catch(() => undefined); // the server forgets it by itself
+        .catch(() => undefined); // it expires on the server
     await this.#session.endSession();
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Raw BSON to the server, untouched. The driver's `DocumentSequence` (an OP_MSG kind 1 section) is not public API: this
  * is the only file that uses it, `test/contract/rawWrites.test.ts` fails loudly when an upgrade changes it, and
- * without it the same bytes stand in the command itself, of which the server takes less at once.
+ * without it the same bytes are in the command itself, which has a lower size limit.
  */
 import { createRequire } from "node:module";
 import type { Db, Document } from "mongodb";

@@ -24,7 +24,7 @@ const codeOf = (error: Error): string => String((error as { code?: unknown }).co
 const MISTAKES = /^(ENOTFOUND$|EPROTO$|ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/;
 const AWAY = /^(ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|EAI_AGAIN)$/;
 
-/** What a name that no DNS knows, and TLS that does not fit, end with: nothing that passes by itself. */
+/** What a name that no DNS knows, and TLS that does not fit, end with: errors that are not transient. */
 const isMistake = (error: unknown): boolean => {
   if (!(error instanceof Error)) return false;
   return MISTAKES.test(codeOf(error)) || isMistake(error.cause);

@@ -5,11 +5,11 @@ import { translated } from "./errors.ts";
 
 /**
  * The first bytes of the logical session id of every lane. The change events of a transaction carry its session's id, so
- * that ferry's own writes are told from others' on the target's change stream, whichever worker made them.
+ * that ferry's own writes, of any worker, can be distinguished from others' on the target's change stream.
  */
 const MARK = Buffer.from("ferry:");
 
-/** The session of a lane's transactions: its id bears ferry's mark. The caller ends it. */
+/** The session of a lane's transactions: its id has ferry's mark. The caller ends it. */
 export class LaneSession implements StateSession {
   readonly #session: ClientSession;
   readonly id: Binary;

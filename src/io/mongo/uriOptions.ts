@@ -74,7 +74,7 @@ const decided = lowerCased(DECIDED);
 /** The only compressor that needs no package of its own. */
 const COMPRESSORS = new Set(["zlib", "none"]);
 
-/** A URI without what ferry decides by itself. */
+/** A URI without the options that ferry sets itself. */
 export type FerryUri = Readonly<{
   uri: string;
   /** Names of the options that were left out, as typed. */
@@ -108,7 +108,7 @@ const followedOption = (option: string): string | undefined => {
 /**
  * Takes out of a URI what must not depend on it. A read preference, a weaker concern, or a limit in a URI is meant for a service;
  * with it ferry would read documents older than the event that it applies, or lose what it wrote.
- * @throws FERRY_URI for an option that nobody knows, and for what ferry cannot work through
+ * @throws FERRY_URI for an unknown option, and for a connection that ferry cannot use
  */
 export const ferryUri = (uri: string): FerryUri => {
   const parts = split(uri);

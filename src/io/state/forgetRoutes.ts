@@ -13,7 +13,7 @@ const forget = async (state: StateDb, route: string): Promise<void> => {
   for (const name of BY_ROUTE) await state.collection(name).deleteMany({ route });
   for (const name of BY_MARK) await state.collection(name).deleteMany({ "_id.route": route });
   await state.collection<{ _id: string }>("runs").deleteOne({ _id: route });
-  // Last: as long as it is there, somebody sees that the route has begun.
+  // Last: while it exists, it shows that the route has started.
   await state.collection("partitions").deleteMany({ route });
 };
 

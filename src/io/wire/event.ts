@@ -48,7 +48,7 @@ export type EventOptions = Readonly<{
   nested: boolean;
 }>;
 
-/** The parts of one record that the decoder goes on with. Reused: read it before the next `read`. */
+/** The parts of one record that the decoder needs next. Reused: read it before the next `read`. */
 export class EventReader {
   /** `_id._data` of a streamed event, hexadecimal. */
   token: string | undefined;

@@ -72,7 +72,7 @@ export const checkRights = async ({ source, target, carried, routes, stateDb }: 
   await lacking("target", target, [...[...dbs].flatMap((db) => targetNeeds(db, stateDb)), ...written]);
 };
 
-/** Routes that have not begun yet and whose target has documents that nobody has said a word about. @throws FERRY_TARGET_NOT_EMPTY, FERRY_TARGET_POLICY */
+/** Routes that have not begun yet and whose target has documents, without a policy. @throws FERRY_TARGET_NOT_EMPTY, FERRY_TARGET_POLICY */
 export const checkEmpty = async (
   target: MongoClient,
   runs: RunStore,

@@ -31,14 +31,14 @@ import { requireUnfinished } from "./lifecycle.ts";
 import { requireCarriable } from "./namedScope.ts";
 import { decidedBy, withTimeSeries } from "./timeSeries.ts";
 
-/** What `ferry run` and `ferry capture` are told alike. */
+/** The options that `ferry run` and `ferry capture` share. */
 export type CaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad"> &
   Pick<NamesDeps, "allowEmpty" | "ask"> &
   Readonly<{
     settings: Readonly<{ source: string; target: string; group: string }> & StateSettings;
     spec: NamespaceSpec;
     routes: readonly Route[] | undefined;
-    /** Ranges that are copied at once, and documents of one of them, about. */
+    /** Ranges that are copied concurrently, and documents of one of them, about. */
     readers: number;
     rangeDocuments: number;
     /** Where the change stream waits for the end of the copy. */
@@ -48,7 +48,7 @@ export type CaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad
     recopy: boolean;
     /** Build collections' options, indexes and views before the copy. */
     structure: boolean;
-    /** Empty what is carried on the target (and its topics) first, and begin anew. */
+    /** Empty the selected collections on the target (and their topics) first, and start over. */
     replaceTarget: boolean;
     logger: Logger;
     clock: Clock;
@@ -97,7 +97,7 @@ export const leaving = async (
     await work();
   } catch (error) {
     const { code, detail } = isFerry(error) ? error : new FerryError("FERRY_BUG", String(error));
-    // A courtesy to whoever asks: the error itself is what counts.
+    // For later status only: the error itself is what counts.
     if (!hard.aborted) await store.leaveWith({ code, detail, at: new Date(clock.now()) }).catch(() => undefined);
     throw error;
   }
@@ -115,7 +115,7 @@ export const standingLagOf =
 /** A capture before its start. */
 export type Opening = Readonly<{
   start: CaptureStartDeps;
-  /** Begins anew, whatever was noted. */
+  /** Starts over, in spite of saved state. */
   replaces: boolean;
   /** What is gone on with. */
   known: CaptureRecord | undefined;
@@ -142,7 +142,7 @@ export const openCapture = async (
   await checkLooking({ source, state }, scope);
   const store = new CaptureStore(state, deps.runId, leaseMs);
   const remembered = await store.read();
-  // Whoever begins anew may begin with something else; its lease keeps a capture that is alive.
+  // A fresh start may use other names; its lease protects a live capture.
   if (remembered !== undefined && !deps.replaceTarget) checkKnown(remembered, { deployment, scope, mode });
   const replaces = deps.replaceTarget || remembered?.phase === "replacing";
   const known = replaces ? undefined : remembered;

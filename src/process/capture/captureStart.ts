@@ -85,7 +85,7 @@ const begin = async (deps: CaptureStartDeps, namespaces: readonly Namespace[]): 
 };
 
 /**
- * Lost history, or an operator who wants it so: everything is copied again from a new start. Offsets go on counting, and what
+ * Lost history, or an operator's request: everything is copied again from a new start. Offsets keep counting, and what
  * the source no longer has is removed from the target ahead of the copied documents.
  */
 const beginAgain = async (
@@ -130,7 +130,7 @@ export const checkKnown = (record: CaptureRecord, { deployment, scope, mode }: I
     const spell = (names: readonly string[], flag: string): string =>
       names.map((name) => ` ${flag} '${name}'`).join("");
     const said = `${spell(record.scope.include, "--include")}${spell(record.scope.exclude, "--exclude")}`;
-    throw other(`this target remembers a capture of other namespaces; it was started with${said}`);
+    throw other(`the state on this target belongs to a capture of other namespaces; it was started with${said}`);
   }
 };
 
@@ -156,15 +156,16 @@ const claim = async ({ store, leaseMs, clock, logger, soft }: ClaimDeps): Promis
     }
     const isRenewed = record?.expiresAt?.getTime() !== lease?.expiresAt?.getTime() || record?.owner !== lease?.owner;
     if (isRenewed && clock.now() - since > patienceMs)
-      throw new FerryError("FERRY_CAPTURE_TAKEN", `${owner} captures into this target, and renews its lease`);
+      throw new FerryError("FERRY_CAPTURE_TAKEN", `${owner} captures into this target and renews its lease`);
     await clock.sleep(LEASE_LOOK_MS, soft);
   }
-  if (lease !== undefined) logger.info({ stage: "capture", ms: clock.now() - since }, "the lease is over: going on");
+  if (lease !== undefined)
+    logger.info({ stage: "capture", ms: clock.now() - since }, "the lease has ended: continuing");
 };
 
 /**
- * Empties the target for a new capture, and forgets the one that it remembers, with what it has spooled. That is noted first: whoever is killed in it
- * goes on with emptying, since a position without the documents before it would be a gap.
+ * Empties the target for a new capture, and forgets the one that it remembers, with what it has spooled. That is noted first: a process that is killed in it
+ * resumes emptying, because a position without the documents before it would be a gap.
  * @param empty drops what is carried, and forgets its lanes' positions
  */
 export const replaceCapture = async (
@@ -185,7 +186,7 @@ export const replaceCapture = async (
 };
 
 /**
- * Begins the capture, goes on with it or begins it again: its record is owned by this process from here on.
+ * Starts the capture, resumes it or starts it again: its record is owned by this process from here on.
  * @param existing namespaces of the source that are carried
  */
 export const startCapture = async (
@@ -202,5 +203,8 @@ export const startCapture = async (
   if (known === undefined) checkKnown(record, deps); // another process was faster, and has left since
   if (recopy) return beginAgain(deps, record, existing);
   const { phase, token } = record;
-  deps.logger.info({ stage: "capture", position: token._data.slice(0, 18) }, `going on with the ${phase} where it was`);
+  deps.logger.info(
+    { stage: "capture", position: token._data.slice(0, 18) },
+    `resuming the ${phase} from the saved position`,
+  );
 };

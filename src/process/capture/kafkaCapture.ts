@@ -33,7 +33,7 @@ export type KafkaCaptureDeps = CaptureDeps &
     leaseMs: number;
   }>;
 
-/** Requests that are on their way to Kafka at once. */
+/** Concurrent requests to Kafka. */
 const PRODUCERS = 4;
 
 /**
@@ -75,7 +75,7 @@ const captureBetween = async (
     if (drained)
       logger.info(
         { stage: "finalize" },
-        "drained: everything is in Kafka, and `ferry finalize` goes on with the workers",
+        "drained: everything is in Kafka, and `ferry finalize` continues with the workers",
       );
   });
 };
@@ -98,7 +98,7 @@ const beginBetween = async (deps: KafkaCaptureDeps, sides: Sides, client: KafkaC
     const names = former.map(({ route }) => route);
     await structure.idle(names);
     const topics = [...new Set([...carried.map(formatNamespace), ...former.map(({ topic }) => topic)])];
-    // The topics first: nobody may apply what they have to a target that has just been emptied.
+    // The topics first: their records must not be applied to a target that was just emptied.
     await replaceCapture(start, deps.spool.dir, async () => {
       await replaceTopics({ ...deps, client }, topics);
       await structure.replace(names);

@@ -49,7 +49,7 @@ export const leftoversOn = (
       if (policyOf(route, options).policy !== "mirror") {
         logger.warn(
           { route: route.name },
-          "documents that the source deleted while its history was lost stay on the target: the route's policy lets the target have its own",
+          "documents that the source deleted while its history was lost stay on the target: under the route's policy they may be the target's own",
         );
         continue;
       }
@@ -60,6 +60,6 @@ export const leftoversOn = (
         count += gone.length;
         if (gone.length > 0) yield gone;
       }
-      logger.info({ route: route.name, count }, "documents that the source has no more are removed from the target");
+      logger.info({ route: route.name, count }, "documents that the source no longer has are removed from the target");
     }
   };

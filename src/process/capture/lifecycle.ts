@@ -79,13 +79,13 @@ class Looks {
   }
 }
 
-/** @throws FERRY_RUN_FINALIZED, FERRY_RUN_FINALIZING where the record is not one to go on with */
+/** @throws FERRY_RUN_FINALIZED, FERRY_RUN_FINALIZING if the record cannot be resumed */
 export const requireUnfinished = ({ lifecycle = {} }: CaptureRecord, recopy: boolean): void => {
   const { finalizedAt, drainedAt } = lifecycle;
   if (finalizedAt !== undefined)
     throw new FerryError("FERRY_RUN_FINALIZED", `this target's run was finalized at ${finalizedAt.toISOString()}`);
   if (recopy && drainedAt !== undefined)
-    throw new FerryError("FERRY_RUN_FINALIZING", "nothing can be copied again: the target is being given back");
+    throw new FerryError("FERRY_RUN_FINALIZING", "nothing can be copied again: the run is being finalized");
 };
 
 /**
@@ -136,7 +136,7 @@ export class RunLifecycle {
     }
   }
 
-  /** Drained, and looked at once more: is something known to be missing? Then whoever asked is told, and the run goes on. */
+  /** Drained, and checked again: is something known to be missing? Then the caller of finalize gets it, and the run continues. */
   async #refused(record: CaptureRecord): Promise<boolean> {
     const { store, clock, logger, lastLook } = this.#deps;
     let missing: FerryError | undefined;
@@ -147,7 +147,7 @@ export class RunLifecycle {
     const { code, detail } = missing;
     const refused = { code, detail, at: new Date(clock.now()) };
     await retryForever(() => store.refuse(refused), this.#retrying("noting why the run cannot end"));
-    logger.warn({ stage: "finalize", code, hint: missing.entry.hint }, `not finalized, and it goes on: ${detail}`);
+    logger.warn({ stage: "finalize", code, hint: missing.entry.hint }, `not finalized; the run continues: ${detail}`);
     return true;
   }
 
@@ -179,15 +179,15 @@ export class RunLifecycle {
       const state = stateOf(record);
       if (state === "draining" || record.lifecycle?.hurry === true) looks.drain();
       else if (looks.isDraining)
-        turned.abort(new FerryError("FERRY_STOPPED", "no hurry any more: at its usual pace again"));
-      if (state === "draining" && !told) logger.info({ stage: "finalize" }, "to be finalized: draining first");
+        turned.abort(new FerryError("FERRY_STOPPED", "no cutover any more: back to the usual pace"));
+      if (state === "draining" && !told) logger.info({ stage: "finalize" }, "finalize requested: draining first");
       told ||= state === "draining";
       if (state === "pausing" || state === "paused" || isDrained(record))
-        turned.abort(new FerryError("FERRY_STOPPED", `asked for by an operator: ${state}`));
+        turned.abort(new FerryError("FERRY_STOPPED", `requested by an operator: ${state}`));
     }
   }
 
-  /** The record as soon as nobody wants the run to be paused; undefined when it is stopped meanwhile. */
+  /** The record as soon as no pause is requested; undefined if the run is stopped before. */
   async #whenWanted(): Promise<CaptureRecord | undefined> {
     const { store, clock, logger, soft, writesTo } = this.#deps;
     const isPaused = (record: CaptureRecord): boolean => ["pausing", "paused"].includes(stateOf(record));
@@ -214,7 +214,7 @@ export class RunLifecycle {
     return record;
   }
 
-  /** What the source has goes on while nothing is carried: for whoever looks, nothing depends on it. */
+  /** The source moves on during a pause: for status only, nothing depends on it. */
   async #noteStanding(record: CaptureRecord, ended: AbortSignal): Promise<void> {
     const { store, clock, standingLag } = this.#deps;
     const lag = standingLag(record);
@@ -248,13 +248,13 @@ export class RunLifecycle {
     await tasks.settled();
   }
 
-  /** Gives back what was held back and ends the run, whatever could not be restored: that is told in its record. */
+  /** Restores deferred constraints and ends the run; what could not be restored is in its record. */
   async finalize(restore: () => Promise<readonly Failure[]>): Promise<void> {
     const { store, clock, logger } = this.#deps;
-    logger.info({ stage: "finalize" }, "drained: unique indexes, TTL, validators and caps come back");
+    logger.info({ stage: "finalize" }, "drained: restoring unique indexes, TTL, validators and caps");
     await this.owning(async () => {
       const { servers, hard: signal } = this.#deps;
-      const failures = await throughOutages("giving back", servers, { clock, logger, signal }, restore);
+      const failures = await throughOutages("restoring constraints", servers, { clock, logger, signal }, restore);
       const unrestored = failures.map(({ ns, index, reason }) => ({ ns, index, reason }));
       faultPoint("before-finalized");
       await retryForever(
@@ -272,7 +272,7 @@ export class RunLifecycle {
       () => this.#deps.store.read(),
       this.#retrying("looking for what is wanted of the run"),
     );
-    if (record === undefined) throw new FerryError("FERRY_FENCED", "the run's record is gone");
+    if (record === undefined) throw new FerryError("FERRY_FENCED", "the run's record was deleted");
     return record;
   }
 

@@ -13,8 +13,8 @@ export const requireCarriable = ({ include }: NamespaceSpec, stateDb: string): v
     if (ns.db === stateDb)
       throw new FerryError(
         "FERRY_USAGE",
-        `${name} is in ${stateDb}, ferry's own database, which is not carried; give ferry another one with --state-db`,
+        `${name} is in ${stateDb}, ferry's own database, which cannot be selected; name another one with --state-db`,
       );
-    if (isOfServer(ns)) throw new FerryError("FERRY_USAGE", `${name} belongs to the server itself and is not carried`);
+    if (isOfServer(ns)) throw new FerryError("FERRY_USAGE", `${name} belongs to the server and cannot be selected`);
   }
 };

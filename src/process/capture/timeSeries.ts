@@ -22,7 +22,7 @@ export const showsBuckets = async (client: MongoClient, watch: Watch): Promise<b
     await using _cursor = await ChangeCursor.open({ client, watch, from: "now", stream, phase });
     return true;
   } catch (error) {
-    // Who lacks the privilege for change streams is told so where privileges are looked at.
+    // A lack of the privilege for change streams is reported by the check of privileges.
     if (isFerry(error, "FERRY_MONGO_REJECTED", "FERRY_MONGO_COMMAND", "FERRY_MONGO_PRIVILEGE")) return false;
     throw error;
   }
@@ -39,7 +39,7 @@ export const unseen = (version: string): string =>
 const BEGUN_WITHOUT =
   "this run began without their measurements, which a newer ferry carries; `--recopy` copies everything once more, with them";
 
-/** What a capture that goes on has decided; undefined where a copy begins, and it is asked anew. */
+/** The decision of a resumed capture; undefined at the start of a copy, which decides again. */
 export const decidedBy = (known: CaptureRecord | undefined, recopy: boolean): boolean | undefined =>
   known === undefined || recopy ? undefined : known.timeSeries === true;
 

@@ -22,7 +22,7 @@ export type DecisionDeps = Readonly<{
 
 const LOOK_MS = 200;
 
-/** Waits until the owners of the partitions have carried decisions out; returns early where nobody is there to do it. */
+/** Waits until the owners of the partitions have carried decisions out; returns early if no process is there to do it. */
 export const awaitDecided = async (
   chosen: readonly DeadLetterRecord[],
   { store, state, clock, waitMs }: DecisionDeps,

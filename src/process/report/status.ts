@@ -56,7 +56,7 @@ export type CaptureLine = Readonly<{
   phase: CaptureRecord["phase"];
   /** Running, paused, finalized, or on the way there. */
   state: RunState;
-  /** Who has it; null while nobody captures. */
+  /** The owner; null while no process captures. */
   owner: string | null;
   generation: number;
   /** Source time of the saved position, ms since the epoch. */
@@ -67,11 +67,11 @@ export type CaptureLine = Readonly<{
   documents: number;
   /** Of them, on the target: workers apply what is captured into Kafka. */
   copied: number;
-  /** Age of the oldest change of the source that is not on the target (with Kafka: not captured), ms; null where nobody noted it. */
+  /** Age of the oldest change of the source that is not on the target (with Kafka: not captured), ms; null if it was not noted. */
   lagMs: number | null;
   /** What its last process ended with; null where one is at work, or was stopped as asked. */
   ended: Trouble | null;
-  /** What the source estimated when the copy was planned; null where nobody noted it. */
+  /** What the source estimated when the copy was planned; null if it was not noted. */
   estimate: number | null;
   /** How much room the source's oplog leaves, and when that was looked at, ms since the epoch; null where it may not be read. */
   oplog: (OplogNote & Readonly<{ atMs: number }>) | null;
@@ -95,7 +95,7 @@ export type Status = Readonly<{
   halted: readonly RouteNote[];
   /** Dead letters that wait, by route. */
   letters: readonly Readonly<{ route: string; letters: number }>[];
-  /** What somebody should know of a route that goes on. */
+  /** What an operator should know of an active route. */
   notes: readonly RouteNote[];
   findings: readonly Finding[];
   unread: readonly Readonly<{ part: string; reason: string }>[];
@@ -209,7 +209,7 @@ const copiedOf = (
 /** A note of this age is as good as the next one, ms. */
 const FRESH_MS = 3000;
 
-/** Noted about once a second; where nobody notes it any more it has grown since, unless there was none and the run is over. */
+/** Noted about once a second; if it is no longer noted it has grown since, unless there was none and the run is over. */
 const lagOf = ({ lag, lifecycle }: Pick<StoredCapture, "lag" | "lifecycle">, isOwned: boolean): number | null => {
   if (lag === undefined || lifecycle?.finalizedAt !== undefined) return null;
   const ms = Number(lag.ms);

@@ -23,7 +23,7 @@ export type HeldPartitionsDeps = Readonly<{
   /** Sets a claimed partition to work. */
   open: (claim: Claim, live: LiveRoute) => Promise<RunningPartition>;
   logger: Logger;
-  /** Ends what is at work at once: nothing is to be made of its failures then. */
+  /** Ends active work immediately: its failures no longer matter. */
   hard: AbortSignal;
 }>;
 
@@ -145,7 +145,7 @@ export class HeldPartitions {
     } finally {
       this.#running.delete(lane);
       faultPoint("before-release");
-      await claims.release(claim).catch(() => undefined); // the lease runs out by itself
+      await claims.release(claim).catch(() => undefined); // the lease expires
       this.#claimed.delete(lane);
     }
   }
@@ -156,7 +156,10 @@ export class HeldPartitions {
     if (hard.aborted) return;
     const lane = partitionId(claim.route, claim.partition);
     if (isFerry(error) && (error.entry.retry === "backoff" || isFerry(error, "FERRY_FENCED"))) {
-      logger.warn({ lane, epoch: claim.epoch, err: error.detail, code: error.code }, "partition given back");
+      logger.warn(
+        { lane, epoch: claim.epoch, err: error.detail, code: error.code },
+        "partition released after an error",
+      );
       return;
     }
     if (!isFerry(error) || !error.entry.halts) throw error;

@@ -73,15 +73,12 @@ const checkBounds = async ({ claim, log, accepted }: PartitionContext): Promise<
   const highest = Math.max(...claim.lanes.map((lane) => lane.offset));
   const where = `${claim.topic} [${claim.partition}]`;
   if (claim.topicId !== undefined && claim.topicId !== (await log.topicId(claim.topic))) {
-    throw new FerryError(
-      "FERRY_LOG_RECREATED",
-      `${where} is another topic of the same name than the one that was applied`,
-    );
+    throw new FerryError("FERRY_LOG_RECREATED", `${where} is another topic with the same name than the applied one`);
   }
   if (highest > end)
-    throw new FerryError("FERRY_LOG_RECREATED", `${where} ends at offset ${end}, the lanes stand at ${highest}`);
+    throw new FerryError("FERRY_LOG_RECREATED", `${where} ends at offset ${end}, the lanes are at ${highest}`);
   if (lowest < first && !accepted.has("FERRY_LOG_TRUNCATED")) {
-    throw new FerryError("FERRY_LOG_TRUNCATED", `${where} begins at offset ${first}, the lanes stand at ${lowest}`);
+    throw new FerryError("FERRY_LOG_TRUNCATED", `${where} begins at offset ${first}, the lanes are at ${lowest}`);
   }
   return first;
 };
@@ -107,7 +104,7 @@ const openGate = async (context: PartitionContext, decode: Decoder): Promise<Dri
   return DriftGate.open({ where, policy, ledger, targetPath, hasCopy, deltas, logger });
 };
 
-/** Undefined where the source owns whole documents: then nobody needs to know what others write. */
+/** Undefined where the source owns whole documents: then writes of others do not matter. */
 const openConflicts = async (
   context: PartitionContext,
   { policy, seed, unsure = false }: Beginning,

@@ -31,7 +31,7 @@ export type ReplayAloneDeps = Readonly<{
 }>;
 
 /**
- * The routes with the policies that they began with, whoever named these then.
+ * The routes with the policies of their first start.
  * @throws FERRY_ROUTE_RULES where a letter would go through other rules than its run's documents
  */
 const routesOf = async (
@@ -58,7 +58,7 @@ const routesOf = async (
 };
 
 /**
- * Carries out decisions on letters, or repairs, of a `ferry run` that nobody runs, such as one that was finalized: the lanes are claimed as
+ * Carries out decisions on letters, or repairs, of a `ferry run` that is not active, such as a finalized one: the lanes are claimed as
  * a run claims them, so that one that is started meanwhile waits. Nothing else is read or written, and the structure is not
  * touched: without a source nothing follows it.
  * @param until resolves when the decisions are carried out, or the caller has waited long enough

@@ -35,7 +35,7 @@ import { type WorkerStores, workerStores } from "./workerStores.ts";
 
 export type WorkerSettings = Readonly<{
   source?: string | undefined;
-  /** Kafka Connect, where there is one to look after. */
+  /** Kafka Connect, if its connectors are to be checked. */
   connect?: string | undefined;
   target: string;
   /** Needed where no other log is given. */
@@ -61,7 +61,7 @@ export type WorkerDeps = Readonly<{
   version: string;
   /** Ends the run when what was read is applied and saved. */
   soft: AbortSignal;
-  /** Ends it at once; the next owner goes on from the saved positions. */
+  /** Ends it immediately; the next owner resumes from the saved positions. */
   hard: AbortSignal;
 }>;
 
@@ -206,10 +206,7 @@ export class Worker implements AsyncDisposable {
         "this MongoDB driver has no raw path: documents are decoded, which is slower and changes deprecated types",
       );
     if (this.#captureGuard === undefined && log === undefined)
-      logger.info(
-        { worker: workerId },
-        "without --source and --connect nobody looks after the connectors behind the topics",
-      );
+      logger.info({ worker: workerId }, "without --source and --connect connector health checks are off");
     const { kind, version } = this.#topology;
     const guarantee = this.#guarantee();
     logger.info(
@@ -243,7 +240,7 @@ export class Worker implements AsyncDisposable {
     loop(options.leaseMs / 4, () => this.#heartbeat(), AbortSignal.any([left.signal, hard]));
     const looked = Promise.withResolvers<void>();
     loop(TOPICS_MS, () => this.#discover().finally(looked.resolve));
-    // Behind the first look at the topics: whoever claims before it finds nothing, and comes again half a second later.
+    // Behind the first look at the topics: a claim before that finds nothing, and is repeated half a second later.
     const claiming = unlessAborted(looked.promise, tasks.signal);
     loop(OWNERSHIP_MS, () => claiming.then(() => this.#held.balance(tasks)));
     loop(SHOW_MS, () => this.#show());
@@ -254,7 +251,7 @@ export class Worker implements AsyncDisposable {
     await tasks.settled();
   }
 
-  /** A loop that survives what passes by itself, and ends quietly with the signal. */
+  /** A loop that survives transient errors, and ends with the signal. */
   async #repeat(everyMs: number, work: () => Promise<void>, signal: AbortSignal): Promise<void> {
     const { clock, logger } = this.#deps;
     let attempt = 0;
@@ -322,7 +319,7 @@ export class Worker implements AsyncDisposable {
     });
   }
 
-  /** One worker looks after a route's connector: the one that has its first partition. */
+  /** One worker checks a route's connector: the owner of its first partition. */
   async #checkCapture(signal: AbortSignal): Promise<void> {
     const routes = this.#routes.all().filter(({ route }) => this.#held.running.has(partitionId(route.name, 0)));
     if (this.#captureGuard === undefined || routes.length === 0) return;
@@ -344,7 +341,7 @@ export class Worker implements AsyncDisposable {
     if (soft.aborted && !hard.aborted)
       logger.info(
         { worker: workerId, bytes: this.#budget.used },
-        "asked to stop: what was read is applied and saved first; a second signal stops at once",
+        "stopping: finishing buffered records; send the signal again to stop now",
       );
     await this.#held.leave();
     if (!hard.aborted) await this.#show().catch(() => undefined); // a courtesy

@@ -4,7 +4,7 @@ import { type Bounds, type Side, SideCursor } from "#proof/verify/side.ts";
 import type { Pair } from "#proof/verify/verification.ts";
 import type { DocumentSet } from "./format.ts";
 
-/** Ranges that are read at once, of each side. */
+/** Ranges that are read concurrently, of each side. */
 const READERS = 2;
 
 const setOf = (digest: Digest): DocumentSet => ({ count: digest.count, digest: digest.sum() });

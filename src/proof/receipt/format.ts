@@ -41,7 +41,7 @@ export const RECEIPT = Type.Object({
   target: SIDE,
   /** Nothing of it was written to, on either side, while it was read. */
   still: Type.Boolean(),
-  /** Every namespace is equal, or null where for one of them that cannot be told. */
+  /** Every namespace is equal, or null if that is unknown for one of them. */
   equal: Type.Union([Type.Boolean(), Type.Null()]),
   namespaces: Type.Array(NAMESPACE),
 });

@@ -75,7 +75,7 @@ const allEqual = (namespaces: readonly ReceiptNamespace[]): boolean | null => {
 };
 
 /**
- * Reads both sides of some routes and says what is there: counts and digests. Where nobody writes, a third party that reads both
+ * Reads both sides of some routes and says what is there: counts and digests. Without writes, a third party that reads both
  * sides later gets the same. @throws FERRY_MONGO_*, the signal's reason
  */
 export const makeReceipt = async (deps: ReceiptDeps): Promise<Receipt> => {

@@ -18,10 +18,10 @@ export type RepairDeps = CarriedDeps & Readonly<{ clock: Clock; signal: AbortSig
 /** One route's documents that are still wrong. */
 export type WrongRoute = Readonly<{ pair: Pair; topic: string; wrong: readonly Wrong[] }>;
 
-/** Documents that are looked at, and repaired, at once. */
+/** Documents that are checked, and repaired, in one batch. */
 const AT_ONCE = 1000;
 const LOOK_MS = 200;
-/** What is behind may settle by itself within this time, ms. */
+/** What is behind may still arrive within this time, ms. */
 const SETTLE_MS = 30_000;
 
 /** Looks at these until each is settled. Verdicts are written down. */

@@ -17,7 +17,7 @@ export type StructureDifference = Readonly<{
   deferred: boolean;
 }>;
 
-/** What is held back, and which options differ because of it. */
+/** What is deferred, and which options differ because of it. */
 const HELD: Readonly<Record<Held, readonly string[]>> = {
   capped: ["capped", "size", "max"],
   ttl: ["expireAfterSeconds"],

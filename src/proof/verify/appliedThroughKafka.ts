@@ -24,7 +24,7 @@ type Mark = { readonly at: bigint; readonly askedAt: number; ends: readonly numb
 
 /** A look at the lanes is as good as the next one for so long, ms. */
 const FRESH_MS = 100;
-/** Positions that are followed through the topic at once. */
+/** Positions that are followed through the topic concurrently. */
 const MOST_MARKS = 10;
 
 /**

@@ -6,7 +6,7 @@ import type { Bounds, Side } from "./side.ts";
 const RANGE_DOCUMENTS = 250_000;
 const MAX_RANGES = 256;
 
-/** Divides a collection into ranges that can be compared at once; together they hold every `_id`, now and later. @throws FERRY_MONGO_* */
+/** Divides a collection into ranges that can be compared concurrently; together they hold every `_id`, now and later. @throws FERRY_MONGO_* */
 export const readRanges = async ({ client, ns }: Side): Promise<readonly Bounds[]> => {
   const count = await translated(`dividing ${ns.db}.${ns.coll}`, () =>
     client.db(ns.db).collection(ns.coll).estimatedDocumentCount(),
@@ -16,7 +16,7 @@ export const readRanges = async ({ client, ns }: Side): Promise<readonly Bounds[
   return [...cuts, undefined].map((to, i) => ({ from: i === 0 ? undefined : cuts[i - 1], to }));
 };
 
-/** A reply of about this size is long enough to be read at full speed, bytes; some are in memory at once. */
+/** A reply of about this size is long enough to be read at full speed, bytes; some are in memory at the same time. */
 const REPLY_BYTES = 4 * 1024 * 1024;
 const MOST_DOCUMENTS = 10_000;
 

@@ -34,7 +34,7 @@ export class ChangeFeed {
     for (let goesOn = true; goesOn; ) goesOn = await retryForever(() => this.#stream(), this.#deps.retry);
   }
 
-  /** One stream to its end; true where another one is to go on. */
+  /** One stream to its end; true if another one continues. */
   async #stream(): Promise<boolean> {
     const { client, namespaces, take, signal } = this.#deps;
     await using changed = await ChangedKeys.open(client, namespaces, this.#upTo);

@@ -10,7 +10,7 @@ type Rewrite = (document: Uint8Array) => Uint8Array;
 
 const same: Rewrite = (document) => document;
 
-/** Leaves paths out; as they are where one of them cannot be said in a rule: such documents wait in the dead letters. */
+/** Leaves paths out; unchanged if a rule cannot express one of them: such documents wait in the dead letters. */
 const without = (deny: readonly string[]): Rewrite => {
   try {
     const filter = new RouteFilter({ fields: { deny } });

@@ -24,7 +24,7 @@ export type FollowDeps = Readonly<{
 /** Why following ended: it was asked for, or collections went and came, so that these routes need a new pass. */
 export type FollowEnd = Readonly<{ at: Moment; gone: ReadonlySet<string> }>;
 
-/** Documents of each look, and looks at once. */
+/** Documents of each look, and concurrent looks. */
 const LOOK = 1000;
 const LOOKERS = 2;
 /** More changed documents than these wait in memory for a look: the streams wait. */

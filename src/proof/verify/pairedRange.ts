@@ -126,7 +126,7 @@ const following = async (reader: SideCursor, reply: RawReply): Promise<RawReply 
 /**
  * Compares one range of both sides in the order of `_id`. While nothing transforms and both sides hold the same documents, their
  * replies are the same bytes, and are compared as such. From the first reply that differs, the target is read again between the
- * bounds of the source's reply, and joined by `_id`; behind it both go on together. No order of values is needed here: only the
+ * bounds of the source's reply, and joined by `_id`; after it both continue together. No order of values is needed here: only the
  * servers compare `_id`s, so every type and collation is right.
  */
 export const compareRange = async (deps: RangeDeps, { from, to }: Bounds): Promise<void> => {

@@ -87,7 +87,7 @@ const NOTHING: RoundResult = { right: [], excused: [], wrong: [] };
 /**
  * Looks at suspects again until each is settled or wrong. A look reads the target first and the source after it. Where the source
  * has not changed the document since an earlier look, and everything up to that look had been applied before the target was read,
- * what the target lacks will not come by itself.
+ * what the target lacks will not arrive any more.
  */
 export class Recheck {
   readonly #deps: RecheckDeps;
@@ -227,7 +227,7 @@ export class Recheck {
     if (isRight(onto, expected, actual)) return "right";
     const state = stateOf(expected);
     if (state !== pending.state) {
-      // What it was before the change is no more: whatever was to be said of the time up to the last look.
+      // What it was before the change is no more: whatever was found up to the last look.
       if (pending.state !== undefined) pending.moment = pending.lookedAt ?? pending.moment;
       Object.assign(pending, { state, since: source.at, sinceMs: now() });
       return "waiting";

@@ -49,10 +49,10 @@ export type VerificationDeps = Readonly<{
   onProgress: (route: string, documents: number) => void;
   /** How much of the time the source may be read; undefined: all of it. */
   throttle: Throttle | undefined;
-  /** Ranges that are read at once. */
+  /** Ranges that are read concurrently. */
   readers: number;
   graceMs: number;
-  /** A pass ends when nothing could be judged for so long, ms: nobody carries what is behind. */
+  /** A pass ends when nothing could be judged for so long, ms: no process applies what is behind. */
   patienceMs: number;
 }>;
 
@@ -73,7 +73,7 @@ export type PassResult = Readonly<{
 
 /** Documents of each second look. */
 const LOOK = 1000;
-/** More suspects than these wait in memory for nobody: the first look rests. */
+/** With more suspects than these in memory the first pass waits. */
 const MOST_SUSPECTS = 20_000;
 const PAUSE_MS = 100;
 const SAVE_MS = 1000;
@@ -158,7 +158,7 @@ export class Verification {
     return store.begin(record, bounds, !isSame);
   }
 
-  /** One range, from where it was left. What passes by itself is tried again from there. */
+  /** One range, from its saved progress. Transient errors are retried from there. */
   async #range(index: number, range: RangeProgress, batchSize: number, signal: AbortSignal): Promise<void> {
     const { store, clock, onProgress } = this.#deps;
     const { source, target, expect, onto, route } = this.#pair;
@@ -211,7 +211,7 @@ export class Verification {
     if (rest > 0) await clock.sleep(rest, signal);
   }
 
-  /** What passes by itself is tried again for as long as the signal lets it. */
+  /** Transient errors are retried until the signal. */
   #patient(signal: AbortSignal): RetryOptions {
     const { clock, onRetry } = this.#deps;
     const what = `verifying ${this.#pair.route}`;

@@ -70,7 +70,7 @@ export type StructureResult = {
   at: Date;
   /** `ns`, or `ns index`, of what is not as it should be. */
   wrong: string[];
-  /** How much is held back until finalize. */
+  /** How much is deferred until finalize. */
   deferred: number;
 };
 
@@ -145,11 +145,11 @@ export class VerificationStore {
     return found ?? undefined;
   }
 
-  /** A new pass. @param anew what the last one proved is void; otherwise it stays until this one has ended */
+  /** A new pass. @param restart what the last one proved is void; otherwise it stays until this one has ended */
   async begin(
     record: Omit<VerificationRecord, "startedAt" | "ranges">,
     bounds: readonly Bounds[],
-    anew: boolean,
+    restart: boolean,
   ): Promise<VerificationRecord> {
     const ranges = bounds.map(({ from, to }) => ({
       from: binary(from),
@@ -157,7 +157,7 @@ export class VerificationStore {
       documents: Long.ZERO,
       done: false,
     }));
-    const proven = anew ? ({ verifiedTo: "", verifiedTarget: "", behind: "" } as const) : {};
+    const proven = restart ? ({ verifiedTo: "", verifiedTarget: "", behind: "" } as const) : {};
     const { _id, ...begun } = { ...record, startedAt: new Date(), ranges };
     await translated(`beginning the verification of ${_id}`, () =>
       this.#passes.updateOne({ _id }, { $set: begun, $unset: { finishedAt: "", ...proven } }, { upsert: true }),

@@ -26,7 +26,7 @@ export type VerifyReport = Readonly<{
   structure: readonly StructureDifference[];
 }>;
 
-/** Ranges that are read at once: each keeps one core of a server busy. */
+/** Ranges that are read concurrently: each keeps one core of a server busy. */
 const READERS = 2;
 /** Where nothing tells how far the target is: what differs and stands still for so long is wrong, ms. */
 export const GRACE_MS = 30_000;
@@ -77,7 +77,7 @@ export const passDeps = (deps: VerifyDeps, store: VerificationStore, pace: Pace 
 
 /**
  * One pass over everything that is meant: is everything on the target that should be there, documents and structure? A pass that
- * was interrupted goes on. @throws what `readCarried` throws, the signal's reason
+ * was interrupted resumes. @throws what `readCarried` throws, the signal's reason
  */
 export const verifyNamespaces = async (deps: VerifyDeps): Promise<VerifyReport> => {
   const { state, onResult } = deps;

@@ -151,7 +151,7 @@ export class DriftObserver {
     return this.#flagged;
   }
 
-  /** Counts of what has been judged, to be added to the ledger; counting begins anew. */
+  /** Counts of what has been judged, to be added to the ledger; counting restarts. */
   takeCounts(): readonly Change[] {
     return [...this.#entries.values()].filter(({ verdict, count }) => verdict !== "open" && count > 0).map(takeCount);
   }
@@ -177,7 +177,7 @@ export class DriftObserver {
     return entry;
   }
 
-  /** One per level of nesting, since a level goes on where its inner ones ended. */
+  /** One per level of nesting, because a level continues where its inner ones ended. */
   #cursor(depth: number): Cursor {
     const cursor = this.#cursors[depth] ?? new Cursor();
     this.#cursors[depth] = cursor;
@@ -238,7 +238,7 @@ export class DriftObserver {
   }
 }
 
-/** What one entry saw since it was last written; counting begins anew. */
+/** What one entry saw since it was last written; counting restarts. */
 export const takeCount = (entry: TypeEntry): Change => {
   const { count } = entry;
   entry.count = 0;

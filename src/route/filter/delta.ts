@@ -102,7 +102,7 @@ const filtered = (
   writer.close(open);
   if (updatedCount + removed.length + truncated.length === 0) return undefined;
   const updated = writer.take();
-  // Paths that are left name one field each, and say so to whoever applies them.
+  // The remaining paths name one field each, and are marked so for their writer.
   const rest = BSON.serialize({ removedFields: removed, truncatedArrays: truncated, disambiguatedPaths: {} });
   const whole = writer.open();
   writer.value(BsonType.object, "updatedFields", updated);

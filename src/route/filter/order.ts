@@ -8,7 +8,7 @@ import { BsonType, Cursor, int32At, uint32At } from "#base/bson/walk.ts";
  * a real server holds it (test/integration/where.test.ts).
  */
 
-/** A value where it lies. A `Cursor` that stands at an element is one. */
+/** A value in place. A `Cursor` at an element is one. */
 export type Element = Readonly<{ bytes: Uint8Array; type: number; valueStart: number; valueEnd: number }>;
 
 /** Types of one kind have one number; kinds are ordered by it. -1 and 127 are outside of everything else. */

@@ -40,7 +40,7 @@ const reachesInArray = (bytes: Uint8Array, start: number, path: Path, depth: num
   return false;
 };
 
-/** One element of an array that the path goes on from. */
+/** One element of an array, from which the path continues. */
 const reachesElement = (element: Cursor, path: Path, depth: number, test: Test): boolean => {
   const { bytes, type, valueStart } = element;
   const { name, isNumber } = path[depth] as Part;

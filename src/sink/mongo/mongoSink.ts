@@ -22,7 +22,7 @@ type Refused = WriteError & Readonly<{ doc: Uint8Array | undefined }>;
 
 const refused = (stage: Stage, error: Refused): FerryError => {
   const { code, message, index, keyPattern } = error;
-  // A write fence or a stepdown may be told of one statement: that is no reason to set its document aside.
+  // A write fence or a stepdown may be reported for one statement: that is no reason for a dead letter.
   return new FerryError(
     isPassingCode(code) ? "FERRY_MONGO_TRANSIENT" : "FERRY_MONGO_REJECTED",
     `${message} (${code})`,
@@ -167,7 +167,7 @@ export class MongoSink implements Sink, Incarnations {
 
   /**
    * Buckets go with their time series, or alone where they came when it had gone. Neither drop takes a UUID (InvalidOptions), so it is looked at just before. Beside a collection of the time series' name the server drops that
-   * one instead, and lets nobody write to it meanwhile: only one without documents may go, and is made again by whoever drops.
+   * one instead, and no client may write to it meanwhile: only one without documents may be dropped, and the caller creates it again.
    */
   async #dropBuckets(series: string, incarnation: Binary): Promise<void> {
     if ((await this.uuid())?.toUUID().equals(incarnation.toUUID()) !== true) return;
@@ -213,7 +213,7 @@ export class MongoSink implements Sink, Incarnations {
     return { index, other: (other as Uint8Array | null) ?? undefined };
   }
 
-  /** The name of the unique index on this key; undefined where it cannot be told. */
+  /** The name of the unique index on this key; undefined if it is unknown. */
   async #uniqueIndex(key: RawValue): Promise<string | undefined> {
     const cursor = this.#db.collection(this.#coll).listIndexes({ raw: true } as Document);
     const indexes = (await cursor.toArray().catch(() => [])) as unknown as Uint8Array[];

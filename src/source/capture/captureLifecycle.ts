@@ -7,31 +7,31 @@ import { FREE } from "#io/mongo/lease.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import type { StoredCapture } from "./captureStore.ts";
 
-/** What could not be given back when a run was finalized. `index` is empty for the collection itself. */
+/** What could not be restored when a run was finalized. `index` is empty for the collection itself. */
 export type Unrestored = { ns: string; index: string; reason: string };
 
 /** What a run met, by its code. */
 export type Trouble = { code: ErrorCode; detail: string; at: Date };
 
 /**
- * What operators want of a run, and how far it has followed: part of its record, so that it holds for whoever is started
+ * What operators want of a run, and how far it has followed: part of its record, so that it holds for every process that is started
  * again. Without any of it the run just runs.
  */
 export type Lifecycle = {
   wanted?: "paused" | "finalized" | null;
-  /** Nothing is on its way to the target since then; null while the run goes on. */
+  /** No write to the target is pending since then; null while the run is active. */
   pausedAt?: Date | null;
   /** A cutover waits for it: positions move within milliseconds. */
   hurry?: boolean;
   /** To be finalized behind this cluster time of the source. */
   drainTo?: Timestamp;
-  /** Codes of what may be missing all the same when the run ends. */
+  /** Error codes that are accepted when the run ends. */
   accepted?: string[];
-  /** Why it was not finalized when it was drained: it goes on. Absent as soon as it is asked for again. */
+  /** Why it was not finalized after the drain: it continues. Absent as soon as finalize is called again. */
   refused?: Trouble;
   /** Everything up to `drainTo` is on the target, and nothing more will come. */
   drainedAt?: Date;
-  /** What was held back is given back, as far as it could be: the run is over. */
+  /** Deferred constraints are restored as far as possible: the run has ended. */
   finalizedAt?: Date;
   unrestored?: Unrestored[];
 };
@@ -59,7 +59,7 @@ export class RunControl {
     this.#captures = state.collection("capture");
   }
 
-  /** The record, and whether a process looks after it now, by the server's clock; undefined where there is none. */
+  /** The record, and whether a process owns it now, by the server's clock; undefined if there is none. */
   async read(): Promise<Readonly<{ record: StoredCapture; owned: boolean }> | undefined> {
     const [found] = await translated("reading the run's record", () =>
       this.#captures
@@ -96,7 +96,7 @@ export class RunControl {
     });
   }
 
-  /** With Kafka the capture has ended by then: whoever has seen to the workers and the structure notes the end. */
+  /** With Kafka the capture has ended by then: the command that finished workers and structure notes the end. */
   async end(unrestored: Unrestored[]): Promise<void> {
     faultPoint("before-finalized");
     await translated("noting the end of the run", () =>

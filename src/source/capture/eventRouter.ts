@@ -63,7 +63,7 @@ export class EventRouter {
   }
 
   /**
-   * A database's own event has no collection. Its collections' drops came before it; somebody must look at what has none:
+   * A database's own event has no collection. Its collections' drops came before it; the rest must be checked:
    * views and time series. The choice is the same when the stream is read again from a saved position: the topics that are
    * known then were known at the position, or come with the events behind it.
    */

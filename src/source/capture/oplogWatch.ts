@@ -32,7 +32,7 @@ export const watchOplog = async (
       ended,
     );
     if (room !== undefined) {
-      // One that has been taken over, and a target that is away, are met by whoever saves the position.
+      // A capture that was taken over, and an unreachable target, are handled where the position is saved.
       await store.noteOplog(room).catch(() => undefined);
       const { windowSeconds, leftSeconds, short } = room;
       const left = `the oplog reaches back ${windowSeconds} s, ${Math.max(0, leftSeconds)} s of it before the position`;

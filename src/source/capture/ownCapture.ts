@@ -40,7 +40,7 @@ export type OwnCaptureDeps = Readonly<{
   record: CaptureRecord;
   scope: Scope;
   output: CaptureOutput;
-  /** Ranges that are read at once. */
+  /** Ranges that are read concurrently. */
   readers: number;
   leaseMs: number;
   spool: SpoolOptions & Readonly<{ mode: SpoolMode }>;
@@ -51,9 +51,9 @@ export type OwnCaptureDeps = Readonly<{
   logger: Logger;
 }>;
 
-/** What an operator wants of a capture beside its going on. */
+/** What an operator can request of a running capture. */
 export type CaptureWish = Readonly<{
-  /** Aborts when somebody waits for it to come to the source's present, and for its position to be saved there. */
+  /** Aborts when a caller waits for the capture to reach the source's present and to save its position there. */
   draining: AbortSignal;
   /** A position was saved. */
   onSaved: () => void;
@@ -62,7 +62,7 @@ export type CaptureWish = Readonly<{
 /** The source answers an empty reply after this long, ms: how often an idle position moves. */
 const WAIT_MS = 500;
 const SAVE_MS = 250;
-/** The same while somebody waits for it. */
+/** The same while a caller waits for it. */
 const DRAIN_MS = 20;
 const REPORT_MS = 10_000;
 const LAG_MS = 1000;
@@ -83,9 +83,9 @@ export class OwnCapture {
   readonly #deps: OwnCaptureDeps;
   readonly #unapplied: Unapplied;
   #token: ResumeToken;
-  /** Everything before it is downstream for good. */
+  /** Everything before it is durable downstream. */
   #durable: ResumeToken;
-  /** The newest position that could be saved next; made anew when the last one was. */
+  /** The newest position that could be saved next; replaced when the last one was saved. */
   #mark: Mark | undefined;
   #saved: string;
   #progress: () => Pick<SpoolLook, "copied" | "remaining"> = () => ({ copied: 0, remaining: 0 });
@@ -197,7 +197,7 @@ export class OwnCapture {
     }
     const count = copy.documents;
     if (!copy.isDone) {
-      logger.info({ stage: "copy", count }, "copy stopped; its progress is saved, and it goes on from there");
+      logger.info({ stage: "copy", count }, "copy stopped; its progress is saved, and it resumes from there");
       return false;
     }
     const ends = output.ends();
@@ -215,7 +215,7 @@ export class OwnCapture {
     const ms = clock.now() - started;
     logger.info(
       { stage: "copy", count: count - before, ms },
-      "copy finished; the change stream goes on from the noted start",
+      "copy finished; the change stream continues from the noted start",
     );
     return true;
   }
@@ -260,7 +260,7 @@ export class OwnCapture {
     if (spool.isEmpty) return;
     const { logger, clock } = this.#deps;
     const started = clock.now();
-    logger.info({ stage: "stream", bytes: spool.bytes }, "playing what was spooled");
+    logger.info({ stage: "stream", bytes: spool.bytes }, "applying the spool");
     while (!isOver()) {
       const batch = await spool.next();
       if (batch !== undefined) await take(batch, false);
@@ -270,7 +270,7 @@ export class OwnCapture {
     if (!isOver())
       logger.info(
         { stage: "stream", count: this.#events, ms: clock.now() - started },
-        "the spool is played; the change stream goes on from its end",
+        "the spool is applied; the change stream continues after its end",
       );
   }
 
@@ -317,9 +317,9 @@ export class OwnCapture {
     if (this.#mark === undefined && batch.token._data !== this.#saved)
       this.#mark = { token: batch.token, ends: output.ends(), played: spool.played };
     if (batch.cutDown)
-      logger.warn({ stage: "stream" }, "an event of more than 16 MB came by its key; its document was looked up apart");
+      logger.warn({ stage: "stream" }, "an event of more than 16 MB was read by its key; its document was looked up");
     if (batch.invalidated)
-      logger.warn({ stage: "stream" }, "the watched database was dropped; watching goes on behind it");
+      logger.warn({ stage: "stream" }, "the watched database was dropped; the stream continues after the drop");
   }
 
   async #noteLag(ended: AbortSignal): Promise<void> {

@@ -88,7 +88,7 @@ export class ReadAhead {
     this.#saidFull = true;
     logger.warn(
       { stage: "capture", code: "FERRY_CAPTURE_SPOOL_FULL" },
-      `reading ahead stops until there is room again: ${spool.full}; meanwhile only the oplog holds the changes behind it`,
+      `reading ahead is paused: ${spool.full}; until there is room, only the oplog holds later changes`,
     );
   }
 

@@ -18,7 +18,7 @@ const noteOf = (spool: Spool): SpoolNote | null =>
     ? null
     : { bytes: spool.bytes, limitBytes: spool.limitBytes, newest: spool.newest, full: spool.full ?? null };
 
-/** Shows in the capture's record what is spooled, for whoever looks there: nothing depends on it. */
+/** Shows the spool in the capture's record, for status only: nothing depends on it. */
 export const watchSpool = async (
   { spool, store, record, clock }: SpoolWatchDeps,
   ended: AbortSignal,
@@ -32,7 +32,7 @@ export const watchSpool = async (
     const note = noteOf(spool);
     const text = JSON.stringify(note);
     if (text === noted) continue;
-    // A capture that has been taken over, and a target that is away, are met by whoever saves the position.
+    // A capture that was taken over, and an unreachable target, are handled where the position is saved.
     await store.noteSpool(note).then(
       () => {
         noted = text;

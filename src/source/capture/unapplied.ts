@@ -13,7 +13,7 @@ const lastMsOf = (at: bigint): number => secondsOf(at) * 1000 + 999;
 const SILENT_MS = 3000;
 
 /**
- * The oldest change of the source that is not downstream for good, by the source's own time. Positions are saved behind what
+ * The oldest change of the source that is not durable downstream, by the source's own time. Positions are saved behind what
  * is on the target, so it is the first event behind the saved one.
  */
 export class Unapplied {
@@ -77,7 +77,7 @@ export class SourceClock {
         .then((there) => {
           this.#ahead = there - this.#clock.now();
         })
-        .catch(() => undefined); // asked again; whoever reads the source meets what is wrong with it
+        .catch(() => undefined); // asked again; the readers of the source report its errors
     }
     return now + this.#ahead;
   }

@@ -29,7 +29,7 @@ export type CaptureDeps = Readonly<{
   logFile?: string | undefined;
   /** Changes younger than this may still be on their way, ms. */
   settleMs?: number;
-  /** How long a suspicion is watched before it is said, ms. */
+  /** How long a suspicion is watched before it is reported, ms. */
   patienceMs?: number;
 }>;
 
@@ -75,10 +75,10 @@ const checkAbsent = (record: ConnectorRecord, deps: CaptureDeps): Finding[] =>
 
 const checkAbandoned = (record: ConnectorRecord, { clock }: CaptureDeps): Finding[] =>
   record.state !== "streaming" && clock.now() - record.updatedAt.getTime() > ABANDONED_MS
-    ? [finding("FERRY_CAPTURE_START_UNFINISHED", record._id, `the start of ${record._id} stands at "${record.state}"`)]
+    ? [finding("FERRY_CAPTURE_START_UNFINISHED", record._id, `the start of ${record._id} is at "${record.state}"`)]
     : [];
 
-/** Connect forgot it between two requests: somebody is removing it. */
+/** Connect lost it between two requests: it is being removed. */
 const unlessRemoved = async (work: () => Promise<CaptureLook>): Promise<CaptureLook> => {
   try {
     return await work();
@@ -206,7 +206,7 @@ const checkStream = async (
       finding(
         "FERRY_CAPTURE_OPLOG_SHORT",
         name,
-        `the stored position of ${name} has left the source's oplog: it runs on its open cursor, and any restart fails`,
+        `the stored position of ${name} has fallen off the source's oplog: its open cursor still works, and any restart fails`,
       ),
     );
   const reopened = evidence.reopened ?? evidence.unpublished;

@@ -9,9 +9,9 @@ import { ResumeToken, type StoredToken } from "#source/stream/resumeToken.ts";
 
 /**
  * How far the start of a connector has come. Each state is written before the step after it begins, so a killed
- * `ferry cx` goes on where it was:
+ * `ferry cx` resumes:
  * noted → the start position is durable; the connector may or may not exist yet
- * copying → it was told to run and copies
+ * copying → it was started and copies
  * copied → its copy is in the topic; it is being stopped and its offset set to the start position
  * rewound → its stored offset is the start position; it is being resumed
  * streaming → done; everything since the start position is in the topic or on its way

@@ -17,7 +17,7 @@ export const checkOplog = async (
   const heartbeat = capture.heartbeatMs > 0 ? "" : "; it has no heartbeats, so an idle position stays where it is";
   const sentence =
     left <= 0
-      ? `the stored position of ${connector} has left the source's oplog${heartbeat}`
+      ? `the stored position of ${connector} has fallen off the source's oplog${heartbeat}`
       : `the stored position of ${connector} leaves the source's oplog in about ${left} s of writes (window ${whole} s)${heartbeat}`;
   return [finding("FERRY_CAPTURE_OPLOG_SHORT", connector, sentence)];
 };

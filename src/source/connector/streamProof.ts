@@ -33,7 +33,7 @@ export type ProofRequest = Readonly<{
   signal?: AbortSignal | undefined;
   /** Events younger than this may still be on their way, ms. */
   settleMs: number;
-  /** How long a suspicion is watched before it is said, ms. */
+  /** How long a suspicion is watched before it is reported, ms. */
   patienceMs: number;
 }>;
 
@@ -60,7 +60,7 @@ const FAR_MS = 24 * 3_600_000;
 const DATA = new Set(["insert", "update", "replace", "delete"]);
 const DDL: ReadonlySet<string> = new Set<DdlKind>(["drop", "rename", "dropDatabase"]);
 
-/** A collection is watched through its database, which goes on where a collection's stream is invalidated. */
+/** A collection is watched through its database, whose stream continues where a collection's stream is invalidated. */
 const probeWatch = (watch: Watch): Watch =>
   watch.level === "collection" ? { level: "database", db: watch.db, coll: "" } : watch;
 

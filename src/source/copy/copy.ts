@@ -26,7 +26,7 @@ export type CopyDeps = Readonly<{
   output: CaptureOutput;
   /** clusterTime of the start position: the copied records' own time. */
   at: bigint;
-  /** How many ranges are read at once. */
+  /** How many ranges are read concurrently. */
   readers: number;
   /** Raw documentKeys of a topic's target that the source has no more; undefined where nothing is looked for. */
   leftovers: ((ns: Namespace, at: bigint) => AsyncIterable<readonly Uint8Array[]>) | undefined;
@@ -56,7 +56,7 @@ const isCollection = async (source: CopySource, { db, coll }: Namespace): Promis
 const bytesOf = (value: Binary | null): Uint8Array | undefined => value?.buffer;
 
 /**
- * The copy: ranges of all namespaces, some at once, each with its own progress. Progress is saved when what was read is
+ * The copy: ranges of all namespaces, some concurrently, each with its own progress. Progress is saved when what was read is
  * settled downstream, so a kill costs what had not settled, and a finished range is never read again.
  */
 export class Copy {
@@ -124,7 +124,7 @@ export class Copy {
         });
       } catch (error) {
         if (stop.aborted && !hard.aborted) return;
-        if (!isCursorGone(error)) throw error; // gone while the output had no room: opened anew where it was
+        if (!isCursorGone(error)) throw error; // gone while the output had no room: opened again at its position
       }
     }
   }

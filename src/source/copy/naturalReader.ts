@@ -10,7 +10,7 @@ import { type Chunk, ChunkCursor, type ChunkReader } from "./chunkCursor.ts";
 import type { CopySource } from "./copySource.ts";
 
 /**
- * Records are numbered by each member for itself, and a member that was synced anew numbers them anew: so a position names the
+ * Records are numbered by each member for itself, and a member that was synced again numbers them differently: so a position names the
  * process whose numbers these are, beside the server's own token.
  */
 const positionOf = (process: string, token: Uint8Array): Uint8Array => {
@@ -38,7 +38,7 @@ const readProcess = async (client: MongoClient): Promise<string> => {
 
 /**
  * Reads a whole collection in natural order, raw: each page of the source once, where `_id`s in their own order would be spread
- * over all of them. It can go on where it was as long as the same process has the same record; otherwise it begins anew.
+ * over all of them. It can resume while the same process has the same record; otherwise it restarts.
  */
 export class NaturalReader implements ChunkReader {
   readonly #cursor: ChunkCursor;

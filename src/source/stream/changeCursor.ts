@@ -42,7 +42,7 @@ const startOf = (from: StreamStart): Document => {
 
 /**
  * The one reader of change streams, of either side: raw, by own commands. The driver's stream does not tell where a reply ends,
- * and only a reply's end says up to which time nothing is missing. It does not resume by itself: who reads opens another one
+ * and only a reply's end says up to which time nothing is missing. It does not resume: its reader opens another one
  * after the last position. Source: MongoDB manual, "Change Streams"; `postBatchResumeToken` is the latest time that the server
  * has looked at, and is in every reply since 4.0.7, but for the last one of a stream that the server has closed.
  */

@@ -75,7 +75,7 @@ export const requireSameSource = ({ id, hosts, setName }: SourceIdentity, found:
   const now = found.hosts.length === 0 ? "a sharded cluster" : `${found.setName} (${found.hosts.join(", ")})`;
   throw new FerryError(
     "FERRY_CAPTURE_OTHER",
-    `this target remembers a capture of ${setName || "a sharded cluster"} (${hosts.join(", ")}), and --source leads to ${now}`,
+    `the state on this target belongs to a capture of ${setName || "a sharded cluster"} (${hosts.join(", ")}), and --source leads to ${now}`,
   );
 };
 

@@ -64,7 +64,7 @@ export class Scope {
     return this.#filter.include.filter((glob) => !found.some((ns) => glob.matches(ns))).map(({ text }) => text);
   }
 
-  /** Does something among these bear this name, or fit this glob, but is left out? */
+  /** Does one of these have this name, or match this glob, but is excluded? */
   leavesOut(text: string, existing: readonly Namespace[]): boolean {
     const glob = new NamespacePattern(text);
     return existing.some((ns) => glob.matches(ns) && this.#filter.excludes(ns));

@@ -72,7 +72,7 @@ export type ChangesRequest = Readonly<{
   streamOptions: Readonly<Record<string, unknown>>;
   /** At most this many events. */
   limit: number;
-  /** Stops looking after this long, ms. */
+  /** Gives up after this long, ms. */
   maxMs: number;
   clock: Clock;
 }>;

@@ -39,7 +39,7 @@ export type EventBatch = Readonly<{
   bytes: number;
   /** Resuming after this brings everything that is not in these or earlier events. */
   token: ResumeToken;
-  /** The stream's scope is gone (its database was dropped): it is opened anew behind this position. */
+  /** The stream's scope is gone (its database was dropped): it is opened again after this position. */
   invalidated: boolean;
   /** An event was too large for the server's reply: it came by its key, its document was looked up apart. */
   cutDown: boolean;
@@ -79,7 +79,7 @@ export class SourceStream implements AsyncDisposable {
 
   /**
    * The next reply, after at most `waitMs` where nothing happens. The server is asked for the one after it before this returns.
-   * @throws FERRY_SOURCE_HISTORY_LOST; FERRY_MONGO_*, after which it goes on from the last position with the next call
+   * @throws FERRY_SOURCE_HISTORY_LOST; FERRY_MONGO_*, after which the next call continues from the last position
    */
   async next(waitMs: number): Promise<EventBatch> {
     try {

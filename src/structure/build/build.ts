@@ -13,7 +13,7 @@ import type { Item, Plan, Step } from "#structure/plan/plan.ts";
 import type { StructureStore } from "#structure/plan/store.ts";
 import { type BuildProgress, withProgress } from "./buildProgress.ts";
 
-/** What is told while structure is built or finalized. */
+/** Progress while structure is built or finalized. */
 export type StructureEvent = Readonly<{
   ns: string;
   /** What is being done, as a sentence without a subject: `creates index email_1`. */
@@ -38,7 +38,7 @@ export type BuildDeps = Readonly<{
   clock: Clock;
   signal: AbortSignal;
   report: (event: StructureEvent) => void;
-  /** How long the target may be away, ms; whoever waits for it by himself gives none. */
+  /** How long the target may be unreachable, ms; undefined for a caller with its own wait. */
   awayMs?: number | undefined;
 }>;
 
@@ -49,7 +49,7 @@ const RAW_ANSWER = { raw: true } as const;
 export const isRefusal = (error: unknown): error is FerryError =>
   isFerry(error, "FERRY_MONGO_REJECTED", "FERRY_MONGO_COMMAND");
 
-/** How long the target may be away, ms, where nothing else is said. */
+/** How long the target may be unreachable, ms, by default. */
 const AWAY_MS = 60_000;
 
 /** What stands in a command: what a server gave stands there as the bytes it was. */
@@ -182,7 +182,7 @@ const runStep = async (deps: BuildDeps, step: Step): Promise<Failure | undefined
 
 /**
  * Carries a plan out, step by step, each noted in the journal before it is done. What the server refuses is reported and
- * noted; the rest goes on. Whoever was killed plans anew and goes on where it was.
+ * noted; the rest continues. After a crash the next process plans again and resumes.
  * @returns what could not be built
  * @throws FERRY_MONGO_UNREACHABLE and the like, the signal's reason
  */

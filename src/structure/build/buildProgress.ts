@@ -20,7 +20,7 @@ const ASK_MS = 1000;
 
 const COMMANDS = ["createIndexes", "collMod"];
 
-/** Undefined where nothing is being built, or where the user may not look (`inprog`): then nothing is told, and nothing fails. */
+/** Undefined if nothing is being built, or without the privilege `inprog`: then nothing is reported, and nothing fails. */
 const readProgress = async (client: MongoClient, { db, coll }: Namespace): Promise<BuildProgress | undefined> => {
   const command = { $or: COMMANDS.map((name) => ({ [`command.${name}`]: coll })) };
   const found = client

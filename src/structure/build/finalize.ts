@@ -17,7 +17,7 @@ export type FinalizeDeps = BuildDeps &
     source: MongoClient | undefined;
   }>;
 
-/** In this order: a capped collection is built anew, with the indexes that are there by then. */
+/** In this order: a capped collection is rebuilt with the indexes that exist by then. */
 const ORDER: readonly Held[] = ["capped", "index", "unique", "prepareUnique", "validator", "ttl"];
 
 export const indexOfRecord = (record: StructureRecord): IndexSpec => {
@@ -34,7 +34,7 @@ export const DOES: Readonly<Record<Held, string>> = {
   ttl: "lets documents expire again",
 };
 
-/** Gives back one thing that was held back. Each may be repeated. @throws FERRY_MONGO_REJECTED, FERRY_MONGO_COMMAND where the server refuses */
+/** Restores one deferred constraint. Each may be repeated. @throws FERRY_MONGO_REJECTED, FERRY_MONGO_COMMAND where the server refuses */
 export const restore = async (deps: FinalizeDeps, record: StructureRecord, held: Held): Promise<string | undefined> => {
   const ns = parseNamespace(record._id.ns);
   const wanted = wantedIn(record);
@@ -120,15 +120,15 @@ const finalizeOne = async (deps: FinalizeDeps, record: StructureRecord): Promise
   return undefined;
 };
 
-/** Capped collections first: building one anew takes the indexes along that are there. Then namespace by namespace. */
+/** Capped collections first: a rebuild keeps the indexes that exist. Then namespace by namespace. */
 const inOrder = (records: readonly StructureRecord[]): readonly StructureRecord[] => {
   const capped = records.filter(({ held }) => held.includes("capped"));
   return [...capped, ...records.filter((record) => !capped.includes(record))];
 };
 
 /**
- * Gives everything back that was held back while documents arrived: nothing may be on its way any more. What the server
- * refuses is reported with its reason, duplicates with their values; the rest goes on, and calling it again tries what is left.
+ * Restores everything that was deferred while documents arrived: no more writes may be pending. What the server
+ * refuses is reported with its reason, duplicates with their values; the rest continues, and another call retries what is left.
  * An index with duplicates stays prepared: it refuses new ones.
  * @returns what could not be restored
  * @throws FERRY_MONGO_UNREACHABLE and the like, the signal's reason

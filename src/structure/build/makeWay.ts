@@ -107,7 +107,7 @@ export const makeWay = async (
     // Noted on both sides of it: what is noted as built while it is gone would be taken for built at the end.
     const note = () => store.settle({ ns, index: name }, { state: "built", held: ["index"], reason: AWAY });
     await note();
-    const what = `${ns}: dropping index ${name}, which refuses a document`;
+    const what = `${ns}: dropping index ${name}, which rejects a document`;
     await idempotent(deps, to.db, what, { dropIndexes: to.coll, index: name }, [
       ServerCode.IndexNotFound,
       ServerCode.NamespaceNotFound,

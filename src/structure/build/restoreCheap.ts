@@ -8,7 +8,7 @@ import { type FinalizeDeps, refusal, restore } from "./finalize.ts";
 
 /**
  * What takes milliseconds, or as long as a capped collection is large, which is bounded. An index that is to be unique refuses new
- * duplicates at once, and is looked through for old ones when services no longer wait.
+ * duplicates immediately, and is checked for old ones when services no longer wait.
  */
 const CHEAP: readonly Held[] = ["capped", "unique", "prepareUnique", "validator", "ttl"];
 
@@ -61,7 +61,7 @@ const deferral = ({ _id: { index } }: StructureRecord, part: Held): Options | un
       return index === ""
         ? { expireAfterSeconds: rawText("off") }
         : ofIndex({ expireAfterSeconds: rawInt32(LONGEST_TTL) });
-    case "capped": // it stays as it is: whoever writes to it knows that it is
+    case "capped": // it stays as it is: writers of a capped collection know it
     case "index":
       return undefined;
     default:

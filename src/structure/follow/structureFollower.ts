@@ -74,7 +74,7 @@ export class StructureFollower {
     this.#store = new StructureStore(deps.state);
   }
 
-  /** Is the structure of a source namespace ferry's to look after? */
+  /** Does ferry manage the structure of this source namespace? */
   async #follows(from: string): Promise<boolean> {
     if (this.#deps.source === undefined || !this.#deps.sink.can.structure) return false;
     const ns = parseNamespace(from);
@@ -83,7 +83,7 @@ export class StructureFollower {
   }
 
   /**
-   * Makes the target collection before anything is written to it: as the source has it now, or a plain one where nobody looks
+   * Makes the target collection before anything is written to it: as the source has it now, or a plain one if ferry does not manage
    * after its structure. What the source has no more is not made: documents that it had once make it for themselves, and its
    * drop is still to come.
    * @param dropped it has just gone, so there may be nothing to make
@@ -98,12 +98,12 @@ export class StructureFollower {
     else if (!dropped && (await this.#kind()) !== "timeseries")
       throw new FerryError(
         "FERRY_STRUCTURE_REFUSED",
-        `the target has no time series ${this.#to}, and nobody looks after its structure`,
+        `the target has no time series ${this.#to}, and its structure is not managed by ferry`,
       );
   }
 
   /**
-   * Makes the target's structure of a namespace what the source's is now. Undefined where nobody looks after it.
+   * Makes the target's structure of a namespace what the source's is now. Undefined if ferry does not manage it.
    * @param again are indexes that made way tried again? Their own event may have been met.
    * @throws FERRY_MONGO_* of what passes; what the target refuses is logged and stays in the journal
    */
@@ -118,7 +118,7 @@ export class StructureFollower {
       // Somebody else, who works on another partition, has seen the source later: what was read here is too old.
       if (!(await this.#store.claimReading(this.#to, at))) continue;
       const steps = await this.#converge(collections, again);
-      // Seen later by somebody else while this was being built: one of both must look once more, and it is this one.
+      // Another process read it later while this was being built: one of both must read again, and it is this one.
       if ((await this.#store.readAt(this.#to)).equals(at)) return steps;
     }
   }
@@ -185,7 +185,7 @@ export class StructureFollower {
   /**
    * A collection that becomes a time series, or ceases to be one, under the same name: documents and buckets have topics of
    * their own, and the one that comes too early waits until the other has dropped what was there.
-   * @throws FERRY_MONGO_TRANSIENT, upon which the partition is given back and tried again
+   * @throws FERRY_MONGO_TRANSIENT, upon which the partition is released and tried again
    */
   async #waitForOther(wanted: CollectionKind | undefined): Promise<void> {
     if (wanted === undefined) return;
@@ -219,7 +219,7 @@ export class StructureFollower {
     const { target, state, clock, hard, logger, sink } = this.#deps;
     if (!sink.can.structure) return undefined;
     const onAway = (index: string): void =>
-      logger.info({ ns: this.#to }, `index ${index} refused a document older than itself: it is away for now`);
+      logger.info({ ns: this.#to }, `index ${index} rejected a document older than itself: it is removed for now`);
     const deps = { target, scratchDb: state.name, clock, signal: hard, store: this.#store, onAway };
     return makeWay(deps, parseNamespace(this.#to), ops, key);
   }

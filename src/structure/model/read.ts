@@ -21,7 +21,7 @@ export const isTemporary = (coll: string): boolean =>
   coll.startsWith("tmp.agg_out.") ||
   coll.startsWith(REBUILT);
 
-/** What ferry itself builds anew under another name. */
+/** What ferry itself rebuilds under another name. */
 export const REBUILT = "tmp.ferry_capped.";
 
 /** A collation without the version of the server's own library. */

@@ -5,7 +5,7 @@ import type { CollectionKind } from "#io/mongo/collections.ts";
 import type { Held } from "./relax.ts";
 
 /**
- * A collection, view or index that ferry looks after, in `ferry.structure` on the target. Field names are part of the
+ * A collection, view or index that ferry manages, in `ferry.structure` on the target. Field names are part of the
  * product: operators read them in mongosh. `_id.index` is empty for the collection itself.
  */
 export type StructureRecord = {
@@ -17,11 +17,11 @@ export type StructureRecord = {
   wanted: string;
   /** The same as raw BSON, which is what counts; absent in records of an older ferry. */
   exact?: Binary;
-  /** What is held back until finalize. */
+  /** What is deferred until finalize. */
   held: readonly Held[];
   /** What a cutover has begun to restore: it is deferred again where the cutover goes back. */
   restored?: readonly Held[];
-  /** planned: about to be built; built: there, without what is held back; final: as on the source; failed: `reason` says why. */
+  /** planned: about to be built; built: there, without what is deferred; final: as on the source; failed: `reason` says why. */
   state: StructureState;
   reason?: string;
   /** Values that keep an index from becoming unique, with the `_id`s of their documents, as text. */

@@ -37,7 +37,7 @@ export const impossible = ({ kind, options, indexes }: CollectionSpec, version: 
     : `MongoDB ${version} has no ${missing[1]}: they came with ${missing[2]}.${missing[3]}`;
 };
 
-/** What is held back until finalize. `index`: all of it. */
+/** What is deferred until finalize. `index`: the whole index. */
 export type Held = "unique" | "prepareUnique" | "ttl" | "validator" | "capped" | "index";
 
 /** The longest time that a TTL index may have, s: 68 years. */

@@ -45,7 +45,7 @@ export class Selection {
     if (routes === undefined && include.length === 0)
       throw new FerryError(
         "FERRY_USAGE",
-        "say what is meant: --include 'shop.*', --include '*', or routes in ferry.yaml",
+        "select something: --include 'shop.*', --include '*', or routes in ferry.yaml",
       );
     this.#options = options;
     this.#filter = new NamespaceFilter(options);
@@ -83,7 +83,7 @@ export class Selection {
     const named = routes.map(({ from }) => from).filter((from) => this.#filter.has(parseNamespace(from)));
     const missing = [...idle.map(({ text }) => text), ...named.filter((from) => !names.includes(from))];
     if (missing.length > 0)
-      throw new FerryError("FERRY_STRUCTURE_SELECTION", `the source has nothing that is called ${missing.join(", ")}`);
+      throw new FerryError("FERRY_STRUCTURE_SELECTION", `the source has nothing with the name ${missing.join(", ")}`);
   }
 }
 

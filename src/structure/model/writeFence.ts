@@ -4,7 +4,7 @@ import { documentOf, type Options, pick, rawSubdocument, rawText, textOf, within
 
 /**
  * A validator that refuses every document, which is how a cutover stops inserts and updates of one collection. It is never the
- * same as another value, and carries the options that it stands in for, so that whoever finds it can put them back.
+ * same as another value, and carries the options that it stands in for, so that anyone who finds it can restore them.
  */
 const MARK = "fenced by ferry until its cutover ends";
 

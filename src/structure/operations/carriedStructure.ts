@@ -72,9 +72,9 @@ export class CarriedStructure {
   }
 
   /**
-   * Drops what is carried on the target, forgets its positions and those of the former routes, and builds it anew. Lanes of
+   * Drops the selected collections on the target, deletes their positions and those of the former routes, and builds them again. Lanes of
    * a process that died are waited for.
-   * @throws FERRY_STRUCTURE_BUSY while somebody works on it, FERRY_MONGO_*
+   * @throws FERRY_STRUCTURE_BUSY while a worker owns one of them, FERRY_MONGO_*
    */
   async replace(former: readonly string[]): Promise<void> {
     const { state } = this.#deps;
@@ -105,7 +105,7 @@ export class CarriedStructure {
   }
 
   /**
-   * What was built before is left as it is: whoever was killed comes here again.
+   * What was built before stays as it is: after a crash this runs again.
    * @param followed the stream begins before it was built
    * @throws FERRY_STRUCTURE_REFUSED, FERRY_MONGO_*
    */
@@ -114,7 +114,7 @@ export class CarriedStructure {
   }
 
   /**
-   * Gives back what was held back, of everything that was ever built here. Nothing may be on its way any more; whoever was
+   * Restores deferred constraints of everything that was ever built here. No more writes may be pending; a process that was
    * killed in it calls it again. @returns what could not be restored @throws the signal's reason, FERRY_MONGO_*
    */
   async finalize(signal: AbortSignal): Promise<readonly Failure[]> {

@@ -85,10 +85,10 @@ const requireApart = async ({ source, target }: StructureDeps, wanted: readonly 
   if (onto === undefined) return;
   const [one, other] = await Promise.all([processOf(source), processOf(target)]);
   if (one !== undefined && one === other)
-    throw new FerryError("FERRY_STRUCTURE_SAME", `${onto.from} would be carried onto itself`);
+    throw new FerryError("FERRY_STRUCTURE_SAME", `${onto.from} would be copied onto itself`);
 };
 
-/** Collections of the target that the source has no more, and that nobody has written to since. */
+/** Collections of the target that the source no longer has, and that were not written to since. */
 const emptyAmong = async (
   target: MongoClient,
   present: readonly CollectionSpec[],
@@ -115,7 +115,7 @@ export type PlanOptions = Readonly<{
   /** What was selected may be gone on the source by now. */
   mayLack?: boolean;
   /**
-   * The stream is followed from before these were built: where the source has made one of them anew since, in a way that this one
+   * The stream is followed from before these were built: if the source has created one of them again since, in a way that this one
    * cannot take, its drop is still to come, and is no reason to refuse.
    */
   followed?: boolean;
@@ -170,7 +170,7 @@ export const requirePossible = ({ findings }: Plan): void => {
 export type Built = Readonly<{ plan: StructurePlan; failures: readonly Failure[] }>;
 
 /**
- * Builds what is missing on the target, with everything held back that would refuse or delete documents on their way.
+ * Builds what is missing on the target, with everything deferred that would reject or delete documents on their way.
  * Whoever was killed calls it again. `replace` empties the selected namespaces and forgets their routes' positions first.
  * @throws FERRY_STRUCTURE_REFUSED before anything is written, and what `planOf` throws
  */
@@ -219,7 +219,7 @@ const buildAll = async (deps: FinalizeOptions, asked: readonly NamespaceSpec[]):
 };
 
 /**
- * Gives back what was held back. With a source, what it has by now is built first. The caller has seen to it that nothing is
+ * Restores deferred constraints. With a source, its new structure is built first. The caller makes sure that nothing is
  * on its way any more.
  * @param asked what is to be built first; otherwise all that builds were asked for
  * @returns what could not be restored

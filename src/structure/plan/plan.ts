@@ -29,7 +29,7 @@ import {
 } from "#structure/model/relax.ts";
 import type { Finding, Wanted } from "./wanted.ts";
 
-/** What an item should be in the end, and what is held back of it: goes into the journal with its step. */
+/** The final state of an item, and what of it is deferred: goes into the journal with its step. */
 export type Item = Readonly<{
   ns: Namespace;
   index: string;
@@ -74,7 +74,7 @@ export type PlanInput = Readonly<{
 
 /** Collection options that `collMod` can give to a collection that is there. */
 const MODIFIABLE = new Set(["validator", "validationLevel", "validationAction", "changeStreamPreAndPostImages"]);
-/** What a time series is made of, for good; its granularity may change. */
+/** What never changes in a time series; its granularity may. */
 const SERIES_FIELDS = ["timeField", "metaField"];
 /** Those that finalize gives it. */
 const HELD_OPTIONS = ["capped", "size", "max", "expireAfterSeconds"];
@@ -175,7 +175,7 @@ class Planner {
     else this.steps.push({ do: "modify", item, command: pick(spec.options, ["viewOn", "pipeline"]) });
   }
 
-  /** There as far as it can be now: the journal is told where it does not know yet. */
+  /** There as far as possible now: added to the journal if it is missing there. */
   #remember(item: Item): void {
     const known = this.#known(formatNamespace(item.ns), item.index);
     const same =
@@ -204,7 +204,7 @@ class Planner {
       return false;
     }
     if (differences(spec.options, there.options).length === 0) {
-      // Whole already: nothing is held back of it.
+      // Complete already: nothing of it is deferred.
       this.#remember({ ...item, held: [] });
       return true;
     }
@@ -311,7 +311,7 @@ class Planner {
 }
 
 /**
- * What is to be done so that the target has the wanted structure, with everything held back that would refuse or delete
+ * What is to be done so that the target has the wanted structure, with everything deferred that would reject or delete
  * documents while they still arrive. Collections in order, views last. Pure; the same input gives the same plan, and a plan
  * that was carried out leaves nothing to do.
  */

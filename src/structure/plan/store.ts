@@ -25,7 +25,7 @@ export type Outcome = Readonly<{
 }>;
 
 /**
- * The journal of the structure in ferry's database on the target: what is looked after, what is held back until finalize,
+ * The journal of the structure in ferry's database on the target: what ferry manages, what is deferred until finalize,
  * what became of it, and which changes of the source were followed. Every method throws FERRY_MONGO_*.
  */
 export class StructureStore {
@@ -70,7 +70,7 @@ export class StructureStore {
     );
   }
 
-  /** Written before the step: whoever comes after a crash knows that what is there may be ferry's. */
+  /** Written before the step: after a crash the next process knows that what is there may be ferry's. */
   async note({ ns, index, kind, from, wanted, held }: Item, state: StructureState): Promise<void> {
     await translated("noting what is to be built", () =>
       this.#structure.updateOne(
@@ -130,13 +130,13 @@ export class StructureStore {
     );
   }
 
-  /** The newest clusterTime at which somebody has read the source for this namespace. */
+  /** The newest clusterTime at which a process has read the source for this namespace. */
   async readAt(ns: string): Promise<Timestamp> {
     const found = await translated("reading how far the source was looked at", () => this.#follow.findOne({ _id: ns }));
     return found?.readAt ?? Timestamp.fromBits(0, 0);
   }
 
-  /** Notes such a reading; false where somebody has a newer one. */
+  /** Notes such a reading; false if another process has a newer one. */
   async claimReading(ns: string, at: Timestamp): Promise<boolean> {
     await translated("noting how far the source was looked at", () =>
       this.#follow.updateOne({ _id: ns }, { $max: { readAt: at } }, { upsert: true }),

@@ -79,7 +79,7 @@ const addCollection = (
       level: "note",
       ns: name,
       reason:
-        "time series: built empty; `ferry run` and `ferry capture` carry its measurements, the official connector does not",
+        "time series: built empty; `ferry run` and `ferry capture` copy its measurements, the official connector does not",
     });
 };
 

@@ -62,7 +62,7 @@ export const withConnections = (command: Command, names: readonly Address[]): Co
 };
 
 /**
- * One warning for flags that hold a password: whoever may list processes can read it. Where stderr is lines of JSON, it is one.
+ * One warning for flags that hold a password: every user who may list processes can read it. If stderr has lines of JSON, the warning is one.
  * @param flags what was given on the command line
  */
 export const warnOfVisiblePasswords = (flags: SettingFlags, asJson: boolean): void => {

@@ -15,7 +15,7 @@ export const timeText = (at: bigint): string => new Date(secondsOf(at) * 1000).t
 const ageOf = ({ since, seenAt }: Pick<Wrong, "since" | "seenAt">): number =>
   (secondsOf(seenAt) - secondsOf(since)) * 1000;
 
-/** Buckets are told by the name of their time series. */
+/** Buckets have the name of their time series. */
 const nameOf = ({ route }: PassResult): string => {
   const series = seriesOf(parseNamespace(route));
   return series === undefined ? route : `${series.db}.${series.coll} (buckets)`;

@@ -7,7 +7,7 @@ export const WATCHING = "watching";
 
 /**
  * The same command as a second process of its own session, which nothing that ends this one ends: it lifts the fence where this
- * one does not. It ends by itself when services no longer wait.
+ * one does not. It ends when services no longer wait.
  */
 export class SecondProcess implements Watchman {
   readonly #args: readonly string[];

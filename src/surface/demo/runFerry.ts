@@ -16,7 +16,7 @@ export const demoEnvironment = (home: string): NodeJS.ProcessEnv => {
 };
 
 /**
- * Runs `ferry ARGS` as a user would, in a process of its own, with the state folder `home`; each line it prints is told
+ * Runs `ferry ARGS` as a user would, in a process of its own, with the state folder `home`; each line it prints is reported
  * as it comes. @throws FERRY_STOPPED when the signal aborts; the process is ended first.
  */
 export const runFerry = (

@@ -1,6 +1,6 @@
 import { createInterface } from "node:readline";
 
-/** Asks whoever sits at the terminal; undefined where nobody does, as in a service or a pipe. Everything but `y` is a no, also Ctrl-C. */
+/** Asks at the terminal; undefined without one, as in a service or a pipe. Everything but `y` is a no, also Ctrl-C. */
 export const terminalQuestion = (): ((question: string) => Promise<boolean>) | undefined => {
   if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined;
   return (question) =>

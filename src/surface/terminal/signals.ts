@@ -37,7 +37,7 @@ export const withSignals = async (run: (signals: StopSignals) => Promise<void>):
   try {
     await run({ soft: soft.signal, hard: hard.signal });
   } catch (error) {
-    // What was stopped is no failure; anything else is said before the signal ends the process.
+    // A stop is not a failure; anything else is printed before the signal ends the process.
     if (received === undefined) throw error;
     if (!isFerry(error, "FERRY_STOPPED")) printFailure(error as Error, process.argv.includes("--json"));
   } finally {

@@ -70,7 +70,7 @@ const checkPrivileges = async (
     .map((wish) => ({ ...wish, needs: missingPrivileges(wish.needs, privileges) }))
     .filter((wish) => wish.needs.length > 0);
   for (const wish of lacking) say("warn", `${who} lacks ${describe(wish.needs)}: ${wish.without}`, grant);
-  if (lacking.length === 0) say("ok", `${who} has the privileges that are needed`);
+  if (lacking.length === 0) say("ok", `${who} has the required privileges`);
 };
 
 /** Returns whether the oplog could be read: an answer goes before what privileges say, which not every built-in role spells out. */
@@ -95,7 +95,7 @@ const NAMES = { nameOnly: true } as const;
 const databasesOf = async (client: MongoClient): Promise<readonly string[]> =>
   (await client.db("admin").admin().listDatabases(NAMES)).databases.map(({ name }) => name);
 
-/** Buckets of the time series of a database, or of all of them (""); none where they may not be listed, which is said with the privileges. */
+/** Buckets of the time series of a database, or of all of them (""); none if they may not be listed, which is reported with the privileges. */
 export const bucketsIn = async (source: MongoClient, db: string): Promise<readonly Namespace[]> => {
   try {
     return await translated("listing the time series", async () => {
@@ -144,7 +144,7 @@ export const checkStatePlace = (state: MongoClient, target: MongoClient): Promis
 
 const PROBE = "preflight";
 
-/** Writes, and writes in a transaction, what nobody else reads; removed again. */
+/** Writes a document of its own, also in a transaction, and removes it. */
 const tryWriting = async (say: Say, target: MongoClient, stateDb: string, transactions: boolean): Promise<void> => {
   const probes = target.db(stateDb).collection(PROBE);
   await translated(`writing to ${stateDb} on the target`, () => probes.insertOne({ at: new Date() }));

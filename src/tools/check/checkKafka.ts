@@ -42,11 +42,11 @@ const checkLimits = async (say: Say, options: KafkaOptions, topics: readonly str
     if (values["retention.ms"] !== undefined && values["retention.ms"] !== "-1")
       say(
         "warn",
-        `${topic} forgets its records after ${Math.round(Number(values["retention.ms"]) / 3_600_000)} h: a worker that is away longer stops with FERRY_LOG_TRUNCATED`,
+        `${topic} deletes its records after ${Math.round(Number(values["retention.ms"]) / 3_600_000)} h: a worker that is down for longer stops with FERRY_LOG_TRUNCATED`,
         "Set retention.ms=-1 on the topic for the time of the migration.",
       );
     if ((values["cleanup.policy"] ?? "").includes("compact"))
-      say("warn", `${topic} is compacted: updates that come as deltas can be lost to it`, "Set cleanup.policy=delete.");
+      say("warn", `${topic} is compacted: updates that are deltas can be lost`, "Set cleanup.policy=delete.");
   }
 };
 
@@ -78,7 +78,7 @@ const checkKeys = async (say: Say, kafka: KafkaClient, topic: string): Promise<v
   if (poison > 0)
     say(
       "warn",
-      `${topic}: ${poison} of ${kinds.length} records looked at are not change events`,
+      `${topic}: ${poison} of ${kinds.length} sampled records are not change events`,
       "They go to the dead letters; check what else writes to this topic.",
     );
   const wrong = kinds.some((kind) => kind === "resumeToken" || kind === "none");
@@ -95,7 +95,7 @@ const checkKeys = async (say: Say, kafka: KafkaClient, topic: string): Promise<v
       `${topic} is not keyed by documentKey: it must stay at one partition`,
       "Set change.stream.document.key.as.key=true on the connector.",
     );
-  else say("ok", `${topic}: ${partitions}, keyed by documentKey (${kinds.length} records looked at)`);
+  else say("ok", `${topic}: ${partitions}, keyed by documentKey (${kinds.length} records sampled)`);
 };
 
 /** Kafka: reachable, limits that fit documents, topics that keep and order their records. */
@@ -138,19 +138,19 @@ const checkConnectorConfig = (say: Say, name: string, capture: CaptureConfig): v
   if (capture.watch.level === "collection")
     say(
       "warn",
-      `${name} watches a collection: after a drop or rename the connector skips what lies between`,
+      `${name} watches a collection: after a drop or rename the connector skips the changes in between`,
       "Watch the database and select the collection by a $match, as deploy/recommended-connector.json does.",
     );
   if (capture.heartbeatMs === 0)
     say(
       "warn",
-      `${name} has no heartbeats: while the collection is idle its position ages`,
+      `${name} has no heartbeats: the position of an idle collection gets old`,
       "Set heartbeat.interval.ms=10000.",
     );
   if (config["producer.override.max.request.size"] === undefined)
     say(
       "warn",
-      `${name} leaves max.request.size to Connect's own default, which may be 1 MB: a larger document stops it`,
+      `${name} uses Connect's default of max.request.size, which may be 1 MB: a larger document stops it`,
       "Set producer.override.max.request.size=33554432.",
     );
 };

@@ -1,4 +1,4 @@
-/** One line of `ferry check`. fail: it cannot work or would lose data; warn: it works, with a limit that is said. */
+/** One line of `ferry check`. fail: it cannot work or would lose data; warn: it works, with a limit that is named. */
 export type CheckResult = Readonly<{
   area: "source" | "target" | "state" | "structure" | "kafka" | "connect" | "docker";
   level: "ok" | "warn" | "fail";

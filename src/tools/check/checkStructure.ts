@@ -9,14 +9,14 @@ import { type CheckResult, checking } from "./checkResult.ts";
 
 type Say = Parameters<Parameters<typeof checking>[1]>[0];
 
-/** What would be written for a structure that nobody has asked for yet is no failure. */
+/** Pending structure that was not requested yet is not a failure. */
 const isAsked = async ({ routes, include, state }: StructureDeps, given: boolean): Promise<boolean> =>
   given || routes !== undefined || (include.length > 0 && (await new StructureStore(state).asked()).length > 0);
 
 const sentenceOf = ({ ns, index, level, reason }: Finding): string =>
   `${ns}${index === undefined ? "" : ` (${index})`}: ${reason}${level === "left-out" ? " (left out)" : ""}`;
 
-const REMEDY = "Leave it out with --exclude, mend the target, or empty it: `ferry structure build --replace-target`.";
+const REMEDY = "Skip it with --exclude, fix the target, or empty it: `ferry structure build --replace-target`.";
 
 /** Are their measurements carried? */
 const checkTimeSeries = async (say: Say, source: MongoClient, wanted: readonly Wanted[]): Promise<void> => {

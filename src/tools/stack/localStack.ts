@@ -302,7 +302,7 @@ export const stackReset = async (folder: string, report: (line: string) => void)
     await stackDown(folder, report);
   } catch (error) {
     if (!isFerry(error, "FERRY_STACK_STATE")) throw error;
-    report(`${error.detail}; what still runs is found by its pid files`);
+    report(`${error.detail}; running servers are found by their pid files`);
     await stopServers(recordedServers(folder), report);
   }
   await rm(dataFolder(folder), { recursive: true, force: true });

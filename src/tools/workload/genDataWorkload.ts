@@ -22,7 +22,7 @@ export type Subject = Readonly<{
 
 export type WorkloadOptions = Readonly<{
   collection: Collection;
-  /** The run book's people, unless told otherwise. */
+  /** The run book's people, by default. */
   subject?: Subject;
   /** Concurrent writers. Each has documents of its own and a share in the hot ones. */
   clients: number;

@@ -124,7 +124,7 @@ const killed = async (seed: number): Promise<string> => {
       if (!isFerry(error, "FERRY_CUTOVER_TAKEN")) throw error;
     },
   );
-  // Nobody hears of a dead driver: an operator comes after a while, and goes on with it.
+  // A dead driver reports nothing: an operator comes after a while, and resumes it.
   const operator = async (): Promise<void> => {
     await world.clock.sleep(20_000);
     const life = new Life();
@@ -143,7 +143,7 @@ const killed = async (seed: number): Promise<string> => {
   assert.ok(isEnd(state), `seed ${seed}: ${state}`);
   assert.ok(!world.waits, `seed ${seed}: services wait for ever`);
   const released = world.done.includes("release");
-  // Where a release was cut off, the one that goes on with it is given another second.
+  // Where a release was cut off, the one that resumes it gets another second.
   const limit = MAX_PAUSE + (released && driver.dead ? 10_000 + LEASE_MS : 0);
   assert.ok(world.longestMs <= limit, `seed ${seed}: ${world.longestMs} ms in ${world.done.join(", ")}`);
   if (state === "over") assert.deepEqual([world.address, world.fenced], ["target", true], `seed ${seed}`);

@@ -34,7 +34,7 @@ export class VirtualClock implements Clock {
       for (let turn = 0; turn < 4; turn++) await new Promise((resolve) => setImmediate(resolve));
       if (settled) break;
       const [next] = [...this.#sleepers].sort((a, b) => a.at - b.at);
-      if (next === undefined) throw new Error("everybody waits, and nobody sleeps");
+      if (next === undefined) throw new Error("everything waits, and nothing sleeps");
       this.#sleepers.delete(next);
       this.#now = Math.max(this.#now, next.at);
       next.wake();
@@ -43,7 +43,7 @@ export class VirtualClock implements Clock {
   }
 }
 
-/** Anything that is done to the world, with the time it takes. `refuses`: it fails with this error, for good. */
+/** Anything that is done to the world, with the time it takes. `refuses`: it always fails with this error. */
 export type Plan = Readonly<Record<string, Readonly<{ ms?: number; refuses?: FerryError }>>>;
 
 /** Both sides, what operators' services believe, and the record: all that outlives a process. */
@@ -88,7 +88,7 @@ export class Life {
   dead = false;
   calls = 0;
 
-  /** @param killedAt its n-th deed. @param before the deed is not done, or nobody hears of it */
+  /** @param killedAt its n-th deed. @param before the deed is not done, or its result is lost */
   constructor(killedAt = Number.POSITIVE_INFINITY, before = false) {
     this.#left = killedAt;
     this.#before = before;

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { ferry } from "../../harness/ferry.ts";
 import { within } from "../../harness/timeLimit.ts";
 
-test("what never comes is a failure that shows what was awaited and last seen, and is given up", async () => {
+test("what never comes is a failure that shows the awaited and the last state, and is given up", async () => {
   let gaveUp = false;
   const never = new Promise<never>(() => undefined);
   const giveUp = (): void => {
@@ -16,7 +16,7 @@ test("what never comes is a failure that shows what was awaited and last seen, a
   assert.ok(gaveUp);
 });
 
-test("what comes in time, or fails by itself, leaves no timer behind", async () => {
+test("what comes in time, or fails, leaves no timer", async () => {
   const options = { what: "it", seen: () => "" };
   assert.equal(await within(Promise.resolve(7), options), 7);
   await assert.rejects(within(Promise.reject(new Error("no")), options), /no/);

@@ -39,7 +39,7 @@ const demo = async (flags: DemoFlags, signal: AbortSignal): Promise<void> => {
   }
 };
 
-/** The logs stay; servers that nobody looks at do not. What keeps one from being stopped must not hide the failure itself. */
+/** The logs stay, the servers do not. A server that cannot be stopped must not hide the failure itself. */
 const leaveLogsOnly = async (home: string, stopped: boolean, say: (line: string) => void): Promise<void> => {
   try {
     await stackDown(home, () => undefined);

@@ -38,7 +38,7 @@ type DlqFlags = Flags &
 const DEFAULT_LIMIT = 100;
 const EVERYTHING = 1_000_000;
 
-/** `ferry dlq list | show | replay | discard | export`: what could not be applied, and what becomes of it. */
+/** `ferry dlq list | show | replay | discard | export`: events that could not be applied, and the decisions on them. */
 export const registerDlq = (command: Command): void => {
   const add = (usage: string, description: string): Command =>
     withConnections(command.command(usage).description(description), ["target", "state"]);
@@ -198,7 +198,7 @@ const decide = async (verb: "replay" | "discard", { store, state, ids, flags }: 
   else if (found.open > 0) process.exitCode = 75;
 };
 
-/** Decisions are carried out by this process itself, where nobody else is there to do it. */
+/** Decisions are executed by this process itself if no other process is there to do it. */
 const aloneDeps = (flags: DlqFlags): Omit<ReplayAloneDeps, "state" | "hard"> => {
   const { target, state, stateDb, group } = resolveSettings(flags, ["target"]);
   const { routes, ddl } = readConfig(flags.config);

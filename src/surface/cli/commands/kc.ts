@@ -35,7 +35,7 @@ const kc = async (name: string, flags: KcFlags, signal: AbortSignal): Promise<vo
   const settings = resolveSettings(flags, ["kafka"]);
   const limit = wholeNumber("--limit", flags.limit, { min: 0 }) || Number.POSITIVE_INFINITY;
   await using kafka = new KafkaClient({ bootstrap: settings.kafka, clientId: "ferry-kc", group: settings.group });
-  await kafka.partitions(topic); // a topic that does not exist is an error at once, not a wait
+  await kafka.partitions(topic); // a missing topic is an immediate error, not a wait
   const positions = await kafka.offsets(topic, "earliest");
   const ended = new Set<number>();
   const allEnded = (): boolean => ended.size === positions.length;

@@ -57,8 +57,8 @@ const facts = ({ record, owned }: SeenRun): Readonly<Record<string, unknown>> =>
   ended: owned ? null : (record.ended ?? null),
 });
 
-/** Nobody runs it: why, where that is known; then the exit status is that of what it ended with. */
-const nobodyRuns = ({ record: { ended } }: SeenRun, next: string): string => {
+/** Why it does not run, if that is known; the exit status is then that of its last error. */
+const notRunning = ({ record: { ended } }: SeenRun, next: string): string => {
   if (ended == null) return `not running; ${next}`;
   const { code, detail, at } = ended;
   return `not running: it ended at ${at.toISOString()} with ${code}: ${detail}\n  ${CATALOGUE[code].hint}\n${next}`;
@@ -80,7 +80,7 @@ const pause = (flags: Flags): Promise<void> =>
       const seen = await watchRun(watched, enough);
       exitAs(seen);
       if (flags.json === true) printJson(facts(seen));
-      else if (!seen.owned) print(nobodyRuns(seen, `it stays paused when ${commandOf(record)} restarts`));
+      else if (!seen.owned) print(notRunning(seen, `it stays paused when ${commandOf(record)} restarts`));
       else if (record.mode === "direct") print("paused: no writes to the target; the position is kept");
       else print("paused: no capture, and the position is kept; workers apply what Kafka has");
     }),
@@ -95,7 +95,7 @@ const resume = (flags: Flags): Promise<void> =>
     exitAs(seen);
     if (flags.json === true) printJson(facts(seen));
     else if (seen.owned) print("resumed from its position");
-    else print(nobodyRuns(seen, `start ${commandOf(record)} again as before`));
+    else print(notRunning(seen, `start ${commandOf(record)} again as before`));
   });
 
 const progress = ({ record, owned }: SeenRun, state: RunState): string => {
@@ -109,7 +109,7 @@ const progress = ({ record, owned }: SeenRun, state: RunState): string => {
 
 type FinalizeFlags = Flags & Readonly<{ config?: string; allowWrites?: boolean; accept?: string }>;
 
-/** What may be missing all the same. */
+/** Error codes that are accepted. */
 const acceptedBy = ({ allowWrites, accept }: FinalizeFlags): readonly string[] => [
   ...listed(accept ?? ""),
   ...(allowWrites === true ? ["FERRY_SOURCE_WRITES"] : []),
@@ -169,7 +169,7 @@ const finalize = (flags: FinalizeFlags): Promise<void> =>
       const deps = { ...waiting, ...{ control, source, target, state, routes, kafka, accepted, say, tell } };
       const writes = await throughOutages("finalizing", serversOf({ source, target }), waiting, async () => {
         const { scope, token } = await endRun(deps, at);
-        // Once more behind the end: giving back may have taken long, and nobody captures any more.
+        // Once more after the end: restoring may have taken long, and nothing is captured any more.
         if (accepted.includes("FERRY_SOURCE_WRITES") || stateOf(asked.record) === "finalized") return undefined;
         return writesBehind(source, { scope, token }, { state, at: tokenTime(token), signal });
       });

@@ -11,7 +11,7 @@ import { type CaptureFlags, parseCapture, requireStructure, withCapture } from "
 import { VERSION } from "../version.ts";
 import { parseWorkerOptions, withWorkerOptions } from "../workerFlags.ts";
 
-/** Copied documents wait in memory as the server sent them, for several lanes at once. */
+/** Copied documents wait in memory as the server sent them, for several lanes concurrently. */
 const DEFAULTS = { budgetMb: 24 } as const;
 
 /** `ferry run`: source to target in one process, without Kafka and Java. */

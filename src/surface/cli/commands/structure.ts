@@ -153,7 +153,7 @@ const planText = ({ steps, findings }: StructurePlan): string => {
 };
 
 /**
- * A run in one process has no log to begin anew: it would go on behind what was dropped. The topics of one that is finalized
+ * A run in one process has no log to replay: it would continue after what was dropped. The topics of one that is finalized
  * end there. @throws FERRY_CAPTURE_OTHER, FERRY_RUN_FINALIZED, FERRY_RUN_FINALIZING
  */
 const requireWholeLog = async ({ state }: StructureDeps): Promise<void> => {
@@ -172,7 +172,7 @@ const build = (flags: StructureFlags): Promise<void> =>
     requireComplete(failures);
   });
 
-/** Whoever is at work gives back by itself, when it is drained. @throws FERRY_RUN_ALIVE */
+/** An active run restores constraints itself, after its drain. @throws FERRY_RUN_ALIVE */
 const requireNobodyAtWork = async ({ state }: Sides): Promise<void> => {
   const run = await new RunControl(state).read();
   if (run?.owned !== true) return;

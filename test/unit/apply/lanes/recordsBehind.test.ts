@@ -15,7 +15,7 @@ test("workers are drained when every lane of every route that reads a topic has 
   assert.equal(behind([lane("a.b", 0, 5), lane("a.b", 1, 5)]), 0);
   assert.equal(behind([lane("a.b", 0, 5), lane("a.b", 1, 3)]), 2);
   assert.equal(behind([lane("a.b", 0, 5)]), undefined, "a lane has not begun");
-  assert.equal(behind([], []), undefined, "nobody reads it");
+  assert.equal(behind([], []), undefined, "no worker reads it");
   const two = [partition("a.b", 1), partition("other", 1)];
   assert.equal(behind([lane("a.b", 0, 5), lane("other", 0, 1)], two), 4, "each route");
   assert.equal(behind([lane("a.b", 0, 5)], two), undefined, "a route that has begun and has no lane");

@@ -103,7 +103,7 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ op: fc.constant("patch" as const), ...keyed, n, clear: fc.constant(false) }),
 );
 const steps = (step: fc.Arbitrary<Step>): fc.Arbitrary<Step[]> => fc.array(step, { maxLength: 40 });
-const nobody = (): boolean => false;
+const none = (): boolean => false;
 
 test("a batch leaves what its events one after the other leave", () => {
   fc.assert(
@@ -114,9 +114,9 @@ test("a batch leaves what its events one after the other leave", () => {
       const entries = entriesOf(batch);
       for (const entry of entries) runOne(wanted, entry);
       let got: Target = new Map(start);
-      if (!runOps(planBatch(entries, { writes: insertFirst ? "insert" : "replace", isHeld: nobody }).ops, got)) {
+      if (!runOps(planBatch(entries, { writes: insertFirst ? "insert" : "replace", isHeld: none }).ops, got)) {
         got = new Map(start); // the transaction aborts, and the batch is replaced instead
-        assert.ok(runOps(planBatch(entries, { writes: "replace", isHeld: nobody }).ops, got));
+        assert.ok(runOps(planBatch(entries, { writes: "replace", isHeld: none }).ops, got));
       }
       assert.deepEqual(plain(got), plain(wanted));
     }),
@@ -175,7 +175,7 @@ test("the statements of one list never meet a key of another", () => {
   fc.assert(
     fc.property(steps(clearStep), fc.boolean(), (batch, insertFirst) => {
       const writes = insertFirst ? "insert" : "replace";
-      const ops = statementsOf(planBatch(entriesOf(batch), { writes, isHeld: nobody }).ops);
+      const ops = statementsOf(planBatch(entriesOf(batch), { writes, isHeld: none }).ops);
       const inserts = new Set(ops.inserts.map((one) => identityOf(one)));
       const updates = new Set(ops.updates.map((one) => idKey(decode(one)["q"] as Document)));
       const deletes = new Set(ops.deletes.map((one) => idKey(decode(one)["q"] as Document)));
@@ -195,7 +195,7 @@ test("an unclear delta is set aside alone: what was before it is applied, what f
     { op: "patch", id: 1, long: false, n: 4, clear: true },
     { op: "insert", id: 2, long: false, n: 5 },
   ]);
-  const plan = planBatch(entries, { writes: "insert", isHeld: nobody });
+  const plan = planBatch(entries, { writes: "insert", isHeld: none });
   assert.deepEqual(
     plan.dead.map(({ entry, reason }) => [entry.record.offset, reason.code]),
     [
@@ -211,7 +211,7 @@ test("a whole document after an unclear delta makes it irrelevant", () => {
     { op: "patch", id: 1, long: false, n: 3, clear: false },
     { op: "replace", id: 1, long: false, n: 4 },
   ]);
-  const plan = planBatch(entries, { writes: "insert", isHeld: nobody });
+  const plan = planBatch(entries, { writes: "insert", isHeld: none });
   assert.deepEqual(plan.dead, []);
   assert.deepEqual(plan.counts, { received: 2, applied: 1, superseded: 1, filtered: 0, dead: 0 });
 });

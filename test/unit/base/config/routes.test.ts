@@ -85,6 +85,6 @@ const WRONG: readonly (readonly [string, RegExp])[] = [
   ["", /ferry\.yaml: /],
 ];
 
-test("what is wrong is said in one sentence that names the place", () => {
+test("an error is one sentence that names the setting", () => {
   for (const [text, sentence] of WRONG) assert.throws(() => routes(text), sentence, text);
 });

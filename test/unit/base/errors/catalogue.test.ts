@@ -35,7 +35,7 @@ test("every entry is two sentences and a known exit status", () => {
     assert.match(meaning, /^[A-Z`a-z].*\.$/s, `${code}: the meaning is a sentence`);
     assert.match(hint, /^.*[.)]$/s, `${code}: the hint is a sentence`);
     assert.ok([1, 64, 69, 70, 74, 75, 76, 77].includes(exit), `${code}: exit ${exit}`);
-    if (halts) assert.deepEqual([exit, retry], [76, "never"], `${code}: what halts a route does not pass by itself`);
+    if (halts) assert.deepEqual([exit, retry], [76, "never"], `${code}: what halts a route is not transient`);
     assert.match(code, /^FERRY_[A-Z]+(_[A-Z]+)*$/);
   }
 });

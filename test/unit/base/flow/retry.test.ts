@@ -21,7 +21,7 @@ const fakeClock = (): Clock & { slept: number[] } => {
 
 const passing = (): FerryError => new FerryError("FERRY_MONGO_TRANSIENT", "an election");
 
-test("what passes by itself is tried again, with growing pauses within the limit", async () => {
+test("transient errors are retried, with growing pauses within the limit", async () => {
   const clock = fakeClock();
   let tries = 0;
   const answer = await retryForever(
@@ -72,7 +72,7 @@ test("an abort ends it with the signal's reason, also in a pause", async () => {
   await assert.rejects(work, (error) => isFerry(error, "FERRY_STOPPED"));
 });
 
-test("waiting for a condition reports what was last seen", async () => {
+test("waiting for a condition reports the last state", async () => {
   const clock = fakeClock();
   let n = 0;
   assert.equal(

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { KafkaClient } from "#io/kafka/client.ts";
 
-test("a broker that DNS does not know is told from one that is away, by what the client library says", async () => {
+test("a broker unknown to DNS is distinguished from an unreachable one, by the client library's error", async () => {
   for (const [bootstrap, mistake] of [
     ["nobody.invalid:1", true],
     ["nobody.invalid:1,nobody.too.invalid:1", true],

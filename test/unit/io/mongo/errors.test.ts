@@ -17,7 +17,7 @@ test("a refused command is named without what was in it: no document, no session
   assert.match(told.message, /writing documents: not authorized on shop to execute command insert \(13\)$/);
 });
 
-test("who has not logged in is told to, and not to be granted something", () => {
+test("a missing login is reported as such, not as a missing privilege", () => {
   const { code, message } = refused("command listCollections requires authentication");
   assert.equal(code, "FERRY_MONGO_AUTH");
   assert.match(message, /: command listCollections requires authentication \(13\)$/);
@@ -130,7 +130,7 @@ const refusing = (code: number): MongoClient => {
   return { db: () => db } as unknown as MongoClient;
 };
 
-test("a passing code told of one statement of a batch is no refusal of its document", async () => {
+test("a transient code for one statement of a batch is no rejection of its document", async () => {
   const bytes = BSON.serialize({ _id: 1 });
   const batches: readonly (readonly TargetOp[])[] = [
     [{ op: "write", key: bytes, doc: bytes, fresh: true }],

@@ -31,7 +31,7 @@ const told = (wanted: CollectionSpec, there: CollectionSpec | undefined, journal
       [name || "itself", kind, options.join("+"), deferred ? "later" : "wrong"].filter((part) => part !== "").join(" "),
   );
 
-test("what is as on the source is not told, and what is not is told by name", () => {
+test("only differences from the source are reported, by name", () => {
   const full = spec({ collation: { locale: "fr" }, validator: { a: 1 } }, [index("x", { x: 1 }, { sparse: true })]);
   assert.deepEqual(told(full, full), []);
   assert.deepEqual(told(full, undefined), ["itself missing wrong"]);
@@ -45,7 +45,7 @@ test("what is as on the source is not told, and what is not is told by name", ()
   assert.deepEqual(told(view, spec({ viewOn: "d", pipeline: [] }, [], "view")), ["itself different viewOn wrong"]);
 });
 
-test("what ferry holds back until finalize is deferred, and nothing else is", () => {
+test("what ferry defers until finalize is deferred, and nothing else is", () => {
   const wanted = spec({ capped: true, size: 4096, validator: { a: 1 } }, [
     index("u", { u: 1 }, { unique: true }),
     index("t", { t: 1 }, { expireAfterSeconds: 5 }),

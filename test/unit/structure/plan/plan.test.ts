@@ -47,7 +47,7 @@ const plan = (wanted: CollectionSpec, more: Partial<PlanInput> = {}): string[] =
   return [...steps.map(stepText), ...findings.map(({ level, reason }) => `${level}: ${reason}`)];
 };
 
-test("what would refuse or delete documents is held back", () => {
+test("what could reject or delete documents is deferred", () => {
   assert.deepEqual(
     plan(
       spec({ capped: true, size: 10, validator: { a: 1 }, validationAction: "warn" }, [
@@ -75,7 +75,7 @@ test("a unique and a plain index on one key would be the same one: the unique on
   ]);
 });
 
-test("an older target builds unique indexes at the end, keeps the longest TTL, and is told what it has not", () => {
+test("an older target builds unique indexes at the end, keeps the longest TTL, and the plan names what it lacks", () => {
   const indexes = [index("u", { a: 1 }, { unique: true }), index("t", { t: 1 }, { expireAfterSeconds: 5 })];
   const abilities = abilitiesOf("5.0.12");
   const { steps } = planStructure({
@@ -176,7 +176,7 @@ test("an index that made way for a document stays away until it is tried again",
   assert.deepEqual(plan(wanted, { target: [spec({})], journal }), []);
   const built = ['creates index place { loc: "2dsphere" }'];
   assert.deepEqual(plan(wanted, { target: [spec({})], journal, again: true }), built);
-  assert.deepEqual(plan(wanted, { target: [], journal }).slice(1), built); // made anew: none of its documents is there
+  assert.deepEqual(plan(wanted, { target: [], journal }).slice(1), built); // created again: none of its documents is there
   const failed = journal.map((one) => (one.kind === "index" ? { ...one, state: "failed" as const } : one));
   assert.deepEqual(plan(wanted, { target: [spec({})], journal: failed }), built);
 });

@@ -22,7 +22,7 @@ const refusesEach = (mistakes: readonly Mistake[]): void => {
     );
 };
 
-test("what is wrong with a URI is said before anything connects", () => {
+test("an error in a URI is reported before anything connects", () => {
   using folder = tempFolder();
   const plain = join(folder.path, "plain");
   writeFileSync(plain, "x");

@@ -148,7 +148,7 @@ test("workers are shown with rate, lag in time, memory and guarantee; one that i
   ]);
 });
 
-test("what is halted, what needs attention and what could not be read is said with code and reason", () => {
+test("what is halted, needs attention or could not be read is shown with code and reason", () => {
   const { hint } = CATALOGUE.FERRY_CAPTURE_GAP;
   const text = formatStatus({
     ...NOTHING,
@@ -179,7 +179,7 @@ test("a part that is empty has no title, but the list of connectors is always th
   );
 });
 
-test("one line of summary, and the exit status of the gravest thing that needs a person", () => {
+test("one line of summary, and the exit status of the gravest thing that needs action", () => {
   const own: CaptureLine = {
     ...{ mode: "kafka", phase: "stream", state: "running", owner: "host-1-abcd", generation: 1, positionMs: 0 },
     ...{ collections: 1, ranges: 1, rangesDone: 1, documents: 2_000_000, copied: 600_000, estimate: 1 },

@@ -55,7 +55,7 @@ test("an error in a step is what was seen, and a stop stays a stop", async () =>
   await assert.rejects(takeStep(3, throwing, demo, options([], AbortSignal.abort(stop))), (error) => error === stop);
 });
 
-/** A state folder whose stack nobody can start. */
+/** A state folder whose stack cannot start. */
 const broken = (home: string): string => {
   mkdirSync(home, { recursive: true });
   writeFileSync(join(home, "stack.json"), "no JSON");
@@ -77,7 +77,7 @@ test("servers that do not start are a failed first step, with the remedy", async
   assert.match(lines.join("\n"), /^.*1\. Start MongoDB/s);
 });
 
-test("a failing demo names its step; with --keep it says how to go on by hand and where the logs are", async () => {
+test("a failing demo names its step; with --keep it says how to continue by hand and where the logs are", async () => {
   using folder = tempFolder();
   broken(join(folder.path, "demo"));
   const env = { FERRY_HOME: folder.path };

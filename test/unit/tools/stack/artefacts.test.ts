@@ -99,7 +99,7 @@ test("a site that cannot be reached, or has no such file, is one sentence within
   assert.deepEqual(readdirSync(folder.path), ["owner.json"]);
 });
 
-test("routes are tried in order, the failed ones are told, and the cache serves afterwards", async () => {
+test("routes are tried in order, the failed ones are named, and the cache serves afterwards", async () => {
   using cache = ownCache();
   const lines: string[] = [];
   const fails: Route = { name: "first route", fetch: () => Promise.reject(new Error("it is closed")) };
@@ -134,7 +134,7 @@ test("a program that was fetched but does not run here is not kept", async () =>
   assert.equal(existsSync(join(cache.path, "program-1")), false);
 });
 
-test("two that ask at once fetch once", async () => {
+test("two concurrent requests download once", async () => {
   using _cache = ownCache();
   let fetched = 0;
   const slow: Route = {
@@ -150,7 +150,7 @@ test("two that ask at once fetch once", async () => {
   assert.equal(fetched, 1);
 });
 
-test("too little disk space is said before anything is fetched, with the sizes", async () => {
+test("too little disk space is reported before any download, with the sizes", async () => {
   using _cache = ownCache();
   const untouched: Route = { name: "never", fetch: () => Promise.reject(new Error("it was asked")) };
   await assert.rejects(

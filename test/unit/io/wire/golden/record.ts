@@ -1,5 +1,5 @@
 /**
- * Records the golden files anew: `node test/unit/io/wire/golden/record.ts`. Starts mongod, Kafka and Kafka Connect, lets one
+ * Records the golden files again: `node test/unit/io/wire/golden/record.ts`. Starts mongod, Kafka and Kafka Connect, lets one
  * connector per record format watch the same changes, and writes what reached the topics, byte for byte. Only needed for
  * another version of the connector; the tests read the files.
  */
