@@ -4,7 +4,6 @@ import type { Clock } from "#base/flow/clock.ts";
 import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { formatNamespace } from "#base/flow/types.ts";
-import { isCursorGone } from "#io/mongo/serverCodes.ts";
 import type { Throttle } from "#io/pace/throttle.ts";
 import { batchSizeOf, readRanges } from "./bounds.ts";
 import { compareRange, type Expect, type Onto, type Suspect } from "./pairedRange.ts";
@@ -193,14 +192,7 @@ export class Verification {
         },
         bounds,
       );
-    await retryForever(async () => {
-      for (;;)
-        try {
-          return await attempt();
-        } catch (error) {
-          if (!isCursorGone(error)) throw error; // opened again where it was
-        }
-    }, options);
+    await retryForever(attempt, options);
     await save(true);
   }
 

@@ -8,7 +8,6 @@ import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { type Namespace, parseNamespace } from "#base/flow/types.ts";
 import type { CaptureOutput } from "#io/log/output.ts";
 import { kindOf } from "#io/mongo/collections.ts";
-import { isCursorGone } from "#io/mongo/serverCodes.ts";
 import { CopiedRecord, RECORD_BYTES, removalRecord } from "#io/wire/captured.ts";
 import { CopyRun } from "#io/wire/copyRun.ts";
 import type { Chunk, ChunkReader } from "./chunkCursor.ts";
@@ -124,7 +123,7 @@ export class Copy {
         });
       } catch (error) {
         if (stop.aborted && !hard.aborted) return;
-        if (!isCursorGone(error)) throw error; // gone while the output had no room: opened again at its position
+        throw error;
       }
     }
   }
