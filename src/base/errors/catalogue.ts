@@ -656,7 +656,7 @@ export const CATALOGUE = {
     76,
     "never",
     "A route is halted: later changes of its collection are not on the target.",
-    "Fix the cause named in the message and restart the run or the worker, which checks again; then run `ferry finalize` again.",
+    "Fix the cause named in the message and restart the run (`ferry resume` where it is paused) or the worker, which checks again; then run `ferry finalize` again.",
   ),
   FERRY_RUN_NOTHING_CARRIED: entry(
     76,

@@ -18,11 +18,11 @@ export class NamespacePattern {
   readonly #db: RegExp;
   readonly #coll: RegExp;
 
-  /** @throws FERRY_USAGE where it names no database */
+  /** @throws FERRY_USAGE where it names no database, or ends where its collection should begin */
   constructor(text: string) {
     this.text = text.trim();
     const { db, coll } = parseNamespace(this.text);
-    if (db === "")
+    if (db === "" || (coll === "" && this.text.includes(".")))
       throw new FerryError("FERRY_USAGE", `${JSON.stringify(text)} names no namespace; write db.collection or db.*`);
     this.db = db;
     this.coll = coll === "" ? "*" : coll;

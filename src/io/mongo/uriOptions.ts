@@ -1,5 +1,6 @@
 import { nearest } from "#base/config/suggest.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
+import { requireEncoded } from "./uri.ts";
 import { split } from "./uriParts.ts";
 
 /** What a URI decides: how a server is reached, and as whom. */
@@ -108,9 +109,10 @@ const followedOption = (option: string): string | undefined => {
 /**
  * Takes out of a URI what must not depend on it. A read preference, a weaker concern, or a limit in a URI is meant for a service;
  * with it ferry would read documents older than the event that it applies, or lose what it wrote.
- * @throws FERRY_URI for an unknown option, and for a connection that ferry cannot use
+ * @throws FERRY_URI for credentials that are not percent-encoded, an unknown option, and a connection that ferry cannot use
  */
 export const ferryUri = (uri: string): FerryUri => {
+  requireEncoded(uri); // a `?` in a password would begin the options, and be named as one
   const parts = split(uri);
   const mark = parts?.tail.indexOf("?") ?? -1;
   if (parts === undefined || mark === -1) return { uri, ignored: [] };

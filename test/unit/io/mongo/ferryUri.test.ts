@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
-import { isFerry } from "#base/errors/ferryError.ts";
+import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { openMongo } from "#io/mongo/connect.ts";
 import { ferryUri } from "#io/mongo/uriOptions.ts";
 
@@ -65,4 +65,19 @@ test("unknown options, and connections that ferry cannot use, are refused", () =
   assert.throws(() => ferryUri("mongodb://a/?promoteLongs=false"), refusal(/unknown option promoteLongs/));
   assert.throws(() => ferryUri("mongodb://a/?loadBalanced=true"), refusal(/loadBalanced=true/));
   assert.throws(() => openMongo("mongodb://u:secret@a/?nope=1", { appName: "x" }), refusal(/^(?!.*secret)/));
+});
+
+test("no part of a password is named, whatever character it was meant to be encoded for", () => {
+  const characters = [..."@/?#[]:%&=+ ;,\\\"'"];
+  for (const scheme of ["mongodb", "mongodb+srv"])
+    for (const one of characters)
+      for (const other of ["", ...characters]) {
+        const uri = `${scheme}://user:pl4nt${one}s3cr3t${other}w0rd@db.example/?replicaSet=rs0`;
+        try {
+          ferryUri(uri);
+        } catch (error) {
+          assert.ok(error instanceof FerryError, String(error));
+          assert.doesNotMatch(`${error.message} ${error.detail}`, /pl4nt|s3cr3t|w0rd/, uri);
+        }
+      }
 });
