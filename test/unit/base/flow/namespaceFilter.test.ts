@@ -23,7 +23,8 @@ test("the first dot divides database and collection, in patterns as in names", (
 });
 
 test("a pattern that names no database, or ends where its collection should begin, is refused", () => {
-  for (const text of ["", " ", ".users", "shop."]) assert.throws(() => new NamespacePattern(text), { code: "FERRY_USAGE" });
+  for (const text of ["", " ", ".users", "shop."])
+    assert.throws(() => new NamespacePattern(text), { code: "FERRY_USAGE" });
 });
 
 const part = fc.stringMatching(/^[ab]{1,2}$/);
