@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { type DeadLetterRecord, identityText } from "#apply/deadletter/records.ts";
+import { type DeadLetterRecord, identityText, type LetterState } from "#apply/deadletter/records.ts";
 import { identityOf } from "#base/bson/identity.ts";
+import { isFerry } from "#base/errors/ferryError.ts";
 import { imbalance } from "#base/flow/types.ts";
 import { MemoryLog } from "#io/log/memoryLog.ts";
 import { seeded } from "#tools/workload/genData.ts";
@@ -135,13 +136,24 @@ class World {
     if (state === "discard") {
       const isFirst = !letters.some((one) => offsetOf(one) < offsetOf(letter) && isSameKey(one, letter));
       if (!isFirst || letter.code === "FERRY_APPLY_BEHIND") return;
-      this.#discarded.add(offsetOf(letter));
     }
-    await this.#letters.decide(letter._id, state);
+    if ((await this.#isDecided(letter._id, state)) && state === "discard") this.#discarded.add(offsetOf(letter));
+  }
+
+  /** False where a transaction has the letter at this moment: an operator would have to wait for it. */
+  async #isDecided(id: string, state: LetterState): Promise<boolean> {
+    try {
+      await this.#letters.decide(id, state);
+      return true;
+    } catch (error) {
+      if (!isFerry(error, "FERRY_MONGO_TRANSIENT")) throw error;
+      return false;
+    }
   }
 
   async #replayAll(): Promise<void> {
-    for (const { _id } of await this.#letters.of(ROUTE, 0)) await this.#letters.decide(_id, "replay");
+    for (const { _id } of await this.#letters.of(ROUTE, 0))
+      while (!(await this.#isDecided(_id, "replay"))) await this.#pass(1000);
   }
 
   /** Everything goes well from now on, until nothing is left to do. */
