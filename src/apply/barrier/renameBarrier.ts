@@ -74,7 +74,9 @@ const copy = async (context: RenameContext & { source: ProvenSource }, route: Ro
     hard.throwIfAborted();
     const documents = filter === undefined ? batch : batch.flatMap((doc) => filter.document(doc) ?? []);
     const write = (ops: readonly TargetOp[]): Promise<void> =>
-      drops.within({ route: route.name, at, owner: claim }, (tx) => sink.write(ops, tx));
+      drops.within({ route: route.name, at, owner: claim }, (tx) =>
+        sink.write(ops, sink.can.transactions ? tx : undefined),
+      );
     try {
       await write(documents.map(freshWrite));
     } catch (error) {

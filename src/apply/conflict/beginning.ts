@@ -51,6 +51,11 @@ export const beginRoute = async (context: BeginningContext, sink: Sink): Promise
       "FERRY_TARGET_POLICY",
       `${claim.route}: ${policy} needs change streams, and a standalone target has none`,
     );
+  if (policy !== "mirror" && !sink.can.transactions)
+    throw new FerryError(
+      "FERRY_TARGET_POLICY",
+      `${claim.route}: ${policy} needs documents and ferry's state in one transaction; leave --state out`,
+    );
   if (begun.seeding) await seed(context, sink);
   return (await runs.run(claim.route))?.begun ?? begun;
 };

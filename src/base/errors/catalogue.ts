@@ -616,12 +616,6 @@ export const CATALOGUE = {
     "The selected collections do not exist on the source.",
     "Check the names given with --include, or the routes' `from`. For a collection that is created later add --allow-empty (on a terminal ferry asks); a glob, such as `db.*`, needs no flag.",
   ),
-  FERRY_STATE_APART: entry(
-    64,
-    "never",
-    "ferry's state is on another deployment than the target: no transaction holds both.",
-    "Leave --state out, or name the target's deployment by it; --state-db chooses the database there.",
-  ),
   FERRY_CAPTURE_TAKEN: entry(
     75,
     "never",

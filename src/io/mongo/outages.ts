@@ -33,10 +33,15 @@ export const mongoServer = (name: string, client: MongoClient): Server => ({
   ask: () => translated(`asking ${name}`, () => client.db("admin").command({ ping: 1 })),
 });
 
-/** Both sides of a capture. */
-export const serversOf = ({ source, target }: Readonly<{ source: MongoClient; target: MongoClient }>): Server[] => [
+/** Both sides of a capture, and ferry's own database where it is `apart` from the target. */
+export const serversOf = ({
+  source,
+  target,
+  apart,
+}: Readonly<{ source: MongoClient; target: MongoClient; apart?: MongoClient | undefined }>): Server[] => [
   mongoServer("the source", source),
   mongoServer("the target", target),
+  ...(apart === undefined ? [] : [mongoServer("the state database", apart)]),
 ];
 
 /** Waits for a server as long as `isPassing`, and says so. @throws errors that are not transient, the signal's reason */

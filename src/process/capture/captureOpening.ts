@@ -58,7 +58,13 @@ export type CaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad
   }>;
 
 /** Both sides of a capture, connected, and what ferry remembers with. */
-export type Sides = Readonly<{ source: MongoClient; target: MongoClient; state: StateDb }>;
+export type Sides = Readonly<{
+  source: MongoClient;
+  target: MongoClient;
+  state: StateDb;
+  /** The connection of `state`, where that is another deployment than the target. */
+  apart: MongoClient | undefined;
+}>;
 
 /** Connects both sides for as long as `work` takes, or until `hard` aborts. @throws FERRY_MONGO_*, and what `work` throws */
 export const betweenSides = async (
@@ -81,8 +87,9 @@ export const betweenSides = async (
   };
   const between = async (): Promise<void> => {
     const [source, target] = [await open("source"), await open("target")];
-    const state = await openState(target, settings, { appName: runId, clock, logger, signal: soft });
-    await work({ source, target, state });
+    const memory = await openState(target, settings, { appName: runId, clock, logger, signal: soft });
+    const { state, isApart } = clients.use(memory);
+    await work({ source, target, state, apart: isApart ? state.client : undefined });
   };
   await unlessStopped(between(), hard);
 };

@@ -1,5 +1,4 @@
-import { FerryError } from "#base/errors/ferryError.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
+import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
 import { type ReachDeps, reachMongo } from "#io/mongo/reach.ts";
 import { StateDb } from "#io/state/stateDb.ts";
 import { isSameDeployment, readDeployment } from "#source/stream/deployment.ts";
@@ -11,23 +10,43 @@ export type StateSettings = Readonly<{
   stateDb: string;
 }>;
 
+/** ferry's own database, open. Disposing of it closes the connection that it may have of its own. */
+export type OpenState = AsyncDisposable &
+  Readonly<{
+    state: StateDb;
+    /** On another deployment than the target: no transaction holds documents and what ferry remembers of them. */
+    isApart: boolean;
+    /** Does it have transactions of its own? */
+    transactional: boolean;
+  }>;
+
 /**
- * ferry's own database for a process that writes to the target. In the target's deployment it is used on the target's own
- * connection, so that one transaction holds documents and positions.
- * @throws FERRY_STATE_APART where it is elsewhere; what `reachMongo` throws
+ * ferry's own database for a process that stays. In the target's deployment it is used on the target's own connection, so that
+ * one transaction holds documents and positions.
+ * @throws what `reachMongo` throws; FERRY_MONGO_*
  */
 export const openState = async (
   target: MongoClient,
   { state: uri, stateDb }: StateSettings,
   deps: Omit<ReachDeps, "side">,
-): Promise<StateDb> => {
-  if (uri === undefined) return new StateDb(target, stateDb);
+): Promise<OpenState> => {
+  const onTarget = async (): Promise<OpenState> => ({
+    state: new StateDb(target, stateDb),
+    isApart: false,
+    transactional: (await readTopology(target)).kind !== "standalone",
+    [Symbol.asyncDispose]: async () => undefined,
+  });
+  if (uri === undefined) return onTarget();
+  await using clients = new AsyncDisposableStack();
   const client = await reachMongo(uri, { ...deps, side: "state database" });
-  try {
-    if (!isSameDeployment(await readDeployment(client), await readDeployment(target)))
-      throw new FerryError("FERRY_STATE_APART", "--state leads to another deployment than --target");
-    return new StateDb(target, stateDb);
-  } finally {
-    await client.close();
-  }
+  clients.defer(() => client.close());
+  const own = await readDeployment(client);
+  if (isSameDeployment(own, await readDeployment(target))) return onTarget();
+  const kept = clients.move();
+  return {
+    state: new StateDb(client, stateDb),
+    isApart: true,
+    transactional: own.kind !== "standalone",
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
 };

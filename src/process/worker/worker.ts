@@ -19,7 +19,6 @@ import { mongoServer, type Server, throughOutages, whenFirstAnswers } from "#io/
 import { rawPathAvailable } from "#io/mongo/rawWrites.ts";
 import { reachMongo, sayIgnored } from "#io/mongo/reach.ts";
 import { Pace, TARGET_PROBE } from "#io/pace/pace.ts";
-import type { StateDb } from "#io/state/stateDb.ts";
 import { type LiveRoute, RouteTable } from "#route/table/routeTable.ts";
 import { requireFits } from "#sink/open/fits.ts";
 import { type SinkOf, sinkOpener } from "#sink/open/openSink.ts";
@@ -29,7 +28,7 @@ import { CaptureGuard } from "./captureGuard.ts";
 import { Halts } from "./halts.ts";
 import { HeldPartitions } from "./heldPartitions.ts";
 import { Meter } from "./meter.ts";
-import { openState, type StateSettings } from "./openState.ts";
+import { type OpenState, openState, type StateSettings } from "./openState.ts";
 import { openPartition } from "./partition.ts";
 import { type WorkerStores, workerStores } from "./workerStores.ts";
 
@@ -82,7 +81,7 @@ export class Worker implements AsyncDisposable {
   readonly #target: MongoClient;
   readonly #source: MongoClient | undefined;
   readonly #topology: Topology;
-  readonly #state: StateDb;
+  readonly #memory: OpenState;
   readonly #stores: WorkerStores;
   readonly #sinkOf: SinkOf;
   readonly #watches: TargetWatches;
@@ -104,7 +103,7 @@ export class Worker implements AsyncDisposable {
     target: MongoClient,
     source: MongoClient | undefined,
     topology: Topology,
-    state: StateDb,
+    memory: OpenState,
   ) {
     this.#deps = deps;
     this.#routes = routes;
@@ -112,11 +111,11 @@ export class Worker implements AsyncDisposable {
     this.#source = source;
     this.#topology = topology;
     const { settings, options, workerId, clock, logger, hard } = deps;
-    this.#state = state;
-    const transactional = topology.kind !== "standalone";
+    this.#memory = memory;
+    const { state, transactional } = memory;
     const owner = { state, workerId, leaseMs: options.leaseMs, transactional };
     this.#stores = workerStores(owner, clock);
-    this.#sinkOf = sinkOpener({ target, transactional });
+    this.#sinkOf = sinkOpener({ target, transactional: this.#guarantee() === "exactly-once" });
     const { store, claims, runs, connectors, marks } = this.#stores;
     this.#budget = new ByteBudget(options.budgetMb * 1024 * 1024);
     this.#meter = new Meter(clock);
@@ -180,9 +179,9 @@ export class Worker implements AsyncDisposable {
       const topology = await throughOutages("looking at the target", [mongoServer("the target", target)], outages, () =>
         readTopology(target),
       );
-      const state = await openState(target, settings, { appName: workerId, clock, logger, signal });
+      const memory = await openState(target, settings, { appName: workerId, clock, logger, signal });
       const source = settings.source === undefined ? undefined : openMongo(settings.source, { appName: workerId });
-      worker = new Worker(deps, routes, target, source, topology, state);
+      worker = new Worker(deps, routes, target, source, topology, memory);
     } catch (error) {
       await target.close();
       throw error;
@@ -209,10 +208,7 @@ export class Worker implements AsyncDisposable {
       logger.info({ worker: workerId }, "without --source and --connect connector health checks are off");
     const { kind, version } = this.#topology;
     const guarantee = this.#guarantee();
-    logger.info(
-      { worker: workerId },
-      `target is a ${kind} (${version}): effect is ${guarantee}${guarantee === "at-least-once" ? ", since it has no transactions" : ""}`,
-    );
+    logger.info({ worker: workerId }, `target is a ${kind} (${version}): effect is ${guarantee}${this.#whyNotOnce()}`);
   }
 
   get #kafka(): Server {
@@ -220,16 +216,25 @@ export class Worker implements AsyncDisposable {
   }
 
   #guarantee(): "exactly-once" | "at-least-once" {
-    return this.#topology.kind === "standalone" ? "at-least-once" : "exactly-once";
+    return this.#topology.kind === "standalone" || this.#memory.isApart ? "at-least-once" : "exactly-once";
+  }
+
+  #whyNotOnce(): string {
+    if (this.#topology.kind === "standalone") return ", since it has no transactions";
+    return this.#memory.isApart ? ", since ferry's state is on another deployment" : "";
   }
 
   /** Works until a signal or a failure. @throws what made it stop. */
   async run(): Promise<void> {
     const { soft, hard, options, clock, logger, log } = this.#deps;
     const signal = AbortSignal.any([soft, hard]);
-    const servers = [mongoServer("the target", this.#target), ...(log === undefined ? [this.#kafka] : [])];
+    const servers = [
+      mongoServer("the target", this.#target),
+      ...(this.#memory.isApart ? [mongoServer("the state database", this.#memory.state.client)] : []),
+      ...(log === undefined ? [this.#kafka] : []),
+    ];
     await throughOutages("preparing ferry's database", servers, { clock, logger, signal }, async () => {
-      await this.#state.prepare();
+      await this.#memory.state.prepare();
       await this.#halts.review(signal);
     });
     await using tasks = new TaskGroup(signal);
@@ -301,7 +306,7 @@ export class Worker implements AsyncDisposable {
     return openPartition({
       ...this.#deps,
       ...this.#stores,
-      state: this.#state,
+      state: this.#memory.state,
       claim,
       route,
       filter,
@@ -353,6 +358,7 @@ export class Worker implements AsyncDisposable {
       this.#pace?.[Symbol.asyncDispose](),
       this.#log[Symbol.asyncDispose](),
       this.#captureGuard?.[Symbol.asyncDispose](),
+      this.#memory[Symbol.asyncDispose](),
       this.#target.close(),
       this.#source?.close(),
     ]);

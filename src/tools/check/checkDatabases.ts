@@ -1,4 +1,3 @@
-import { CATALOGUE } from "#base/errors/catalogue.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
 import { bucketsOf } from "#base/flow/buckets.ts";
 import type { Namespace } from "#base/flow/types.ts";
@@ -138,8 +137,11 @@ export const checkSource = (source: MongoClient, db: string): Promise<CheckResul
 export const checkStatePlace = (state: MongoClient, target: MongoClient): Promise<CheckResult[]> =>
   checking("state", async (say) => {
     if (isSameDeployment(await readDeployment(state), await readDeployment(target))) return;
-    const { meaning, hint } = CATALOGUE.FERRY_STATE_APART;
-    say("fail", meaning, hint);
+    say(
+      "warn",
+      "ferry's state is on another deployment than the target: delivery is at-least-once, with idempotent writes",
+      "Leave --state out, and each batch takes effect exactly once.",
+    );
   });
 
 const PROBE = "preflight";
