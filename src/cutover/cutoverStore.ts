@@ -4,8 +4,8 @@ import { translated } from "#io/mongo/errors.ts";
 import { FREE } from "#io/mongo/lease.ts";
 import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
+import { isEnd } from "./cutoverTable.ts";
 import type { CutoverMemory, CutoverRecord, Move, Seen } from "./record.ts";
-import { isEnd } from "./table.ts";
 
 /** What an operator asks for. */
 export type Asked = Pick<CutoverRecord, "fence" | "namespaces" | "maxPauseMs">;

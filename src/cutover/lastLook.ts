@@ -9,7 +9,7 @@ import type { StateDb } from "#io/state/stateDb.ts";
 import { routesOn } from "#route/table/routesOn.ts";
 import type { CaptureRecord, StoredCapture } from "#source/capture/captureStore.ts";
 import { firstChange } from "#source/capture/firstChange.ts";
-import { secondsOf, tokenTime } from "#source/stream/resumeToken.ts";
+import { timeText, tokenTime } from "#source/stream/resumeToken.ts";
 import { Scope } from "#source/stream/scope.ts";
 
 export type LookDeps = Readonly<{
@@ -99,9 +99,6 @@ export const missingOnTarget = async (
     ? undefined
     : new FerryError("FERRY_RUN_BEHIND", `${listed(late)}: lanes are behind the capture`);
 };
-
-/** Source time as text. */
-export const timeText = (at: bigint): string => new Date(secondsOf(at) * 1000).toISOString();
 
 /**
  * Do services write to what is carried, behind a cluster time? The source itself is asked: a write after the end is

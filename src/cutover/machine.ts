@@ -4,9 +4,9 @@ import { every } from "#base/flow/every.ts";
 import { faultPoint } from "#base/flow/fault.ts";
 import { retry, retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
+import { type CutoverStep, type Doing, isEnd, mayHaveReleased, TABLE } from "./cutoverTable.ts";
 import type { Parts } from "./parts.ts";
 import type { CutoverMemory, CutoverRecord, Found, Move, Seen, State } from "./record.ts";
-import { type Doing, isEnd, mayHaveReleased, type Step, TABLE } from "./table.ts";
 
 export type MachineDeps = Readonly<{
   memory: CutoverMemory;
@@ -96,7 +96,7 @@ export class Machine {
     const { memory, clock, report } = this.#deps;
     report(record);
     faultPoint("cutover-entered");
-    const step: Step = TABLE[record.state];
+    const step: CutoverStep = TABLE[record.state];
     const begun = clock.now();
     try {
       const found = await this.#do(step, record);
@@ -130,7 +130,7 @@ export class Machine {
   }
 
   /** The act and its guard, as often as a server that is away for a moment takes, within the limit. @throws what sends it back */
-  async #do(step: Step, record: CutoverRecord): Promise<Found> {
+  async #do(step: CutoverStep, record: CutoverRecord): Promise<Found> {
     const { memory, parts, clock, onRetry } = this.#deps;
     using time = this.#time(step, record);
     const attempt = async (): Promise<Found> => {
@@ -163,7 +163,7 @@ export class Machine {
   }
 
   /** How long a step may take, and what ends it. */
-  #time(step: Step, { state, maxPauseMs }: CutoverRecord) {
+  #time(step: CutoverStep, { state, maxPauseMs }: CutoverRecord) {
     const { clock, signal } = this.#deps;
     const over = new AbortController();
     const late = new AbortController();

@@ -1,6 +1,6 @@
 import { secondsOf } from "#source/stream/resumeToken.ts";
+import { STATES, TABLE } from "./cutoverTable.ts";
 import type { CutoverRecord, State } from "./record.ts";
-import { STATES, TABLE } from "./table.ts";
 
 /** How long services could write on neither side, ms, and which step took how much of it. */
 export type Pause = Readonly<{ ms: number; parts: Readonly<Partial<Record<State, number>>> }>;

@@ -1,9 +1,9 @@
 import type { Clock } from "#base/flow/clock.ts";
 import { retryForever } from "#base/flow/retry.ts";
 import type { CutoverStore } from "./cutoverStore.ts";
+import { isEnd, mayHaveReleased, TABLE } from "./cutoverTable.ts";
 import { Machine, type MachineDeps, WAY_BACK_MS } from "./machine.ts";
 import type { Seen, State } from "./record.ts";
-import { isEnd, mayHaveReleased, TABLE } from "./table.ts";
 
 export type WatchDeps = Omit<MachineDeps, "memory"> &
   Readonly<{

@@ -5,7 +5,7 @@ import { waitFor } from "#base/flow/retry.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
 import { StateDb } from "#io/state/stateDb.ts";
-import { parseCapture } from "#source/connector/connectorConfig.ts";
+import { parseConnector } from "#source/connector/connectorConfig.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { type ConnectorConfig, ConnectRest } from "#source/connector/connectRest.ts";
 import type { StartRequest } from "#source/connector/gapFreeStart.ts";
@@ -34,7 +34,7 @@ export const recommended = (
 
 export const request = (name: string, config: ConnectorConfig, acceptTopic = false): StartRequest => ({
   name,
-  capture: parseCapture(config),
+  capture: parseConnector(config),
   acceptTopic,
   replay: false,
 });

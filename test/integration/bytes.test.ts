@@ -10,7 +10,7 @@ import { waitFor } from "#base/flow/retry.ts";
 import { rawDelete, rawInsert, rawUpdate } from "#io/mongo/rawWrites.ts";
 import { deleteStatement, modifyStatement } from "#sink/mongo/statements.ts";
 import type { StoredCapture } from "#source/capture/captureStore.ts";
-import { documentOf } from "#structure/model/options.ts";
+import { optionsDocument } from "#structure/model/options.ts";
 import { readStructure } from "#structure/model/read.ts";
 import { waitConverged } from "../harness/compare.ts";
 import { directConverged, startCapture, startDirect } from "../harness/directRun.ts";
@@ -118,9 +118,9 @@ const structureBytes = async (client: MongoClient, db: string): Promise<Readonly
   for (const { ns, options, indexes } of (await readStructure(client, { databases: [db], includes: () => true }))
     .collections) {
     const { validationLevel: _, validationAction: __, ...rest } = options;
-    found[ns.coll] = Buffer.from(documentOf(rest)).toString("latin1");
+    found[ns.coll] = Buffer.from(optionsDocument(rest)).toString("latin1");
     for (const { name, key, options } of indexes)
-      found[`${ns.coll} ${name}`] = Buffer.from(documentOf({ ...options, key })).toString("latin1");
+      found[`${ns.coll} ${name}`] = Buffer.from(optionsDocument({ ...options, key })).toString("latin1");
   }
   return found;
 };

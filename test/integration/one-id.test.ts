@@ -6,7 +6,7 @@ import { TargetCollation } from "#apply/pipeline/targetCollation.ts";
 import { rawId } from "#base/bson/rawValue.ts";
 import { classesOf } from "#io/mongo/collation.ts";
 import { rawInsert } from "#io/mongo/rawWrites.ts";
-import { pick, seeded } from "#tools/workload/genData.ts";
+import { oneOf, seeded } from "#tools/workload/genData.ts";
 import { compare } from "../harness/compare.ts";
 import { directConverged, startDirect } from "../harness/directRun.ts";
 import { testSeed } from "../harness/load.ts";
@@ -72,10 +72,10 @@ test("the server's classes are what its _id index holds to be one, and one class
 const churn = async (collection: Collection<Document>, rounds: number, seed: number): Promise<void> => {
   const random = seeded(seed);
   const spell = (i: number): unknown =>
-    pick<() => unknown>(random, [
+    oneOf<() => unknown>(random, [
       () => `key-${i}`,
       () => `KEY-${i}`,
-      () => ({ k: pick(random, ["a", "A"]), i: new Int32(i) }),
+      () => ({ k: oneOf(random, ["a", "A"]), i: new Int32(i) }),
       () => new Int32(i),
       () => Long.fromNumber(i),
       () => new Double(i),

@@ -1,7 +1,7 @@
 import type { LaneState } from "#apply/lanes/claims.ts";
 import type { LaneCommit, LaneMove, LaneWork } from "#apply/lanes/laneCommit.ts";
 import type { Entry } from "#apply/plan/entry.ts";
-import { type Plan, planBatch, type Writes } from "#apply/plan/plan.ts";
+import { type BatchPlan, planBatch, type Writes } from "#apply/plan/plan.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { StateTx } from "#base/flow/stateTx.ts";
 import { NO_COUNTS, type TargetOp } from "#base/flow/types.ts";
@@ -122,7 +122,7 @@ export class LaneSteps {
    * Step 5, before its place: what `commit` calls with the settled entries. Deltas that cannot be said as changes are completed
    * from the source, where there is one.
    */
-  async plan(entries: readonly Entry[], writes: Writes, isHeld: IsHeld, identify?: Identify): Promise<Plan> {
+  async plan(entries: readonly Entry[], writes: Writes, isHeld: IsHeld, identify?: Identify): Promise<BatchPlan> {
     const plan = planBatch(entries, { writes, isHeld, identify });
     const { rescue } = this.#deps;
     const unclear = plan.dead.filter(({ reason }) => reason.code === "FERRY_APPLY_DELTA").map(({ entry }) => entry);

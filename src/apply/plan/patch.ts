@@ -4,7 +4,7 @@
  * Source: MongoDB manual, "Change Events", updateDescription.
  */
 import { BSON, type Document } from "bson";
-import { documentOf, head } from "#base/bson/parts.ts";
+import { documentOf, head } from "#base/bson/documentParts.ts";
 import { BsonType, Cursor, rawValue } from "#base/bson/walk.ts";
 import { doubtOf } from "#io/wire/delta.ts";
 

@@ -17,7 +17,7 @@ import { planPatch } from "./patch.ts";
 export type DeadEntry = Readonly<{ entry: Entry; reason: DeadReason }>;
 
 /** What one batch of a lane does to the target, and what it adds to the lane's books. */
-export type Plan = Readonly<{
+export type BatchPlan = Readonly<{
   ops: readonly TargetOp[];
   dead: readonly DeadEntry[];
   counts: Counts;
@@ -34,7 +34,7 @@ export type Plan = Readonly<{
  */
 export type Writes = "insert" | "replace" | "recreate";
 
-export type PlanOptions = Readonly<{
+export type BatchPlanOptions = Readonly<{
   writes: Writes;
   /** Is this key waiting in the dead letters? Then its later events follow, so that a replay keeps their order. */
   isHeld: (key: Uint8Array) => boolean;
@@ -113,7 +113,7 @@ const isCopy = (event: ChangeEvent | undefined): event is WriteEvent =>
 
 /** Why an entry is set aside: for a reason of its own, or behind an earlier event of its key, here or in the dead letters. */
 const asideTest = (
-  isHeld: PlanOptions["isHeld"],
+  isHeld: BatchPlanOptions["isHeld"],
   identify: (key: Uint8Array) => string,
 ): ((entry: Entry) => DeadReason | undefined) => {
   const behind = new Set<string>();
@@ -133,7 +133,10 @@ const asideTest = (
  * Plans one batch of a lane: several events of one key become the last one; records that hold no event, and events behind a
  * dead letter, are set aside. Pure; entries are in log order.
  */
-export const planBatch = (entries: readonly Entry[], { writes, isHeld, identify = identityOf }: PlanOptions): Plan => {
+export const planBatch = (
+  entries: readonly Entry[],
+  { writes, isHeld, identify = identityOf }: BatchPlanOptions,
+): BatchPlan => {
   const ops: TargetOp[] = [];
   const dead: DeadEntry[] = [];
   const slots = new Map<string, Slot>();

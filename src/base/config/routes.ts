@@ -3,7 +3,7 @@ import { type Static, Type } from "typebox";
 import { Value } from "typebox/value";
 import { parseDocument } from "yaml";
 import { FerryError } from "#base/errors/ferryError.ts";
-import { complaint, type Finding } from "./complaint.ts";
+import { type ConfigFinding, complaint } from "./complaint.ts";
 import { DESTINATION, type Destination, destinationOf, destinationText, NAMESPACE } from "./destination.ts";
 import { readTextFile } from "./textFile.ts";
 
@@ -176,7 +176,7 @@ export const parseConfig = (text: string, file: string): Config => {
     throw invalid(file, `not valid YAML: ${flaw.message.split("\n")[0]?.replace(/:$/, "") ?? ""}`);
   const given: unknown = document.toJS();
   if (!Value.Check(CONFIG, given))
-    throw invalid(file, complaint(CONFIG, [...Value.Errors(CONFIG, given)] as unknown as Finding[], "the file"));
+    throw invalid(file, complaint(CONFIG, [...Value.Errors(CONFIG, given)] as unknown as ConfigFinding[], "the file"));
   const ddl = { ...DEFAULT_DDL, ...given.ddl };
   if (given.routes === undefined) return { routes: undefined, ddl };
   const routes = given.routes.map(named);

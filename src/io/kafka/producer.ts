@@ -2,7 +2,7 @@ import type { Connection, Producer, Writer } from "@platformatic/kafka";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
-import { kafkaError } from "./errors.ts";
+import { kafkaError } from "./kafkaErrors.ts";
 import { library } from "./library.ts";
 import { type RecordBatch, stamp } from "./recordBatch.ts";
 

@@ -8,7 +8,7 @@ import type { MongoClient } from "./connect.ts";
 import { translated } from "./errors.ts";
 
 /** A server that work depends on. */
-export type Server = Readonly<{
+export type AwaitedServer = Readonly<{
   /** As in a sentence: `the target`. */
   name: string;
   /** Asks something that only a server that works can answer. @throws a FerryError otherwise */
@@ -28,7 +28,7 @@ const isOutage = (error: FerryError): boolean =>
   );
 
 /** Its primary answers. */
-export const mongoServer = (name: string, client: MongoClient): Server => ({
+export const mongoServer = (name: string, client: MongoClient): AwaitedServer => ({
   name,
   ask: () => translated(`asking ${name}`, () => client.db("admin").command({ ping: 1 })),
 });
@@ -38,7 +38,7 @@ export const serversOf = ({
   source,
   target,
   apart,
-}: Readonly<{ source: MongoClient; target: MongoClient; apart?: MongoClient | undefined }>): Server[] => [
+}: Readonly<{ source: MongoClient; target: MongoClient; apart?: MongoClient | undefined }>): AwaitedServer[] => [
   mongoServer("the source", source),
   mongoServer("the target", target),
   ...(apart === undefined ? [] : [mongoServer("the state database", apart)]),
@@ -46,7 +46,7 @@ export const serversOf = ({
 
 /** Waits for a server as long as `isPassing`, and says so. @throws errors that are not transient, the signal's reason */
 const waitUntilAnswers = async (
-  { name, ask }: Server,
+  { name, ask }: AwaitedServer,
   { clock, logger, signal }: OutageDeps,
   isPassing: (error: FerryError) => boolean,
 ): Promise<void> => {
@@ -67,14 +67,15 @@ const waitUntilAnswers = async (
  * Waits for a server without end, and says so: what it is waiting for, why, and after how long it was back.
  * @throws errors that are not transient, the signal's reason
  */
-const whenAnswers = (server: Server, deps: OutageDeps): Promise<void> => waitUntilAnswers(server, deps, isOutage);
+const whenAnswers = (server: AwaitedServer, deps: OutageDeps): Promise<void> =>
+  waitUntilAnswers(server, deps, isOutage);
 
 /**
  * Waits for a server that nothing was heard of yet: a host that DNS does not know is a mistake here. Later the same answer is an
  * outage, as when a container and its name are gone for a moment.
  * @throws errors that are not transient, the signal's reason
  */
-export const whenFirstAnswers = (server: Server, deps: OutageDeps): Promise<void> =>
+export const whenFirstAnswers = (server: AwaitedServer, deps: OutageDeps): Promise<void> =>
   waitUntilAnswers(server, deps, (error) => isOutage(error) && error.facts["mistake"] !== true);
 
 /**
@@ -85,7 +86,7 @@ export const whenFirstAnswers = (server: Server, deps: OutageDeps): Promise<void
  */
 export const throughOutages = <T>(
   what: string,
-  servers: readonly Server[],
+  servers: readonly AwaitedServer[],
   deps: OutageDeps,
   work: () => Promise<T>,
 ): Promise<T> => {

@@ -6,7 +6,7 @@ import type { NamespaceSpec } from "#base/flow/namespaceFilter.ts";
 import { type Namespace, parseNamespace } from "#base/flow/types.ts";
 import { unlessStopped } from "#base/flow/unlessStopped.ts";
 import type { Logger } from "#base/observe/log.ts";
-import type { CaptureOutput } from "#io/log/output.ts";
+import type { CaptureOutput } from "#io/log/captureOutput.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { reachMongo, sayIgnored } from "#io/mongo/reach.ts";
 import { type KnownRoute, knownRoutes } from "#io/state/forgetRoutes.ts";
@@ -27,8 +27,8 @@ import { scopeOf } from "./captureScope.ts";
 import { type CaptureStartDeps, checkKnown } from "./captureStart.ts";
 import { carriedNames, type NamesDeps } from "./carriedNames.ts";
 import { leftoversOn } from "./leftovers.ts";
-import { requireUnfinished } from "./lifecycle.ts";
 import { requireCarriable } from "./namedScope.ts";
+import { requireUnfinished } from "./runLifecycle.ts";
 import { decidedBy, withTimeSeries } from "./timeSeries.ts";
 
 /** The options that `ferry run` and `ferry capture` share. */

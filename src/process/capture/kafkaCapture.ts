@@ -6,7 +6,7 @@ import { KafkaClient } from "#io/kafka/client.ts";
 import { KafkaProducer } from "#io/kafka/producer.ts";
 import { KafkaOutput } from "#io/log/kafkaOutput.ts";
 import { collationOf } from "#io/mongo/collation.ts";
-import { type Server, serversOf, throughOutages, whenFirstAnswers } from "#io/mongo/outages.ts";
+import { type AwaitedServer, serversOf, throughOutages, whenFirstAnswers } from "#io/mongo/outages.ts";
 import { routesOn } from "#route/table/routesOn.ts";
 import { openCopySource } from "#source/copy/steadyCopySource.ts";
 import { CarriedStructure } from "#structure/operations/carriedStructure.ts";
@@ -21,8 +21,8 @@ import {
   standingLagOf,
 } from "./captureOpening.ts";
 import { type CaptureStartDeps, replaceCapture, startCapture } from "./captureStart.ts";
-import { RunLifecycle, type Session } from "./lifecycle.ts";
 import { replaceTopics } from "./replaceTopics.ts";
+import { RunLifecycle, type Session } from "./runLifecycle.ts";
 
 export type KafkaCaptureDeps = CaptureDeps &
   Readonly<{
@@ -44,7 +44,7 @@ export const runKafkaCapture = (deps: KafkaCaptureDeps): Promise<void> =>
   betweenSides(deps, async (sides) => {
     const { kafka: bootstrap, group } = deps.settings;
     await using client = new KafkaClient({ bootstrap, clientId: deps.runId, group });
-    const kafka: Server = { name: `Kafka at ${bootstrap}`, ask: () => client.topics() };
+    const kafka: AwaitedServer = { name: `Kafka at ${bootstrap}`, ask: () => client.topics() };
     await whenFirstAnswers(kafka, { ...deps, signal: deps.soft }); // before anything is noted
     await captureBetween(deps, sides, client, [...serversOf(sides), kafka]);
   });
@@ -53,7 +53,7 @@ const captureBetween = async (
   deps: KafkaCaptureDeps,
   sides: Sides,
   client: KafkaClient,
-  servers: readonly Server[],
+  servers: readonly AwaitedServer[],
 ): Promise<void> => {
   const { logger, soft } = deps;
   const opening = (): Promise<Begun> => beginBetween(deps, sides, client);

@@ -29,7 +29,7 @@ export const showsBuckets = async (client: MongoClient, watch: Watch): Promise<b
 };
 
 /** Names of time series, for a sentence. */
-export const namesOf = (buckets: readonly Namespace[]): string =>
+export const seriesNames = (buckets: readonly Namespace[]): string =>
   buckets.map((ns) => formatNamespace(seriesOf(ns) ?? ns)).join(", ");
 
 /** Why measurements are not carried from a source that does not show them. */
@@ -58,7 +58,7 @@ const requireReadable = (series: readonly Namespace[], source: string, target: s
   if (series.length > 0 && !atLeast(target, [major, minor]))
     throw new FerryError(
       "FERRY_SERVER_TOO_OLD",
-      `MongoDB ${target} of the target may not read time series of MongoDB ${source}: upgrade it to ${major}.${minor}, or leave out ${namesOf(series)}`,
+      `MongoDB ${target} of the target may not read time series of MongoDB ${source}: upgrade it to ${major}.${minor}, or leave out ${seriesNames(series)}`,
     );
 };
 
@@ -77,6 +77,6 @@ export const withTimeSeries = async (
     return { timeSeries, existing };
   }
   const why = decided === undefined ? unseen(deployments.source.version) : BEGUN_WITHOUT;
-  if (series.length > 0) logger.warn({ count: series.length }, `time series (${namesOf(series)}): ${why}`);
+  if (series.length > 0) logger.warn({ count: series.length }, `time series (${seriesNames(series)}): ${why}`);
   return { timeSeries, existing: existing.filter((ns) => seriesOf(ns) === undefined) };
 };

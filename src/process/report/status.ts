@@ -14,8 +14,9 @@ import type { StateDb } from "#io/state/stateDb.ts";
 import { isDataTopic } from "#io/wire/topics.ts";
 import { type RunState, stateOf, type Trouble } from "#source/capture/captureLifecycle.ts";
 import { type CaptureRecord, readCapture, type StoredCapture } from "#source/capture/captureStore.ts";
-import { type CaptureDeps, type CaptureLook, checkCapture, type Finding } from "#source/connector/connectorHealth.ts";
+import { type CaptureLook, type ConnectorHealthDeps, checkCapture } from "#source/connector/connectorHealth.ts";
 import type { ConnectorView } from "#source/connector/connectRest.ts";
+import type { ConnectorFinding } from "#source/connector/finding.ts";
 import { patiently } from "#source/connector/patience.ts";
 import { ofPlans, type RangeRecord } from "#source/copy/rangeRecord.ts";
 import type { OplogNote } from "#source/stream/oplogRoom.ts";
@@ -97,7 +98,7 @@ export type Status = Readonly<{
   letters: readonly Readonly<{ route: string; letters: number }>[];
   /** What an operator should know of an active route. */
   notes: readonly RouteNote[];
-  findings: readonly Finding[];
+  findings: readonly ConnectorFinding[];
   unread: readonly Readonly<{ part: string; reason: string }>[];
 }>;
 
@@ -105,7 +106,7 @@ export type StatusDeps = Readonly<{
   kafka: KafkaClient | undefined;
   /** Absent where only Kafka and Connect are known. */
   state: StateDb | undefined;
-  capture: CaptureDeps | undefined;
+  capture: ConnectorHealthDeps | undefined;
 }>;
 
 const readEnds = async (kafka: KafkaClient, topics: readonly string[]): Promise<TopicEnd[]> => {

@@ -8,8 +8,8 @@ import { every } from "#base/flow/every.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { formatNamespace, type Namespace } from "#base/flow/types.ts";
 import { lastLook } from "#cutover/lastLook.ts";
+import type { CaptureOutput } from "#io/log/captureOutput.ts";
 import { MemoryLog, type TopicStart } from "#io/log/memoryLog.ts";
-import type { CaptureOutput } from "#io/log/output.ts";
 import { serversOf, throughOutages } from "#io/mongo/outages.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { checkEmpty, checkRights } from "#process/capture/captureChecks.ts";
@@ -23,7 +23,7 @@ import {
   standingLagOf,
 } from "#process/capture/captureOpening.ts";
 import { type CaptureStartDeps, replaceCapture, startCapture } from "#process/capture/captureStart.ts";
-import { RunLifecycle, type Session } from "#process/capture/lifecycle.ts";
+import { RunLifecycle, type Session } from "#process/capture/runLifecycle.ts";
 import { Worker } from "#process/worker/worker.ts";
 import { routesOn } from "#route/table/routesOn.ts";
 import { openCopySource } from "#source/copy/steadyCopySource.ts";

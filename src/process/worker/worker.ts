@@ -15,7 +15,7 @@ import type { Logger } from "#base/observe/log.ts";
 import { tryingAgain } from "#base/observe/tryingAgain.ts";
 import { KafkaLog } from "#io/log/kafkaLog.ts";
 import { type MongoClient, openMongo, readTopology, type Topology } from "#io/mongo/connect.ts";
-import { mongoServer, type Server, throughOutages, whenFirstAnswers } from "#io/mongo/outages.ts";
+import { type AwaitedServer, mongoServer, throughOutages, whenFirstAnswers } from "#io/mongo/outages.ts";
 import { rawPathAvailable } from "#io/mongo/rawWrites.ts";
 import { reachMongo, sayIgnored } from "#io/mongo/reach.ts";
 import { Pace, TARGET_PROBE } from "#io/pace/pace.ts";
@@ -211,7 +211,7 @@ export class Worker implements AsyncDisposable {
     logger.info({ worker: workerId }, `target is a ${kind} (${version}): effect is ${guarantee}${this.#whyNotOnce()}`);
   }
 
-  get #kafka(): Server {
+  get #kafka(): AwaitedServer {
     return { name: `Kafka at ${this.#deps.settings.kafka}`, ask: () => this.#log.topics() };
   }
 

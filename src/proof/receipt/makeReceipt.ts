@@ -34,7 +34,7 @@ const canonical = (value: unknown): string =>
   );
 
 /** @param conflict the policy that the route began with */
-export const rulesOf = ({ fields, where, drift }: Route, conflict: string): ReceiptNamespace["rules"] => ({
+export const receiptRulesOf = ({ fields, where, drift }: Route, conflict: string): ReceiptNamespace["rules"] => ({
   ...(fields === undefined ? {} : { fields }),
   ...(where === undefined ? {} : { where }),
   drift,
@@ -59,7 +59,7 @@ const isStill = async (
 
 const namespaceOf = async (route: Route, pair: Pair, signal: AbortSignal): Promise<ReceiptNamespace> => {
   const { source, expected, target } = await digestNamespace(pair, signal);
-  const rules = rulesOf(route, pair.policy);
+  const rules = receiptRulesOf(route, pair.policy);
   const isEqual = expected.count === target.count && expected.digest === target.digest;
   return {
     ...{ route: route.name, from: route.from, to: destinationText(route.to), rules },

@@ -6,7 +6,7 @@ import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { within } from "#io/mongo/session.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
-import type { Change, Kind, Verdict } from "./observer.ts";
+import type { Change, DriftKind, Verdict } from "./observer.ts";
 
 /** A place in the stream: clusterTime of the event, and its position. */
 export type Place = { at: Timestamp; partition: number; offset: Long };
@@ -19,7 +19,7 @@ export type DriftRecord = {
   path: string;
   /** As `$type` spells it. */
   type: string;
-  kind: Kind;
+  kind: DriftKind;
   /** Part of what was there when the route began: no news. */
   baseline: boolean;
   /** What was done with the first document that had it. */

@@ -37,7 +37,7 @@ const KINDS: Readonly<Record<number, number>> = {
 };
 
 /** The place of a type among the kinds. `type` is a valid type byte. */
-export const kindOf = (type: number): number => KINDS[type] as number;
+export const orderOfType = (type: number): number => KINDS[type] as number;
 
 const slice = ({ bytes, valueStart, valueEnd }: Element, skip = 0, drop = 0): Buffer =>
   Buffer.from(bytes.buffer, bytes.byteOffset + valueStart + skip, valueEnd - valueStart - skip - drop);
@@ -137,7 +137,7 @@ const compareDocuments = (a: Element, b: Element): number => {
     if (!right.next()) return more ? 1 : 0;
     if (!more) return -1;
     const order =
-      by(kindOf(left.type), kindOf(right.type)) ||
+      by(orderOfType(left.type), orderOfType(right.type)) ||
       Buffer.compare(
         left.bytes.subarray(left.nameStart, left.nameEnd),
         right.bytes.subarray(right.nameStart, right.nameEnd),

@@ -2,7 +2,7 @@
  * Write statements as raw BSON, assembled around document bytes that are never decoded.
  * Shapes: the server's `update` and `delete` commands (`{ q, u, upsert }`, `{ q, limit }`).
  */
-import { documentOf, head } from "#base/bson/parts.ts";
+import { documentOf, head } from "#base/bson/documentParts.ts";
 import { BsonType, Cursor } from "#base/bson/walk.ts";
 import type { TargetOp, WriteOp } from "#base/flow/types.ts";
 

@@ -1,7 +1,7 @@
 import type { Clock } from "#base/flow/clock.ts";
 import { formatNamespace, type Namespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
-import type { CaptureOutput } from "#io/log/output.ts";
+import type { CaptureOutput } from "#io/log/captureOutput.ts";
 import { type CapturedRecord, StreamedRecord } from "#io/wire/captured.ts";
 import { EventReader } from "#io/wire/event.ts";
 import { namespaceIn, operationOf } from "#source/stream/rawEvent.ts";

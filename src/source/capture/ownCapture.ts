@@ -8,7 +8,7 @@ import { TaskGroup } from "#base/flow/taskGroup.ts";
 import type { Namespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { tryingAgain } from "#base/observe/tryingAgain.ts";
-import type { CaptureOutput } from "#io/log/output.ts";
+import type { CaptureOutput } from "#io/log/captureOutput.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { Copy } from "#source/copy/copy.ts";
 import { heapForCopying } from "#source/copy/copyHeap.ts";

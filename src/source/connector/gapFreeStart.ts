@@ -15,7 +15,7 @@ import {
 import { namesRefused } from "./refusedNames.ts";
 import { requireEmptyTopics, requireSamePartition, requireSuitable } from "./startChecks.ts";
 import type { StartDeps } from "./startDeps.ts";
-import { partitionOf, sameConfig, startingConfig } from "./startupConfig.ts";
+import { offsetPartitionOf, sameConfig, startingConfig } from "./startupConfig.ts";
 import { awaitCopied, awaitRunning, awaitStopped } from "./startWaits.ts";
 
 /**
@@ -48,7 +48,7 @@ const storedOffset = async ({ name, capture }: StartRequest, deps: StartDeps): P
  * Brings a source connector to streaming, with nothing lost between its copy and its stream.
  * @throws FERRY_CAPTURE_* for every state that cannot lead there, FERRY_CONNECT_*, FERRY_MONGO_*, FERRY_KAFKA_*.
  */
-export const startCapture = async (request: StartRequest, deps: StartDeps): Promise<StartOutcome> => {
+export const startConnector = async (request: StartRequest, deps: StartDeps): Promise<StartOutcome> => {
   const { name, capture } = request;
   requireSuitable(name, capture);
   for (const refused of await namesRefused(capture, deps.source))
@@ -249,7 +249,7 @@ const recover = async (
 const adopt = async (request: StartRequest, deps: StartDeps): Promise<StartOutcome> => {
   const { name, capture } = request;
   const config = (await deps.rest.config(name)) ?? {};
-  requireSamePartition(name, capture, partitionOf(config));
+  requireSamePartition(name, capture, offsetPartitionOf(config));
   const offset = await storedOffset(request, deps);
   if (offset.kind !== "streaming")
     throw new FerryError(

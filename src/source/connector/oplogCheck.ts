@@ -2,7 +2,7 @@ import type { MongoClient } from "#io/mongo/connect.ts";
 import { oplogRoom } from "#source/stream/oplogRoom.ts";
 import type { ResumeToken } from "#source/stream/resumeToken.ts";
 import type { CaptureConfig } from "./connectorConfig.ts";
-import { type Finding, finding } from "./finding.ts";
+import { type ConnectorFinding, finding } from "./finding.ts";
 
 /** Does the stored position stand in the part of the oplog that goes next? */
 export const checkOplog = async (
@@ -10,7 +10,7 @@ export const checkOplog = async (
   capture: CaptureConfig,
   token: ResumeToken,
   source: MongoClient,
-): Promise<Finding[]> => {
+): Promise<ConnectorFinding[]> => {
   const room = await oplogRoom(source, token);
   if (room === undefined || !room.short) return [];
   const { leftSeconds: left, windowSeconds: whole } = room;

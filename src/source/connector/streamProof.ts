@@ -9,7 +9,7 @@ import { type ResumeToken, secondsOf, tokenTime } from "#source/stream/resumeTok
 import { changesAfter, type SeenChanges, type SeenEvent } from "#source/stream/sourceProbe.ts";
 import type { Watch } from "#source/stream/watchLevel.ts";
 import { type CaptureConfig, topicOf } from "./connectorConfig.ts";
-import { type Finding, finding } from "./finding.ts";
+import { type ConnectorFinding, finding } from "./finding.ts";
 import { patiently } from "./patience.ts";
 import { searchTokens } from "./topicSearch.ts";
 
@@ -37,8 +37,8 @@ export type ProofRequest = Readonly<{
   patienceMs: number;
 }>;
 
-export type Proof = Readonly<{
-  findings: readonly Finding[];
+export type StreamProof = Readonly<{
+  findings: readonly ConnectorFinding[];
   /** Everything before here is proven, or was given up as too much to compare. */
   verified: ResumeToken;
   /** The whole interval was compared. False also where the pipeline or privileges do not allow it. */
@@ -164,13 +164,13 @@ const verdict = (
   compared: number,
   missing: readonly SeenEvent[],
   moving: boolean,
-): Finding[] => {
+): ConnectorFinding[] => {
   const [gone, waiting] = [
     missing.filter(({ at }) => at < tokenTime(current)),
     missing.filter(({ at }) => at >= tokenTime(current)),
   ];
   const [ddl, data] = [gone.filter(({ op }) => DDL.has(op)), gone.filter(({ op }) => DATA.has(op))];
-  const findings: Finding[] = [];
+  const findings: ConnectorFinding[] = [];
   if (ddl[0] !== undefined) {
     const sentence = `${brief(ddl[0])} is not in the topic, and the connector has gone past it`;
     findings.push(finding("FERRY_CAPTURE_REOPENED", connector, sentence, { dataAtStake: true }));
@@ -189,7 +189,11 @@ const verdict = (
 };
 
 /** unclear: it could not be searched. pending: the first event that is still on its way. */
-type Comparison = Readonly<{ findings: readonly Finding[]; unclear: boolean; pending?: SeenEvent | undefined }>;
+type Comparison = Readonly<{
+  findings: readonly ConnectorFinding[];
+  unclear: boolean;
+  pending?: SeenEvent | undefined;
+}>;
 
 const compare = async (request: ProofRequest, settled: readonly SeenEvent[]): Promise<Comparison> => {
   const unclear = { findings: [], unclear: true };
@@ -207,7 +211,7 @@ const compare = async (request: ProofRequest, settled: readonly SeenEvent[]): Pr
 };
 
 /** Compares; see `ProofRequest`. @throws FERRY_MONGO_*, FERRY_KAFKA_* */
-export const proveStream = async (request: ProofRequest): Promise<Proof> => {
+export const proveStream = async (request: ProofRequest): Promise<StreamProof> => {
   const { capture, from, current, source, clock, settleMs } = request;
   let changes: SeenChanges;
   try {

@@ -6,7 +6,7 @@ import { faultPoint } from "#base/flow/fault.ts";
 import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { type Namespace, parseNamespace } from "#base/flow/types.ts";
-import type { CaptureOutput } from "#io/log/output.ts";
+import type { CaptureOutput } from "#io/log/captureOutput.ts";
 import { kindOf } from "#io/mongo/collections.ts";
 import { CopiedRecord, RECORD_BYTES, removalRecord } from "#io/wire/captured.ts";
 import { CopyRun } from "#io/wire/copyRun.ts";

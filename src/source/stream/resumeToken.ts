@@ -48,3 +48,6 @@ export const tokenTime = ({ _data }: StoredToken): bigint =>
 
 /** Seconds since the epoch of a 64-bit cluster time. */
 export const secondsOf = (at: bigint): number => Number(at >> 32n);
+
+/** A 64-bit cluster time for people, to the second. */
+export const timeText = (at: bigint): string => new Date(secondsOf(at) * 1000).toISOString();

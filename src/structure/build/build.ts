@@ -7,9 +7,9 @@ import { formatNamespace, type Namespace } from "#base/flow/types.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
-import { indexCommand, keyText } from "#structure/model/model.ts";
+import { indexCommand, indexKeyText } from "#structure/model/model.ts";
 import type { StructureRecord } from "#structure/model/records.ts";
-import type { Item, Plan, Step } from "#structure/plan/plan.ts";
+import type { BuildPlan, Item, StructureStep } from "#structure/plan/planStructure.ts";
 import type { StructureStore } from "#structure/plan/store.ts";
 import { type BuildProgress, withProgress } from "./buildProgress.ts";
 
@@ -85,7 +85,7 @@ export const idempotent = async (
   }
 };
 
-const what = (step: Step): string => {
+const what = (step: StructureStep): string => {
   switch (step.do) {
     case "drop":
       return step.view ? "drops the view" : "drops the collection";
@@ -96,7 +96,7 @@ const what = (step: Step): string => {
     case "drop-index":
       return `drops index ${step.name}`;
     case "index":
-      return `creates index ${step.index.name} ${keyText(step.index)}`;
+      return `creates index ${step.index.name} ${indexKeyText(step.index)}`;
     case "remember":
       return step.item.index === "" ? "notes the collection" : `notes index ${step.item.index}`;
     case "forget":
@@ -107,15 +107,15 @@ const what = (step: Step): string => {
 };
 
 /** A step as one sentence. */
-export const stepText = (step: Step): string => {
+export const stepText = (step: StructureStep): string => {
   const held =
     "item" in step && step.item.held.length > 0 ? ` (until finalize without ${step.item.held.join(", ")})` : "";
   return `${what(step)}${held}`;
 };
 
-export const namespaceOf = (step: Step): Namespace => ("item" in step ? step.item.ns : step.ns);
+export const namespaceOf = (step: StructureStep): Namespace => ("item" in step ? step.item.ns : step.ns);
 
-const act = async (deps: BuildDeps, step: Exclude<Step, { do: "remember" | "forget" }>): Promise<void> => {
+const act = async (deps: BuildDeps, step: Exclude<StructureStep, { do: "remember" | "forget" }>): Promise<void> => {
   const { db, coll } = namespaceOf(step);
   const phrase = `${db}.${coll}: ${what(step)}`;
   switch (step.do) {
@@ -139,7 +139,7 @@ const act = async (deps: BuildDeps, step: Exclude<Step, { do: "remember" | "forg
   }
 };
 
-const begin = async ({ store }: BuildDeps, step: Step): Promise<void> => {
+const begin = async ({ store }: BuildDeps, step: StructureStep): Promise<void> => {
   if (step.do === "drop") await store.forget(step.ns, "");
   else if (step.do === "drop-index" || step.do === "forget")
     await store.forget(step.ns, step.do === "forget" ? step.index : step.name);
@@ -148,7 +148,7 @@ const begin = async ({ store }: BuildDeps, step: Step): Promise<void> => {
 
 const idOf = ({ ns, index }: Item): StructureRecord["_id"] => ({ ns: formatNamespace(ns), index });
 
-const failure = async ({ store }: BuildDeps, step: Step, error: FerryError): Promise<Failure> => {
+const failure = async ({ store }: BuildDeps, step: StructureStep, error: FerryError): Promise<Failure> => {
   const ns = formatNamespace(namespaceOf(step));
   if (!("item" in step)) return { ns, index: "", reason: error.detail };
   // Documents of the target may be what refuses an index, and newer ones are on their way: all of it is left to finalize.
@@ -157,7 +157,7 @@ const failure = async ({ store }: BuildDeps, step: Step, error: FerryError): Pro
   return { ns, index: step.item.index, reason: error.detail };
 };
 
-const runStep = async (deps: BuildDeps, step: Step): Promise<Failure | undefined> => {
+const runStep = async (deps: BuildDeps, step: StructureStep): Promise<Failure | undefined> => {
   const { report, clock, store } = deps;
   const ns = formatNamespace(namespaceOf(step));
   const does = stepText(step);
@@ -186,7 +186,7 @@ const runStep = async (deps: BuildDeps, step: Step): Promise<Failure | undefined
  * @returns what could not be built
  * @throws FERRY_MONGO_UNREACHABLE and the like, the signal's reason
  */
-export const carryOut = async (deps: BuildDeps, plan: Plan): Promise<readonly Failure[]> => {
+export const carryOut = async (deps: BuildDeps, plan: BuildPlan): Promise<readonly Failure[]> => {
   const failures: Failure[] = [];
   const lost = new Set<string>();
   for (const step of plan.steps) {

@@ -18,10 +18,10 @@ import { makeWay, type Way } from "#structure/build/makeWay.ts";
 import type { CollectionSpec } from "#structure/model/model.ts";
 import { readStructure } from "#structure/model/read.ts";
 import type { DdlRecord } from "#structure/model/records.ts";
-import { abilitiesOf } from "#structure/model/relax.ts";
+import { serverAbilitiesOf } from "#structure/model/relax.ts";
 import { Selection } from "#structure/model/selection.ts";
 import { routed } from "#structure/operations/structureOperations.ts";
-import { planStructure } from "#structure/plan/plan.ts";
+import { planStructure } from "#structure/plan/planStructure.ts";
 import { StructureStore } from "#structure/plan/store.ts";
 import { wantedStructure } from "#structure/plan/wanted.ts";
 
@@ -142,7 +142,7 @@ export class StructureFollower {
       wanted,
       target: present.collections,
       journal,
-      abilities: abilitiesOf(version),
+      abilities: serverAbilitiesOf(version),
       replace: false,
       // Its own buckets may still lie in the log, and would come when it had gone: their drop lies there behind them.
       empty: this.#buckets ? new Set() : await this.#withoutMeasurements(present.collections),

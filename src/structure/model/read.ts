@@ -6,7 +6,7 @@ import type { Db, Document, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import type { CollectionSpec, IndexSpec } from "./model.ts";
-import { isOn, type Options, optionsIn, rawSubdocument, rawText, textOf, within, without } from "./options.ts";
+import { isOn, type Options, optionsIn, optionsWithin, rawSubdocument, rawText, textOf, without } from "./options.ts";
 import { withoutFence } from "./writeFence.ts";
 
 /** The server's own; never read, never written. */
@@ -28,7 +28,7 @@ export const REBUILT = "tmp.ferry_capped.";
 const portable = (options: Options): Options =>
   options["collation"] === undefined
     ? options
-    : { ...options, collation: rawSubdocument(without(within(options["collation"]), "version")) };
+    : { ...options, collation: rawSubdocument(without(optionsWithin(options["collation"]), "version")) };
 
 /** Options that only old servers knew, and that newer ones refuse. */
 const LEGACY = ["ns", "background", "dropDups", "safe"] as const;
@@ -56,7 +56,9 @@ const readIndexes = async (db: Db, coll: string, collation: boolean): Promise<In
     // `raw` is honoured by this cursor, but missing in its type.
     const cursor = db.runCursorCommand(command, { raw: true } as Document);
     const found = (await cursor.toArray()) as unknown as Uint8Array[];
-    const building = found.flatMap((raw) => unfinished(raw) ?? []).map((spec) => textOf(within(spec)["name"]) ?? "");
+    const building = found
+      .flatMap((raw) => unfinished(raw) ?? [])
+      .map((spec) => textOf(optionsWithin(spec)["name"]) ?? "");
     const finished = found.filter((raw) => unfinished(raw) === undefined).map((raw) => indexOf(raw, collation));
     return { indexes: finished.filter((index) => !isIdIndex(index)), building };
   } catch (error) {
@@ -70,13 +72,13 @@ const readCollection = async (db: Db, raw: Uint8Array): Promise<readonly Collect
   const { name, options } = optionsIn(raw);
   const coll = textOf(name) ?? "";
   const kind = kindIn(raw);
-  const own = withoutFence(portable(without(within(options), "uuid", "temp", "autoIndexId", "flags")));
+  const own = withoutFence(portable(without(optionsWithin(options), "uuid", "temp", "autoIndexId", "flags")));
   const { clusteredIndex } = own;
   // What a clustered collection says of its index besides is the server's own.
   const kept =
     clusteredIndex === undefined
       ? own
-      : { ...own, clusteredIndex: rawSubdocument(without(within(clusteredIndex), "v")) };
+      : { ...own, clusteredIndex: rawSubdocument(without(optionsWithin(clusteredIndex), "v")) };
   const none: Indexes = { indexes: [], building: [] };
   const found = kind === "view" ? none : await readIndexes(db, coll, kept["collation"] !== undefined);
   return found === undefined ? [] : [{ ns: { db: db.databaseName, coll }, kind, options: kept, ...found }];
@@ -87,7 +89,7 @@ export const rawOptionsOf = (client: MongoClient, { db, coll }: Namespace): Prom
   translated(`reading the options of ${db}.${coll}`, async () => {
     const listed = client.db(db).listCollections({ name: coll }, { raw: true } as Document);
     const [raw] = (await listed.toArray()) as unknown as Uint8Array[];
-    return raw === undefined ? undefined : within(rawField(raw, "options"));
+    return raw === undefined ? undefined : optionsWithin(rawField(raw, "options"));
   });
 
 export type Structure = Readonly<{
@@ -97,13 +99,13 @@ export type Structure = Readonly<{
 }>;
 
 /** Which databases are looked into, and which of their collections; system ones never are. */
-export type Scope = Readonly<{
+export type ReadScope = Readonly<{
   /** Undefined looks into all. */
   databases: readonly string[] | undefined;
   includes: (ns: Namespace) => boolean;
 }>;
 
-const databasesOf = async (client: MongoClient, { databases }: Scope): Promise<readonly string[]> => {
+const databasesOf = async (client: MongoClient, { databases }: ReadScope): Promise<readonly string[]> => {
   if (databases !== undefined) return databases;
   const { databases: found } = await client.db("admin").admin().listDatabases({ nameOnly: true });
   return found.map(({ name }) => name);
@@ -114,7 +116,7 @@ const databasesOf = async (client: MongoClient, { databases }: Scope): Promise<r
  * meanwhile has an event, which lies behind `at`.
  * @throws FERRY_MONGO_*
  */
-export const readStructure = (client: MongoClient, scope: Scope): Promise<Structure> =>
+export const readStructure = (client: MongoClient, scope: ReadScope): Promise<Structure> =>
   translated("reading the structure", async () => {
     const { operationTime } = (await client.db("admin").command({ ping: 1 })) as { operationTime?: Timestamp };
     const collections: CollectionSpec[] = [];

@@ -2,7 +2,7 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import { NamespaceFilter, type NamespaceSpec } from "#base/flow/namespaceFilter.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#base/flow/types.ts";
 import type { CollectionSpec } from "./model.ts";
-import type { Scope } from "./read.ts";
+import type { ReadScope } from "./read.ts";
 
 /** What a route's field rules do to the paths of its documents. */
 export type FieldMap = Readonly<{
@@ -30,12 +30,12 @@ export type SelectionOptions = NamespaceSpec &
     routes: readonly RoutedNamespace[] | undefined;
   }>;
 
-export type Destination = Readonly<{ ns: Namespace } & Pick<RoutedNamespace, "fields" | "chosen" | "byText">>;
+export type RoutedTarget = Readonly<{ ns: Namespace } & Pick<RoutedNamespace, "fields" | "chosen" | "byText">>;
 
 /** Which namespaces of the source are meant, and what they are called on the target. */
 export class Selection {
-  readonly scope: Scope;
-  readonly #routes: ReadonlyMap<string, readonly Destination[]> | undefined;
+  readonly scope: ReadScope;
+  readonly #routes: ReadonlyMap<string, readonly RoutedTarget[]> | undefined;
   readonly #filter: NamespaceFilter;
   readonly #options: SelectionOptions;
 
@@ -57,7 +57,7 @@ export class Selection {
   }
 
   /** What a collection is called on the target; several routes may carry it, or none. */
-  destinations(ns: Namespace): readonly Destination[] {
+  destinations(ns: Namespace): readonly RoutedTarget[] {
     if (!this.#filter.has(ns)) return [];
     return this.#routes === undefined ? [{ ns, fields: undefined }] : (this.#routes.get(formatNamespace(ns)) ?? []);
   }
@@ -87,8 +87,8 @@ export class Selection {
   }
 }
 
-const grouped = (routes: readonly RoutedNamespace[]): ReadonlyMap<string, readonly Destination[]> => {
-  const map = new Map<string, Destination[]>();
+const grouped = (routes: readonly RoutedNamespace[]): ReadonlyMap<string, readonly RoutedTarget[]> => {
+  const map = new Map<string, RoutedTarget[]>();
   for (const { from, to, fields, chosen = false, byText = false } of routes) {
     const destinations = map.get(from) ?? [];
     destinations.push({ ns: parseNamespace(to), fields, chosen, byText });

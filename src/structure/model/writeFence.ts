@@ -1,6 +1,15 @@
 import { RawValue } from "#base/bson/rawValue.ts";
 import { BsonType } from "#base/bson/walk.ts";
-import { documentOf, type Options, pick, rawSubdocument, rawText, textOf, within, without } from "./options.ts";
+import {
+  type Options,
+  optionsDocument,
+  optionsWithin,
+  pick,
+  rawSubdocument,
+  rawText,
+  textOf,
+  without,
+} from "./options.ts";
 
 /**
  * A validator that refuses every document, which is how a cutover stops inserts and updates of one collection. It is never the
@@ -11,7 +20,7 @@ const MARK = "fenced by ferry until its cutover ends";
 const VALIDATION = ["validator", "validationLevel", "validationAction"] as const;
 
 const rawArray = (values: readonly RawValue[]): RawValue =>
-  new RawValue(BsonType.array, documentOf(Object.fromEntries(values.map((value, n) => [String(n), value]))));
+  new RawValue(BsonType.array, optionsDocument(Object.fromEntries(values.map((value, n) => [String(n), value]))));
 
 /** `collMod`'s fields that raise the fence over a collection with these options. */
 export const fencing = (options: Options): Options => {
@@ -26,7 +35,7 @@ export const fencing = (options: Options): Options => {
 
 /** Fields of a document, or list; nothing of any other value. */
 const inside = (value: RawValue | undefined): Options =>
-  value?.type === BsonType.object || value?.type === BsonType.array ? within(value) : {};
+  value?.type === BsonType.object || value?.type === BsonType.array ? optionsWithin(value) : {};
 
 /** The validation that the fence stands in for; undefined where these options have no fence. */
 export const fencedValidation = (options: Options): Options | undefined => {

@@ -18,7 +18,7 @@ import {
   type StructureDeps,
 } from "./structureOperations.ts";
 
-export type CarriedDeps = Readonly<{
+export type CarriedStructureDeps = Readonly<{
   spec: NamespaceSpec;
   routes: readonly Route[] | undefined;
   clock: Clock;
@@ -28,7 +28,7 @@ export type CarriedDeps = Readonly<{
 }>;
 
 /** Everything but ferry's own database, where neither names nor routes say what is meant. */
-const selection = ({ spec, routes }: CarriedDeps, { name }: StateDb): NamespaceSpec => ({
+const selection = ({ spec, routes }: CarriedStructureDeps, { name }: StateDb): NamespaceSpec => ({
   include: spec.include.length === 0 && routes === undefined ? ["*"] : spec.include,
   exclude: [...spec.exclude, `${name}.*`],
 });
@@ -45,7 +45,10 @@ export class CarriedStructure {
   readonly #deps: StructureDeps;
   readonly #leaseMs: number;
 
-  constructor(deps: CarriedDeps, { source, target, state }: Pick<StructureDeps, "source" | "target" | "state">) {
+  constructor(
+    deps: CarriedStructureDeps,
+    { source, target, state }: Pick<StructureDeps, "source" | "target" | "state">,
+  ) {
     const { routes, clock, logger, hard, leaseMs } = deps;
     this.#leaseMs = leaseMs;
     this.#deps = {

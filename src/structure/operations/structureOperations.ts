@@ -18,11 +18,11 @@ import { carryOut, type Failure, type StructureEvent } from "#structure/build/bu
 import { finalizeStructure } from "#structure/build/finalize.ts";
 import type { CollectionSpec } from "#structure/model/model.ts";
 import { readStructure } from "#structure/model/read.ts";
-import { abilitiesOf } from "#structure/model/relax.ts";
+import { serverAbilitiesOf } from "#structure/model/relax.ts";
 import { type FieldMap, type RoutedNamespace, Selection } from "#structure/model/selection.ts";
-import { type Plan, planStructure } from "#structure/plan/plan.ts";
+import { type BuildPlan, planStructure } from "#structure/plan/planStructure.ts";
 import { StructureStore } from "#structure/plan/store.ts";
-import { type Finding, type Wanted, wantedStructure } from "#structure/plan/wanted.ts";
+import { type StructureFinding, type Wanted, wantedStructure } from "#structure/plan/wanted.ts";
 
 export type StructureDeps = Readonly<{
   source: MongoClient;
@@ -109,7 +109,7 @@ const emptyAmong = async (
   return empty;
 };
 
-export type PlanOptions = Readonly<{
+export type BuildPlanOptions = Readonly<{
   /** The selected target namespaces are emptied first. */
   replace?: boolean;
   /** What was selected may be gone on the source by now. */
@@ -121,14 +121,14 @@ export type PlanOptions = Readonly<{
   followed?: boolean;
 }>;
 
-export type StructurePlan = Plan & Readonly<{ wanted: readonly Wanted[] }>;
+export type StructurePlan = BuildPlan & Readonly<{ wanted: readonly Wanted[] }>;
 
-const isRefused = ({ level }: Finding): boolean => level === "refused";
+const isRefused = ({ level }: StructureFinding): boolean => level === "refused";
 
 /** What is to be built, and what cannot be. Reads both sides, writes nothing. @throws FERRY_STRUCTURE_SELECTION, FERRY_STRUCTURE_SAME, FERRY_USAGE, FERRY_MONGO_* */
 export const planOf = async (
   deps: StructureDeps,
-  { replace = false, mayLack = false, followed = false }: PlanOptions = {},
+  { replace = false, mayLack = false, followed = false }: BuildPlanOptions = {},
 ): Promise<StructurePlan> => {
   const { source, target, state, include, exclude } = deps;
   const routes = deps.routes === undefined ? undefined : routed(deps.routes);
@@ -149,7 +149,7 @@ export const planOf = async (
     wanted,
     target: present.collections,
     journal,
-    abilities: abilitiesOf(version),
+    abilities: serverAbilitiesOf(version),
     replace,
     empty: await emptyAmong(target, present.collections, wanted),
     stateDb: state.name,
@@ -160,7 +160,7 @@ export const planOf = async (
 };
 
 /** @throws FERRY_STRUCTURE_REFUSED with every reason */
-export const requirePossible = ({ findings }: Plan): void => {
+export const requirePossible = ({ findings }: BuildPlan): void => {
   const refused = findings.filter(isRefused);
   if (refused.length === 0) return;
   const reasons = refused.map(({ ns, index, reason }) => `${ns}${index === undefined ? "" : ` (${index})`}: ${reason}`);
@@ -174,7 +174,7 @@ export type Built = Readonly<{ plan: StructurePlan; failures: readonly Failure[]
  * Whoever was killed calls it again. `replace` empties the selected namespaces and forgets their routes' positions first.
  * @throws FERRY_STRUCTURE_REFUSED before anything is written, and what `planOf` throws
  */
-export const buildStructure = async (deps: StructureDeps, options: PlanOptions = {}): Promise<Built> => {
+export const buildStructure = async (deps: StructureDeps, options: BuildPlanOptions = {}): Promise<Built> => {
   const plan = await planOf(deps, options);
   requirePossible(plan);
   const wiring = { ...deps, store: new StructureStore(deps.state) };

@@ -5,7 +5,7 @@ import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { specText } from "#structure/model/model.ts";
-import { documentOf } from "#structure/model/options.ts";
+import { optionsDocument } from "#structure/model/options.ts";
 import type {
   DdlRecord,
   Duplicate,
@@ -14,10 +14,10 @@ import type {
   StructureRecord,
   StructureState,
 } from "#structure/model/records.ts";
-import type { Item } from "./plan.ts";
+import type { Item } from "./planStructure.ts";
 
 /** What became of an item; what is left out is removed from its record. */
-export type Outcome = Readonly<{
+export type StructureOutcome = Readonly<{
   state: StructureState;
   held?: StructureRecord["held"];
   reason?: string;
@@ -80,7 +80,7 @@ export class StructureStore {
             kind,
             from,
             wanted: specText(wanted),
-            exact: new Binary(documentOf(wanted)),
+            exact: new Binary(optionsDocument(wanted)),
             held: [...held],
             state,
             updatedAt: new Date(),
@@ -99,7 +99,7 @@ export class StructureStore {
     );
   }
 
-  async settle(_id: StructureRecord["_id"], { state, held, reason, duplicates }: Outcome): Promise<void> {
+  async settle(_id: StructureRecord["_id"], { state, held, reason, duplicates }: StructureOutcome): Promise<void> {
     await translated("noting what was built", () =>
       this.#structure.updateOne(
         { _id },

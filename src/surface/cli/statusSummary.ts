@@ -1,6 +1,6 @@
 import { CATALOGUE, type ErrorCode } from "#base/errors/catalogue.ts";
 import type { Status } from "#process/report/status.ts";
-import { count, duration } from "#surface/terminal/table.ts";
+import { count, duration } from "#surface/terminal/textTable.ts";
 
 /** What needs a person, and the exit status that says so. */
 type Need = Readonly<{ exit: number; text: string }>;

@@ -5,11 +5,8 @@ import type { StructureDifference } from "#proof/structure/compareStructure.ts";
 import type { Wrong } from "#proof/verify/recheck.ts";
 import type { PassResult } from "#proof/verify/verification.ts";
 import type { Verified } from "#proof/verify/verifiedUpTo.ts";
-import { secondsOf } from "#source/stream/resumeToken.ts";
-import { count, duration } from "#surface/terminal/table.ts";
-
-/** A clusterTime, to the second. */
-export const timeText = (at: bigint): string => new Date(secondsOf(at) * 1000).toISOString();
+import { secondsOf, timeText } from "#source/stream/resumeToken.ts";
+import { count, duration } from "#surface/terminal/textTable.ts";
 
 /** How long everything up to the source's state has been on the target, at least, ms. */
 const ageOf = ({ since, seenAt }: Pick<Wrong, "since" | "seenAt">): number =>

@@ -19,10 +19,10 @@ export type Demo = Readonly<{
   show: (line: string) => void;
 }>;
 
-export type Outcome = Readonly<{ ok: boolean; seen: string }>;
+export type DemoOutcome = Readonly<{ ok: boolean; seen: string }>;
 
 /** One thing that the run book does, and what it promises then. */
-export type Step = Readonly<{ title: string; expected: string; act: (demo: Demo) => Promise<Outcome> }>;
+export type DemoStep = Readonly<{ title: string; expected: string; act: (demo: Demo) => Promise<DemoOutcome> }>;
 
 /** The user's own connector file, as it is. */
 const CONNECTOR_FILE = fileURLToPath(new URL("../../../deploy/kafka-source-connect.json", import.meta.url));
@@ -37,7 +37,7 @@ const NEWCOMER = { firstname: "duc", lastname: "nguyen", age: 22, email: "itsme@
 
 const users = (client: MongoClient): Collection => client.db("test").collection("users");
 
-const countIs = async (demo: Demo, side: "source" | "target", expected: number): Promise<Outcome> => {
+const countIs = async (demo: Demo, side: "source" | "target", expected: number): Promise<DemoOutcome> => {
   demo.show(`mongo-${side}> db.users.countDocuments()`);
   const seen = await waitFor(
     async () => {
@@ -56,7 +56,7 @@ const countIs = async (demo: Demo, side: "source" | "target", expected: number):
 };
 
 /** Does the output hold each of these? What is missing is what was seen instead. */
-const holds = ({ code, output }: Said, ...wanted: readonly (string | RegExp)[]): Outcome => {
+const holds = ({ code, output }: Said, ...wanted: readonly (string | RegExp)[]): DemoOutcome => {
   const missing = wanted.filter((one) => (typeof one === "string" ? !output.includes(one) : !one.test(output)));
   if (code !== 0) return { ok: false, seen: `exit status ${code}: ${output.trim().split("\n").slice(-4).join(" ")}` };
   return missing.length === 0
@@ -78,7 +78,7 @@ const topicEndsAt = async (demo: Demo, offset: number): Promise<void> => {
 };
 
 /** The run book, line by line; bringing the servers up is the step before these. */
-export const RUN_BOOK: readonly Step[] = [
+export const RUN_BOOK: readonly DemoStep[] = [
   {
     title: "Generate data for mongo-source",
     expected: "Data inserted successfully!",

@@ -1,10 +1,10 @@
 import { styleText } from "node:util";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { connectMongo } from "#io/mongo/connect.ts";
-import { duration } from "#surface/terminal/table.ts";
+import { duration } from "#surface/terminal/textTable.ts";
 import { stackReset, stackUp } from "#tools/stack/localStack.ts";
 import { dataFolder, readState } from "#tools/stack/stackState.ts";
-import { type Demo, type Outcome, RUN_BOOK } from "./runBook.ts";
+import { type Demo, type DemoOutcome, RUN_BOOK } from "./runBook.ts";
 import { runFerry, type Said } from "./runFerry.ts";
 
 export type DemoOptions = Readonly<{
@@ -51,13 +51,13 @@ const seenOf = (error: unknown): string => {
 /** Does one step and holds it against what it promises. @throws FERRY_DEMO_STEP, or the signal's reason. */
 export const takeStep = async <T>(
   number: number,
-  step: Readonly<{ title: string; expected: string; act: (on: T) => Promise<Outcome> }>,
+  step: Readonly<{ title: string; expected: string; act: (on: T) => Promise<DemoOutcome> }>,
   demo: T,
   { home, print, signal }: DemoOptions,
 ): Promise<StepResult> => {
   const begun = performance.now();
   print(styleText("bold", `\n${number}. ${step.title}`));
-  let outcome: Outcome;
+  let outcome: DemoOutcome;
   try {
     outcome = await step.act(demo);
   } catch (error) {
@@ -79,7 +79,7 @@ export const takeStep = async <T>(
 const bringUp = (workers: number) => ({
   title: `Start MongoDB, Kafka, Kafka Connect and ${workers} workers`,
   expected: "all servers answer",
-  act: async ({ home, entry, signal, print }: DemoOptions): Promise<Outcome> => {
+  act: async ({ home, entry, signal, print }: DemoOptions): Promise<DemoOutcome> => {
     const report = (line: string): void => print(`    ${line}`);
     if (readState(home) !== undefined) await stackReset(home, report);
     await stackUp({ folder: home, workers, workerEntry: entry, signal, report });

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { ENVIRONMENT } from "#base/config/environment.ts";
 import { addressVariables, SETTINGS } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
-import { compileCache } from "#tools/stack/worker.ts";
+import { compileCache } from "#tools/stack/stackWorker.ts";
 
 export type Said = Readonly<{ code: number | null; output: string }>;
 

@@ -1,16 +1,16 @@
 import { isFerry } from "#base/errors/ferryError.ts";
 import type { KafkaClient, KafkaOptions } from "#io/kafka/client.ts";
-import { readKafkaSettings } from "#io/kafka/settings.ts";
+import { readKafkaSettings } from "#io/kafka/kafkaSettings.ts";
 import { createDecoder } from "#io/wire/decode.ts";
 import { isDataTopic } from "#io/wire/topics.ts";
 import {
   type CaptureConfig,
   isSourceConnector,
-  parseCapture,
+  parseConnector,
   SOURCE_CONNECTOR,
   topicsInScope,
 } from "#source/connector/connectorConfig.ts";
-import { type CaptureDeps, checkCapture } from "#source/connector/connectorHealth.ts";
+import { type ConnectorHealthDeps, checkCapture } from "#source/connector/connectorHealth.ts";
 import type { ConnectRest } from "#source/connector/connectRest.ts";
 import { requireSuitable } from "#source/connector/startChecks.ts";
 import { type CheckResult, checking } from "./checkResult.ts";
@@ -156,14 +156,14 @@ const checkConnectorConfig = (say: Say, name: string, capture: CaptureConfig): v
 };
 
 /** Connect: reachable, plugin there, connectors good and healthy. */
-export const checkConnect = (capture: CaptureDeps): Promise<CheckResult[]> =>
+export const checkConnect = (capture: ConnectorHealthDeps): Promise<CheckResult[]> =>
   checking("connect", async (say) => {
     const { rest, kafka } = capture;
     await checkPlugin(say, rest);
     const topics = (await kafka?.topics()) ?? [];
     for (const { name, config, status } of await rest.all()) {
       if (!isSourceConnector(config)) continue;
-      const parsed = parseCapture(config);
+      const parsed = parseConnector(config);
       say(
         "ok",
         `${name} is ${status.connector.state}, feeds ${topicsInScope(parsed, topics).join(", ") || "no topic yet"}`,

@@ -12,7 +12,7 @@ import { type RunResult, runProgram } from "./process.ts";
 export type Report = (line: string) => void;
 
 /** One way to get a program that is not installed: `fetch` leaves it in `folder`, verified. */
-export type Route = Readonly<{ name: string; fetch: (folder: string, report: Report) => Promise<void> }>;
+export type FetchRoute = Readonly<{ name: string; fetch: (folder: string, report: Report) => Promise<void> }>;
 
 export type Artefact = Readonly<{
   /** What it is, for people. */
@@ -23,7 +23,7 @@ export type Artefact = Readonly<{
   entry: string;
   /** Bytes needed to fetch and unpack it. */
   bytes: number;
-  routes: readonly Route[];
+  routes: readonly FetchRoute[];
   /** What to raise when no route works. Its hint in the catalogue says how to help oneself. */
   failure: ErrorCode;
   /** Why what is installed was not taken, when something is. */

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import { type CutoverStep, isEnd, STATES, TABLE } from "#cutover/cutoverTable.ts";
 import { Machine } from "#cutover/machine.ts";
 import type { CutoverRecord, State } from "#cutover/record.ts";
-import { isEnd, STATES, type Step, TABLE } from "#cutover/table.ts";
 import { watch } from "#cutover/watch.ts";
 import { LEASE_MS, Life, newRecord, type Plan, partsOf, World, WorldMemory } from "./world.ts";
 
-const step = (state: State): Step => TABLE[state];
+const step = (state: State): CutoverStep => TABLE[state];
 
 /** Every state that can be reached from one by these edges. */
 const reach = (from: State, edges: (state: State) => readonly State[]): ReadonlySet<State> => {

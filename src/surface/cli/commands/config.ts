@@ -5,7 +5,7 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import { RouteFilter } from "#route/filter/routeFilter.ts";
 import { requireFits } from "#sink/open/fits.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
-import { table } from "#surface/terminal/table.ts";
+import { table } from "#surface/terminal/textTable.ts";
 
 const CONFIG_FLAG = ["--config <file>", "the file (default: ferry.yaml here)"] as const;
 

@@ -4,7 +4,7 @@ import { ConflictStore } from "#apply/conflict/store.ts";
 import { bsonText } from "#base/bson/text.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { print, printData } from "#surface/terminal/output.ts";
-import { count, table } from "#surface/terminal/table.ts";
+import { count, table } from "#surface/terminal/textTable.ts";
 import { choiceFlag } from "../choices.ts";
 import { type Flags, wholeNumber, withConnections, withState } from "../connections.ts";
 import { identityOfText, keyText } from "../keyFlag.ts";

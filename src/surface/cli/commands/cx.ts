@@ -6,18 +6,18 @@ import { KafkaClient } from "#io/kafka/client.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
 import { type ReachDeps, reachMongo } from "#io/mongo/reach.ts";
 import { StateDb } from "#io/state/stateDb.ts";
-import { isSourceConnector, parseCapture, readConnectorFile } from "#source/connector/connectorConfig.ts";
+import { isSourceConnector, parseConnector, readConnectorFile } from "#source/connector/connectorConfig.ts";
 import { requireKnownKeys } from "#source/connector/connectorKeys.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import type { ConnectorConfig, ConnectRest } from "#source/connector/connectRest.ts";
-import { startCapture } from "#source/connector/gapFreeStart.ts";
+import { startConnector } from "#source/connector/gapFreeStart.ts";
 import { translateHosts } from "#source/connector/hostNames.ts";
 import { requirePlugin } from "#source/connector/startChecks.ts";
 import type { StartEvent } from "#source/connector/startDeps.ts";
 import { awaitRunning } from "#source/connector/startWaits.ts";
 import { plainLogger, print, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
-import { count, duration } from "#surface/terminal/table.ts";
+import { count, duration } from "#surface/terminal/textTable.ts";
 import { type Flags, patientConnect, withConnections } from "../connections.ts";
 
 type CxFlags = Flags &
@@ -69,7 +69,7 @@ const gapFree = async (
 ): Promise<void> => {
   const settings = resolveSettings(flags, ["connect", "kafka"]);
   const place = resolveState(flags);
-  const capture = parseCapture(config);
+  const capture = parseConnector(config);
   const reach = { appName: "ferry cx", clock: systemClock, logger: plainLogger, signal };
   const memory = await reachMongo(place.uri, { side: "target", ...reach });
   try {
@@ -84,7 +84,7 @@ const gapFree = async (
       if (flags.acceptGaps === true)
         for (const { code, sentence } of await store.acceptAll(name)) say(`accepted ${code}: ${sentence}`);
       const progress = flags.json === true ? (): void => undefined : progressPrinter();
-      const { outcome, record } = await startCapture(
+      const { outcome, record } = await startConnector(
         { name, capture, acceptTopic: flags.acceptTopic === true, replay: flags.replay === true },
         { rest, source, store, kafka, clock: systemClock, signal, report: progress },
       );

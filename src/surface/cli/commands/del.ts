@@ -4,7 +4,7 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { StateDb } from "#io/state/stateDb.ts";
-import { isSourceConnector, parseCapture, topicsInScope } from "#source/connector/connectorConfig.ts";
+import { isSourceConnector, parseConnector, topicsInScope } from "#source/connector/connectorConfig.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { awaitStopped } from "#source/connector/startWaits.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
@@ -53,7 +53,7 @@ const forget = async (name: string, flags: DelFlags): Promise<void> => {
     }
     await store.forget(name);
     await using kafka = new KafkaClient({ bootstrap: settings.kafka, clientId: "ferry-del", group: settings.group });
-    const capture = config !== undefined && isSourceConnector(config) ? parseCapture(config) : undefined;
+    const capture = config !== undefined && isSourceConnector(config) ? parseConnector(config) : undefined;
     const left = capture === undefined ? (record?.topics ?? []) : topicsInScope(capture, await kafka.topics());
     const advice =
       left.length === 0

@@ -6,7 +6,7 @@ import { goOn } from "#surface/demo/goOn.ts";
 import { runDemo, type StepResult } from "#surface/demo/runDemo.ts";
 import { print, printAside, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
-import { duration } from "#surface/terminal/table.ts";
+import { duration } from "#surface/terminal/textTable.ts";
 import { stackDown, stackReset } from "#tools/stack/localStack.ts";
 
 type DemoFlags = Readonly<{ keep?: boolean; json?: boolean; workers: number }>;

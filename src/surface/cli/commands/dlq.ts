@@ -17,7 +17,7 @@ import { type ReplayAloneDeps, replayAlone } from "#process/worker/replayAlone.t
 import { RunControl } from "#source/capture/captureLifecycle.ts";
 import { print, printData, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
-import { table } from "#surface/terminal/table.ts";
+import { table } from "#surface/terminal/textTable.ts";
 import { type Flags, wholeNumber, withConnections, withState } from "../connections.ts";
 import { identityOfText, keyText } from "../keyFlag.ts";
 import { VERSION } from "../version.ts";

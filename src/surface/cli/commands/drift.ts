@@ -6,7 +6,7 @@ import { type DriftLine, readTimeline } from "#process/report/driftTimeline.ts";
 import { DriftLedger } from "#route/drift/ledger.ts";
 import { typeByte } from "#route/drift/typeNames.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
-import { count, table } from "#surface/terminal/table.ts";
+import { count, table } from "#surface/terminal/textTable.ts";
 import { choiceArgument } from "../choices.ts";
 import { type Flags, withConnections, withState } from "../connections.ts";
 

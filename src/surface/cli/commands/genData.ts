@@ -6,7 +6,7 @@ import { formatNamespace, isOfServer, type Namespace, parseNamespace } from "#ba
 import { connectMongo } from "#io/mongo/connect.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
-import { count } from "#surface/terminal/table.ts";
+import { count } from "#surface/terminal/textTable.ts";
 import { insertPeople } from "#tools/workload/genData.ts";
 import { runWorkload } from "#tools/workload/genDataWorkload.ts";
 import { choiceFlag } from "../choices.ts";

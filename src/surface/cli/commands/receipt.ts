@@ -5,7 +5,7 @@ import { type Receipt, readReceipt } from "#proof/receipt/format.ts";
 import { differencesFrom, makeReceipt, routeOf } from "#proof/receipt/makeReceipt.ts";
 import { readCarried } from "#proof/verify/carried.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
-import { count } from "#surface/terminal/table.ts";
+import { count } from "#surface/terminal/textTable.ts";
 import { type BothFlags, withBothSides, withCarried } from "../bothSides.ts";
 import { withConnections, withPlaces, withTarget } from "../connections.ts";
 import { VERSION } from "../version.ts";

@@ -20,7 +20,7 @@ import {
 } from "#proof/repair/repairWrong.ts";
 import { RunControl } from "#source/capture/captureLifecycle.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
-import { count } from "#surface/terminal/table.ts";
+import { count } from "#surface/terminal/textTable.ts";
 import { type BothFlags, withBothSides, withCarried } from "../bothSides.ts";
 import { wholeNumber, withConnections, withTarget } from "../connections.ts";
 import { wrongLine } from "../verifyText.ts";

@@ -4,7 +4,7 @@ import { stateFolder } from "#base/config/settings.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { print, printAside, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
-import { duration, table } from "#surface/terminal/table.ts";
+import { duration, table } from "#surface/terminal/textTable.ts";
 import { followLog } from "#tools/stack/followLog.ts";
 import { stackDown, stackReset, stackUp } from "#tools/stack/localStack.ts";
 import { readState, serverOf } from "#tools/stack/stackState.ts";

@@ -12,7 +12,7 @@ import type { RunState } from "#source/capture/captureLifecycle.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { ConnectRest } from "#source/connector/connectRest.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
-import { count, duration, table } from "#surface/terminal/table.ts";
+import { count, duration, table } from "#surface/terminal/textTable.ts";
 import { readState } from "#tools/stack/stackState.ts";
 import { type Flags, withConnections } from "../connections.ts";
 import { exitOf, summaryOf } from "../statusSummary.ts";

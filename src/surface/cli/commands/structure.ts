@@ -6,7 +6,7 @@ import { systemClock } from "#base/flow/clock.ts";
 import { formatNamespace } from "#base/flow/types.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
-import { requireUnfinished } from "#process/capture/lifecycle.ts";
+import { requireUnfinished } from "#process/capture/runLifecycle.ts";
 import { commandOf, RunControl } from "#source/capture/captureLifecycle.ts";
 import { readCapture } from "#source/capture/captureStore.ts";
 import { readDeployment, requireSameSource } from "#source/stream/deployment.ts";
@@ -23,10 +23,10 @@ import {
   type StructurePlan,
 } from "#structure/operations/structureOperations.ts";
 import { StructureStore } from "#structure/plan/store.ts";
-import type { Finding } from "#structure/plan/wanted.ts";
+import type { StructureFinding } from "#structure/plan/wanted.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
-import { duration, table } from "#surface/terminal/table.ts";
+import { duration, table } from "#surface/terminal/textTable.ts";
 import { type Flags, withConnections, withPlaces, withState } from "../connections.ts";
 import { type NamesFlags, namesIn, withNames } from "../namesFlags.ts";
 
@@ -131,7 +131,7 @@ const planFacts = ({ steps, findings }: StructurePlan): object => ({
   findings,
 });
 
-const LEVELS: Readonly<Record<Finding["level"], string>> = {
+const LEVELS: Readonly<Record<StructureFinding["level"], string>> = {
   refused: "REFUSED ",
   "left-out": "left out",
   note: "note    ",

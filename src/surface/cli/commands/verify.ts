@@ -1,15 +1,15 @@
 import type { Command } from "commander";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
-
 import { followNamespaces } from "#proof/verify/followNamespaces.ts";
 import type { Verified } from "#proof/verify/verifiedUpTo.ts";
 import { type VerifyDeps, type VerifyReport, verifyNamespaces } from "#proof/verify/verifyNamespaces.ts";
+import { timeText } from "#source/stream/resumeToken.ts";
 import { plainLogger, print, printJson } from "#surface/terminal/output.ts";
-import { count } from "#surface/terminal/table.ts";
+import { count } from "#surface/terminal/textTable.ts";
 import { type BothFlags, withBothSides, withCarried } from "../bothSides.ts";
 import { wholeNumber, withConnections, withTarget } from "../connections.ts";
-import { resultFacts, resultLines, structureLines, timeText, verifiedLine } from "../verifyText.ts";
+import { resultFacts, resultLines, structureLines, verifiedLine } from "../verifyText.ts";
 
 type VerifyFlags = BothFlags & Readonly<{ waitSeconds: string; follow?: boolean; maxSourceLoad?: string }>;
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Timestamp } from "bson";
-import { isDrained } from "#process/capture/lifecycle.ts";
+import { isDrained } from "#process/capture/runLifecycle.ts";
 import { ResumeToken } from "#source/stream/resumeToken.ts";
 
 const tokenAt = (seconds: number, n: number): ResumeToken =>

@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { isFerry } from "#base/errors/ferryError.ts";
-import { type Artefact, ensureCached, type Route } from "#tools/stack/artefacts.ts";
+import { type Artefact, ensureCached, type FetchRoute } from "#tools/stack/artefacts.ts";
 import { download } from "#tools/stack/download.ts";
 import { javaMajor } from "#tools/stack/javaArtefact.ts";
 import { isAtLeast, officialBuild } from "#tools/stack/mongodArtefact.ts";
@@ -55,9 +55,9 @@ const ownCache = (): Disposable & { path: string } => {
   };
 };
 
-const writes: Route = { name: "writes it", fetch: (folder) => writeFile(join(folder, "program"), BODY) };
+const writes: FetchRoute = { name: "writes it", fetch: (folder) => writeFile(join(folder, "program"), BODY) };
 
-const artefact = (routes: readonly Route[], more: Partial<Artefact> = {}): Artefact => ({
+const artefact = (routes: readonly FetchRoute[], more: Partial<Artefact> = {}): Artefact => ({
   what: "the program",
   folder: "program-1",
   entry: "program",
@@ -102,7 +102,7 @@ test("a site that cannot be reached, or has no such file, is one sentence within
 test("routes are tried in order, the failed ones are named, and the cache serves afterwards", async () => {
   using cache = ownCache();
   const lines: string[] = [];
-  const fails: Route = { name: "first route", fetch: () => Promise.reject(new Error("it is closed")) };
+  const fails: FetchRoute = { name: "first route", fetch: () => Promise.reject(new Error("it is closed")) };
   const found = await ensureCached(artefact([fails, writes]), (line) => lines.push(line));
   assert.equal(found, join(cache.path, "program-1", "program"));
   assert.ok(lines.includes("the program: first route: it is closed"));
@@ -112,7 +112,7 @@ test("routes are tried in order, the failed ones are named, and the cache serves
 
 test("where nothing works, one error names every route", async () => {
   using _cache = ownCache();
-  const fails = (name: string): Route => ({ name, fetch: () => Promise.reject(new Error(`${name} is closed`)) });
+  const fails = (name: string): FetchRoute => ({ name, fetch: () => Promise.reject(new Error(`${name} is closed`)) });
   const refused = "an old one is installed";
   await assert.rejects(
     ensureCached(artefact([fails("one"), fails("two")], { refused }), () => undefined),
@@ -137,7 +137,7 @@ test("a program that was fetched but does not run here is not kept", async () =>
 test("two concurrent requests download once", async () => {
   using _cache = ownCache();
   let fetched = 0;
-  const slow: Route = {
+  const slow: FetchRoute = {
     name: "slow",
     fetch: async (folder, report) => {
       fetched += 1;
@@ -152,7 +152,7 @@ test("two concurrent requests download once", async () => {
 
 test("too little disk space is reported before any download, with the sizes", async () => {
   using _cache = ownCache();
-  const untouched: Route = { name: "never", fetch: () => Promise.reject(new Error("it was asked")) };
+  const untouched: FetchRoute = { name: "never", fetch: () => Promise.reject(new Error("it was asked")) };
   await assert.rejects(
     ensureCached(artefact([untouched], { bytes: 2 ** 52 }), () => undefined),
     (error) =>

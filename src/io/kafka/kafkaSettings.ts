@@ -1,5 +1,5 @@
 import type { KafkaOptions } from "./client.ts";
-import { kafkaError } from "./errors.ts";
+import { kafkaError } from "./kafkaErrors.ts";
 import { library } from "./library.ts";
 
 /** Settings as the broker reports them, defaults resolved; absent where the user may not read them. */

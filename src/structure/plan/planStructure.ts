@@ -3,31 +3,31 @@ import {
   type CollectionSpec,
   differences,
   type IndexSpec,
-  keyText,
+  indexKeyText,
   sameIndex,
   sameKey,
 } from "#structure/model/model.ts";
 import {
-  documentOf,
   isOn,
   type Options,
+  optionsDocument,
+  optionsWithin,
   pick,
   rawBoolean,
   rawSubdocument,
   rawText,
-  within,
   without,
 } from "#structure/model/options.ts";
 import type { StructureRecord } from "#structure/model/records.ts";
 import {
-  type Abilities,
   type Held,
   impossible,
   type Relaxed,
   relaxCollection,
   relaxIndexes,
+  type ServerAbilities,
 } from "#structure/model/relax.ts";
-import type { Finding, Wanted } from "./wanted.ts";
+import type { StructureFinding, Wanted } from "./wanted.ts";
 
 /** The final state of an item, and what of it is deferred: goes into the journal with its step. */
 export type Item = Readonly<{
@@ -40,7 +40,7 @@ export type Item = Readonly<{
 }>;
 
 /** One thing to do on the target, in this order. */
-export type Step =
+export type StructureStep =
   | Readonly<{ do: "drop"; ns: Namespace; view: boolean }>
   | Readonly<{ do: "create"; item: Item; options: Options }>
   | Readonly<{ do: "modify"; item: Item; command: Options }>
@@ -51,14 +51,14 @@ export type Step =
   /** Gone on the source, and never built here. */
   | Readonly<{ do: "forget"; ns: Namespace; index: string }>;
 
-export type Plan = Readonly<{ steps: readonly Step[]; findings: readonly Finding[] }>;
+export type BuildPlan = Readonly<{ steps: readonly StructureStep[]; findings: readonly StructureFinding[] }>;
 
 export type PlanInput = Readonly<{
   wanted: readonly Wanted[];
   target: readonly CollectionSpec[];
   /** What ferry has built or planned before. */
   journal: readonly StructureRecord[];
-  abilities: Abilities;
+  abilities: ServerAbilities;
   /** Selected target namespaces are emptied first. */
   replace: boolean;
   /**
@@ -83,8 +83,10 @@ const HELD_OPTIONS = ["capped", "size", "max", "expireAfterSeconds"];
 const regrained = (wanted: Options, there: Options): boolean =>
   wanted["timeseries"] !== undefined &&
   there["timeseries"] !== undefined &&
-  differences(pick(within(wanted["timeseries"]), SERIES_FIELDS), pick(within(there["timeseries"]), SERIES_FIELDS))
-    .length === 0;
+  differences(
+    pick(optionsWithin(wanted["timeseries"]), SERIES_FIELDS),
+    pick(optionsWithin(there["timeseries"]), SERIES_FIELDS),
+  ).length === 0;
 
 /** By its name, where it has one: the spans follow from it, and are refused beside it. */
 const grainOf = (series: Options): Options =>
@@ -106,19 +108,21 @@ const modified = (options: Options, names: readonly string[]): Options => ({
     ? { validationAction: rawText("error") }
     : {}),
   ...pick(options, names),
-  ...(names.includes("timeseries") ? { timeseries: rawSubdocument(grainOf(within(options["timeseries"]))) } : {}),
+  ...(names.includes("timeseries")
+    ? { timeseries: rawSubdocument(grainOf(optionsWithin(options["timeseries"]))) }
+    : {}),
 });
 
 /** Is it the same item, byte for byte, that the journal speaks of? */
 const isWanted = ({ exact }: StructureRecord, { wanted }: Item): boolean =>
-  exact !== undefined && Buffer.compare(exact.buffer, documentOf(wanted)) === 0;
+  exact !== undefined && Buffer.compare(exact.buffer, optionsDocument(wanted)) === 0;
 
 class Planner {
   readonly #input: PlanInput;
   readonly #target: ReadonlyMap<string, CollectionSpec>;
   readonly #journal: ReadonlyMap<string, StructureRecord>;
-  readonly steps: Step[] = [];
-  readonly findings: Finding[] = [];
+  readonly steps: StructureStep[] = [];
+  readonly findings: StructureFinding[] = [];
 
   constructor(input: PlanInput) {
     this.#input = input;
@@ -280,7 +284,7 @@ class Planner {
     const ns = formatNamespace(item.ns);
     if (this.#known(ns, item.index) === undefined) {
       const differs = differences(found.options, built.options).join(", ");
-      const how = sameKey(found, built) ? `with another ${differs}` : `on ${keyText(found)}`;
+      const how = sameKey(found, built) ? `with another ${differs}` : `on ${indexKeyText(found)}`;
       this.#refuse(ns, `the target has an index of this name ${how}`, item.index);
     } else if (sameKey(found, built) && differences(found.options, built.options).join() === "hidden") {
       const index = { name: rawText(item.index), hidden: rawBoolean(isOn(built.options["hidden"])) };
@@ -315,7 +319,7 @@ class Planner {
  * documents while they still arrive. Collections in order, views last. Pure; the same input gives the same plan, and a plan
  * that was carried out leaves nothing to do.
  */
-export const planStructure = (input: PlanInput): Plan => {
+export const planStructure = (input: PlanInput): BuildPlan => {
   const planner = new Planner(input);
   planner.gone(new Set(input.wanted.map(({ spec }) => formatNamespace(spec.ns))));
   for (const wanted of input.wanted) planner.collection(wanted);

@@ -8,7 +8,7 @@ import { ensureConnector, ensureKafka } from "./kafkaArtefact.ts";
 import { freePort, LOOPBACK } from "./ports.ts";
 import { type Readiness, type Running, Server, type ServerSpec, started } from "./server.ts";
 
-export type ConnectOptions = Readonly<{
+export type KafkaConnectOptions = Readonly<{
   /** Folder of configuration and log. Connect keeps its state in Kafka. */
   dir: string;
   name?: string;
@@ -81,7 +81,7 @@ export const connectReady = async (port: number): Promise<Readiness> => {
  * Prepares Connect without starting it. `running` is the process of an earlier start, to be taken over.
  * @throws FERRY_STACK_JAVA, FERRY_STACK_KAFKA, FERRY_STACK_CONNECTOR, FERRY_STACK_DISK, FERRY_STACK_PORT.
  */
-export const prepareConnect = async (options: ConnectOptions, running?: Running): Promise<ConnectServer> => {
+export const prepareConnect = async (options: KafkaConnectOptions, running?: Running): Promise<ConnectServer> => {
   const { dir, name = "kafka-connect", report = () => undefined } = options;
   const java = await ensureJava(report);
   const libs = await ensureKafka(report);
@@ -119,5 +119,5 @@ export const prepareConnect = async (options: ConnectOptions, running?: Running)
  * Starts Kafka Connect with the MongoDB connector on its plugin path and waits until its REST API serves.
  * @throws what `prepareConnect` throws, FERRY_STACK_CRASHED, FERRY_STACK_NOT_READY.
  */
-export const startConnect = async (options: ConnectOptions): Promise<ConnectServer> =>
+export const startConnect = async (options: KafkaConnectOptions): Promise<ConnectServer> =>
   started(await prepareConnect(options));

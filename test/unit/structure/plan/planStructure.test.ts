@@ -4,10 +4,10 @@ import { Binary, type Document } from "bson";
 import { parseNamespace } from "#base/flow/types.ts";
 import { stepText } from "#structure/build/build.ts";
 import { type CollectionSpec, type IndexSpec, specText } from "#structure/model/model.ts";
-import { documentOf } from "#structure/model/options.ts";
+import { optionsDocument } from "#structure/model/options.ts";
 import type { StructureRecord } from "#structure/model/records.ts";
-import { abilitiesOf } from "#structure/model/relax.ts";
-import { type PlanInput, planStructure } from "#structure/plan/plan.ts";
+import { serverAbilitiesOf } from "#structure/model/relax.ts";
+import { type PlanInput, planStructure } from "#structure/plan/planStructure.ts";
 import { indexOf as index, optionsOf, plain } from "../../../harness/specs.ts";
 
 const spec = (
@@ -26,7 +26,7 @@ const record = (name: string, wanted: Document, more: Partial<StructureRecord> =
   kind: name === "" ? "collection" : "index",
   from: "a.b",
   wanted: specText(optionsOf(wanted)),
-  exact: new Binary(documentOf(optionsOf(wanted))),
+  exact: new Binary(optionsDocument(optionsOf(wanted))),
   held: [],
   state: "built",
   updatedAt: new Date(0),
@@ -38,7 +38,7 @@ const plan = (wanted: CollectionSpec, more: Partial<PlanInput> = {}): string[] =
     wanted: [{ from: "a.b", spec: wanted }],
     target: [],
     journal: [],
-    abilities: abilitiesOf("6.0.5"),
+    abilities: serverAbilitiesOf("6.0.5"),
     replace: false,
     empty: new Set(),
     stateDb: "ferry",
@@ -77,7 +77,7 @@ test("a unique and a plain index on one key would be the same one: the unique on
 
 test("an older target builds unique indexes at the end, keeps the longest TTL, and the plan names what it lacks", () => {
   const indexes = [index("u", { a: 1 }, { unique: true }), index("t", { t: 1 }, { expireAfterSeconds: 5 })];
-  const abilities = abilitiesOf("5.0.12");
+  const abilities = serverAbilitiesOf("5.0.12");
   const { steps } = planStructure({
     wanted: [{ from: "a.b", spec: spec({}, indexes) }],
     target: [],

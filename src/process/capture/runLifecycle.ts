@@ -6,7 +6,7 @@ import { faultPoint } from "#base/flow/fault.ts";
 import { retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import type { Logger } from "#base/observe/log.ts";
-import { type Server, throughOutages } from "#io/mongo/outages.ts";
+import { type AwaitedServer, throughOutages } from "#io/mongo/outages.ts";
 import { stateOf } from "#source/capture/captureLifecycle.ts";
 import type { CaptureRecord, CaptureStore } from "#source/capture/captureStore.ts";
 import type { CaptureWish } from "#source/capture/ownCapture.ts";
@@ -17,7 +17,7 @@ export type LifecycleDeps = Readonly<{
   store: CaptureStore;
   leaseMs: number;
   /** What a session depends on. */
-  servers: readonly Server[];
+  servers: readonly AwaitedServer[];
   /** What a pause leaves alone. */
   writesTo: "the target" | "Kafka";
   /** Tells the age of the oldest change that is not on its way while nothing moves, ms. */

@@ -15,7 +15,7 @@ export type Doing = Readonly<{
   signal: AbortSignal;
 }>;
 
-export type Step = Readonly<{
+export type CutoverStep = Readonly<{
   /** Services can write on neither side, at most for `maxPauseMs`. */
   paused: boolean;
   /** What is done in this state. It is done again from its beginning after a kill. */
@@ -129,7 +129,7 @@ export const TABLE = {
   },
   over: { paused: false, act: nothing, guard: nothing, to: "over", back: "over" },
   aborted: { paused: false, act: nothing, guard: nothing, to: "aborted", back: "aborted" },
-} as const satisfies Readonly<Record<State, Step>>;
+} as const satisfies Readonly<Record<State, CutoverStep>>;
 
 export const STATES = Object.keys(TABLE) as readonly State[];
 
