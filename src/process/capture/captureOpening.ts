@@ -8,6 +8,7 @@ import { unlessStopped } from "#base/flow/unlessStopped.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { CaptureOutput } from "#io/log/captureOutput.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
+import { mongoServer, throughOutages } from "#io/mongo/outages.ts";
 import { reachMongo, sayIgnored } from "#io/mongo/reach.ts";
 import { type KnownRoute, knownRoutes } from "#io/state/forgetRoutes.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
@@ -87,9 +88,12 @@ export const betweenSides = async (
   };
   const between = async (): Promise<void> => {
     const [source, target] = [await open("source"), await open("target")];
-    const memory = await openState(target, settings, { appName: runId, clock, logger, signal: soft });
-    const { state, isApart } = clients.use(memory);
-    await work({ source, target, state, apart: isApart ? state.client : undefined });
+    const outages = { clock, logger, signal: soft };
+    const memory = await throughOutages("opening ferry's state", [mongoServer("the target", target)], outages, () =>
+      openState(target, settings, { appName: runId, ...outages }),
+    );
+    const { state, apart } = clients.use(memory);
+    await work({ source, target, state, apart: apart && state.client });
   };
   await unlessStopped(between(), hard);
 };

@@ -1,4 +1,4 @@
-import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
+import type { MongoClient, Topology } from "#io/mongo/connect.ts";
 import { type ReachDeps, reachMongo } from "#io/mongo/reach.ts";
 import { StateDb } from "#io/state/stateDb.ts";
 import { isSameDeployment, readDeployment } from "#source/stream/deployment.ts";
@@ -14,10 +14,8 @@ export type StateSettings = Readonly<{
 export type OpenState = AsyncDisposable &
   Readonly<{
     state: StateDb;
-    /** On another deployment than the target: no transaction holds documents and what ferry remembers of them. */
-    isApart: boolean;
-    /** Does it have transactions of its own? */
-    transactional: boolean;
+    /** The other deployment that it is on: no transaction holds documents and what ferry remembers of them. Undefined: the target's. */
+    apart: Topology | undefined;
   }>;
 
 /**
@@ -30,23 +28,17 @@ export const openState = async (
   { state: uri, stateDb }: StateSettings,
   deps: Omit<ReachDeps, "side">,
 ): Promise<OpenState> => {
-  const onTarget = async (): Promise<OpenState> => ({
+  const onTarget = {
     state: new StateDb(target, stateDb),
-    isApart: false,
-    transactional: (await readTopology(target)).kind !== "standalone",
+    apart: undefined,
     [Symbol.asyncDispose]: async () => undefined,
-  });
-  if (uri === undefined) return onTarget();
+  };
+  if (uri === undefined) return onTarget;
   await using clients = new AsyncDisposableStack();
   const client = await reachMongo(uri, { ...deps, side: "state database" });
   clients.defer(() => client.close());
   const own = await readDeployment(client);
-  if (isSameDeployment(own, await readDeployment(target))) return onTarget();
+  if (isSameDeployment(own, await readDeployment(target))) return onTarget;
   const kept = clients.move();
-  return {
-    state: new StateDb(client, stateDb),
-    isApart: true,
-    transactional: own.kind !== "standalone",
-    [Symbol.asyncDispose]: () => kept.disposeAsync(),
-  };
+  return { state: new StateDb(client, stateDb), apart: own, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 };

@@ -112,7 +112,8 @@ export class Worker implements AsyncDisposable {
     this.#topology = topology;
     const { settings, options, workerId, clock, logger, hard } = deps;
     this.#memory = memory;
-    const { state, transactional } = memory;
+    const { state, apart } = memory;
+    const transactional = (apart ?? topology).kind !== "standalone";
     const owner = { state, workerId, leaseMs: options.leaseMs, transactional };
     this.#stores = workerStores(owner, clock);
     this.#sinkOf = sinkOpener({ target, transactional: this.#guarantee() === "exactly-once" });
@@ -176,10 +177,12 @@ export class Worker implements AsyncDisposable {
     let worker: Worker;
     try {
       const outages = { clock, logger, signal };
-      const topology = await throughOutages("looking at the target", [mongoServer("the target", target)], outages, () =>
-        readTopology(target),
-      );
-      const memory = await openState(target, settings, { appName: workerId, clock, logger, signal });
+      const looking = async () => ({
+        topology: await readTopology(target),
+        memory: await openState(target, settings, { appName: workerId, ...outages }),
+      });
+      const servers = [mongoServer("the target", target)];
+      const { topology, memory } = await throughOutages("looking at the target", servers, outages, looking);
       const source = settings.source === undefined ? undefined : openMongo(settings.source, { appName: workerId });
       worker = new Worker(deps, routes, target, source, topology, memory);
     } catch (error) {
@@ -216,12 +219,12 @@ export class Worker implements AsyncDisposable {
   }
 
   #guarantee(): "exactly-once" | "at-least-once" {
-    return this.#topology.kind === "standalone" || this.#memory.isApart ? "at-least-once" : "exactly-once";
+    return this.#whyNotOnce() === "" ? "exactly-once" : "at-least-once";
   }
 
   #whyNotOnce(): string {
     if (this.#topology.kind === "standalone") return ", since it has no transactions";
-    return this.#memory.isApart ? ", since ferry's state is on another deployment" : "";
+    return this.#memory.apart === undefined ? "" : ", since ferry's state is on another deployment";
   }
 
   /** Works until a signal or a failure. @throws what made it stop. */
@@ -230,7 +233,7 @@ export class Worker implements AsyncDisposable {
     const signal = AbortSignal.any([soft, hard]);
     const servers = [
       mongoServer("the target", this.#target),
-      ...(this.#memory.isApart ? [mongoServer("the state database", this.#memory.state.client)] : []),
+      ...(this.#memory.apart !== undefined ? [mongoServer("the state database", this.#memory.state.client)] : []),
       ...(log === undefined ? [this.#kafka] : []),
     ];
     await throughOutages("preparing ferry's database", servers, { clock, logger, signal }, async () => {
