@@ -4,7 +4,8 @@ import { quoted } from "#base/flow/quoted.ts";
 import { translated } from "#io/mongo/errors.ts";
 import type { StateDb } from "./stateDb.ts";
 
-const BY_ROUTE = ["deadLetters", "drift", "conflicts", "lanes"] as const;
+const BY_ROUTE = ["deadLetters", "drift", "conflicts", "lanes", "verificationFindings"] as const;
+const BY_ID = ["verification", "runs"] as const;
 const BY_MARK = ["touched", "settled"] as const;
 
 const forget = async (state: StateDb, route: string): Promise<void> => {
@@ -12,7 +13,7 @@ const forget = async (state: StateDb, route: string): Promise<void> => {
   await state.collection("deadLetterChunks").deleteMany(chunks);
   for (const name of BY_ROUTE) await state.collection(name).deleteMany({ route });
   for (const name of BY_MARK) await state.collection(name).deleteMany({ "_id.route": route });
-  await state.collection<{ _id: string }>("runs").deleteOne({ _id: route });
+  for (const name of BY_ID) await state.collection<{ _id: string }>(name).deleteOne({ _id: route });
   // Last: while it exists, it shows that the route has started.
   await state.collection("partitions").deleteMany({ route });
 };
