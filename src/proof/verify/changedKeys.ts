@@ -1,6 +1,7 @@
 import { identityOf } from "#base/bson/identity.ts";
 import { find, rawValue } from "#base/bson/walk.ts";
 import { assert } from "#base/errors/ferryError.ts";
+import { seriesOf } from "#base/flow/buckets.ts";
 import { formatNamespace, type Namespace } from "#base/flow/types.ts";
 import type { Document, MongoClient } from "#io/mongo/connect.ts";
 import { documentKeyOf } from "#io/wire/documentKey.ts";
@@ -24,11 +25,11 @@ const isAmong = (namespaces: readonly Namespace[]): Document => {
   return { $match: { $or: [{ ns: { $in: names } }, { to: { $in: names } }] } };
 };
 
-/** One collection, those of one database, or any: the narrowest that has them all. */
+/** One collection, those of one database, or any: the narrowest that has them all. Buckets have no stream of their own. */
 const watchOf = (namespaces: readonly Namespace[]): Watch => {
   const [first, ...others] = namespaces;
   assert(first !== undefined, "nothing is watched");
-  if (others.length === 0) return { level: "collection", ...first };
+  if (others.length === 0 && seriesOf(first) === undefined) return { level: "collection", ...first };
   return others.every(({ db }) => db === first.db)
     ? { level: "database", db: first.db, coll: "" }
     : { level: "cluster", db: "", coll: "" };
@@ -54,6 +55,7 @@ export class ChangedKeys implements AsyncDisposable {
     const watch = watchOf(namespaces);
     const cursor = await ChangeCursor.open({
       ...{ client, watch, from: { at: timestampOf(from) } },
+      stream: namespaces.some((ns) => seriesOf(ns) !== undefined) ? { showSystemEvents: true } : {},
       pipeline: [
         ...(watch.level === "collection" ? [] : [isAmong(namespaces)]),
         { $project: { documentKey: 1, ns: 1 } }, // bodies stay on the server
