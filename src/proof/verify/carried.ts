@@ -39,6 +39,15 @@ const CONNECTOR_MS = 10_000;
 /** One answer does for all routes that ask within this time, ms. */
 const FRESH_MS = 50;
 
+const remembered = <T>(clock: Clock, ask: () => Promise<T>): (() => Promise<T>) => {
+  let [answer, askedAt] = [undefined as Promise<T> | undefined, 0];
+  return () => {
+    if (answer !== undefined && clock.now() - askedAt < FRESH_MS) return answer;
+    [answer, askedAt] = [ask(), clock.now()];
+    return answer;
+  };
+};
+
 const requireKafka = (kafka: KafkaClient | undefined): KafkaClient => {
   if (kafka === undefined) throw new FerryError("FERRY_USAGE", "the target is fed through Kafka; give --kafka");
   return kafka;
@@ -66,14 +75,10 @@ type Found = Readonly<{ topics: readonly string[]; applied: Carried["applied"] }
 const byCapture = (deps: CarriedDeps, record: CaptureRecord): Found => {
   if (record.phase !== "stream") throw copying("documents are being copied");
   const topics = record.topics.map(({ name }) => name);
-  let [known, knownAt] = [undefined as bigint | undefined, Number.NEGATIVE_INFINITY];
-  const position = async (): Promise<bigint | undefined> => {
-    if (deps.clock.now() - knownAt < FRESH_MS) return known;
-    knownAt = deps.clock.now();
+  const position = remembered(deps.clock, async () => {
     const now = await readCapture(deps.state);
-    known = now === undefined ? undefined : tokenTime(now.token);
-    return known;
-  };
+    return now === undefined ? undefined : tokenTime(now.token);
+  });
   if (record.mode === "direct") return { topics, applied: position };
   return { topics, applied: throughKafka(deps, async () => (await position()) ?? 0n, 0) };
 };
