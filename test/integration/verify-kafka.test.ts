@@ -72,7 +72,7 @@ test("through ferry capture and a worker: merge, keep-target, drift and a rename
   const [db, copy] = [here.db("vk"), there.db("vk")];
   for (const name of ["people", "kept", "drifting"]) await db.collection(name).insertMany(people(2000));
   await using capture = await startCapture({ ...urls, include: ["vk.*"], args: [...args, "--partitions", "2"] });
-  await using worker = await startWorker({ ...urls, args: [...args, "--topics", "vk.*"] });
+  await using worker = await startWorker({ ...urls, leaseMs: 5000, args: [...args, "--topics", "vk.*"] });
   await capture.says("the change stream continues");
   for (const name of ["persons", "kept", "drifting"]) await arrives("vk", name, { _id: 1999 });
   await copy.collection("persons").updateOne({ _id: 1 as never }, { $set: { loyalty: "gold" } });
@@ -128,7 +128,7 @@ test("through the official connector and a worker: what differs is wrong when it
   const flags = ["--source", urls.source, "--target", urls.target, "--kafka", urls.kafka, "--state-db", "ferry_vc"];
   const begun = await ferry(["cx", file, ...flags, "--connect", connect.url]);
   assert.equal(begun.status, 0, begun.err);
-  await using worker = await startWorker({ ...urls, args: [...args, "--topics", "vc.*"] });
+  await using worker = await startWorker({ ...urls, leaseMs: 5000, args: [...args, "--topics", "vc.*"] });
   await arrives("vc", "people", { _id: 499 });
   await there
     .db("vc")
