@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { MongoClient } from "mongodb";
 import { StateDb } from "#io/state/stateDb.ts";
@@ -73,16 +72,10 @@ export const measureFollow = async (
   await pair.there.db(STATE_DB).dropDatabase();
   await load(pair.here, COLL, documents);
   await using _run = ferryRun(pair, COLL, STATE_DB);
-  const copied = pair.there.db(DB).collection(COLL);
-  while ((await copied.estimatedDocumentCount()) < documents) await pause(50);
+  const captures = pair.there.db(STATE_DB).collection("capture");
+  while ((await captures.findOne({ phase: "stream" })) === null) await pause(50);
   const args = ["verify", "--follow", "--source", pair.source.uri, "--target", pair.target.uri, "--state-db", STATE_DB];
-  let verify = running(process.execPath, [MAIN, ...args]);
-  // The copy's end is noted a little later than its last document comes.
-  for (let tries = 0; tries < 50 && (await isOver(verify)); tries++) {
-    await pause(200);
-    verify = running(process.execPath, [MAIN, ...args]);
-  }
-  await using _verify = verify;
+  await using verify = running(process.execPath, [MAIN, ...args]);
   await untilCurrent(pair, "verification");
   const ages: number[] = [];
   const writing = write(pair.here, documents, perSecond, sized(SECONDS * 1000));
@@ -98,10 +91,4 @@ export const measureFollow = async (
   await untilCurrent(pair, "verification after the load");
   const { wrong } = await verifiedUpTo(new StateDb(pair.there, STATE_DB), [`${DB}.${COLL}`]);
   return { writesPerSecond, p50: median(ages), p95: quantile(ages, 0.95), wrong, rssMb: peakRssMb(verify.child) };
-};
-
-/** Has it ended within a moment? */
-const isOver = async ({ child }: ReturnType<typeof running>): Promise<boolean> => {
-  if (child.exitCode !== null) return true;
-  return Promise.race([once(child, "exit").then(() => true), pause(1500).then(() => false)]);
 };
