@@ -4,13 +4,11 @@ import type { Route } from "#base/config/routes.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import { topicFor } from "#io/kafka/topicName.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 
 export type KafkaAppliedDeps = Readonly<{
   kafka: KafkaClient;
-  target: MongoClient;
   state: StateDb;
   routes: readonly Route[] | undefined;
   /** A clusterTime of the source, asked now. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Long } from "bson";
 import type { KafkaClient } from "#io/kafka/client.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { AppliedThroughKafka } from "#proof/verify/appliedThroughKafka.ts";
 
 /** A topic of two partitions, one lane each, by a clock of the test's own. */
@@ -22,8 +22,7 @@ class World {
     const collection = (name: string) => ({ find: () => ({ toArray: async () => records(name) }) });
     return new AppliedThroughKafka("a.b", {
       kafka: { offsets: async () => [...this.ends] } as unknown as KafkaClient,
-      target: { db: () => ({ collection }) } as unknown as MongoClient,
-      stateDb: "ferry",
+      state: { collection } as unknown as StateDb,
       routes: undefined,
       position: async () => this.position,
       settleMs,
