@@ -1,5 +1,6 @@
 import { benchApply } from "./apply.ts";
 import { benchCapture } from "./capture.ts";
+import { benchCutover } from "./cutover.ts";
 import { benchDirect } from "./direct.ts";
 import { benchDrain } from "./drain.ts";
 import { benchFilter } from "./filter.ts";
@@ -16,6 +17,7 @@ import { benchVerify } from "./verify.ts";
 export const BENCHES: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
   apply: benchApply,
   capture: benchCapture,
+  cutover: benchCutover,
   direct: benchDirect,
   drain: benchDrain,
   filter: benchFilter,

@@ -16,8 +16,8 @@ const HOUSES: Readonly<Record<string, readonly string[]>> = {
   structure: ["model", "plan", "build", "operations", "follow"],
   apply: ["plan", "lanes", "deadletter", "conflict", "repair", "barrier", "pipeline"],
   proof: ["structure", "verify", "receipt", "repair"],
-  cutover: [],
-  process: ["report", "worker", "capture", "run"],
+  cutover: ["ending", "machine", "fence", "parts"],
+  process: ["report", "worker", "capture", "run", "switch"],
   tools: ["stack", "workload", "check"],
   surface: ["terminal", "completion", "demo", "cli"],
 };

@@ -755,6 +755,24 @@ export const CATALOGUE = {
     "Services were sent to the target: with the fence lifted, both sides would take writes.",
     "Send them back first. --allow-both lifts the fence anyway.",
   ),
+  FERRY_ROLLBACK_NONE: entry(
+    64,
+    "never",
+    "There is nothing to carry back from.",
+    "Changes are carried back behind a cutover that has sent services to the target; give the same --source, --target and --state-db as there.",
+  ),
+  FERRY_ROLLBACK_ROUTE: entry(
+    64,
+    "never",
+    "What a route makes of documents cannot be carried back.",
+    "Leave out the routes that the message names with a configuration of their own, or do without a way back for them.",
+  ),
+  FERRY_RUN_LOOP: entry(
+    76,
+    "never",
+    "A run the other way carries the same namespaces: changes would go round without end.",
+    "Finalize that run first, or leave its namespaces out of this one.",
+  ),
   // --- the demo
   FERRY_DEMO_STEP: entry(
     1,

@@ -14,6 +14,8 @@ export type ReachDeps = Readonly<{
   /** As in a sentence: `the source`. */
   side: "source" | "target" | "state database";
   appName: string;
+  /** See ConnectOptions. */
+  pastValidators?: boolean;
   clock: Clock;
   logger: Logger;
   /** Ends the waiting. */
@@ -92,8 +94,8 @@ class FirstConnection {
  * @throws FERRY_URI, FERRY_MONGO_UNREACHABLE, FERRY_MONGO_AUTH, FERRY_MONGO_MEMBER, the signal's reason
  */
 export const reachMongo = async (uri: string, deps: ReachDeps): Promise<MongoClient> => {
-  const { side, appName, clock, signal } = deps;
-  const client = openMongo(uri, { appName });
+  const { side, appName, pastValidators = false, clock, signal } = deps;
+  const client = openMongo(uri, { appName, pastValidators });
   const first = new FirstConnection(client, new Awaited(`the ${side}`, deps));
   const isPassing = (error: FerryError): boolean =>
     isFerry(error, "FERRY_MONGO_UNREACHABLE", "FERRY_MONGO_TRANSIENT") && first.isAway;

@@ -21,13 +21,14 @@ import type { CopySourceDeps } from "#source/copy/steadyCopySource.ts";
 
 import { readDeployment } from "#source/stream/deployment.ts";
 
-import { listNamespaces } from "#source/stream/sourceProbe.ts";
+import { listNamespaces, type StartPoint } from "#source/stream/sourceProbe.ts";
 import { featuresOf } from "#source/stream/sourceStream.ts";
 import { checkDeployments, checkLooking } from "./captureChecks.ts";
 import { scopeOf } from "./captureScope.ts";
 import { type CaptureStartDeps, checkKnown } from "./captureStart.ts";
 import { carriedNames, type NamesDeps } from "./carriedNames.ts";
 import { leftoversOn } from "./leftovers.ts";
+import { requireNoLoop } from "./loopGuard.ts";
 import { requireCarriable } from "./namedScope.ts";
 import { requireUnfinished } from "./runLifecycle.ts";
 import { decidedBy, withTimeSeries } from "./timeSeries.ts";
@@ -49,6 +50,8 @@ export type CaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad
     recopy: boolean;
     /** Build collections' options, indexes and views before the copy. */
     structure: boolean;
+    /** Carries back behind a cutover, from where the target stood before services were sent there; undefined: forward. */
+    back?: StartPoint | undefined;
     /** Empty the selected collections on the target (and their topics) first, and start over. */
     replaceTarget: boolean;
     logger: Logger;
@@ -76,13 +79,22 @@ export const betweenSides = async (
     hard,
     clock,
     logger,
-  }: Pick<CaptureDeps, "settings" | "runId" | "soft" | "hard" | "clock" | "logger">,
+    back,
+  }: Pick<CaptureDeps, "settings" | "runId" | "soft" | "hard" | "clock" | "logger" | "back">,
   work: (sides: Sides) => Promise<void>,
 ): Promise<void> => {
   for (const side of ["source", "target"] as const) sayIgnored(side, settings[side], logger);
   await using clients = new AsyncDisposableStack();
   const open = async (side: "source" | "target"): Promise<MongoClient> => {
-    const client = await reachMongo(settings[side], { side, appName: runId, clock, logger, signal: soft });
+    const pastValidators = side === "target" && back !== undefined;
+    const client = await reachMongo(settings[side], {
+      side,
+      appName: runId,
+      pastValidators,
+      clock,
+      logger,
+      signal: soft,
+    });
     clients.defer(() => client.close());
     return client;
   };
@@ -167,7 +179,8 @@ export const openCapture = async (
   const isFormer = ({ topic, topicId }: KnownRoute): boolean =>
     scope.has(parseNamespace(topic)) || (remembered !== undefined && topicId === remembered.id);
   const former = replaces ? await knownRoutes(state, isFormer) : [];
-  const read = { source, deployment, scope, timeSeries, rangeDocuments, copyOrder };
+  await requireNoLoop({ source, target: other, stateDb: state.name, routes: deps.routes, carried });
+  const read = { source, deployment, scope, timeSeries, rangeDocuments, copyOrder, back: deps.back };
   return { start: { ...read, store, mode, leaseMs, clock, logger, soft }, replaces, known, former, carried };
 };
 

@@ -14,7 +14,7 @@ import type { RangeRecord } from "#source/copy/rangeRecord.ts";
 import { removeSpools } from "#source/spool/spoolChain.ts";
 import { type Deployment, requireSameSource, sourceOf } from "#source/stream/deployment.ts";
 import type { Scope } from "#source/stream/scope.ts";
-import { noteStart } from "#source/stream/sourceProbe.ts";
+import { noteStart, type StartPoint } from "#source/stream/sourceProbe.ts";
 
 export type CaptureStartDeps = Readonly<{
   source: MongoClient;
@@ -29,6 +29,8 @@ export type CaptureStartDeps = Readonly<{
   /** Documents of one range of the copy, about. */
   rangeDocuments: number;
   copyOrder: CopyOrder;
+  /** Nothing is copied, and the stream begins here: both sides are equal there. */
+  back: StartPoint | undefined;
   clock: Clock;
   logger: Logger;
   soft: AbortSignal;
@@ -61,14 +63,14 @@ const plan = async (
  * @returns false where another process has begun meanwhile
  */
 const begin = async (deps: CaptureStartDeps, namespaces: readonly Namespace[]): Promise<boolean> => {
-  const { source, scope, store, timeSeries, logger } = deps;
-  const { token, at } = await noteStart(source, scope.watch);
-  const { ranges, documents } = await plan(deps, namespaces, 1);
+  const { source, scope, store, timeSeries, back, logger } = deps;
+  const { token, at } = back ?? (await noteStart(source, scope.watch));
+  const { ranges, documents } = back === undefined ? await plan(deps, namespaces, 1) : { ranges: [], documents: 0 };
   const capture: NewCapture = {
     id: randomBytes(8).toString("hex"),
     ...identityOf(deps),
     timeSeries,
-    phase: "copy",
+    phase: back === undefined ? "copy" : "stream",
     generation: 1,
     start: token,
     startAt: at,
@@ -77,6 +79,10 @@ const begin = async (deps: CaptureStartDeps, namespaces: readonly Namespace[]): 
     estimate: Long.fromNumber(documents),
   };
   if (!(await store.begin(capture, ranges))) return false;
+  if (back !== undefined) {
+    logger.info({ stage: "stream" }, "carrying back from where the target stood when services were sent there");
+    return true;
+  }
   logger.info(
     { stage: "copy", count: documents },
     `start position noted; about ${documents} documents of ${namespaces.length} collections in ${ranges.length} ranges`,

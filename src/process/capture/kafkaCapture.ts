@@ -1,7 +1,7 @@
 import { isMongo, targetNamespace } from "#base/config/destination.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#base/flow/types.ts";
 import { tryingAgain } from "#base/observe/tryingAgain.ts";
-import { writesOf } from "#cutover/lastLook.ts";
+import { writesOf } from "#cutover/ending/lastLook.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { KafkaProducer } from "#io/kafka/producer.ts";
 import { KafkaOutput } from "#io/log/kafkaOutput.ts";

@@ -7,7 +7,7 @@ import type { Clock } from "#base/flow/clock.ts";
 import { every } from "#base/flow/every.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { formatNamespace, type Namespace } from "#base/flow/types.ts";
-import { lastLook } from "#cutover/lastLook.ts";
+import { lastLook } from "#cutover/ending/lastLook.ts";
 import type { CaptureOutput } from "#io/log/captureOutput.ts";
 import { MemoryLog, type TopicStart } from "#io/log/memoryLog.ts";
 import { serversOf, throughOutages } from "#io/mongo/outages.ts";
@@ -97,7 +97,7 @@ const beginBetween = async (deps: DirectDeps, sides: Sides): Promise<Begun> => {
   const runs = new RunStore(state, runId);
   const routes = carried.flatMap((ns) => routesOn(deps.routes, formatNamespace(ns)));
   await checkRights({ source, target, carried, routes, stateDb: state.name });
-  if (known === undefined && !replaces) await checkEmpty(target, runs, routes, options);
+  if (known === undefined && !replaces && deps.back === undefined) await checkEmpty(target, runs, routes, options);
   const structure = new CarriedStructure({ ...deps, leaseMs }, sides);
   if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);
   if (replaces) await replaceCapture(start, deps.spool.dir, () => structure.replace(former.map(({ route }) => route)));
@@ -153,6 +153,7 @@ const carry = async (deps: DirectDeps, setup: Setup, { record, goesOn, wish }: S
     settings: { ...settings, target: settings.target },
     log,
     workerId: runId,
+    pastValidators: deps.back !== undefined,
     soft: captured.signal,
     hard: tasks.signal,
   });

@@ -58,6 +58,8 @@ export type WorkerDeps = Readonly<{
   workerId: string;
   host: string;
   version: string;
+  /** See ConnectOptions: behind a cutover the side that is written to is fenced. */
+  pastValidators?: boolean;
   /** Ends the run when what was read is applied and saved. */
   soft: AbortSignal;
   /** Ends it immediately; the next owner resumes from the saved positions. */
@@ -173,7 +175,9 @@ export class Worker implements AsyncDisposable {
     if (deps.log === undefined)
       for (const side of ["source", "target"] as const) sayIgnored(side, settings[side], logger);
     const signal = AbortSignal.any([soft, hard]);
-    const target = await reachMongo(settings.target, { side: "target", appName: workerId, clock, logger, signal });
+    const target = await reachMongo(settings.target, {
+      ...{ side: "target", appName: workerId, pastValidators: deps.pastValidators ?? false, clock, logger, signal },
+    });
     let worker: Worker;
     try {
       const outages = { clock, logger, signal };

@@ -62,16 +62,16 @@ export const sourceOf = ({ id, setName, hosts }: Deployment): SourceIdentity => 
   hosts: [...hosts],
 });
 
-/**
- * Is this the source that the run began with? By the cluster's id where both have one; otherwise a member must be the same.
- * @throws FERRY_CAPTURE_OTHER
- */
-export const requireSameSource = ({ id, hosts, setName }: SourceIdentity, found: Deployment): void => {
-  const isSame =
-    id !== undefined && found.id !== undefined
-      ? id === found.id
-      : setName === (found.setName ?? "") && (hosts.length === 0 || hosts.some((host) => found.hosts.includes(host)));
-  if (isSame) return;
+/** By the cluster's id where both have one; otherwise a member must be the same. */
+export const isSameSource = ({ id, hosts, setName }: SourceIdentity, found: Deployment): boolean =>
+  id !== undefined && found.id !== undefined
+    ? id === found.id
+    : setName === (found.setName ?? "") && (hosts.length === 0 || hosts.some((host) => found.hosts.includes(host)));
+
+/** Is this the source that the run began with? @throws FERRY_CAPTURE_OTHER */
+export const requireSameSource = (known: SourceIdentity, found: Deployment): void => {
+  if (isSameSource(known, found)) return;
+  const { hosts, setName } = known;
   const now = found.hosts.length === 0 ? "a sharded cluster" : `${found.setName} (${found.hosts.join(", ")})`;
   throw new FerryError(
     "FERRY_CAPTURE_OTHER",

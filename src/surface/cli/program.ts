@@ -112,6 +112,12 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import("./commands/repair.ts")).registerRepair,
   },
   {
+    name: "rollback",
+    description:
+      "after a cutover, while `ferry run --reverse` is running: send services back to the source, with the same guards",
+    load: async () => (await import("./commands/cutover.ts")).registerRollback,
+  },
+  {
     name: "run",
     description: "copy and stream a source to a target in one process, without Kafka",
     load: async () => (await import("./commands/run.ts")).registerRun,

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { FerryError } from "#base/errors/ferryError.ts";
-import type { Watchman } from "#cutover/parts.ts";
+import type { Watchman } from "#cutover/machine/parts.ts";
 
 /** What it says when both sides answer it. */
 export const WATCHING = "watching";
@@ -43,6 +43,3 @@ export class SecondProcess implements Watchman {
     });
   }
 }
-
-/** Where nothing is to be watched: a rehearsal, or the second process itself. */
-export const NO_WATCHMAN: Watchman = { ready: async () => undefined };

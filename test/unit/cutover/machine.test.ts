@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
-import { type CutoverStep, isEnd, STATES, TABLE } from "#cutover/cutoverTable.ts";
-import { Machine } from "#cutover/machine.ts";
-import type { CutoverRecord, State } from "#cutover/record.ts";
-import { watch } from "#cutover/watch.ts";
+import { type CutoverStep, isEnd, STATES, TABLE } from "#cutover/machine/cutoverTable.ts";
+import { Machine } from "#cutover/machine/machine.ts";
+import type { CutoverRecord, State } from "#cutover/machine/record.ts";
+import { watch } from "#cutover/machine/watch.ts";
 import { LEASE_MS, Life, newRecord, type Plan, partsOf, World, WorldMemory } from "./world.ts";
 
 const step = (state: State): CutoverStep => TABLE[state];

@@ -1,7 +1,7 @@
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import type { Parts } from "#cutover/parts.ts";
-import type { CutoverMemory, CutoverRecord, Move, Seen } from "#cutover/record.ts";
+import type { Parts } from "#cutover/machine/parts.ts";
+import type { CutoverMemory, CutoverRecord, Move, Seen } from "#cutover/machine/record.ts";
 
 /** Time that passes only while everybody sleeps. */
 export class VirtualClock implements Clock {
@@ -251,6 +251,7 @@ export const partsOf = (world: World, life: Life, watchman: () => void): Parts =
         world.deferred = true;
       }),
     },
+    wayBack: { position: async () => undefined },
     services: {
       release: (_, signal) =>
         does("release", () => {

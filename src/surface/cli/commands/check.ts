@@ -26,6 +26,7 @@ import { Scope } from "#source/stream/scope.ts";
 import type { StructureDeps } from "#structure/operations/structureOperations.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
 import { bucketsIn, checkSource, checkStatePlace, checkTarget } from "#tools/check/checkDatabases.ts";
+import { checkFence } from "#tools/check/checkFence.ts";
 import { checkConnect, checkKafka } from "#tools/check/checkKafka.ts";
 import { type CheckResult, checking } from "#tools/check/checkResult.ts";
 import { checkStructure } from "#tools/check/checkStructure.ts";
@@ -145,7 +146,7 @@ const check = async (flags: CheckFlags): Promise<void> => {
     if (target !== undefined) results.push(...(await checkTarget(target, databases.target, settings.stateDb, buckets)));
     if (apart !== undefined && target !== undefined) results.push(...(await checkStatePlace(apart, target)));
     if (source !== undefined && target !== undefined && state !== undefined)
-      results.push(...(await checkBoth(flags, { source, target, state })));
+      results.push(...(await checkBoth(flags, { source, target, state })), ...(await checkFence(source, state)));
     if (kafka !== undefined) results.push(...(await checkKafka(kafka, options)));
     if (settings.connect !== undefined) {
       const rest = new ConnectRest({ url: settings.connect, clock: systemClock, giveUpAfterMs: ANSWER_MS });

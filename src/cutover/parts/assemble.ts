@@ -3,17 +3,18 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { type Namespace, parseNamespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
+import { readRun } from "#cutover/ending/runWatch.ts";
+import { type FenceChoice, fenceOf } from "#cutover/fence/fence.ts";
+import type { Parts, Services, Watchman } from "#cutover/machine/parts.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { RunControl } from "#source/capture/captureLifecycle.ts";
 import { DeferredStructure } from "./deferredStructure.ts";
-import { type FenceChoice, fenceOf } from "./fence.ts";
 import { FerryCapture } from "./ferryCapture.ts";
 import { HookRelease } from "./hookRelease.ts";
-import type { Parts, Watchman } from "./parts.ts";
 import { VerifiedProof } from "./proof.ts";
-import { readRun } from "./runWatch.ts";
+import { TargetPosition } from "./targetPosition.ts";
 
 export type AssemblyDeps = Readonly<{
   source: MongoClient;
@@ -25,6 +26,8 @@ export type AssemblyDeps = Readonly<{
   named: readonly string[];
   fence: FenceChoice;
   onRelease: string | undefined;
+  /** Where more than a command sends them. */
+  services?: Services | undefined;
   accepted: readonly string[];
   maxLagMs: number;
   watchman: Watchman;
@@ -37,7 +40,7 @@ export type AssemblyDeps = Readonly<{
 
 /** Everything that a cutover of ferry's own capture acts on. @throws FERRY_CUTOVER_FENCE */
 export const assemble = (deps: AssemblyDeps): Parts => {
-  const { source, state, named, accepted, tell } = deps;
+  const { source, target, state, named, accepted, tell } = deps;
   const control = new RunControl(state);
   const namespaces = async (): Promise<readonly Namespace[]> => {
     const carried = (await readRun(control)).record.topics.map(({ name }) => name);
@@ -59,7 +62,8 @@ export const assemble = (deps: AssemblyDeps): Parts => {
     fence: fenceOf(deps.fence, { source, namespaces, named }),
     proof: new VerifiedProof({ ...deps, control, accepted: new Set(accepted) }),
     deferred,
-    services: new HookRelease(deps.onRelease, named),
+    wayBack: new TargetPosition(target),
+    services: deps.services ?? new HookRelease(deps.onRelease, named),
     watchman: deps.watchman,
   };
 };

@@ -1,5 +1,6 @@
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import type { Deferred } from "#cutover/machine/parts.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import type { Unrestored } from "#source/capture/captureLifecycle.ts";
@@ -7,7 +8,6 @@ import { type FinalizeDeps, finalizeStructure } from "#structure/build/finalize.
 import { deferAgain, restoreCheap } from "#structure/build/restoreCheap.ts";
 import type { StructureRecord } from "#structure/model/records.ts";
 import { StructureStore } from "#structure/plan/store.ts";
-import type { Deferred } from "./parts.ts";
 
 export type DeferredDeps = Readonly<{
   source: MongoClient;

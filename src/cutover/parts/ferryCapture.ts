@@ -1,15 +1,15 @@
 import { Timestamp } from "bson";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Logger } from "#base/observe/log.ts";
+import { type EndDeps, endRun } from "#cutover/ending/endRun.ts";
+import { haltOf, lettersAndHalts } from "#cutover/ending/lastLook.ts";
+import { readRun, type SeenRun } from "#cutover/ending/runWatch.ts";
+import { workersDrained } from "#cutover/ending/workersDrained.ts";
+import type { Capture, SourceTime } from "#cutover/machine/parts.ts";
 import type { Unrestored } from "#source/capture/captureLifecycle.ts";
 import { commandOf, stateOf } from "#source/capture/captureLifecycle.ts";
 import { RestingSource } from "#source/stream/restingSource.ts";
 import { tokenTime } from "#source/stream/resumeToken.ts";
-import { type EndDeps, endRun } from "./endRun.ts";
-import { haltOf, lettersAndHalts } from "./lastLook.ts";
-import type { Capture, SourceTime } from "./parts.ts";
-import { readRun, type SeenRun } from "./runWatch.ts";
-import { workersDrained } from "./workersDrained.ts";
 
 export type FerryCaptureDeps = EndDeps &
   Readonly<{
@@ -68,7 +68,14 @@ export class FerryCapture implements Capture {
       const { record, owned } = await readRun(control);
       if (record.phase === "stream" && tokenTime(record.token) > at) {
         if (record.mode === "kafka" && kafka !== undefined)
-          await workersDrained({ ...this.#deps, kafka, topics: record.topics, signal, report: () => undefined });
+          await workersDrained({
+            ...this.#deps,
+            kafka,
+            topics: record.topics,
+            signal,
+            lookMs: LOOK_MS,
+            report: () => undefined,
+          });
         return;
       }
       if (!owned) throw new FerryError("FERRY_RUN_BEHIND", `${commandOf(record)} is not running`);

@@ -134,8 +134,7 @@ export class Machine {
     const { memory, parts, clock, onRetry } = this.#deps;
     using time = this.#time(step, record);
     const attempt = async (): Promise<Found> => {
-      // A process that stood still may not be the one that drives it any more.
-      if (step.paused) await memory.renew(record);
+      if (step.exclusive) await memory.renew(record);
       const decided = (): Promise<boolean> => this.#decided(record);
       const doing: Doing = { parts, record, leftMs: time.leftMs(), decided, signal: time.signal };
       const found = (await step.act(doing)) ?? {};

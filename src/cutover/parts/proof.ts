@@ -1,12 +1,12 @@
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { type LookDeps, missingOnTarget, writesBehind } from "#cutover/ending/lastLook.ts";
+import { readRun } from "#cutover/ending/runWatch.ts";
+import type { Proof, SourceTime } from "#cutover/machine/parts.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { VerificationStore } from "#proof/verify/verificationStore.ts";
 import { routesOn } from "#route/table/routesOn.ts";
 import type { RunControl } from "#source/capture/captureLifecycle.ts";
-import { type LookDeps, missingOnTarget, writesBehind } from "./lastLook.ts";
-import type { Proof, SourceTime } from "./parts.ts";
-import { readRun } from "./runWatch.ts";
 
 export type ProofDeps = LookDeps &
   Readonly<{

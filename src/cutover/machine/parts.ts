@@ -1,7 +1,9 @@
+import type { Timestamp } from "bson";
 import type { FerryError } from "#base/errors/ferryError.ts";
 import type { Namespace } from "#base/flow/types.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import type { Unrestored } from "#source/capture/captureLifecycle.ts";
+import type { StoredToken } from "#source/stream/resumeToken.ts";
 
 /** Cluster times of the source are 64 bits: seconds << 32 | increment. */
 export type SourceTime = bigint;
@@ -72,6 +74,12 @@ export interface Deferred {
   deferAgain(): Promise<void>;
 }
 
+/** Where changes are carried back from, should services go back. */
+export interface WayBack {
+  /** Where the target stands now; undefined where it has no change stream. @throws FERRY_MONGO_* */
+  position(): Promise<Readonly<{ token: StoredToken; at: Timestamp }> | undefined>;
+}
+
 /** The operator's own way to tell services where to write. */
 export interface Services {
   /** Sends them to the target. Resolves when they were sent. @throws FERRY_CUTOVER_HOOK where none was */
@@ -90,6 +98,7 @@ export type Parts = Readonly<{
   fence: Fence;
   proof: Proof;
   deferred: Deferred;
+  wayBack: WayBack;
   services: Services;
   watchman: Watchman;
 }>;

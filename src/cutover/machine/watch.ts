@@ -19,10 +19,10 @@ const LOOK_MS = 50;
 /** Services can write again, or were sent on: the rest needs no watcher. */
 const isPast = (state: State): boolean => isEnd(state) || state === "ending";
 
-/** Is the fence up for too long, or the process that drives the cutover gone while services wait? */
+/** Is the process that drives the cutover gone, or the fence up for too long? */
 const mustAct = ({ record: { state, maxPauseMs }, free, pausedMs }: Seen): boolean => {
-  if (!TABLE[state].paused && state !== "lifting") return false;
-  return free || (!mayHaveReleased(state) && pausedMs >= maxPauseMs - WAY_BACK_MS / 2);
+  const goesBack = (TABLE[state].paused && !mayHaveReleased(state)) || state === "lifting";
+  return free || (goesBack && pausedMs >= maxPauseMs - WAY_BACK_MS / 2);
 };
 
 /**

@@ -1,7 +1,7 @@
 import type { FerryError } from "#base/errors/ferryError.ts";
+import type { Fence, FenceDeps, SourceTime } from "#cutover/machine/parts.ts";
 import { clusterTime } from "#source/stream/sourceProbe.ts";
 import { runHook } from "./hook.ts";
-import type { Fence, FenceDeps, SourceTime } from "./parts.ts";
 
 /** What lifting may take, ms: services wait for it. */
 const LIFT_MS = 60_000;

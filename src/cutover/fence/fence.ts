@@ -1,7 +1,7 @@
 import { FerryError } from "#base/errors/ferryError.ts";
+import type { Fence, FenceDeps, FenceKind } from "#cutover/machine/parts.ts";
 import { HookFence } from "./hookFence.ts";
 import { NoFence } from "./noFence.ts";
-import type { Fence, FenceDeps, FenceKind } from "./parts.ts";
 import { ValidatorFence } from "./validatorFence.ts";
 import { WriteBlock } from "./writeBlock.ts";
 

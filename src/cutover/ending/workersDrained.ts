@@ -17,13 +17,14 @@ export type DrainDeps = Readonly<{
   routes: readonly Route[] | undefined;
   /** By their namespaces. */
   topics: CaptureRecord["topics"];
+  /** How often the lanes are looked at, ms; more often while services wait. */
+  lookMs?: number;
   clock: Clock;
   signal: AbortSignal;
   /** Records that workers have not applied yet; undefined where no lane stands for some of them. */
   report: (behind: number | undefined) => void;
 }>;
 
-/** How often the lanes are looked at, ms. */
 const LOOK_MS = 500;
 
 /** Whoever starts a worker beside the command gets this long, ms. */
@@ -32,12 +33,8 @@ const IDLE_MS = 15_000;
 const look = async ({ state, routes }: DrainDeps, ends: Ends): Promise<number | undefined> =>
   recordsBehind(ends, routes, await readLanes(state));
 
-/**
- * Waits until the lanes of all routes have passed what is in the topics now. Nobody captures into them any more.
- * @throws FERRY_RUN_HALTED, FERRY_RUN_BEHIND if no process applies it, FERRY_KAFKA_*, FERRY_MONGO_*, the signal's reason
- */
-export const workersDrained = async (deps: DrainDeps): Promise<void> => {
-  const { kafka, topics, state, clock, signal, report } = deps;
+/** Where the topics end now. @throws FERRY_KAFKA_TOPIC_MISSING, FERRY_KAFKA_* */
+const endsNow = async ({ kafka, topics }: DrainDeps): Promise<Ends> => {
   const existing = new Set(await kafka.topics());
   const ends = new Map<string, readonly number[]>();
   for (const { name, next } of topics) {
@@ -45,6 +42,16 @@ export const workersDrained = async (deps: DrainDeps): Promise<void> => {
     if (existing.has(topic)) ends.set(name, await kafka.offsets(topic, "latest"));
     else if (Number(next) > 0) throw new FerryError("FERRY_KAFKA_TOPIC_MISSING", `${topic} was deleted from Kafka`);
   }
+  return ends;
+};
+
+/**
+ * Waits until the lanes of all routes have passed what is in the topics now. Nobody captures into them any more.
+ * @throws FERRY_RUN_HALTED, FERRY_RUN_BEHIND if no process applies it, FERRY_KAFKA_*, FERRY_MONGO_*, the signal's reason
+ */
+export const workersDrained = async (deps: DrainDeps): Promise<void> => {
+  const { state, clock, signal, report, lookMs = LOOK_MS } = deps;
+  const ends = await endsNow(deps);
   for (let idleSince: number | undefined; ; ) {
     signal.throwIfAborted();
     const behind = await look(deps, ends);
@@ -61,6 +68,6 @@ export const workersDrained = async (deps: DrainDeps): Promise<void> => {
           ? `no worker has read all of ${[...ends.keys()].join(", ")}`
           : `${behind} records wait in Kafka, and no worker runs`,
       );
-    await clock.sleep(LOOK_MS, signal);
+    await clock.sleep(lookMs, signal);
   }
 };

@@ -1,10 +1,10 @@
 import type { Timestamp } from "bson";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import type { Fence, SourceTime } from "#cutover/machine/parts.ts";
 import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { lackedPrivilege, type Need } from "#io/mongo/privileges.ts";
 import { atLeast } from "#io/mongo/serverVersion.ts";
-import type { Fence, SourceTime } from "./parts.ts";
 
 /** Of `serverStatus`: writes are refused. Source: the server's user_write_block_mode_op_observer, `repl.userWriteBlockMode`. */
 const BLOCKED = 2;

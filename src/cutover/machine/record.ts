@@ -1,6 +1,7 @@
 import type { Timestamp } from "bson";
 import type { FerryError } from "#base/errors/ferryError.ts";
 import type { Trouble, Unrestored } from "#source/capture/captureLifecycle.ts";
+import type { StoredToken } from "#source/stream/resumeToken.ts";
 import type { FenceKind } from "./parts.ts";
 
 /** What is done in a state, and what comes after it, is in table.ts. */
@@ -39,6 +40,8 @@ export type CutoverRecord = {
   laps: Partial<Record<State, number>>;
   /** No write that the source accepted before the fence is later. */
   fencedAt?: Timestamp;
+  /** Where the target stood before services were sent there; absent where it has no change stream. */
+  back?: { token: StoredToken; at: Timestamp };
   /** Why it went back. */
   refused?: Trouble;
   /** What could not be restored on the target. */
@@ -55,7 +58,7 @@ export type Seen = Readonly<{
 }>;
 
 /** What a step has found for the steps after it. */
-export type Found = Partial<Pick<CutoverRecord, "fencedAt" | "unrestored">>;
+export type Found = Partial<Pick<CutoverRecord, "fencedAt" | "back" | "unrestored">>;
 
 export type Move = Readonly<{ to: State; lapMs: number; found?: Found; refused?: FerryError }>;
 

@@ -2,6 +2,8 @@ import type { Timestamp } from "bson";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { seriesOf } from "#base/flow/buckets.ts";
 import { formatNamespace, type Namespace } from "#base/flow/types.ts";
+import type { Fence, FenceDeps, SourceTime } from "#cutover/machine/parts.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { lackedPrivilege } from "#io/mongo/privileges.ts";
 import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
@@ -9,7 +11,22 @@ import { clusterTime } from "#source/stream/sourceProbe.ts";
 import type { Options } from "#structure/model/options.ts";
 import { rawOptionsOf } from "#structure/model/read.ts";
 import { fencedValidation, fencing, lifting } from "#structure/model/writeFence.ts";
-import type { Fence, FenceDeps, SourceTime } from "./parts.ts";
+
+/** Validation of a collection that is fenced; undefined where it is not. */
+const formerValidation = async (source: MongoClient, ns: Namespace): Promise<Options | undefined> => {
+  const options = await rawOptionsOf(source, ns);
+  return options && fencedValidation(options);
+};
+
+/** Which of these collections a cutover has put its validator on. @throws FERRY_MONGO_* */
+export const fencedAmong = async (
+  source: MongoClient,
+  namespaces: readonly Namespace[],
+): Promise<readonly string[]> => {
+  const up: string[] = [];
+  for (const ns of namespaces) if ((await formerValidation(source, ns)) !== undefined) up.push(formatNamespace(ns));
+  return up;
+};
 
 /**
  * A validator that no document passes, on each collection that is switched over: the others continue. It stops inserts and updates,
@@ -35,8 +52,7 @@ export class ValidatorFence implements Fence {
     }));
     const lacked = await lackedPrivilege("source", source, needs);
     if (lacked !== undefined) return [lacked];
-    const up: string[] = [];
-    for (const ns of namespaces) if ((await this.#former(ns)) !== undefined) up.push(formatNamespace(ns));
+    const up = await fencedAmong(source, namespaces);
     return up.length === 0
       ? []
       : [new FerryError("FERRY_CUTOVER_FENCED", `an earlier cutover left its validator on ${up.join(", ")}`)];
@@ -60,15 +76,9 @@ export class ValidatorFence implements Fence {
 
   async lift(): Promise<void> {
     for (const ns of await this.#deps.namespaces()) {
-      const former = await this.#former(ns);
+      const former = await formerValidation(this.#deps.source, ns);
       if (former !== undefined) await this.#modify(ns, lifting(former));
     }
-  }
-
-  /** Of a collection that is fenced. */
-  async #former(ns: Namespace): Promise<Options | undefined> {
-    const options = await rawOptionsOf(this.#deps.source, ns);
-    return options && fencedValidation(options);
   }
 
   async #modify({ db, coll }: Namespace, change: Options, maxTimeMS?: number): Promise<SourceTime> {

@@ -1,5 +1,5 @@
-import { runHook } from "./hook.ts";
-import type { Services } from "./parts.ts";
+import { runHook } from "#cutover/fence/hook.ts";
+import type { Services } from "#cutover/machine/parts.ts";
 
 /** Services are sent to the target by a command of the operator; without one the operator does it when asked. */
 export class HookRelease implements Services {

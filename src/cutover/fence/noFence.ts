@@ -1,7 +1,7 @@
 import type { FerryError } from "#base/errors/ferryError.ts";
+import type { Fence, SourceTime } from "#cutover/machine/parts.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { clusterTime } from "#source/stream/sourceProbe.ts";
-import type { Fence, SourceTime } from "./parts.ts";
 
 /** The operator has stopped the writers himself: nothing is refused, and any write after this moment ends the cutover. */
 export class NoFence implements Fence {

@@ -18,6 +18,8 @@ export type Doing = Readonly<{
 export type CutoverStep = Readonly<{
   /** Services can write on neither side, at most for `maxPauseMs`. */
   paused: boolean;
+  /** Its act changes what whoever has taken the cutover over would have to undo: a process that stood still looks before it acts. */
+  exclusive: boolean;
   /** What is done in this state. It is done again from its beginning after a kill. */
   act: (doing: Doing) => Promise<Found | undefined>;
   /** What must hold before the next state is entered. @returns the first thing that does not */
@@ -42,6 +44,7 @@ const fencedAt = ({ record }: Doing): SourceTime => {
 export const TABLE = {
   checking: {
     paused: false,
+    exclusive: false,
     act: nothing,
     guard: firstOf,
     to: "approaching",
@@ -49,6 +52,7 @@ export const TABLE = {
   },
   approaching: {
     paused: false,
+    exclusive: false,
     act: async ({ parts, signal }) => {
       await parts.capture.hurry(true);
       await parts.proof.approach(signal);
@@ -61,6 +65,7 @@ export const TABLE = {
   },
   fencing: {
     paused: true,
+    exclusive: true,
     act: async ({ parts, leftMs, signal }) => ({ fencedAt: new Timestamp(await parts.fence.raise(leftMs, signal)) }),
     guard: nothing,
     to: "draining",
@@ -68,6 +73,7 @@ export const TABLE = {
   },
   draining: {
     paused: true,
+    exclusive: false,
     act: async (doing) => {
       await doing.parts.capture.drainTo(fencedAt(doing), doing.signal);
       return undefined;
@@ -78,6 +84,7 @@ export const TABLE = {
   },
   proving: {
     paused: true,
+    exclusive: false,
     act: nothing,
     guard: (doing) => doing.parts.proof.missing(fencedAt(doing), doing.signal),
     to: "restoring",
@@ -85,9 +92,11 @@ export const TABLE = {
   },
   restoring: {
     paused: true,
+    exclusive: true,
     act: async ({ parts, signal }) => {
       await parts.deferred.restoreCheap(signal);
-      return undefined;
+      const back = await parts.wayBack.position();
+      return back === undefined ? {} : { back };
     },
     guard: nothing,
     to: "releasing",
@@ -95,6 +104,7 @@ export const TABLE = {
   },
   releasing: {
     paused: true,
+    exclusive: true,
     act: async ({ parts, leftMs, signal }) => {
       await parts.services.release(leftMs, signal);
       return undefined;
@@ -105,6 +115,7 @@ export const TABLE = {
   },
   ending: {
     paused: false,
+    exclusive: false,
     act: async (doing) => ({ unrestored: [...(await doing.parts.capture.end(fencedAt(doing), doing.signal))] }),
     guard: nothing,
     to: "over",
@@ -112,6 +123,7 @@ export const TABLE = {
   },
   lifting: {
     paused: false,
+    exclusive: false,
     act: async ({ parts, record, decided }) => {
       const back = async (): Promise<void> => {
         // First: services wait for it, whatever the target is about.
@@ -127,8 +139,8 @@ export const TABLE = {
     to: "aborted",
     back: "lifting",
   },
-  over: { paused: false, act: nothing, guard: nothing, to: "over", back: "over" },
-  aborted: { paused: false, act: nothing, guard: nothing, to: "aborted", back: "aborted" },
+  over: { paused: false, exclusive: false, act: nothing, guard: nothing, to: "over", back: "over" },
+  aborted: { paused: false, exclusive: false, act: nothing, guard: nothing, to: "aborted", back: "aborted" },
 } as const satisfies Readonly<Record<State, CutoverStep>>;
 
 export const STATES = Object.keys(TABLE) as readonly State[];
