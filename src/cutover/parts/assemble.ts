@@ -29,6 +29,8 @@ export type AssemblyDeps = Readonly<{
   /** Where more than a command sends them. */
   services?: Services | undefined;
   accepted: readonly string[];
+  /** See ProofDeps. */
+  verifyRest: boolean;
   maxLagMs: number;
   watchman: Watchman;
   clock: Clock;

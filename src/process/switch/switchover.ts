@@ -31,6 +31,8 @@ export type SwitchDeps = Readonly<{
   maxLagMs: number;
   onRelease: string | undefined;
   accepted: readonly string[];
+  /** See ProofDeps. */
+  verifyRest: boolean;
   /** Services go back behind a cutover: the sides are the other way round. */
   isBack: boolean;
   /** Which process this is. */

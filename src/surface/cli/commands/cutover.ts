@@ -30,6 +30,7 @@ type CutoverFlags = Flags &
     maxPause: string;
     maxLag: string;
     accept?: string;
+    verifyRest?: boolean;
     ready?: boolean;
     rehearse?: boolean;
     abort?: boolean;
@@ -62,6 +63,10 @@ const withSwitch = (command: Command): Command =>
     .option("--on-release <command>", "command that sends services over; exit status 0: they were sent")
     .option("--max-pause <time>", "lift the fence if the pause would be longer", "5s")
     .option("--max-lag <time>", "start only if the oldest pending change is not older", "2s")
+    .option(
+      "--verify-rest",
+      "while services wait, also compare what they wrote last; `ferry verify --follow` must be running",
+    )
     .option("--accept <codes>", "error codes to accept, comma-separated: what they stand for stays missing")
     .option("--config <file>", "routes and their rules (default: ferry.yaml here, if it exists)")
     .option("--ready", "only print what is missing")
@@ -87,6 +92,7 @@ const choicesOf = (flags: CutoverFlags) => {
     routes: readConfig(flags.config).routes,
     onRelease: flags.onRelease,
     accepted: listed(flags.accept ?? ""),
+    verifyRest: flags.verifyRest === true,
     isBack: flags.isBack === true,
   };
 };
