@@ -35,8 +35,8 @@ test("killed with SIGKILL in any state it goes back within the limit, or on; nev
   await users.createIndex({ at: 1 }, { expireAfterSeconds: 100_000 });
   const run = await both.start();
   const services = both.services();
-  services.start(10, 5);
-  const args = ["--accept", "FERRY_CUTOVER_UNVERIFIED", "--max-pause", `${MAX_PAUSE_MS}ms`];
+  services.start(8, 20);
+  const args = ["--accept", "FERRY_CUTOVER_UNVERIFIED", "--max-lag", "60s", "--max-pause", `${MAX_PAUSE_MS}ms`];
   const release = [...args, "--on-release", services.release];
   try {
     for (const [state, phase] of chosen(seed)) {
@@ -87,7 +87,7 @@ test("a run that dies before the last change has arrived: the fence is lifted, a
   await using both = await streaming("dies");
   await both.here.db("dies").collection("users").insertOne({ n: 1 });
   const run = await both.start();
-  const args = ["--accept", "FERRY_CUTOVER_UNVERIFIED", "--max-pause", `${MAX_PAUSE_MS}ms`];
+  const args = ["--accept", "FERRY_CUTOVER_UNVERIFIED", "--max-lag", "60s", "--max-pause", `${MAX_PAUSE_MS}ms`];
   // It stands still with the fence up, until the run is dead.
   const cutover = await both.frozen(args, faultAt("fencing", "entered"));
   run.kill("SIGKILL");

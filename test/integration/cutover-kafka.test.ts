@@ -11,13 +11,13 @@ test("through Kafka, `ferry capture` and workers: services move with nothing los
   await both.here.db("through").collection<{ _id: string }>("users").insertOne({ _id: "first" });
   const run = await both.start();
   const services = both.services();
-  services.start(20, 5);
+  services.start(10, 20);
   const there = both.there.db("through").collection<{ _id: string }>("users");
   await waitFor(async () => ((await there.countDocuments()) > 20 ? { done: 1 } : { seen: run.logTail(5) }), {
     ...{ what: "documents on the target", clock: systemClock, timeoutMs: 60_000 },
   });
   const { status, out, err } = await both.command("cutover", [
-    ...["--accept", "FERRY_CUTOVER_UNVERIFIED", "--on-release", services.release],
+    ...["--accept", "FERRY_CUTOVER_UNVERIFIED", "--max-lag", "60s", "--on-release", services.release],
   ]);
   try {
     assert.equal(status, 0, out + err + run.logTail(20));

@@ -13,7 +13,7 @@ test("user-write-block: services move with nothing lost or doubled, and the paus
   await users.createIndex({ at: 1 }, { expireAfterSeconds: 100_000 });
   const run = await both.start();
   const services = both.services();
-  services.start(20, 5);
+  services.start(10, 20);
   const early = await both.command("cutover", ["--ready", "--json"]);
   assert.equal(early.status, 1, early.err);
   const { missing } = JSON.parse(early.out);
@@ -51,7 +51,7 @@ test("validator, for one namespace: its services move, the others stream on, and
   await db.collection("orders").insertMany(Array.from({ length: 50 }, (_, n) => ({ n })));
   const run = await both.start();
   const services = both.services();
-  services.start(5, 10);
+  services.start(5, 20);
   await waitFor(async () => (services.acked > 50 ? { done: undefined } : { seen: services.acked }), {
     ...{ what: "services to write", clock: systemClock, timeoutMs: 20_000 },
   });
@@ -59,7 +59,7 @@ test("validator, for one namespace: its services move, the others stream on, and
   assert.match(wrong.err, /FERRY_USAGE: some\.usres is not carried/);
   const tooMuch = await both.command("cutover", ["--namespace", "some.users", "--fence", "user-write-block"]);
   assert.match(tooMuch.err, /FERRY_CUTOVER_FENCE: user-write-block stops the whole cluster/);
-  const accept = ["--accept", "FERRY_CUTOVER_UNVERIFIED"];
+  const accept = ["--accept", "FERRY_CUTOVER_UNVERIFIED", "--max-lag", "60s"];
   const named = ["--namespace", "some.users", ...accept];
   const { status, out, err } = await both.command("cutover", [...named, "--on-release", services.release, "--json"]);
   assert.equal(status, 0, out + err + run.logTail(20));
@@ -98,7 +98,7 @@ test("what goes wrong leaves everything as it was: fences, hooks, writers, an op
       ...{ what: `${_id} to arrive`, clock: systemClock, timeoutMs: 20_000 },
     });
   };
-  const accept = ["--accept", "FERRY_CUTOVER_UNVERIFIED"];
+  const accept = ["--accept", "FERRY_CUTOVER_UNVERIFIED", "--max-lag", "60s"];
   const refused = async (code: string | RegExp, ...args: readonly string[]): Promise<string> => {
     const { status, out, err } = await both.command("cutover", [...accept, ...args]);
     assert.notEqual(status, 0, out);
@@ -156,7 +156,7 @@ test("open transactions, $out, documents that expire and an index that is built,
   const run = await both.start();
   await both.here.db("admin").command({ setParameter: 1, ttlMonitorSleepSecs: 1 });
   const services = both.services();
-  services.start(5, 10);
+  services.start(5, 20);
   let isOver = false;
   const forever = async (work: (n: number) => Promise<unknown>): Promise<void> => {
     for (let n = 1; !isOver; n++) {

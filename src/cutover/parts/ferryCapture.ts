@@ -22,6 +22,8 @@ export type FerryCaptureDeps = EndDeps &
     restoreRest: (signal: AbortSignal) => Promise<readonly Unrestored[]>;
   }>;
 
+/** A run without an owner for this long has ended, ms: a process that is busy renews its lease late. */
+const AWAY_MS = 2000;
 /** How often the position is looked at while services wait, ms. */
 const LOOK_MS = 10;
 
@@ -36,10 +38,22 @@ export class FerryCapture implements Capture {
   }
 
   async unready(): Promise<readonly FerryError[]> {
-    const { control, state, routes, accepted } = this.#deps;
-    const seen = await readRun(control);
+    const { state, routes, accepted } = this.#deps;
+    const seen = await this.#whenOwned();
     const known = await lettersAndHalts({ state, routes, accepted: new Set(accepted) });
     return [this.#early(seen), known].filter((error) => error !== undefined);
+  }
+
+  /** A process that is busy renews its lease late: it is given the time. */
+  async #whenOwned(): Promise<SeenRun> {
+    const { control, clock } = this.#deps;
+    const since = clock.now();
+    for (;;) {
+      const seen = await readRun(control);
+      const isAway = !seen.owned && stateOf(seen.record) === "running" && seen.record.ended == null;
+      if (!isAway || clock.now() - since > AWAY_MS) return seen;
+      await clock.sleep(AWAY_MS / 10);
+    }
   }
 
   #early(seen: SeenRun): FerryError | undefined {
@@ -63,9 +77,10 @@ export class FerryCapture implements Capture {
     const { control, clock, kafka } = this.#deps;
     // At the very time there may be more: the position must be behind it, and a source that is fenced is at rest.
     await this.#resting.note();
-    for (;;) {
+    for (let ownedAt = clock.now(); ; ) {
       signal.throwIfAborted();
       const { record, owned } = await readRun(control);
+      if (owned) ownedAt = clock.now();
       if (record.phase === "stream" && tokenTime(record.token) > at) {
         if (record.mode === "kafka" && kafka !== undefined)
           await workersDrained({
@@ -78,7 +93,7 @@ export class FerryCapture implements Capture {
           });
         return;
       }
-      if (!owned) throw new FerryError("FERRY_RUN_BEHIND", `${commandOf(record)} is not running`);
+      if (clock.now() - ownedAt > AWAY_MS) throw new FerryError("FERRY_RUN_BEHIND", `${commandOf(record)} is not running`);
       const halted = await haltOf(this.#deps.state);
       if (halted !== undefined) throw halted;
       await clock.sleep(LOOK_MS, signal);

@@ -17,7 +17,7 @@ import { readDeployment, requireSameSource } from "#source/stream/deployment.ts"
 import { requireComplete } from "#structure/operations/structureOperations.ts";
 import { plainLogger, print, printAside, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
-import { type Flags, withConnections, withTarget } from "../connections.ts";
+import { type Flags, withConnections, withPlaces, withTarget } from "../connections.ts";
 import { milliseconds } from "../timeFlag.ts";
 import { SecondProcess, WATCHING } from "../watchman.ts";
 
@@ -78,8 +78,8 @@ const withSwitch = (command: Command): Command =>
 /** The former target is where services write, and its run's state lies on the former source. */
 const swapped = (flags: CutoverFlags): CutoverFlags => {
   const { source, target, stateDb } = resolveSettings(flags, ["source", "target"]);
-  const { sourceFile: _, targetFile: __, ...rest } = flags;
-  return { ...rest, source: target, target: source, stateDb: reverseState(stateDb), isBack: true };
+  const { sourceFile: _, targetFile: __, stateFile: ___, ...rest } = flags;
+  return { ...rest, source: target, target: source, state: source, stateDb: reverseState(stateDb), isBack: true };
 };
 
 const choicesOf = (flags: CutoverFlags) => {
@@ -103,7 +103,8 @@ const cutover = (flags: CutoverFlags): Promise<void> => {
   const tell = (text: string): void => {
     if (!isQuiet) print(sentence(flags, text));
   };
-  return withTarget(flags, "ferry cutover", (target, state) =>
+  const on = flags.isBack === true ? withPlaces : withTarget; // the way back has its own sentence for a state that is not there
+  return on(flags, "ferry cutover", (target, state) =>
     withSignals(async ({ soft }) => {
       const { source: uri, kafka: bootstrap, group } = resolveSettings(flags, ["source"]);
       // The second process stops when services no longer wait.
@@ -113,7 +114,7 @@ const cutover = (flags: CutoverFlags): Promise<void> => {
       const source = await reachMongo(uri, { side: "source", appName: "ferry cutover", ...waiting });
       clients.defer(() => source.close());
       const run = await new RunControl(state).read();
-      if (run === undefined) throw new FerryError("FERRY_RUN_NONE", "there is no run on this target");
+      if (run === undefined) throw noRun(flags);
       requireSameSource(run.record.source, await readDeployment(source));
       const isKafka = run.record.mode === "kafka" && resolveSettings(flags, ["kafka"]).kafka !== "";
       const kafka = isKafka
@@ -129,6 +130,11 @@ const cutover = (flags: CutoverFlags): Promise<void> => {
     }),
   );
 };
+
+const noRun = ({ isBack }: CutoverFlags): FerryError =>
+  isBack === true
+    ? new FerryError("FERRY_ROLLBACK_NONE", "`ferry run --reverse` was not started for this target and --state-db")
+    : new FerryError("FERRY_RUN_NONE", "there is no run on this target");
 
 const use = async (flags: CutoverFlags, switchover: Switchover): Promise<void> => {
   if (flags.watch !== undefined) {
