@@ -119,8 +119,11 @@ test("what goes wrong leaves everything as it was: fences, hooks, writers, an op
   assert.match(slow, /killed/);
 
   const writer = setInterval(() => void coll.insertOne({ _id: `busy ${++written}` }).catch(() => undefined), 5);
-  await refused("FERRY_SOURCE_WRITES", "--fence", "none");
-  clearInterval(writer);
+  try {
+    await refused("FERRY_SOURCE_WRITES", "--fence", "none");
+  } finally {
+    clearInterval(writer);
+  }
 
   const session = both.here.startSession();
   session.startTransaction();
