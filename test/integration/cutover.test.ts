@@ -14,7 +14,7 @@ test("user-write-block: services move with nothing lost or doubled, and the paus
   const run = await both.start();
   const services = both.services();
   services.start(10, 20);
-  const early = await both.command("cutover", ["--ready", "--json"]);
+  const early = await both.command("cutover", ["--ready", "--max-lag", "60s", "--json"]);
   assert.equal(early.status, 1, early.err);
   const { missing } = JSON.parse(early.out);
   assert.deepEqual(
@@ -23,10 +23,17 @@ test("user-write-block: services move with nothing lost or doubled, and the paus
   );
   const verified = await both.command("verify");
   assert.equal(verified.status, 0, verified.out + verified.err);
-  const rehearsed = await both.command("cutover", ["--rehearse", "--json"]);
+  const rehearsed = await both.command("cutover", ["--rehearse", "--max-lag", "60s", "--max-pause", "20s", "--json"]);
   assert.equal(rehearsed.status, 0, rehearsed.err);
   assert.ok(JSON.parse(rehearsed.out).expectedPauseMs > 0);
-  const { status, out, err } = await both.command("cutover", ["--on-release", services.release]);
+  const { status, out, err } = await both.command("cutover", [
+    "--max-lag",
+    "60s",
+    "--max-pause",
+    "20s",
+    "--on-release",
+    services.release,
+  ]);
   try {
     assert.equal(status, 0, out + err + run.logTail(20));
     assert.match(out, /the pause was \d+ ms: fencing \d+ ms, draining \d+ ms, proving \d+ ms, restoring/);
@@ -161,10 +168,10 @@ test("open transactions, $out, documents that expire and an index that is built,
   const services = both.services();
   services.start(5, 20);
   let isOver = false;
-  const forever = async (work: (n: number) => Promise<unknown>): Promise<void> => {
+  const forever = async (everyMs: number, work: (n: number) => Promise<unknown>): Promise<void> => {
     for (let n = 1; !isOver; n++) {
       await work(n).catch(() => undefined); // refused by the fence
-      await systemClock.sleep(5);
+      await systemClock.sleep(everyMs);
     }
   };
   const transaction = async (n: number): Promise<void> => {
@@ -180,15 +187,15 @@ test("open transactions, $out, documents that expire and an index that is built,
     }
   };
   const busy = [
-    forever(transaction),
-    forever(() =>
+    forever(50, transaction),
+    forever(500, () =>
       db
         .collection("big")
         .aggregate([{ $limit: 500 }, { $out: "copied" }])
         .toArray(),
     ),
-    forever(() => db.collection("short").insertOne({ at: new Date(Date.now() + Math.random() * 2000) })),
-    forever((n) => db.collection("big").createIndex({ n: 1, text: 1 }, { name: `built ${n}` })),
+    forever(50, () => db.collection("short").insertOne({ at: new Date(Date.now() + Math.random() * 2000) })),
+    forever(400, (n) => db.collection("big").createIndex({ n: 1, text: 1 }, { name: `built ${n}` })),
   ];
   const accept = [
     "--accept",
