@@ -93,7 +93,8 @@ export class FerryCapture implements Capture {
           });
         return;
       }
-      if (clock.now() - ownedAt > AWAY_MS) throw new FerryError("FERRY_RUN_BEHIND", `${commandOf(record)} is not running`);
+      if (clock.now() - ownedAt > AWAY_MS)
+        throw new FerryError("FERRY_RUN_BEHIND", `${commandOf(record)} is not running`);
       const halted = await haltOf(this.#deps.state);
       if (halted !== undefined) throw halted;
       await clock.sleep(LOOK_MS, signal);

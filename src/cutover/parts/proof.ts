@@ -1,13 +1,13 @@
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import { type LookDeps, missingOnTarget, timeText, writesBehind } from "#cutover/ending/lastLook.ts";
+import { type LookDeps, missingOnTarget, writesBehind } from "#cutover/ending/lastLook.ts";
 import { readRun } from "#cutover/ending/runWatch.ts";
 import type { Proof, SourceTime } from "#cutover/machine/parts.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { type Verified, verifiedUpTo } from "#proof/verify/verifiedUpTo.ts";
 import { routesOn } from "#route/table/routesOn.ts";
 import type { RunControl } from "#source/capture/captureLifecycle.ts";
-import { secondsOf } from "#source/stream/resumeToken.ts";
+import { secondsOf, timeText } from "#source/stream/resumeToken.ts";
 import { clusterTime } from "#source/stream/sourceProbe.ts";
 
 export type ProofDeps = LookDeps &
