@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
-import type { State } from "#cutover/machine/record.ts";
 import { STATES } from "#cutover/machine/cutoverTable.ts";
+import type { State } from "#cutover/machine/record.ts";
 import { moved, streaming } from "../harness/cutover.ts";
 import { testSeed } from "../harness/load.ts";
 
