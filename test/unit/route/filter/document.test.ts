@@ -271,8 +271,13 @@ const reference = (value: unknown, path: string, rules: FieldRules, inArray: boo
     return Object.fromEntries(
       Object.entries(value).flatMap(([name, item]) => {
         const at = path === "" ? name : `${path}.${name}`;
-        // An allow-list lets a name with dots through where it lets everything through.
+        // An allow-list lets a name with dots through where it lets everything through: here, and wherever its first names lead.
         if (name.includes(".") && !kept) return [];
+        const leads = [...name].flatMap((letter, dot) => (letter === "." ? [dot] : []));
+        const first = leads
+          .filter((dot) => name.includes(".", dot + 1))
+          .map((dot) => at.slice(0, at.length - name.length + dot));
+        if (!first.every(verdict)) return [];
         const result = at === "_id" ? item : reference(item, at, rules, false);
         return result === undefined ? [] : [[name, result]];
       }),
