@@ -735,7 +735,7 @@ export const CATALOGUE = {
     75,
     "never",
     "Another process drives this cutover now.",
-    "`ferry cutover --state` shows how it ended.",
+    "`ferry check` shows whether a fence is left behind; run `ferry cutover --ready` to see where it stands.",
   ),
   FERRY_CUTOVER_WATCH: entry(
     70,
