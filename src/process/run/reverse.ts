@@ -75,7 +75,8 @@ export const reversed = async (deps: DirectDeps): Promise<DirectDeps> => {
       include: names.length > 0 ? names : spec.include,
       exclude: [...spec.exclude, `${settings.stateDb}.*`],
     },
-    options: { ...options, conflict: options.conflict ?? "mirror" },
+    // The former source has documents: they are the ones that the forward run carried.
+    options: { ...options, conflict: options.conflict === "refuse" ? "mirror" : options.conflict },
     structure: false,
     recopy: false,
     replaceTarget: false,
