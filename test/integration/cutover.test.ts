@@ -188,14 +188,14 @@ test("open transactions, $out, documents that expire and an index that is built,
   };
   const busy = [
     forever(50, transaction),
-    forever(500, () =>
+    forever(4000, () =>
       db
         .collection("big")
         .aggregate([{ $limit: 500 }, { $out: "copied" }])
         .toArray(),
     ),
     forever(50, () => db.collection("short").insertOne({ at: new Date(Date.now() + Math.random() * 2000) })),
-    forever(400, (n) => db.collection("big").createIndex({ n: 1, text: 1 }, { name: `built ${n}` })),
+    forever(2000, (n) => db.collection("big").createIndex({ n: 1, text: 1 }, { name: `built ${n}` })),
   ];
   const accept = [
     "--accept",
