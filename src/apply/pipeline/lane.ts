@@ -3,6 +3,7 @@ import { unlessAborted } from "#base/flow/abort.ts";
 import type { BudgetShare } from "#base/flow/byteBudget.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { Throttle } from "#io/pace/throttle.ts";
+import { lastMsOf } from "#source/stream/resumeToken.ts";
 import type { LaneWriter } from "./laneWriter.ts";
 
 export type LaneDeps = Readonly<{
@@ -57,7 +58,7 @@ export class Lane {
   get oldestMs(): number | undefined {
     const [first] = this.#queue;
     const at = first?.event?.origin === "stream" ? first.event.at : 0n;
-    return at === 0n ? first?.record.timestampMs : Number(at >> 32n) * 1000 + 999;
+    return at === 0n ? first?.record.timestampMs : lastMsOf(at);
   }
 
   /** What it waits for the target with; undefined while nothing is being written. */

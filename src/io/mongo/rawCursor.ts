@@ -206,9 +206,3 @@ export const readAll = async (options: RawCursorOptions, batchSize: number): Pro
     if (ended) return found;
   }
 };
-
-/** Codes that say that a cursor is gone on the server, and can be opened anew: CursorNotFound, CappedPositionLost, QueryPlanKilled, CursorKilled. */
-const GONE = new Set([43, 136, 175, 237]);
-
-export const isCursorGone = (error: unknown): boolean =>
-  error instanceof FerryError && GONE.has(Number(error.facts["serverCode"] ?? 0));

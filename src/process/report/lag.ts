@@ -1,14 +1,11 @@
 import type { KafkaClient } from "#io/kafka/client.ts";
 import { topicFor } from "#io/kafka/topicName.ts";
 import { createDecoder } from "#io/wire/decode.ts";
-import { secondsOf } from "#source/stream/resumeToken.ts";
+import { lastMsOf } from "#source/stream/resumeToken.ts";
 import type { CaptureLine, LaneLine, WorkerLine } from "./status.ts";
 
 /** Enough for one record of any size: Kafka answers with a whole batch at least. */
 const ONE_RECORD_BYTES = 1024;
-
-/** A change's time is known to the second: it counts as made at the end of it, so that lag is never overstated. ms. */
-const madeAt = (at: bigint): number => secondsOf(at) * 1000 + 999;
 
 /**
  * When the oldest record that waits in Kafka was made, by the source's time, ms; of a copied document when it was captured.
@@ -26,7 +23,7 @@ export const oldestWaiting = async (kafka: KafkaClient, lanes: readonly LaneLine
     const [record] = (await kafka.fetch(what)).records;
     if (record === undefined) continue;
     const { event } = decode(record);
-    times.push(event?.origin === "stream" && event.at !== 0n ? madeAt(event.at) : record.timestampMs);
+    times.push(event?.origin === "stream" && event.at !== 0n ? lastMsOf(event.at) : record.timestampMs);
   }
   return times.length === 0 ? undefined : Math.min(...times);
 };
@@ -51,7 +48,7 @@ export const lagOfAll = ({ own, workers, waitingMs, pendingAt, now }: LagParts):
     own?.lagMs ?? null,
     ...applying,
     waitingMs === undefined ? null : now - waitingMs,
-    pendingAt === undefined ? null : now - madeAt(pendingAt),
+    pendingAt === undefined ? null : now - lastMsOf(pendingAt),
   ].filter((ms) => ms !== null);
   return ages.length === 0 ? null : Math.max(0, ...ages);
 };

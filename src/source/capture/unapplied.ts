@@ -1,12 +1,9 @@
 import type { Clock } from "#base/flow/clock.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
-import { type ResumeToken, secondsOf, tokenTime } from "#source/stream/resumeToken.ts";
+import { lastMsOf, type ResumeToken, tokenTime } from "#source/stream/resumeToken.ts";
 import type { Scope } from "#source/stream/scope.ts";
 import { clockOf } from "#source/stream/sourceProbe.ts";
 import { eventTime, firstChange } from "./firstChange.ts";
-
-/** A change's time is known to the second: it counts as made at the end of it, so that lag is never overstated. */
-const lastMsOf = (at: bigint): number => secondsOf(at) * 1000 + 999;
 
 /** The source is silent for longer than it ever is at rest, ms: then only the position tells how old the target is. */
 const SILENT_MS = 3000;
