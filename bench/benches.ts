@@ -1,5 +1,6 @@
 import { benchApply } from "./apply.ts";
 import { benchCapture } from "./capture.ts";
+import { benchCutover } from "./cutover.ts";
 import { benchDirect } from "./direct.ts";
 import { benchDrain } from "./drain.ts";
 import { benchFilter } from "./filter.ts";
@@ -10,11 +11,13 @@ import { benchNaturalOrder } from "./naturalOrder.ts";
 import { benchResume } from "./resume.ts";
 import { benchStartup } from "./startup.ts";
 import { benchThrottle } from "./throttle.ts";
+import { benchVerify } from "./verify.ts";
 
 /** All of them, by the name that is typed. Each is run at a tiny scale by test/integration/benches.test.ts. */
 export const BENCHES: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
   apply: benchApply,
   capture: benchCapture,
+  cutover: benchCutover,
   direct: benchDirect,
   drain: benchDrain,
   filter: benchFilter,
@@ -24,4 +27,5 @@ export const BENCHES: Readonly<Record<string, (bench: Bench) => Promise<void>>> 
   resume: benchResume,
   startup: benchStartup,
   throttle: benchThrottle,
+  verify: benchVerify,
 };

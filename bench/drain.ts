@@ -17,7 +17,7 @@ const MARKS = 64;
 type User = { _id: number | string };
 type Change = AnyBulkWriteOperation<User>;
 
-/** Half updates, 30 % inserts, 20 % deletes; each writer owns some keys, so that they go on side by side. */
+/** Half updates, 30 % inserts, 20 % deletes; each writer owns some keys, so that they proceed in parallel. */
 const writeChanges = async (pair: Pair, turn: number, documents: number, changes: number): Promise<void> => {
   const next = random(turn * 7919);
   const queues = Array.from({ length: 64 }, (): Change[] => []);

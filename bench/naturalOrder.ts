@@ -43,7 +43,7 @@ const load = async (client: MongoClient, count: number): Promise<void> => {
 
 const ns = { db: DB, coll: COLL };
 
-/** What ferry's copy does, without a target: ranges of `_id`, four at once. */
+/** What ferry's copy does, without a target: ranges of `_id`, four concurrently. */
 const readRanges = async (client: MongoClient): Promise<number> => {
   const { bounds } = await readBounds(client, ns, RANGE_DOCUMENTS);
   const ranges = rangesBetween(ns, 1, bounds);

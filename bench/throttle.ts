@@ -11,7 +11,7 @@ import { makeTopics, sizesOf } from "./lib/topics.ts";
 /** What the services feel while nothing is migrated, ms: long enough for a p99. */
 const ALONE_MS = 8000;
 
-/** Services at work; `during` answers with their latencies while something else goes on. */
+/** Services at work; `during` answers with their latencies while something else runs. */
 const startServices = (uri: string) => {
   const path = fileURLToPath(new URL("./lib/services.ts", import.meta.url));
   const child = spawn(process.execPath, [path, uri], { stdio: ["ignore", "pipe", "inherit"] });

@@ -1,7 +1,11 @@
 #!/usr/bin/env node
-// `ferry` itself: the bootstrap with the command line as its script.
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+// `ferry` itself: from the compiled files of the package, or from the sources of a clone, which has no need of a build.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { launch, root } from "./launch.mjs";
 
-process.argv.splice(2, 0, join("src", "surface", "cli", "main.ts"));
-await import(join(dirname(fileURLToPath(import.meta.url)), "bootstrap.mjs"));
+const MAIN = join("surface", "cli", "main");
+const isPackage = !existsSync(join(root, "src"));
+
+if (!isPackage) (await import("./install.mjs")).install();
+launch(isPackage ? join("dist", `${MAIN}.js`) : join("src", `${MAIN}.ts`), process.argv.slice(2));

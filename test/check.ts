@@ -1,20 +1,23 @@
 import { spawnSync } from "node:child_process";
-import { join } from "node:path";
 
-/** What must hold before any test runs: types, and the linter's errors. `npm run check` runs only this, `npm run fix` applies the safe fixes first. */
+const [TSC, BIOME, PROSE] = [
+  "node_modules/typescript/bin/tsc",
+  "node_modules/@biomejs/biome/bin/biome",
+  "docs/checkProse.ts",
+];
+
+/** What must hold before any test runs. `npm run check` runs only this, `npm run fix` applies the safe fixes first. */
 const CHECKS: readonly Readonly<{ name: string; command: readonly string[] }>[] = [
-  { name: "types (tsc)", command: ["typescript/bin/tsc", "--pretty", "false"] },
-  {
-    name: "style (biome)",
-    command: ["@biomejs/biome/bin/biome", "check", "--diagnostic-level=error", "--max-diagnostics=50", "."],
-  },
+  { name: "types (tsc)", command: [TSC, "--pretty", "false"] },
+  { name: "style (biome)", command: [BIOME, "check", "--diagnostic-level=error", "--max-diagnostics=50", "."] },
+  { name: "prose (docs, help, error catalogue)", command: ["--disable-warning=ExperimentalWarning", PROSE] },
 ];
 
 /** Runs the checks and prints what they object to. True when nothing does. */
 export const check = (): boolean => {
-  const failed = CHECKS.filter(({ name, command: [bin = "", ...args] }) => {
+  const failed = CHECKS.filter(({ name, command }) => {
     const started = performance.now();
-    const { status, stdout, stderr } = spawnSync(process.execPath, [join("node_modules", bin), ...args], {
+    const { status, stdout, stderr } = spawnSync(process.execPath, command, {
       encoding: "utf8",
       maxBuffer: 2 ** 28,
     });
@@ -26,13 +29,16 @@ export const check = (): boolean => {
   return failed.length === 0;
 };
 
-/** Formats, sorts imports, and applies the fixes that cannot change what the code does. */
+/** Formats, sorts imports, wraps pages, and applies the fixes that cannot change what the code does. */
 const fix = (): void => {
-  const biome = join("node_modules", "@biomejs/biome/bin/biome");
-  spawnSync(process.execPath, [biome, "check", "--write", "--diagnostic-level=error", "."], { stdio: "ignore" });
+  for (const command of [
+    [BIOME, "check", "--write", "--diagnostic-level=error", "."],
+    [PROSE, "--fix"],
+  ])
+    spawnSync(process.execPath, command, { stdio: "ignore" });
 };
 
 if (import.meta.main) {
-  if (process.argv.includes("--fix")) fix(); // what is left is told by the check
+  if (process.argv.includes("--fix")) fix(); // the check reports the rest
   process.exitCode = check() ? 0 : 1;
 }

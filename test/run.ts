@@ -104,7 +104,7 @@ const runStage = async (
   }
 };
 
-/** Fetches what the servers need before several files ask for it at once. */
+/** Downloads what the servers need before several files ask for it concurrently. */
 const provision = async (): Promise<void> => {
   const report = (line: string): void => console.log(line);
   await ensureMongod(report);

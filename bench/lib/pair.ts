@@ -58,7 +58,7 @@ export type Running = AsyncDisposable & Readonly<{ child: ChildProcess }>;
 
 export const running = (command: string, args: readonly string[]): Running => {
   const child = spawn(command, args, { stdio: ["ignore", "ignore", "inherit"] });
-  const exited = once(child, "exit").catch(() => undefined); // one that cannot be started is told of by its own event
+  const exited = once(child, "exit").catch(() => undefined); // one that cannot be started reports by its own event
   return {
     child,
     [Symbol.asyncDispose]: async () => {

@@ -1,27 +1,34 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { accessSync, constants } from "node:fs";
-import { type Pair, pause, type Running, running } from "./pair.ts";
+import { type Pair, pause, peakRssMb, type Running, running } from "./pair.ts";
 import { DB } from "./topics.ts";
 
-/** Another tool: the process that copies, and a command that sets it going where it waits to be told. */
+/** Another tool: the process that copies, and a command that starts it if it waits for one. */
 export type Peer = Readonly<{ name: string; serve: readonly string[]; begin: readonly string[] | undefined }>;
 
 /** A tool that is missing or failed: its sentence says all there is to say. */
 export class PeerError extends Error {}
 
-/** How often and for how long a tool that has just been started is told to begin, ms. */
+/** How often and for how long a tool that has just been started is asked to begin, ms. */
 const BEGIN_EVERY_MS = 100;
 const BEGIN_LIMIT_MS = 15_000;
 
 /**
- * What to type where only a path is given. PCSM serves first and is told to start by a second call (its manual, "Use Percona
+ * What to type where only a path is given. PCSM serves first and is started by a second call (its manual, "Use Percona
  * ClusterSync for MongoDB"); the flags have not been tried here, where no such tool is.
  */
 const KNOWN: Readonly<Record<string, (path: string) => Pick<Peer, "serve" | "begin">>> = {
   pcsm: (path) => ({
     serve: [path, "--source", "{source}", "--target", "{target}"],
     begin: [path, "start", "--include-namespaces={ns}"],
+  }),
+  // Ends after one check with this flag; the flags have not been tried here, where no such tool is.
+  mv: (path) => ({
+    serve: [path, "--srcURI", "{source}", "--dstURI", "{target}", "--metaURI", "{target}", "--clean", "--start"].concat(
+      ["--srcNamespace", "{ns}", "--dstNamespace", "{ns}", "--verifyAll=false"],
+    ),
+    begin: undefined,
   }),
 };
 
@@ -48,6 +55,37 @@ export const parsePeer = (text: string): Peer => {
       `--peer ${name}: how it is called is not known; write '${name}=${program} … {source} … {target} … {ns}'`,
     );
   return { name, ...known(program) };
+};
+
+const fill = (parts: readonly string[], pair: Pair, coll: string): string[] => {
+  const words: Readonly<Record<string, string>> = {
+    "{source}": pair.source.uri,
+    "{target}": pair.target.uri,
+    "{ns}": `${DB}.${coll}`,
+  };
+  return parts.map((part) => part.replace(/\{(?:source|target|ns)\}/g, (word) => words[word] ?? word));
+};
+
+/**
+ * A tool that verifies one collection and then ends: how long it took. One that keeps running needs a script around it.
+ * @throws one sentence where it is missing
+ */
+export const timePeer = async (
+  peer: Peer,
+  pair: Pair,
+  coll: string,
+  documents: number,
+): Promise<{ documents: number; perSecond: number; wrong: number; rssMb: number }> => {
+  const [program = "", ...args] = fill(peer.serve, pair, coll);
+  const began = performance.now();
+  await using run = running(program, args);
+  let rssMb = 0;
+  const sampling = setInterval(() => {
+    if (run.child.exitCode === null) rssMb = Math.max(rssMb, peakRssMb(run.child));
+  }, 200);
+  const [code] = await once(run.child, "exit").finally(() => clearInterval(sampling));
+  if (code !== 0) throw new PeerError(`--peer ${peer.name} ended with ${code}`);
+  return { documents, perSecond: (documents * 1000) / (performance.now() - began), wrong: 0, rssMb };
 };
 
 const failed = (child: ChildProcess, what: string): Promise<never> =>
@@ -79,19 +117,12 @@ export const withPeer = async <T>(
   coll: string,
   work: (run: Running) => Promise<T>,
 ): Promise<T> => {
-  const words: Readonly<Record<string, string>> = {
-    "{source}": pair.source.uri,
-    "{target}": pair.target.uri,
-    "{ns}": `${DB}.${coll}`,
-  };
-  const filled = (parts: readonly string[]): string[] =>
-    parts.map((part) => part.replace(/\{(?:source|target|ns)\}/g, (word) => words[word] ?? word));
   const what = `--peer ${peer.name}`;
-  const [program = "", ...args] = filled(peer.serve);
+  const [program = "", ...args] = fill(peer.serve, pair, coll);
   await using run = running(program, args);
   const failure = failed(run.child, what);
   const working = async (): Promise<T> => {
-    if (peer.begin !== undefined) await begins(filled(peer.begin), what);
+    if (peer.begin !== undefined) await begins(fill(peer.begin, pair, coll), what);
     return work(run);
   };
   return await Promise.race([working(), failure]);

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
-import { type ConnectServer, startConnect } from "#tools/stack/connect.ts";
 import { type KafkaServer, startKafka } from "#tools/stack/kafka.ts";
+import { type ConnectServer, startConnect } from "#tools/stack/kafkaConnect.ts";
 import { type MongoServer, startMongo } from "#tools/stack/mongod.ts";
 
 export type BenchStack = AsyncDisposable &

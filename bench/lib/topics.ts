@@ -166,7 +166,7 @@ const streamOperations = ({ base, stream }: Sizes): Operation[] => {
   });
 };
 
-/** Many services at once: each owns some keys and works in order, so kinds and keys interleave as they do in life. */
+/** Many concurrent services: each owns some keys and works in order, so kinds and keys interleave as they do in life. */
 const writeStream = async (client: MongoClient, sizes: Sizes): Promise<void> => {
   const collection = client.db(DB).collection<{ _id: number }>("stream");
   const queues = Array.from({ length: 64 }, (): Operation["write"][] => []);

@@ -17,7 +17,7 @@ const RECIPES = join(import.meta.dirname, "standins");
 const LABEL = "ferry.stand-in";
 const DEBIAN = "debian:bookworm-slim";
 const MONGOSH = "2.12.0";
-/** A registry that cannot be reached says so at once; one that is reached may take its time. */
+/** An unreachable registry fails immediately; a reachable one may take its time. */
 const PULL_MS = 10 * 60_000;
 
 type StandIn = Readonly<{ image: string; fill: (context: string, report: Report) => Promise<void> }>;
@@ -54,7 +54,7 @@ const STAND_INS: Readonly<Record<string, StandIn>> = {
   },
 };
 
-/** Changes when a stand-in has to be made anew. */
+/** Changes when a stand-in has to be rebuilt. */
 const recipeHash = (name: string): string => {
   const folder = join(RECIPES, name);
   const hash = createHash("sha256").update(`${process.version} ${JSON.stringify(VERSIONS)} ${MONGOSH}`);

@@ -58,7 +58,7 @@ test("docker-compose up --build: the run book, typed literally; down and up agai
 
   await t.test("the run book", () => typeRunBook({ source: "mongo-source", target: "mongo-target" }));
 
-  await t.test("after down and up, all is there and goes on", async () => {
+  await t.test("after down and up, all data is there and everything resumes", async () => {
     await project.compose("down");
     assert.deepEqual((await unnamedVolumes()).difference(before).size, 0, "nothing unnamed is left behind");
     if (lacks("v2") === false) project.use("v2"); // the same project, typed the other way

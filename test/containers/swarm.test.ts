@@ -10,7 +10,7 @@ const VERSION = lacks("v2") === false ? "v2" : "v1";
 const STACK = "ferry-stack";
 const NETWORK = "ferry";
 
-/** Another Swarm of this engine is somebody's: the tests leave it as it is, and use it. */
+/** An existing Swarm of this engine has another owner: the tests leave it as it is, and use it. */
 let joined = false;
 
 before(async () => {

@@ -22,7 +22,7 @@ export class Terminal implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #exited: Promise<unknown>;
   #output = "";
-  /** Where reading goes on in the text: each `see` looks at what came after the last one's match. */
+  /** Where reading continues in the text: each `see` looks at what came after the last one's match. */
   #read = 0;
 
   constructor(command: string) {

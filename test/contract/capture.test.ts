@@ -219,13 +219,13 @@ test("a worker applies what ferry's own capture wrote, killed before and after i
     assert.equal(status, 0, out + err);
     return out;
   };
-  assert.match(await command("pause"), /^paused: nothing is captured/);
+  assert.match(await command("pause"), /^paused: no capture/);
   const { insertedId } = await coll.insertOne({ n: 1 });
   await measure(1000);
   assert.match(await command("resume"), /^resumed/);
   const ended = command("finalize", "--source", source.uri, "--kafka", broker.bootstrap);
   assert.equal((await capture.exited).code, 0, capture.logTail(20));
-  assert.match(await ended, /drained; giving back what was held back\nfinalized: /);
+  assert.match(await ended, /drained; restoring deferred constraints\nfinalized: /);
   assert.notEqual(await there.db("cap").collection<Document>("c").findOne({ _id: insertedId }), null);
   assert.deepEqual(await structureOf(there, "cap"), await structureOf(here, "cap"));
   const buckets = (client: MongoClient) => client.db("cap").collection("system.buckets.series");
@@ -234,7 +234,7 @@ test("a worker applies what ferry's own capture wrote, killed before and after i
   assert.match(await command("finalize", "--source", source.uri, "--kafka", broker.bootstrap), /^finalized: /);
 });
 
-test("finalize behind Kafka, capture and command killed at each step: equal, nothing carried again; --replace-target begins anew", async () => {
+test("finalize with Kafka, capture and command killed at each step: equal, nothing written again; --replace-target starts over", async () => {
   const [source, target, broker] = [await sharedMongo("source"), await sharedMongo("target"), await sharedKafka()];
   await using here = await new MongoClient(source.uri).connect();
   await using there = await new MongoClient(target.uri).connect();
@@ -305,14 +305,14 @@ test("finalize behind Kafka, capture and command killed at each step: equal, not
     worker.kill("SIGTERM");
     await worker.exited;
   }
-  // What nobody captured: it must not come back out of the topics' old records.
+  // What was not captured: it must not come back out of the topics' old records.
   await coll.deleteMany({ _id: { $type: "string" } as never });
   for (const one of gone) await one.drop();
   {
     await using capture = await startCapture({ ...anew, env: { FERRY_FAULT: "structure-noted" } });
     assert.equal((await capture.exited).signal, "SIGKILL", capture.logTail(20));
   }
-  await using _capture = await startCapture(options); // goes on with emptying, without a word about it
+  await using _capture = await startCapture(options); // resumes emptying, without the flag
   await using _worker = await startWorker(working);
   await waitConverged({ source: here, target: there, kafka: broker.bootstrap, topic: "end.c", stateDb: "ferry_end" });
   assert.equal(await copy.countDocuments(), await coll.countDocuments());

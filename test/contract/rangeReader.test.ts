@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { MongoClient } from "mongodb";
-import { deleteStatement } from "#apply/plan/statements.ts";
 import { missingKeys, readByKeys } from "#io/mongo/rawReads.ts";
 import { rawDelete, rawInsert } from "#io/mongo/rawWrites.ts";
+import { deleteStatement } from "#sink/mongo/statements.ts";
 import type { CopySource } from "#source/copy/copySource.ts";
 import { RangeReader } from "#source/copy/rangeReader.ts";
 import { oddIds } from "../harness/oddBytes.ts";
@@ -45,7 +45,7 @@ const filled = async (client: MongoClient, keys: readonly Uint8Array[] = oddIds(
   return ((await sorted.toArray()) as unknown as Uint8Array[]).map((one) => Buffer.from(one));
 };
 
-test("a range goes on behind the last document that was copied, whatever types its neighbours have", async () => {
+test("a range resumes after the last copied document, with neighbours of any type", async () => {
   await using client = await new MongoClient((await sharedMongo()).uri).connect();
   const ids = await filled(client);
   for (const [i, after] of ids.entries())
@@ -56,7 +56,7 @@ test("a range goes on behind the last document that was copied, whatever types i
     );
 });
 
-test("a range goes on where the last document that was copied is gone: its neighbour is not taken for it", async () => {
+test("a range resumes if the last copied document is gone: its neighbour is not taken for it", async () => {
   await using client = await new MongoClient((await sharedMongo()).uri).connect();
   const ids = await filled(client);
   const call = { db: client.db(NS.db), coll: NS.coll, ordered: true };

@@ -9,7 +9,7 @@ import { sharedMongo } from "../harness/servers.ts";
 const NOT_WRITABLE_PRIMARY = 10107;
 const PRIMARY_STEPPED_DOWN = 189;
 
-test("a member that is no primary any more says so to raw commands, and the driver goes on with it", async () => {
+test("a member that is no longer primary says so to raw commands, and the driver continues with it", async () => {
   const { uri } = await sharedMongo();
   await using client = await connectMongo(uri, { appName: "test" });
   await client
@@ -34,7 +34,7 @@ test("a member that is no primary any more says so to raw commands, and the driv
   assert.equal(typeof cause.topologyVersion.processId, "object", "decoded, as the driver compares it");
 });
 
-test("what a write concern met is told of a raw command as of another: it passes by itself", async () => {
+test("a write concern error of a raw command is transient, as of another command", async () => {
   const { uri } = await sharedMongo();
   await using client = await connectMongo(uri, { appName: "test" });
   const indexes = { createIndexes: "concern", indexes: [{ key: { a: 1 }, name: "a" }] };

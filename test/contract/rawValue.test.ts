@@ -7,7 +7,7 @@ import { connectMongo } from "#io/mongo/connect.ts";
 import { missingKeys, readByKeys } from "#io/mongo/rawReads.ts";
 import { rawInsert } from "#io/mongo/rawWrites.ts";
 import { MongoSink } from "#sink/mongo/mongoSink.ts";
-import { parseCapture } from "#source/connector/connectorConfig.ts";
+import { parseConnector } from "#source/connector/connectorConfig.ts";
 import { copyIsEmpty } from "#source/connector/connectorCopy.ts";
 import { recommended } from "../harness/capture.ts";
 import { documentOfParts, int32, key, keyOf, LATIN1, oddIds, string } from "../harness/oddBytes.ts";
@@ -36,7 +36,7 @@ test("a raw value stands in a command as the bytes it is: at the top, in a list,
   assert.deepEqual(hex([found ?? Buffer.alloc(0)]), hex([expected]));
 });
 
-test("documents of every odd _id are found by their keys, and missing ones are told", async () => {
+test("documents of every odd _id are found by their keys, and missing ones are reported", async () => {
   await using client = await new MongoClient((await sharedMongo()).uri).connect();
   const keys = oddIds();
   const there = keys.filter((_, i) => i % 3 !== 0);
@@ -61,7 +61,7 @@ test("what is only looked at may be no UTF-8: the first document, a validator, a
   const call = { db: client.db(db), coll, ordered: true };
   await rawInsert([document], call);
   const { operationTime } = await client.db(db).command({ ping: 1 });
-  assert.equal(await copyIsEmpty(client, parseCapture(recommended(uri, db, coll)), operationTime, 10_000), false);
+  assert.equal(await copyIsEmpty(client, parseConnector(recommended(uri, db, coll)), operationTime, 10_000), false);
   const sink = new MongoSink(client, { db, coll });
   assert.equal((await sink.look()).occupied, true);
   assert.ok((await sink.uuid()) !== undefined);

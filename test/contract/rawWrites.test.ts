@@ -3,9 +3,10 @@ import { test } from "node:test";
 import { BSON } from "bson";
 import { MongoClient } from "mongodb";
 import { rawDelete, rawInsert, rawPathAvailable, rawUpdate } from "#io/mongo/rawWrites.ts";
+import { txOf } from "#io/mongo/session.ts";
 import { sharedMongo } from "../harness/servers.ts";
 
-/** A document that no decoder gives back as it was: undefined, DBPointer, a name that occurs twice, a NaN with a payload. */
+/** A document that no decoder preserves: undefined, DBPointer, a name that occurs twice, a NaN with a payload. */
 const strange = (id: number): Buffer => {
   const element = (type: number, name: string, value: Buffer): Buffer =>
     Buffer.concat([Buffer.from([type]), Buffer.from(`${name}\0`), value]);
@@ -63,8 +64,11 @@ test("updates and deletes run as assembled, in a session too, and refused statem
   await client.withSession((session) =>
     session.withTransaction(async () => {
       const replace = { q: { _id: 2 }, u: { _id: 2, replaced: true }, upsert: true };
-      assert.equal((await rawUpdate([BSON.serialize(replace)], { ...call, session })).n, 1);
-      assert.equal((await rawDelete([BSON.serialize({ q: { _id: 1 }, limit: 1 })], { ...call, session })).n, 1);
+      assert.equal((await rawUpdate([BSON.serialize(replace)], { ...call, tx: txOf(session) })).n, 1);
+      assert.equal(
+        (await rawDelete([BSON.serialize({ q: { _id: 1 }, limit: 1 })], { ...call, tx: txOf(session) })).n,
+        1,
+      );
     }),
   );
   assert.deepEqual(

@@ -7,7 +7,7 @@ import { TcpProxy } from "../harness/proxy.ts";
 import { sharedMongo } from "../harness/servers.ts";
 import { FerryProcess } from "../harness/worker.ts";
 
-/** A port where nobody listens until somebody does. */
+/** A port where nothing listens until the test starts something. */
 const freePort = async (): Promise<number> => {
   const proxy = await TcpProxy.start(1);
   const { port } = proxy;
@@ -65,7 +65,7 @@ test("servers that are not there yet are waited for, and one that goes away in a
   assert.ok(run.isRunning(), run.logTail(20));
 });
 
-test("a worker and a capture wait for Kafka, and say so; a host that nobody knows is a mistake", async () => {
+test("a worker and a capture wait for Kafka, and say so; an unknown host is a mistake", async () => {
   await using both = await sides();
   const { source, target } = both;
   await fill(both.here, "k", 1);
@@ -93,7 +93,7 @@ test("a worker and a capture wait for Kafka, and say so; a host that nobody know
   assert.equal(wrong.status, 69, wrong.err);
 });
 
-test("of two processes that start one run at once, one carries it, and the other waits and is refused", async () => {
+test("of two processes that start one run at the same time, one runs it, and the other waits and is refused", async () => {
   await using both = await sides();
   const { here, there } = both;
   await fill(here, "twice", 3000);
@@ -137,6 +137,6 @@ test("the lease of a process that was killed is waited for, however long it is",
     await killed.exited;
   }
   await using next = await startDirect(options, "has the capture's lease: waiting for its end");
-  await next.says("the lease is over: going on");
+  await next.says("the lease has ended: continuing");
   await directConverged(both.here, both.there, "away.leased");
 });

@@ -15,9 +15,9 @@ import { startWorker } from "../harness/worker.ts";
 
 const isCommit = (bytes: Buffer): boolean => bytes.includes("commitTransaction");
 
-// The driver tries a commit once more by itself: only when that is lost as well does ferry hear that the outcome is unknown.
+// The driver retries a commit once: only when that is lost as well does ferry hear that the outcome is unknown.
 for (const lost of ["answer", "request"] as const)
-  test(`the ${lost} of a lane's commit is lost twice: the batch is in once, and the lane goes on in its epoch`, async () => {
+  test(`the ${lost} of a lane's commit is lost twice: the batch is in once, and the lane continues in its epoch`, async () => {
     const seed = testSeed();
     const [broker, target] = await Promise.all([sharedKafka(), sharedMongo("target")]);
     await using client = await new MongoClient(target.uri).connect();
@@ -28,7 +28,7 @@ for (const lost of ["answer", "request"] as const)
       target: `mongodb://127.0.0.1:${proxy.port}/?directConnection=true`,
       kafka: broker.bootstrap,
       args: ["--topics", topic.topic, "--slices", "1"],
-      leaseMs: 10_000, // nobody else is there to take it over, and a break of the connections must not let it run out
+      leaseMs: 10_000, // no other worker is there to take it over, and a break of the connections must not let it run out
     });
     await topic.applied(client);
     if (lost === "answer") proxy.loseAnswerTo(isCommit, 2);

@@ -42,7 +42,7 @@ const received = async (there: MongoClient, stateDb: string): Promise<number> =>
   return sum;
 };
 
-/** The first start of a scenario, killed at a fault point; the second one goes on. */
+/** The first start of a scenario, killed at a fault point; the second one resumes. */
 const killed = async (options: DirectStart, fault: string): Promise<void> => {
   await using run = await startDirect({ ...options, env: { FERRY_FAULT: fault } });
   await run.says("fault point");
@@ -124,7 +124,7 @@ const duringStream = async (fault: string, seed: number): Promise<void> => {
   assert.equal(await received(both.there, stateDb), next, "every offset was received once, and none was left out");
 };
 
-test("killed at the worst moments of a copy: goes on by range, equal, nothing finished is read again", {
+test("killed at the worst moments of a copy: resumes by range, equal, nothing finished is read again", {
   concurrency: AT_ONCE,
 }, async (t) => {
   const seed = testSeed();
@@ -187,7 +187,7 @@ test("killed at the worst moments of a spool: gone on with from its last frame, 
   await Promise.all(points.map((fault) => t.test(fault, () => withSpool(fault, seed))));
 });
 
-test("killed in mid-rename to a name that nothing has come from yet: what was copied is not taken for somebody else's", async () => {
+test("killed during a rename to a name without events: the copied documents still count as ferry's", async () => {
   const seed = testSeed();
   await using both = await sides();
   const coll = both.here.db(DB).collection("fresh_1");
@@ -206,7 +206,7 @@ test("killed in mid-rename to a name that nothing has come from yet: what was co
   await directConverged(both.here, both.there, `${DB}.fresh_2`);
 });
 
-test("source and target are killed and come back: the run goes on by itself, equal", async () => {
+test("source and target are killed and come back: the run continues, equal", async () => {
   const seed = testSeed();
   await using source = await mongo({ name: "source" });
   await using target = await mongo({ name: "target" });

@@ -111,7 +111,7 @@ test("a run does not end while something is known to be missing: another source,
   assert.equal(status.status, 76, status.out);
   assert.match(status.out, /^running, .*5 dead letters/);
 
-  // Refused without harm: the run goes on.
+  // Refused without harm: the run continues.
   await coll.insertOne({ _id: "later" as never, n: 1 });
   await waitFor(
     async () =>
@@ -121,19 +121,19 @@ test("a run does not end while something is known to be missing: another source,
         .findOne({ _id: "later" as never })) === null
         ? { seen: "not there" }
         : { done: undefined },
-    { what: "the run to go on", clock: systemClock, timeoutMs: 20_000 },
+    { what: "the run to continue", clock: systemClock, timeoutMs: 20_000 },
   );
   const writing = new AbortController();
   const writer = (async () => {
     for (let n = 0; !writing.signal.aborted; n++) await coll.insertOne({ _id: `w${n}` as never, n: 2 });
   })();
   refused(await both.finalize("--accept", "FERRY_RUN_LETTERS"), "FERRY_SOURCE_WRITES: the source was written to at");
-  assert.match(run.log(), /not finalized, and it goes on/);
+  assert.match(run.log(), /not finalized; the run continues/);
   const ended = await both.finalize("--accept", "FERRY_RUN_LETTERS", "--allow-writes");
   writing.abort();
   await writer;
   assert.equal(ended.status, 0, ended.out + ended.err + run.logTail(20));
-  assert.match(ended.out, /it has everything that the source had up to 20\d\d-/);
+  assert.match(ended.out, /the target has everything that the source had up to 20\d\d-/);
   assert.equal((await run.exited).code, 0);
 
   await both.there.db("refuses").command({ collMod: "c", validator: {} });
@@ -149,7 +149,7 @@ test("a run does not end while something is known to be missing: another source,
   );
 });
 
-test("captured and carried by no route; a run that ended with an error is told by pause, finalize and status", async () => {
+test("captured and applied by no route; pause, finalize and status report a run that ended with an error", async () => {
   await using both = await sides("ferry_nothing");
   using folder = tempFolder();
   const config = join(folder.path, "ferry.yaml");
@@ -169,7 +169,7 @@ test("captured and carried by no route; a run that ended with an error is told b
     run.kill("SIGTERM");
     await run.exited;
   }
-  // Not `nothing.b`: its records were read and carried by nobody, so a route that begins now would lack them.
+  // Not `nothing.b`: its records were read and not applied, so a route that starts now would lack them.
   carry("nothing.a", "nothing.late");
   await using run = await startDirect(both.options("nothing.*", "--config", config));
   await both.here.db("nothing").collection("late").insertOne({ n: 1 });

@@ -1,14 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Int32 } from "bson";
-import { type ClientSession, MongoClient } from "mongodb";
+import { MongoClient } from "mongodb";
 import { Claims } from "#apply/lanes/claims.ts";
+import { outsideCommit, transactionalCommit } from "#apply/lanes/laneCommit.ts";
+import { LanePositionStore } from "#apply/lanes/lanePositions.ts";
 import { LaneStore } from "#apply/lanes/laneStore.ts";
-import { writeLane } from "#apply/lanes/laneTransaction.ts";
 import type { PartitionRecord, WorkerRecord } from "#apply/lanes/records.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
+import type { StateTx } from "#base/flow/stateTx.ts";
 import { NO_COUNTS } from "#base/flow/types.ts";
+import { within } from "#io/mongo/session.ts";
+import { StateDb } from "#io/state/stateDb.ts";
 import { booksOf } from "../harness/books.ts";
 import { testSeed } from "../harness/load.ts";
 import { type Change, randomChanges, TestTopic } from "../harness/loadTopic.ts";
@@ -72,7 +76,7 @@ const open = async (name: string, partitions: number) => {
   };
 };
 
-/** The state of key 0 in generations: whoever writes an old one late is seen. */
+/** The state of key 0 in generations: a late write of an old one is seen. */
 const generation = (n: number, keys: number): Change[] =>
   Array.from(
     { length: keys },
@@ -128,15 +132,16 @@ test("an idle worker that was frozen learns that its partitions are gone, and ge
 });
 
 for (const transactional of [true, false])
-  test(`a lane is its epoch's alone, also where nobody moved it since (${transactional ? "with" : "without"} transactions)`, async () => {
+  test(`a lane belongs to its epoch alone, also if it was not moved since (${transactional ? "with" : "without"} transactions)`, async () => {
     const server = await sharedMongo("target");
     await using client = await new MongoClient(server.uri).connect();
     const stateDb = `ferry_epoch_${transactional}`;
+    const state = new StateDb(client, stateDb);
+    await state.prepare();
     const [name, from] = ["test.epoch", "test.epoch"];
     const ownerOf = async (workerId: string) => {
-      const options = { client, stateDb, workerId, leaseMs: 1, transactional }; // it has run out when the next one claims
+      const options = { state, workerId, leaseMs: 1, transactional }; // it has run out when the next one claims
       const store = new LaneStore(options);
-      await store.prepare();
       await store.register({ name, from }, "topic-id", 1, 1);
       const claim = await waitFor(
         async () => {
@@ -149,17 +154,26 @@ for (const transactional of [true, false])
       assert.ok(lane);
       const docs = client.db(stateDb).collection<{ _id: string }>("documents");
       const counts = { ...NO_COUNTS, received: 1, applied: 1 };
-      const body = async (session: ClientSession | undefined): Promise<void> => {
-        await docs.insertOne({ _id: workerId }, session === undefined ? {} : { session });
+      const write = async (tx: StateTx | undefined): Promise<void> => {
+        await docs.insertOne({ _id: workerId }, within(tx));
       };
       const move = { offset: 7, at: 1n, logTimeMs: 1, counts, filteredBy: {} };
-      const rest = { store, clock: systemClock, signal: AbortSignal.timeout(20_000), onRetry: () => undefined };
+      const deps = {
+        positions: new LanePositionStore(state),
+        isContended: () => false,
+        clock: systemClock,
+        signal: AbortSignal.timeout(20_000),
+        onRetry: () => undefined,
+      };
+      const [session] = claim.sessions;
+      const commit = session === undefined ? outsideCommit(deps, session) : transactionalCommit(deps, session);
+      const note = async (): Promise<void> => undefined;
       return {
         lane,
         store,
         docs,
-        write: () => writeLane(lane, claim.sessions[0], async () => ({ move, body }), 3, rest),
-        end: () => Promise.all(claim.sessions.map((session) => session.endSession())),
+        write: () => commit.commit(lane, async () => ({ move, write, note }), 3),
+        end: () => Promise.all(claim.sessions.map((session) => session.end())),
       };
     };
     await client.db(stateDb).createCollection("documents");
@@ -240,7 +254,7 @@ test("workers join and leave under load: every partition ends with one owner, no
   }
 });
 
-test("a second signal ends a worker at once, even where the target does not answer", async () => {
+test("a second signal ends a worker immediately, even if the target does not answer", async () => {
   const broker = await sharedKafka();
   await using target = await mongo({ name: "frozen" });
   await using client = await new MongoClient(target.uri).connect();
@@ -260,10 +274,10 @@ test("a second signal ends a worker at once, even where the target does not answ
     clock: systemClock,
     timeoutMs: 20_000,
   });
-  target.kill("SIGSTOP"); // what is held back now is not answered later either
+  target.kill("SIGSTOP"); // requests that are delayed now are not answered later either
   try {
     worker.kill("SIGTERM");
-    await worker.says("asked to stop");
+    await worker.says("stopping: finishing buffered records");
     assert.ok(worker.isRunning(), "a soft stop waits for what was read");
     const asked = performance.now();
     worker.kill("SIGTERM");

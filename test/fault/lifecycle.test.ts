@@ -80,7 +80,7 @@ test("a paused run writes nothing, in the copy and in the stream, until it is re
   await using run = await startDirect(options, "paused: nothing is written");
   await both.done("status");
   assert.deepEqual(await state(), before);
-  assert.match(await both.done("resume"), /^resumed: /);
+  assert.match(await both.done("resume"), /^resumed from its position/);
   await directConverged(both.here, both.there, "pauses.c");
 
   await both.done("pause");
@@ -104,10 +104,10 @@ const accounts = async (there: MongoClient, stateDb: string): Promise<Readonly<R
   return sums;
 };
 
-/** In the order in which a finalized run comes by: whoever is killed at one has passed those before it. */
+/** In the order in which a finalized run passes them. */
 const STEPS = ["drained", "structure-built", "structure-restored", "structure-prepared", "before-finalized"];
 
-test("finalize drains, is killed at each of its steps, goes on, and ends the run; then only --replace-target begins anew", async () => {
+test("finalize drains, is killed at each of its steps, resumes, and ends the run; then only --replace-target starts over", async () => {
   await using both = await sides("ferry_ends");
   const db = both.here.db("ends");
   await db.createCollection("users", { validator: { n: { $exists: true } } });
@@ -143,7 +143,7 @@ test("finalize drains, is killed at each of its steps, goes on, and ends the run
   assert.ok(ended !== undefined);
   const { status, out, err } = await ended;
   assert.equal(status, 1, out + err);
-  assert.match(out, /drained; giving back what was held back/);
+  assert.match(out, /drained; restoring deferred constraints/);
   assert.match(err, /FERRY_STRUCTURE_INCOMPLETE: ends\.twice \(n_1\): documents have the same values/);
   const [here, there] = [await structureOf(both.here, "ends"), await structureOf(both.there, "ends")];
   assert.deepEqual([there["users"], there["ring"]], [here["users"], here["ring"]]);
@@ -151,7 +151,7 @@ test("finalize drains, is killed at each of its steps, goes on, and ends the run
     const { wrong, source } = await compare(db.collection(name), both.there.db("ends").collection(name));
     assert.deepEqual({ wrong, source }, { wrong: 0, source: name === "ring" ? 50 : 550 }, name);
   }
-  assert.match(await both.done("status"), /nobody captures now[\s\S]*finalized: the run is over/);
+  assert.match(await both.done("status"), /no process captures[\s\S]*finalized: the run is over/);
 
   for (const refused of [await endDirect(options), await both.command("pause")]) {
     assert.equal(refused.status, 64, refused.err);
@@ -162,7 +162,7 @@ test("finalize drains, is killed at each of its steps, goes on, and ends the run
   assert.equal(found.source, 51, run.logTail(20));
 });
 
-test("finalize in mid-copy says that the copy goes on first, and ends behind it; `ferry structure finalize` is refused meanwhile", async () => {
+test("finalize during the copy says that the copy ends first, and finishes after it; `ferry structure finalize` is refused meanwhile", async () => {
   await using both = await sides("ferry_early");
   const coll = both.here.db("early").collection("c");
   await fill(coll, 2000, testSeed());
@@ -172,7 +172,7 @@ test("finalize in mid-copy says that the copy goes on first, and ends behind it;
   await run.says("start position noted");
   const ended = both.command("finalize", "--source", both.source.uri, "--allow-writes"); // it is written to in the copy
 
-  await run.says("to be finalized: draining first");
+  await run.says("finalize requested: draining first");
   const refused = await both.command("structure finalize", "--source", both.source.uri);
   assert.equal(refused.status, 75, refused.out + refused.err);
   assert.match(refused.err, /FERRY_RUN_ALIVE: .*`ferry run`.*\n.*`ferry finalize`/);
@@ -180,7 +180,7 @@ test("finalize in mid-copy says that the copy goes on first, and ends behind it;
   await held[Symbol.asyncDispose]();
   const [{ status, out, err }, { code }] = await Promise.all([ended, run.exited]);
   assert.deepEqual([status, code], [0, 0], out + err + run.logTail(20));
-  assert.match(out, /^draining: the copy goes on to its end first[\s\S]*\nfinalized: /);
+  assert.match(out, /^draining: first the rest of the copy[\s\S]*\nfinalized: /);
   const { wrong, source } = await compare(coll, both.there.db("early").collection("c"));
   assert.deepEqual({ wrong, source }, { wrong: 0, source: await coll.countDocuments() });
   assert.deepEqual(await structureOf(both.there, "early"), await structureOf(both.here, "early"));

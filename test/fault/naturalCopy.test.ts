@@ -12,7 +12,7 @@ const COLL = "users";
 /** Several chunks of 2 MB. */
 const DOCUMENTS = 30_000;
 
-test("killed in a copy in natural order: goes on behind what is on the target, while the source's process is the same", async () => {
+test("killed in a copy in natural order: resumes after the documents on the target, while the source's process is the same", async () => {
   const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
   await using stack = new AsyncDisposableStack();
   const here = stack.use(await new MongoClient(source.uri).connect());
@@ -46,7 +46,7 @@ test("killed in a copy in natural order: goes on behind what is on the target, w
   assert.ok(all === DOCUMENTS || all === DOCUMENTS + 1, `${all} documents were copied in both runs together`);
 });
 
-test("a position in natural order is worth nothing to another process, or when its record is gone: the scan begins anew", async () => {
+test("a position in natural order is not valid in another process, or without its record: the scan restarts", async () => {
   const server = await sharedMongo("source");
   await using stack = new AsyncDisposableStack();
   const client = stack.use(await new MongoClient(server.uri).connect());
@@ -65,7 +65,7 @@ test("a position in natural order is worth nothing to another process, or when i
   const begun = await firstBehind(undefined);
   assert.equal(begun.i, 0);
   assert.ok(begun.last !== undefined);
-  assert.equal((await firstBehind(begun.last)).i, begun.count, "it goes on behind the position");
+  assert.equal((await firstBehind(begun.last)).i, begun.count, "it resumes after the position");
   const foreign = { ...BSON.deserialize(begun.last, { promoteValues: false }), process: "another" };
   assert.equal((await firstBehind(BSON.serialize(foreign))).i, 0, "numbers of another process");
   await collection.deleteOne({ i: begun.count - 1 });

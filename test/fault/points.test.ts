@@ -58,12 +58,12 @@ const scenario = async (
   assert.equal(books.dead, 0);
 };
 
-test("a worker killed at the worst moment of each durable step: the next one goes on, equal, books balanced", async (t) => {
+test("a worker killed at the worst moment of each durable step: the next one resumes, equal, books balanced", async (t) => {
   const seed = testSeed();
   for (const [fault, leave] of points) await t.test(fault, () => scenario({ fault, leave, standalone: false }, seed));
 });
 
-test("a standalone target, killed between data and position: repeated, and equal all the same", async (t) => {
+test("a standalone target, killed between data and position: repeated, and still equal", async (t) => {
   const seed = testSeed();
   for (const fault of ["before-commit:1", "before-commit:5"])
     await t.test(fault, () => scenario({ fault, leave: false, standalone: true }, seed));

@@ -61,7 +61,7 @@ const writeTarget = async (users: Collection<User>, random: Random, model: Map<n
   touched.stamps.add(after["stamp"]);
 };
 
-/** Writers until they are told to stop; which document and what depends on the seed alone. */
+/** Writers until they are stopped; which document and what depends on the seed alone. */
 const startWriters = (seed: number, write: (random: Random) => Promise<void>): (() => Promise<void>) => {
   const ending = new AbortController();
   const all = Promise.all(

@@ -4,7 +4,8 @@ import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
-import { parseCapture } from "#source/connector/connectorConfig.ts";
+import { StateDb } from "#io/state/stateDb.ts";
+import { parseConnector } from "#source/connector/connectorConfig.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { type ConnectorConfig, ConnectRest } from "#source/connector/connectRest.ts";
 import type { StartRequest } from "#source/connector/gapFreeStart.ts";
@@ -33,12 +34,12 @@ export const recommended = (
 
 export const request = (name: string, config: ConnectorConfig, acceptTopic = false): StartRequest => ({
   name,
-  capture: parseCapture(config),
+  capture: parseConnector(config),
   acceptTopic,
   replay: false,
 });
 
-/** Everything a start needs, on given servers; `said` collects what it told. */
+/** Everything a start needs, on given servers; `said` collects its reports. */
 export class CaptureBench implements AsyncDisposable {
   readonly deps: StartDeps;
   readonly said: string[] = [];
@@ -63,7 +64,7 @@ export class CaptureBench implements AsyncDisposable {
     ]);
     const rest = new ConnectRest({ url: urls.connect, clock: systemClock, giveUpAfterMs: 60_000 });
     const kafka = new KafkaClient({ bootstrap: urls.bootstrap, clientId: "test", group: "test" });
-    const store = new ConnectorStore(target, "ferry");
+    const store = new ConnectorStore(new StateDb(target, "ferry"));
     return new CaptureBench({ rest, source, store, kafka, clock: systemClock }, target, urls.bootstrap);
   }
 

@@ -27,7 +27,7 @@ const cursorOf = (collection: Collection): AsyncIterator<Uint8Array> => {
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
 /**
- * Compares two collections byte for byte, streamed in `_id` order. Documents that do not meet their counterpart at once
+ * Compares two collections byte for byte, streamed in `_id` order. Documents that do not meet their counterpart immediately
  * wait for it, so only differences are kept in memory.
  */
 export const compare = async (source: Collection, target: Collection): Promise<Comparison> => {
@@ -104,7 +104,7 @@ const positionsOf = async (target: MongoClient, topic: string, stateDb: string):
 };
 
 /**
- * After the last write to the source: inserts a marker there, waits until it is on the target and the lanes stand at the
+ * After the last write to the source: inserts a marker there, waits until it is on the target and the lanes are at the
  * topic's end, and compares. A difference that stays while nothing is left to apply is final.
  * @throws FERRY_TIMEOUT with what was last seen, or an Error with the differences.
  */

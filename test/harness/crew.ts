@@ -16,12 +16,12 @@ export class Crew implements AsyncDisposable {
     this.#workers.push(...hired);
   }
 
-  /** `kill -9` of one; its replacement is started at once and not waited for. */
+  /** `kill -9` of one; its replacement is started immediately and not waited for. */
   async killOne(random: Random): Promise<void> {
     const index = Math.floor(random() * this.#workers.length);
     const [victim] = this.#workers.splice(index, 1);
     assert.ok(victim);
-    assert.ok(victim.isRunning(), `worker ended by itself:\n${victim.logTail(20)}`);
+    assert.ok(victim.isRunning(), `worker ended unexpectedly:\n${victim.logTail(20)}`);
     await victim.crash();
     await victim[Symbol.asyncDispose]();
     await this.hire(1);

@@ -110,7 +110,7 @@ export const sameAgain = async (
   );
 };
 
-/** Databases of one phase that are dropped as a whole: one for good, one to be filled anew at once. */
+/** Databases of one phase that are dropped as a whole: one permanently, one to be filled again immediately. */
 export const databasesOf = (phase: string): readonly string[] => [`${phase}_ended`, `${phase}_anew`];
 
 export const beforeDatabases = async (client: MongoClient, phase: string): Promise<void> => {
@@ -136,7 +136,7 @@ export const dropDatabases = async (client: MongoClient, phase: string): Promise
 
 const CAUGHT_UP = { clock: systemClock, timeoutMs: 30_000, everyMs: 200 } as const;
 
-/** Waits until what was dropped has gone on the target, views and time series included, and what was made anew is there. */
+/** Waits until what was dropped has gone on the target, views and time series included, and what was created again is there. */
 export const databasesSame = async (source: MongoClient, target: MongoClient, phase: string): Promise<void> => {
   const namesIn = async (client: MongoClient, name: string): Promise<string> =>
     (await client.db(name).listCollections({}, { nameOnly: true }).toArray())

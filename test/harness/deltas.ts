@@ -1,13 +1,13 @@
 import { BSON, type Collection, type Db, type Document, Double, Int32, Long } from "mongodb";
 import { Cursor, rawValue } from "#base/bson/walk.ts";
 import { BsonWriter } from "#base/bson/writer.ts";
-import { pick, type Random } from "#tools/workload/genData.ts";
+import { oneOf, type Random } from "#tools/workload/genData.ts";
 
 /** Field names of documents that are updated at random: some that sort apart from where they stand. */
 export const updateNames = ["z", "m", "a", "k1", "k10", "k2", "o", "list"] as const;
 
 export const randomValue = (random: Random): unknown =>
-  pick<() => unknown>(random, [
+  oneOf<() => unknown>(random, [
     () => new Int32(Math.floor(random() * 9)),
     () => new Double(Math.floor(random() * 9)),
     () => Long.fromNumber(Math.floor(random() * 9)),
@@ -20,16 +20,16 @@ export const randomValue = (random: Random): unknown =>
 
 /** Whatever an application may say; what the server refuses changes nothing and makes no event. */
 export const randomUpdate = (random: Random): Document | Document[] => {
-  const name = (): string => pick(random, updateNames);
+  const name = (): string => oneOf(random, updateNames);
   const path = (): string =>
-    pick(random, [name(), `o.${name()}`, `list.${Math.floor(random() * 5)}`, "o.a.b", "list.1.n", "o.0"]);
-  return pick<() => Document | Document[]>(random, [
+    oneOf(random, [name(), `o.${name()}`, `list.${Math.floor(random() * 5)}`, "o.a.b", "list.1.n", "o.0"]);
+  return oneOf<() => Document | Document[]>(random, [
     () => ({ $set: { [path()]: randomValue(random), [name()]: randomValue(random), [name()]: randomValue(random) } }),
     () => ({ $set: { z9: randomValue(random), b9: randomValue(random), m9: randomValue(random) } }),
     () => ({ $unset: { [path()]: "", z9: "", [name()]: "" } }),
     () => ({ $set: { [path()]: randomValue(random) }, $unset: { [`x${name()}`]: "", m9: "" } }),
-    () => ({ $push: { list: { $each: [1, { n: 3 }], $slice: pick(random, [3, -3, 10]) } } }),
-    () => ({ $pop: { list: pick(random, [1, -1]) } }),
+    () => ({ $push: { list: { $each: [1, { n: 3 }], $slice: oneOf(random, [3, -3, 10]) } } }),
+    () => ({ $pop: { list: oneOf(random, [1, -1]) } }),
     () => ({ $pull: { list: 1 } }),
     () => ({ $inc: { [path()]: 1 } }),
     () => ({ $rename: { a: "renamed", z: "o.moved" } }),

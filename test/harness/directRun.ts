@@ -27,7 +27,7 @@ export const startDirect = async (options: DirectStart, readyText = "target is a
   return run;
 };
 
-/** `ferry run` that is expected to end by itself. */
+/** `ferry run` that is expected to end. */
 export const endDirect = (options: DirectStart): ReturnType<typeof ferry> =>
   ferry(flags(options), { env: { ...options.env } });
 
@@ -65,7 +65,7 @@ const captureFlags = ({ kafka, ...options }: CaptureStart): string[] => [
   ...["--kafka", kafka],
 ];
 
-/** `ferry capture` that is expected to end by itself. */
+/** `ferry capture` that is expected to end. */
 export const endCapture = (options: CaptureStart): ReturnType<typeof ferry> =>
   ferry(captureFlags(options), { env: { ...options.env } });
 

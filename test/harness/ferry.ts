@@ -17,7 +17,7 @@ export const bareEnvironment = (env: NodeJS.ProcessEnv = {}): Record<string, str
   PATH: process.env["PATH"] ?? "",
   NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] ?? "",
   FERRY_HOME: emptyHome(),
-  ...(env as Record<string, string>), // nobody sets one to undefined
+  ...(env as Record<string, string>), // none is set to undefined
 });
 
 /** How it ended (null: by a signal), and everything it said. */

@@ -56,7 +56,7 @@ const makeFolder = (): string => {
   if (!reaped) {
     reaped = true;
     reap();
-    // The last resort when a test process ends without disposing: nothing survives it, and it is told.
+    // The last resort when a test process ends without disposing: nothing survives it, and it is reported.
     process.on("exit", () => {
       const left = [...mine].flatMap(killServersOf);
       for (const folder of mine) removeFolder(folder);

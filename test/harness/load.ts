@@ -2,7 +2,7 @@ import { randomInt } from "node:crypto";
 import type { Collection, Document, MongoClient } from "mongodb";
 import { Decimal128, Double, Int32, Long, ObjectId, Timestamp } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
-import { pick, type Random, seeded } from "#tools/workload/genData.ts";
+import { oneOf, type Random, seeded } from "#tools/workload/genData.ts";
 import { runWorkload, type Subject } from "#tools/workload/genDataWorkload.ts";
 
 /** `FERRY_SEED`, or a fresh one. Printed, so that a run can be repeated. */
@@ -35,7 +35,7 @@ const whole = (random: Random, below: number): number => Math.floor(random() * b
 const names = ["firstname", "lastname", "age", "email", "sex", "tags", "address", "score"] as const;
 
 const someValue = (random: Random): unknown =>
-  pick<() => unknown>(random, [
+  oneOf<() => unknown>(random, [
     () => new Int32(whole(random, 100)),
     () => new Double(whole(random, 100)),
     () => new Double(-0),
@@ -73,10 +73,10 @@ const idOf = (n: number): unknown => {
 
 /** Ways to change a document: every kind of update, some of which a server refuses for what the document happens to be. */
 const someUpdate = (random: Random): Document | Document[] =>
-  pick<() => Document | Document[]>(random, [
-    () => ({ $set: { [pick(random, names)]: someValue(random), zz: whole(random, 9), aa: 1 } }),
-    () => ({ $unset: { [pick(random, names)]: "", zz: "" } }),
-    () => ({ $inc: { [`n.${pick(random, ["a", "b", "0"])}`]: 1 } }),
+  oneOf<() => Document | Document[]>(random, [
+    () => ({ $set: { [oneOf(random, names)]: someValue(random), zz: whole(random, 9), aa: 1 } }),
+    () => ({ $unset: { [oneOf(random, names)]: "", zz: "" } }),
+    () => ({ $inc: { [`n.${oneOf(random, ["a", "b", "0"])}`]: 1 } }),
     () => ({ $push: { list: { $each: [whole(random, 9)], $slice: -4 } } }),
     () => [{ $set: { total: { $add: [{ $ifNull: ["$total", 0] }, 1] }, by: "pipeline" } }],
     () => ({ $set: { [`list.${whole(random, 3)}`]: whole(random, 9), "address.city": `c${whole(random, 9)}` } }),

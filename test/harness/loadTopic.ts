@@ -7,7 +7,7 @@ import { waitFor } from "#base/flow/retry.ts";
 import { parseNamespace } from "#base/flow/types.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { rawInsert } from "#io/mongo/rawWrites.ts";
-import { pick, seeded } from "#tools/workload/genData.ts";
+import { oneOf, seeded } from "#tools/workload/genData.ts";
 import { type Comparison, compare } from "./compare.ts";
 import { createTopic } from "./workerConnector.ts";
 
@@ -166,7 +166,7 @@ export class TestTopic implements AsyncDisposable {
     } else this.model.set(id, change.doc);
   }
 
-  /** Waits until the lanes on the target stand at the topic's end. @throws FERRY_TIMEOUT */
+  /** Waits until the lanes on the target are at the topic's end. @throws FERRY_TIMEOUT */
   async applied(target: MongoClient, timeoutMs = 60_000): Promise<void> {
     await using client = new KafkaClient({ bootstrap: this.kafka, clientId: "test-applied", group: "test-applied" });
     await waitFor(
@@ -207,7 +207,7 @@ export const randomChanges = (count: number, { seed, keys = 200 }: { seed: numbe
   const random = seeded(seed);
   return Array.from({ length: count }, (_, n): Change => {
     const _id = new Int32(Math.floor(random() ** 2 * keys));
-    const op = pick(random, ["insert", "update", "update", "replace", "delete"] as const);
+    const op = oneOf(random, ["insert", "update", "update", "replace", "delete"] as const);
     if (op === "delete") return { op, _id };
     return { op, doc: { _id, n: new Int32(n), text: "x".repeat(Math.floor(random() * 200)), at: new Date(n) } };
   });

@@ -38,7 +38,7 @@ export class TcpProxy implements AsyncDisposable {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** How many requests were held back so far. */
+  /** How many requests were delayed so far. */
   get delayed(): number {
     return this.#delayed;
   }
@@ -129,7 +129,7 @@ export class TcpProxy implements AsyncDisposable {
       const delay = this.#delay;
       if (delay?.when(bytes)) {
         this.#delayed += 1;
-        client.pause(); // keeps the order: nothing overtakes what is held back
+        client.pause(); // keeps the order: nothing overtakes a delayed request
         setTimeout(() => {
           server.write(bytes);
           client.resume();

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { after } from "node:test";
-import { type ConnectOptions, type ConnectServer, startConnect } from "#tools/stack/connect.ts";
-import { type KafkaOptions, type KafkaServer, startKafka } from "#tools/stack/kafka.ts";
+import { type KafkaServer, type KafkaServerOptions, startKafka } from "#tools/stack/kafka.ts";
+import { type ConnectServer, type KafkaConnectOptions, startConnect } from "#tools/stack/kafkaConnect.ts";
 import { type MongoOptions, type MongoServer, startMongo } from "#tools/stack/mongod.ts";
 import { removeFolder, tempFolder } from "./folders.ts";
 
@@ -35,19 +35,19 @@ const inFolder = async <T extends Owned>(start: (dir: string) => Promise<T>): Pr
   }
 };
 
-/** A mongod of this test's own: replica set `rs0` of one member, 0.25 GB cache, fail points allowed, unless told otherwise. */
+/** A mongod of this test's own: replica set `rs0` of one member, 0.25 GB cache, fail points allowed, by default. */
 export const mongo = (options: Partial<MongoOptions> = {}): Promise<MongoServer> =>
   inFolder((dir) => startMongo({ dir, name: "mongo", replSet: "rs0", cacheGb: 0.25, testCommands: true, ...options }));
 
 /** A Kafka of this test's own. */
-export const kafka = (options: Partial<KafkaOptions> = {}): Promise<KafkaServer> =>
+export const kafka = (options: Partial<KafkaServerOptions> = {}): Promise<KafkaServer> =>
   inFolder((dir) => startKafka({ dir: join(dir, "kafka"), ...options }));
 
 /** A Kafka Connect of this test's own, on that Kafka (host:port). */
-export const connect = (bootstrap: string, options: Partial<ConnectOptions> = {}): Promise<ConnectServer> =>
+export const connect = (bootstrap: string, options: Partial<KafkaConnectOptions> = {}): Promise<ConnectServer> =>
   inFolder((dir) => startConnect({ dir: join(dir, "connect"), bootstrap, ...options }));
 
-/** Shared servers by key, as promises: two tests that ask at once get the same one. */
+/** Shared servers by key, as promises: two tests that ask concurrently get the same one. */
 const shared = new Map<string, Promise<AsyncDisposable>>();
 
 const once = <T extends AsyncDisposable>(key: string, start: () => Promise<T>): Promise<T> => {

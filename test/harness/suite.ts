@@ -15,7 +15,7 @@ export const add = (into: Tally, from: Tally): void => {
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
 /**
- * Runs the files, so many at once, and prints as it goes. A test that takes longer than `timeout` ms fails; it is not unwound,
+ * Runs the files, so many concurrently, and prints as it goes. A test that takes longer than `timeout` ms fails; it is not unwound,
  * so that its servers would keep its process alive: that one is made to exit, and the exit hook of folders.ts ends them.
  * @param pattern runs only tests whose name it matches; undefined runs all
  */

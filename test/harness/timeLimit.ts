@@ -21,7 +21,7 @@ export const within = async <T>(
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
-      const detail = `${what}: not so after ${timeoutMs} ms; last seen:\n${seen()}`;
+      const detail = `${what}: timed out after ${timeoutMs} ms; last state:\n${seen()}`;
       giveUp?.();
       reject(new FerryError("FERRY_TIMEOUT", detail));
     }, timeoutMs);

@@ -121,7 +121,7 @@ export const startWorker = async (options: WorkerStart): Promise<WorkerProcess> 
 
 export type Ended = Readonly<{ code: number | null; stderr: string }>;
 
-/** Runs a worker that is expected to end by itself. @throws FERRY_TIMEOUT with what it said */
+/** Runs a worker that is expected to end. @throws FERRY_TIMEOUT with what it said */
 export const runWorker = async (options: WorkerStart): Promise<Ended> => {
   const { status: code, err: stderr } = await ferry(flags(options), { env: { ...options.env } });
   return { code, stderr };

@@ -43,7 +43,7 @@ test("a worker touches its alive file after each report, and the images' health 
   assert.equal(alive(file, "600").status, 0);
 });
 
-test("an alive file that cannot be written is said to be so", async () => {
+test("an alive file that cannot be written is an error", async () => {
   const [target, kafka] = await Promise.all([sharedMongo("target"), sharedKafka()]);
   await using worker = new WorkerProcess({
     target: target.uri,

@@ -6,7 +6,9 @@ import type { Entry } from "#apply/plan/entry.ts";
 import { planBatch } from "#apply/plan/plan.ts";
 import type { ChangeEvent } from "#base/flow/types.ts";
 import { rawDelete, rawInsert } from "#io/mongo/rawWrites.ts";
+import { txOf } from "#io/mongo/session.ts";
 import { MongoSink } from "#sink/mongo/mongoSink.ts";
+import { statementsOf } from "#sink/mongo/statements.ts";
 import { isRefusal } from "../harness/refusal.ts";
 import { sharedMongo } from "../harness/servers.ts";
 import { anyFields, encode, type Fields, type Value } from "../unit/base/bson/arbitrary.ts";
@@ -198,7 +200,7 @@ const apply = async (opened: Opened, doc: Buffer, id: Value, way: "insert" | "re
   };
   const { ops } = planBatch([entry(event)], { writes: way === "insert" ? "insert" : "replace", isHeld: () => false });
   const sink = new MongoSink(client, { db: "odd", coll: "target" });
-  await client.withSession((session) => session.withTransaction(() => sink.write(ops, session)));
+  await client.withSession((session) => session.withTransaction(() => sink.write(ops, txOf(session))));
   const found = (await db.collection("target").find({}, { raw: true }).toArray()) as unknown as Buffer[];
   assert.equal(found.length, 1, `${found.length} documents after ${way}`);
   return found[0] as Buffer;
@@ -240,7 +242,7 @@ test("a delete reaches every _id that a server takes", async () => {
       [entry({ op: "delete", ns: { db: "odd", coll: "deleted" }, key: keyOf(id), at: 0n, origin: "stream" })],
       { writes: "insert", isHeld: () => false },
     );
-    assert.equal((await rawDelete(ops.deletes, { db, coll: "deleted", ordered: true })).n, 1, name);
+    assert.equal((await rawDelete(statementsOf(ops).deletes, { db, coll: "deleted", ordered: true })).n, 1, name);
   }
 });
 
@@ -314,7 +316,7 @@ test("an _id of another numeric type replaces: delete and insert in one batch", 
     ];
     for (const insertFirst of [true, false]) {
       const { ops } = planBatch(entries, { writes: insertFirst ? "insert" : "replace", isHeld: () => false });
-      await client.withSession((session) => session.withTransaction(() => sink.write(ops, session)));
+      await client.withSession((session) => session.withTransaction(() => sink.write(ops, txOf(session))));
       const [got] = (await db.collection("numeric").find({}, { raw: true }).toArray()) as unknown as Buffer[];
       assert.equal(got?.toString("hex"), doc.toString("hex"), `${from} to ${to}`);
     }

@@ -5,6 +5,7 @@ import { shaper } from "#apply/pipeline/shape.ts";
 import type { Entry } from "#apply/plan/entry.ts";
 import { planBatch } from "#apply/plan/plan.ts";
 import type { PatchEvent } from "#base/flow/types.ts";
+import { txOf } from "#io/mongo/session.ts";
 import { createDecoder } from "#io/wire/decode.ts";
 import { RouteFilter } from "#route/filter/routeFilter.ts";
 import { MongoSink } from "#sink/mongo/mongoSink.ts";
@@ -61,7 +62,7 @@ const round = async (random: Random, client: MongoClient): Promise<void> => {
       const plan = planBatch(batch, { writes: "insert", isHeld: () => false });
       const [first] = plan.dead;
       if (first === undefined) {
-        await client.withSession((session) => session.withTransaction(() => sink.write(plan.ops, session)));
+        await client.withSession((session) => session.withTransaction(() => sink.write(plan.ops, txOf(session))));
         break;
       }
       unclear++;

@@ -15,7 +15,7 @@ import { bareEnvironment, ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
 import { mongo, sharedMongo } from "../harness/servers.ts";
 
-/** What a user mistyped, and what is said of it. `exit` is that of the code unless given. */
+/** What a user mistyped, and the answer. `exit` is that of the code unless given. */
 type Case = Readonly<{
   args: readonly string[];
   env?: Readonly<Record<string, string>>;
@@ -101,8 +101,8 @@ test("what is wrong on the command line or in a file is one sentence, before any
     "gen-data system": usage(["gen-data", "--source", "mongodb://a", "--ns", "admin.system.users"], /--ns must be/),
     "kc limit": usage(["kc", "x", "--kafka", "127.0.0.1:1", "--limit", "-5"], /--limit must be/),
     "check ns": usage(["check", "--source", "mongodb://127.0.0.1:1", "--ns", "nodot"], /--ns must be a collection/),
-    "kafka URL": usage(["kc", "x", "--kafka", "http://127.0.0.1:1"], /kafka is not what it must be/),
-    "state-db of the server": usage(worker("--state-db", "admin"), /stateDb is not what it must be/),
+    "kafka URL": usage(["kc", "x", "--kafka", "http://127.0.0.1:1"], /kafka is invalid/),
+    "state-db of the server": usage(worker("--state-db", "admin"), /stateDb is invalid/),
     "no key of any mask": {
       args: ["config", "check", "--config", routes("fields: { mask: { x: { keepLst: 1 } } }")],
       code: "FERRY_CONFIG",
@@ -239,12 +239,12 @@ test("what real servers make of a mistake is one sentence with the status of its
       "a system database": {
         ...start(source.uri, "admin.*"),
         code: "FERRY_USAGE",
-        says: /belongs to the server itself/,
+        says: /belongs to the server and cannot be selected/,
       },
       "the state's database": {
         ...start(source.uri, "shop.*", "--state-db", "shop"),
         code: "FERRY_USAGE",
-        says: /ferry's own database, which is not carried; give ferry another one with --state-db/,
+        says: /ferry's own database, which cannot be selected; name another one with --state-db/,
       },
       "no such folder for letters": {
         args: ["dlq", "export", "--all", "--target", target.uri, "--out", "/no/where"],

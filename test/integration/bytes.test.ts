@@ -3,14 +3,14 @@ import { test } from "node:test";
 import { Long, MongoClient } from "mongodb";
 import type { DeadLetterRecord } from "#apply/deadletter/records.ts";
 import type { LaneRecord } from "#apply/lanes/records.ts";
-import { deleteStatement, modifyStatement } from "#apply/plan/statements.ts";
 import { RawValue, rawDocument } from "#base/bson/rawValue.ts";
 import { BsonType } from "#base/bson/walk.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import { rawDelete, rawInsert, rawUpdate } from "#io/mongo/rawWrites.ts";
+import { deleteStatement, modifyStatement } from "#sink/mongo/statements.ts";
 import type { StoredCapture } from "#source/capture/captureStore.ts";
-import { documentOf } from "#structure/model/options.ts";
+import { optionsDocument } from "#structure/model/options.ts";
 import { readStructure } from "#structure/model/read.ts";
 import { waitConverged } from "../harness/compare.ts";
 import { directConverged, startCapture, startDirect } from "../harness/directRun.ts";
@@ -68,7 +68,7 @@ const killedBehindInt64 = async (both: Sides, run: FerryProcess, stateDb: string
 };
 
 for (const topology of ["run", "capture"] as const)
-  test(`ferry ${topology}: killed behind an event of an Int64 _id, it goes on from there`, async () => {
+  test(`ferry ${topology}: killed after an event of an Int64 _id, it resumes there`, async () => {
     await using both = await sides();
     const db = `int64_${topology}`;
     const kafka = topology === "run" ? "" : (await sharedKafka()).bootstrap;
@@ -100,7 +100,7 @@ for (const topology of ["run", "capture"] as const)
         const token = (await captures.findOne())?.token;
         return token !== undefined && token._data > (before?.token._data ?? "") ? { done: true } : { seen: token };
       },
-      { what: "the capture to go on", clock: systemClock, timeoutMs: 30_000, everyMs: 50 },
+      { what: "the capture to continue", clock: systemClock, timeoutMs: 30_000, everyMs: 50 },
     );
   });
 
@@ -118,9 +118,9 @@ const structureBytes = async (client: MongoClient, db: string): Promise<Readonly
   for (const { ns, options, indexes } of (await readStructure(client, { databases: [db], includes: () => true }))
     .collections) {
     const { validationLevel: _, validationAction: __, ...rest } = options;
-    found[ns.coll] = Buffer.from(documentOf(rest)).toString("latin1");
+    found[ns.coll] = Buffer.from(optionsDocument(rest)).toString("latin1");
     for (const { name, key, options } of indexes)
-      found[`${ns.coll} ${name}`] = Buffer.from(documentOf({ ...options, key })).toString("latin1");
+      found[`${ns.coll} ${name}`] = Buffer.from(optionsDocument({ ...options, key })).toString("latin1");
   }
   return found;
 };

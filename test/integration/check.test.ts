@@ -8,7 +8,8 @@ import { parseConfig } from "#base/config/routes.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { connectMongo } from "#io/mongo/connect.ts";
 import { type Need, resourceOf, roleScript, sourceNeeds, sourceWishes, targetNeeds } from "#io/mongo/privileges.ts";
-import { startCapture } from "#source/connector/gapFreeStart.ts";
+import { StateDb } from "#io/state/stateDb.ts";
+import { startConnector } from "#source/connector/gapFreeStart.ts";
 import { buildStructure, finalize, type StructureDeps } from "#structure/operations/structureOperations.ts";
 import { checkSource, checkTarget } from "#tools/check/checkDatabases.ts";
 import type { CheckResult } from "#tools/check/checkResult.ts";
@@ -103,7 +104,7 @@ const structureWithRoles = async (b: CaptureBench, admin: MongoClient): Promise<
   const deps: StructureDeps = {
     source: b.source,
     target,
-    stateDb: "ferry",
+    state: new StateDb(target, "ferry"),
     routes,
     include: [],
     exclude: [],
@@ -161,7 +162,7 @@ test("the printed roles are enough for check and for a gap-free start, and less 
   assert.deepEqual(levels(await checkTarget(b.target, "shop", "ferry"), "fail"), []);
   const host = String(b.source.options.hosts[0]);
   const config = recommended(`mongodb://source:secret@${host}/?authSource=admin`, "shop", "orders");
-  const { record } = await startCapture(request("guarded", config), b.deps);
+  const { record } = await startConnector(request("guarded", config), b.deps);
   assert.equal(record.state, "streaming");
   await b.deps.rest.remove("guarded");
   await structureWithRoles(b, admin);

@@ -5,10 +5,11 @@ import { test } from "node:test";
 import { isFerry } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
+import { StateDb } from "#io/state/stateDb.ts";
 import { requireKnownKeys } from "#source/connector/connectorKeys.ts";
 import { offsetState } from "#source/connector/connectorOffsets.ts";
 import { type ConnectorRecord, ConnectorStore, type StartState } from "#source/connector/connectorStore.ts";
-import { startCapture } from "#source/connector/gapFreeStart.ts";
+import { startConnector } from "#source/connector/gapFreeStart.ts";
 import { awaitRunning, awaitStopped } from "#source/connector/startWaits.ts";
 import { CaptureBench, recommended, request } from "../harness/capture.ts";
 import { type FerryRun, ferry } from "../harness/ferry.ts";
@@ -68,7 +69,7 @@ test("writes between copy and stream are lost by the posted file alone, and kept
     await using _ = proxy;
     const config = recommended(uri, db, "users");
     const started = gapFree
-      ? startCapture(request(db, config), b.deps)
+      ? startConnector(request(db, config), b.deps)
       : b.deps.rest.putConfig(db, config).then(() => awaitRunning(db, b.deps));
     await Promise.all([started, writeInBetween(b, db, copying, proxy)]);
     const { documents } = await b.foldToNow(db, "users");
@@ -95,7 +96,7 @@ test("a copy that Connect's crash restarts leaves deleted documents behind by th
   const [plain, standard] = dbs.map((db) => recommended(sourceUri(b), db, "users", SLOW));
   assert(plain !== undefined && standard !== undefined);
   await b.deps.rest.putConfig("crash_plain", plain);
-  const started = startCapture(request("crash_default", standard), b.deps);
+  const started = startConnector(request("crash_default", standard), b.deps);
   for (const db of dbs) await recordsIn(b, `${db}.users`, 1000);
   await connect.crash();
   for (const db of dbs)
@@ -157,7 +158,7 @@ class Killed extends Error {}
 class DyingStore extends ConnectorStore {
   readonly #at: StartState;
   constructor(b: CaptureBench, at: StartState) {
-    super(b.target, "ferry");
+    super(new StateDb(b.target, "ferry"));
     this.#at = at;
   }
   override async advance(
@@ -177,9 +178,9 @@ test("a start that is killed at any step goes on when it is run again", async ()
   await b.source.db(db).collection<{ _id: number }>("users").insertMany(people(200));
   const start = request(db, recommended(sourceUri(b), db, "users"));
   for (const state of ["copying", "copied", "rewound", "streaming"] as const)
-    await assert.rejects(startCapture(start, { ...b.deps, store: new DyingStore(b, state) }), Killed, state);
+    await assert.rejects(startConnector(start, { ...b.deps, store: new DyingStore(b, state) }), Killed, state);
   const first = await b.deps.store.find(db);
-  const { outcome, record } = await startCapture(start, b.deps);
+  const { outcome, record } = await startConnector(start, b.deps);
   assert.equal(outcome, "continued");
   assert.equal(record.state, "streaming");
   assert.equal(record.r0._data, first?.r0._data, "the first start position is the one that counts");
@@ -192,7 +193,7 @@ test("an empty collection starts without a copy, at a stored position", async ()
   await using b = await bench();
   const db = "empty";
   const config = recommended(sourceUri(b), db, "users", { "heartbeat.interval.ms": "0" });
-  const { record } = await startCapture(request(db, config), b.deps);
+  const { record } = await startConnector(request(db, config), b.deps);
   assert.equal(record.kind, "empty");
   const offset = offsetState(await b.deps.rest.offsets(db), record.partition);
   assert.deepEqual(offset, { kind: "streaming", token: record.r0, heartbeat: false });
@@ -203,30 +204,30 @@ test("an empty collection starts without a copy, at a stored position", async ()
   await b.deps.rest.remove(db);
 });
 
-test("a removed connector goes on from its position; a lost position is put back", async () => {
+test("a removed connector resumes from its position; a lost position is restored", async () => {
   await using b = await bench();
   const db = "again";
   const users = b.source.db(db).collection<{ _id: number; firstname?: string }>("users");
   await users.insertMany(people(20));
   const start = request(db, recommended(sourceUri(b), db, "users"));
-  await startCapture(start, b.deps);
+  await startConnector(start, b.deps);
   await b.deps.rest.remove(db);
   await users.deleteOne({ _id: 3 });
-  assert.equal((await startCapture(start, b.deps)).outcome, "updated");
+  assert.equal((await startConnector(start, b.deps)).outcome, "updated");
   assert.equal((await b.foldToNow(db, "users")).copied, 20);
   await awaitStopped(db, b.deps);
   await b.deps.rest.deleteOffsets(db);
   await users.deleteOne({ _id: 4 });
-  assert.equal((await startCapture(start, b.deps)).outcome, "continued");
+  assert.equal((await startConnector(start, b.deps)).outcome, "continued");
   const folded = await b.foldToNow(db, "users");
   assert.equal(folded.copied, 20, "nothing was copied again");
   assert.deepEqual(compareDocuments(await b.documents(db, "users"), folded.documents), EQUAL);
 
   const renamed = request(db, recommended(sourceUri(b), db, "users", { "offset.partition.name": "other" }));
-  await assert.rejects(startCapture(renamed, b.deps), (error) => isFerry(error, "FERRY_CAPTURE_PARTITION_CHANGED"));
+  await assert.rejects(startConnector(renamed, b.deps), (error) => isFerry(error, "FERRY_CAPTURE_PARTITION_CHANGED"));
   await b.deps.store.forget(db);
   await b.deps.rest.remove(db);
-  await assert.rejects(startCapture(start, b.deps), (error) => isFerry(error, "FERRY_CAPTURE_TOPIC_NOT_EMPTY"));
+  await assert.rejects(startConnector(start, b.deps), (error) => isFerry(error, "FERRY_CAPTURE_TOPIC_NOT_EMPTY"));
 });
 
 test("cx --plain posts the file, says so, and neither notes a start position nor rewinds", async () => {
@@ -241,7 +242,7 @@ test("cx --plain posts the file, says so, and neither notes a start position nor
   const { status, out, err } = await ferry(["cx", file, "--plain", "--connect", url]);
   assert.deepEqual(
     [status, out],
-    [0, "posted is RUNNING: only posted, so what is written between its copy and its stream may be missing\n"],
+    [0, "posted is RUNNING: only posted; writes between its copy and its stream may be missing\n"],
     err,
   );
   assert.deepEqual(
@@ -298,7 +299,7 @@ test("the run book by its commands, with its file unmodified, and cx killed in t
   ])
     assert.match(status, line);
 
-  assert.match((await run("cx", file)).out, /streaming already; it goes on/);
+  assert.match((await run("cx", file)).out, /already streaming; it continues/);
   assert.match((await run("del", "mongo-source-connect")).out, /its position is kept/);
   assert.match(
     (await run("del", "mongo-source-connect", "--forget")).out,

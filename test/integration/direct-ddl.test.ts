@@ -68,7 +68,7 @@ test("changes of structure while copying and while streaming arrive through ferr
   assert.equal(await target.db("shop").collection("copy_big").countDocuments(), 0);
 
   const ddl = target.db("ferry").collection<DdlRecord>("ddl");
-  const kinds = await ddl.distinct("kind", { outcome: "applied" });
+  const kinds: readonly string[] = await ddl.distinct("kind", { outcome: "applied" });
   for (const kind of ["create", "createIndexes", "drop", "dropDatabase", "dropIndexes", "modify", "rename"])
     assert.ok(kinds.includes(kind), `${kind} is not among ${kinds}`);
   run.kill("SIGTERM");
@@ -137,7 +137,7 @@ test("buckets that came when their time series had gone are dropped alone, and n
   const second = await sink.uuid();
   assert.ok(second !== undefined);
 
-  // The server would drop what bears the time series' name.
+  // The server would drop what has the time series' name.
   const beside = target.db("late").collection("gone");
   await target.db("late").dropCollection("system.buckets.gone");
   await beside.insertOne({ own: 1 });
@@ -194,7 +194,7 @@ test("a source that shows no buckets: said at each start, until one that does is
     await using run = await startDirect({ ...options, args: [...options.args, ...args] });
     if (args.length > 0) await sameBuckets(here.collection("system.buckets.a_days"), target.db("mill"), "a_days");
     await run.says(sentence);
-    await run.says("the change stream goes on from");
+    await run.says("the change stream continues from");
     run.kill("SIGTERM");
     await run.exited;
   };

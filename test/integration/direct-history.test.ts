@@ -167,7 +167,7 @@ test("a copy that outlasts the oplog: lost without a spool; with one, and a kill
 
 type Own = Readonly<{ spool: Readonly<{ bytes: number; full: string | null }> | null }>;
 
-/** A copy that stands still while more is written than the spool takes: told, nothing lost, ends equal. */
+/** A copy that stands still while more is written than the spool takes: logged, nothing lost, ends equal. */
 const outgrown = async (
   name: string,
   { args, why, resumes }: Readonly<{ args: readonly string[]; why: RegExp; resumes: (() => void) | undefined }>,
@@ -203,8 +203,8 @@ const outgrown = async (
     await using run = await startDirect(options);
     await run.says("the change stream is spooled to");
     await write();
-    await run.says(/FERRY_CAPTURE_SPOOL_FULL.*reading ahead stops until there is room again: .*only the oplog/);
-    const told = /"msg":"reading ahead stops[^"]*/.exec(run.log())?.[0] ?? "";
+    await run.says(/FERRY_CAPTURE_SPOOL_FULL.*reading ahead is paused: .*only the oplog/);
+    const told = /"msg":"reading ahead is paused[^"]*/.exec(run.log())?.[0] ?? "";
     assert.match(told, why);
     await spooled("a full spool", ({ full }) => full !== null && why.test(full));
     const text = await ferry(["status", "--target", both.target.uri, "--state-db", stateDb]);

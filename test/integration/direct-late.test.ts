@@ -46,7 +46,7 @@ test("nothing of the scope is there yet: it is followed; a collection born later
     const options = both.options(include, "--replace-target", ...args);
     {
       await using run = await startDirect(options);
-      await run.says(/carried as soon as it is created/);
+      await run.says(/followed as soon as it is created/);
       await run.says("copy finished");
       await both.here.db("empty").collection("orders").insertOne({ n: 1 });
       await arrives(both.there, "empty", "orders", { n: 1 });

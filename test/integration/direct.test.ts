@@ -46,7 +46,7 @@ test("copies a collection while it is written to, then follows it: equal byte fo
   assert.equal(record?.["owner"], null);
 });
 
-test("the position moves every second on an idle source, past a write that nobody carries; ferry status shows it", async () => {
+test("the position moves every second on an idle source, past a write that is not selected; ferry status shows it", async () => {
   await using both = await sides();
   await both.here.db("idle").collection("c").insertOne({ n: 1 });
   const stateDb = "ferry_idle";
@@ -68,7 +68,7 @@ test("the position moves every second on an idle source, past a write that nobod
       if (token !== undefined && tokenTime(token) > at) positions.add(token._data);
       return positions.size > 3 && oplog !== undefined ? { done: undefined } : { seen: { positions, oplog } };
     },
-    { what: "the position to move by itself", clock: systemClock, timeoutMs: 9000, everyMs: 100 },
+    { what: "the position to move", clock: systemClock, timeoutMs: 9000, everyMs: 100 },
   );
   const asked = ["status", "--target", both.target.uri, "--state-db", stateDb];
   const status = await ferry(asked);
@@ -81,7 +81,7 @@ test("the position moves every second on an idle source, past a write that nobod
   assert.ok((own?.oplog?.windowSeconds ?? -1) >= (own?.oplog?.leftSeconds ?? 0), JSON.stringify(own?.oplog));
 });
 
-test("stopped softly and at once in mid-copy: each time it goes on where it was", async () => {
+test("stopped softly and hard during the copy: it resumes each time", async () => {
   const seed = testSeed();
   await using both = await sides();
   const coll = both.here.db("stops").collection("c");

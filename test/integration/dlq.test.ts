@@ -9,6 +9,7 @@ import type { DeadLetterRecord } from "#apply/deadletter/records.ts";
 import { DeadLetterStore } from "#apply/deadletter/store.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
+import { StateDb } from "#io/state/stateDb.ts";
 import { booksOf } from "../harness/books.ts";
 import { ferry } from "../harness/ferry.ts";
 import { removeFolder, tempFolder } from "../harness/folders.ts";
@@ -59,7 +60,7 @@ const sendClashes = async ({ topic, options, client }: Awaited<ReturnType<typeof
   await topic.send(clashes().slice(1));
 };
 
-/** One event a batch, so that only the first one clashes by itself. */
+/** One event a batch, so that only the first one clashes. */
 const ONE_BY_ONE = ["--batch-count", "1"];
 
 test("dead letters are listed, shown, exported, replayed in their key's order, and discarded", async () => {
@@ -138,8 +139,9 @@ test("dead letters are listed, shown, exported, replayed in their key's order, a
 
 test("a decision that comes while a clash is tried again by the clock is not lost with that try", async () => {
   await using client = await new MongoClient((await sharedMongo("target")).uri).connect();
-  const store = new DeadLetterStore(client, "ferry_decided");
-  await store.prepare();
+  const state = new StateDb(client, "ferry_decided");
+  await state.prepare();
+  const store = new DeadLetterStore(state);
   const where = { route: "r", topic: "r", partition: 0, offset: 0, lane: "r/0", ns: "r.r" };
   const what = {
     identity: null,
@@ -171,7 +173,7 @@ test("a worker killed in a replay: the next one finishes it, once", async () => 
   await target.deleteOne({ _id: 1 as never });
   const noted = await dlq("replay", "--route", "dlq.killed", "--wait", "0");
   assert.equal(noted.status, 75);
-  assert.match(noted.out, /3 noted and not carried out yet/);
+  assert.match(noted.out, /3 noted and not done yet/);
   for (const point of ["before-commit:1", "after-commit:1", "after-commit:1"]) {
     await using worker = await startWorker({ ...options, env: { FERRY_FAULT: point } });
     assert.equal((await worker.exited).signal, "SIGKILL", worker.logTail(20));
@@ -191,7 +193,7 @@ test("a worker killed in a replay: the next one finishes it, once", async () => 
   });
 });
 
-test("a clash that comes from order alone resolves by itself", async () => {
+test("a clash that is only a matter of order is resolved by retries", async () => {
   await using opened = await open("dlq.order");
   const { client, target, topic, options, kafka } = opened;
   // The target still has the value with a document whose change is on its way in another lane, or in another partition.
@@ -218,11 +220,11 @@ test("a clash that comes from order alone resolves by itself", async () => {
   assert.equal((await booksOf(client, kafka, topic.topic)).dead, 0);
 });
 
-test("what the command line cannot mean is said in one sentence", async () => {
+test("an invalid command line gives one sentence", async () => {
   await using opened = await open("dlq.usage");
   const { dlq } = opened;
   for (const [args, sentence] of [
-    [["replay"], /say which letters/],
+    [["replay"], /name the letters/],
     [["replay", "nothing/0/1"], /there is no dead letter nothing\/0\/1/],
     [["list", "--key", "abc"], /--key abc is no extended JSON/],
     [["list", "--limit", "x"], /--limit must be a whole number/],

@@ -107,7 +107,7 @@ test("an index that comes before the documents it fits refuses none of them, thr
   await converged(here.stream, there.stream);
   assert.equal(await letters(target), 0);
   for (const db of Object.values(there)) await areBack(db); // their own event lies behind them
-  assert.match(run.log(), /is away for now/);
+  assert.match(run.log(), /is removed for now/);
   await ok("finalize", "--source", one.uri, "--target", other.uri);
   for (const name of ["early_copy", "early_stream"])
     assert.deepEqual(await structureOf(target, name), await structureOf(source, name));
@@ -183,6 +183,6 @@ test("an index that comes before the documents it fits refuses none of them, thr
   await using again = await startWorker(worker);
   await converged(here, there);
   await areBack(there);
-  assert.match(again.log(), /is away for now/);
+  assert.match(again.log(), /is removed for now/);
   assert.equal(await target.db("ferry_kafka").collection("deadLetters").countDocuments(), 0);
 });

@@ -4,13 +4,14 @@ import { BSON } from "bson";
 import { type Document, MongoClient } from "mongodb";
 import { shaper } from "#apply/pipeline/shape.ts";
 import type { Entry } from "#apply/plan/entry.ts";
-import { type Plan, planBatch } from "#apply/plan/plan.ts";
+import { type BatchPlan, planBatch } from "#apply/plan/plan.ts";
 import type { PatchEvent, WriteEvent } from "#base/flow/types.ts";
+import { txOf } from "#io/mongo/session.ts";
 import { createDecoder } from "#io/wire/decode.ts";
 import { RouteFilter } from "#route/filter/routeFilter.ts";
 import type { FieldRules } from "#route/filter/rules.ts";
 import { MongoSink } from "#sink/mongo/mongoSink.ts";
-import { pick, type Random } from "#tools/workload/genData.ts";
+import { oneOf, type Random } from "#tools/workload/genData.ts";
 import { eventsSince, randomUpdate, randomValue, updateNames, withImages } from "../harness/deltas.ts";
 import { eachSeed } from "../harness/load.ts";
 import { isRefusal } from "../harness/refusal.ts";
@@ -19,19 +20,21 @@ import { sharedMongo } from "../harness/servers.ts";
 const PATHS = [...updateNames, "o.a", "o.a.b", "o.z", "list.n", "o.a.y"] as const;
 
 const some = (random: Random, most: number): string[] => [
-  ...new Set(Array.from({ length: Math.floor(random() * (most + 1)) }, () => pick(random, PATHS))),
+  ...new Set(Array.from({ length: Math.floor(random() * (most + 1)) }, () => oneOf(random, PATHS))),
 ];
 
 /** Any rules at all; those that contradict each other are drawn again. */
 const randomRules = (random: Random): FieldRules => {
   for (;;) {
     const allow = some(random, 4);
-    const renamed = pick(random, PATHS);
+    const renamed = oneOf(random, PATHS);
     const fields: FieldRules = {
       ...(allow.length === 0 ? {} : { allow }),
       deny: some(random, 2),
-      ...(random() < 0.4 ? { rename: { [renamed]: pick(random, ["fresh", "m", "a"]) } } : {}),
-      ...(random() < 0.4 ? { mask: { [pick(random, PATHS)]: pick(random, [{ text: "***" }, { keepLast: 1 }]) } } : {}),
+      ...(random() < 0.4 ? { rename: { [renamed]: oneOf(random, ["fresh", "m", "a"]) } } : {}),
+      ...(random() < 0.4
+        ? { mask: { [oneOf(random, PATHS)]: oneOf(random, [{ text: "***" }, { keepLast: 1 }]) } }
+        : {}),
     };
     try {
       new RouteFilter({ fields });
@@ -80,7 +83,7 @@ const round = async (random: Random, client: MongoClient): Promise<Readonly<{ de
   const shape = shaper(filter);
   const decode = createDecoder();
   let [deltas, unclear] = [0, 0];
-  const planOf = (entry: Entry): Plan => planBatch([shape(entry)], { writes: "replace", isHeld: () => false });
+  const planOf = (entry: Entry): BatchPlan => planBatch([shape(entry)], { writes: "replace", isHeld: () => false });
   for (const [offset, { value, image }] of events.entries()) {
     const record = { key: null, value, offset, timestampMs: offset };
     const { event } = decode(record);
@@ -90,7 +93,7 @@ const round = async (random: Random, client: MongoClient): Promise<Readonly<{ de
       unclear++;
       plan = planOf({ record, event: looked(event, image as Uint8Array), dead: undefined });
     }
-    await client.withSession((session) => session.withTransaction(() => sink.write(plan.ops, session)));
+    await client.withSession((session) => session.withTransaction(() => sink.write(plan.ops, txOf(session))));
   }
   const final = await source.find({}, { raw: true }).toArray();
   const expected = (final as unknown as Uint8Array[]).map((doc) => spell(filter.document(doc) as Uint8Array));

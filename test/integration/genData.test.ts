@@ -7,7 +7,7 @@ import { runWorkload } from "#tools/workload/genDataWorkload.ts";
 import { ferry } from "../harness/ferry.ts";
 import { sharedMongo } from "../harness/servers.ts";
 
-test("gen-data inserts the run book's hundred people, and goes on after them", async () => {
+test("gen-data inserts the run book's hundred people, and continues after them", async () => {
   const { uri } = await sharedMongo();
   const first = await ferry(["gen-data", "--source", uri]);
   assert.deepEqual(first, { status: 0, out: "Data inserted successfully!\n", err: "" });
@@ -25,7 +25,7 @@ test("gen-data inserts the run book's hundred people, and goes on after them", a
   assert.ok(people.slice(100).some(({ sex }) => sex === "female" || sex === "male"));
 });
 
-test("gen-data --workload does as many operations as asked, at the rate asked, with bounds that are said", async () => {
+test("gen-data --workload does the requested number of operations at the requested rate, with named bounds", async () => {
   const { uri } = await sharedMongo();
   const workload = ["gen-data", "--source", uri, "--workload", "mixed", "--ns", "load.cli"];
   const began = performance.now();

@@ -79,8 +79,8 @@ test("a worker says which of its topics do not exist, and what was probably mean
     kafka: broker.bootstrap,
     args: ["--topics", "shop.order,other.*", "--state-db", "ferry_typo"],
   });
-  await worker.says(/"topic":"shop\.order".*--topics names no topic that exists; waiting for it/);
-  await worker.says(/"topic":"other\.\*".*--topics names no topic that exists/);
+  await worker.says(/"topic":"shop\.order".*--topics names no existing topic; waiting for it/);
+  await worker.says(/"topic":"other\.\*".*--topics names no existing topic/);
 });
 
 test("a configuration that is not UTF-8 is refused", async () => {

@@ -6,7 +6,7 @@ import { TargetCollation } from "#apply/pipeline/targetCollation.ts";
 import { rawId } from "#base/bson/rawValue.ts";
 import { classesOf } from "#io/mongo/collation.ts";
 import { rawInsert } from "#io/mongo/rawWrites.ts";
-import { pick, seeded } from "#tools/workload/genData.ts";
+import { oneOf, seeded } from "#tools/workload/genData.ts";
 import { compare } from "../harness/compare.ts";
 import { directConverged, startDirect } from "../harness/directRun.ts";
 import { testSeed } from "../harness/load.ts";
@@ -72,10 +72,10 @@ test("the server's classes are what its _id index holds to be one, and one class
 const churn = async (collection: Collection<Document>, rounds: number, seed: number): Promise<void> => {
   const random = seeded(seed);
   const spell = (i: number): unknown =>
-    pick<() => unknown>(random, [
+    oneOf<() => unknown>(random, [
       () => `key-${i}`,
       () => `KEY-${i}`,
-      () => ({ k: pick(random, ["a", "A"]), i: new Int32(i) }),
+      () => ({ k: oneOf(random, ["a", "A"]), i: new Int32(i) }),
       () => new Int32(i),
       () => Long.fromNumber(i),
       () => new Double(i),
@@ -108,7 +108,7 @@ test("ferry run: spellings that change during the copy and the stream, and a col
   const early = churn(old, 150, seed + 1);
   await using run = await startDirect({ source: source.uri, target: target.uri, include: ["spell.*"] });
   await early;
-  await run.says("the change stream goes on");
+  await run.says("the change stream continues");
   await churn(old, 200, seed + 2);
   // Recreated with a collation, and one that did not exist.
   await db.collection("again").drop();
@@ -134,7 +134,7 @@ test("a letter of one spelling holds the others back, and they are replayed in o
   const c = db.collection<Document>("c");
   await c.insertOne({ _id: "a" as never, n: 0 });
   await using run = await startDirect({ source: source.uri, target: target.uri, include: ["heldback.*"] });
-  await run.says("the change stream goes on");
+  await run.says("the change stream continues");
   const there2 = there.db("heldback").collection<Document>("c");
   await there.db("heldback").command({ collMod: "c", validator: { n: { $lt: 5 } }, validationLevel: "strict" });
   await c.updateOne({ _id: "a" as never }, { $set: { n: 9 } });

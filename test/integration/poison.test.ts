@@ -228,7 +228,7 @@ test("records removed before they were applied are named, not skipped", async ()
   await admin.deleteRecords({ topics: [{ name, partitions: [{ partition: 0, offset: 60n }] }] });
   const { code, stderr } = await runWorker(options);
   assert.equal(code, 76, stderr);
-  assert.match(stderr, /^ferry: FERRY_LOG_TRUNCATED: test\.truncated \[0\] begins at offset 60, the lanes stand at 0/m);
+  assert.match(stderr, /^ferry: FERRY_LOG_TRUNCATED: test\.truncated \[0\] begins at offset 60, the lanes are at 0/m);
   assert.equal(await target.countDocuments(), 0);
 });
 

@@ -87,7 +87,7 @@ test("no form of an address shows a part of an odd password, whatever the comman
   const lane = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const [what, args, env] = next;
-      // A well-formed one: `run` waits for a server that is not there, and says so with what the driver told. That is looked at, too.
+      // A well-formed one: `run` waits for a server that is not there, and says so with the driver's text. That is checked, too.
       const ended = await ferry(args, { env, stopWhen: /waiting for the (?:source|target)/ });
       assert.notEqual(ended.status, 0, `${what} succeeded`);
       keepsSecret(said(ended), what);
@@ -172,7 +172,7 @@ test("with a working odd password nothing of it is logged, printed, stored, or a
   await seen("status");
   await seen("check", "--include", "shop", "--json");
   await seen("del", "secret", "--forget");
-  // A server that is not there, by a URI that Connect judges: its answer is told.
+  // A server that is not there, by a URI that Connect judges: its answer is shown.
   writeFileSync(
     connector,
     JSON.stringify({

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Collection, Decimal128, type Document, Double, Int32, Long, MongoClient } from "mongodb";
-import { pick, seeded } from "#tools/workload/genData.ts";
+import { oneOf, seeded } from "#tools/workload/genData.ts";
 import { directConverged, startCapture } from "../harness/directRun.ts";
 import { testSeed } from "../harness/load.ts";
 import { type Change, TestTopic } from "../harness/loadTopic.ts";
@@ -26,8 +26,8 @@ const churn = async (collection: Collection<Document>, rounds: number, seed: num
   const random = seeded(seed);
   for (let n = 0; n < rounds; n++) {
     const all = spellings(Math.floor(random() * 10), text);
-    await collection.deleteOne({ _id: pick(random, all) as never });
-    await collection.insertOne({ _id: pick(random, all) as never, n }).catch((error: { code?: number }) => {
+    await collection.deleteOne({ _id: oneOf(random, all) as never });
+    await collection.insertOne({ _id: oneOf(random, all) as never, n }).catch((error: { code?: number }) => {
       if (error.code !== 11000) throw error;
     });
     if (n % 5 === 0) await collection.updateMany({ n: { $gte: n - 5 } }, { $inc: { times: 1 } });
@@ -47,7 +47,7 @@ test("ferry capture: all spellings of one _id in one partition, and names that K
   const urls = { source: source.uri, target: target.uri, kafka: broker.bootstrap };
   await using capture = await startCapture({ ...urls, include: ["w6c.*"], args: ["--partitions", "4"] });
   await using worker = await startWorker({ ...urls, args: ["--topics", "w6c.*"] });
-  await capture.says("the change stream goes on");
+  await capture.says("the change stream continues");
   for (const [n, name] of NAMES.entries()) await churn(db.collection(name), 60, seed + 10 + n, false);
   await churn(db.collection("texts"), 150, seed + 20, true);
   // Born after the start: a name and a collation; and one that gets a collation when it is made again.

@@ -30,7 +30,7 @@ test("a set of three elects another primary when the first is killed", async () 
   assert.notEqual(second.name, first.name);
 });
 
-test("a mongod that cannot start is reported at once, with the tail of its log", async () => {
+test("a mongod that cannot start is reported immediately, with the end of its log", async () => {
   using folder = tempFolder();
   const started = Date.now();
   await assert.rejects(
@@ -48,7 +48,7 @@ test("a taken port is one clear sentence", async () => {
   );
 });
 
-test("the proxy delays what it is told to, and cuts", async () => {
+test("the proxy delays and cuts on request", async () => {
   const server = await sharedMongo();
   await using proxy = await TcpProxy.start(server.port);
   await using client = new MongoClient(`mongodb://127.0.0.1:${proxy.port}/?directConnection=true`, {

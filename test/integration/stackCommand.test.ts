@@ -63,12 +63,12 @@ test("a stack comes up, survives its command, heals after a crash on the same po
   const crashed = await ferryStack(home, ["status"]);
   assert.equal(crashed.code, 69);
   assert.match(crashed.stdout, /^kafka +crashed/m);
-  assert.match(crashed.stdout, /kafka ended by itself; the end of its log:\n {4}\S/);
+  assert.match(crashed.stdout, /kafka ended unexpectedly; the end of its log:\n {4}\S/);
   assert.equal(isSameProcess(pid, stamp), false);
 
   const healed = await ferryStack(home, up);
   assert.equal(healed.code, 0, healed.stderr);
-  assert.match(healed.stderr, /kafka had ended by itself and is started again; the end of/);
+  assert.match(healed.stderr, /kafka had ended unexpectedly and is started again; the end of/);
   assert.deepEqual(
     parse(healed).servers.map((server) => server.ports),
     before.servers.map((server) => server.ports),
@@ -113,7 +113,7 @@ test("--mongo-nodes 3 gives two sets of three that go on without their first mem
   }
   const healed = await ferryStack(home, up);
   assert.equal(healed.code, 0, healed.stderr);
-  assert.match(healed.stderr, /mongo-source-1 had ended by itself and is started again; the end of/);
+  assert.match(healed.stderr, /mongo-source-1 had ended unexpectedly and is started again; the end of/);
   assert.deepEqual(
     parse(healed).servers.map(({ name, state, ports }) => [name, state, ports]),
     servers.map(({ name, ports }) => [name, "up", ports]),

@@ -3,10 +3,11 @@ import { test } from "node:test";
 import type { Timestamp } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
-import { type CaptureLook, checkCapture, type Finding } from "#source/connector/connectorHealth.ts";
+import { type CaptureLook, checkCapture } from "#source/connector/connectorHealth.ts";
 import { offsetAt } from "#source/connector/connectorOffsets.ts";
 import type { ConnectorConfig } from "#source/connector/connectRest.ts";
-import { startCapture } from "#source/connector/gapFreeStart.ts";
+import type { ConnectorFinding } from "#source/connector/finding.ts";
+import { startConnector } from "#source/connector/gapFreeStart.ts";
 import { awaitRunning, awaitStopped } from "#source/connector/startWaits.ts";
 import { noteStart } from "#source/stream/sourceProbe.ts";
 import { runWorkload } from "#tools/workload/genDataWorkload.ts";
@@ -29,15 +30,15 @@ const look = ({ deps: { rest, clock, kafka, source, store } }: CaptureBench): Pr
   checkCapture({ rest, clock, kafka, source, store, settleMs: 1000, patienceMs: 2000 });
 
 /** What `ferry status` would find of one connector. */
-const findings = async (b: CaptureBench, name: string): Promise<Finding[]> => {
+const findings = async (b: CaptureBench, name: string): Promise<ConnectorFinding[]> => {
   const { findings: found } = await look(b);
   return found.filter(({ connector }) => connector === name);
 };
 
-const codes = (found: readonly Finding[]): string[] => found.map(({ code }) => code).sort();
+const codes = (found: readonly ConnectorFinding[]): string[] => found.map(({ code }) => code).sort();
 
 /** Asks until the codes are there: events must settle first. */
-const awaitFindings = (b: CaptureBench, name: string, wanted: readonly string[]): Promise<Finding[]> =>
+const awaitFindings = (b: CaptureBench, name: string, wanted: readonly string[]): Promise<ConnectorFinding[]> =>
   waitFor(
     async () => {
       const found = await findings(b, name);
@@ -64,7 +65,7 @@ const ids = (from: number, to: number): { _id: number }[] =>
 
 const started = async (b: CaptureBench, db: string, config: ConnectorConfig): Promise<void> => {
   await users(b, db).insertMany(ids(0, 50));
-  await startCapture(request(db, config), b.deps);
+  await startConnector(request(db, config), b.deps);
 };
 
 /** Inserts until one of them is published: what was between the end of the stream and its reopening is lost by then. */
@@ -126,7 +127,7 @@ test("a start under load, from the copy over the rewind to the stream, never loo
   });
   const config = recommended(uri(b), "loaded", "users", { "topic.creation.default.partitions": "4" });
   let streaming = false;
-  const start = startCapture(request("loaded", config), b.deps).then(() => {
+  const start = startConnector(request("loaded", config), b.deps).then(() => {
     streaming = true;
   });
   try {
@@ -196,7 +197,7 @@ test("a database that was dropped and filled again: the connector skips what lie
   const [found] = await awaitFindings(b, "emptied", ["FERRY_CAPTURE_GAP"]);
   assert.equal(found?.dataAtStake, true);
   assert.match(found.sentence, /changes compared are not in the topic, from insert on emptied\.users/);
-  await startCapture({ ...request("emptied", config), replay: true }, b.deps); // from behind the drop, not into it again
+  await startConnector({ ...request("emptied", config), replay: true }, b.deps); // from behind the drop, not into it again
   const { documents } = await b.foldToNow("emptied", "users");
   const { missing, different } = compareDocuments(await b.documents("emptied", "users"), documents);
   assert.deepEqual({ missing, different }, { missing: 0, different: 0 });
@@ -220,7 +221,7 @@ test("a connector that copies again leaves a gap: named, and cured by a replay",
     51,
     "50 copied, one of them a zombie, and the last",
   );
-  const { outcome } = await startCapture({ ...request("recopied", config), replay: true }, b.deps);
+  const { outcome } = await startConnector({ ...request("recopied", config), replay: true }, b.deps);
   assert.equal(outcome, "continued");
   await b.foldToNow("recopied", "users");
   const { documents } = await b.foldToNow("recopied", "users");
@@ -232,7 +233,7 @@ test("a connector that copies again leaves a gap: named, and cured by a replay",
   await b.deps.rest.patchOffsets("recopied", [copying]);
   const again = await awaitFindings(b, "recopied", ["FERRY_CAPTURE_COPY_AGAIN", "FERRY_CAPTURE_NOT_RUNNING"]);
   assert.equal(again.find(({ code }) => code === "FERRY_CAPTURE_COPY_AGAIN")?.dataAtStake, true);
-  assert.equal((await startCapture(request("recopied", config), b.deps)).outcome, "continued");
+  assert.equal((await startConnector(request("recopied", config), b.deps)).outcome, "continued");
   assert.deepEqual(await findings(b, "recopied"), []);
   await b.deps.rest.remove("recopied");
   await b.deps.store.forget("recopied");

@@ -78,7 +78,7 @@ test("every kind of collection and index: relaxed while documents arrive, as on 
   );
 });
 
-test("finalize names duplicates with their values, restores the rest, and takes up what is left when they are mended", async (t) => {
+test("finalize names duplicates with their values, restores the rest, and resumes when they are fixed", async (t) => {
   const { source, target, db, stateDb, targetUri, structure } = await bench(t);
   await source.db(db).command({
     createIndexes: "c",
@@ -107,7 +107,7 @@ test("finalize names duplicates with their values, restores the rest, and takes 
   assert.equal((await indexOf(target, db, "c", "ab"))?.["unique"], true);
 });
 
-test("killed at each of its steps, build and finalize go on where they were", async (t) => {
+test("killed at each of their steps, build and finalize resume", async (t) => {
   const { source, target, db, structure, kill } = await bench(t);
   await furnish(source, db);
   await source
@@ -163,7 +163,7 @@ test("what is impossible is refused with its reason before anything is written",
   assert.deepEqual(await structureOf(target, db), await structureOf(source, db));
 });
 
-test("an index that takes its time: how far the server is with it is told", async (t) => {
+test("the progress of a slow index build is reported", async (t) => {
   const { target, db } = await bench(t);
   const collection = target.db(db).collection("large");
   await collection.insertMany(Array.from({ length: 200 }, (_, a) => ({ a })));

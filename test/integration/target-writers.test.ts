@@ -46,7 +46,7 @@ const user = (n: number, more: Document = {}): Document => ({
 
 const all = (target: Collection): Promise<Document[]> => target.find().sort({ _id: 1 }).toArray();
 
-test("merge: the source owns the fields it sends, what is the target's own survives, and each conflict is told", async () => {
+test("merge: the source owns the fields it sends, the target's own survive, and each conflict is recorded", async () => {
   await using opened = await open("merged", "conflict: merge");
   const { client, topic, target, options, conflicts } = opened;
   await topic.send(
@@ -172,7 +172,7 @@ test("a policy that cannot be followed is refused: after a start as mirror, and 
   }
   const refused = await runWorker({ ...options, args: [...options.args, "--conflict", "merge"] });
   assert.equal(refused.code, 64);
-  assert.match(refused.stderr, /FERRY_TARGET_POLICY.*has begun as mirror/);
+  assert.match(refused.stderr, /FERRY_TARGET_POLICY.*started as mirror/);
   await using alone = await mongo({ replSet: null });
   const standalone = await runWorker({ ...options, target: alone.uri, args: [...options.args, "--conflict", "merge"] });
   assert.equal(standalone.code, 64);

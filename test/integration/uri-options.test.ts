@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { BSON, Int32, MongoClient, type Timestamp } from "mongodb";
 import { openMongo } from "#io/mongo/connect.ts";
 import { readByKeys } from "#io/mongo/rawReads.ts";
-import { pick, seeded } from "#tools/workload/genData.ts";
+import { oneOf, seeded } from "#tools/workload/genData.ts";
 import { directConverged, endDirect, startCapture, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
 import { testSeed } from "../harness/load.ts";
@@ -172,7 +172,7 @@ test("reads are of the newest, and writes are kept, whatever the URIs say and wh
       source: withOptions(source.uri, some()),
       target: withOptions(
         target.uri,
-        [...some(), pick(random, ["retryReads=true", "w=2"])].filter(
+        [...some(), oneOf(random, ["retryReads=true", "w=2"])].filter(
           (option, _, all) => option !== "w=2" || !all.some((one) => one.startsWith("w=0") || one.startsWith("w=1")),
         ),
       ),

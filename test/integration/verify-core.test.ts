@@ -3,6 +3,7 @@ import { after, test } from "node:test";
 import { BSON, Decimal128, type Document, Double, Int32, Long } from "bson";
 import { MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
+import { StateDb } from "#io/state/stateDb.ts";
 import { clusterTimeOf } from "#proof/verify/reads.ts";
 import { type Pair, type PassResult, Verification, type VerificationDeps } from "#proof/verify/verification.ts";
 import { VerificationStore } from "#proof/verify/verificationStore.ts";
@@ -38,16 +39,17 @@ const twins = async (documents: readonly Document[], options: object = {}) => {
 type Twins = Awaited<ReturnType<typeof twins>>;
 
 const verify = async ({ here, there, ns }: Twins, rules: Partial<Pair> = {}): Promise<PassResult> => {
-  const store = new VerificationStore(there, "ferry");
-  await store.prepare();
+  const store = new VerificationStore(new StateDb(there, "ferry"));
   const pair: Pair = {
     route: `${ns.db}.${ns.coll}`,
     source: { client: here, ns },
     target: { client: there, ns },
     expect: undefined,
-    does: undefined,
+    onto: undefined,
+    learn: async () => undefined,
+    policy: "mirror",
     rules: "",
-    applied: () => clusterTimeOf(here), // nobody writes: everything is there
+    applied: () => clusterTimeOf(here), // no writes: everything is there
     excused: async () => new Set(),
     ...rules,
   };
@@ -57,6 +59,7 @@ const verify = async ({ here, there, ns }: Twins, rules: Partial<Pair> = {}): Pr
     signal: AbortSignal.timeout(60_000),
     onRetry: (error) => assert.fail(error.detail),
     onProgress: () => undefined,
+    throttle: undefined,
     readers: 2,
     graceMs: 1000,
     patienceMs: 30_000,

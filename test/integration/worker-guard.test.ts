@@ -4,6 +4,7 @@ import { Timestamp } from "bson";
 import { MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
+import { StateDb } from "#io/state/stateDb.ts";
 import type { Status } from "#process/report/status.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { ResumeToken } from "#source/stream/resumeToken.ts";
@@ -16,12 +17,12 @@ import { runWorker, startWorker } from "../harness/worker.ts";
 const NAME = "guarded";
 const TOPIC = "test.guarded";
 
-test("a gap at the connector halts its topic with a name, for as long as it is open, and a worker started after it goes on", async () => {
+test("a gap at the connector halts its topic with a name, while it is open, and a worker started after it continues", async () => {
   const [broker, server, connect] = await Promise.all([sharedKafka(), sharedMongo(), sharedConnect()]);
   await using client = await new MongoClient(server.uri).connect();
   await using topic = await TestTopic.create(broker.bootstrap, TOPIC, 1);
   await topic.send(randomChanges(100, { seed: 1 }));
-  const connectors = new ConnectorStore(client, "ferry");
+  const connectors = new ConnectorStore(new StateDb(client, "ferry"));
   const r0 = ResumeToken.stored({ _data: "820000000100000001" });
   const start = {
     state: "streaming",
@@ -77,7 +78,7 @@ test("another --source than the one that was captured is asked for no document: 
   await users.insertOne({ _id: 1, v: 1 });
   const urls = { target: target.uri, kafka: broker.bootstrap };
   await using capture = await startCapture({ ...urls, source: source.uri, include: ["other_source.*"] });
-  await capture.says("the change stream goes on");
+  await capture.says("the change stream continues");
   const args = ["--topics", "other_source.users", "--deltas", "look-up"];
   const converged = async (): Promise<void> => {
     await using _worker = await startWorker({ ...urls, source: source.uri, args });

@@ -5,7 +5,7 @@ import { type Db, type Document, MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import { rawDelete, rawInsert, rawUpdate } from "#io/mongo/rawWrites.ts";
-import { pick, type Random, seeded } from "#tools/workload/genData.ts";
+import { oneOf, type Random, seeded } from "#tools/workload/genData.ts";
 import { booksOf } from "../harness/books.ts";
 import { compare, waitConverged } from "../harness/compare.ts";
 import { testSeed } from "../harness/load.ts";
@@ -143,7 +143,7 @@ class Writer {
   }
 
   document(id: Value): Buffer {
-    const fields = pick(this.#random, this.#documents).filter(([name]) => name !== "_id");
+    const fields = oneOf(this.#random, this.#documents).filter(([name]) => name !== "_id");
     return encode([["_id", id], ...fields]);
   }
 
@@ -174,17 +174,17 @@ class Writer {
   async change(): Promise<void> {
     const random = this.#random;
     const id = this.id(Math.floor(random() * 300));
-    const name = pick(random, ["a", "b", "ключ", "x.y", "list.1", "list", "0"]);
+    const name = oneOf(random, ["a", "b", "ключ", "x.y", "list.1", "list", "0"]);
     const set = (value: Value): Promise<void> => this.#update(id, [["$set", { t: "object", v: [[name, value]] }]]);
     const dice = random();
     if (dice < 0.25) await this.insert([this.document(id)]);
     else if (dice < 0.45) {
-      const fields = pick(random, this.#documents).filter(([field]) => field !== "_id" && !field.startsWith("$"));
+      const fields = oneOf(random, this.#documents).filter(([field]) => field !== "_id" && !field.startsWith("$"));
       await this.#update(id, fields);
-    } else if (dice < 0.7) await set(pick(random, this.#values));
+    } else if (dice < 0.7) await set(oneOf(random, this.#values));
     else if (dice < 0.8) await this.#update(id, [["$unset", { t: "object", v: [[name, int(1)]] }]]);
     else if (dice < 0.85)
-      await this.#update(id, [["$push", { t: "object", v: [["list", pick(random, this.#values)]] }]]);
+      await this.#update(id, [["$push", { t: "object", v: [["list", oneOf(random, this.#values)]] }]]);
     else if (dice < 0.95) await this.delete(id);
     else if (this.#flavour.partitions === 1) await this.retype(Math.floor(random() * 30));
   }
@@ -202,7 +202,7 @@ class Writer {
   async retype(n: number): Promise<void> {
     await this.delete(int(1000 + n));
     const kinds: readonly Value[] = [int(1000 + n), { t: "int64", v: BigInt(1000 + n) }, { t: "double", v: 1000 + n }];
-    await this.insert([this.document(pick(this.#random, kinds))]);
+    await this.insert([this.document(oneOf(this.#random, kinds))]);
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Db, Document } from "mongodb";
 import type { FaultPoint } from "#base/flow/fault.ts";
-import { pick, type Random } from "#tools/workload/genData.ts";
+import { oneOf, type Random } from "#tools/workload/genData.ts";
 
 type Change =
   | ("index" | "dropIndex" | "collMod")
@@ -63,7 +63,7 @@ export class DdlLoad {
   async forPoint(point: FaultPoint): Promise<void> {
     const needed = NEEDS[point];
     if (needed === undefined && this.#random() > OCCASIONALLY) return;
-    await this.#do(pick(this.#random, needed ?? ALL));
+    await this.#do(oneOf(this.#random, needed ?? ALL));
   }
 
   async #do(change: Change): Promise<void> {

@@ -187,12 +187,12 @@ export const directSeed = async (
       await copied(there, stateDb, RESUME_MS);
       await building.end();
       await ranges.check();
-      await markers.arrive(there); // captured anew as far as lanes have it: from here on both sides of the account move together
+      await markers.arrive(there); // captured again as far as lanes have it: from here on both sides of the account move together
       run.kill("SIGTERM");
       assert.equal((await run.exited).signal, "SIGTERM", run.logTail(30)); // passed on once everything is saved
     }
     const stop = async (run: FerryProcess): Promise<void> => {
-      await markers.arrive(there); // it has taken the lanes, so it has something to give back
+      await markers.arrive(there); // it has taken the lanes, so it has something to release
       run.kill("SIGTERM");
     };
     for (const one of of("stop")) await kill(one, stop);
@@ -228,7 +228,7 @@ export const directSeed = async (
   return `${written} operations, ${markers.count} markers (${passed} at the last position), ${ranges.count} ranges finished before a kill`;
 };
 
-/** `ferry finalize` waits while `ferry run` drains and gives back, is killed at it, and is started again. */
+/** `ferry finalize` waits while `ferry run` drains and restores, is killed at it, and is started again. */
 const finalized = async (options: DirectStart, kills: readonly Kill[], tally: Tally): Promise<void> => {
   const { source, target, args = [] } = options;
   const ended = ferry(["finalize", "--source", source, "--target", target, ...args.slice(0, 2)], {

@@ -29,7 +29,7 @@ const checkTopic = async (bootstrap: string, topic: string): Promise<void> => {
     const { event } = decode(record);
     if (event?.op !== "write" || event.origin !== "stream") continue;
     const n = Number(BSON.deserialize(event.doc)["_id"]);
-    if (Number.isNaN(n)) continue; // whoever looked whether both sides are equal
+    if (Number.isNaN(n)) continue; // the comparison of both sides
     assert.ok(
       highest === undefined || n <= highest + 1,
       `marker ${n} comes behind ${highest} at offset ${record.offset}`,
@@ -90,7 +90,7 @@ export const kafkaSeed = async ({ seed, kills }: Plan, servers: SoakServers, tal
     for (const one of [...of("worker", "stream"), ...of("worker", "stop")]) {
       await using worker = await startWorker({ ...working, env: faultOf(one) });
       if (one.phase === "stop") {
-        await worker.says("partition claimed"); // so that it has something to give back
+        await worker.says("partition claimed"); // so that it has something to release
         worker.kill("SIGTERM");
       }
       await kill(one, worker);

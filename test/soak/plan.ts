@@ -1,7 +1,7 @@
 import { FAULT_POINTS, type FaultPoint } from "#base/flow/fault.ts";
-import { between, pick, type Random, seeded } from "#tools/workload/genData.ts";
+import { between, oneOf, type Random, seeded } from "#tools/workload/genData.ts";
 
-/** While documents are copied; while changes are followed; when it is told to stop; when what was held back is given back. */
+/** While documents are copied; while changes are followed; when it is stopped; when deferred constraints are restored. */
 export type Phase = "copy" | "stream" | "stop" | "finalize";
 
 /** Which process is killed, and the how-manieth time that it comes to a point. */
@@ -74,7 +74,7 @@ const drawn = (
   const points = menu[phase];
   if (points.length === 0) return [];
   return Array.from({ length: count }, (_, i) => {
-    const point = i === 0 && points.includes(lead) ? lead : pick(random, points);
+    const point = i === 0 && points.includes(lead) ? lead : oneOf(random, points);
     return { phase, who, point, nth: between(random, 1, TIMES[point] ?? 1) };
   });
 };

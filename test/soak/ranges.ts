@@ -3,13 +3,13 @@ import { BSON, type Document, type MongoClient } from "mongodb";
 import { formatNamespace } from "#base/flow/types.ts";
 import type { RangeRecord } from "#source/copy/rangeRecord.ts";
 
-/** Names and values are told apart by their text alone: of other UTF-8 what can be read. */
+/** Names and values are compared by their text alone: of invalid UTF-8 what can be read. */
 const EXACT = { promoteValues: false, enableUtf8Validation: false } as const;
 
 /** A profiled operation by which a range's cursor is opened. */
 const BEGINS_A_RANGE: Document = { op: "query", "command.hint._id": 1 };
 
-/** The end of a range names it: a read that goes on in its middle begins elsewhere, and ends there. */
+/** The end of a range names it: a read that resumes in its middle begins elsewhere, and ends there. */
 const END = "its end";
 
 const spell = (_id: unknown): string => BSON.EJSON.stringify({ _id }, { relaxed: false });

@@ -4,14 +4,14 @@ import { join } from "node:path";
 import { test } from "node:test";
 
 /**
- * Whatever came from a server goes back to a server as the bytes it was; decoding is for looking (docs/20-wire.md). So nobody
+ * Whatever came from a server goes back to a server as the bytes it was; decoding is for inspection (docs/20-wire.md). So no file
  * decodes, but for these, each with the reason why nothing of it is sent to a server.
  */
 const DECODERS: Readonly<Record<string, string>> = {
   "apply/plan/patch.ts": "paths and sizes of a delta; a path that is no UTF-8 makes the delta unclear",
   "source/connector/connectorConfig.ts": "the operator's own text: a pipeline in a connector's configuration",
   "source/stream/resumeToken.ts": "Connect's text of a token, which holds text and binary values alone",
-  "route/filter/delta.ts": "paths and sizes of a delta; a path that is no UTF-8 makes the delta unclear",
+  "route/filter/filterDelta.ts": "paths and sizes of a delta; a path that is no UTF-8 makes the delta unclear",
   "io/mongo/topologyVersion.ts": "the driver's own field of an error, which it compares itself",
   "io/mongo/failedRule.ts": "which rule of a validator a document broke, for a sentence",
   "apply/barrier/ddlPolicy.ts": "what a change of structure says of itself, for the journal",

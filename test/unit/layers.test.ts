@@ -12,14 +12,14 @@ const HOUSES: Readonly<Record<string, readonly string[]>> = {
   io: ["mongo", "kafka", "wire", "state", "log", "pace"],
   source: ["stream", "copy", "spool", "connector", "capture"],
   route: ["filter", "drift", "table"],
-  sink: ["mongo"],
+  sink: ["mongo", "open"],
   structure: ["model", "plan", "build", "operations", "follow"],
-  apply: ["plan", "lanes", "deadletter", "conflict", "barrier", "pipeline"],
-  proof: ["verify"],
-  cutover: [],
-  process: ["report", "worker", "capture", "run"],
+  apply: ["plan", "lanes", "deadletter", "conflict", "repair", "barrier", "pipeline"],
+  proof: ["structure", "verify", "receipt", "repair"],
+  cutover: ["ending", "machine", "fence", "parts"],
+  process: ["report", "worker", "capture", "run", "switch"],
   tools: ["stack", "workload", "check"],
-  surface: ["cli"],
+  surface: ["terminal", "completion", "demo", "cli"],
 };
 
 /** A folder with more files than this has more than one thing to own. */

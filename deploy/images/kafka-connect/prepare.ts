@@ -4,9 +4,9 @@
  */
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { workerProperties } from "#tools/stack/connect.ts";
 import { propertiesText } from "#tools/stack/java.ts";
 import { ensureConnector } from "#tools/stack/kafkaArtefact.ts";
+import { workerProperties } from "#tools/stack/kafkaConnect.ts";
 
 const PORT = 8083;
 const [, , folder = "."] = process.argv;

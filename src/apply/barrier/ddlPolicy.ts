@@ -2,7 +2,7 @@ import { BSON } from "bson";
 import type { ConflictPolicy, DdlRules, Route } from "#base/config/routes.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { type DdlEvent, formatNamespace, type LogRecord, type Namespace } from "#base/flow/types.ts";
-import type { MongoSink } from "#sink/mongo/mongoSink.ts";
+import type { Sink } from "#sink/sink.ts";
 import type { StructureFollower } from "#structure/follow/structureFollower.ts";
 import type { DdlRecord } from "#structure/model/records.ts";
 import { applyDrop, type DropContext } from "./dropBarrier.ts";
@@ -22,29 +22,16 @@ export type DdlContext = Omit<DropContext, "sink" | "prepare"> &
     accepted: ReadonlySet<string>;
   }>;
 
-/** These change no document, and may be applied in any order beside documents (ADR 14). */
-const STRUCTURAL = new Set([
-  "create",
-  "createIndexes",
-  "dropIndexes",
-  "modify",
-  "startIndexBuild",
-  "commitIndexBuild",
-  "abortIndexBuild",
-]);
-/** Those of a sharded source, which say how it lies there and nothing of what it is. */
-const PLACEMENT = new Set(["shardCollection", "refineCollectionShardKey", "reshardCollection"]);
-
 /** Into the journal of changes: what became of this one. */
 type Note = (outcome: DdlRecord["outcome"], steps: readonly string[]) => Promise<void>;
 
 /** What a change of the collection itself does; all lanes of the partition stand before it. */
 export class DdlPolicy {
   readonly #context: DdlContext;
-  readonly #sink: MongoSink;
+  readonly #sink: Sink;
   #dropAt: bigint;
 
-  constructor(context: DdlContext, sink: MongoSink) {
+  constructor(context: DdlContext, sink: Sink) {
     this.#context = context;
     this.#sink = sink;
     this.#dropAt = context.claim.dropAt;
@@ -60,22 +47,45 @@ export class DdlPolicy {
 
   /** @throws FERRY_APPLY_DDL for what would need a person */
   readonly on = async (event: DdlEvent, record: LogRecord): Promise<void> => {
-    const { accepted, logger, follower } = this.#context;
-    const { kind } = event;
+    const { accepted, follower } = this.#context;
     const body = BSON.deserialize(event.command, FOR_LOOKING);
     const note: Note = (outcome, steps) => follower.note(event, body, { id: this.#idOf(record), outcome, steps });
-    if (STRUCTURAL.has(kind)) return this.#follow(event, record, note);
-    if (PLACEMENT.has(kind)) return note("counted", ["how the source is sharded is not carried"]);
-    if (kind === "dropDatabase") return this.#dropDatabase(event, note);
-    if (accepted.has("FERRY_APPLY_DDL")) {
-      const fields = { ns: this.#context.claim.topic, offset: record.offset };
-      logger.warn(fields, `${kind} accepted by the operator: counted, not applied`);
-      return note("counted", ["accepted by the operator, not applied"]);
+    const isAccepted = accepted.has("FERRY_APPLY_DDL");
+    switch (event.kind) {
+      // These change no document, and may be applied in any order beside documents (ADR 14).
+      case "create":
+      case "createIndexes":
+      case "dropIndexes":
+      case "modify":
+      case "startIndexBuild":
+      case "commitIndexBuild":
+      case "abortIndexBuild":
+        return this.#follow(event, record, note);
+      case "shardCollection":
+      case "refineCollectionShardKey":
+      case "reshardCollection":
+        return note("counted", ["how the source is sharded is not carried"]);
+      case "dropDatabase":
+        return this.#dropDatabase(event, note);
+      case "drop":
+        return isAccepted ? this.#countOnly(event, record, note) : this.#drop(event, record, note);
+      case "rename":
+        return isAccepted
+          ? this.#countOnly(event, record, note)
+          : this.#rename(event, record, note, body["to"] as Namespace);
+      case "invalidate":
+        if (isAccepted) return this.#countOnly(event, record, note);
+        throw this.#refused(event, record, "");
+      default:
+        return event.kind satisfies never;
     }
-    if (kind === "drop") return this.#drop(event, record, note);
-    if (kind === "rename") return this.#rename(event, record, note, body["to"] as Namespace);
-    throw this.#refused(event, record, "");
   };
+
+  async #countOnly({ kind }: DdlEvent, { offset }: LogRecord, note: Note): Promise<void> {
+    const { logger, claim } = this.#context;
+    logger.warn({ ns: claim.topic, offset }, `${kind} accepted by the operator: counted, not applied`);
+    await note("counted", ["accepted by the operator, not applied"]);
+  }
 
   #idOf(record: LogRecord): string {
     const { route, partition } = this.#context.claim;
@@ -94,7 +104,7 @@ export class DdlPolicy {
     if (done === undefined) {
       logger.info(fields, `structure event ${event.kind}: counted, not applied`);
       return note("counted", [
-        "nobody has built this structure with `ferry structure build`, or the worker has no --source",
+        "this structure was not built with `ferry structure build`, or the worker has no --source",
       ]);
     }
     const sentence = `structure event ${event.kind}: the source's structure is followed`;
@@ -121,6 +131,12 @@ export class DdlPolicy {
   async #requireLeave(event: DdlEvent, record: LogRecord, note: Note): Promise<void> {
     const { follower, policy, ddl } = this.#context;
     const id = this.#idOf(record);
+    if (!this.#sink.can.incarnations)
+      throw this.#refused(
+        event,
+        record,
+        `: ${this.#sink.name} cannot drop what it has now and nothing that comes later`,
+      );
     if (policy !== "mirror")
       throw this.#refused(event, record, `: under ${policy} the target's own documents would go with it`);
     if (ddl.drop === "apply" || (await follower.isApproved(id))) return;
@@ -135,7 +151,7 @@ export class DdlPolicy {
   }
 
   /**
-   * The old name is gone as if it were dropped; what is under the new name is copied anew. First the new one: a drop that is
+   * The old name is dropped; the new name is copied again. First the new one: a drop that is
    * done hides the event from the next owner.
    */
   async #rename(event: DdlEvent, record: LogRecord, note: Note, to: Namespace): Promise<void> {
@@ -154,13 +170,13 @@ export class DdlPolicy {
         if (!isFerry(error, "FERRY_MONGO_REJECTED")) throw error;
         return this.#haltBoth(event, record, over, error.detail);
       });
-      if (count !== undefined) steps.push(`copies ${count} documents of ${route.from} anew`);
+      if (count !== undefined) steps.push(`copies ${count} documents of ${route.from} again`);
     }
     await this.#applyDrop(event, record);
     await note("applied", [...steps, `drops ${formatNamespace(event.ns)}`]);
   }
 
-  /** What was renamed over must not go on as if nothing had happened. @throws FERRY_APPLY_DDL */
+  /** The route of a collection that was renamed over must not just continue. @throws FERRY_APPLY_DDL */
   async #haltBoth(event: DdlEvent, record: LogRecord, over: readonly Route[], why: string): Promise<never> {
     const refused = this.#refused(event, record, `: ${why}`);
     for (const { name } of over) await this.#context.runs.halt(name, refused);

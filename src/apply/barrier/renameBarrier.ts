@@ -1,18 +1,18 @@
 import type { Claim } from "#apply/lanes/claims.ts";
 import type { Drops } from "#apply/lanes/drops.ts";
 import type { RunStore } from "#apply/lanes/runStore.ts";
-import { createStatement, deleteStatement, oddity } from "#apply/plan/statements.ts";
+import { destinationText } from "#base/config/destination.ts";
 import { plainRoute, type Route } from "#base/config/routes.ts";
 import type { WorkerOptions } from "#base/config/workerOptions.ts";
-import { isFerry } from "#base/errors/ferryError.ts";
 import { faultPoint } from "#base/flow/fault.ts";
-import { formatNamespace, type Namespace, parseNamespace, type WriteOps } from "#base/flow/types.ts";
+import { formatNamespace, freshWrite, type Namespace, parseNamespace, type TargetOp } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { readFrom, readRaw } from "#io/mongo/rawReads.ts";
 import { topicMatcher } from "#io/wire/topics.ts";
 import { RouteFilter } from "#route/filter/routeFilter.ts";
 import { policyOf } from "#route/table/targetPolicy.ts";
-import { isIdCollision, MongoSink } from "#sink/mongo/mongoSink.ts";
+import type { SinkOf } from "#sink/open/openSink.ts";
+import { incarnationsOf } from "#sink/sink.ts";
 import type { ProvenSource } from "#source/stream/deployment.ts";
 import { type FollowerDeps, StructureFollower } from "#structure/follow/structureFollower.ts";
 
@@ -24,6 +24,7 @@ export type RenameContext = Omit<FollowerDeps, "route" | "sink"> &
     options: WorkerOptions;
     runs: RunStore;
     drops: Drops;
+    sinkOf: SinkOf;
     logger: Logger;
     hard: AbortSignal;
   }>;
@@ -41,48 +42,47 @@ export const routesOver = (
 /** The partition of a barrier that was found in another route's log. */
 const NOBODY = -1;
 
-/** Why a route cannot be given its collection anew; undefined where it can. */
+/** Why the collection of a route cannot be copied again; undefined if it can. */
 export const obstacle = async (context: RenameContext, route: Route): Promise<string | undefined> => {
-  const { source, runs, target, options } = context;
+  const { source, runs, options } = context;
   if (source === undefined) return "the worker has no --source to copy the renamed collection from";
+  if (!context.sinkOf(route).can.incarnations)
+    return `${destinationText(route.to)} cannot drop what it has now and nothing that comes later`;
   const run = await runs.run(route.name);
   const begun = run?.begun;
   const policy = begun?.policy ?? policyOf(route, options).policy;
   if (policy !== "mirror") return `under ${policy} the target's own documents would go with it`;
   if (route.drift.newField !== "pass" || route.drift.typeChange !== "pass")
-    return `what ${route.name} makes of drift cannot be told of documents that are copied anew`;
-  // What a killed owner has copied of this rename is no stranger's: nobody gets so far where documents were there before.
+    return `the drift policy of ${route.name} cannot be applied to documents that are copied again`;
+  // Documents that a killed owner copied for this rename are ferry's: a collection with documents is refused earlier.
   const filling = run?.dropping?.partition === NOBODY;
-  if (begun === undefined && !filling && (await new MongoSink(target, parseNamespace(route.to)).look()).occupied)
-    return `${route.to} has documents, and ${route.name} has not begun`;
+  if (begun === undefined && !filling && (await context.sinkOf(route).look()).occupied)
+    return `${destinationText(route.to)} has documents, and ${route.name} has not begun`;
   return undefined;
 };
 
-/** A whole document serves as its own key. */
-const written = (documents: readonly Uint8Array[]): Pick<WriteOps, "inserts" | "updates"> => ({
-  inserts: documents.filter((doc) => oddity(doc) !== "timestamp"),
-  updates: documents.filter((doc) => oddity(doc) === "timestamp").map((doc) => createStatement(doc, doc)),
-});
+/** A document that is deleted before it is written: its `_id` may be there in another spelling. */
+const anew = (doc: Uint8Array): readonly TargetOp[] => [{ op: "delete", key: doc }, freshWrite(doc)];
 
 const copy = async (context: RenameContext & { source: ProvenSource }, route: Route, at: bigint): Promise<number> => {
-  const { drops, source, target, claim, hard } = context;
-  const sink = new MongoSink(target, parseNamespace(route.to));
+  const { drops, source, sinkOf, claim, hard } = context;
+  const sink = sinkOf(route);
   const { fields, where } = route;
   const filter = fields === undefined && where === undefined ? undefined : new RouteFilter({ fields, where });
   let count = 0;
   for await (const batch of readRaw(await source(), parseNamespace(route.from), readFrom(at))) {
     hard.throwIfAborted();
     const documents = filter === undefined ? batch : batch.flatMap((doc) => filter.document(doc) ?? []);
-    const write = (deletes: readonly Uint8Array[]): Promise<void> =>
-      drops.within({ route: route.name, at, owner: claim }, (session) =>
-        sink.write({ ...written(documents), deletes }, session),
+    const write = (ops: readonly TargetOp[]): Promise<void> =>
+      drops.within({ route: route.name, at, owner: claim }, (tx) =>
+        sink.write(ops, sink.can.transactions ? tx : undefined),
       );
     try {
-      await write([]);
+      await write(documents.map(freshWrite));
     } catch (error) {
       // A document that was deleted and inserted while the collection was read may be read twice.
-      if (!isFerry(error, "FERRY_MONGO_REJECTED") || !isIdCollision(error)) throw error;
-      await write(documents.map(deleteStatement));
+      if (sink.refusal(error)?.kind !== "exists") throw error;
+      await write(documents.flatMap(anew));
     }
     faultPoint("mid-rename");
     count += documents.length;
@@ -92,7 +92,7 @@ const copy = async (context: RenameContext & { source: ProvenSource }, route: Ro
 
 /**
  * Gives a route the collection that another one has become by a rename: its old documents go, the source's present ones are
- * copied, and the log goes on behind the rename. What the log still holds from before the copy is applied on top of it, which
+ * copied, and the log continues after the rename. What the log still holds from before the copy is applied on top of it, which
  * converges as it does after any copy. Where the events of the renamed collection stood in other partitions then does not
  * matter, nor whether anybody has captured them.
  * @returns how many documents were copied; undefined where a later drop or rename was applied already
@@ -103,20 +103,21 @@ export const copyAnew = async (
   route: Route,
   at: bigint,
 ): Promise<number | undefined> => {
-  const { drops, runs, claim, target, logger } = context;
+  const { drops, runs, claim, sinkOf, logger } = context;
   const run = await runs.run(route.name);
   if (run?.dropAt !== undefined && run.dropAt.toBigInt() >= at) return undefined;
-  const sink = new MongoSink(target, parseNamespace(route.to));
-  await drops.begin(route.name, NOBODY, at, await sink.uuid());
+  const sink = sinkOf(route);
+  const incarnations = incarnationsOf(sink);
+  await drops.begin(route.name, NOBODY, at, await incarnations.uuid());
   await drops.fence(route.name, NOBODY);
   await drops.take({ route: route.name, at, owner: claim });
   // What an owner that was killed in the middle has copied goes as well.
-  const there = await sink.uuid();
-  if (there !== undefined) await sink.drop(there);
+  const there = await incarnations.uuid();
+  if (there !== undefined) await incarnations.drop(there);
   await new StructureFollower({ ...context, route, sink }).prepare();
   const count = await copy(context, route, at);
   await runs.begin(route.name, { policy: "mirror", occupied: false, seeding: false });
   await drops.finish({ route: route.name, at, owner: claim }, new Map());
-  logger.warn({ route: route.name, ns: route.from, count }, "collection renamed on the source: copied anew");
+  logger.warn({ route: route.name, ns: route.from, count }, "collection renamed on the source: copied again");
   return count;
 };

@@ -3,6 +3,7 @@ import type { Timestamp } from "bson";
 import type { Claim } from "#apply/lanes/claims.ts";
 import type { Beginning, Rules } from "#apply/lanes/records.ts";
 import type { RunStore } from "#apply/lanes/runStore.ts";
+import { destinationText } from "#base/config/destination.ts";
 import type { ConflictPolicy, Route } from "#base/config/routes.ts";
 import type { WorkerOptions } from "#base/config/workerOptions.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
@@ -10,7 +11,7 @@ import type { Clock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { policyOf, requireMirror } from "#route/table/targetPolicy.ts";
-import type { MongoSink } from "#sink/mongo/mongoSink.ts";
+import type { Sink } from "#sink/sink.ts";
 import type { MarkStore } from "./marks.ts";
 
 export type BeginningContext = Readonly<{
@@ -26,10 +27,10 @@ export type BeginningContext = Readonly<{
   hard: AbortSignal;
 }>;
 
-/** How long another partition's owner may take to mark what is there, before the claim is given back and tried again, ms. */
+/** How long another partition's owner may take to mark what is there, before the claim is released and tried again, ms. */
 const SEEDING_MS = 10_000;
 
-/** Documents whose marks are written at once. */
+/** Documents whose marks are written in one batch. */
 const SEED_BATCH = 5000;
 
 /**
@@ -37,7 +38,7 @@ const SEED_BATCH = 5000;
  * heeds them they are marked as the target's. Every partition comes through here; the first one decides.
  * @throws FERRY_TARGET_NOT_EMPTY, FERRY_TARGET_POLICY, FERRY_ROUTE_MOVED, FERRY_TIMEOUT, FERRY_MONGO_*
  */
-export const beginRoute = async (context: BeginningContext, sink: MongoSink): Promise<Beginning> => {
+export const beginRoute = async (context: BeginningContext, sink: Sink): Promise<Beginning> => {
   const { claim, route, options, runs } = context;
   const { policy, named } = policyOf(route, options);
   requireMirror(route, policy);
@@ -50,18 +51,23 @@ export const beginRoute = async (context: BeginningContext, sink: MongoSink): Pr
       "FERRY_TARGET_POLICY",
       `${claim.route}: ${policy} needs change streams, and a standalone target has none`,
     );
+  if (policy !== "mirror" && !sink.can.transactions)
+    throw new FerryError(
+      "FERRY_TARGET_POLICY",
+      `${claim.route}: ${policy} needs documents and ferry's state in one transaction; leave --state out`,
+    );
   if (begun.seeding) await seed(context, sink);
   return (await runs.run(claim.route))?.begun ?? begun;
 };
 
 const begin = async (
   { claim, runs }: BeginningContext,
-  sink: MongoSink,
+  sink: Sink,
   policy: ConflictPolicy,
   named: boolean,
 ): Promise<Beginning> => {
   const { at, occupied } = await sink.look();
-  // Looked at once more: another partition may have begun, and what is there may be its work.
+  // Checked again: another partition may have begun, and what is there may be its work.
   const known = (await runs.run(claim.route))?.begun;
   if (known !== undefined) return known;
   if (occupied && !named)
@@ -77,21 +83,21 @@ const begin = async (
   });
 };
 
-/** What a route makes of documents, told apart from other rules by a digest. */
+/** A digest of a route's rules. */
 export const rulesOf = ({ to, fields, where }: Pick<Route, "to" | "fields" | "where">): Rules => ({
-  to,
+  to: destinationText(to),
   digest: createHash("sha256")
     .update(JSON.stringify([fields, where]))
     .digest("hex")
     .slice(0, 16),
 });
 
-/** Documents that went through other rules stay as these made them: somebody has to know. */
+/** Documents that went through other rules stay as they are: the operator has to know. */
 const noteRules = async ({ claim, route, runs, accepted, logger, clock }: BeginningContext): Promise<void> => {
   const { to, digest } = rulesOf(route);
   const known = (await runs.run(claim.route))?.rules;
   if (known !== undefined && known.to !== to)
-    throw new FerryError("FERRY_ROUTE_MOVED", `${claim.route} has begun to write to ${known.to}, and now names ${to}`);
+    throw new FerryError("FERRY_ROUTE_MOVED", `${claim.route} has written to ${known.to}, and now names ${to}`);
   const isChanged = known !== undefined && known.digest !== digest;
   const isAccepted = known?.changedAt !== undefined && accepted.has("FERRY_ROUTE_RULES");
   if (known !== undefined && !isChanged && !isAccepted) return;
@@ -99,11 +105,11 @@ const noteRules = async ({ claim, route, runs, accepted, logger, clock }: Beginn
   if (isChanged)
     logger.warn(
       { route: claim.route, code: "FERRY_ROUTE_RULES" },
-      "its rules were changed: they count from now on, and documents that were applied before stay as they are until their next change",
+      "its rules were changed: they apply from now on, and documents applied before stay as they are until their next change",
     );
 };
 
-/** Watching begins with the route: what others wrote while nobody looked cannot be known. */
+/** Watching begins with the route: what others wrote before is unknown. */
 const changePolicy = async (
   { claim, runs, logger }: BeginningContext,
   begun: Beginning,
@@ -113,14 +119,14 @@ const changePolicy = async (
   if (begun.policy === "mirror")
     throw new FerryError(
       "FERRY_TARGET_POLICY",
-      `${route} has begun as mirror, so nobody knows what the target's services wrote since; it cannot become ${policy}`,
+      `${route} started as mirror, so earlier writes of the target's services are unknown; it cannot become ${policy}`,
     );
   await runs.changePolicy(route, policy);
   logger.warn({ route }, `the conflict policy was ${begun.policy} and is ${policy} from now on`);
 };
 
 /** The owner of the first partition marks what is there; the others wait for it. */
-const seed = async ({ claim, runs, marks, logger, clock, hard }: BeginningContext, sink: MongoSink): Promise<void> => {
+const seed = async ({ claim, runs, marks, logger, clock, hard }: BeginningContext, sink: Sink): Promise<void> => {
   const { route, partition, epoch } = claim;
   if (partition !== 0) {
     await waitFor(
@@ -138,5 +144,5 @@ const seed = async ({ claim, runs, marks, logger, clock, hard }: BeginningContex
     count += keys.length;
   }
   await runs.seeded(route, epoch);
-  logger.info({ route, count }, "documents of the target's own are marked");
+  logger.info({ route, count }, "the target's own documents are marked");
 };

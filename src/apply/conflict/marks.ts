@@ -1,7 +1,10 @@
 import { Binary, Long, type Timestamp } from "bson";
 import { identityOf } from "#base/bson/identity.ts";
-import type { ClientSession, Collection, Document, MongoClient } from "#io/mongo/connect.ts";
+import type { StateTx } from "#base/flow/stateTx.ts";
+import type { Collection, Document } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import { within } from "#io/mongo/session.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { fieldKey, type Mark, type MarkId, type Settled } from "./records.ts";
 
 /** One write on the target that was not ferry's. `fields`: dotted paths; undefined for the whole document. */
@@ -37,7 +40,7 @@ const upserts = (route: string, writes: readonly ForeignWrite[]): Document[] => 
 };
 
 /**
- * Which documents of a route somebody else wrote (`touched`), and how far that has been dealt with (`settled`). The two are
+ * Which documents of a route other clients wrote (`touched`), and how far that has been dealt with (`settled`). The two are
  * apart because many watchers write the one, and only a document's lane the other: they never clash.
  * Every method throws FERRY_MONGO_*.
  */
@@ -45,10 +48,9 @@ export class MarkStore {
   readonly #touched: Collection<Mark>;
   readonly #settled: Collection<Settled>;
 
-  constructor(client: MongoClient, stateDb: string) {
-    const db = client.db(stateDb);
-    this.#touched = db.collection("touched");
-    this.#settled = db.collection("settled");
+  constructor(state: StateDb) {
+    this.#touched = state.collection("touched");
+    this.#settled = state.collection("settled");
   }
 
   /** Notes writes, in their order. Idempotent. */
@@ -102,12 +104,7 @@ export class MarkStore {
   }
 
   /** Everything up to `at` has been dealt with, as of the lane's transaction. */
-  async settle(
-    route: string,
-    identities: readonly string[],
-    at: Timestamp,
-    session: ClientSession | undefined,
-  ): Promise<void> {
+  async settle(route: string, identities: readonly string[], at: Timestamp, tx: StateTx | undefined): Promise<void> {
     if (identities.length === 0) return;
     const operations = identities.map((identity) => ({
       updateOne: {
@@ -116,9 +113,7 @@ export class MarkStore {
         upsert: true,
       },
     }));
-    await translated("settling marks", () =>
-      this.#settled.bulkWrite(operations, { ordered: false, ...(session === undefined ? {} : { session }) }),
-    );
+    await translated("settling marks", () => this.#settled.bulkWrite(operations, { ordered: false, ...within(tx) }));
   }
 }
 

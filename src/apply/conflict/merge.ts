@@ -106,11 +106,11 @@ const sameValue = (one: Uint8Array, a: Element | undefined, other: Uint8Array, b
 };
 
 /** Names of a document's top-level fields. */
-export const namesOf = (bytes: Uint8Array): string[] => elementsOf(bytes, 0).map(({ name }) => name);
+export const topLevelNames = (bytes: Uint8Array): string[] => elementsOf(bytes, 0).map(({ name }) => name);
 
 /** Top-level fields whose values differ, or that only one of the two has. */
 export const differing = (one: Uint8Array, other: Uint8Array): string[] =>
-  [...new Set([...namesOf(one), ...namesOf(other)])].filter((name) => differsAt(one, other, name));
+  [...new Set([...topLevelNames(one), ...topLevelNames(other)])].filter((name) => differsAt(one, other, name));
 
 /** Do two documents differ in what they have at a path? An array is one value: what lies in it differs where it differs. */
 export const differsAt = (one: Uint8Array, other: Uint8Array, path: string): boolean =>

@@ -5,7 +5,7 @@ import type { Binary, Long, Timestamp } from "bson";
 export type MarkId = { route: string; key: Binary };
 
 /**
- * A document that somebody else than ferry wrote, in `touched`. Every worker that watches notes every such write; noting
+ * A document that another client than ferry wrote, in `touched`. Every worker that watches notes every such write; noting
  * one twice changes nothing.
  */
 export type Mark = {

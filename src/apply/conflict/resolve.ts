@@ -3,10 +3,10 @@ import type { Entry } from "#apply/plan/entry.ts";
 import { identityOf } from "#base/bson/identity.ts";
 import type { ChangeEvent, DeleteEvent, NoopEvent, PatchEvent, WriteEvent } from "#base/flow/types.ts";
 import { withDocument } from "#base/flow/withDocument.ts";
-import { differing, differsAt, type IsSource, merge, namesOf, remainder } from "./merge.ts";
+import { differing, differsAt, type IsSource, merge, remainder, topLevelNames } from "./merge.ts";
 import { type ConflictRecord, fieldName, KEPT_BYTES, type Mark } from "./records.ts";
 
-/** A document that somebody else wrote since ferry did. */
+/** A document that another client wrote since ferry did. */
 export type Touched = Readonly<{
   /** Undefined where marks are incomplete. */
   mark: Mark | undefined;
@@ -62,7 +62,7 @@ const writtenPaths = ({ mark, settled, current }: Touched): readonly string[] | 
     later(at, settled) ? [fieldName(key)] : [],
   );
   if (mark.seed === undefined || settled !== undefined || current === undefined) return written;
-  return [...new Set([...written, ...namesOf(current)])]; // it was there before: whatever it has is the target's
+  return [...new Set([...written, ...topLevelNames(current)])]; // it was there before: whatever it has is the target's
 };
 
 type Judgement = Readonly<{ winner: "source" | "target"; why: string; fields: readonly string[] }>;
@@ -140,7 +140,7 @@ const recordOf = (
 };
 
 /**
- * What a batch's events may do to documents that others wrote, and what has to be said about it: one conflict a document,
+ * What a batch's events may do to documents that others wrote, and what has to be recorded: one conflict a document,
  * with its last event. Pure; entries are in log order, events of other documents pass as they are.
  */
 export const resolve = (

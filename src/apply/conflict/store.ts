@@ -1,6 +1,9 @@
 import { Binary } from "bson";
-import type { ClientSession, Collection, Document, MongoClient } from "#io/mongo/connect.ts";
+import type { StateTx } from "#base/flow/stateTx.ts";
+import type { Collection, Document } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import { within } from "#io/mongo/session.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import type { ConflictRecord } from "./records.ts";
 
 /** Which conflicts are meant; what is left out does not limit. */
@@ -23,23 +26,16 @@ const queryOf = ({ id, route, winner, identity }: ConflictFilter): Document => (
 export class ConflictStore {
   readonly #conflicts: Collection<ConflictRecord>;
 
-  constructor(client: MongoClient, stateDb: string) {
-    this.#conflicts = client.db(stateDb).collection("conflicts");
-  }
-
-  async prepare(): Promise<void> {
-    await translated("indexing the conflicts", () =>
-      this.#conflicts.createIndexes([{ key: { route: 1, storedAt: 1 } }, { key: { route: 1, key: 1 } }]),
-    );
+  constructor(state: StateDb) {
+    this.#conflicts = state.collection("conflicts");
   }
 
   /** Stores conflicts, within the lane's transaction. */
-  async add(records: readonly ConflictRecord[], session: ClientSession | undefined): Promise<void> {
-    const options = session === undefined ? {} : { session };
+  async add(records: readonly ConflictRecord[], tx: StateTx | undefined): Promise<void> {
     await translated("storing conflicts", async () => {
       // One by one: two versions may be as large as a message may be.
       for (const { _id, ...rest } of records)
-        await this.#conflicts.replaceOne({ _id }, rest, { upsert: true, ...options });
+        await this.#conflicts.replaceOne({ _id }, rest, { upsert: true, ...within(tx) });
     });
   }
 

@@ -1,12 +1,12 @@
 import { Timestamp } from "bson";
 import { rawField } from "#base/bson/rawValue.ts";
-import { BsonType, Cursor, find, int32At, rawValue } from "#base/bson/walk.ts";
-import { assert } from "#base/errors/ferryError.ts";
+import { BsonType, Cursor, rawValue } from "#base/bson/walk.ts";
 import type { Namespace } from "#base/flow/types.ts";
 import type { Document, MongoClient } from "#io/mongo/connect.ts";
-import { RawCursor } from "#io/mongo/rawCursor.ts";
 import { notOurs } from "#io/mongo/session.ts";
-import { ResumeToken, tokenTime } from "#source/stream/resumeToken.ts";
+import { ChangeCursor, type StreamStart } from "#source/stream/changeCursor.ts";
+import { eventTime, operationOf } from "#source/stream/rawEvent.ts";
+import { type ResumeToken, tokenTime } from "#source/stream/resumeToken.ts";
 import type { ForeignWrite } from "./marks.ts";
 
 /** Events of one reply; `upTo`: every write up to this clusterTime is in it or was in an earlier one. */
@@ -14,12 +14,11 @@ export type ForeignBatch = Readonly<{
   writes: readonly ForeignWrite[];
   upTo: Timestamp | undefined;
   token: ResumeToken;
-  /** The collection was dropped or renamed by somebody: all its documents went. */
+  /** Another client dropped or renamed the collection: all its documents are gone. */
   ended: boolean;
 }>;
 
-/** Where a watch begins: behind what a token stands for, or at a clusterTime (inclusive). */
-export type WatchStart = Readonly<{ after: ResumeToken }> | Readonly<{ at: Timestamp }>;
+export type WatchStart = Exclude<StreamStart, "now">;
 
 const AT_ONCE = 10_000;
 /** A reply below this size ended because there was no more, not because it was full. */
@@ -51,7 +50,7 @@ const NAMES_ONLY: Document = {
 const elements = new Cursor();
 const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The strings of an array of the event; undefined where one is no UTF-8: a name that cannot be told from others. */
+/** The strings of an array of the event; undefined if one is not UTF-8: an ambiguous name. */
 const namesIn = (event: Uint8Array, field: string): readonly string[] | undefined => {
   const list = rawField(event, field);
   if (list?.type !== BsonType.array) return [];
@@ -72,50 +71,42 @@ const NAMED = new Set(["insert", "update"]);
 /** Undefined for an event that is no write of a document. */
 const writeOf = (event: Uint8Array): ForeignWrite | undefined => {
   const documentKey = rawValue(event, "documentKey");
-  const at = find(event, "clusterTime");
-  const kind = rawField(event, "operationType");
-  if (documentKey === undefined || at?.type !== BsonType.timestamp || kind === undefined) return undefined;
-  const operation = Buffer.from(kind.bytes).toString("latin1", 4, kind.bytes.length - 1);
+  const at = eventTime(event);
+  if (documentKey === undefined || at === undefined) return undefined;
   const names = ["fields", "removed", "truncated"].map((field) => namesIn(event, field));
   return {
     documentKey: Buffer.from(documentKey), // outlives its reply
-    at: Timestamp.fromBits(int32At(event, at.start), int32At(event, at.start + 4)),
-    fields: NAMED.has(operation) && !names.includes(undefined) ? names.flatMap((some) => some ?? []) : undefined,
+    at: new Timestamp(at),
+    fields:
+      NAMED.has(operationOf(event)) && !names.includes(undefined) ? names.flatMap((some) => some ?? []) : undefined,
   };
 };
 
-/**
- * What others than ferry's lanes write to one collection of the target, in order. By a cursor of ferry's own: the
- * driver's stream does not tell where a reply ends, and only a reply's end says up to which time nothing is missing.
- * Source: MongoDB manual, "Change Streams"; postBatchResumeToken is the latest time that the server has looked at.
- */
+/** What others than ferry's lanes write to one collection of the target, in order. */
 export class TargetStream implements AsyncDisposable {
-  readonly #cursor: RawCursor;
+  readonly #cursor: ChangeCursor;
 
-  private constructor(cursor: RawCursor) {
+  private constructor(cursor: ChangeCursor) {
     this.#cursor = cursor;
   }
 
-  /** @throws FERRY_MONGO_* (286 where the history is gone) */
-  static async open(client: MongoClient, { db, coll }: Namespace, from: WatchStart): Promise<TargetStream> {
-    const start = "at" in from ? { startAtOperationTime: from.at } : { startAfter: from.after };
-    const command = {
-      aggregate: coll,
-      pipeline: [{ $changeStream: start }, { $match: notOurs }, { $project: NAMES_ONLY }],
-      cursor: { batchSize: 0 },
-    };
-    const cursor = await RawCursor.open({ client, db, command, phase: `watching ${db}.${coll} on the target` });
-    // The reply that came with the opening is empty, and as old as that: whoever asks from now on wants a newer one.
+  /** @throws FERRY_MONGO_* (`isHistoryLost` where the oplog no longer reaches back) */
+  static async open(client: MongoClient, ns: Namespace, from: WatchStart): Promise<TargetStream> {
+    const cursor = await ChangeCursor.open({
+      client,
+      watch: { level: "collection", ...ns },
+      from,
+      pipeline: [{ $match: notOurs }, { $project: NAMES_ONLY }],
+      phase: `watching ${ns.db}.${ns.coll} on the target`,
+    });
+    // The reply that came with the opening is empty, and as old as that: later callers need a newer one.
     await cursor.next({ batchSize: AT_ONCE });
     return new TargetStream(cursor);
   }
 
   /** The next reply; waits up to `waitMs` for a write. @throws FERRY_MONGO_* */
   async next(waitMs: number): Promise<ForeignBatch> {
-    const reply = await this.#cursor.next({ batchSize: AT_ONCE, maxTimeMS: waitMs });
-    const { documents, bytes, postBatchResumeToken, ended } = reply;
-    assert(postBatchResumeToken !== undefined, "a change stream's reply has no postBatchResumeToken");
-    const token = new ResumeToken(postBatchResumeToken);
+    const { documents, bytes, token, ended } = await this.#cursor.next({ batchSize: AT_ONCE, maxTimeMS: waitMs });
     const isFull = documents.length >= AT_ONCE || bytes > FULL_BYTES;
     return {
       writes: documents.flatMap((event) => writeOf(event) ?? []),

@@ -1,9 +1,10 @@
 import type { Timestamp } from "bson";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import { type RetryOptions, retry } from "#base/flow/retry.ts";
+import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import type { Namespace } from "#base/flow/types.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
+import { isCursorGone, isHistoryLost } from "#io/mongo/serverCodes.ts";
 import type { ResumeToken } from "#source/stream/resumeToken.ts";
 import { KeyFilter } from "./keyFilter.ts";
 import type { MarkStore } from "./marks.ts";
@@ -27,10 +28,6 @@ export type TargetWatchDeps = Readonly<{
 const URGENT_MS = 1;
 const QUIET_MS = 20;
 const SAVE_MS = 1000;
-
-/** ChangeStreamHistoryLost, ChangeStreamFatalError. */
-const LOST = new Set([280, 286]);
-const CURSOR_NOT_FOUND = 43;
 
 /**
  * One worker's eye on the other writers of a target collection. It notes each document that they write before it shows the
@@ -69,7 +66,7 @@ export class TargetWatch implements AsyncDisposable {
     try {
       return await TargetStream.open(client, ns, from);
     } catch (error) {
-      if (isFerry(error) && LOST.has(Number(error.facts["serverCode"])))
+      if (isFerry(error) && isHistoryLost(error))
         throw new FerryError("FERRY_TARGET_HISTORY", `${route}: ${error.detail}`, { cause: error });
       throw error;
     }
@@ -89,7 +86,7 @@ export class TargetWatch implements AsyncDisposable {
     return this.#upTo;
   }
 
-  /** May somebody else have written the document of this key? Never false where it is so, up to `upTo`. */
+  /** May another client have written the document of this key? Never false if it has, up to `upTo`. */
   mayHaveTouched(documentKey: Uint8Array): boolean {
     return this.#filter.mayHave(documentKey);
   }
@@ -107,23 +104,16 @@ export class TargetWatch implements AsyncDisposable {
       } catch (error) {
         await stream?.[Symbol.asyncDispose]();
         stream = undefined;
-        if (isFerry(error) && Number(error.facts["serverCode"]) === CURSOR_NOT_FOUND)
+        if (isFerry(error) && isCursorGone(error))
           throw new FerryError("FERRY_MONGO_TRANSIENT", error.detail, { cause: error });
         throw error;
       }
     };
-    while (!signal.aborted)
-      await retry(poll, {
-        what: "watching the target",
-        clock,
-        signal,
-        giveUpAfterMs: Number.POSITIVE_INFINITY,
-        onRetry,
-      });
+    while (!signal.aborted) await retryForever(poll, { what: "watching the target", clock, signal, onRetry });
     await (stream as TargetStream | undefined)?.[Symbol.asyncDispose]();
   }
 
-  /** True where the stream ended and must be opened anew. */
+  /** True if the stream ended and must be opened again. */
   async #poll(stream: TargetStream): Promise<boolean> {
     const { marks, route, save, clock } = this.#deps;
     const poll = ++this.#sent;

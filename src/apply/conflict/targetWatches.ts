@@ -4,7 +4,7 @@ import type { RunStore } from "#apply/lanes/runStore.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { RetryOptions } from "#base/flow/retry.ts";
-import { parseNamespace } from "#base/flow/types.ts";
+import type { Namespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
@@ -34,11 +34,11 @@ export class TargetWatches implements AsyncDisposable {
     this.#deps = deps;
   }
 
-  /** @param to target namespace. @throws FERRY_TARGET_HISTORY, FERRY_MONGO_* */
-  of(route: string, to: string): Promise<TargetWatch> {
+  /** @param ns on the target. @throws FERRY_TARGET_HISTORY, FERRY_MONGO_* */
+  of(route: string, ns: Namespace): Promise<TargetWatch> {
     const known = this.#open.get(route);
     if (known !== undefined) return known;
-    const opening = this.#start(route, to).catch((error) => {
+    const opening = this.#start(route, ns).catch((error) => {
       this.#open.delete(route); // the next claim tries again
       throw error;
     });
@@ -46,13 +46,13 @@ export class TargetWatches implements AsyncDisposable {
     return opening;
   }
 
-  async #start(route: string, to: string): Promise<TargetWatch> {
+  async #start(route: string, ns: Namespace): Promise<TargetWatch> {
     const { target: client, runs, marks, accepted, clock, logger, onRetry } = this.#deps;
     const run = await runs.run(route);
     const begun = run?.begun?.at ?? new Timestamp(0n);
     const start = run?.watched === undefined ? { at: begun } : { after: tokenOf(run.watched) };
     const save = (token: ResumeToken): Promise<void> => runs.watched(route, token);
-    const deps = { client, ns: parseNamespace(to), route, marks, save, clock, onRetry };
+    const deps = { client, ns, route, marks, save, clock, onRetry };
     try {
       return await TargetWatch.open({ ...deps, start });
     } catch (error) {

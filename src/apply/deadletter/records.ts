@@ -1,6 +1,7 @@
 import { Binary, Long } from "bson";
 import type { ErrorCode } from "#base/errors/catalogue.ts";
 import type { Clash } from "#base/flow/types.ts";
+import { ServerCode } from "#io/mongo/serverCodes.ts";
 
 /** One event set aside. `_id` is its position, so that it is stored once however often it is met. */
 export type DeadLetter = Readonly<{
@@ -55,7 +56,7 @@ export type DeadLetterRecord = {
   /** How often applying it was tried. */
   attempts: number;
   state: LetterState;
-  /** When it is tried again without being asked: a clash that may come from order alone. Null where nobody will. */
+  /** When it is retried without a decision: a clash that may be only a matter of order. Null: never. */
   retryAt: Date | null;
 };
 
@@ -67,7 +68,6 @@ export const identityBinary = (identity: string): Binary => new Binary(Buffer.fr
 
 export const identityText = (identity: Binary): string => Buffer.from(identity.buffer).toString("latin1");
 
-const DUPLICATE_KEY = 11000;
 const MAX_TRIES = 5;
 
 /**
@@ -75,7 +75,7 @@ const MAX_TRIES = 5;
  * clashes are tried again after 1, 4, 16 and 64 s before they count as real.
  */
 export const nextTry = (attempts: number, serverCode: number | null, now = Date.now()): Date | null =>
-  serverCode === DUPLICATE_KEY && attempts < MAX_TRIES ? new Date(now + 1000 * 4 ** (attempts - 1)) : null;
+  serverCode === ServerCode.DuplicateKey && attempts < MAX_TRIES ? new Date(now + 1000 * 4 ** (attempts - 1)) : null;
 
 /** Is it to be carried out now, by a decision or by the clock? */
 export const isDue = ({ state, retryAt }: Pick<DeadLetterRecord, "state" | "retryAt">, now = Date.now()): boolean =>
@@ -83,7 +83,7 @@ export const isDue = ({ state, retryAt }: Pick<DeadLetterRecord, "state" | "retr
 
 const binary = (bytes: Uint8Array | null | undefined): Binary | null => (bytes ? new Binary(bytes) : null);
 
-/** What stands in a letter of why it is dead; told anew after each attempt. */
+/** The reason in a letter; updated after each attempt. */
 export type Why = Pick<DeadLetterRecord, "code" | "reason" | "serverCode" | "clash">;
 
 export const whyOf = ({ code, reason, serverCode, clash }: Pick<DeadLetter, keyof Why>): Why => ({

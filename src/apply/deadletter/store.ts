@@ -1,6 +1,10 @@
 import { Binary, type Document } from "bson";
-import type { ClientSession, Collection, Db, MongoClient } from "#io/mongo/connect.ts";
+import type { StateTx } from "#base/flow/stateTx.ts";
+import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import { within } from "#io/mongo/session.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
+import type { LetterBook } from "./letterBook.ts";
 import {
   CHUNK_BYTES,
   type DeadLetter,
@@ -38,36 +42,24 @@ const queryOf = ({ ids, route, code, identity }: LetterFilter): Document => ({
 
 /**
  * The dead letters in ferry's database on the target. Operators read and mark them from anywhere; only the owner of their
- * partition adds, replays and removes them, in its lane's transaction. Every method throws FERRY_MONGO_*.
+ * partition adds, replays and removes them, in its lane's transaction (`LetterBook`). Every method throws FERRY_MONGO_*.
  */
-export class DeadLetterStore {
+export class DeadLetterStore implements LetterBook {
   readonly #letters: Collection<DeadLetterRecord>;
   readonly #chunks: Collection<ChunkRecord>;
 
-  constructor(client: MongoClient, stateDb: string) {
-    const db: Db = client.db(stateDb);
-    this.#letters = db.collection("deadLetters");
-    this.#chunks = db.collection("deadLetterChunks");
+  constructor(state: StateDb) {
+    this.#letters = state.collection("deadLetters");
+    this.#chunks = state.collection("deadLetterChunks");
   }
 
-  /** Indexes for what is asked again and again. */
-  async prepare(): Promise<void> {
-    await translated("indexing the dead letters", () =>
-      this.#letters.createIndexes([
-        { key: { route: 1, partition: 1, state: 1 } },
-        { key: { route: 1, partition: 1, identity: 1, offset: 1 } },
-      ]),
-    );
-  }
-
-  /** Stores letters, within the lane's transaction where there is one. */
-  async add(letters: readonly DeadLetter[], session: ClientSession | undefined): Promise<void> {
+  async add(letters: readonly DeadLetter[], tx: StateTx | undefined): Promise<void> {
     await translated("storing dead letters", async () => {
-      for (const letter of letters) await this.#addOne(letter, session === undefined ? {} : { session });
+      for (const letter of letters) await this.#addOne(letter, tx);
     });
   }
 
-  async #addOne(letter: DeadLetter, options: { session?: ClientSession }): Promise<void> {
+  async #addOne(letter: DeadLetter, tx: StateTx | undefined): Promise<void> {
     const raw = letter.raw !== null && letter.raw.length > INLINE_BYTES ? letter.raw : undefined;
     const chunks = raw === undefined ? 0 : Math.ceil(raw.length / CHUNK_BYTES);
     const record = toRecord(letter, chunks);
@@ -76,14 +68,13 @@ export class DeadLetterStore {
       await this.#chunks.replaceOne(
         { _id: `${record._id}/${n}` },
         { letter: record._id, n, data },
-        { upsert: true, ...options },
+        { upsert: true, ...within(tx) },
       );
     }
     const { _id, ...rest } = record;
-    await this.#letters.replaceOne({ _id }, rest, { upsert: true, ...options });
+    await this.#letters.replaceOne({ _id }, rest, { upsert: true, ...within(tx) });
   }
 
-  /** Which of these are stored already, of the same records: a drop sets partitions back, and they are read once more. */
   async known(letters: readonly DeadLetter[]): Promise<Set<DeadLetter>> {
     if (letters.length === 0) return new Set();
     const ids = letters.map(letterId);
@@ -94,10 +85,6 @@ export class DeadLetterStore {
     return new Set(letters.filter((letter) => times.get(letterId(letter)) === letter.logTimeMs));
   }
 
-  /**
-   * Identities that wait, each with a raw documentKey that goes under it, of one partition (its keys may be spread over other
-   * lanes by now): later events must follow them.
-   */
   async held(route: string, partition: number): Promise<Map<string, Uint8Array>> {
     const waiting = { route, partition, identity: { $ne: null } };
     const found = await translated("reading held keys", () =>
@@ -108,6 +95,14 @@ export class DeadLetterStore {
         identity === null || documentKey === null ? [] : [[identityText(identity), documentKey.buffer] as const],
       ),
     );
+  }
+
+  /** Which of these identities wait, whatever their partition. */
+  async heldAmong(route: string, identities: readonly string[]): Promise<Set<string>> {
+    const found = await translated("reading held keys", () =>
+      this.#letters.distinct("identity", { route, identity: { $in: identities.map(identityBinary) } }),
+    );
+    return new Set(found.flatMap((identity) => (identity === null ? [] : [identityText(identity)])));
   }
 
   async count(filter: LetterFilter): Promise<number> {
@@ -145,19 +140,16 @@ export class DeadLetterStore {
     return result.matchedCount;
   }
 
-  /** Letters of one partition that are to be carried out: decided on, or tried again by the clock. Without their raw values. */
   due(route: string, partition: number): Promise<DeadLetterRecord[]> {
     const due = [{ state: { $ne: "waiting" } }, { retryAt: { $lte: new Date() } }];
     return this.#find("reading due dead letters", { route, partition, $or: due }, AT_ONCE);
   }
 
-  /** The letters of one key, in order; the first one is what the others wait for. */
   queue(route: string, partition: number, identity: string): Promise<DeadLetterRecord[]> {
     const query = { route, partition, identity: identityBinary(identity) };
     return this.#find("reading a key's dead letters", query, AT_ONCE);
   }
 
-  /** The record's value as it was on the topic. */
   async raw(id: string): Promise<Uint8Array | null> {
     return translated("reading a dead letter", async () => {
       const letter = await this.#letters.findOne({ _id: id });
@@ -168,16 +160,14 @@ export class DeadLetterStore {
     });
   }
 
-  /** Removes a letter. False where it was gone already. */
-  async remove(id: string, session: ClientSession | undefined): Promise<boolean> {
-    const options = session === undefined ? {} : { session };
+  async remove(id: string, tx: StateTx | undefined): Promise<boolean> {
+    const options = within(tx);
     return translated("removing a dead letter", async () => {
       await this.#chunks.deleteMany({ letter: id }, options);
       return (await this.#letters.deleteOne({ _id: id }, options)).deletedCount === 1;
     });
   }
 
-  /** A try failed: the letter waits again, with what it met this time. A decision that came during the try stands. */
   async again({ _id, state, attempts }: DeadLetterRecord, why: Why): Promise<void> {
     const retryAt = nextTry(attempts + 1, why.serverCode);
     const met = { $set: { ...why, retryAt }, $inc: { attempts: 1 } };

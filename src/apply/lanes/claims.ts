@@ -1,10 +1,13 @@
-import { type Binary, Long, Timestamp } from "bson";
+import { Long, Timestamp } from "bson";
 import { faultPoint } from "#base/flow/fault.ts";
+import type { StateSession } from "#base/flow/stateTx.ts";
 import { type Counts, NO_COUNTS } from "#base/flow/types.ts";
-import type { ClientSession, Collection, MongoClient } from "#io/mongo/connect.ts";
+import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { FREE } from "#io/mongo/lease.ts";
-import { laneSession } from "#io/mongo/session.ts";
+import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
+import { LaneSession } from "#io/mongo/session.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { isOpen } from "./drops.ts";
 import { type LaneRecord, laneId, type PartitionRecord, partitionId, type RunRecord } from "./records.ts";
 
@@ -29,7 +32,7 @@ export type Claim = Readonly<{
   partition: number;
   epoch: number;
   lanes: readonly LaneState[];
-  sessions: readonly ClientSession[];
+  sessions: readonly StateSession[];
   /** Kafka's id of the topic that the positions belong to; undefined in records of an earlier version. */
   topicId: string | undefined;
   copyAt: bigint;
@@ -41,8 +44,7 @@ export type Claim = Readonly<{
 
 /** Who owns partitions, and where that is noted. */
 export type OwnerOptions = Readonly<{
-  client: MongoClient;
-  stateDb: string;
+  state: StateDb;
   workerId: string;
   /** How long a silent owner keeps its partitions, ms, by the server's clock. */
   leaseMs: number;
@@ -75,19 +77,20 @@ export class Claims {
 
   constructor(options: OwnerOptions) {
     this.#options = options;
-    const db = options.client.db(options.stateDb);
-    this.#partitions = db.collection("partitions");
-    this.#lanes = db.collection("lanes");
-    this.#runs = db.collection("runs");
+    const { state } = options;
+    this.#partitions = state.collection("partitions");
+    this.#lanes = state.collection("lanes");
+    this.#runs = state.collection("runs");
   }
 
   /**
    * Takes a free or expired partition over: ends the former owner's sessions (an orphaned transaction would hold the lane
    * for a minute otherwise), raises the epoch, then moves every lane to it and reads its position in the same step.
-   * Undefined when somebody else was faster.
+   * Undefined if another worker was faster.
    */
   async claim(route: string, partition: number, wantedSlices: number, firstOffset: number): Promise<Claim | undefined> {
-    const { client, workerId, leaseMs, transactional } = this.#options;
+    const { state, workerId, leaseMs, transactional } = this.#options;
+    const { client } = state;
     const _id = partitionId(route, partition);
     return translated(`claiming ${_id}`, async () => {
       const former = await this.#partitions.findOne({ _id, $expr: FREE });
@@ -95,36 +98,33 @@ export class Claims {
       if (former.owner !== null && former.sessions.length > 0) {
         await client.db("admin").command({ killSessions: former.sessions.map((id) => ({ id })) });
       }
-      const slices = await this.#slices(route, partition, former.slices, wantedSlices);
-      const sessions = transactional ? Array.from({ length: slices }, () => laneSession(client)) : [];
-      const ids = sessions.map((session) => session.id?.["id"] as Binary);
+      // At most so many lanes; what is too many is never used.
+      const sessions = Array.from(
+        { length: transactional ? Math.max(former.slices, wantedSlices) : 0 },
+        () => new LaneSession(client),
+      );
       const won = await this.#partitions.findOneAndUpdate(
-        { _id, epoch: former.epoch, $expr: FREE },
+        { _id, epoch: former.epoch, slices: former.slices, $expr: FREE },
         [
           {
             $set: {
               owner: workerId,
               epoch: { $add: ["$epoch", Long.ONE] },
-              slices,
               expiresAt: { $add: ["$$NOW", leaseMs] },
-              sessions: ids,
+              sessions: sessions.map(({ id }) => id),
             },
           },
         ],
         { returnDocument: "after" },
       );
       if (won === null) {
-        await Promise.all(sessions.map((session) => session.endSession()));
+        await Promise.all(sessions.map((session) => session.end()));
         return undefined;
       }
       faultPoint("mid-claim");
       const epoch = Number(won.epoch);
-      const lanes: LaneState[] = [];
-      for (let slice = 0; slice < slices; slice++) {
-        const lane = await this.#fence(won, slice, epoch, firstOffset);
-        if (lane === undefined) return this.#giveBack(route, partition, epoch, sessions);
-        lanes.push(lane);
-      }
+      const lanes = await this.#takeLanes(won, wantedSlices, firstOffset);
+      if (lanes === undefined) return this.#giveBack(route, partition, epoch, sessions);
       // Looked at after the lanes are ours: a drop that began before is seen here, one that begins later fences them.
       const run = await this.#runs.findOne({ _id: route });
       if (!isOpen(run, partition)) return this.#giveBack(route, partition, epoch, sessions);
@@ -143,46 +143,72 @@ export class Claims {
     });
   }
 
-  /** Keys may only be spread anew while every lane of the partition stands at one position. */
-  async #slices(route: string, partition: number, current: number, wanted: number): Promise<number> {
-    if (current === wanted) return current;
-    const lanes = await this.#lanes.find({ route, partition }).toArray();
-    const used = lanes.filter((lane) => lane.slice < current);
-    const level = new Set(used.map((lane) => String(lane.offset)));
-    if (level.size > 1) return current;
-    const [offset] = used.map((lane) => lane.offset);
-    if (offset !== undefined) await this.#lanes.updateMany({ route, partition }, { $set: { offset } });
-    return wanted;
+  /**
+   * Takes the lanes over as they stand. Keys are spread over another number of lanes only while all stand at one position, and
+   * that is looked at when no former owner can move them any more. Undefined where somebody else was faster.
+   */
+  async #takeLanes(
+    won: PartitionRecord,
+    wanted: number,
+    firstOffset: number,
+  ): Promise<readonly LaneState[] | undefined> {
+    const { route, partition, slices } = won;
+    const isNew = (await this.#lanes.countDocuments({ route, partition }, { limit: 1 })) === 0;
+    const lanes = await this.#fence(won, isNew ? wanted : slices, firstOffset);
+    if (lanes === undefined || slices === wanted) return lanes;
+    const [offset, ...others] = new Set(lanes.map((lane) => lane.offset));
+    if (offset === undefined || others.length > 0) return lanes;
+    const spread = await this.#fence(won, wanted, firstOffset, offset);
+    const noted = await this.#partitions.updateOne({ _id: won._id, epoch: won.epoch }, { $set: { slices: wanted } });
+    return noted.matchedCount === 1 ? spread : undefined;
   }
 
-  /** Moves a lane to the claim's epoch, never to a lower one: undefined when somebody was faster. */
+  /** Moves lanes to the claim's epoch, never to a lower one, and to a position where one is given. Undefined when somebody was faster. */
   async #fence(
-    { route, topic, partition }: PartitionRecord,
-    slice: number,
-    epoch: number,
+    won: PartitionRecord,
+    slices: number,
     firstOffset: number,
+    place?: number,
+  ): Promise<readonly LaneState[] | undefined> {
+    const lanes: LaneState[] = [];
+    for (let slice = 0; slice < slices; slice++) {
+      const lane = await this.#fenceOne(won, slice, firstOffset, place);
+      if (lane === undefined) return undefined;
+      lanes.push(lane);
+    }
+    return lanes;
+  }
+
+  async #fenceOne(
+    { route, topic, partition, epoch }: PartitionRecord,
+    slice: number,
+    firstOffset: number,
+    place: number | undefined,
   ): Promise<LaneState | undefined> {
     const _id = laneId(route, partition, slice);
     const fresh = {
-      route,
-      topic,
-      partition,
-      slice,
-      offset: Long.fromNumber(await this.#startOf(route, partition, firstOffset)),
-      at: Timestamp.fromBits(0, 0),
-      logTime: new Date(0),
-      counts: longs(NO_COUNTS),
+      ...{
+        route,
+        topic,
+        partition,
+        slice,
+        at: Timestamp.fromBits(0, 0),
+        logTime: new Date(0),
+        counts: longs(NO_COUNTS),
+      },
+      ...(place === undefined ? { offset: Long.fromNumber(await this.#startOf(route, partition, firstOffset)) } : {}),
     };
+    const moved = { epoch, ...(place === undefined ? {} : { offset: Long.fromNumber(place) }) };
     try {
       const record = await this.#lanes.findOneAndUpdate(
-        { _id, epoch: { $lte: Long.fromNumber(epoch) } },
-        { $set: { epoch: Long.fromNumber(epoch) }, $currentDate: { updatedAt: true }, $setOnInsert: fresh },
+        { _id, epoch: { $lte: epoch } },
+        { $set: moved, $currentDate: { updatedAt: true }, $setOnInsert: fresh },
         { upsert: true, returnDocument: "after" },
       );
       return record === null ? undefined : toLane(record);
     } catch (error) {
-      // DuplicateKey: the lane is there, in a higher epoch
-      if ((error as { code?: number }).code === 11000) return undefined;
+      // The lane is there, in a higher epoch.
+      if (hasServerCode(error, ServerCode.DuplicateKey)) return undefined;
       throw error;
     }
   }
@@ -202,9 +228,9 @@ export class Claims {
     route: string,
     partition: number,
     epoch: number,
-    sessions: readonly ClientSession[],
+    sessions: readonly StateSession[],
   ): Promise<undefined> {
-    await Promise.all(sessions.map((session) => session.endSession()));
+    await Promise.all(sessions.map((session) => session.end()));
     await this.#partitions.updateOne(
       { _id: partitionId(route, partition), epoch: Long.fromNumber(epoch), owner: this.#options.workerId },
       { $set: { owner: null, expiresAt: null, sessions: [] } },

@@ -1,7 +1,12 @@
 import { type Binary, Long, Timestamp } from "bson";
 import { FerryError } from "#base/errors/ferryError.ts";
-import type { ClientSession, Collection, MongoClient } from "#io/mongo/connect.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import { retry } from "#base/flow/retry.ts";
+import type { StateSession, StateTx } from "#base/flow/stateTx.ts";
+import type { Collection, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import { within } from "#io/mongo/session.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { type LaneRecord, type PartitionRecord, partitionId, type RunRecord } from "./records.ts";
 
 /**
@@ -13,17 +18,20 @@ export type DropOwner = Readonly<{
   partition: number;
   epoch: number;
   /** None on a standalone target. */
-  sessions: readonly ClientSession[];
+  sessions: readonly StateSession[];
 }>;
 
-/** A collection of a route that is being filled anew after a rename, and the claim under which it is. */
+/** A collection of a route that is copied again after a rename, and the claim under which it is. */
 export type Filling = Readonly<{ route: string; at: bigint; owner: DropOwner }>;
+
+/** After this long the partition is given back, and its next owner repeats the step, ms. */
+const GIVE_UP_MS = 120_000;
 
 const fillerOf = ({ route, partition, epoch }: DropOwner): string => `${partitionId(route, partition)}#${epoch}`;
 
 /**
  * The barrier of a dropped collection, in the route's run record. A drop lands in one partition, and the others know
- * nothing of it; while it is being applied nobody may write, and afterwards what is older than the drop must not come back.
+ * nothing of it; while it is applied no other client of ferry may write, and afterwards what is older than the drop must not come back.
  *
  * begin → no partition of the route is claimed any more (but the one that carries the drop)
  * fence → what was claimed before is fenced
@@ -33,16 +41,17 @@ const fillerOf = ({ route, partition, epoch }: DropOwner): string => `${partitio
  */
 export class Drops {
   readonly #client: MongoClient;
+  readonly #clock: Clock;
   readonly #runs: Collection<RunRecord>;
   readonly #partitions: Collection<PartitionRecord>;
   readonly #lanes: Collection<LaneRecord>;
 
-  constructor(client: MongoClient, stateDb: string) {
-    const db = client.db(stateDb);
-    this.#client = client;
-    this.#runs = db.collection("runs");
-    this.#partitions = db.collection("partitions");
-    this.#lanes = db.collection("lanes");
+  constructor(state: StateDb, clock: Clock) {
+    this.#client = state.client;
+    this.#clock = clock;
+    this.#runs = state.collection("runs");
+    this.#partitions = state.collection("partitions");
+    this.#lanes = state.collection("lanes");
   }
 
   /**
@@ -77,7 +86,7 @@ export class Drops {
     });
   }
 
-  /** Whoever fills the collection anew says so: a former owner that wakes up can write nothing more. */
+  /** The owner that copies the collection again is recorded: a former owner that wakes up can no longer write. */
   async take({ route, at, owner }: Filling): Promise<void> {
     await translated(`taking ${route} over`, () =>
       this.#runs.updateOne(
@@ -88,30 +97,24 @@ export class Drops {
   }
 
   /** Writes into a closed route's collection, in one transaction with the proof that it is still closed for this filling. @throws FERRY_FENCED, FERRY_MONGO_* */
-  async within(
-    { route, at, owner }: Filling,
-    write: (session: ClientSession | undefined) => Promise<void>,
-  ): Promise<void> {
+  async within({ route, at, owner }: Filling, write: (tx: StateTx | undefined) => Promise<void>): Promise<void> {
     const mine = { _id: route, "dropping.at": new Timestamp(at), "dropping.filler": fillerOf(owner) };
-    const prove = async (session: ClientSession | undefined): Promise<void> => {
-      const { matchedCount } = await this.#runs.updateOne(
-        mine,
-        { $inc: { "dropping.batches": 1 } },
-        session === undefined ? {} : { session },
-      );
-      if (matchedCount === 0) throw new FerryError("FERRY_FENCED", `${route} is being filled anew by another worker`);
-    };
-    await translated(`filling ${route} anew`, async () => {
-      const [session] = owner.sessions;
-      if (session === undefined) {
-        await prove(undefined);
-        return write(undefined);
-      }
-      await session.withTransaction(async () => {
-        await prove(session);
-        await write(session);
-      });
+    await this.#inOne(`copying ${route} again`, owner, async (tx) => {
+      const { matchedCount } = await this.#runs.updateOne(mine, { $inc: { "dropping.batches": 1 } }, within(tx));
+      if (matchedCount === 0) throw new FerryError("FERRY_FENCED", `${route} is being copied again by another worker`);
+      await write(tx);
     });
+  }
+
+  /** In one transaction where there are some, which is tried again while its failure passes by itself. */
+  async #inOne(what: string, { sessions }: DropOwner, work: (tx: StateTx | undefined) => Promise<void>): Promise<void> {
+    const [session] = sessions;
+    const attempt = (): Promise<void> =>
+      translated(what, async () => {
+        if (session === undefined) await work(undefined);
+        else await session.transaction(what, (tx) => work(tx).then(() => true));
+      });
+    await retry(attempt, { what, clock: this.#clock, giveUpAfterMs: GIVE_UP_MS });
   }
 
   /**
@@ -119,21 +122,17 @@ export class Drops {
    * target with transactions: an owner that was frozen until another had finished must not send the lanes back once more.
    */
   async finish({ route, at, owner }: Filling, from: ReadonlyMap<number, number>): Promise<void> {
-    const [session] = owner.sessions;
-    await translated(`opening ${route} after a drop`, async () => {
-      if (session === undefined) await this.#finish(route, at, from, {});
-      else await session.withTransaction(() => this.#finish(route, at, from, { session }));
-    });
+    await this.#inOne(`opening ${route} after a drop`, owner, (tx) => this.#finish(route, at, from, within(tx)));
   }
 
   async #finish(
     route: string,
     at: bigint,
     from: ReadonlyMap<number, number>,
-    options: { session?: ClientSession },
+    options: ReturnType<typeof within>,
   ): Promise<void> {
     const dropping = { _id: route, "dropping.at": new Timestamp(at) };
-    if ((await this.#runs.findOne(dropping, options)) === null) return; // somebody else has finished it
+    if ((await this.#runs.findOne(dropping, options)) === null) return; // another worker has finished it
     for (const [partition, offset] of from) {
       const back = Long.fromNumber(offset);
       await this.#lanes.updateMany({ route, partition, offset: { $gt: back } }, { $set: { offset: back } }, options);
@@ -143,6 +142,6 @@ export class Drops {
   }
 }
 
-/** May this partition be claimed while its route's run stands like this? The drop's own partition must go on after a crash. */
+/** May this partition be claimed while its route's run stands like this? The drop's own partition must continue after a crash. */
 export const isOpen = (run: RunRecord | null, partition: number): boolean =>
   run?.dropping === undefined || run.dropping.partition === partition;

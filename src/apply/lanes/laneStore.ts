@@ -1,5 +1,5 @@
 import { Long, Timestamp } from "bson";
-import type { Collection, Db } from "#io/mongo/connect.ts";
+import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { FREE } from "#io/mongo/lease.ts";
 import type { OwnerOptions } from "./claims.ts";
@@ -13,44 +13,21 @@ export type Ownership = Readonly<{
 
 /**
  * The lane records in ferry's database on the target: positions, epochs, leases, who is alive. Ownership by lease is only
- * about progress; safety comes from the epoch, which every write of a lane must match (see `laneTransaction.ts`).
+ * about progress; safety comes from the epoch, which every write of a lane must match (see `laneCommit.ts`).
  * Every method throws FERRY_MONGO_*.
  */
 export class LaneStore {
   readonly #options: OwnerOptions;
-  readonly #db: Db;
   readonly partitions: Collection<PartitionRecord>;
   readonly lanes: Collection<LaneRecord>;
   readonly workers: Collection<WorkerRecord>;
 
   constructor(options: OwnerOptions) {
     this.#options = options;
-    this.#db = options.client.db(options.stateDb);
-    this.partitions = this.#db.collection("partitions");
-    this.lanes = this.#db.collection("lanes");
-    this.workers = this.#db.collection("workers");
-  }
-
-  /** Creates the collections: a transaction must never be the one to create them. */
-  async prepare(): Promise<void> {
-    await translated("preparing ferry's database", async () => {
-      const existing = new Set((await this.#db.listCollections({}, { nameOnly: true }).toArray()).map((c) => c.name));
-      for (const name of [
-        "partitions",
-        "lanes",
-        "workers",
-        "runs",
-        "deadLetters",
-        "deadLetterChunks",
-        "drift",
-        "touched",
-        "settled",
-        "conflicts",
-        "probes",
-      ]) {
-        if (!existing.has(name)) await this.#db.createCollection(name).catch(ignoreExists);
-      }
-    });
+    const { state } = options;
+    this.partitions = state.collection("partitions");
+    this.lanes = state.collection("lanes");
+    this.workers = state.collection("workers");
   }
 
   /** Says that this worker lives and wants its share. */
@@ -127,7 +104,7 @@ export class LaneStore {
     });
   }
 
-  /** Leaves: other workers see the place at once. */
+  /** Leaves: other workers see it immediately. */
   async leave(): Promise<void> {
     await translated("leaving", () => this.workers.deleteOne({ _id: this.#options.workerId }));
   }
@@ -138,17 +115,4 @@ export class LaneStore {
       this.partitions.updateOne({ _id: partitionId(route, partition) }, { $set: { copyAt: new Timestamp(copyAt) } }),
     );
   }
-
-  /** Where every lane stands. */
-  async positions(): Promise<Readonly<{ topic: string; offset: number }>[]> {
-    const all = await translated("reading the lanes' positions", () =>
-      this.lanes.find({}, { projection: { topic: 1, offset: 1 } }).toArray(),
-    );
-    return all.map(({ topic, offset }) => ({ topic, offset: Number(offset) }));
-  }
 }
-
-const ignoreExists = (error: unknown): void => {
-  // NamespaceExists: two workers prepared at the same time
-  if ((error as { code?: number }).code !== 48) throw error;
-};

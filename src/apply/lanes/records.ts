@@ -4,11 +4,12 @@
  */
 import type { Binary, Long, Timestamp } from "bson";
 import type { ConflictPolicy } from "#base/config/routes.ts";
+import type { ErrorCode } from "#base/errors/catalogue.ts";
 import type { Counts } from "#base/flow/types.ts";
 
 /**
  * One partition of a route: who owns it, until when, and in which epoch. `_id`: `route/partition`. A route reads its topic
- * by itself and has positions of its own; without a configuration it is called like the topic.
+ * separately and has its own positions; without a configuration it has the name of the topic.
  */
 export type PartitionRecord = {
   _id: string;
@@ -83,13 +84,13 @@ export type Beginning = {
   occupied: boolean;
   /** Documents that were there are still being marked: nothing is applied before that is done. */
   seeding: boolean;
-  /** The number that their marks bear. */
+  /** The number in their marks. */
   seed?: number;
   /** Were writes of others missed? Then marks do not tell which documents have fields of the target's own. */
   unsure?: boolean;
 };
 
-/** What a route makes of documents, told apart from other rules by a digest. */
+/** A digest of a route's rules. */
 export type Rules = {
   /** Target namespace. */
   to: string;
@@ -98,13 +99,13 @@ export type Rules = {
   changedAt?: Date;
 };
 
-/** A route's run: halted with a named reason until its cause is mended, or accepted. `_id`: route. */
+/** A route's run: halted with a named reason until its cause is fixed, or accepted. `_id`: route. */
 export type RunRecord = {
   _id: string;
-  halted?: { code: string; detail: string; at: Date; by: string };
+  halted?: { code: ErrorCode; detail: string; at: Date; by: string };
   /**
    * A drop that is being applied: where it was found, and which incarnation of the collection goes. A rename onto the
-   * collection was found elsewhere (partition -1): who fills it anew, and with how many batches so far.
+   * collection was found elsewhere (partition -1): who copies it again, and with how many batches so far.
    */
   dropping?: { at: Timestamp; partition: number; uuid: Binary | null; filler?: string; batches?: number };
   /** clusterTime of the newest applied drop: what is older must not come back. */

@@ -1,21 +1,26 @@
 import type { ConflictPolicy } from "#base/config/routes.ts";
 import type { FerryError } from "#base/errors/ferryError.ts";
-import type { Collection, MongoClient } from "#io/mongo/connect.ts";
+import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
+import { readRuns } from "./readLanes.ts";
 import type { Beginning, Rules, RunRecord } from "./records.ts";
 
 /** What is noted of each route as a whole: how it began, by which rules, and whether it is halted. Every method throws FERRY_MONGO_*. */
 export class RunStore {
+  readonly #state: StateDb;
   readonly #runs: Collection<RunRecord>;
   readonly #by: string;
 
   /** @param by named in the halts that it notes */
-  constructor(client: MongoClient, stateDb: string, by: string) {
-    this.#runs = client.db(stateDb).collection("runs");
+  constructor(state: StateDb, by: string) {
+    this.#state = state;
+    this.#runs = state.collection("runs");
     this.#by = by;
   }
 
-  /** Stops a route's run for every worker, with the named reason, until a worker that is started anew has looked at it. */
+  /** Stops a route's run for every worker, with the named reason, until a restarted worker has checked it. */
   async halt(route: string, error: FerryError): Promise<void> {
     await translated(`halting ${route}`, () =>
       this.#runs.updateOne(
@@ -51,14 +56,14 @@ export class RunStore {
     return translated(`beginning ${route}`, async () => {
       await this.#runs
         .updateOne({ _id: route, begun: { $exists: false } }, { $set: { begun } }, { upsert: true })
-        .catch((error: { code?: number }) => {
-          if (error.code !== 11000) throw error; // somebody else was faster
+        .catch((error: unknown) => {
+          if (!hasServerCode(error, ServerCode.DuplicateKey)) throw error; // another worker was faster
         });
       return (await this.#runs.findOne({ _id: route }))?.begun ?? begun;
     });
   }
 
-  /** Notes the rules that documents are applied by from now on. Safe for several partitions at once: they note the same. */
+  /** Notes the rules that documents are applied by from now on. Safe for several partitions concurrently: they note the same. */
   async noteRules(route: string, rules: Rules): Promise<void> {
     await translated(`noting the rules of ${route}`, () =>
       this.#runs.updateOne({ _id: route }, { $set: { rules } }, { upsert: true }),
@@ -88,15 +93,14 @@ export class RunStore {
     );
   }
 
-  /** Every write of others on the target is marked up to this token. Later ones win, whoever says so. */
+  /** Every write of others on the target is marked up to this token. Later ones win. */
   async watched(route: string, token: Readonly<{ _data: string }>): Promise<void> {
     await translated(`noting how far ${route} is watched`, () =>
       this.#runs.updateOne({ _id: route }, { $max: { watched: token } }),
     );
   }
 
-  async readRuns(): Promise<ReadonlyMap<string, RunRecord>> {
-    const all = await translated("reading runs", () => this.#runs.find().toArray());
-    return new Map(all.map((run) => [run._id, run]));
+  readRuns(): Promise<ReadonlyMap<string, RunRecord>> {
+    return readRuns(this.#state);
   }
 }

@@ -7,9 +7,8 @@ import type { TargetWatch } from "#apply/conflict/targetWatch.ts";
 import type { Entry } from "#apply/plan/entry.ts";
 import { keyOf } from "#apply/plan/entry.ts";
 import { identityOf } from "#base/bson/identity.ts";
-import { type Namespace, parseNamespace } from "#base/flow/types.ts";
-import type { ClientSession, MongoClient } from "#io/mongo/connect.ts";
-import { readByKeys } from "#io/mongo/rawReads.ts";
+import type { StateTx } from "#base/flow/stateTx.ts";
+import type { Sink } from "#sink/sink.ts";
 
 /** A batch as it may be written, by a transaction that reads as of `at`. */
 export type Settlement = Readonly<{
@@ -23,9 +22,7 @@ export type Settlement = Readonly<{
 export type ConflictGateDeps = Omit<ResolveOptions, "route" | "partition" | "ns"> &
   Readonly<{
     where: Readonly<{ route: string; partition: number }>;
-    /** Target namespace. */
-    to: string;
-    client: MongoClient;
+    sink: Sink;
     watch: TargetWatch;
     marks: MarkStore;
     store: ConflictStore;
@@ -36,17 +33,15 @@ export type ConflictGateDeps = Omit<ResolveOptions, "route" | "partition" | "ns"
   }>;
 
 /**
- * What a lane asks before it writes where the target has writers of its own. Documents that nobody else wrote pass untouched
+ * What a lane asks before it writes where the target has writers of its own. Documents without foreign writes pass unchanged
  * and unread; for the others the target's version is read as of one instant, and the batch's transaction reads as of the same:
  * whatever is written in between makes it fail and be asked again.
  */
 export class ConflictGate {
   readonly #deps: ConflictGateDeps;
-  readonly #ns: Namespace;
 
   constructor(deps: ConflictGateDeps) {
     this.#deps = deps;
-    this.#ns = parseNamespace(deps.to);
   }
 
   /** A poll of the watch that comes after now: what it answers with knows everything that is committed by now. */
@@ -68,14 +63,14 @@ export class ConflictGate {
     }
     const touched = keys.size === 0 ? NOTHING : await this.#touched(keys, at);
     if (touched.size === 0) return { entries, conflicts: [], at, settled: [] };
-    const { where, to, isSource } = this.#deps;
-    const resolution = resolve(entries, touched, { ...where, ns: to, policy, isSource });
+    const { where, sink, isSource } = this.#deps;
+    const resolution = resolve(entries, touched, { ...where, ns: sink.name, policy, isSource });
     const marked = [...touched].flatMap(([identity, { mark }]) => (mark === undefined ? [] : [identity]));
     return { ...resolution, at, settled: policy === "merge" ? marked : [] };
   }
 
   async #touched(keys: ReadonlyMap<string, Uint8Array>, at: Timestamp): Promise<ReadonlyMap<string, Touched>> {
-    const { marks, where, seed, client, unsure } = this.#deps;
+    const { marks, where, seed, sink, unsure } = this.#deps;
     const found = await marks.read(where.route, [...keys.keys()]);
     const own = new Map(
       [...found].filter(([, { mark }]) => mark?.at !== undefined || Number(mark?.seed ?? -1) === seed),
@@ -83,16 +78,16 @@ export class ConflictGate {
     if (unsure) for (const identity of keys.keys()) if (!own.has(identity)) own.set(identity, UNMARKED);
     if (own.size === 0) return NOTHING;
     const wanted = [...own.keys()].flatMap((identity) => keys.get(identity) ?? []);
-    const documents = await readByKeys(client, this.#ns.db, this.#ns.coll, wanted, at && { asOf: at });
+    const documents = await sink.read(wanted, at);
     const current = new Map(documents.map((document) => [identityOf(document), document]));
     return new Map([...own].map(([identity, one]) => [identity, { ...one, current: current.get(identity) }]));
   }
 
   /** Writes down what `settle` found, within the batch's transaction. */
-  async write({ conflicts, settled, at }: Settlement, session: ClientSession | undefined): Promise<void> {
+  async write({ conflicts, settled, at }: Settlement, tx: StateTx | undefined): Promise<void> {
     const { store, marks, where } = this.#deps;
-    if (conflicts.length > 0) await store.add(conflicts, session);
-    await marks.settle(where.route, settled, at, session);
+    if (conflicts.length > 0) await store.add(conflicts, tx);
+    await marks.settle(where.route, settled, at, tx);
   }
 }
 

@@ -20,7 +20,7 @@ const isCuredSince = (record: ConnectorRecord, logTimeMs: number): boolean =>
   record.rewoundAt === undefined || Math.floor(logTimeMs / 1000) <= record.rewoundAt.getHighBitsUnsigned();
 
 /**
- * Notices a second copy. The official connector begins its copy anew after a restart in mid-copy; what was deleted
+ * Notices a second copy. The official connector restarts its copy after a restart during the copy; what was deleted
  * between the two copies has no event and would stay on the target for ever. A start made by `ferry cx` is cured by its
  * rewind, which replays everything since before the first copy; any other second copy halts the topic.
  */

@@ -1,19 +1,13 @@
 import type { Entry } from "#apply/plan/entry.ts";
 import type { DriftPolicy } from "#base/config/routes.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import type { StateTx } from "#base/flow/stateTx.ts";
 import type { ChangeEvent, LogRecord } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
-import type { ClientSession } from "#io/mongo/connect.ts";
+import { CarriedPaths, rulePath, type TargetPath } from "#route/drift/carriedPaths.ts";
 import { deltaShape } from "#route/drift/deltaShape.ts";
 import type { DriftDecision, DriftLedger, DriftRecord } from "#route/drift/ledger.ts";
-import {
-  type Change,
-  DriftObserver,
-  MANY_NAMES,
-  type TypeEntry,
-  takeCount,
-  type Verdict,
-} from "#route/drift/observer.ts";
+import { type Change, DriftObserver, type TypeEntry, takeCount, type Verdict } from "#route/drift/observer.ts";
 import { typeByte } from "#route/drift/typeNames.ts";
 import { RouteFilter } from "#route/filter/routeFilter.ts";
 import { type Shape, shaper } from "./shape.ts";
@@ -23,7 +17,7 @@ export type DriftGateDeps = Readonly<{
   policy: DriftPolicy;
   ledger: DriftLedger;
   /** How the route calls this path on the target; undefined where it leaves it out: then its news are noted, and nothing more is wanted. */
-  targetPath: (path: string) => string | undefined;
+  targetPath: TargetPath;
   /** Does the topic begin with a copy? Without one, the first document is the baseline. Asked where the ledger is empty. */
   hasCopy: () => Promise<boolean>;
   /** Do updates go to the target as deltas? Otherwise they are seen when they have their documents. */
@@ -49,12 +43,11 @@ const SAID: Readonly<Record<Verdict, string>> = {
   stop: "the route stops",
 };
 
-/** A path as rules spell it. */
-const rulePath = (path: string): string => path.replaceAll("[]", "");
-
 /**
- * One partition's eye on the shape of its documents. The reader shows it each document in the order of the log, so that the
- * copy is known before the stream; the lanes ask it what to do, and write what is new together with the batch that has it.
+ * One partition's eye on the shape of its documents. An entry comes here three times:
+ * - `see`: the reader shows it in the order of the log, so that the copy is known before the stream;
+ * - `judge`: its lane asks what to do with it, and shows what it has looked up since;
+ * - `noting`: its lane commits it, and writes down what is new in it.
  *
  * What is new is treated as the route's policy, or an operator's decision, wants. What the copy had is the baseline; so is the
  * first document of a route that copies nothing.
@@ -74,8 +67,8 @@ export class DriftGate {
   #writtenAt = 0;
   /** Paths that other partitions have seen. */
   readonly #elsewhere = new Set<string>();
-  /** What `carries` knows; made anew when it is asked after something has changed. */
-  #carried: ReadonlySet<string> | undefined;
+  /** The cache of `carries`; rebuilt on the next call after a change. */
+  #carried: CarriedPaths | undefined;
 
   private constructor(deps: DriftGateDeps) {
     this.#deps = deps;
@@ -122,11 +115,13 @@ export class DriftGate {
     return BY_POLICY[kind === "field" ? this.#deps.policy.newField : this.#deps.policy.typeChange];
   }
 
-  /**
-   * Looks at an entry's document, where it has one. Entries are shown once, in the order of the log, and once more when they
-   * are replayed (`isAgain`): then they are not counted.
-   */
-  see({ event, record, dead }: Entry, isAgain = false): void {
+  /** Looks at an entry's document, where it has one. */
+  see(entry: Entry): void {
+    this.#see(entry, false);
+  }
+
+  /** @param isAgain it was counted when it came first */
+  #see({ event, record, dead }: Entry, isAgain: boolean): void {
     if (event === undefined || dead !== undefined) return;
     const isFirst = this.#mayFound && this.#observer.size === 0;
     const shape = this.#shape(event, isFirst);
@@ -145,8 +140,22 @@ export class DriftGate {
     return event.op === "patch" && this.#deps.deltas && !isFirst ? deltaShape(event) : undefined;
   }
 
-  /** What becomes of entries that were seen. @throws FERRY_DRIFT_STOP, FERRY_MONGO_* */
-  async pass(entries: readonly Entry[]): Promise<readonly Entry[]> {
+  /**
+   * What the policy makes of entries that have their documents. @param seen the same entries as the reader saw them
+   * @throws FERRY_DRIFT_STOP, FERRY_MONGO_*
+   */
+  judge(entries: readonly Entry[], seen: readonly Entry[]): Promise<readonly Entry[]> {
+    for (const [i, entry] of entries.entries()) if (entry !== seen[i]) this.#see(entry, false);
+    return this.#treated(entries);
+  }
+
+  /** The same for entries of dead letters. @throws FERRY_DRIFT_STOP, FERRY_MONGO_* */
+  judgeAgain(entries: readonly Entry[]): Promise<readonly Entry[]> {
+    for (const entry of entries) this.#see(entry, true);
+    return this.#treated(entries);
+  }
+
+  async #treated(entries: readonly Entry[]): Promise<readonly Entry[]> {
     const found = this.#of(entries);
     if (found.length === 0) return entries;
     await this.#judge(found);
@@ -177,7 +186,7 @@ export class DriftGate {
     this.#carried = undefined;
   }
 
-  /** Another partition may have met it in the copy; and where nobody has met anything, the first document is what there was. */
+  /** Another partition may have met it in the copy; and if there is none, the first document is the baseline. */
   async #askLedger(unsure: readonly TypeEntry[]): Promise<void> {
     const { ledger, where } = this.#deps;
     if (this.#founding.length > 0 && (await ledger.isEmpty(where.route))) takeAsBaseline(this.#founding);
@@ -200,7 +209,7 @@ export class DriftGate {
     for (const { record } of entries) {
       const stop = this.#found.get(record)?.find(({ verdict }) => verdict === "stop");
       if (stop === undefined) continue;
-      await this.write([takeCount(stop)], undefined);
+      await this.#deps.ledger.write(this.#deps.where, [takeCount(stop)], undefined);
       throw new FerryError("FERRY_DRIFT_STOP", `${news(stop)} at offset ${record.offset}`);
     }
   }
@@ -214,7 +223,7 @@ export class DriftGate {
     return { ...entry, dead: { code: "FERRY_DRIFT_HELD", detail: news(hold ?? wanted[0]) } };
   }
 
-  /** Leaves these paths out; undefined where a name cannot be said in a rule (dots, digits). */
+  /** Leaves these paths out; undefined if a rule cannot express a name (dots, digits). */
   #without(wanted: readonly TypeEntry[]): Shape | undefined {
     const deny = [...new Set(wanted.map(({ path }) => rulePath(path)))].sort();
     const key = deny.join("\0");
@@ -230,17 +239,12 @@ export class DriftGate {
     this.#carried = undefined;
   }
 
-  /** Does the route carry this path (as the target calls it) in some document? Deeper than the ledger looks, it does. */
+  /** Does the route carry this path (as the target calls it) in some document? */
   carries(path: string): boolean {
-    this.#carried ??= this.#carriedPaths();
-    const paths = this.#carried;
-    if (paths.has(path) || path.split(".").length > this.#deps.policy.depth) return true;
-    return paths.has(path.replace(/[^.]*$/, MANY_NAMES)); // a map with keys of its own is the source's whole
-  }
-
-  #carriedPaths(): ReadonlySet<string> {
-    const paths = [...this.#observer.carried(), ...this.#elsewhere].map(rulePath);
-    return new Set(paths.flatMap((path) => this.#deps.targetPath(path) ?? []));
+    const { targetPath, policy } = this.#deps;
+    const seen = (): Iterable<string> => [...this.#observer.carried(), ...this.#elsewhere];
+    this.#carried ??= new CarriedPaths(seen(), targetPath, policy.depth);
+    return this.#carried.has(path);
   }
 
   /** Is it time to write counts down? */
@@ -248,29 +252,47 @@ export class DriftGate {
     return nowMs - this.#writtenAt >= COUNTS_MS && this.#observer.hasCounts;
   }
 
-  /** What is to be written down with these entries: what is new in them, and counts now and then. `settle` it afterwards. */
-  take(entries: readonly Entry[], nowMs: number): readonly Change[] {
+  /**
+   * Runs a lane's commit, and gives it what writes down the news of these entries, and counts now and then. What was not
+   * committed is kept for the next one.
+   */
+  async noting(
+    entries: readonly Entry[],
+    nowMs: number,
+    commit: (note: (tx: StateTx | undefined) => Promise<void>) => Promise<void>,
+  ): Promise<void> {
+    const { ledger, where } = this.#deps;
+    let changes: readonly Change[] | undefined;
+    let isWritten = false;
+    try {
+      await commit(async (tx) => {
+        changes ??= this.#take(entries, nowMs);
+        await ledger.write(where, changes, tx);
+      });
+      isWritten = true;
+    } finally {
+      settle(changes ?? [], isWritten);
+    }
+  }
+
+  /** What is new in these entries, and counts now and then. */
+  #take(entries: readonly Entry[], nowMs: number): readonly Change[] {
     const fresh = [...new Set(this.#of(entries).filter(({ stored }) => !stored))].map(takeCount);
     if (!this.isDue(nowMs)) return fresh;
     this.#writtenAt = nowMs;
     return [...fresh, ...this.#observer.takeCounts()];
   }
+}
 
-  /** Tells whether what was taken is in the ledger now. */
-  settle(changes: readonly Change[], written: boolean): void {
-    for (const { entry, count } of changes) {
-      if (!written) entry.count += count;
-      else {
-        entry.stored = true;
-        entry.example = undefined;
-      }
+const settle = (changes: readonly Change[], isWritten: boolean): void => {
+  for (const { entry, count } of changes) {
+    if (!isWritten) entry.count += count;
+    else {
+      entry.stored = true;
+      entry.example = undefined;
     }
   }
-
-  write(changes: readonly Change[], session: ClientSession | undefined): Promise<void> {
-    return this.#deps.ledger.write(this.#deps.where, changes, session);
-  }
-}
+};
 
 const takeAsBaseline = (found: readonly TypeEntry[]): void => {
   for (const entry of found) if (entry.verdict === "open") entry.baseline = true;

@@ -2,6 +2,7 @@ import { type Entry, entryBytes } from "#apply/plan/entry.ts";
 import { unlessAborted } from "#base/flow/abort.ts";
 import type { BudgetShare } from "#base/flow/byteBudget.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { pauseFor } from "#base/flow/every.ts";
 import type { Throttle } from "#io/pace/throttle.ts";
 import { lastMsOf } from "#source/stream/resumeToken.ts";
 import type { LaneWriter } from "./laneWriter.ts";
@@ -120,7 +121,7 @@ export class Lane {
     });
   }
 
-  /** Writes until closed and empty. @throws what the writer throws; `signal` ends it at once. */
+  /** Writes until closed and empty. @throws what the writer throws; `signal` ends it immediately. */
   async run(signal: AbortSignal): Promise<void> {
     try {
       await this.#work(signal);
@@ -169,7 +170,7 @@ export class Lane {
     budget.give(bytes);
     onApplied(count, bytes);
     const restMs = throttle?.restAfter(clock.now() - startedAt) ?? 0;
-    if (restMs > 0) await clock.sleep(restMs, signal).catch(() => undefined); // woken by the signal: the loop looks at it
+    if (restMs > 0) await pauseFor(clock, restMs, signal);
   }
 
   /** Saves how far the log went without records of this lane. */

@@ -1,18 +1,19 @@
 import type { DeadLetter } from "#apply/deadletter/records.ts";
 import type { LaneState } from "#apply/lanes/claims.ts";
-import type { LaneMove } from "#apply/lanes/laneTransaction.ts";
+import type { LaneMove } from "#apply/lanes/laneCommit.ts";
 import { type DeadReason, keyOf } from "#apply/plan/entry.ts";
 import type { DeadEntry } from "#apply/plan/plan.ts";
 import type { FerryError } from "#base/errors/ferryError.ts";
 import type { Namespace } from "#base/flow/types.ts";
-import type { MongoSink } from "#sink/mongo/mongoSink.ts";
+import type { Sink } from "#sink/sink.ts";
 import type { Identify } from "./targetCollation.ts";
 
 /** Why the target refused a document, as its letter says it. */
-export const reasonOf = async (error: FerryError, sink: MongoSink): Promise<DeadReason> => {
-  const serverCode = error.facts["serverCode"] as number | undefined;
-  return { code: error.code, detail: error.detail, serverCode, clash: await sink.clash(error) };
-};
+export const reasonOf = async (error: FerryError, sink: Sink): Promise<DeadReason> => ({
+  code: error.code,
+  detail: error.detail,
+  ...(await sink.explain(error)),
+});
 
 /** The letter of an event that its lane cannot apply. `ns`: source namespace; `identify`: under which identity its key goes. */
 export const letterOf = (

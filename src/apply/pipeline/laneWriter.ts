@@ -1,51 +1,39 @@
+import type { LetterBook } from "#apply/deadletter/letterBook.ts";
 import type { DeadLetter } from "#apply/deadletter/records.ts";
-import type { DeadLetterStore } from "#apply/deadletter/store.ts";
 import type { LaneState } from "#apply/lanes/claims.ts";
-import { Contended } from "#apply/lanes/laneTransaction.ts";
+import { Contended } from "#apply/lanes/laneCommit.ts";
 import type { Entry } from "#apply/plan/entry.ts";
 import type { Writes } from "#apply/plan/plan.ts";
 import { identityOf } from "#base/bson/identity.ts";
-import { FerryError } from "#base/errors/ferryError.ts";
-import type { LogRecord, Namespace, WriteOps } from "#base/flow/types.ts";
-import type { ClientSession } from "#io/mongo/connect.ts";
-import { isIdCollision, isRejected, type MongoSink } from "#sink/mongo/mongoSink.ts";
+import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import type { LogRecord, Namespace, TargetOp } from "#base/flow/types.ts";
+import { isOfDocument, type Refusal } from "#sink/sink.ts";
 import type { Way } from "#structure/build/makeWay.ts";
 import { letterOf, reasonOf, withKnown } from "./laneLetters.ts";
-import { type Batch, LaneMoves, type LaneMovesDeps } from "./laneMoves.ts";
-import { LanePlanner, type LanePlannerDeps } from "./lanePlanner.ts";
+import { LaneSteps, type LaneStepsDeps, type Planned } from "./laneSteps.ts";
 import { LetterReplay } from "./letterReplay.ts";
-import type { Lookup } from "./lookup.ts";
-import type { Identify, TargetCollation } from "./targetCollation.ts";
+import { repairWrite } from "./repairWrite.ts";
+import type { Identify, KeyRule } from "./targetCollation.ts";
 
-export type LaneWriterDeps = LaneMovesDeps &
-  LanePlannerDeps &
+export type LaneWriterDeps = LaneStepsDeps &
   Readonly<{
     /** Source namespace of the lane's events. */
     ns: Namespace;
-    sink: MongoSink;
-    deadLetters: DeadLetterStore;
+    deadLetters: LetterBook;
     /** What the target holds to be one document. */
-    collation: TargetCollation;
-    /** How updates without a document are completed; undefined applies their deltas. */
-    lookup: Lookup | undefined;
+    collation: KeyRule;
     /**
      * Removes what ferry has built and what refuses a document; undefined where nothing of the kind refuses it.
      * `key`: of a document that is changed where it lies.
      */
-    makeWay: (ops: WriteOps, key: Uint8Array | undefined) => Promise<Way>;
+    makeWay: (ops: readonly TargetOp[], key: Uint8Array | undefined) => Promise<Way>;
     /** What is left to do of inserts where some of the documents are there; see `settleInserts`. */
-    settleInserts: (ops: WriteOps) => Promise<WriteOps>;
+    settleInserts: (ops: readonly TargetOp[]) => Promise<readonly TargetOp[]>;
     onError: "dead-letter" | "stop";
     onDead: (letter: DeadLetter) => void;
     /** Called for copied documents that were there already: the sign of a second copy, or of a target that was not empty. */
     onCopyCollision: (entries: readonly Entry[]) => Promise<void>;
   }>;
-
-const IMMUTABLE_FIELD = 66;
-
-/** Does the target have the document under another spelling of its `_id`, which no replacement may change? */
-const isRespelled = ({ facts }: FerryError): boolean =>
-  facts["stage"] === "updates" && facts["serverCode"] === IMMUTABLE_FIELD;
 
 /** Pieces of this size are no longer small. */
 const MAX_PIECE = 4096;
@@ -60,15 +48,14 @@ type How = Writes | "look";
 const MAX_PAUSE = 64;
 
 /**
- * Writes one lane's batches: plan, transaction, and what to do when the target refuses a document. A refused batch is cut
- * in halves along the log's order, each with its own position, until the one event at fault stands alone; that one goes
- * to the dead letters and the lane goes on.
+ * Writes one lane's batches, and decides what to do when the target refuses a document. A refused batch is cut in halves along
+ * the log's order, each with its own position, until the one event at fault stands alone; that one goes to the dead letters and
+ * the lane goes on. What is done with each piece stands in `laneSteps.ts`.
  */
 export class LaneWriter {
-  readonly moves: LaneMoves;
+  readonly steps: LaneSteps;
   readonly letters: LetterReplay;
   readonly #deps: LaneWriterDeps;
-  readonly #planner: LanePlanner;
   readonly #held: Map<string, Uint8Array>;
   /** Under which identity the keys at hand go. */
   #identify: Identify = identityOf;
@@ -81,22 +68,23 @@ export class LaneWriter {
   /** Entries that go into one transaction while others write the same documents. */
   #atOnce = Number.POSITIVE_INFINITY;
 
-  constructor(
-    deps: LaneWriterDeps,
-    lane: LaneState,
-    session: ClientSession | undefined,
-    held: Map<string, Uint8Array>,
-  ) {
+  /** @param held identities of the partition that wait in the dead letters, with a key of each; shared by its lanes */
+  constructor(deps: LaneWriterDeps, lane: LaneState, held: Map<string, Uint8Array>) {
     this.#deps = deps;
     this.#held = held;
-    this.#planner = new LanePlanner(deps);
-    this.moves = new LaneMoves(deps, lane, session, this.#isHeld);
-    this.letters = new LetterReplay({ ...deps, moves: this.moves, planner: this.#planner });
+    this.steps = new LaneSteps(deps, lane, this.#isHeld);
+    this.letters = new LetterReplay({ ...deps, steps: this.steps });
   }
 
   /** Where the lane stands: everything before this offset is on the target. */
   get state(): LaneState {
-    return this.moves.state;
+    return this.steps.state;
+  }
+
+  /** Writes a document again that is wrong on the target; see `repairWrite`. */
+  repair(entry: Entry, within: Parameters<typeof repairWrite>[2]): Promise<string | undefined> {
+    const { steps } = this;
+    return repairWrite({ steps, sink: this.#deps.sink, isHeld: this.#isHeld }, entry, within);
   }
 
   readonly #isHeld = (key: Uint8Array): boolean => this.#held.size > 0 && this.#held.has(this.#identify(key));
@@ -106,18 +94,11 @@ export class LaneWriter {
    * @throws FERRY_FENCED, FERRY_APPLY_DEAD_LETTER (onError: stop), FERRY_MONGO_* that do not pass by themselves.
    */
   async write(entries: readonly Entry[], end: number): Promise<void> {
-    const { lookup } = this.#deps;
     for (let from = 0; ; ) {
-      const { completed, taken } =
-        lookup === undefined
-          ? { completed: entries.slice(from), taken: entries.length - from }
-          : await lookup.complete(entries, from);
+      const { ready, taken } = await this.steps.ready(entries, from);
       from += taken;
       const next = entries[from];
-      await this.#apply(
-        await this.#planner.shaped(completed, entries.slice(from - taken, from)),
-        next === undefined ? end : next.record.offset,
-      );
+      await this.#apply(ready, next === undefined ? end : next.record.offset);
       if (next === undefined) return;
     }
   }
@@ -135,9 +116,10 @@ export class LaneWriter {
         this.#atOnce = entries.length >> 1;
         return this.#inPieces(entries, end);
       }
-      if (!isRejected(error)) throw error;
-      if (how !== "replace" && isIdCollision(error)) await this.#collided(entries, end, how, error);
-      else await this.#divide(entries, end, error);
+      const refusal = this.#deps.sink.refusal(error);
+      if (!isFerry(error) || !isOfDocument(refusal)) throw error;
+      if (how !== "replace" && refusal.kind === "exists") await this.#collided(entries, end, how, refusal.doc);
+      else await this.#divide(entries, end, error, refusal);
     }
   }
 
@@ -163,45 +145,42 @@ export class LaneWriter {
     this.#replaces = false;
   }
 
-  async #collided(entries: readonly Entry[], end: number, how: How, collision: FerryError): Promise<void> {
+  async #collided(entries: readonly Entry[], end: number, how: How, doc: Uint8Array | undefined): Promise<void> {
     if (how === "look") {
-      this.#replaces = true; // one key twice, or somebody was faster
+      this.#replaces = true; // one key twice, or another writer was faster
       return this.#apply(entries, end);
     }
     this.#lookFor = this.#pause;
     this.#pause = Math.min(MAX_PAUSE, this.#pause * 2);
     // Without transactions a batch may be replayed, and meets its own documents: that says nothing about the copy.
     // Nor does it where documents of others are to be expected.
-    const tells = this.moves.isTransactional && this.#deps.conflicts === undefined;
-    const copied = tells ? this.#planner.copied(entries, collision, this.#isHeld) : undefined;
+    const tells = this.steps.isTransactional && this.#deps.conflicts === undefined;
+    const copied = tells ? copiedWith(entries, doc) : undefined;
     if (copied !== undefined) await this.#deps.onCopyCollision([copied]);
     await this.#apply(entries, end);
   }
 
-  async #divide(entries: readonly Entry[], end: number, error: FerryError): Promise<void> {
+  async #divide(entries: readonly Entry[], end: number, error: FerryError, refusal: Refusal): Promise<void> {
     const middle = entries.length >> 1;
     const later = entries[middle];
     if (later === undefined) throw error; // nothing to blame: the position itself was refused
     if (entries.length === 1) {
-      await this.#setAside(later, end, error);
+      await this.#setAside(later, end, error, refusal);
       return;
     }
     await this.#apply(entries.slice(0, middle), later.record.offset);
     await this.#apply(entries.slice(middle), end);
   }
 
-  async #setAside(entry: Entry, end: number, error: FerryError): Promise<void> {
-    const { rescue, sink, makeWay } = this.#deps;
-    if (entry.event?.op === "patch" && rescue !== undefined) {
-      const { completed } = await rescue.complete([entry], 0);
-      await this.#apply(await this.#planner.shaped(completed, [entry]), end);
+  async #setAside(entry: Entry, end: number, error: FerryError, refusal: Refusal): Promise<void> {
+    const { sink, makeWay } = this.#deps;
+    const whole = entry.event?.op === "patch" ? await this.steps.readyWhole(entry) : undefined;
+    if (whole !== undefined) return this.#apply(whole, end);
+    if (refusal.kind === "respelled" && entry.event?.op === "write" && (await this.#deps.collation.isSources())) {
+      await this.#commit([entry], end, "recreate");
       return;
     }
-    if (isRespelled(error) && entry.event?.op === "write" && (await this.#deps.collation.isSources())) {
-      await this.#commit([entry], end, "anew");
-      return;
-    }
-    const { ops } = await this.#planner.plan([entry], "replace", this.#isHeld);
+    const { ops } = await this.steps.plan([entry], "replace", this.#isHeld);
     const way = await makeWay(ops, entry.event?.op === "patch" ? entry.event.key : undefined);
     // What is away may have gone since the refusal: then it is not in the way a second time.
     if (way === "removed" || (way === "away" && this.#triedAgain !== entry.record)) {
@@ -212,24 +191,24 @@ export class LaneWriter {
   }
 
   async #commit(entries: readonly Entry[], end: number, how: How): Promise<void> {
-    const letters = await this.moves.move(
-      entries,
-      entries.length > 1 ? PATIENCE : Number.POSITIVE_INFINITY,
-      (resolved) => this.#batch(resolved, end, how),
-    );
+    let letters: readonly DeadLetter[] = [];
+    await this.steps.commit(entries, entries.length > 1 ? PATIENCE : Number.POSITIVE_INFINITY, async (settled) => {
+      const batch = await this.#plan(settled, end, how);
+      letters = batch.stored;
+      return batch;
+    });
     for (const letter of letters) {
       if (letter.identity !== null && letter.documentKey !== null) this.#held.set(letter.identity, letter.documentKey);
       this.#deps.onDead(letter);
     }
   }
 
-  /** What a batch's transaction does. @throws FERRY_APPLY_DEAD_LETTER (onError: stop) */
-  async #batch(entries: readonly Entry[], end: number, how: How): Promise<Batch> {
-    const { sink, deadLetters, onError, ns, settleInserts } = this.#deps;
-    const lane = this.moves.state;
-    const plan = await this.#planner.plan(entries, how === "look" ? "insert" : how, this.#isHeld, this.#identify);
+  /** @throws FERRY_APPLY_DEAD_LETTER (onError: stop) */
+  async #plan(entries: readonly Entry[], end: number, how: How): Promise<Planned & { stored: readonly DeadLetter[] }> {
+    const { deadLetters, onError, ns, settleInserts } = this.#deps;
+    const lane = this.steps.state;
+    const plan = await this.steps.plan(entries, how === "look" ? "insert" : how, this.#isHeld, this.#identify);
     const { dead, counts, filteredBy, at, logTimeMs } = plan;
-    const ops = how === "look" ? await settleInserts(plan.ops) : plan.ops;
     const letters = dead.map((one) => letterOf(one, lane, ns, this.#identify));
     const [first] = letters;
     if (first !== undefined && onError === "stop") {
@@ -241,18 +220,22 @@ export class LaneWriter {
     const known = await deadLetters.known(letters);
     const fresh = letters.filter((letter) => !known.has(letter));
     return {
-      letters,
+      stored: letters,
       move: {
         offset: end,
         at: at > lane.at ? at : lane.at,
         logTimeMs: logTimeMs || lane.logTimeMs,
         // Without transactions a letter may be there because the last try ended before the books were written.
-        ...withKnown(this.moves.isTransactional ? known.size : 0, { counts, filteredBy }),
+        ...withKnown(this.steps.isTransactional ? known.size : 0, { counts, filteredBy }),
       },
-      body: async (session) => {
-        await sink.write(ops, session);
-        if (fresh.length > 0) await deadLetters.add(fresh, session);
+      ops: how === "look" ? await settleInserts(plan.ops) : plan.ops,
+      note: async (tx) => {
+        if (fresh.length > 0) await deadLetters.add(fresh, tx);
       },
     };
   }
 }
+
+/** The copied document that met its `_id`, if it was a copied one: a streamed insert over a copy is everyday life. */
+const copiedWith = (entries: readonly Entry[], doc: Uint8Array | undefined): Entry | undefined =>
+  entries.find(({ event }) => event?.op === "write" && event.doc === doc && event.origin === "copy");

@@ -1,22 +1,12 @@
-import type { DeadLetterStore } from "#apply/deadletter/store.ts";
-import type { LaneMove } from "#apply/lanes/laneTransaction.ts";
+import type { LetterBook } from "#apply/deadletter/letterBook.ts";
 import type { DeadReason, Entry } from "#apply/plan/entry.ts";
-import { NO_COUNTS } from "#base/flow/types.ts";
-import { isRejected, type MongoSink } from "#sink/mongo/mongoSink.ts";
-import type { DriftGate } from "./driftGate.ts";
+import { isFerry } from "#base/errors/ferryError.ts";
+import type { StateTx } from "#base/flow/stateTx.ts";
+import { isOfDocument, type Sink } from "#sink/sink.ts";
 import { reasonOf } from "./laneLetters.ts";
-import type { Batch, LaneMoves } from "./laneMoves.ts";
-import type { LanePlanner } from "./lanePlanner.ts";
-import type { Lookup } from "./lookup.ts";
+import type { LaneSteps, Planned } from "./laneSteps.ts";
 
-export type LetterReplayDeps = Readonly<{
-  moves: LaneMoves;
-  planner: LanePlanner;
-  sink: MongoSink;
-  deadLetters: DeadLetterStore;
-  lookup: Lookup | undefined;
-  drift: DriftGate | undefined;
-}>;
+export type LetterReplayDeps = Readonly<{ steps: LaneSteps; sink: Sink; deadLetters: LetterBook }>;
 
 /** Takes letters out of a lane's dead letters, each in a transaction of the lane that leaves it where it stands. */
 export class LetterReplay {
@@ -31,51 +21,40 @@ export class LetterReplay {
    * again. @throws FERRY_FENCED, FERRY_MONGO_*
    */
   async replay(id: string, entry: Entry): Promise<DeadReason | undefined> {
-    const { lookup, sink, drift, planner } = this.#deps;
-    const whole = lookup === undefined ? [entry] : (await lookup.complete([entry], 0)).completed;
-    for (const entry of whole) drift?.see(entry, true);
-    const entries = await planner.passed(whole);
+    const { sink, steps } = this.#deps;
+    const entries = await steps.readyAgain(entry);
     try {
-      await this.#resolve(id, entries, async (resolved) => {
-        const { ops, dead, counts, filteredBy } = await planner.plan(resolved, "replace", () => false);
+      await this.#takeOut(id, entries, async (settled) => {
+        const { ops, dead, counts, filteredBy } = await steps.plan(settled, "replace", () => false);
         const [still] = dead;
         if (still !== undefined) throw new StillDead(still.reason);
-        const moved = { counts: { ...counts, received: 0, dead: -1 }, filteredBy };
-        return { ...moved, body: (session) => sink.write(ops, session) };
+        return { ops, move: { ...steps.standing(), counts: { ...counts, received: 0, dead: -1 }, filteredBy } };
       });
       return undefined;
     } catch (error) {
       if (error instanceof StillDead) return error.reason;
-      if (!isRejected(error)) throw error;
+      if (!isFerry(error) || !isOfDocument(sink.refusal(error))) throw error;
       return reasonOf(error, sink);
     }
   }
 
-  /** Removes a dead letter for good; it stays in the books as dead. @throws FERRY_FENCED, FERRY_MONGO_* */
+  /** Removes a dead letter permanently; it stays in the books as dead. @throws FERRY_FENCED, FERRY_MONGO_* */
   async discard(id: string): Promise<void> {
-    await this.#resolve(id, [], async () => ({ counts: NO_COUNTS, filteredBy: {}, body: async () => undefined }));
+    await this.#takeOut(id, [], async () => ({ ops: [], move: this.#deps.steps.standing() }));
   }
 
-  async #resolve(
+  async #takeOut(
     id: string,
     entries: readonly Entry[],
-    prepare: (entries: readonly Entry[]) => Promise<Pick<Batch, "body"> & Pick<LaneMove, "counts" | "filteredBy">>,
+    plan: (entries: readonly Entry[]) => Promise<Omit<Planned, "note">>,
   ): Promise<void> {
-    const { deadLetters, moves } = this.#deps;
+    const { deadLetters, steps } = this.#deps;
+    const note = async (tx: StateTx | undefined): Promise<void> => {
+      // A commit whose outcome was unknown is tried again: then the letter is gone, and its effect is there.
+      if (!(await deadLetters.remove(id, tx)) && tx !== undefined) throw new LetterGone();
+    };
     try {
-      await moves.move(entries, Number.POSITIVE_INFINITY, async (resolved) => {
-        const { counts, filteredBy, body } = await prepare(resolved);
-        return {
-          letters: [],
-          move: { ...moves.standing(), counts, filteredBy },
-          body: async (session) => {
-            // A commit whose outcome was unknown is tried again: then the letter is gone, and its effect is there.
-            if (session !== undefined && !(await deadLetters.remove(id, session))) throw new LetterGone();
-            await body(session);
-            if (session === undefined) await deadLetters.remove(id, undefined);
-          },
-        };
-      });
+      await steps.commit(entries, Number.POSITIVE_INFINITY, async (settled) => ({ ...(await plan(settled)), note }));
     } catch (error) {
       if (!(error instanceof LetterGone)) throw error;
     }

@@ -1,7 +1,8 @@
+import type { LetterBook } from "#apply/deadletter/letterBook.ts";
 import { type DeadLetterRecord, identityText, isDue, whyOf } from "#apply/deadletter/records.ts";
-import type { DeadLetterStore } from "#apply/deadletter/store.ts";
 import type { Claim } from "#apply/lanes/claims.ts";
 import type { Entry } from "#apply/plan/entry.ts";
+import type { Clock } from "#base/flow/clock.ts";
 import { formatNamespace, type LogRecord, type Namespace } from "#base/flow/types.ts";
 import type { Decoder } from "#io/wire/decode.ts";
 import { gone, poison } from "./entries.ts";
@@ -12,7 +13,7 @@ export type LettersDeps = Readonly<{
   claim: Claim;
   /** Namespace of the topic. */
   ns: Namespace;
-  store: DeadLetterStore;
+  deadLetters: LetterBook;
   decode: Decoder;
   /** clusterTime of the newest drop, begun or applied: what is older does not count any more. */
   dropAt: () => bigint;
@@ -21,6 +22,7 @@ export type LettersDeps = Readonly<{
   lane: (key: Uint8Array, lanes: number) => number;
   /** Identities of this partition that wait, with a key of each; shared with the writers. */
   held: Map<string, Uint8Array>;
+  clock: Clock;
   /** Brings other decisions up to date before letters are replayed: the one that let them go was noted before. */
   refresh: () => Promise<void>;
 }>;
@@ -41,8 +43,8 @@ export class Letters {
 
   /** One look; resolves when all that was decided by now is carried out. @throws FERRY_FENCED, FERRY_MONGO_* */
   async look(): Promise<void> {
-    const { claim, store } = this.#deps;
-    const due = await store.due(claim.route, claim.partition);
+    const { claim, deadLetters } = this.#deps;
+    const due = await deadLetters.due(claim.route, claim.partition);
     if (due.length > 0) await this.#deps.refresh();
     const keyless = due.filter(({ identity }) => identity === null);
     const keyed = new Map(
@@ -67,16 +69,16 @@ export class Letters {
 
   /** From the key's first letter on, as far as decisions go; what only waited behind them goes along. */
   async #queue(identity: string, writer: LaneWriter): Promise<void> {
-    const { claim, store, held } = this.#deps;
+    const { claim, deadLetters, held, clock } = this.#deps;
     for (let began = false; ; ) {
-      const letters = await store.queue(claim.route, claim.partition, identity);
+      const letters = await deadLetters.queue(claim.route, claim.partition, identity);
       if (letters.length === 0) {
         held.delete(identity);
         return;
       }
       for (const letter of letters) {
         const goesAlong = began && letter.code === "FERRY_APPLY_BEHIND";
-        if (!isDue(letter) && !goesAlong) return;
+        if (!isDue(letter, clock.now()) && !goesAlong) return;
         if (!(await this.#carryOut(letter, writer))) return;
         began = true;
       }
@@ -91,16 +93,16 @@ export class Letters {
     }
     const failed = await writer.letters.replay(letter._id, await this.#entry(letter));
     if (failed === undefined) return true;
-    await this.#deps.store.again(letter, whyOf({ ...failed, reason: failed.detail }));
+    await this.#deps.deadLetters.again(letter, whyOf({ ...failed, reason: failed.detail }));
     return false;
   }
 
   /** The letter's record read once more, as the partition's reader would. */
   async #entry(letter: DeadLetterRecord): Promise<Entry> {
-    const { store, decode, ns, dropAt } = this.#deps;
+    const { deadLetters, decode, ns, dropAt } = this.#deps;
     const record: LogRecord = {
       key: bytesOf(letter.recordKey),
-      value: await store.raw(letter._id),
+      value: await deadLetters.raw(letter._id),
       offset: Number(letter.offset),
       timestampMs: letter.logTime.getTime(),
     };

@@ -1,6 +1,6 @@
 import type { Entry } from "#apply/plan/entry.ts";
 import { identityOf } from "#base/bson/identity.ts";
-import { type RetryOptions, retry } from "#base/flow/retry.ts";
+import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import type { Namespace, PatchEvent } from "#base/flow/types.ts";
 import { readByKeys, readFrom } from "#io/mongo/rawReads.ts";
 import type { ProvenSource } from "#source/stream/deployment.ts";
@@ -70,7 +70,7 @@ export class Lookup {
     newest: bigint,
     into: Map<string, Uint8Array>,
   ): Promise<number> {
-    const found = await retry(
+    const found = await retryForever(
       async () => readByKeys(await this.#source(), this.#ns.db, this.#ns.coll, [...wanted.values()], readFrom(newest)),
       this.#retry,
     );

@@ -190,7 +190,7 @@ export class PartitionRunner {
     return this.#put(slice, entry);
   }
 
-  /** Everything before the event is applied and saved, then the event, then the log goes on. */
+  /** Everything before the event is applied and saved, then the event, then the log continues. */
   async #barrier(event: DdlEvent, record: LogRecord, signal: AbortSignal): Promise<boolean> {
     const { lanes, onDdl } = this.#deps;
     if (lanes.every((lane) => record.offset < lane.offset)) return false;

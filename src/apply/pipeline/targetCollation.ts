@@ -10,14 +10,17 @@ import type { ProvenSource } from "#source/stream/deployment.ts";
 
 export type TargetCollationDeps = Readonly<{
   target: MongoClient;
-  /** Namespace on the target. */
-  to: Namespace;
+  /** Namespace on the target; undefined where that is no collection, and has no collation. */
+  to: Namespace | undefined;
   source: ProvenSource | undefined;
   from: Namespace;
 }>;
 
 /** Under which identity a key goes. */
 export type Identify = (key: Uint8Array) => string;
+
+/** What the target holds to be one document, as a lane asks for it. */
+export type KeyRule = Pick<TargetCollation, "identities" | "isSources">;
 
 /** `version` says which ICU made the keys, and nothing of what is one. */
 const rule = (collation: Document | undefined): string => JSON.stringify({ ...collation, version: undefined });
@@ -43,7 +46,8 @@ export class TargetCollation {
 
   /** Looks again. @throws FERRY_MONGO_* */
   async look(): Promise<void> {
-    this.#collation = await collationOf(this.#deps.target, this.#deps.to);
+    const { target, to } = this.#deps;
+    this.#collation = to && (await collationOf(target, to));
   }
 
   /** May another text than this one be the same `_id`? @param keyed a documentKey or a document */
@@ -59,7 +63,7 @@ export class TargetCollation {
    */
   async isSources(): Promise<boolean> {
     const { source, from, target, to } = this.#deps;
-    if (source === undefined) return false;
+    if (source === undefined || to === undefined) return false;
     const [here, there] = [await collationOf(await source(), from), await collationOf(target, to)];
     return there !== undefined && rule(here) === rule(there);
   }
@@ -71,12 +75,13 @@ export class TargetCollation {
    * @throws FERRY_MONGO_*
    */
   async identities(known: ReadonlyMap<string, Uint8Array>, entries: readonly Entry[]): Promise<Identify> {
-    const collation = this.#collation;
-    if (collation === undefined) return identityOf;
+    const [collation, { to }] = [this.#collation, this.#deps];
+    if (collation === undefined || to === undefined) return identityOf;
     const own = entries.flatMap((entry) => keyOf(entry) ?? []).map((key) => [identityOf(key), key] as const);
     const texts = [...known, ...new Map(own)].filter(([, key]) => bearsText(key));
     if (texts.length < 2) return identityOf;
     const classes = await this.#classes(
+      to,
       collation,
       texts.map(([, key]) => rawId(key)),
     );
@@ -91,10 +96,9 @@ export class TargetCollation {
   }
 
   /** A server that cannot tell (before 5.1) leaves all of them to be one: then too many wait, and nothing overtakes. */
-  async #classes(collation: Document, values: readonly RawValue[]): Promise<readonly number[]> {
-    const { target, to } = this.#deps;
+  async #classes({ db }: Namespace, collation: Document, values: readonly RawValue[]): Promise<readonly number[]> {
     try {
-      return await classesOf(target, to.db, collation, values);
+      return await classesOf(this.#deps.target, db, collation, values);
     } catch (error) {
       if (!isFerry(error) || error.entry.retry !== "never") throw error;
       return values.map(() => 0);

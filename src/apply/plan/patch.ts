@@ -4,11 +4,11 @@
  * Source: MongoDB manual, "Change Events", updateDescription.
  */
 import { BSON, type Document } from "bson";
+import { documentOf, head } from "#base/bson/documentParts.ts";
 import { BsonType, Cursor, rawValue } from "#base/bson/walk.ts";
 import { doubtOf } from "#io/wire/delta.ts";
-import { documentOf, head } from "./statements.ts";
 
-export type PatchPlan = Readonly<{ modifiers: readonly Uint8Array[] }> | Readonly<{ unclear: string }>;
+export type PatchPlan = Readonly<{ changes: readonly Uint8Array[] }> | Readonly<{ unclear: string }>;
 
 type Field = Readonly<{ name: string; element: Uint8Array }>;
 
@@ -72,29 +72,29 @@ const toldIn = (update: Uint8Array): Told | undefined => {
   }
 };
 
-/** The delta as a list of modifier documents to run in order, or why it cannot be said with modifiers. */
+/** The delta as a list of modifier documents to run in order, or why modifiers cannot express it. */
 export const planPatch = (update: Uint8Array): PatchPlan => {
   const updated = fieldsOf(rawValue(update, "updatedFields"));
-  const told = toldIn(update);
-  if (told === undefined) return { unclear: "a path is no UTF-8" };
-  const { removed, truncated } = told;
+  const paths = toldIn(update);
+  if (paths === undefined) return { unclear: "a path is no UTF-8" };
+  const { removed, truncated } = paths;
   const unclear = unclearPath(
     [...updated.map((field) => field.name), ...removed, ...truncated.map((t) => t.field)],
     update,
   );
   if (unclear !== undefined) return { unclear };
-  const modifiers: Uint8Array[] = [];
+  const changes: Uint8Array[] = [];
   for (const { field, newSize } of truncated) {
-    modifiers.push(BSON.serialize({ $push: { [field]: { $each: [], $slice: newSize } } }));
+    changes.push(BSON.serialize({ $push: { [field]: { $each: [], $slice: newSize } } }));
   }
   if (removed.length > 0)
-    modifiers.push(BSON.serialize({ $unset: Object.fromEntries(removed.map((name) => [name, ""])) }));
+    changes.push(BSON.serialize({ $unset: Object.fromEntries(removed.map((name) => [name, ""])) }));
   for (const run of ascendingRuns(updated))
-    modifiers.push(
+    changes.push(
       modifier(
         "$set",
         run.map((field) => field.element),
       ),
     );
-  return { modifiers };
+  return { changes };
 };

@@ -7,19 +7,18 @@ import type {
   FilteredBy,
   NoopEvent,
   PatchEvent,
+  TargetOp,
   WriteEvent,
-  WriteOps,
 } from "#base/flow/types.ts";
 import { type DeadReason, type Entry, keyOf } from "./entry.ts";
 import { planPatch } from "./patch.ts";
-import { createStatement, deleteStatement, modifyStatement, oddity, replaceStatement } from "./statements.ts";
 
 /** An entry that is set aside, with its reason. */
 export type DeadEntry = Readonly<{ entry: Entry; reason: DeadReason }>;
 
 /** What one batch of a lane does to the target, and what it adds to the lane's books. */
-export type Plan = Readonly<{
-  ops: WriteOps;
+export type BatchPlan = Readonly<{
+  ops: readonly TargetOp[];
   dead: readonly DeadEntry[];
   counts: Counts;
   filteredBy: FilteredBy;
@@ -31,11 +30,11 @@ export type Plan = Readonly<{
  * How whole documents are written:
  * - `insert`: those that the source calls new are inserted, four times cheaper for the target than upserts;
  * - `replace`: over what is there;
- * - `anew`: after what is there is deleted, since another spelling of the `_id` cannot be replaced.
+ * - `recreate`: after what is there is deleted, since another spelling of the `_id` cannot be replaced.
  */
-export type Writes = "insert" | "replace" | "anew";
+export type Writes = "insert" | "replace" | "recreate";
 
-export type PlanOptions = Readonly<{
+export type BatchPlanOptions = Readonly<{
   writes: Writes;
   /** Is this key waiting in the dead letters? Then its later events follow, so that a replay keeps their order. */
   isHeld: (key: Uint8Array) => boolean;
@@ -43,7 +42,6 @@ export type PlanOptions = Readonly<{
   identify?: ((key: Uint8Array) => string) | undefined;
 }>;
 
-type Mutable = { inserts: Uint8Array[]; updates: Uint8Array[]; deletes: Uint8Array[] };
 type Change = WriteEvent | PatchEvent | DeleteEvent;
 
 /** What is left of one key's events: the last whole state, then the deltas after it. */
@@ -53,16 +51,11 @@ type Slot = {
   patches: { entry: Entry; event: PatchEvent }[];
 };
 
-/** Odd documents are deleted first and then written as new ones: see `oddity`. */
-const addWrite = (ops: Mutable, { key, doc }: WriteEvent, writes: Writes): void => {
-  const odd = oddity(doc);
-  if (odd === undefined && writes === "replace") {
-    ops.updates.push(replaceStatement(key, doc));
-    return;
-  }
-  if (odd === "timestamp" || writes !== "insert") ops.deletes.push(deleteStatement(key));
-  if (odd === "timestamp") ops.updates.push(createStatement(key, doc));
-  else ops.inserts.push(doc);
+/** A copied event makes its key when it is asked for it: where nothing changes, the event is the operation. */
+const addWrite = (ops: TargetOp[], event: WriteEvent, writes: Writes): void => {
+  const fresh = writes !== "replace";
+  if (writes === "recreate") ops.push({ op: "delete", key: event.key });
+  ops.push(event.fresh === fresh ? event : { op: "write", key: event.key, doc: event.doc, fresh });
 };
 
 /** @returns how many events of the key no longer count */
@@ -88,9 +81,9 @@ const fold = (slots: Map<string, Slot>, entry: Entry, event: Change): number => 
 
 type Effect = Readonly<{ applied: number; dead: readonly DeadEntry[] }>;
 
-/** Writes a slot's operations. From the first delta that cannot be applied on, the key's deltas are set aside. */
-const emit = (ops: Mutable, slot: Slot, writes: Writes): Effect => {
-  const statements: Uint8Array[] = [];
+/** Adds a slot's operations. From the first delta that cannot be applied on, the key's deltas are set aside. */
+const emit = (ops: TargetOp[], slot: Slot, writes: Writes): Effect => {
+  const changes: Uint8Array[] = [];
   const { base, patches } = slot;
   let dead: DeadEntry[] = [];
   // A delete followed by deltas only: nothing is there for the deltas to change.
@@ -100,12 +93,13 @@ const emit = (ops: Mutable, slot: Slot, writes: Writes): Effect => {
       dead = patches.slice(index).map(({ entry }, i) => ({ entry, reason: i === 0 ? unclear(plan.unclear) : BEHIND }));
       break;
     }
-    for (const modifiers of plan.modifiers) statements.push(modifyStatement(event.key, modifiers));
+    changes.push(...plan.changes);
   }
-  if (base?.op === "delete") ops.deletes.push(deleteStatement(base.key));
-  const replaces = writes === "insert" && !(slot.startsFresh && statements.length === 0);
+  if (base?.op === "delete") ops.push(base);
+  const replaces = writes === "insert" && !(slot.startsFresh && changes.length === 0);
   if (base?.op === "write") addWrite(ops, base, replaces ? "replace" : writes);
-  ops.updates.push(...statements);
+  const [patch] = patches;
+  if (changes.length > 0 && patch !== undefined) ops.push({ op: "patch", key: patch.event.key, changes });
   return { applied: (base === undefined ? 0 : 1) + patches.length - dead.length, dead };
 };
 
@@ -119,7 +113,7 @@ const isCopy = (event: ChangeEvent | undefined): event is WriteEvent =>
 
 /** Why an entry is set aside: for a reason of its own, or behind an earlier event of its key, here or in the dead letters. */
 const asideTest = (
-  isHeld: PlanOptions["isHeld"],
+  isHeld: BatchPlanOptions["isHeld"],
   identify: (key: Uint8Array) => string,
 ): ((entry: Entry) => DeadReason | undefined) => {
   const behind = new Set<string>();
@@ -136,11 +130,14 @@ const asideTest = (
 };
 
 /**
- * Plans one batch of a lane: several events of one key become the last one, inserts are kept apart from replacements,
- * records that hold no event and events behind a dead letter are set aside. Pure; entries are in log order.
+ * Plans one batch of a lane: several events of one key become the last one; records that hold no event, and events behind a
+ * dead letter, are set aside. Pure; entries are in log order.
  */
-export const planBatch = (entries: readonly Entry[], { writes, isHeld, identify = identityOf }: PlanOptions): Plan => {
-  const ops: Mutable = { inserts: [], updates: [], deletes: [] };
+export const planBatch = (
+  entries: readonly Entry[],
+  { writes, isHeld, identify = identityOf }: BatchPlanOptions,
+): BatchPlan => {
+  const ops: TargetOp[] = [];
   const dead: DeadEntry[] = [];
   const slots = new Map<string, Slot>();
   const filteredBy: Record<string, number> = {};

@@ -67,6 +67,13 @@ export const rawField = (document: Uint8Array, name: string): RawValue | undefin
   return found === undefined ? undefined : new RawValue(found.type, document.subarray(found.start, found.end));
 };
 
+/** The text of a top-level string; empty for anything else. @param document raw BSON */
+export const textIn = (document: Uint8Array, name: string): string => {
+  const found = find(document, name);
+  if (found?.type !== BsonType.string) return "";
+  return Buffer.from(document.buffer, document.byteOffset).toString("utf8", found.start + 4, found.end - 1);
+};
+
 /** The values of a document or list, in their order; none of one that is not there. */
 export const elementsOf = (value: RawValue | undefined): readonly RawValue[] => {
   const values: RawValue[] = [];

@@ -204,7 +204,7 @@ const spell = (bytes: Uint8Array, type: number, start: number, path: string, int
 
 /**
  * How those values of an `_id` are spelled that could be spelled otherwise: path, family and spelling, such as `_id n int`.
- * Two `_id`s may be one with different bytes only where two spellings of one family stand at one path.
+ * Two `_id`s may be one with different bytes only if two spellings of one family are at one path.
  * @param keyed a documentKey or a document
  */
 export const spellingsOf = (keyed: Uint8Array): readonly string[] => {

@@ -2,7 +2,7 @@ import type { TSchema } from "typebox";
 import { nearest } from "./suggest.ts";
 
 /** What the schema's check found, as typebox tells it. */
-export type Finding = Readonly<{
+export type ConfigFinding = Readonly<{
   keyword: string;
   instancePath: string;
   message: string;
@@ -15,6 +15,7 @@ type Node = Readonly<{
   patternProperties?: Readonly<Record<string, TSchema>>;
   anyOf?: readonly TSchema[];
   description?: string;
+  pattern?: string;
 }>;
 
 const alternatives = (schema: TSchema): readonly Node[] => (schema as Node).anyOf ?? [schema as Node];
@@ -47,24 +48,28 @@ const schemasAt = (schema: TSchema, instancePath: string): TSchema[] =>
     .slice(1)
     .reduce<TSchema[]>((at, part) => at.flatMap((one) => inside(one, part)), [schema]);
 
-const unknownKeys = (schema: TSchema, { instancePath, params }: Finding): string[] => {
+const unknownKeys = (schema: TSchema, { instancePath, params }: ConfigFinding): string[] => {
   const known = keysOf(schemasAt(schema, instancePath));
   return ((params["additionalProperties"] ?? []) as string[]).filter((key) => !known.includes(key));
 };
 
 /** The first finding; of a union's, the one inside the alternative whose keys the value has. */
-const meant = (findings: readonly Finding[]): Finding => {
-  const [first] = findings as readonly [Finding, ...Finding[]];
-  if (!["required", "additionalProperties", "anyOf"].includes(first.keyword)) return first;
+const meant = (findings: readonly ConfigFinding[]): ConfigFinding => {
+  const [first] = findings as readonly [ConfigFinding, ...ConfigFinding[]];
+  if (!["type", "required", "additionalProperties", "anyOf"].includes(first.keyword)) return first;
   const inside = findings.filter(({ keyword }) => keyword !== "boolean"); // a key that an alternative does not have
-  return inside.find(({ instancePath }) => instancePath.startsWith(`${first.instancePath}/`)) ?? first;
+  return (
+    inside.find(({ instancePath }) => instancePath.startsWith(`${first.instancePath}/`)) ??
+    inside.find(({ keyword, instancePath }) => keyword === "required" && instancePath === first.instancePath) ??
+    first
+  );
 };
 
 /**
- * The first thing that is wrong in a value, as a sentence; a key nobody knows comes before its consequences.
+ * The first thing that is wrong in a value, as a sentence; an unknown key comes before its consequences.
  * @param whole what the value is called where it is wrong itself
  */
-export const complaint = (schema: TSchema, findings: readonly Finding[], whole: string): string => {
+export const complaint = (schema: TSchema, findings: readonly ConfigFinding[], whole: string): string => {
   // Each alternative of a union complains of the others' keys: only a key that none of them has is unknown.
   const unknown = findings.find((one) => one.keyword === "additionalProperties" && unknownKeys(schema, one).length > 0);
   const { instancePath, keyword, message } = unknown ?? meant(findings);
@@ -83,7 +88,8 @@ export const complaint = (schema: TSchema, findings: readonly Finding[], whole: 
     const allowed = findings.filter((one) => one.keyword === "const" && one.instancePath === instancePath);
     return `${place} must be one of ${allowed.map((one) => String(one.params["allowedValue"])).join(", ")}`;
   }
-  const description = (schemas[0] as Node | undefined)?.description;
-  if (keyword === "pattern" && description !== undefined) return `${place} is not what it must be: ${description}`;
+  const forms = schemas.flatMap(alternatives);
+  const description = (forms.find(({ pattern }) => pattern !== undefined) ?? forms[0])?.description;
+  if (keyword === "pattern" && description !== undefined) return `${place} is invalid: ${description}`;
   return `${place} ${message}`;
 };

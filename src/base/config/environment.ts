@@ -27,3 +27,12 @@ export const ENVIRONMENT = {
     description: "Base URL of a site with Apache's downloads (Kafka, Maven).",
   },
 } as const satisfies Readonly<Record<string, Variable>>;
+
+/** The environment variables that a command of the operator is given, in `--fence hook:COMMAND` and `--on-release COMMAND`. */
+export const FOR_COMMANDS = {
+  step: { env: "FERRY_STEP", description: "What the command is run for: `fence`, `lift` or `release`." },
+  namespaces: {
+    env: "FERRY_NAMESPACES",
+    description: "Namespaces of the source that are switched over, comma-separated; empty: everything that is carried.",
+  },
+} as const satisfies Readonly<Record<string, Omit<Variable, "otherwise">>>;

@@ -3,11 +3,10 @@ import { type Static, Type } from "typebox";
 import { Value } from "typebox/value";
 import { parseDocument } from "yaml";
 import { FerryError } from "#base/errors/ferryError.ts";
-import { complaint, type Finding } from "./complaint.ts";
+import { type ConfigFinding, complaint } from "./complaint.ts";
+import { DESTINATION, type Destination, destinationOf, destinationText, NAMESPACE } from "./destination.ts";
 import { readTextFile } from "./textFile.ts";
 
-/** What the server keeps for itself (`system.*`) is no namespace that anybody carries. */
-const NAMESPACE = '^[^.$/\\\\ "]+\\.(?!system\\.)[^$]+$';
 const closed = { additionalProperties: false } as const;
 
 const MASK = Type.Union([
@@ -72,7 +71,7 @@ const DRIFT = Type.Object(
 
 const CONFLICT = Type.Union([Type.Literal("mirror"), Type.Literal("merge"), Type.Literal("keep-target")]);
 
-/** What becomes of documents that services of the target write as well. */
+/** What to do with documents that services of the target write as well. */
 export type ConflictPolicy = Static<typeof CONFLICT>;
 
 const ROUTE = Type.Object(
@@ -88,17 +87,7 @@ const ROUTE = Type.Object(
       pattern: NAMESPACE,
       description: "Source namespace, `db.collection`, not `system.*`: the topic of the same name.",
     }),
-    to: Type.Optional(
-      Type.Object(
-        {
-          mongodb: Type.String({
-            pattern: NAMESPACE,
-            description: "Target namespace, `db.collection`, not `system.*`.",
-          }),
-        },
-        { ...closed, description: "Default: the same namespace." },
-      ),
-    ),
+    to: Type.Optional({ ...DESTINATION, description: "Where to. Default: the same namespace of the MongoDB target." }),
     fields: Type.Optional(FIELDS),
     where: Type.Optional(
       Type.Record(Type.String(), Type.Unknown(), {
@@ -106,11 +95,11 @@ const ROUTE = Type.Object(
           "Row filter in MongoDB's query language: $eq, $ne, $gt, $gte, $lt, $lte, $in, $nin, $exists, $not, $and, $or, $nor.",
       }),
     ),
-    drift: Type.Optional({ ...DRIFT, description: "What becomes of fields and types that were not there before." }),
+    drift: Type.Optional({ ...DRIFT, description: "What to do with new fields and types." }),
     conflict: Type.Optional({
       ...CONFLICT,
       description:
-        "Who wins where services write to the target as well: the source's whole documents (mirror), the source's fields while others survive (merge), or documents that the target changed (keep-target). Default: mirror for a target that is empty at the start; one that is not is refused until a policy is named.",
+        "Which side wins if services also write to the target: the source's whole documents (mirror), the source's fields, other fields stay (merge), or documents that the target changed (keep-target). Default: mirror for a target that is empty at the start; one that is not is refused until a policy is named.",
     }),
   },
   closed,
@@ -121,14 +110,14 @@ const DDL = Type.Object(
     drop: Type.Optional(
       Type.Union([Type.Literal("apply"), Type.Literal("hold")], {
         description:
-          "A collection that the source drops: dropped on the target as well, or the route halts until somebody approves it with `ferry structure approve`. Default: apply.",
+          "A collection that the source drops: drop it on the target as well, or halt the route until the drop is approved with `ferry structure approve`. Default: apply.",
       }),
     ),
   },
   closed,
 );
 
-/** What becomes of changes of the source's structure. */
+/** What to do with changes of the source's structure. */
 export type DdlRules = Required<Static<typeof DDL>>;
 
 const DEFAULT_DDL: DdlRules = { drop: "apply" };
@@ -139,32 +128,38 @@ export const CONFIG = Type.Object(
     routes: Type.Optional(
       Type.Array(ROUTE, {
         minItems: 1,
-        description: "What is carried where. Without it every topic goes to the namespace of its name.",
+        description: "What is written where. Without routes every topic goes to the namespace of its name.",
       }),
     ),
-    ddl: Type.Optional({ ...DDL, description: "What becomes of changes of the source's structure." }),
+    ddl: Type.Optional({ ...DDL, description: "What to do with changes of the source's structure." }),
   },
   { ...closed, $id: "ferry.yaml", title: "ferry.yaml" },
 );
 
 type RouteConfig = Static<typeof ROUTE>;
 
-/** What becomes of news in the documents' shape. */
+/** What to do with new fields and types. */
 export type DriftPolicy = Required<Static<typeof DRIFT>>;
 
 const DEFAULT_DRIFT: DriftPolicy = { newField: "pass", typeChange: "pass", depth: 8 };
 
 /** One stream from a source namespace into a target namespace, with lanes, books and dead letters of its own. */
 export type Route = Readonly<
-  Omit<RouteConfig, "name" | "to" | "drift"> & { name: string; to: string; drift: DriftPolicy }
+  Omit<RouteConfig, "name" | "to" | "drift"> & { name: string; to: Destination; drift: DriftPolicy }
 >;
 
 const invalid = (file: string, sentence: string): FerryError => new FerryError("FERRY_CONFIG", `${file}: ${sentence}`);
 
 const named = (route: RouteConfig): Route => {
-  const to = route.to?.mongodb ?? route.from;
-  const name = route.name ?? (to === route.from ? to : `${route.from}>${to}`);
+  const to = destinationOf(route.to, route.from);
+  const name = route.name ?? nameOf(route.from, to);
   return { ...route, to, name, drift: { ...DEFAULT_DRIFT, ...route.drift } };
+};
+
+/** How a route is called that has no name of its own. */
+export const nameOf = (from: string, to: Destination): string => {
+  const text = destinationText(to);
+  return text === from ? from : `${from}>${text}`;
 };
 
 const twice = (values: readonly string[]): string | undefined => values.find((value, i) => values.indexOf(value) !== i);
@@ -175,24 +170,24 @@ export type Config = Readonly<{ routes: readonly Route[] | undefined; ddl: DdlRu
 /** The text of a configuration file. @throws FERRY_CONFIG, one sentence that names the place */
 export const parseConfig = (text: string, file: string): Config => {
   const document = parseDocument(text, { prettyErrors: true });
-  // A warning is a tag that the reader does not know: it would go on with another value than the one that was meant.
+  // A warning is a tag that the reader does not know: it would use another value than the intended one.
   const [flaw] = [...document.errors, ...document.warnings];
   if (flaw !== undefined)
     throw invalid(file, `not valid YAML: ${flaw.message.split("\n")[0]?.replace(/:$/, "") ?? ""}`);
   const given: unknown = document.toJS();
   if (!Value.Check(CONFIG, given))
-    throw invalid(file, complaint(CONFIG, [...Value.Errors(CONFIG, given)] as unknown as Finding[], "the file"));
+    throw invalid(file, complaint(CONFIG, [...Value.Errors(CONFIG, given)] as unknown as ConfigFinding[], "the file"));
   const ddl = { ...DEFAULT_DDL, ...given.ddl };
   if (given.routes === undefined) return { routes: undefined, ddl };
   const routes = given.routes.map(named);
   for (const { name, from, to } of routes) {
-    const glob = [from, to].find((namespace) => /[*?]/.test(namespace));
+    const glob = [from, destinationText(to)].find((namespace) => /[*?]/.test(namespace));
     if (glob !== undefined)
       throw invalid(file, `route ${name}: ${glob} is not one namespace; a route has no globs, so write one for each`);
   }
   const name = twice(routes.map((route) => route.name));
   if (name !== undefined) throw invalid(file, `two routes are called ${name}; give one of them another name`);
-  const to = twice(routes.map((route) => route.to));
+  const to = twice(routes.map((route) => destinationText(route.to)));
   if (to !== undefined) throw invalid(file, `two routes write to ${to}; one namespace has one route`);
   const blind = routes.find(({ conflict = "mirror", drift }) => conflict !== "mirror" && drift.depth === 0);
   if (blind !== undefined)
@@ -220,6 +215,6 @@ export const readConfig = (file: string | undefined): Config => {
 export const plainRoute = (topic: string): Route => ({
   name: topic,
   from: topic,
-  to: topic,
+  to: { mongodb: topic },
   drift: DEFAULT_DRIFT,
 });

@@ -14,13 +14,16 @@ const LOG_LEVELS = [
   Type.Literal("silent"),
 ];
 
+/** The values of `--log-level`. */
+export const LEVELS: readonly string[] = LOG_LEVELS.map((level) => level.const);
+
 /** A host, with its port where that is not 9092. */
 const BROKER = String.raw`\s*(?:\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::\d{1,5})?\s*`;
 
 /** What MongoDB takes as a database's name, but the server's own. */
 const STATE_DB = String.raw`^(?!(?:admin|local|config)$)[^/\\. "$*<>:|?\u0000]{1,63}$`;
 
-/** Where ferry's state is, unless it is told otherwise. */
+/** Where ferry's state is, by default. */
 export const DEFAULT_STATE_DB = "ferry";
 
 /**
@@ -32,6 +35,11 @@ export const SETTINGS = Type.Object(
   {
     source: Type.String({ env: "FERRY_SOURCE", address: true, description: "URI of the source MongoDB." }),
     target: Type.String({ env: "FERRY_TARGET", address: true, description: "URI of the target MongoDB." }),
+    state: Type.String({
+      env: "FERRY_STATE",
+      address: true,
+      description: "URI of the MongoDB that holds ferry's state, where that is not the target.",
+    }),
     kafka: Type.String({
       env: "FERRY_KAFKA",
       address: true,
@@ -49,22 +57,21 @@ export const SETTINGS = Type.Object(
       default: DEFAULT_STATE_DB,
       pattern: STATE_DB,
       description:
-        "Database on the target that holds ferry's state: a name that MongoDB takes, and none of the server's own.",
+        "Database that holds ferry's state, on the target or where --state leads; not `admin`, `local` or `config`.",
     }),
     group: Type.String({
       env: "FERRY_GROUP",
       default: "ferry",
-      description: "Consumer group under which offsets are shown to Kafka tools.",
+      description: "Consumer group that offsets are committed to, for Kafka tools.",
     }),
     aliveFile: Type.String({
       env: "FERRY_ALIVE_FILE",
-      description:
-        "File that a worker touches after each report to the target: for health checks, since it has no port.",
+      description: "File that a worker touches after each report to the target, for health checks.",
     }),
     logLevel: Type.Union(LOG_LEVELS, {
       env: "FERRY_LOG_LEVEL",
       default: "info",
-      description: "debug, info, warn, error or silent.",
+      description: "debug, info, warn, error or silent: the least severe level that is logged.",
     }),
   },
   { additionalProperties: false },
@@ -73,7 +80,13 @@ export const SETTINGS = Type.Object(
 export type Settings = Static<typeof SETTINGS>;
 
 /** Settings that can hold a password. */
-export const ADDRESSES = ["source", "target", "kafka", "connect"] as const satisfies readonly (keyof Settings)[];
+export const ADDRESSES = [
+  "source",
+  "target",
+  "state",
+  "kafka",
+  "connect",
+] as const satisfies readonly (keyof Settings)[];
 export type Address = (typeof ADDRESSES)[number];
 
 /** What the command line gives: a setting, or the file that it stands in. */
@@ -125,7 +138,7 @@ export const readStackEndpoints = (folder: string = stateFolder()): StackEndpoin
 };
 
 /**
- * A setting as one level gives it, by itself or in a file; undefined where that says nothing of it.
+ * A setting at one level, as a value or in a file; undefined if it is not given there.
  * @throws FERRY_USAGE when it is given twice, empty, or in a file that does not hold one line
  */
 const given = (
@@ -133,7 +146,7 @@ const given = (
   [file, fileName]: readonly [file: string | undefined, fileName: string],
 ): string | undefined => {
   if (value !== undefined && file !== undefined)
-    throw new FerryError("FERRY_USAGE", `${name} and ${fileName} are both given; only one of them can count`);
+    throw new FerryError("FERRY_USAGE", `${name} and ${fileName} are both given; give only one`);
   if (value === "") throw new FerryError("FERRY_USAGE", `${name} is empty`);
   return file === undefined ? value : readOneLine(file, fileName);
 };
@@ -174,7 +187,13 @@ export const resolveSettings = <K extends keyof Settings>(
     const [first] = Value.Errors(Type.Partial(SETTINGS), found);
     const name = first?.instancePath.slice(1) ?? "";
     const { description } = (SETTINGS.properties as unknown as Record<string, { description: string }>)[name] ?? {};
-    throw new FerryError("FERRY_USAGE", `${name} is not what it must be: ${description}`); // the value may hold a password
+    throw new FerryError("FERRY_USAGE", `${name} is invalid: ${description}`); // the value may hold a password
   }
   return found as ReturnType<typeof resolveSettings<K>>;
+};
+
+/** Where ferry's state is: where `state` says, else on the target. @throws FERRY_USAGE where neither is given */
+export const resolveState = (flags: SettingFlags): Readonly<{ uri: string; stateDb: string }> => {
+  const { state, target, stateDb } = resolveSettings(flags, []);
+  return { uri: state ?? target ?? resolveSettings(flags, ["target"]).target, stateDb };
 };

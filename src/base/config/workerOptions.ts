@@ -8,55 +8,56 @@ export const WORKER_OPTIONS = Type.Object(
   {
     topics: Type.String({
       default: EVERY_TOPIC,
+      list: true,
       description:
-        "Topics to apply, names or globs, comma-separated. A topic is named like its namespace: db.collection.",
+        "Topics to apply, names or globs as for namespaces; comma-separated, may be repeated. A topic is named like its namespace: db.collection.",
     }),
     slices: Type.Integer({
       default: 0,
       minimum: 0,
       maximum: 64,
       description:
-        "Lanes per partition: how many disjoint key slices are written at once. 0 chooses: as many as make four lanes of a topic.",
+        "Lanes per partition: how many disjoint key slices are written concurrently. 0: as many as give a topic four lanes.",
     }),
     budgetMb: Type.Integer({
       default: 8,
       minimum: 1,
       maximum: 65_536,
-      description: "MB of records that may be read and not yet applied: the only backpressure.",
+      description: "MB of records that are read and not yet applied; reading waits at this limit.",
     }),
     batchMb: Type.Integer({
       default: 4,
       minimum: 1,
       maximum: 32,
-      description: "MB that one transaction of a lane may carry; a larger document goes alone.",
+      description: "MB in one transaction of a lane, at most; a larger document has a transaction of its own.",
     }),
     batchCount: Type.Integer({
       default: 5000,
       minimum: 1,
       maximum: 100_000,
-      description: "Records that one transaction of a lane may carry.",
+      description: "Records in one transaction of a lane, at most.",
     }),
     leaseMs: Type.Integer({
       default: 3000,
       minimum: 500,
       maximum: 600_000,
-      description: "After this silence, ms, a worker's partitions go to the others.",
+      description: "How long, ms, a worker may be silent before others take over its partitions.",
     }),
     onError: Type.Union([Type.Literal("dead-letter"), Type.Literal("stop")], {
       default: "dead-letter",
-      description: "What becomes of an event that cannot be applied for a reason of its own.",
+      description: "What to do with an event that the target rejects.",
     }),
     deltas: Type.Union([Type.Literal("look-up"), Type.Literal("apply")], {
       default: "look-up",
       description:
-        "Updates that come without a document: look the document up at the source (exact bytes), or apply the delta. Without --source: apply.",
+        "What to do with updates that carry no document: look-up reads the document from the source (exact bytes), apply writes the delta. Without --source: apply.",
     }),
     conflict: Type.Union(
       [Type.Literal("refuse"), Type.Literal("mirror"), Type.Literal("merge"), Type.Literal("keep-target")],
       {
         default: "refuse",
         description:
-          "Conflict policy of routes that name none. refuse: mirror, and a target collection that has documents at the first start is refused.",
+          "Conflict policy of routes that name none. refuse: like mirror, but a target collection that has documents at the first start is refused.",
       },
     ),
     targetLatencyMs: Type.Integer({
@@ -64,12 +65,12 @@ export const WORKER_OPTIONS = Type.Object(
       minimum: 0,
       maximum: 60_000,
       description:
-        "Slow down while the target takes longer than this, ms, for one small majority write (95th percentile): its services come first. 0: never.",
+        "Slow down while one small majority write to the target takes longer than this, ms (95th percentile). 0: never.",
     }),
     accept: Type.String({
       default: "",
-      description:
-        "Error codes, comma-separated, that do not halt a topic while this worker runs: an operator's explicit decision.",
+      list: true,
+      description: "Error codes, comma-separated, may be repeated, that do not halt a topic while this worker runs.",
     }),
   },
   { additionalProperties: false },

@@ -1,5 +1,5 @@
 /**
- * Every error that ferry raises, once: what it means, what to do, whether trying again can help, and the process's exit
+ * Every error that ferry raises, once: what it means, what to do, whether a retry can help, and the process's exit
  * status. `FerryError` takes the code and derives the rest, `docs/errors.md` is generated from this file, and a test
  * holds catalogue, docs and uses together.
  *
@@ -9,19 +9,33 @@
 export type Retry = "never" | "backoff";
 
 export type CatalogueEntry = Readonly<{
-  /** One sentence: what is the case. */
+  /** One sentence: what happened. */
   meaning: string;
   /** One sentence: what the operator does about it. */
   hint: string;
   retry: Retry;
   exit: number;
+  /** To continue would harm data: the route that meets it is halted, for every worker. */
+  halts: boolean;
+  /** Where it is found, and must be looked for again before it counts as over; undefined where ferry meets it at work. */
+  foundAt: Place | undefined;
 }>;
 
-const entry = (exit: number, retry: Retry, meaning: string, hint: string): CatalogueEntry => ({
+/** The official connector; the servers that `ferry stack` runs, whose errors are in no other log. */
+type Place = "connector" | "stack";
+
+const entry = (exit: number, retry: Retry, meaning: string, hint: string, foundAt?: Place): CatalogueEntry => ({
   meaning,
   hint,
   retry,
   exit,
+  halts: false,
+  foundAt,
+});
+
+const halting = (meaning: string, hint: string, foundAt?: Place): CatalogueEntry => ({
+  ...entry(76, "never", meaning, hint, foundAt),
+  halts: true,
 });
 
 export const CATALOGUE = {
@@ -30,7 +44,7 @@ export const CATALOGUE = {
     70,
     "never",
     "An invariant of ferry does not hold.",
-    "Report it with the log around it; the process stopped so that no data is harmed.",
+    "Report it with the log lines around it. The process stopped so that no data is damaged.",
   ),
   FERRY_USAGE: entry(
     64,
@@ -48,31 +62,31 @@ export const CATALOGUE = {
     74,
     "never",
     "A file or folder cannot be used.",
-    "The message names it and says why; FERRY_HOME and FERRY_CACHE choose other folders for what ferry keeps.",
+    "The message names the file and the reason. FERRY_HOME and FERRY_CACHE set other folders for ferry's own files.",
   ),
   FERRY_TLS_FILE: entry(
     64,
     "never",
-    "A file that the TLS options of a URI name cannot be used.",
+    "A file named in the TLS options of a URI cannot be used.",
     "tlsCAFile and tlsCertificateKeyFile are PEM files on the machine where ferry runs; the latter holds certificate and key.",
   ),
   FERRY_CONFIG: entry(
     64,
     "never",
     "The configuration file is not valid.",
-    "Mend the place that the message names; `ferry config check` looks at the whole file, docs/35-routes.md explains it.",
+    "Fix the setting named in the message. `ferry config check` checks the whole file; docs/35-routes.md explains it.",
   ),
   FERRY_TIMEOUT: entry(
     75,
     "backoff",
     "A condition was not met in the time allowed.",
-    "The message says what was last seen; look there, then run the command again.",
+    "The message shows the last state; check it, then run the command again.",
   ),
   FERRY_STOPPED: entry(
     75,
     "never",
     "The operation was stopped by a signal or a request.",
-    "Nothing is lost; start it again and it goes on from the saved position.",
+    "Nothing is lost; start it again and it resumes from the saved position.",
   ),
 
   // --- MongoDB
@@ -80,7 +94,7 @@ export const CATALOGUE = {
     69,
     "backoff",
     "A MongoDB server cannot be reached.",
-    "Check that it runs and that host, port and TLS options in the URI are right (docs/54-servers.md says who is waited for).",
+    "Check that it runs and that host, port and TLS options in the URI are right (docs/54-servers.md says when ferry waits).",
   ),
   FERRY_MONGO_AUTH: entry(
     77,
@@ -97,26 +111,24 @@ export const CATALOGUE = {
   FERRY_MONGO_MEMBER: entry(
     64,
     "never",
-    "The URI leads to one member of a replica set, and that is not the primary.",
-    "Leave directConnection out of the URI, or name the primary; `--read-preference secondary` lets the copy read from a secondary.",
+    "The URI connects to one member of a replica set, and that member is not the primary.",
+    "Remove directConnection from the URI, or name the primary; `--read-preference secondary` lets the copy read from a secondary.",
   ),
   FERRY_MONGO_TRANSIENT: entry(
     75,
     "backoff",
-    "MongoDB was briefly unable to serve the operation (election, network, write conflict).",
-    "ferry retries by itself; if it lasts, look at the server's log.",
+    "MongoDB could not serve the operation for a moment (election, network, write conflict).",
+    "ferry retries; if it lasts, check the server's log.",
   ),
-  FERRY_MONGO_REJECTED: entry(
-    76,
-    "never",
-    "The target refused a document for a reason of its own (unique index, validator, size, immutable field).",
-    "Look at the dead letters: each carries the server's code and text; mend the target's rule or the document.",
+  FERRY_MONGO_REJECTED: halting(
+    "The target rejected a document (unique index, validator, size, immutable field).",
+    "Check the dead letters: each has the server's code and text. Fix the target's rule or the document.",
   ),
   FERRY_MONGO_COMMAND: entry(
     69,
     "never",
     "MongoDB refused a command.",
-    "The message carries the server's code and text; mend the cause and start again.",
+    "The message has the server's code and text; fix the cause and start again.",
   ),
 
   // --- Kafka
@@ -124,19 +136,19 @@ export const CATALOGUE = {
     69,
     "backoff",
     "No Kafka broker can be reached.",
-    "Check that the broker runs and that the bootstrap address is right (docs/54-servers.md says who is waited for).",
+    "Check that the broker runs and that the bootstrap address is right (docs/54-servers.md says when ferry waits).",
   ),
   FERRY_KAFKA_TRANSIENT: entry(
     75,
     "backoff",
-    "Kafka was briefly unable to serve the request.",
-    "ferry retries by itself; if it lasts, look at the broker's log.",
+    "Kafka could not serve the request for a moment.",
+    "ferry retries; if it lasts, check the broker's log.",
   ),
   FERRY_KAFKA_REQUEST: entry(
     69,
     "never",
     "Kafka refused a request.",
-    "The message carries the broker's error; mend the cause and start again.",
+    "The message has the broker's error; fix the cause and start again.",
   ),
   FERRY_KAFKA_TOPIC_MISSING: entry(
     69,
@@ -144,176 +156,156 @@ export const CATALOGUE = {
     "The Kafka topic does not exist.",
     "Start the source connector (`ferry cx FILE`), or check the topic's name with `ferry status`.",
   ),
-  FERRY_LOG_TRUNCATED: entry(
-    76,
-    "never",
+  FERRY_LOG_TRUNCATED: halting(
     "The topic no longer holds the saved position: records were removed before they were applied.",
     "The lost records cannot be replayed: copy again (`--recopy` of `ferry run` and `ferry capture`; with a connector, empty the target namespace first), and keep retention.ms=-1 on data topics.",
   ),
 
-  FERRY_LOG_RECREATED: entry(
-    76,
-    "never",
-    "The topic was deleted and made again: the saved position belongs to the former one.",
+  FERRY_LOG_RECREATED: halting(
+    "The topic was deleted and created again: the saved position belongs to the deleted one.",
     "Empty the target namespace, remove the topic's records in ferry.lanes and ferry.partitions, and copy again.",
   ),
-  FERRY_CAPTURE_COPY_AGAIN: entry(
-    76,
-    "never",
+  FERRY_CAPTURE_COPY_AGAIN: halting(
     "The connector copied the collection a second time: documents deleted between the two copies would stay on the target.",
-    "Run `ferry cx FILE` (without --plain): it rewinds the connector to before the first copy; or empty the target and start anew.",
+    "Run `ferry cx FILE` (without --plain): it rewinds the connector to before the first copy; or empty the target and start over.",
   ),
 
   // --- apply
   FERRY_FENCED: entry(
     75,
     "never",
-    "Another worker took the lane over; this one's write was refused by its epoch.",
-    "Nothing to do: the worker gives the lane up and joins again.",
+    "Another worker owns this lane; the stale write was rejected.",
+    "Nothing to do: the worker releases the lane and rejoins.",
   ),
-  FERRY_APPLY_KEYS: entry(
-    76,
-    "never",
+  FERRY_APPLY_KEYS: halting(
     "The topic has several partitions, and its records are not keyed by documentKey.",
     "Set change.stream.document.key.as.key=true on the connector and start with a new topic; order per document is lost otherwise.",
   ),
-  FERRY_APPLY_SPELLING: entry(
-    76,
-    "never",
-    "One `_id` may have several spellings (1, 1L and 1.0; texts that a default collation holds to be the same), and the topic has them in several partitions, so that the order of one document's changes is not known.",
-    "Capture with `ferry capture`, which keeps all spellings in one partition, or let the connector write into a new topic of one partition; where no `_id` ever changes its spelling, --accept FERRY_APPLY_SPELLING goes on.",
+  FERRY_APPLY_SPELLING: halting(
+    "One `_id` may have several spellings (1, 1L and 1.0; strings that are equal under a default collation). The topic has them in several partitions, so the order of one document's changes is unknown.",
+    "Capture with `ferry capture`, which keeps all spellings in one partition, or let the connector write to a new topic with one partition. If no `_id` ever changes its spelling, start with --accept FERRY_APPLY_SPELLING.",
   ),
-  FERRY_APPLY_POISON: entry(
-    76,
-    "never",
+  FERRY_APPLY_POISON: halting(
     "A record on the topic holds no change event.",
-    "Look at the dead letter's raw bytes; find who writes to the topic besides the connector.",
+    "Check the raw bytes of the dead letter; find what else writes to the topic besides the connector.",
   ),
-  FERRY_APPLY_NAMESPACE: entry(
-    76,
-    "never",
+  FERRY_APPLY_NAMESPACE: halting(
     "An event belongs to another namespace than its topic.",
-    "One topic carries one namespace; check topic.prefix, topic.namespace.map and who else writes to the topic.",
+    "One topic carries one namespace; check topic.prefix, topic.namespace.map and what else writes to the topic.",
   ),
-  FERRY_APPLY_BEHIND: entry(
-    76,
-    "never",
+  FERRY_APPLY_BEHIND: halting(
     "An event waits because an earlier one of the same key is a dead letter.",
-    "Resolve the earlier dead letter first; the order per document is kept.",
+    "Resolve the earlier dead letter first; this keeps the order per document.",
   ),
-  FERRY_APPLY_DELTA: entry(
-    76,
-    "never",
-    "An update came without its document, and its delta cannot be applied by itself.",
-    "Give the worker the source (--source), so that it can look the document up, or set change.stream.full.document=updateLookup.",
+  FERRY_APPLY_DELTA: halting(
+    "An update carries no document, and its delta cannot be applied.",
+    "Start the worker with --source, so that it can look the document up, or set change.stream.full.document=updateLookup.",
   ),
-  FERRY_APPLY_DEAD_LETTER: entry(
-    76,
-    "never",
+  FERRY_APPLY_DEAD_LETTER: halting(
     "An event cannot be applied, and onError is stop.",
-    "Look at the event with its code and reason; mend the target, or run with --on-error dead-letter.",
+    "Check the event, its code and reason; fix the target, or run with --on-error dead-letter.",
   ),
-  FERRY_DRIFT_HELD: entry(
-    76,
-    "never",
-    "A document has a field or a type that was not there before, and the route's policy holds it.",
-    "Decide with `ferry drift decide ROUTE PATH pass|drop`; the held documents then go on.",
+  FERRY_DRIFT_HELD: halting(
+    "A document has a new field or type, and the route's policy is to hold it.",
+    "Decide with `ferry drift decide ROUTE PATH pass|drop`; the held documents are then applied.",
   ),
-  FERRY_DRIFT_STOP: entry(
-    76,
-    "never",
-    "A document has a field or a type that was not there before, and the route's policy is to stop.",
+  FERRY_DRIFT_STOP: halting(
+    "A document has a new field or type, and the route's policy is to stop.",
     "Decide with `ferry drift decide ROUTE PATH pass|drop`, then start the worker again.",
   ),
-  FERRY_APPLY_DDL: entry(
-    76,
-    "never",
+  FERRY_APPLY_DDL: halting(
     "The source changed the collection itself (drop, rename) and this cannot be applied safely.",
-    "Where it is held, `ferry structure approve ID` lets it happen; else decide by hand what the target should become, then accept the event with --accept, or empty the target and copy again.",
+    "If the event is held, apply it with `ferry structure approve ID`. Otherwise change the target by hand, then skip the event with --accept, or empty the target and copy again.",
   ),
-  FERRY_TARGET_NOT_EMPTY: entry(
-    76,
-    "never",
-    "The target collection has documents before the route begins, and no policy says what becomes of them.",
-    "Empty it (`ferry run` and `ferry capture` do with --replace-target), or name a policy: `conflict: mirror | merge | keep-target` in the route, or --conflict (docs/37-target-writers.md).",
+  FERRY_TARGET_NOT_EMPTY: halting(
+    "The target collection already has documents at the first start of the route, and no policy says what to do with them.",
+    "Empty it (--replace-target does this in `ferry run` and `ferry capture`), or name a policy: `conflict: mirror | merge | keep-target` in the route, or --conflict (docs/37-target-writers.md).",
   ),
-  FERRY_TARGET_HISTORY: entry(
-    76,
-    "never",
-    "The target's oplog no longer holds what its other writers did while no worker ran.",
-    "Start with --accept FERRY_TARGET_HISTORY: from then on merge reads every document before it writes it; under keep-target what others wrote meanwhile counts as ferry's.",
+  FERRY_TARGET_HISTORY: halting(
+    "The target's oplog no longer holds the writes of its services from the time when no worker ran.",
+    "Start with --accept FERRY_TARGET_HISTORY. From then on merge reads every document before it writes; keep-target treats what services wrote in that time as ferry's own.",
   ),
   FERRY_TARGET_POLICY: entry(
     64,
     "never",
-    "The route's conflict policy cannot be followed on this target.",
-    "The message says why; choose another policy, or begin the route anew with an empty target.",
+    "The route's conflict policy is not possible on this target.",
+    "The message has the reason; choose another policy, or restart the route with an empty target.",
   ),
   FERRY_ROUTE_RULES: entry(
     1,
     "never",
-    "A route's rules were changed after it had begun.",
-    "Documents applied before follow the old rules until their next change. To carry all of them anew, give the route a new `name` and `conflict: mirror`; to keep it so, start a worker with --accept FERRY_ROUTE_RULES.",
+    "The rules of a route were changed after its first start.",
+    "Documents that are already applied follow the old rules until their next change. To copy all of them again, give the route a new `name` and `conflict: mirror`. To leave them as they are, start a worker with --accept FERRY_ROUTE_RULES.",
   ),
   FERRY_ROUTE_MOVED: entry(
     64,
     "never",
-    "A route names another target namespace than the one that it has begun to write to.",
-    "Put the old namespace back, or give the route a new `name`: under it, it begins anew.",
+    "A route names another target namespace than at its first start.",
+    "Restore the old namespace, or give the route a new `name`: it then starts from the beginning.",
   ),
   // --- structure
   FERRY_STRUCTURE_SELECTION: entry(
     64,
     "never",
-    "What was selected does not exist on the source.",
-    "Check the spelling of --include, or the routes' `from` in ferry.yaml; `ferry structure plan --include '*'` shows all there is.",
+    "The selected namespaces do not exist on the source.",
+    "Check the spelling of --include, or the routes' `from` in ferry.yaml; `ferry structure plan --include '*'` lists everything.",
   ),
   FERRY_STRUCTURE_SAME: entry(
     64,
     "never",
-    "Source and target are the same server, and a collection would be carried onto itself.",
+    "Source and target are the same server, and a collection would be copied onto itself.",
     "Check --source and --target; within one server a route must give the collection another name.",
   ),
-  FERRY_STRUCTURE_REFUSED: entry(
-    76,
-    "never",
-    "The target cannot be given this structure; nothing was written.",
-    "`ferry structure plan` shows each reason: leave those namespaces out with --exclude, mend the target, or empty them with --replace-target.",
+  FERRY_STRUCTURE_REFUSED: halting(
+    "This structure is not possible on the target; nothing was written.",
+    "`ferry structure plan` shows each reason: skip those namespaces with --exclude, fix the target, or empty them with --replace-target.",
   ),
   FERRY_VERIFY_WRONG: entry(
     1,
     "never",
-    "Documents on the target are not what the source's documents should have become.",
-    "The output names them and how they differ. Find out who wrote them: a service of the target, or a fault to report. `ferry run --recopy` copies again.",
+    "Documents on the target are not what the source's documents should have become, or its structure is not the source's.",
+    "The output names them and how they differ. Find out who wrote them: a service of the target, or a fault to report. `ferry repair` writes wrong documents again; `ferry structure` shows what was built.",
   ),
   FERRY_VERIFY_BEHIND: entry(
     75,
     "backoff",
-    "Some documents are still on their way, and nothing moves them.",
+    "Some documents are not applied yet, and nothing applies them.",
     "Start the run again, or resume it, then run `ferry verify` again.",
   ),
   FERRY_VERIFY_EARLY: entry(
     75,
     "backoff",
     "The copy has not ended, so there is nothing to compare yet.",
-    "`ferry status` shows how far the copy is; run `ferry verify` when the stream is followed.",
+    "`ferry status` shows the progress of the copy; run `ferry verify` when it has finished.",
   ),
-  FERRY_VERIFY_ROUTE: entry(
+  FERRY_REPAIR_WAITS: entry(
+    75,
+    "backoff",
+    "Repairs were asked for, and no worker has carried them out yet.",
+    "Start `ferry run` or `ferry worker` with --source; it carries out what waits in `ferry.repairs`.",
+  ),
+  FERRY_RECEIPT_FILE: entry(
     64,
     "never",
-    "What a route should leave on the target cannot be told from the source alone.",
-    "Verify the other routes with --include; this version compares routes that mirror whole documents or filter them.",
+    "A file is not a receipt that this version of ferry can read.",
+    "Give a file that `ferry receipt` wrote.",
+  ),
+  FERRY_RECEIPT_CHANGED: entry(
+    1,
+    "never",
+    "Documents are not what they were when the receipt was written.",
+    "The output names the namespaces and the sides. Services that wrote since then are a reason; `ferry verify` tells whether both sides are equal now.",
   ),
   FERRY_STRUCTURE_INCOMPLETE: entry(
     1,
     "never",
-    "A part of the structure could not be built or restored.",
-    "`ferry structure status` shows each reason, and duplicates with their values; mend them and run the command again: it goes on with what is left.",
+    "Part of the structure could not be built or restored.",
+    "`ferry structure status` shows each reason, and duplicates with their values; fix them and run the command again: it resumes with the rest.",
   ),
   FERRY_STRUCTURE_BUSY: entry(
     75,
     "never",
-    "Workers are at work on what is to be replaced.",
+    "Workers are writing to the namespaces to replace.",
     "Stop the workers of these routes, then run the command again.",
   ),
   // --- the local stack
@@ -321,73 +313,85 @@ export const CATALOGUE = {
     69,
     "never",
     "A download cannot be reached.",
-    "Check the network and the proxy or mirror settings, then run the command again; what was fetched is kept.",
+    "Check the network and the proxy or mirror settings, then run the command again; finished downloads are kept.",
+    "stack",
   ),
   FERRY_STACK_CHECKSUM: entry(
     69,
     "never",
-    "A fetched file is not the pinned one, or is damaged.",
-    "Run the command again; if it repeats, a proxy or mirror serves other bytes, so choose another one.",
+    "A downloaded file is damaged, or is not the pinned version.",
+    "Run the command again; if it repeats, a proxy or mirror serves a different file: choose another one.",
+    "stack",
   ),
   FERRY_STACK_MONGOD: entry(
     69,
     "never",
-    "No usable mongod is installed, and none can be fetched.",
+    "No usable mongod is installed, and none can be downloaded.",
     "Install MongoDB 6.0 or newer so that mongod is on PATH, or set FERRY_MIRROR_MONGODB to a site with its downloads.",
+    "stack",
   ),
   FERRY_STACK_JAVA: entry(
     69,
     "never",
-    "No usable Java is installed, and none can be fetched.",
+    "No usable Java is installed, and none can be downloaded.",
     "Install Java 17 or newer, or point JAVA_HOME to one.",
+    "stack",
   ),
   FERRY_STACK_KAFKA: entry(
     69,
     "never",
-    "Kafka's jars are not in the cache and cannot be fetched.",
-    "Install Maven (with a mirror in its settings where there is no open network), or set FERRY_MIRROR_APACHE.",
+    "Kafka's jars are not in the cache and cannot be downloaded.",
+    "Install Maven (with a mirror in its settings if there is no internet access), or set FERRY_MIRROR_APACHE.",
+    "stack",
   ),
   FERRY_STACK_CONNECTOR: entry(
     69,
     "never",
-    "The MongoDB connector is not in the cache and cannot be fetched.",
-    "Install Maven, with a mirror in its settings where there is no open network.",
+    "The MongoDB connector is not in the cache and cannot be downloaded.",
+    "Install Maven, with a mirror in its settings if there is no internet access.",
+    "stack",
   ),
   FERRY_STACK_DISK: entry(
     74,
     "never",
     "There is not enough free disk space.",
     "Free the space that the message names, or choose another disk with FERRY_CACHE (programs) or FERRY_HOME (data).",
+    "stack",
   ),
   FERRY_STACK_PORT: entry(
     69,
     "never",
     "A port that a server needs is taken by another program.",
     "Stop the program that holds it, or choose another port with --port NAME=NUMBER.",
+    "stack",
   ),
   FERRY_STACK_CRASHED: entry(
     69,
     "never",
-    "A server ended when it should be running.",
-    "The message shows the tail of its log; mend the cause, then run `ferry stack up` again.",
+    "A server ended unexpectedly.",
+    "The message shows the end of its log; fix the cause, then run `ferry stack up` again.",
+    "stack",
   ),
   FERRY_STACK_NOT_READY: entry(
     75,
     "never",
     "A server runs but did not become ready in time.",
-    "Look at the log that the message names; a busy machine may need a second `ferry stack up`.",
+    "Check the log named in the message; on a busy machine run `ferry stack up` again.",
+    "stack",
   ),
   FERRY_STACK_LIMIT: entry(
     69,
     "never",
     "The limit of open files is too low for the servers.",
-    "Raise it in this shell with `ulimit -n 4096`, or where the machine sets it (limits.conf, the service's LimitNOFILE).",
+    "Raise it in this shell with `ulimit -n 4096`, or in the configuration of the machine (limits.conf, the service's LimitNOFILE).",
+    "stack",
   ),
   FERRY_STACK_STATE: entry(
     74,
     "never",
     "The state folder of the local stack cannot be read or does not fit the request.",
-    "Run `ferry stack reset`, which stops what still runs and removes the folder's data, or choose another folder with FERRY_HOME.",
+    "Run `ferry stack reset`, which stops all servers and removes the folder's data, or choose another folder with FERRY_HOME.",
+    "stack",
   ),
 
   // --- Kafka Connect
@@ -400,14 +404,14 @@ export const CATALOGUE = {
   FERRY_CONNECT_OTHER: entry(
     64,
     "never",
-    "What answers at --connect is not Kafka Connect.",
+    "The server at --connect is not Kafka Connect.",
     "Check host and port of --connect: it is the base URL of Kafka Connect's REST API, usually port 8083.",
   ),
   FERRY_CONNECT_BUSY: entry(
     75,
     "backoff",
     "Kafka Connect is rebalancing or did not answer in time.",
-    "ferry retries by itself; if it lasts, look at Connect's log.",
+    "ferry retries; if it lasts, check Connect's log.",
   ),
   FERRY_CONNECT_MISSING: entry(
     64,
@@ -418,161 +422,175 @@ export const CATALOGUE = {
   FERRY_CONNECT_EXISTS: entry(
     75,
     "never",
-    "A connector of this name exists already.",
-    "Another `ferry cx` was faster; run the command again and it goes on from there.",
+    "A connector with this name already exists.",
+    "Another `ferry cx` was faster; run the command again, and it continues from there.",
   ),
   FERRY_CONNECT_REFUSED: entry(
     64,
     "never",
     "Kafka Connect or the connector refused the request.",
-    "The message carries Connect's own text; mend the connector file and run `ferry cx FILE` again.",
+    "The message has Connect's text; fix the connector file and run `ferry cx FILE` again.",
   ),
 
   // --- capture
   FERRY_CAPTURE_FILE: entry(
     64,
     "never",
-    "The connector's file cannot be used.",
-    "Give the path of a JSON file as Connect's REST API takes it; deploy/recommended-connector.json is one.",
+    "The connector file cannot be used.",
+    "Give the path of a JSON file for Connect's REST API; deploy/recommended-connector.json is an example.",
+    "connector",
   ),
   FERRY_CAPTURE_PLUGIN_MISSING: entry(
     64,
     "never",
     "Kafka Connect does not know this connector class.",
     "Put the connector's jar on Connect's plugin.path and restart Connect; `ferry check` lists the classes it has.",
+    "connector",
   ),
   FERRY_CAPTURE_TOLERANT: entry(
     64,
     "never",
-    "errors.tolerance=all lets the connector drop documents, and whole intervals of changes, without a word.",
-    "Set errors.tolerance (and mongo.errors.tolerance) to none; `ferry cx --plain FILE` posts it all the same.",
+    "errors.tolerance=all lets the connector drop documents, and whole intervals of changes, silently.",
+    "Set errors.tolerance (and mongo.errors.tolerance) to none; `ferry cx --plain FILE` posts it anyway.",
+    "connector",
   ),
   FERRY_CAPTURE_STALE_READS: entry(
     64,
     "never",
-    "The connector would copy from a secondary, which may show a state from before the start position.",
+    "The connector would copy from a secondary, which may return data from before the start position.",
     "Remove readPreference from connection.uri, or post the file with --plain and compare afterwards.",
+    "connector",
   ),
   FERRY_CAPTURE_UNUSABLE: entry(
     64,
     "never",
-    "The connector's records would not carry what a migration needs.",
-    "Change the option that the message names; deploy/recommended-connector.json shows a good configuration.",
+    "The connector's records would lack data that a migration needs.",
+    "Change the option named in the message; deploy/recommended-connector.json shows a good configuration.",
+    "connector",
   ),
   FERRY_CAPTURE_TOPIC_NOT_EMPTY: entry(
     76,
     "never",
-    "The topic holds records of an earlier capture, whose deletes since then are not known.",
-    "Delete the topic (`ferry del NAME --forget` says how) or choose another topic.prefix; --accept-topic takes it as it is.",
+    "The topic holds records of an earlier capture; deletes since then are unknown.",
+    "Delete the topic (`ferry del NAME --forget` says how) or choose another topic.prefix; --accept-topic uses the topic as it is.",
+    "connector",
   ),
   FERRY_CAPTURE_PARTITION_CHANGED: entry(
     64,
     "never",
     "With this configuration the connector would lose its position and copy everything again.",
-    "Add the offset.partition.name that the message gives, or start anew: `ferry del NAME --forget`, then `ferry cx FILE`.",
+    "Add the offset.partition.name from the message, or start over: `ferry del NAME --forget`, then `ferry cx FILE`.",
+    "connector",
   ),
   FERRY_CAPTURE_START_UNKNOWN: entry(
     76,
     "never",
     "The connector was started without ferry, so writes between its copy and its stream may be missing.",
     "For a gap-free start: `ferry del NAME --forget`, delete its topic, then `ferry cx FILE`.",
+    "connector",
   ),
   FERRY_CAPTURE_START_UNFINISHED: entry(
     75,
     "never",
-    "The connector's gap-free start has not been finished.",
-    "Run `ferry cx FILE` again; it goes on where it was.",
+    "The connector's gap-free start is not finished.",
+    "Run `ferry cx FILE` again; it resumes.",
+    "connector",
   ),
   FERRY_CAPTURE_NOT_RUNNING: entry(
     75,
     "never",
-    "The connector is paused, stopped or gone, so nothing new is captured.",
+    "The connector is paused, stopped or deleted, so nothing new is captured.",
     "Run `ferry cx FILE` again before the source's oplog has moved past the connector's position.",
+    "connector",
   ),
   FERRY_CAPTURE_TASK_FAILED: entry(
     69,
     "never",
     "The connector's task failed.",
-    "The message carries the telling line of its trace; mend the cause and run `ferry cx FILE` again.",
+    "The message has the decisive line of its stack trace; fix the cause and run `ferry cx FILE` again.",
+    "connector",
   ),
   FERRY_CAPTURE_TOPIC_NAME: entry(
     69,
     "never",
-    "Kafka refuses the topic of a collection (it takes letters, digits, `.`, `_` and `-`, at most 249), and the connector's task ends at it.",
-    "Give the collection another topic in topic.namespace.map or leave it out in the pipeline, and run `ferry cx FILE` again; `ferry capture` carries such names by itself.",
+    "Kafka refuses the topic name of a collection (it accepts letters, digits, `.`, `_` and `-`, at most 249), so the connector's task failed.",
+    "Map the collection to another topic in topic.namespace.map or exclude it in the pipeline, and run `ferry cx FILE` again; `ferry capture` supports such names.",
+    "connector",
   ),
   FERRY_CAPTURE_RECORD_TOO_LARGE: entry(
     69,
     "never",
-    "A document is larger than Kafka's limits, so the connector's task failed and holds everything behind it back.",
+    "A document is larger than Kafka's limits, so the connector's task failed and all later changes wait.",
     "Raise producer.override.max.request.size on the connector and max.message.bytes on the topic, then run `ferry cx FILE` again.",
+    "connector",
   ),
   FERRY_CAPTURE_EVENT_TOO_LARGE: entry(
     69,
     "never",
     "A change event is larger than 16 MB (document and update description together), so the connector's task failed.",
     'Append {"$unset":["updateDescription"]} to the connector\'s pipeline and run `ferry cx FILE` again.',
+    "connector",
   ),
   FERRY_CAPTURE_KEY_FORMAT: entry(
     64,
     "never",
     "Heartbeats have a text key, which a BSON key converter refuses, so the connector's task failed.",
     "Use output.format.key=json with the StringConverter; the values may stay BSON.",
+    "connector",
   ),
-  FERRY_CAPTURE_HISTORY_LOST: entry(
-    76,
-    "never",
+  FERRY_CAPTURE_HISTORY_LOST: halting(
     "The source's oplog no longer reaches back to the connector's position: changes are lost to the stream.",
     "Enlarge the oplog, then copy again: `ferry del NAME --forget`, delete the topic, empty the target, `ferry cx FILE`.",
+    "connector",
   ),
   FERRY_CAPTURE_STUCK: entry(
     75,
     "never",
     "The connector says RUNNING but does not read the source's changes.",
-    "Look for `Unable to recreate the cursor` in Connect's log, mend the cause (pipeline, privileges), run `ferry cx FILE` again.",
+    "Look for `Unable to recreate the cursor` in Connect's log, fix the cause (pipeline, privileges), run `ferry cx FILE` again.",
+    "connector",
   ),
-  FERRY_CAPTURE_GAP: entry(
-    76,
-    "never",
+  FERRY_CAPTURE_GAP: halting(
     "Changes of the source are missing in the topic although the connector has moved past them.",
-    "Run `ferry cx FILE --replay` while the source's oplog still has them; else copy again, or accept with `ferry cx FILE --accept-gaps`.",
+    "Run `ferry cx FILE --replay` while the source's oplog still has them. Otherwise copy again, or accept the gap with `ferry cx FILE --accept-gaps`.",
+    "connector",
   ),
-  FERRY_CAPTURE_REOPENED: entry(
-    76,
-    "never",
-    "The watched namespace was dropped or renamed, after which the connector reopens its stream at now and skips what lay between.",
-    "Watch the database instead (see deploy/recommended-connector.json) and copy again, or accept with `ferry cx FILE --accept-gaps`.",
+  FERRY_CAPTURE_REOPENED: halting(
+    "The watched namespace was dropped or renamed: the connector then reopens its stream at the current time and skips the changes before it.",
+    "Watch the database instead (see deploy/recommended-connector.json) and copy again, or accept the gap with `ferry cx FILE --accept-gaps`.",
+    "connector",
   ),
   FERRY_CAPTURE_OPLOG_SHORT: entry(
     75,
     "never",
     "The connector's stored position will soon fall off the source's oplog.",
     "Set heartbeat.interval.ms (10000) on the connector so that an idle position moves, or enlarge the oplog.",
+    "connector",
   ),
   // --- ferry's own capture
   FERRY_CAPTURE_SPOOL: entry(
     76,
     "never",
-    "The spool, in which the change stream waits for the end of the copy, is damaged or of another capture, and is not played.",
-    "Remove the folder that the message names and start again: what the source's oplog still has is read from there; if it has too little, --recopy.",
+    "The spool, which keeps the change stream during the copy, is damaged or belongs to another capture; it is not used.",
+    "Remove the folder named in the message and start again: changes are then read from the source's oplog. If the oplog no longer reaches back far enough, add --recopy.",
   ),
   FERRY_CAPTURE_SPOOL_FULL: entry(
     75,
     "never",
-    "The spool takes no more: --spool-size is reached, or its folder cannot be written. Only the source's oplog holds the changes behind it.",
-    "Make room on its disk (it is tried again by itself), enlarge the oplog while the copy runs, or start again with a larger --spool-size; what is in the spool is kept.",
+    "The spool is full (--spool-size), or its folder cannot be written. Later changes are only in the source's oplog.",
+    "Free space on its disk (ferry retries), enlarge the oplog while the copy runs, or restart with a larger --spool-size; the content of the spool is kept.",
   ),
   FERRY_SOURCE_OPLOG_SHORT: entry(
     75,
     "never",
     "The position of ferry's own capture will soon fall off the source's oplog: changes would be lost to the stream.",
-    "Enlarge the oplog (replSetResizeOplog); resume a run that is paused, start one that is stopped, and let a long copy begin with --spool always.",
+    "Enlarge the oplog (replSetResizeOplog); resume a paused run, start a stopped one, and start a long copy with --spool always.",
   ),
   FERRY_SOURCE_HISTORY_LOST: entry(
     76,
     "never",
     "The source's oplog no longer reaches back to the saved position: changes are lost to the stream.",
-    "Enlarge the oplog, then start again with --recopy: everything is copied once more, and what the source no longer has is removed from the target.",
+    "Enlarge the oplog, then start again with --recopy: it copies everything again, and removes from the target what the source no longer has.",
   ),
   FERRY_SOURCE_STANDALONE: entry(
     64,
@@ -590,86 +608,177 @@ export const CATALOGUE = {
     64,
     "never",
     "Source and target are the same MongoDB deployment.",
-    "Check both URIs; ferry carries documents from one deployment to another.",
+    "Check both URIs; ferry copies from one deployment to another.",
   ),
   FERRY_SOURCE_NOTHING: entry(
     64,
     "never",
-    "What is to be carried does not exist on the source.",
-    "Check the names given with --include, or the routes' `from`. A name that is to be created later is followed with --allow-empty (on a terminal ferry asks); a glob, such as `db.*`, is followed by itself.",
+    "The selected collections do not exist on the source.",
+    "Check the names given with --include, or the routes' `from`. For a collection that is created later add --allow-empty (on a terminal ferry asks); a glob, such as `db.*`, needs no flag.",
   ),
   FERRY_CAPTURE_TAKEN: entry(
     75,
     "never",
-    "Another process captures into this target already.",
-    "Stop it first, or give this one another --state-db; the lease of one that died is waited for.",
+    "Another process already captures into this target.",
+    "Stop it first, or start this one with another --state-db. The lease of a crashed process ends within seconds.",
   ),
   FERRY_CAPTURE_OTHER: entry(
     64,
     "never",
-    "This target remembers a capture of another source or of other namespaces.",
-    "Give the source and the names that the message says; to begin with others, --replace-target, or an empty target and another --state-db.",
+    "The state on this target belongs to a capture of another source or of other namespaces.",
+    "Use the source and the names in the message. To start with others, use --replace-target, or an empty target and another --state-db.",
   ),
   FERRY_RUN_NONE: entry(
     64,
     "never",
-    "There is no run of ferry's own capture to pause, resume or finalize.",
+    "There is no `ferry run` or `ferry capture` on this target.",
     "Check --target and --state-db; with the official connector stop the workers instead, and use `ferry structure finalize` at the end.",
   ),
   FERRY_RUN_ALIVE: entry(
     75,
     "never",
-    "A `ferry run` or `ferry capture` is at work on this target: documents are on their way, which what is held back would refuse or delete.",
-    "`ferry finalize` drains it, gives back what is held back, and ends it; or stop it first. After a crash its lease ends within seconds.",
+    "A `ferry run` or `ferry capture` is still writing to this target; restoring constraints now could reject or delete documents.",
+    "`ferry finalize` drains it, restores deferred constraints and ends it; or stop it first. After a crash its lease ends within seconds.",
   ),
   FERRY_RUN_LETTERS: entry(
     76,
     "never",
-    "Dead letters wait: changes that the target refused, and that nobody has decided on.",
-    "`ferry dlq list` shows them. Remove the cause and `ferry dlq replay --all`, or give them up with `ferry dlq discard`; then `ferry finalize` again. With --accept FERRY_RUN_LETTERS they are left behind, and can still be replayed afterwards.",
+    "There are undecided dead letters: changes that the target rejected.",
+    "`ferry dlq list` shows them. Fix the cause and run `ferry dlq replay --all`, or drop them with `ferry dlq discard`; then run `ferry finalize` again. With --accept FERRY_RUN_LETTERS they stay, and can still be replayed afterwards.",
   ),
   FERRY_RUN_HALTED: entry(
     76,
     "never",
-    "A route is halted: what its collection got since is not on the target.",
-    "Remove the cause that the message names and start the run or the worker again, which looks once more; then `ferry finalize` again.",
+    "A route is halted: later changes of its collection are not on the target.",
+    "Fix the cause named in the message and restart the run (`ferry resume` where it is paused) or the worker, which checks again; then run `ferry finalize` again.",
   ),
   FERRY_RUN_NOTHING_CARRIED: entry(
     76,
     "never",
-    "Documents were captured of which nothing was carried to the target.",
-    "Give the collection a route (`from` names one collection, not a glob) or correct its `where`, and start again with --recopy; where nothing of it is wanted, `ferry finalize --accept FERRY_RUN_NOTHING_CARRIED`.",
+    "Documents were captured, and none of them was applied to the target.",
+    "Give the collection a route (`from` names one collection, not a glob) or fix its `where`, and start again with --recopy. If none of them is wanted: `ferry finalize --accept FERRY_RUN_NOTHING_CARRIED`.",
   ),
   FERRY_RUN_BEHIND: entry(
     75,
     "never",
-    "What was captured is not on the target yet, and nobody applies it.",
-    "Start the run or a worker for the topics that the message names, then `ferry finalize` again.",
+    "Captured changes are not on the target yet, and no process applies them.",
+    "Start the run or a worker for the topics named in the message, then run `ferry finalize` again.",
   ),
   FERRY_SOURCE_WRITES: entry(
     76,
     "never",
-    "Services still write to the source: what they write from now on would not be on the target.",
-    "Stop or fence them, then `ferry finalize` again; with --allow-writes the run ends all the same, and the time up to which the target has everything is printed.",
+    "Services still write to the source: their next writes would not be on the target.",
+    "Stop or fence them, then run `ferry finalize` again. --allow-writes ends the run anyway, and prints the time up to which the target has everything.",
   ),
   FERRY_RUN_FINALIZING: entry(
     75,
     "never",
     "The run is being finalized.",
-    "Let it come to its end: start it again as before if nobody runs it, and `ferry finalize` to see what came of it.",
+    "Wait for its end. If no process runs it, start it again as before; `ferry finalize` prints the result.",
   ),
   FERRY_RUN_FINALIZED: entry(
     64,
     "never",
-    "The run was finalized: it is over, and the target belongs to its own services.",
-    "--replace-target (`ferry run`, `ferry capture`) drops what is carried on the target and begins anew; another --state-db and an empty target begin beside it.",
+    "The run is finalized; the target belongs to its own services.",
+    "--replace-target (`ferry run`, `ferry capture`) drops the target collections and starts over. Another --state-db with an empty target starts a second run beside it.",
+  ),
+  // --- cutover
+  FERRY_CUTOVER_FENCE: entry(
+    64,
+    "never",
+    "The fence cannot be used.",
+    "Give --fence user-write-block (MongoDB 6.0 or newer), validator, hook:COMMAND, or none; docs/49-cutover.md says what each of them stops.",
+  ),
+  FERRY_CUTOVER_FENCED: entry(
+    76,
+    "never",
+    "The source already refuses writes, and this cutover did not ask for it.",
+    "`ferry cutover --abort` lifts a fence that ferry left behind; a fence of your own must be lifted by hand.",
+  ),
+  FERRY_CUTOVER_EARLY: entry(
+    75,
+    "backoff",
+    "The run is not far enough to switch over.",
+    "Wait until it has caught up; `ferry status` shows how far it is, `ferry cutover --ready` what is missing.",
+  ),
+  FERRY_CUTOVER_UNVERIFIED: entry(
+    75,
+    "never",
+    "Not everything that is carried was compared with the source.",
+    "Run `ferry verify` first; --accept FERRY_CUTOVER_UNVERIFIED switches without.",
+  ),
+  FERRY_CUTOVER_PAUSE: entry(
+    75,
+    "never",
+    "The pause would have been longer than --max-pause: the fence was lifted, and services keep using the source.",
+    "The message says what took too long. Try again when less is written, or allow more; `ferry cutover --rehearse` predicts the pause.",
+  ),
+  FERRY_CUTOVER_HOOK: entry(
+    1,
+    "never",
+    "A command of the operator failed or did not end in time.",
+    "Its own output says why. Exit status 0 means done, and anything else that nothing was changed; no command may take longer than the pause.",
+  ),
+  FERRY_CUTOVER_INTERRUPTED: entry(
+    75,
+    "never",
+    "The process that drove the cutover ended before services were released: the fence was lifted, and they keep using the source.",
+    "Start `ferry cutover` again.",
+  ),
+  FERRY_CUTOVER_ALIVE: entry(
+    75,
+    "never",
+    "Another cutover on this target has not come to its end.",
+    "Wait for the process that drives it. If that process is gone, `ferry cutover` resumes it and `ferry cutover --abort` undoes it.",
+  ),
+  FERRY_CUTOVER_TAKEN: entry(
+    75,
+    "never",
+    "Another process drives this cutover now.",
+    "`ferry check` shows whether a fence is left behind; run `ferry cutover --ready` to see where it stands.",
+  ),
+  FERRY_CUTOVER_WATCH: entry(
+    70,
+    "never",
+    "The second process that lifts the fence in an emergency did not start.",
+    "The message says why; without it no fence is raised.",
+  ),
+  FERRY_CUTOVER_NONE: entry(
+    64,
+    "never",
+    "There is no cutover to abort, and no fence of ferry on the source.",
+    "Check --target and --state-db.",
+  ),
+  FERRY_CUTOVER_RELEASED: entry(
+    76,
+    "never",
+    "Services were sent to the target: with the fence lifted, both sides would take writes.",
+    "Send them back first. --allow-both lifts the fence anyway.",
+  ),
+  FERRY_ROLLBACK_NONE: entry(
+    64,
+    "never",
+    "There is nothing to carry back from.",
+    "Changes are carried back behind a cutover that has sent services to the target; give the same --source, --target and --state-db as there.",
+  ),
+  FERRY_ROLLBACK_ROUTE: entry(
+    64,
+    "never",
+    "What a route makes of documents cannot be carried back.",
+    "Leave out the routes that the message names with a configuration of their own, or do without a way back for them.",
+  ),
+  FERRY_RUN_LOOP: entry(
+    76,
+    "never",
+    "A run the other way carries the same namespaces: changes would go round without end.",
+    "Finalize that run first, or leave its namespaces out of this one.",
   ),
   // --- the demo
   FERRY_DEMO_STEP: entry(
     1,
     "never",
     "A step of the demo did not give the expected result.",
-    "Look at the logs in the folder that the message names; `npm run demo -- --keep` leaves everything up to look at.",
+    "Check the logs in the folder named in the message; `ferry demo --keep` leaves everything running.",
   ),
 } as const satisfies Record<string, CatalogueEntry>;
 

@@ -59,7 +59,7 @@ const lineWithoutSecrets = (line: string): string => {
 /**
  * A sentence, a log line or a stack trace as it may be shown and stored. Meant for ferry's own words and those of servers
  * and libraries, not for users' documents: a document's `https://host/@name` would be shortened. A password with a space in it
- * cannot be told from the words that follow; a URI with one is refused where it is given (`io/mongo/uri.ts`).
+ * cannot be separated from the words that follow; a URI with one is refused where it is given (`io/mongo/uri.ts`).
  */
 export const withoutSecrets = (text: string): string =>
   text.includes("://") ? text.split("\n").map(lineWithoutSecrets).join("\n") : text;

@@ -62,7 +62,7 @@ export class ByteBudget {
 }
 
 /**
- * One owner's part of a budget. What it took and has not given back returns when it ends, however it ends: a partition
+ * One owner's part of a budget. What it took and has not released returns when it ends, however it ends: a partition
  * that was taken over leaves batches behind, and the others must not wait for their bytes for ever.
  */
 export class BudgetShare implements Disposable {

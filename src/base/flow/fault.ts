@@ -10,7 +10,7 @@ export const FAULT_POINTS = [
   "mid-bulk",
   /** The data is written, and not committed (without transactions: the position is not moved). */
   "before-commit",
-  /** Committed, and nobody knows yet. */
+  /** Committed; the client has not been told. */
   "after-commit",
   /** A partition's record names the new owner, its lanes still carry the old epoch. */
   "mid-claim",
@@ -20,7 +20,7 @@ export const FAULT_POINTS = [
   "after-barrier",
   /** A drop was met: the other partitions are fenced, the collection is still there. */
   "mid-drop",
-  /** A rename was met, and a part of the renamed collection is copied anew. */
+  /** A rename was read, and part of the renamed collection is copied again. */
   "mid-rename",
   /** A part of the structure is noted in the journal, and not built. */
   "structure-noted",
@@ -28,35 +28,39 @@ export const FAULT_POINTS = [
   "structure-built",
   /** An index refuses new duplicates, and is not unique. */
   "structure-prepared",
-  /** A capped collection is built anew, and not renamed over the one that it replaces. */
+  /** A capped collection is rebuilt, and not renamed over the one that it replaces. */
   "mid-capped",
-  /** What was held back is given back, and the journal does not know. */
+  /** A constraint is restored, and the journal does not have it. */
   "structure-restored",
-  /** A run that is finalized: everything that was to come is on the target (`ferry capture`: in Kafka), and nothing is given back. */
+  /** A run that is finalized: everything is on the target (`ferry capture`: in Kafka), and nothing is restored. */
   "drained",
-  /** All is given back that could be, and nobody has noted that the run is over. */
+  /** A state of the cutover is noted, and its act is not begun. */
+  "cutover-entered",
+  /** Its act is done and its guard has looked, and the next state is not noted. */
+  "cutover-acted",
+  /** Everything is restored as far as possible, and the end of the run is not noted. */
   "before-finalized",
   /** Capture: the ranges of a copy are noted, and are no capture's yet. */
   "mid-plan",
   /** Capture: a chunk of a range is in the log, its progress is not saved. */
   "mid-range",
-  /** Capture: the last chunk of a range is in the log, and nobody has noted that the range is done. */
+  /** Capture: the last chunk of a range is in the log, and the end of the range is not noted. */
   "after-range",
   /** Capture: events of the change stream are read, and not in the log. */
   "after-events",
-  /** Capture: events are in the spool for good, the ones behind them are not asked for. */
+  /** Capture: events are durable in the spool, the next ones are not requested. */
   "after-spool-frame",
   /** Capture: a segment of the spool is played and its position saved; it is still there. */
   "before-spool-delete",
   /** Capture: a batch is about to be sent to Kafka. */
   "before-produce",
-  /** Capture: Kafka has it, and nobody knows yet. */
+  /** Capture: Kafka has it; the producer has not been told. */
   "after-produce",
   /** Capture: what lies before a position is settled, the position is not saved. */
   "before-checkpoint",
   /** Capture: the position is saved. */
   "after-checkpoint",
-  /** Everything is saved, and the partition is not given back. */
+  /** Everything is saved, and the partition is not released. */
   "before-release",
 ] as const;
 

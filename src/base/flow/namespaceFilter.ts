@@ -1,5 +1,6 @@
 import { FerryError } from "#base/errors/ferryError.ts";
 import { seriesOf } from "./buckets.ts";
+import { quoted } from "./quoted.ts";
 import { type Namespace, parseNamespace } from "./types.ts";
 
 /**
@@ -47,11 +48,30 @@ export class NamespacePattern {
 export const isGlob = (name: string): boolean => /[*?]/.test(name);
 
 /** The source of the regular expression for a glob over one name, for ferry's and the server's engine alike. */
-export const globSource = (glob: string): string =>
-  `^${glob
-    .replace(/[.+^${}()|[\]\\]/g, "\\$&")
-    .replaceAll("*", ".*")
-    .replaceAll("?", ".")}$`;
+export const globSource = (glob: string): string => `^${quoted(glob).replaceAll("\\*", ".*").replaceAll("\\?", ".")}$`;
+
+/** Which namespaces are meant, as the operator said it: names or globs. Nothing included: everything. */
+export type NamespaceSpec = Readonly<{ include: readonly string[]; exclude: readonly string[] }>;
+
+/** A list as people write it, its parts without blanks. */
+export const listed = (text: string): readonly string[] =>
+  text
+    .split(",")
+    .map((part) => part.trim())
+    .filter((part) => part !== "");
+
+/** A text without any name gives the empty one, which is refused: a shell's unset variable must not mean everything. */
+const namesListed = (text: string): readonly string[] => {
+  const names = listed(text);
+  return names.length === 0 ? [""] : names;
+};
+
+/** Names that a person may have meant as namespaces; each text may hold several, comma-separated. @throws FERRY_USAGE */
+export const parseNames = (include: readonly string[], exclude: readonly string[]): NamespaceSpec => {
+  const spec = { include: include.flatMap(namesListed), exclude: exclude.flatMap(namesListed) };
+  new NamespaceFilter(spec); // looks at each
+  return spec;
+};
 
 /** Included by one pattern, and excluded by none. */
 export class NamespaceFilter {
@@ -59,12 +79,12 @@ export class NamespaceFilter {
   readonly exclude: readonly NamespacePattern[];
 
   /** @throws FERRY_USAGE where a pattern names no database */
-  constructor(include: readonly string[], exclude: readonly string[]) {
-    this.include = include.map((text) => new NamespacePattern(text));
+  constructor({ include, exclude }: NamespaceSpec) {
+    this.include = (include.length === 0 ? ["*"] : include).map((text) => new NamespacePattern(text));
     this.exclude = exclude.map((text) => new NamespacePattern(text));
   }
 
-  /** Is a namespace meant? Without any pattern to include, none is. */
+  /** Is a namespace meant? */
   has(ns: Namespace): boolean {
     return this.include.some((pattern) => pattern.matches(ns)) && !this.excludes(ns);
   }

@@ -6,13 +6,11 @@ export type RetryOptions = Readonly<{
   what: string;
   clock: Clock;
   signal?: AbortSignal | undefined;
-  /** Give up when this long passed since the first failure in a row, ms. `Infinity` never gives up. */
-  giveUpAfterMs: number;
   /** First pause, ms; doubles with full jitter up to `maxPauseMs`. */
   pauseMs?: number;
   maxPauseMs?: number;
   random?: () => number;
-  /** Does it pass by itself? As the error's catalogue entry says, unless told otherwise. */
+  /** Is it transient? By default as the error's catalogue entry says. */
   isPassing?: (error: FerryError) => boolean;
   /** Called before each pause. The place to log a warning. */
   onRetry?: (error: FerryError, attempt: number, pauseMs: number) => void;
@@ -21,11 +19,18 @@ export type RetryOptions = Readonly<{
 const mayPass = (error: FerryError): boolean => error.entry.retry !== "never";
 
 /**
- * The one retry loop. Tries again while the error passes by itself; everything else goes straight up.
+ * The one retry loop. Retries while the error is transient; everything else is thrown.
  * Full jitter keeps many workers from returning in step.
  * @throws the last error when `giveUpAfterMs` has passed, or the signal's reason when it aborts.
  */
-export const retry = async <T>(attempt: () => Promise<T>, options: RetryOptions): Promise<T> => {
+export const retry = async <T>(
+  attempt: () => Promise<T>,
+  options: RetryOptions &
+    Readonly<{
+      /** Give up when this long passed since the first failure in a row, ms. */
+      giveUpAfterMs: number;
+    }>,
+): Promise<T> => {
   const { clock, random = Math.random, pauseMs = 20, maxPauseMs = 1000, isPassing = mayPass } = options;
   let failedSince: number | undefined;
   for (let tries = 1; ; tries++) {
@@ -45,6 +50,10 @@ export const retry = async <T>(attempt: () => Promise<T>, options: RetryOptions)
     }
   }
 };
+
+/** `retry` without a limit: only the signal, or an error that is not transient, ends it. */
+export const retryForever = <T>(attempt: () => Promise<T>, options: RetryOptions): Promise<T> =>
+  retry(attempt, { ...options, giveUpAfterMs: Number.POSITIVE_INFINITY });
 
 export type WaitOptions = Readonly<{
   what: string;
@@ -71,7 +80,7 @@ export const waitFor = async <T>(
       const seen = typeof answer.seen === "string" ? answer.seen : JSON.stringify(answer.seen);
       throw new FerryError(
         "FERRY_TIMEOUT",
-        `${options.what}: not so after ${options.timeoutMs} ms; last seen: ${seen}`,
+        `${options.what}: timed out after ${options.timeoutMs} ms; last state: ${seen}`,
       );
     }
     await options.clock.sleep(options.everyMs ?? 100, options.signal);

@@ -55,7 +55,7 @@ export type PatchEvent = EventBase &
 export type DeleteEvent = EventBase & Readonly<{ op: "delete"; key: Uint8Array }>;
 
 /**
- * An event that changes nothing by itself: an update whose looked-up document is null, so it was deleted since and its
+ * An event without effect: an update whose looked-up document is null, so it was deleted since and its
  * delete follows; a tombstone; a heartbeat. Counted, never silent.
  */
 export type NoopEvent = EventBase &
@@ -66,12 +66,34 @@ export type NoopEvent = EventBase &
     of?: Uint8Array;
   }>;
 
+/**
+ * What changes a collection or database itself, as the server names it (`operationType`). `invalidate` ends a stream and is named
+ * here so that it is not passed over.
+ */
+export const DDL_KINDS = [
+  "create",
+  "createIndexes",
+  "drop",
+  "dropDatabase",
+  "dropIndexes",
+  "invalidate",
+  "modify",
+  "rename",
+  "refineCollectionShardKey",
+  "reshardCollection",
+  "shardCollection",
+  "startIndexBuild",
+  "commitIndexBuild",
+  "abortIndexBuild",
+] as const;
+
+export type DdlKind = (typeof DDL_KINDS)[number];
+
 /** A change of the collection itself; lands in any partition (its Kafka key is the resume token). */
 export type DdlEvent = EventBase &
   Readonly<{
     op: "ddl";
-    /** operationType as the server names it: drop, rename, dropDatabase, create, createIndexes, dropIndexes, modify, … */
-    kind: string;
+    kind: DdlKind;
     /** Raw BSON of the whole event. */
     command: Uint8Array;
   }>;
@@ -86,7 +108,7 @@ export type LogRecord = Readonly<{
   timestampMs: number;
   /** The event, where the record never left this process and its writer knows it already. */
   event?: ChangeEvent;
-  /** Bytes that it keeps in memory, where key and value are made only when somebody asks for them. */
+  /** Bytes that it keeps in memory, where key and value are made only when they are read. */
   size?: number;
 }>;
 
@@ -114,7 +136,7 @@ export interface LogPartition extends AsyncDisposable {
   read(offset: number, soft: AbortSignal): AsyncIterable<LogBatch>;
   /** Everything before `offset` is durable downstream: a log that keeps records for this reader only may forget them. */
   settled?(offset: number): void;
-  /** `tell` is called with an offset that somebody waits for to be settled, now and whenever there is a later one. */
+  /** `tell` is called with an offset that a caller waits for to be settled, now and whenever there is a later one. */
   awaited?(tell: (offset: number) => void): void;
 }
 
@@ -136,18 +158,22 @@ export interface Log extends AsyncDisposable {
   showOffsets(topic: string, offsets: ReadonlyMap<number, number>): Promise<void>;
 }
 
+/** A whole document. `fresh`: it is worth trying as a new one; otherwise it goes over whatever is there. */
+export type WriteOp = Pick<WriteEvent, "op" | "key" | "doc" | "fresh">;
+
+/** Changes of a document that is there; creates none. `changes`: raw modifiers (`$set`, `$unset`, `$push` with `$slice`), in order. */
+export type PatchOp = Pick<PatchEvent, "op" | "key"> & Readonly<{ changes: readonly Uint8Array[] }>;
+
+/** A document that is expected not to be there. It serves as its own key. */
+export const freshWrite = (doc: Uint8Array): WriteOp => ({ op: "write", key: doc, doc, fresh: true });
+
+export type DeleteOp = Pick<DeleteEvent, "op" | "key">;
+
 /**
- * What one batch of a lane writes to one collection, in the order of these lists; every element is raw BSON. A key is in
- * one list only, save for a document that must be deleted before it can be written anew.
+ * What a batch does to one document, whatever kind of target it goes to. In the events' own words: a copied document's event is
+ * its operation, and no object is made for it. Of one key a batch has a delete, a write and a patch at most, in this order.
  */
-export type WriteOps = Readonly<{
-  /** `{ q, limit: 1 }` statements. */
-  deletes: readonly Uint8Array[];
-  /** Whole documents. */
-  inserts: readonly Uint8Array[];
-  /** `{ q, u, upsert }` statements, run in order. */
-  updates: readonly Uint8Array[];
-}>;
+export type TargetOp = WriteOp | PatchOp | DeleteOp;
 
 /** Of the filtered ones: how many for which reason, a no-op's or the kind of a change of the collection. */
 export type FilteredBy = Readonly<Record<string, number>>;
@@ -156,7 +182,7 @@ export type FilteredBy = Readonly<Record<string, number>>;
 export type Clash = Readonly<{ index: string; other: Uint8Array | undefined }>;
 
 /**
- * The books of a lane: each is counted by itself, and they move in the same transaction as the position. They balance,
+ * The books of a lane: each is counted separately, and they move in the same transaction as the position. They balance,
  * always: see `imbalance`.
  */
 export type Counts = Readonly<{

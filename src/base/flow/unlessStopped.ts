@@ -1,6 +1,6 @@
 import { isFerry } from "#base/errors/ferryError.ts";
 
-/** A stop is not an error: whatever was interrupted by it goes on from the saved positions. @throws everything else */
+/** A stop is not an error: interrupted work resumes from the saved positions. @throws everything else */
 export const unlessStopped = async (work: Promise<void>, hard: AbortSignal): Promise<void> => {
   try {
     await work;

@@ -2,7 +2,7 @@ import type { Logger } from "./log.ts";
 
 /** What is back sooner was hardly away, ms. */
 const SAY_MS = 1000;
-/** How often it is said again while it lasts, ms. */
+/** How often it is logged again while it lasts, ms. */
 const AGAIN_MS = 30_000;
 
 type Clock = Readonly<{

@@ -1,7 +1,7 @@
 import type { FerryError } from "#base/errors/ferryError.ts";
 import type { Logger } from "./log.ts";
 
-/** Says that something is being tried again (`onRetry` of flow/retry.ts): what passes at once is everyday life, only what lasts is worth a line. */
+/** Logs retries (`onRetry` of flow/retry.ts): short failures are expected, only lasting ones are worth a line. */
 export const tryingAgain =
   (logger: Logger, stage: string) =>
   (error: FerryError, attempt: number, ms: number): void => {

@@ -1,7 +1,7 @@
 import type { Admin, Consumer, RecordsBatch } from "@platformatic/kafka";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { LogRecord } from "#base/flow/types.ts";
-import { kafkaError } from "./errors.ts";
+import { kafkaError } from "./kafkaErrors.ts";
 import { library } from "./library.ts";
 
 export type KafkaOptions = Readonly<{

@@ -1,4 +1,4 @@
-/** Kafka's own hash of keys (Utils.murmur2 of its Java client), so that a key has one partition whoever writes it. */
+/** Kafka's own hash of keys (Utils.murmur2 of its Java client), so that a key has one partition for every writer. */
 export const murmur2 = (key: Uint8Array, length = key.length): number => {
   const M = 0x5bd1e995;
   let h = 0x9747b28c ^ length;

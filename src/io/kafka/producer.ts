@@ -1,8 +1,8 @@
 import type { Connection, Producer, Writer } from "@platformatic/kafka";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import { type RetryOptions, retry } from "#base/flow/retry.ts";
-import { kafkaError } from "./errors.ts";
+import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
+import { kafkaError } from "./kafkaErrors.ts";
 import { library } from "./library.ts";
 import { type RecordBatch, stamp } from "./recordBatch.ts";
 
@@ -53,7 +53,7 @@ const request = (topic: string, partition: number, { bytes }: RecordBatch): Writ
 
 /**
  * An idempotent producer: what it sends twice because an answer was lost, the broker keeps once. One request at a time; several
- * partitions go on side by side with a producer each. Connections, metadata and the producer's id are the client library's;
+ * partitions proceed in parallel with a producer each. Connections, metadata and the producer's id are the client library's;
  * batches are made where the records are (docs/adr/0017).
  */
 export class KafkaProducer implements AsyncDisposable {
@@ -78,7 +78,7 @@ export class KafkaProducer implements AsyncDisposable {
   async send(topic: string, partition: number, batch: RecordBatch): Promise<void> {
     const what = `writing to ${topic} [${partition}]`;
     const { clock, onRetry } = this.#options;
-    await retry(
+    await retryForever(
       async () => {
         try {
           await this.#send(topic, partition, batch);
@@ -87,7 +87,7 @@ export class KafkaProducer implements AsyncDisposable {
           throw kafkaError(error, what);
         }
       },
-      { what, clock, signal: this.#closed.signal, giveUpAfterMs: Number.POSITIVE_INFINITY, onRetry },
+      { what, clock, signal: this.#closed.signal, onRetry },
     );
   }
 

@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
  * What it refuses (characters but `a-z A-Z 0-9 . _ -`, more than 249 of them) is encoded as `db..coll`, in which each byte
  * of UTF-8 but `a-z A-Z 0-9 . -` is `_` and two hex digits: `shop.my orders` is `shop..my_20orders`. No collection's name
  * begins with a dot, so no namespace is called like an encoded one. Where that is too long it is `db...` and a digest,
- * from which nobody can tell the namespace: its records do.
+ * which does not tell the namespace: its records do.
  */
 
 /** Kafka's own limit (org.apache.kafka.common.internals.Topic). */
@@ -48,5 +48,5 @@ export const namespaceFor = (topic: string): string | undefined => {
   const [, db, coll] = ENCODED.exec(topic) ?? [];
   if (db === undefined || coll === undefined) return topic;
   const ns = `${decoded(db)}.${decoded(coll)}`;
-  return topicFor(ns) === topic ? ns : topic; // somebody else's name
+  return topicFor(ns) === topic ? ns : topic; // another program's name
 };

@@ -1,6 +1,6 @@
 import { unlessAborted } from "#base/flow/abort.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import { type RetryOptions, retry } from "#base/flow/retry.ts";
+import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import { formatNamespace, type Log, type LogBatch, type LogPartition, type LogRecord } from "#base/flow/types.ts";
 import { type FetchResult, KafkaClient, type KafkaOptions } from "#io/kafka/client.ts";
 import { namespaceFor, topicFor } from "#io/kafka/topicName.ts";
@@ -9,7 +9,7 @@ import { createDecoder } from "#io/wire/decode.ts";
 export type KafkaLogOptions = KafkaOptions &
   Readonly<{
     clock: Clock;
-    /** How many decompressed bytes one fetch should bring; asked anew each time, since it depends on how many partitions are read. */
+    /** How many decompressed bytes one fetch should bring; asked each time, because it depends on the number of partitions. */
     fetchBytes: () => number;
     onRetry: NonNullable<RetryOptions["onRetry"]>;
   }>;
@@ -41,14 +41,13 @@ class KafkaPartition implements LogPartition {
       MAX_WIRE_BYTES,
       Math.max(MIN_WIRE_BYTES, Math.round(this.#options.fetchBytes() / this.#ratio)),
     );
-    return retry(
+    return retryForever(
       () =>
         this.#client.fetch({ topic: this.#topic, partition: this.#index, offset, maxBytes, maxWaitMs: LONG_POLL_MS }),
       {
         what: `reading ${this.#topic} [${this.#index}]`,
         clock: this.#options.clock,
         signal,
-        giveUpAfterMs: Number.POSITIVE_INFINITY,
         onRetry: this.#options.onRetry,
       },
     );
@@ -64,7 +63,7 @@ class KafkaPartition implements LogPartition {
       const ahead = bytes <= MAX_AHEAD_BYTES;
       if (ahead) {
         next = this.#fetch(end, soft); // one batch ahead: the broker works while the lanes write
-        next.catch(() => undefined); // reported where it is awaited; nobody awaits it after a stop
+        next.catch(() => undefined); // reported where it is awaited; it is not awaited after a stop
       }
       yield { records, bytes, end, highWatermark };
       if (!ahead) next = this.#fetch(end, soft);
@@ -149,9 +148,9 @@ export class KafkaLog implements Log {
 
   async #look(topic: string, index: number, offset: number, maxBytes: number): Promise<readonly LogRecord[]> {
     const what = { topic, partition: index, offset, maxBytes, maxWaitMs: 1 };
-    // One after the other: two fetches at once on one connection break its fetch session.
+    // One after the other: two concurrent fetches on one connection break its fetch session.
     const turn = this.#peeking.then(() => this.#client.fetch(what));
-    this.#peeking = turn.catch(() => undefined); // its own caller is told; the next one only waits for its end
+    this.#peeking = turn.catch(() => undefined); // its own caller gets the error; the next one only waits for its end
     return (await turn).records;
   }
 

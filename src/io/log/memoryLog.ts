@@ -47,7 +47,7 @@ class Topic {
   readonly chunks: Chunk[] = [];
   readonly settled = new Map<string, number>();
   readonly waiting = new Set<() => void>();
-  /** Told of the offset that somebody waits for. */
+  /** Called with the offset that a caller waits for. */
   readonly readers = new Set<(offset: number) => void>();
   awaited = 0;
   first: number;
@@ -60,7 +60,7 @@ class Topic {
     this.next = next;
     this.high = high;
     for (const reader of readers) this.settled.set(reader, first);
-    // Given out by a process that is gone, and captured anew behind it: lanes that had not come so far pass over it.
+    // Assigned by an ended process, and captured again after it: lanes that had not come so far skip it.
     if (next > first) this.chunks.push({ records: [], bytes: 0, first, end: next, turn: undefined });
   }
 
@@ -102,7 +102,7 @@ class Topic {
 
 /**
  * The log of `ferry run`: topics of one partition each, in this process. Records are held until the lanes of every reader
- * have them on the target, so that a partition that was given back is read again from where its lanes stand. What a kill
+ * have them on the target, so that a released partition is read again from the position of its lanes. What a kill
  * takes away is captured again from the saved position, in the same order and under the same offsets.
  */
 export class MemoryLog implements Log {
@@ -148,7 +148,7 @@ export class MemoryLog implements Log {
 
   /**
    * Resolves when every reader has everything before these offsets on the target.
-   * @param soon are readers told that it is waited for? @throws the signal's reason
+   * @param soon do readers learn that a caller waits for it? @throws the signal's reason
    */
   async settledTo(ends: ReadonlyMap<string, number>, signal: AbortSignal, soon = false): Promise<void> {
     if (soon) for (const [name, end] of ends) this.#topic(name).await(end);

@@ -40,7 +40,7 @@ export class Places {
   readonly #partitions: number;
   #collated: boolean;
 
-  /** @param collated does the collection compare `_id`s by a collation? Its creation, where the stream shows it, says so anew. */
+  /** @param collated does the collection compare `_id`s by a collation? Its creation, if the stream shows it, updates this. */
   constructor(partitions: number, collated: boolean) {
     this.#partitions = partitions;
     this.#collated = collated;

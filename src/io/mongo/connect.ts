@@ -21,6 +21,7 @@ export type {
   Collection,
   Db,
   Document,
+  IndexDescription,
   MongoClient,
   ReadPreferenceMode,
 } from "mongodb";
@@ -35,6 +36,8 @@ export type ConnectOptions = Readonly<{
   readPreference?: ReadPreferenceMode;
   /** For a glance: who connects, and does not answer for so long, ms, counts as away. Otherwise commands may take their hours. */
   answerMs?: number;
+  /** Writes documents past validators, and so past the fence that is one: for what carries changes back behind a cutover. */
+  pastValidators?: boolean;
 }>;
 
 /** What is ferry's own business in every client, whatever the URI says: what it remembers must survive a failover. */
@@ -49,11 +52,22 @@ const OWN = {
   enableUtf8Validation: false,
 } as const satisfies MongoClientOptions;
 
+type OwnOptions = Readonly<{ pastValidators?: boolean | undefined }>;
+
+const writes = (command: Document): boolean => "insert" in command || "update" in command;
+
 /**
  * A client that connects with its first operation, or with a later one. The driver's own keeps what is left of a first
  * attempt that failed, and answers "Topology is closed" from then on.
  */
 class LazyClient extends MongoClient {
+  readonly #always: Document;
+
+  constructor(uri: string, { pastValidators = false, ...options }: MongoClientOptions & OwnOptions) {
+    super(uri, options);
+    this.#always = pastValidators ? { bypassDocumentValidation: true } : {};
+  }
+
   override async connect(): Promise<this> {
     try {
       return await super.connect();
@@ -68,12 +82,15 @@ class LazyClient extends MongoClient {
     const db = super.db(name, options);
     const command = db.command.bind(db);
     db.command = (document: Document, more?: RunCommandOptions) =>
-      command(document, { enableUtf8Validation: OWN.enableUtf8Validation, ...more });
+      command(writes(document) ? { ...document, ...this.#always } : document, {
+        enableUtf8Validation: OWN.enableUtf8Validation,
+        ...more,
+      });
     return db;
   }
 }
 
-const open = (typed: string, options: MongoClientOptions): MongoClient => {
+const open = (typed: string, options: MongoClientOptions & OwnOptions): MongoClient => {
   readableTopologyVersions();
   requireMongoUri(typed);
   const { uri } = ferryUri(typed);
@@ -94,7 +111,9 @@ const clientOptions = ({
   maxPoolSize = 50,
   readPreference = "primary",
   answerMs,
-}: ConnectOptions): MongoClientOptions => ({
+  pastValidators,
+}: ConnectOptions): MongoClientOptions & OwnOptions => ({
+  pastValidators,
   appName,
   serverSelectionTimeoutMS: timeoutMs,
   maxPoolSize,

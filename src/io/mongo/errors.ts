@@ -9,38 +9,25 @@ import {
 import { elementsOf, type RawValue, rawField } from "#base/bson/rawValue.ts";
 import type { ErrorCode } from "#base/errors/catalogue.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import { isPassingCode, isWrongCommand, ServerCode } from "./serverCodes.ts";
 import { whyUnreached } from "./unreached.ts";
 
-/**
- * Server codes that pass by themselves (elections, shutdowns, write conflicts, interrupted or expired transactions, stale
- * routing, an overloaded server, a write fence, a full disk that an operator will clear, a collection that went away under a
- * read). Source: the server's error_codes.yml, the categories NetworkError, RetriableError, NotPrimaryError, Interruption,
- * ShutdownError, SnapshotError, StaleShardVersionError, ExceededTimeLimitError and SystemOverloadedError, as far as a client
- * can see them.
- */
-const TRANSIENT = new Set([
-  6, 7, 24, 43, 46, 50, 63, 64, 89, 91, 107, 112, 117, 133, 134, 136, 145, 150, 175, 189, 202, 216, 225, 234, 237, 239,
-  244, 246, 249, 250, 251, 256, 262, 267, 272, 279, 281, 282, 290, 303, 317, 355, 365, 371, 384, 402, 407, 433, 449,
-  9001, 10107, 11600, 11601, 11602, 13388, 13435, 13436, 14031,
-]);
-const AUTH = new Set([18, 8000]);
-const PRIVILEGE = new Set([13]);
-/** The command itself is wrong for this server or namespace: no document is to blame. */
-const COMMAND = new Set([20, 26, 59, 72, 73, 115, 166, 263, 352]);
+const AUTH: ReadonlySet<number> = new Set([ServerCode.AuthenticationFailed, ServerCode.AtlasError]);
 
-/** Does a server code say that the moment is wrong, and not the document? */
-export const isPassing = (code: number): boolean => TRANSIENT.has(code);
-
-/** Nobody has logged in: Unauthorized (13) as well, and told from a lack of privileges by its text alone. */
+/** Not logged in: Unauthorized as well; only its text differs from a lack of privileges. */
 export const isAnonymous = (message: string): boolean => /\brequires authentication$/.test(message);
 
 const codeOf = (error: MongoServerError): ErrorCode => {
   const code = Number(error.code);
-  if (isPassing(code) || error.hasErrorLabel("TransientTransactionError") || error.hasErrorLabel("RetryableWriteError"))
+  if (
+    isPassingCode(code) ||
+    error.hasErrorLabel("TransientTransactionError") ||
+    error.hasErrorLabel("RetryableWriteError")
+  )
     return "FERRY_MONGO_TRANSIENT";
-  if (AUTH.has(code) || (PRIVILEGE.has(code) && isAnonymous(error.message))) return "FERRY_MONGO_AUTH";
-  if (PRIVILEGE.has(code)) return "FERRY_MONGO_PRIVILEGE";
-  if (COMMAND.has(code)) return "FERRY_MONGO_COMMAND";
+  if (AUTH.has(code) || (code === ServerCode.Unauthorized && isAnonymous(error.message))) return "FERRY_MONGO_AUTH";
+  if (code === ServerCode.Unauthorized) return "FERRY_MONGO_PRIVILEGE";
+  if (isWrongCommand(code)) return "FERRY_MONGO_COMMAND";
   return "FERRY_MONGO_REJECTED";
 };
 
@@ -85,7 +72,7 @@ export const mongoError = (error: unknown, phase: string): FerryError => {
   }
   if (isLookup(error))
     return new FerryError("FERRY_MONGO_UNREACHABLE", `${phase}: ${lookupText(error)}`, { cause: error });
-  // Closed topology: somebody else's first attempt to connect failed while this one waited for it.
+  // Closed topology: another caller's first attempt to connect failed while this one waited for it.
   if (error instanceof MongoNetworkError || error instanceof MongoTopologyClosedError)
     return new FerryError("FERRY_MONGO_UNREACHABLE", `${phase}: ${error.message}`, { cause: error });
   if (error instanceof MongoError) {
@@ -117,12 +104,12 @@ const answerOf = (error: unknown): Document =>
   error instanceof FerryError && error.cause instanceof MongoServerError ? error.cause.errorResponse : {};
 
 /**
- * `_id`s of documents that keep an index from becoming unique, one list for each value (CannotConvertIndexToUnique, 359).
+ * `_id`s of documents that keep an index from becoming unique, one list for each value (CannotConvertIndexToUnique).
  * The command was run with `raw`.
  */
 export const violationsOf = (error: unknown): readonly (readonly RawValue[])[] =>
   ((answerOf(error)["violations"] ?? []) as Uint8Array[]).map((violation) => elementsOf(rawField(violation, "ids")));
 
-/** The value that two documents share where a unique index was to be built (DuplicateKey, 11000), raw. The command was run with `raw`. */
+/** The value that two documents share where a unique index was to be built (DuplicateKey), raw. The command was run with `raw`. */
 export const duplicateOf = (error: unknown): Uint8Array | undefined =>
   answerOf(error)["keyValue"] as Uint8Array | undefined;

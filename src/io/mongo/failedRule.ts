@@ -3,7 +3,7 @@ import { BSON, EJSON } from "bson";
 /** Longer rules are cut: a letter's reason is read by people. */
 const MOST = 1000;
 
-/** Values of documents that the server names beside its rules: a rule is told, a document's content is not. */
+/** Values of documents that the server names beside its rules: a rule is shown, a document's content is not. */
 const VALUES = new Set(["consideredValue", "consideredValues", "consideredType", "failingDocumentId"]);
 
 /** The values among them may be no UTF-8; they are left out. */

@@ -18,7 +18,7 @@ const HIGHEST: Document = { filter: { _id: new MaxKey() } };
  * How a `find` reads the documents from one `_id` on, before another, in the order of the `_id` index, which is defined across all
  * types and for every collation. Bounds are the index's own (`min`, `max`): a `$gte` would compare within one type and pass over
  * the `_id`s of every other. The server takes a missing `max` for MaxKey, exclusively, and refuses `min` at MaxKey and `max` at
- * MinKey (51175): so MaxKey is read by itself, and nothing lies below MinKey.
+ * MinKey (51175): so MaxKey is read separately, and nothing is below MinKey.
  * @param from raw `{ _id }`, the first of the range; undefined: from the lowest on
  * @param to raw `{ _id }`, the first that no longer belongs to it; undefined: to the highest
  */

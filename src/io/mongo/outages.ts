@@ -1,14 +1,14 @@
 import { type FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { unlessAborted } from "#base/flow/abort.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import { retry } from "#base/flow/retry.ts";
+import { retryForever } from "#base/flow/retry.ts";
 import { Awaited } from "#base/observe/awaited.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { MongoClient } from "./connect.ts";
 import { translated } from "./errors.ts";
 
 /** A server that work depends on. */
-export type Server = Readonly<{
+export type AwaitedServer = Readonly<{
   /** As in a sentence: `the target`. */
   name: string;
   /** Asks something that only a server that works can answer. @throws a FerryError otherwise */
@@ -28,29 +28,33 @@ const isOutage = (error: FerryError): boolean =>
   );
 
 /** Its primary answers. */
-export const mongoServer = (name: string, client: MongoClient): Server => ({
+export const mongoServer = (name: string, client: MongoClient): AwaitedServer => ({
   name,
   ask: () => translated(`asking ${name}`, () => client.db("admin").command({ ping: 1 })),
 });
 
-/** Both sides of a capture. */
-export const serversOf = ({ source, target }: Readonly<{ source: MongoClient; target: MongoClient }>): Server[] => [
+/** Both sides of a capture, and ferry's own database where it is `apart` from the target. */
+export const serversOf = ({
+  source,
+  target,
+  apart,
+}: Readonly<{ source: MongoClient; target: MongoClient; apart?: MongoClient | undefined }>): AwaitedServer[] => [
   mongoServer("the source", source),
   mongoServer("the target", target),
+  ...(apart === undefined ? [] : [mongoServer("the state database", apart)]),
 ];
 
-/** Waits for a server as long as `isPassing`, and says so. @throws what does not pass by itself, the signal's reason */
+/** Waits for a server as long as `isPassing`, and says so. @throws errors that are not transient, the signal's reason */
 const waitUntilAnswers = async (
-  { name, ask }: Server,
+  { name, ask }: AwaitedServer,
   { clock, logger, signal }: OutageDeps,
   isPassing: (error: FerryError) => boolean,
 ): Promise<void> => {
   const awaited = new Awaited(name, { clock, logger });
-  const waiting = retry(ask, {
+  const waiting = retryForever(ask, {
     what: `reaching ${name}`,
     clock,
     signal,
-    giveUpAfterMs: Number.POSITIVE_INFINITY,
     isPassing,
     onRetry: ({ detail }) => awaited.missing(detail),
   });
@@ -61,16 +65,17 @@ const waitUntilAnswers = async (
 
 /**
  * Waits for a server without end, and says so: what it is waiting for, why, and after how long it was back.
- * @throws what does not pass by itself, the signal's reason
+ * @throws errors that are not transient, the signal's reason
  */
-const whenAnswers = (server: Server, deps: OutageDeps): Promise<void> => waitUntilAnswers(server, deps, isOutage);
+const whenAnswers = (server: AwaitedServer, deps: OutageDeps): Promise<void> =>
+  waitUntilAnswers(server, deps, isOutage);
 
 /**
  * Waits for a server that nothing was heard of yet: a host that DNS does not know is a mistake here. Later the same answer is an
  * outage, as when a container and its name are gone for a moment.
- * @throws what does not pass by itself, the signal's reason
+ * @throws errors that are not transient, the signal's reason
  */
-export const whenFirstAnswers = (server: Server, deps: OutageDeps): Promise<void> =>
+export const whenFirstAnswers = (server: AwaitedServer, deps: OutageDeps): Promise<void> =>
   waitUntilAnswers(server, deps, (error) => isOutage(error) && error.facts["mistake"] !== true);
 
 /**
@@ -81,13 +86,13 @@ export const whenFirstAnswers = (server: Server, deps: OutageDeps): Promise<void
  */
 export const throughOutages = <T>(
   what: string,
-  servers: readonly Server[],
+  servers: readonly AwaitedServer[],
   deps: OutageDeps,
   work: () => Promise<T>,
 ): Promise<T> => {
   const { clock, logger, signal } = deps;
   let interrupted = false;
-  return retry(
+  return retryForever(
     async () => {
       if (interrupted) for (const server of servers) await whenAnswers(server, deps);
       interrupted = true;
@@ -97,10 +102,9 @@ export const throughOutages = <T>(
       what,
       clock,
       signal,
-      giveUpAfterMs: Number.POSITIVE_INFINITY,
       isPassing: isOutage,
       onRetry: ({ code, detail }) =>
-        logger.warn({ stage: "waiting", code, err: detail }, `interrupted while ${what}; it is done again`),
+        logger.warn({ stage: "waiting", code, err: detail }, `interrupted while ${what}; it is repeated`),
     },
   );
 };

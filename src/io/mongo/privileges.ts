@@ -1,3 +1,4 @@
+import { FerryError } from "#base/errors/ferryError.ts";
 import { BUCKETS } from "#base/flow/buckets.ts";
 import type { Namespace } from "#base/flow/types.ts";
 import type { MongoClient } from "./connect.ts";
@@ -77,6 +78,27 @@ export const missingPrivileges = (needs: readonly Need[], privileges: readonly P
     const missing = need.actions.filter((action) => !granted.has(action) && !granted.has("anyAction"));
     return missing.length === 0 ? [] : [{ ...need, actions: missing }];
   });
+
+/** As in a sentence. */
+const placeOf = ({ db, collection, cluster }: Pick<Need, "db" | "collection" | "cluster">): string => {
+  if (cluster === true) return "the cluster";
+  return `${db === "" ? "every database" : db}${collection === "" ? "" : `.${collection}`}`;
+};
+
+/** The first of the needs that the client's user lacks, as an error; undefined where all are granted. @throws FERRY_MONGO_* */
+export const lackedPrivilege = async (
+  side: "source" | "target",
+  client: MongoClient,
+  needs: readonly Need[],
+): Promise<FerryError | undefined> => {
+  const { users, privileges } = await readPrivileges(client);
+  const [first] = users.length === 0 ? [] : missingPrivileges(needs, privileges);
+  if (first === undefined) return undefined;
+  return new FerryError(
+    "FERRY_MONGO_PRIVILEGE",
+    `${users.join(", ")} lacks ${first.actions.join(", ")} on ${placeOf(first)} of the ${side}: ${first.why}`,
+  );
+};
 
 /** What ferry and the connector need to read a database on the source. */
 export const sourceNeeds = (db: string): Need[] => [

@@ -1,4 +1,4 @@
-import { Long } from "bson";
+import { Long, type Timestamp } from "bson";
 import { int32At } from "#base/bson/walk.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { ClientSession, Document, MongoClient, ReadPreferenceMode } from "./connect.ts";
@@ -140,6 +140,7 @@ export class RawCursor implements AsyncDisposable {
   readonly #session: ClientSession;
   #id = 0n;
   #collection = "";
+  #openedAt: Timestamp | undefined;
   /** The first reply, which came with the opening; handed out by the first `next`. */
   #first: RawReply | undefined;
 
@@ -160,11 +161,17 @@ export class RawCursor implements AsyncDisposable {
     }
   }
 
+  /** The server's clusterTime when the cursor was opened; undefined on a standalone server. */
+  get openedAt(): Timestamp | undefined {
+    return this.#openedAt;
+  }
+
   async #command(command: Document): Promise<RawReply> {
     const { client, db, phase, readPreference = "primary" } = this.#options;
     const options = { session: this.#session, readPreference, ...RAW };
     const reply = await translated(phase, () => client.db(db).command(command, options));
     const parsed = parse(reply["cursor"] as unknown as Uint8Array);
+    this.#openedAt ??= reply["operationTime"] as Timestamp | undefined;
     this.#id = parsed.id;
     if (parsed.collection !== "") this.#collection = parsed.collection;
     return parsed;
@@ -191,7 +198,7 @@ export class RawCursor implements AsyncDisposable {
       await client
         .db(db)
         .command({ killCursors: this.#collection, cursors: [Long.fromBigInt(this.#id)] }, { session: this.#session })
-        .catch(() => undefined); // the server forgets it by itself
+        .catch(() => undefined); // it expires on the server
     await this.#session.endSession();
   }
 }

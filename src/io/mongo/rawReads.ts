@@ -40,7 +40,7 @@ const withIds = (keys: readonly Uint8Array[]): Document => {
 /**
  * The documents of these keys, raw, in any order; missing ones are left out.
  * @param keys raw documentKeys
- * @param time whoever completes an event reads from its time on; without one, the majority's view as the primary has it
+ * @param time a look-up for an event reads from its time on; without one, the majority's view on the primary
  * @throws FERRY_MONGO_*
  */
 export const readByKeys = (

@@ -1,14 +1,16 @@
 /**
  * Raw BSON to the server, untouched. The driver's `DocumentSequence` (an OP_MSG kind 1 section) is not public API: this
  * is the only file that uses it, `test/contract/rawWrites.test.ts` fails loudly when an upgrade changes it, and
- * without it the same bytes stand in the command itself, of which the server takes less at once.
+ * without it the same bytes are in the command itself, which has a lower size limit.
  */
 import { createRequire } from "node:module";
-import type { ClientSession, Db, Document } from "mongodb";
+import type { Db, Document } from "mongodb";
 import { type RawValue, rawDocument, rawField } from "#base/bson/rawValue.ts";
 import { int32At } from "#base/bson/walk.ts";
+import type { StateTx } from "#base/flow/stateTx.ts";
 import { translated } from "./errors.ts";
 import { failedRule } from "./failedRule.ts";
+import { within } from "./session.ts";
 
 type Sequence = { push(document: Document, raw: Uint8Array): number };
 type SequenceClass = new (field: string) => Sequence;
@@ -51,7 +53,7 @@ export type WriteError = Readonly<{
   keyValue: RawValue | undefined;
 }>;
 export type WriteOutcome = Readonly<{ n: number; errors: readonly WriteError[] }>;
-export type WriteCall = Readonly<{ db: Db; coll: string; session?: ClientSession | undefined; ordered: boolean }>;
+export type WriteCall = Readonly<{ db: Db; coll: string; tx?: StateTx | undefined; ordered: boolean }>;
 
 type Verb = Readonly<{ command: "insert" | "update" | "delete"; field: "documents" | "updates" | "deletes" }>;
 
@@ -91,7 +93,7 @@ const cut = (raw: readonly Uint8Array[], from: number): number => {
 const send = async (
   verb: Verb,
   raw: readonly Uint8Array[],
-  { db, coll, session, ordered }: WriteCall,
+  { db, coll, tx, ordered }: WriteCall,
 ): Promise<WriteOutcome> => {
   let n = 0;
   const errors: WriteError[] = [];
@@ -99,7 +101,7 @@ const send = async (
     const to = cut(raw, from);
     const command = { [verb.command]: coll, ordered, [verb.field]: section(verb.field, raw, from, to) };
     const reply = await translated(`${verb.command} into ${db.databaseName}.${coll}`, () =>
-      db.command(command, { ...RAW_VALUES, ...(session === undefined ? {} : { session }) }),
+      db.command(command, { ...RAW_VALUES, ...within(tx) }),
     );
     n += Number(reply["n"] ?? 0);
     errors.push(...errorsOf(reply, from));

@@ -3,7 +3,7 @@ import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { shownUri } from "#base/errors/secrets.ts";
 import { unlessAborted } from "#base/flow/abort.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import { retry } from "#base/flow/retry.ts";
+import { retryForever } from "#base/flow/retry.ts";
 import { Awaited } from "#base/observe/awaited.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { greet, openMongo } from "./connect.ts";
@@ -11,8 +11,11 @@ import { mongoError } from "./errors.ts";
 import { ferryUri } from "./uriOptions.ts";
 
 export type ReachDeps = Readonly<{
-  side: "source" | "target";
+  /** As in a sentence: `the source`. */
+  side: "source" | "target" | "state database";
   appName: string;
+  /** See ConnectOptions. */
+  pastValidators?: boolean;
   clock: Clock;
   logger: Logger;
   /** Ends the waiting. */
@@ -23,7 +26,7 @@ const codeOf = (error: Error): string => String((error as { code?: unknown }).co
 const MISTAKES = /^(ENOTFOUND$|EPROTO$|ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/;
 const AWAY = /^(ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|EAI_AGAIN)$/;
 
-/** What a name that no DNS knows, and TLS that does not fit, end with: nothing that passes by itself. */
+/** What a name that no DNS knows, and TLS that does not fit, end with: errors that are not transient. */
 const isMistake = (error: unknown): boolean => {
   if (!(error instanceof Error)) return false;
   return MISTAKES.test(codeOf(error)) || isMistake(error.cause);
@@ -91,15 +94,15 @@ class FirstConnection {
  * @throws FERRY_URI, FERRY_MONGO_UNREACHABLE, FERRY_MONGO_AUTH, FERRY_MONGO_MEMBER, the signal's reason
  */
 export const reachMongo = async (uri: string, deps: ReachDeps): Promise<MongoClient> => {
-  const { side, appName, clock, signal } = deps;
-  const client = openMongo(uri, { appName });
+  const { side, appName, pastValidators = false, clock, signal } = deps;
+  const client = openMongo(uri, { appName, pastValidators });
   const first = new FirstConnection(client, new Awaited(`the ${side}`, deps));
   const isPassing = (error: FerryError): boolean =>
     isFerry(error, "FERRY_MONGO_UNREACHABLE", "FERRY_MONGO_TRANSIENT") && first.isAway;
   try {
-    const waiting = { what: `reaching the ${side}`, clock, signal, giveUpAfterMs: Number.POSITIVE_INFINITY, isPassing };
+    const waiting = { what: `reaching the ${side}`, clock, signal, isPassing };
     await unlessAborted(
-      retry(() => first.make(uri), waiting),
+      retryForever(() => first.make(uri), waiting),
       signal,
     );
     signal.throwIfAborted();

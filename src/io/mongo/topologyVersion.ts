@@ -1,7 +1,7 @@
 /**
  * The driver hands an error of a command that was run with `raw` out with its subdocuments as bytes, and takes its own
  * `topologyVersion` from there (mongodb 7.9: lib/cmap/connection.js, lib/sdam/server_description.js). After the first "not
- * primary" of such a command the next comparison of versions throws a TypeError, in the middle of somebody else's command.
+ * primary" of such a command the next comparison of versions throws a TypeError, in the middle of another command.
  * `test/contract/rawErrors.test.ts` notices when an upgrade changes it.
  */
 import { BSON, MongoServerError } from "mongodb";

@@ -75,7 +75,7 @@ const decided = lowerCased(DECIDED);
 /** The only compressor that needs no package of its own. */
 const COMPRESSORS = new Set(["zlib", "none"]);
 
-/** A URI without what ferry decides by itself. */
+/** A URI without the options that ferry sets itself. */
 export type FerryUri = Readonly<{
   uri: string;
   /** Names of the options that were left out, as typed. */
@@ -109,7 +109,7 @@ const followedOption = (option: string): string | undefined => {
 /**
  * Takes out of a URI what must not depend on it. A read preference, a weaker concern, or a limit in a URI is meant for a service;
  * with it ferry would read documents older than the event that it applies, or lose what it wrote.
- * @throws FERRY_URI for credentials that are not percent-encoded, for an option that nobody knows, and for what ferry cannot work through
+ * @throws FERRY_URI for credentials that are not percent-encoded, an unknown option, and a connection that ferry cannot use
  */
 export const ferryUri = (uri: string): FerryUri => {
   requireEncoded(uri); // a `?` in a password would begin the options, and be named as one

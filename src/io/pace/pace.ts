@@ -22,7 +22,8 @@ export class Pace implements AsyncDisposable {
   }
 }
 
+// Resolved as an import is, so that the compiled package finds its own files.
 /** The target's: a small majority write. */
-export const TARGET_PROBE = new URL("./latencyProbe.ts", import.meta.url);
+export const TARGET_PROBE = new URL(import.meta.resolve("#io/pace/latencyProbe.ts"));
 /** The source's: a small read. */
-export const SOURCE_PROBE = new URL("./readProbe.ts", import.meta.url);
+export const SOURCE_PROBE = new URL(import.meta.resolve("#io/pace/readProbe.ts"));

@@ -4,9 +4,9 @@ import type { Clock } from "#base/flow/clock.ts";
 const WINDOW_MS = 500;
 /** Of so many answers one may be slow: the 95th percentile is what is held against the limit. */
 const PERCENTILE = 0.95;
-/** Written even where the target is slow by itself: a migration that stands still never ends. */
+/** Written even if the target is always slow: a migration that stops never ends. */
 const LEAST = 0.02;
-/** Down at once, up in steps: the way in which many can share what nobody knows the size of (AIMD, as in TCP). */
+/** Down immediately, up in steps: several clients can share a capacity of unknown size (AIMD, as in TCP). */
 const DOWN = 0.6;
 const UP = 0.05;
 /** Above this part of the limit nothing is raised, so that the share does not swing around it. */
@@ -18,7 +18,7 @@ const SMALLEST_BATCH = 100;
 
 /**
  * Slows lanes down while the target answers its services more slowly than the operator allows. Lanes write for a share of
- * the time, and less at once; the share follows from what the target answers to a probe.
+ * the time, and in smaller batches; the share follows from what the target answers to a probe.
  */
 export class Throttle {
   readonly #limitMs: number;

@@ -1,21 +1,21 @@
 import type { Document } from "bson";
 import { FerryError } from "#base/errors/ferryError.ts";
-import type { Db, MongoClient } from "#io/mongo/connect.ts";
+import { quoted } from "#base/flow/quoted.ts";
 import { translated } from "#io/mongo/errors.ts";
+import type { StateDb } from "./stateDb.ts";
 
-const BY_ROUTE = ["deadLetters", "drift", "conflicts", "lanes"];
-const BY_MARK = ["touched", "settled"];
+const BY_ROUTE = ["deadLetters", "drift", "conflicts", "lanes", "verificationFindings"] as const;
+const BY_ID = ["verification", "runs"] as const;
+const BY_MARK = ["touched", "settled"] as const;
 
-const quote = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-
-const forget = async (db: Db, route: string): Promise<void> => {
-  const chunks: Document = { letter: { $regex: `^${quote(route)}/` } };
-  await db.collection("deadLetterChunks").deleteMany(chunks);
-  for (const name of BY_ROUTE) await db.collection(name).deleteMany({ route });
-  for (const name of BY_MARK) await db.collection(name).deleteMany({ "_id.route": route });
-  await db.collection<{ _id: string }>("runs").deleteOne({ _id: route });
-  // Last: as long as it is there, somebody sees that the route has begun.
-  await db.collection("partitions").deleteMany({ route });
+const forget = async (state: StateDb, route: string): Promise<void> => {
+  const chunks: Document = { letter: { $regex: `^${quoted(route)}/` } };
+  await state.collection("deadLetterChunks").deleteMany(chunks);
+  for (const name of BY_ROUTE) await state.collection(name).deleteMany({ route });
+  for (const name of BY_MARK) await state.collection(name).deleteMany({ "_id.route": route });
+  for (const name of BY_ID) await state.collection<{ _id: string }>(name).deleteOne({ _id: route });
+  // Last: while it exists, it shows that the route has started.
+  await state.collection("partitions").deleteMany({ route });
 };
 
 /** A route that has begun, and which topic it reads; `topicId` tells topics of one name apart. */
@@ -26,21 +26,18 @@ export type KnownRoute = Readonly<{ route: string; topic: string; topicId?: stri
  * of a log that is gone as well. @throws FERRY_MONGO_*
  */
 export const knownRoutes = async (
-  client: MongoClient,
-  stateDb: string,
+  state: StateDb,
   isMeant: (route: KnownRoute) => boolean,
 ): Promise<readonly KnownRoute[]> => {
-  const partitions = client.db(stateDb).collection<KnownRoute>("partitions");
+  const partitions = state.collection<KnownRoute>("partitions");
   const known = await translated("reading which routes have begun", () => partitions.find().toArray());
   return [...new Map(known.filter(isMeant).map((record) => [record.route, record])).values()];
 };
 
 /** @throws FERRY_STRUCTURE_BUSY while a worker owns a partition of one of the routes */
-export const requireIdle = async (client: MongoClient, stateDb: string, routes: readonly string[]): Promise<void> => {
+export const requireIdle = async (state: StateDb, routes: readonly string[]): Promise<void> => {
   const owned = { route: { $in: [...routes] }, owner: { $ne: null }, $expr: { $gt: ["$expiresAt", "$$NOW"] } };
-  const busy = await translated("looking for workers", () =>
-    client.db(stateDb).collection("partitions").findOne(owned),
-  );
+  const busy = await translated("looking for workers", () => state.collection("partitions").findOne(owned));
   if (busy !== null)
     throw new FerryError(
       "FERRY_STRUCTURE_BUSY",
@@ -53,8 +50,8 @@ export const requireIdle = async (client: MongoClient, stateDb: string, routes: 
  * beginning. Decisions about drift stay. May be repeated.
  * @throws FERRY_STRUCTURE_BUSY while a worker owns one of their partitions
  */
-export const forgetRoutes = (client: MongoClient, stateDb: string, routes: readonly string[]): Promise<void> =>
+export const forgetRoutes = (state: StateDb, routes: readonly string[]): Promise<void> =>
   translated("forgetting routes", async () => {
-    await requireIdle(client, stateDb, routes);
-    for (const route of routes) await forget(client.db(stateDb), route);
+    await requireIdle(state, routes);
+    for (const route of routes) await forget(state, route);
   });

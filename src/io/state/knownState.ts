@@ -1,19 +1,8 @@
 import { DEFAULT_STATE_DB } from "#base/config/settings.ts";
 import { nearest } from "#base/config/suggest.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
-
-/** What every database of ferry's state has as soon as something ran. */
-const MARKS: ReadonlySet<string> = new Set(["runs", "partitions", "workers", "connectors", "capture", "structure"]);
-
-const isState = async (client: MongoClient, name: string): Promise<boolean> => {
-  const collections = await client
-    .db(name)
-    .listCollections({}, { nameOnly: true, authorizedCollections: true })
-    .toArray();
-  return collections.some((one) => MARKS.has(one.name));
-};
+import { StateDb } from "./stateDb.ts";
 
 const meant = (word: string, known: readonly string[]): string => {
   const close = nearest(word, known);
@@ -25,12 +14,13 @@ const meant = (word: string, known: readonly string[]): string => {
  * before anything ran; a name of one's own is a claim that it is.
  * @throws FERRY_USAGE with the databases that have it, as far as this user may see them; FERRY_MONGO_*
  */
-export const requireState = (client: MongoClient, stateDb: string): Promise<void> =>
+export const requireState = (state: StateDb): Promise<void> =>
   translated("looking for ferry's state", async () => {
-    if (stateDb === DEFAULT_STATE_DB || (await isState(client, stateDb))) return;
+    const { client, name: stateDb } = state;
+    if (stateDb === DEFAULT_STATE_DB || (await state.hasState())) return;
     const { databases } = await client.db("admin").admin().listDatabases({ nameOnly: true, authorizedDatabases: true });
     const known: string[] = [];
-    for (const { name } of databases) if (await isState(client, name)) known.push(name);
+    for (const { name } of databases) if (await new StateDb(client, name).hasState()) known.push(name);
     const others = known.length === 0 ? "no other has" : `it is in ${known.join(", ")}${meant(stateDb, known)}`;
     throw new FerryError(
       "FERRY_USAGE",
@@ -39,13 +29,12 @@ export const requireState = (client: MongoClient, stateDb: string): Promise<void
   });
 
 /** Refuses the name of a route that has never run. @throws FERRY_USAGE with the names that have; FERRY_MONGO_* */
-export const requireRoute = (client: MongoClient, stateDb: string, route: string | undefined): Promise<void> =>
+export const requireRoute = (state: StateDb, route: string | undefined): Promise<void> =>
   translated("looking for the route", async () => {
     if (route === undefined) return;
-    const db = client.db(stateDb);
     const [begun, owned] = [
-      await db.collection("runs").distinct("_id"),
-      await db.collection("partitions").distinct("route"),
+      await state.collection("runs").distinct("_id"),
+      await state.collection("partitions").distinct("route"),
     ];
     const known = [...new Set([...begun, ...owned].map(String))].sort();
     if (known.includes(route)) return;

@@ -6,7 +6,7 @@ import { appendIdText, appendKeyText, appendTokenText } from "./keyText.ts";
 
 /**
  * Records as ferry's own capture makes them: what the recommended connector would have put on the topic, byte for byte where
- * it counts (docs/15-own-capture.md). In one process nobody looks at key and value, so they are made when somebody asks:
+ * it counts (docs/15-own-capture.md). In one process key and value are not needed, so they are made on demand:
  * a producer, which has them written where they belong, or a dead letter. `offset` is given by the log.
  */
 export type CapturedRecord = LogRecord & {
@@ -129,7 +129,7 @@ export class StreamedRecord implements CapturedRecord {
   }
 }
 
-/** A delete that no event told of: the document is on the target, and the source has it no more. */
+/** A delete without an event: the document is on the target, and no longer on the source. */
 export const removalRecord = (run: CopyRun, documentKey: Uint8Array, timestampMs: number): CapturedRecord => {
   const event: DeleteEvent = { op: "delete", origin: "stream", ns: run.ns, at: run.at, key: documentKey };
   const top = writer.open();

@@ -37,7 +37,7 @@ const nothing = (reason: NoopEvent["reason"]): ChangeEvent => ({
 });
 
 /**
- * A decoder for the records of one topic or partition. Detects each record's format by itself: BSON, extended JSON in
+ * A decoder for the records of one topic or partition. Detects the format of each record: BSON, extended JSON in
  * all dialects the connector writes, and what Kafka Connect's converters wrap around them. Never throws for what a
  * record holds. Where the value is BSON, the event's `key`, `doc`, `update` and `command` are slices of it: who keeps
  * one keeps the record.

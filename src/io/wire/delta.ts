@@ -23,7 +23,7 @@ const WHY: Readonly<Record<Exclude<Paths, "plain">, string>> = {
 };
 
 /**
- * Tells for each path of an updateDescription why nobody can know which field it names; undefined where there is only one
+ * Tells for each path of an updateDescription why it is ambiguous; undefined where there is only one
  * that it can name. @param update raw BSON
  */
 export const doubtOf = (update: Uint8Array): ((path: string) => string | undefined) => {

@@ -1,5 +1,5 @@
 import { BsonType, Cursor, flawWithin, uint32At, validate } from "#base/bson/walk.ts";
-import type { ChangeEvent, Namespace } from "#base/flow/types.ts";
+import { type ChangeEvent, DDL_KINDS, type DdlKind, type Namespace } from "#base/flow/types.ts";
 import { isOf } from "./documentKey.ts";
 
 /**
@@ -8,23 +8,9 @@ import { isOf } from "./documentKey.ts";
  * copy records, which look like an insert whose `_id` is `{ _id, copyingData: true }`.
  */
 
-/** What changes a collection or database itself. `invalidate` ends a stream and is named here so that nobody passes over it. */
-const DDL: ReadonlySet<string> = new Set([
-  "create",
-  "createIndexes",
-  "drop",
-  "dropDatabase",
-  "dropIndexes",
-  "invalidate",
-  "modify",
-  "rename",
-  "refineCollectionShardKey",
-  "reshardCollection",
-  "shardCollection",
-  "startIndexBuild",
-  "commitIndexBuild",
-  "abortIndexBuild",
-]);
+const DDL: ReadonlySet<string> = new Set(DDL_KINDS);
+
+const isDdl = (kind: string): kind is DdlKind => DDL.has(kind);
 
 const ABSENT = -1;
 
@@ -62,7 +48,7 @@ export type EventOptions = Readonly<{
   nested: boolean;
 }>;
 
-/** The parts of one record that the decoder goes on with. Reused: read it before the next `read`. */
+/** The parts of one record that the decoder needs next. Reused: read it before the next `read`. */
 export class EventReader {
   /** `_id._data` of a streamed event, hexadecimal. */
   token: string | undefined;
@@ -217,7 +203,7 @@ export class EventReader {
     const kind = this.#kind(bytes);
     const at = this.#at(bytes, copied);
     const origin = copied ? "copy" : "stream";
-    if (DDL.has(kind)) {
+    if (isDdl(kind)) {
       const flaw = this.#flaw(bytes, "event", 0, bytes.length);
       return flaw ?? { op: "ddl", kind, ns, at, origin, command: bytes };
     }

@@ -6,7 +6,7 @@ import type { Transcoder } from "./json/transcode.ts";
  * The connector's `output.format.value=schema` with its default schema: an event whose bodies are JSON text inside of
  * string fields, and whose absent fields are null. Brought here into the shape of a change event.
  *
- * One thing cannot be told apart any more: an update that was not looked up, and one whose document is deleted since,
+ * It does not distinguish an update that was not looked up from one whose document is deleted since:
  * both say `fullDocument: null`. Both become a patch, which is right for either, since a patch of an absent document
  * does nothing. A schema without `truncatedArrays` cannot describe a patch in full, so such an update is refused.
  */

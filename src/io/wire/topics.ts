@@ -1,15 +1,23 @@
-import { seriesOf } from "#base/flow/buckets.ts";
-import { globMatcher } from "#base/flow/glob.ts";
-import { formatNamespace, parseNamespace } from "#base/flow/types.ts";
+import { listed, NamespacePattern } from "#base/flow/namespaceFilter.ts";
+import { parseNamespace } from "#base/flow/types.ts";
 
-/** Topics that Connect keeps its own state in; never data. */
+/** Topics that Connect keeps its own state in. */
 const INTERNAL = /^(__|docker-connect-|connect-(configs|offsets|status)$)/;
 
-/** Does a topic belong to the run? `patterns`: names or globs, comma-separated; that of buckets is meant by their time series, too. */
+/** May a topic hold data, rather than what Connect keeps of itself? */
+export const isDataTopic = (topic: string): boolean => !INTERNAL.test(topic);
+
+/**
+ * Does a topic belong to the run? It is named like its namespace; one that is named like none belongs to no run.
+ * @param patterns names or globs of namespaces, comma-separated
+ * @throws FERRY_USAGE where one names no database
+ */
 export const topicMatcher = (patterns: string): ((topic: string) => boolean) => {
-  const matches = globMatcher(patterns.split(","));
+  const meant = listed(patterns).map((text) => new NamespacePattern(text));
   return (topic) => {
-    const series = seriesOf(parseNamespace(topic));
-    return !INTERNAL.test(topic) && (matches(topic) || (series !== undefined && matches(formatNamespace(series))));
+    const ns = parseNamespace(topic);
+    // The topic of buckets is meant by its own name as well, which is no glob's.
+    const isMeant = meant.some((pattern) => pattern.text === topic || pattern.matches(ns));
+    return ns.coll !== "" && isDataTopic(topic) && isMeant;
   };
 };

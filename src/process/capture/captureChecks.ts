@@ -1,24 +1,25 @@
 import type { RunStore } from "#apply/lanes/runStore.ts";
+import { isMongo, targetNamespace } from "#base/config/destination.ts";
 import type { Route } from "#base/config/routes.ts";
 import type { WorkerOptions } from "#base/config/workerOptions.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { seriesOf } from "#base/flow/buckets.ts";
-import { type Namespace, parseNamespace } from "#base/flow/types.ts";
+import type { Namespace } from "#base/flow/types.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import {
   bucketSourceNeeds,
   bucketTargetNeeds,
-  missingPrivileges,
+  lackedPrivilege,
   type Need,
-  readPrivileges,
   sourceNeeds,
   stateNeeds,
   targetNeeds,
 } from "#io/mongo/privileges.ts";
 import { atLeast, OLDEST_VERSION } from "#io/mongo/serverVersion.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { policyOf, requireMirror } from "#route/table/targetPolicy.ts";
 import { MongoSink } from "#sink/mongo/mongoSink.ts";
-import type { Deployment } from "#source/stream/deployment.ts";
+import { type Deployment, isSameDeployment } from "#source/stream/deployment.ts";
 import type { Scope } from "#source/stream/scope.ts";
 
 /** @throws FERRY_SAME_SERVER, FERRY_SERVER_TOO_OLD, FERRY_SOURCE_STANDALONE */
@@ -27,26 +28,15 @@ export const checkDeployments = (source: Deployment, target: Deployment): void =
   for (const [side, { version }] of [["source", source] as const, ["target", target] as const])
     if (!atLeast(version, OLDEST_VERSION))
       throw new FerryError("FERRY_SERVER_TOO_OLD", `the ${side} is MongoDB ${version}; ferry needs ${wanted} or newer`);
-  const sameSet = source.setName !== undefined && source.setName === target.setName;
-  const sameHost = source.hosts.some((host) => target.hosts.includes(host));
-  const sameProcess = source.process !== "" && source.process === target.process;
-  const sameCluster = source.clusterId !== undefined && source.clusterId === target.clusterId;
-  if (sameProcess || sameCluster || (sameSet && sameHost))
+  if (isSameDeployment(source, target))
     throw new FerryError("FERRY_SAME_SERVER", "--source and --target lead to the same MongoDB deployment");
   if (source.kind === "standalone")
     throw new FerryError("FERRY_SOURCE_STANDALONE", `the source (MongoDB ${source.version}) is not a replica set`);
 };
 
-const lacking = async (side: string, client: MongoClient, needs: readonly Need[]): Promise<void> => {
-  const { users, privileges } = await readPrivileges(client);
-  const [first] = users.length === 0 ? [] : missingPrivileges(needs, privileges);
-  if (first === undefined) return;
-  const { db, collection, actions, why } = first;
-  const where = `${db === "" ? "every database" : db}${collection === "" ? "" : `.${collection}`}`;
-  throw new FerryError(
-    "FERRY_MONGO_PRIVILEGE",
-    `${users.join(", ")} lacks ${actions.join(", ")} on ${where} of the ${side}: ${why}`,
-  );
+const lacking = async (side: "source" | "target", client: MongoClient, needs: readonly Need[]): Promise<void> => {
+  const lacked = await lackedPrivilege(side, client, needs);
+  if (lacked !== undefined) throw lacked;
 };
 
 /**
@@ -54,12 +44,11 @@ const lacking = async (side: string, client: MongoClient, needs: readonly Need[]
  * @throws FERRY_MONGO_PRIVILEGE naming what is missing first
  */
 export const checkLooking = async (
-  { source, target }: Readonly<{ source: MongoClient; target: MongoClient }>,
+  { source, state }: Readonly<{ source: MongoClient; state: StateDb }>,
   scope: Scope,
-  stateDb: string,
 ): Promise<void> => {
   await lacking("source", source, sourceNeeds(scope.watch.db));
-  await lacking("target", target, stateNeeds(stateDb));
+  await lacking("target", state.client, stateNeeds(state.name));
 };
 
 export type RightsDeps = Readonly<{
@@ -77,13 +66,13 @@ const isBuckets = (ns: Namespace): boolean => seriesOf(ns) !== undefined;
 export const checkRights = async ({ source, target, carried, routes, stateDb }: RightsDeps): Promise<void> => {
   await lacking("source", source, carried.filter(isBuckets).flatMap(bucketSourceNeeds));
   // Without routes it writes its own state only.
-  const namespaces = routes.map(({ to }) => parseNamespace(to));
-  const dbs = new Set(routes.length === 0 ? [stateDb] : namespaces.map(({ db }) => db));
+  const namespaces = routes.filter(isMongo).map(targetNamespace);
+  const dbs = new Set(namespaces.length === 0 ? [stateDb] : namespaces.map(({ db }) => db));
   const written = namespaces.filter(isBuckets).flatMap(bucketTargetNeeds);
   await lacking("target", target, [...[...dbs].flatMap((db) => targetNeeds(db, stateDb)), ...written]);
 };
 
-/** Routes that have not begun yet and whose target has documents that nobody has said a word about. @throws FERRY_TARGET_NOT_EMPTY, FERRY_TARGET_POLICY */
+/** Routes that have not begun yet and whose target has documents, without a policy. @throws FERRY_TARGET_NOT_EMPTY, FERRY_TARGET_POLICY */
 export const checkEmpty = async (
   target: MongoClient,
   runs: RunStore,
@@ -91,11 +80,11 @@ export const checkEmpty = async (
   options: WorkerOptions,
 ): Promise<void> => {
   const known = await runs.readRuns();
-  for (const route of routes) {
+  for (const route of routes.filter(isMongo)) {
     const { policy, named } = policyOf(route, options);
     requireMirror(route, policy);
     if (known.get(route.name)?.begun !== undefined || named) continue;
-    const sink = new MongoSink(target, parseNamespace(route.to));
+    const sink = new MongoSink(target, targetNamespace(route));
     if ((await sink.look()).occupied)
       throw new FerryError("FERRY_TARGET_NOT_EMPTY", `${sink.name} has documents, and no conflict policy is named`);
   }

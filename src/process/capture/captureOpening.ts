@@ -2,39 +2,45 @@ import type { Route } from "#base/config/routes.ts";
 import type { WorkerOptions } from "#base/config/workerOptions.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import type { NamespaceSpec } from "#base/flow/namespaceFilter.ts";
 import { type Namespace, parseNamespace } from "#base/flow/types.ts";
 import { unlessStopped } from "#base/flow/unlessStopped.ts";
 import type { Logger } from "#base/observe/log.ts";
-import type { CaptureOutput } from "#io/log/output.ts";
+import type { CaptureOutput } from "#io/log/captureOutput.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
+import { mongoServer, throughOutages } from "#io/mongo/outages.ts";
 import { reachMongo, sayIgnored } from "#io/mongo/reach.ts";
 import { type KnownRoute, knownRoutes } from "#io/state/forgetRoutes.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
+import { openState, type StateSettings } from "#process/worker/openState.ts";
 import { type CaptureRecord, CaptureStore } from "#source/capture/captureStore.ts";
 import { type CaptureWish, OwnCapture, type OwnCaptureDeps } from "#source/capture/ownCapture.ts";
 import { StandingLag } from "#source/capture/unapplied.ts";
 import type { CopySource } from "#source/copy/copySource.ts";
 import type { CopySourceDeps } from "#source/copy/steadyCopySource.ts";
+
 import { readDeployment } from "#source/stream/deployment.ts";
-import type { ScopeSpec } from "#source/stream/scope.ts";
-import { listNamespaces } from "#source/stream/sourceProbe.ts";
+
+import { listNamespaces, type StartPoint } from "#source/stream/sourceProbe.ts";
 import { featuresOf } from "#source/stream/sourceStream.ts";
 import { checkDeployments, checkLooking } from "./captureChecks.ts";
 import { scopeOf } from "./captureScope.ts";
 import { type CaptureStartDeps, checkKnown } from "./captureStart.ts";
 import { carriedNames, type NamesDeps } from "./carriedNames.ts";
 import { leftoversOn } from "./leftovers.ts";
-import { requireUnfinished } from "./lifecycle.ts";
+import { requireNoLoop } from "./loopGuard.ts";
 import { requireCarriable } from "./namedScope.ts";
+import { requireUnfinished } from "./runLifecycle.ts";
 import { decidedBy, withTimeSeries } from "./timeSeries.ts";
 
-/** What `ferry run` and `ferry capture` are told alike. */
+/** The options that `ferry run` and `ferry capture` share. */
 export type CaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad"> &
   Pick<NamesDeps, "allowEmpty" | "ask"> &
   Readonly<{
-    settings: Readonly<{ source: string; target: string; stateDb: string; group: string }>;
-    spec: ScopeSpec;
+    settings: Readonly<{ source: string; target: string; group: string }> & StateSettings;
+    spec: NamespaceSpec;
     routes: readonly Route[] | undefined;
-    /** Ranges that are copied at once, and documents of one of them, about. */
+    /** Ranges that are copied concurrently, and documents of one of them, about. */
     readers: number;
     rangeDocuments: number;
     /** Where the change stream waits for the end of the copy. */
@@ -44,7 +50,9 @@ export type CaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad
     recopy: boolean;
     /** Build collections' options, indexes and views before the copy. */
     structure: boolean;
-    /** Empty what is carried on the target (and its topics) first, and begin anew. */
+    /** Carries back behind a cutover, from where the target stood before services were sent there; undefined: forward. */
+    back?: StartPoint | undefined;
+    /** Empty the selected collections on the target (and their topics) first, and start over. */
     replaceTarget: boolean;
     logger: Logger;
     clock: Clock;
@@ -53,8 +61,14 @@ export type CaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad
     hard: AbortSignal;
   }>;
 
-/** Both sides of a capture, connected. */
-export type Sides = Readonly<{ source: MongoClient; target: MongoClient }>;
+/** Both sides of a capture, connected, and what ferry remembers with. */
+export type Sides = Readonly<{
+  source: MongoClient;
+  target: MongoClient;
+  state: StateDb;
+  /** The connection of `state`, where that is another deployment than the target. */
+  apart: MongoClient | undefined;
+}>;
 
 /** Connects both sides for as long as `work` takes, or until `hard` aborts. @throws FERRY_MONGO_*, and what `work` throws */
 export const betweenSides = async (
@@ -65,17 +79,34 @@ export const betweenSides = async (
     hard,
     clock,
     logger,
-  }: Pick<CaptureDeps, "settings" | "runId" | "soft" | "hard" | "clock" | "logger">,
+    back,
+  }: Pick<CaptureDeps, "settings" | "runId" | "soft" | "hard" | "clock" | "logger" | "back">,
   work: (sides: Sides) => Promise<void>,
 ): Promise<void> => {
   for (const side of ["source", "target"] as const) sayIgnored(side, settings[side], logger);
   await using clients = new AsyncDisposableStack();
   const open = async (side: "source" | "target"): Promise<MongoClient> => {
-    const client = await reachMongo(settings[side], { side, appName: runId, clock, logger, signal: soft });
+    const pastValidators = side === "target" && back !== undefined;
+    const client = await reachMongo(settings[side], {
+      side,
+      appName: runId,
+      pastValidators,
+      clock,
+      logger,
+      signal: soft,
+    });
     clients.defer(() => client.close());
     return client;
   };
-  const between = async (): Promise<void> => work({ source: await open("source"), target: await open("target") });
+  const between = async (): Promise<void> => {
+    const [source, target] = [await open("source"), await open("target")];
+    const outages = { clock, logger, signal: soft };
+    const memory = await throughOutages("opening ferry's state", [mongoServer("the target", target)], outages, () =>
+      openState(target, settings, { appName: runId, ...outages }),
+    );
+    const { state, apart } = clients.use(memory);
+    await work({ source, target, state, apart: apart && state.client });
+  };
   await unlessStopped(between(), hard);
 };
 
@@ -89,7 +120,7 @@ export const leaving = async (
     await work();
   } catch (error) {
     const { code, detail } = isFerry(error) ? error : new FerryError("FERRY_BUG", String(error));
-    // A courtesy to whoever asks: the error itself is what counts.
+    // For later status only: the error itself is what counts.
     if (!hard.aborted) await store.leaveWith({ code, detail, at: new Date(clock.now()) }).catch(() => undefined);
     throw error;
   }
@@ -107,7 +138,7 @@ export const standingLagOf =
 /** A capture before its start. */
 export type Opening = Readonly<{
   start: CaptureStartDeps;
-  /** Begins anew, whatever was noted. */
+  /** Starts over, in spite of saved state. */
   replaces: boolean;
   /** What is gone on with. */
   known: CaptureRecord | undefined;
@@ -123,18 +154,18 @@ export type Opening = Readonly<{
  */
 export const openCapture = async (
   deps: CaptureDeps,
-  { source, target }: Sides,
+  { source, target, state }: Sides,
   { mode, leaseMs }: Pick<CaptureStartDeps, "mode" | "leaseMs">,
 ): Promise<Opening> => {
-  const { settings, rangeDocuments, copyOrder, recopy, clock, logger, soft } = deps;
+  const { rangeDocuments, copyOrder, recopy, clock, logger, soft } = deps;
   const [deployment, other] = await Promise.all([readDeployment(source), readDeployment(target)]);
   checkDeployments(deployment, other);
-  const scope = scopeOf(deps.spec, deps.routes, settings.stateDb);
-  requireCarriable(scope.spec, settings.stateDb);
-  await checkLooking({ source, target }, scope, settings.stateDb);
-  const store = new CaptureStore(target, settings.stateDb, deps.runId, leaseMs);
+  const scope = scopeOf(deps.spec, deps.routes, state.name);
+  requireCarriable(scope.spec, state.name);
+  await checkLooking({ source, state }, scope);
+  const store = new CaptureStore(state, deps.runId, leaseMs);
   const remembered = await store.read();
-  // Whoever begins anew may begin with something else; its lease keeps a capture that is alive.
+  // A fresh start may use other names; its lease protects a live capture.
   if (remembered !== undefined && !deps.replaceTarget) checkKnown(remembered, { deployment, scope, mode });
   const replaces = deps.replaceTarget || remembered?.phase === "replacing";
   const known = replaces ? undefined : remembered;
@@ -147,8 +178,9 @@ export const openCapture = async (
   );
   const isFormer = ({ topic, topicId }: KnownRoute): boolean =>
     scope.has(parseNamespace(topic)) || (remembered !== undefined && topicId === remembered.id);
-  const former = replaces ? await knownRoutes(target, settings.stateDb, isFormer) : [];
-  const read = { source, deployment, scope, timeSeries, rangeDocuments, copyOrder };
+  const former = replaces ? await knownRoutes(state, isFormer) : [];
+  await requireNoLoop({ source, target: other, stateDb: state.name, routes: deps.routes, carried });
+  const read = { source, deployment, scope, timeSeries, rangeDocuments, copyOrder, back: deps.back };
   return { start: { ...read, store, mode, leaseMs, clock, logger, soft }, replaces, known, former, carried };
 };
 

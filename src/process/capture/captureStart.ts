@@ -14,7 +14,7 @@ import type { RangeRecord } from "#source/copy/rangeRecord.ts";
 import { removeSpools } from "#source/spool/spoolChain.ts";
 import { type Deployment, requireSameSource, sourceOf } from "#source/stream/deployment.ts";
 import type { Scope } from "#source/stream/scope.ts";
-import { noteStart } from "#source/stream/sourceProbe.ts";
+import { noteStart, type StartPoint } from "#source/stream/sourceProbe.ts";
 
 export type CaptureStartDeps = Readonly<{
   source: MongoClient;
@@ -29,6 +29,8 @@ export type CaptureStartDeps = Readonly<{
   /** Documents of one range of the copy, about. */
   rangeDocuments: number;
   copyOrder: CopyOrder;
+  /** Nothing is copied, and the stream begins here: both sides are equal there. */
+  back: StartPoint | undefined;
   clock: Clock;
   logger: Logger;
   soft: AbortSignal;
@@ -61,14 +63,14 @@ const plan = async (
  * @returns false where another process has begun meanwhile
  */
 const begin = async (deps: CaptureStartDeps, namespaces: readonly Namespace[]): Promise<boolean> => {
-  const { source, scope, store, timeSeries, logger } = deps;
-  const { token, at } = await noteStart(source, scope.watch);
-  const { ranges, documents } = await plan(deps, namespaces, 1);
+  const { source, scope, store, timeSeries, back, logger } = deps;
+  const { token, at } = back ?? (await noteStart(source, scope.watch));
+  const { ranges, documents } = back === undefined ? await plan(deps, namespaces, 1) : { ranges: [], documents: 0 };
   const capture: NewCapture = {
     id: randomBytes(8).toString("hex"),
     ...identityOf(deps),
     timeSeries,
-    phase: "copy",
+    phase: back === undefined ? "copy" : "stream",
     generation: 1,
     start: token,
     startAt: at,
@@ -77,6 +79,10 @@ const begin = async (deps: CaptureStartDeps, namespaces: readonly Namespace[]): 
     estimate: Long.fromNumber(documents),
   };
   if (!(await store.begin(capture, ranges))) return false;
+  if (back !== undefined) {
+    logger.info({ stage: "stream" }, "carrying back from where the target stood when services were sent there");
+    return true;
+  }
   logger.info(
     { stage: "copy", count: documents },
     `start position noted; about ${documents} documents of ${namespaces.length} collections in ${ranges.length} ranges`,
@@ -85,7 +91,7 @@ const begin = async (deps: CaptureStartDeps, namespaces: readonly Namespace[]): 
 };
 
 /**
- * Lost history, or an operator who wants it so: everything is copied again from a new start. Offsets go on counting, and what
+ * Lost history, or an operator's request: everything is copied again from a new start. Offsets keep counting, and what
  * the source no longer has is removed from the target ahead of the copied documents.
  */
 const beginAgain = async (
@@ -130,7 +136,7 @@ export const checkKnown = (record: CaptureRecord, { deployment, scope, mode }: I
     const spell = (names: readonly string[], flag: string): string =>
       names.map((name) => ` ${flag} '${name}'`).join("");
     const said = `${spell(record.scope.include, "--include")}${spell(record.scope.exclude, "--exclude")}`;
-    throw other(`this target remembers a capture of other namespaces; it was started with${said}`);
+    throw other(`the state on this target belongs to a capture of other namespaces; it was started with${said}`);
   }
 };
 
@@ -156,15 +162,16 @@ const claim = async ({ store, leaseMs, clock, logger, soft }: ClaimDeps): Promis
     }
     const isRenewed = record?.expiresAt?.getTime() !== lease?.expiresAt?.getTime() || record?.owner !== lease?.owner;
     if (isRenewed && clock.now() - since > patienceMs)
-      throw new FerryError("FERRY_CAPTURE_TAKEN", `${owner} captures into this target, and renews its lease`);
+      throw new FerryError("FERRY_CAPTURE_TAKEN", `${owner} captures into this target and renews its lease`);
     await clock.sleep(LEASE_LOOK_MS, soft);
   }
-  if (lease !== undefined) logger.info({ stage: "capture", ms: clock.now() - since }, "the lease is over: going on");
+  if (lease !== undefined)
+    logger.info({ stage: "capture", ms: clock.now() - since }, "the lease has ended: continuing");
 };
 
 /**
- * Empties the target for a new capture, and forgets the one that it remembers, with what it has spooled. That is noted first: whoever is killed in it
- * goes on with emptying, since a position without the documents before it would be a gap.
+ * Empties the target for a new capture, and forgets the one that it remembers, with what it has spooled. That is noted first: a process that is killed in it
+ * resumes emptying, because a position without the documents before it would be a gap.
  * @param empty drops what is carried, and forgets its lanes' positions
  */
 export const replaceCapture = async (
@@ -185,7 +192,7 @@ export const replaceCapture = async (
 };
 
 /**
- * Begins the capture, goes on with it or begins it again: its record is owned by this process from here on.
+ * Starts the capture, resumes it or starts it again: its record is owned by this process from here on.
  * @param existing namespaces of the source that are carried
  */
 export const startCapture = async (
@@ -202,5 +209,8 @@ export const startCapture = async (
   if (known === undefined) checkKnown(record, deps); // another process was faster, and has left since
   if (recopy) return beginAgain(deps, record, existing);
   const { phase, token } = record;
-  deps.logger.info({ stage: "capture", position: token._data.slice(0, 18) }, `going on with the ${phase} where it was`);
+  deps.logger.info(
+    { stage: "capture", position: token._data.slice(0, 18) },
+    `resuming the ${phase} from the saved position`,
+  );
 };

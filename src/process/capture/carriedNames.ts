@@ -3,16 +3,16 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import { isGlob } from "#base/flow/namespaceFilter.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
+import { kindOf } from "#io/mongo/collections.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
-import { translated } from "#io/mongo/errors.ts";
 import type { Scope } from "#source/stream/scope.ts";
 
 export type NamesDeps = Readonly<{
   source: MongoClient;
   scope: Scope;
-  /** Names that nothing bears yet are meant so. */
+  /** Names without a collection are intended. */
   allowEmpty: boolean;
-  /** Puts a question to the person at the terminal; undefined where nobody sits there. */
+  /** Asks a question at the terminal; undefined without one. */
   ask: ((question: string) => Promise<boolean>) | undefined;
   logger: Logger;
 }>;
@@ -26,19 +26,16 @@ const byName = (a: Namespace, b: Namespace): number => (formatNamespace(a) < for
 const requireNoView = async (source: MongoClient, name: string): Promise<void> => {
   const { db, coll } = parseNamespace(name);
   if (coll === "") return;
-  const found = await translated(`looking for ${name}`, () =>
-    source.db(db).listCollections({ name: coll }, { nameOnly: true }).toArray(),
-  );
-  if (found.some(({ type }) => type === "view"))
+  if ((await kindOf(source.db(db), coll)) === "view")
     throw new FerryError(
       "FERRY_SOURCE_NOTHING",
-      `${name} is a view and has no documents of its own; carry its collection, or its whole database, and it is built with them`,
+      `${name} is a view and has no documents; select its collection or its whole database, and the view is built with them`,
     );
 };
 
 /**
  * What is carried of what the source has before a first start. What is not there yet is followed, and carried when it is
- * created: a glob says that by itself. A plain name that nothing bears is a misspelling more often than a plan, so it is asked
+ * created: a glob implies that. A plain name without a collection is often a misspelling, so it is asked
  * about where another collection, which is not carried, has nearly this name, or where there would be nothing to carry at all.
  * @throws FERRY_SOURCE_NOTHING naming the first name that is not confirmed, or that an exclusion or a view leaves nothing of
  */
@@ -50,19 +47,26 @@ export const carriedNames = async (
   const others = existing.filter((ns) => !scope.has(ns)).map(formatNamespace);
   for (const name of scope.absent(existing)) {
     if (scope.leavesOut(name, existing))
-      throw new FerryError("FERRY_SOURCE_NOTHING", `nothing is left of ${name}: --exclude leaves out what it means`);
+      throw new FerryError("FERRY_SOURCE_NOTHING", `--exclude skips everything that ${name} matches`);
     const isName = !isGlob(name);
     if (isName) await requireNoView(source, name);
     const near = isName ? nearest(name, others, mostEdits(name)) : undefined;
     const fact = `${name} ${isName ? "is not on the source" : "matches nothing on the source yet"}`;
     const said = near === undefined ? fact : `${fact}; did you mean ${near}?`;
     const isDoubtful = isName && !allowEmpty && (near !== undefined || carried.length === 0);
-    if (isDoubtful && !(await ask?.(`${said} Follow it, and carry it as soon as it is created?`)))
+    if (isDoubtful && !(await ask?.(`${said} Follow it as soon as it is created?`)))
       throw new FerryError("FERRY_SOURCE_NOTHING", said);
-    logger.warn({ stage: "copy" }, `${said}${said.endsWith("?") ? " It" : ": it"} is carried as soon as it is created`);
+    logger.warn(
+      { stage: "copy" },
+      `${said}${said.endsWith("?") ? " It" : ": it"} is followed as soon as it is created`,
+    );
   }
-  if (carried.length === 0) logger.warn({ stage: "copy" }, "there is nothing to carry yet: what is created is carried");
+  if (carried.length === 0)
+    logger.warn(
+      { stage: "copy" },
+      "nothing is selected on the source yet: collections are included when they are created",
+    );
   for (const name of scope.idleExclusions(existing))
-    logger.warn({ stage: "copy" }, `--exclude ${name} leaves nothing out: no collection of the source fits it yet`);
+    logger.warn({ stage: "copy" }, `--exclude ${name} matches no collection of the source yet`);
   return carried;
 };

@@ -1,11 +1,12 @@
+import { isMongo, targetNamespace } from "#base/config/destination.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#base/flow/types.ts";
 import { tryingAgain } from "#base/observe/tryingAgain.ts";
-import { writesOf } from "#cutover/lastLook.ts";
+import { writesOf } from "#cutover/ending/lastLook.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { KafkaProducer } from "#io/kafka/producer.ts";
 import { KafkaOutput } from "#io/log/kafkaOutput.ts";
 import { collationOf } from "#io/mongo/collation.ts";
-import { type Server, serversOf, throughOutages, whenFirstAnswers } from "#io/mongo/outages.ts";
+import { type AwaitedServer, serversOf, throughOutages, whenFirstAnswers } from "#io/mongo/outages.ts";
 import { routesOn } from "#route/table/routesOn.ts";
 import { openCopySource } from "#source/copy/steadyCopySource.ts";
 import { CarriedStructure } from "#structure/operations/carriedStructure.ts";
@@ -20,8 +21,8 @@ import {
   standingLagOf,
 } from "./captureOpening.ts";
 import { type CaptureStartDeps, replaceCapture, startCapture } from "./captureStart.ts";
-import { RunLifecycle, type Session } from "./lifecycle.ts";
 import { replaceTopics } from "./replaceTopics.ts";
+import { RunLifecycle, type Session } from "./runLifecycle.ts";
 
 export type KafkaCaptureDeps = CaptureDeps &
   Readonly<{
@@ -32,7 +33,7 @@ export type KafkaCaptureDeps = CaptureDeps &
     leaseMs: number;
   }>;
 
-/** Requests that are on their way to Kafka at once. */
+/** Concurrent requests to Kafka. */
 const PRODUCERS = 4;
 
 /**
@@ -43,7 +44,7 @@ export const runKafkaCapture = (deps: KafkaCaptureDeps): Promise<void> =>
   betweenSides(deps, async (sides) => {
     const { kafka: bootstrap, group } = deps.settings;
     await using client = new KafkaClient({ bootstrap, clientId: deps.runId, group });
-    const kafka: Server = { name: `Kafka at ${bootstrap}`, ask: () => client.topics() };
+    const kafka: AwaitedServer = { name: `Kafka at ${bootstrap}`, ask: () => client.topics() };
     await whenFirstAnswers(kafka, { ...deps, signal: deps.soft }); // before anything is noted
     await captureBetween(deps, sides, client, [...serversOf(sides), kafka]);
   });
@@ -52,9 +53,9 @@ const captureBetween = async (
   deps: KafkaCaptureDeps,
   sides: Sides,
   client: KafkaClient,
-  servers: readonly Server[],
+  servers: readonly AwaitedServer[],
 ): Promise<void> => {
-  const { settings, logger, soft } = deps;
+  const { logger, soft } = deps;
   const opening = (): Promise<Begun> => beginBetween(deps, sides, client);
   const { setup, begun } = await throughOutages("beginning", servers, { ...deps, signal: soft }, opening);
   const { store } = setup.start;
@@ -65,7 +66,7 @@ const captureBetween = async (
     writesTo: "Kafka",
     standingLag: standingLagOf(setup.start),
     // The workers may still have much to apply: `ferry finalize` looks at the target when they have.
-    lastLook: (record) => writesOf(record, { source: sides.source, stateDb: settings.stateDb, signal: soft }),
+    lastLook: (record) => writesOf(record, { source: sides.source, state: sides.state, signal: soft }),
   });
   await leaving(deps, store, async () => {
     const drained = await lifecycle.run(begun, (session) =>
@@ -74,7 +75,7 @@ const captureBetween = async (
     if (drained)
       logger.info(
         { stage: "finalize" },
-        "drained: everything is in Kafka, and `ferry finalize` goes on with the workers",
+        "drained: everything is in Kafka, and `ferry finalize` continues with the workers",
       );
   });
 };
@@ -87,17 +88,17 @@ type Begun = Readonly<{
 
 /** Looks at both sides, notes the start or finds what was noted, and owns the capture. What is cut off in the middle may be done again. */
 const beginBetween = async (deps: KafkaCaptureDeps, sides: Sides, client: KafkaClient): Promise<Begun> => {
-  const { settings, leaseMs } = deps;
+  const { leaseMs } = deps;
   const { source, target } = sides;
   const { start, replaces, known, former, carried } = await openCapture(deps, sides, { mode: "kafka", leaseMs });
-  await checkRights({ source, target, carried, routes: [], stateDb: settings.stateDb });
-  const structure = new CarriedStructure(deps, source, target);
+  await checkRights({ source, target, carried, routes: [], stateDb: sides.state.name });
+  const structure = new CarriedStructure(deps, sides);
   if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);
   if (replaces) {
     const names = former.map(({ route }) => route);
     await structure.idle(names);
     const topics = [...new Set([...carried.map(formatNamespace), ...former.map(({ topic }) => topic)])];
-    // The topics first: nobody may apply what they have to a target that has just been emptied.
+    // The topics first: their records must not be applied to a target that was just emptied.
     await replaceCapture(start, deps.spool.dir, async () => {
       await replaceTopics({ ...deps, client }, topics);
       await structure.replace(names);
@@ -111,8 +112,8 @@ const beginBetween = async (deps: KafkaCaptureDeps, sides: Sides, client: KafkaC
 /** On either side: what the stream still has of a former incarnation may be under the other rule than the source has now. */
 const isCollated = async ({ routes }: KafkaCaptureDeps, { source, target }: Sides, topic: string): Promise<boolean> => {
   if ((await collationOf(source, parseNamespace(topic))) !== undefined) return true;
-  for (const { to } of routesOn(routes, topic))
-    if ((await collationOf(target, parseNamespace(to))) !== undefined) return true;
+  for (const route of routesOn(routes, topic).filter(isMongo))
+    if ((await collationOf(target, targetNamespace(route))) !== undefined) return true;
   return false;
 };
 

@@ -1,7 +1,8 @@
 import { identityOf } from "#base/bson/identity.ts";
+import { isMongo, targetNamespace } from "#base/config/destination.ts";
 import type { Route } from "#base/config/routes.ts";
 import type { WorkerOptions } from "#base/config/workerOptions.ts";
-import { formatNamespace, type Namespace, parseNamespace } from "#base/flow/types.ts";
+import { formatNamespace, type Namespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { missingKeys, readByKeys, readFrom } from "#io/mongo/rawReads.ts";
@@ -44,21 +45,21 @@ export const leftoversOn = (
 ): ((ns: Namespace, at: bigint) => AsyncGenerator<readonly Uint8Array[]>) =>
   async function* (ns, at) {
     const topic = formatNamespace(ns);
-    for (const route of routesOn(routes, topic)) {
+    for (const route of routesOn(routes, topic).filter(isMongo)) {
       if (policyOf(route, options).policy !== "mirror") {
         logger.warn(
           { route: route.name },
-          "documents that the source deleted while its history was lost stay on the target: the route's policy lets the target have its own",
+          "documents that the source deleted while its history was lost stay on the target: under the route's policy they may be the target's own",
         );
         continue;
       }
       let count = 0;
       const { atOnce, among } = leftoversOf(route, source, ns, at);
-      for await (const keys of new MongoSink(target, parseNamespace(route.to)).keys(atOnce)) {
+      for await (const keys of new MongoSink(target, targetNamespace(route)).keys(atOnce)) {
         const gone = await among(keys);
         count += gone.length;
         if (gone.length > 0) yield gone;
       }
-      logger.info({ route: route.name, count }, "documents that the source has no more are removed from the target");
+      logger.info({ route: route.name, count }, "documents that the source no longer has are removed from the target");
     }
   };

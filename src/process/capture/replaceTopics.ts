@@ -17,7 +17,7 @@ const PATIENCE_MS = 30_000;
 
 /**
  * Puts empty topics in the places of those of namespaces that exist, with their partitions, replicas and settings. Others under the same
- * names, and not the same ones without their records: where those begin could not be told from a topic that has lost some.
+ * names, and not the same ones without their records: their beginning would look like a topic that has lost records.
  * @throws FERRY_KAFKA_*, FERRY_TIMEOUT
  */
 export const replaceTopics = async (deps: ReplaceTopicsDeps, namespaces: readonly string[]): Promise<void> => {
@@ -34,6 +34,6 @@ export const replaceTopics = async (deps: ReplaceTopicsDeps, namespaces: readonl
       { what: `topic ${topic} to be gone`, clock, timeoutMs: PATIENCE_MS, signal: hard },
     );
     await patiently(`creating ${topic}`, () => client.createTopic(topic, partitions, configs, replicas));
-    logger.info({ stage: "capture", topic }, "made anew, without records");
+    logger.info({ stage: "capture", topic }, "created again, without records");
   }
 };

@@ -3,9 +3,9 @@ import { seriesOf } from "#base/flow/buckets.ts";
 import { formatNamespace, type Namespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
-import { RawCursor } from "#io/mongo/rawCursor.ts";
 import { atLeast } from "#io/mongo/serverVersion.ts";
 import type { CaptureRecord } from "#source/capture/captureStore.ts";
+import { ChangeCursor } from "#source/stream/changeCursor.ts";
 import type { Deployment } from "#source/stream/deployment.ts";
 import type { Scope } from "#source/stream/scope.ts";
 import type { Watch } from "#source/stream/watchLevel.ts";
@@ -16,22 +16,20 @@ import type { Watch } from "#source/stream/watchLevel.ts";
  * DDL of `system.buckets.NAME`.) @throws FERRY_MONGO_* of what passes
  */
 export const showsBuckets = async (client: MongoClient, watch: Watch): Promise<boolean> => {
-  const cluster = watch.level === "cluster";
-  const stream = { showSystemEvents: true, ...(cluster ? { allChangesForCluster: true } : {}) };
-  const command = { aggregate: 1, pipeline: [{ $changeStream: stream }], cursor: { batchSize: 0 } };
+  const stream = { showSystemEvents: true };
   const phase = "asking whether change streams show time series";
   try {
-    await using _cursor = await RawCursor.open({ client, db: cluster ? "admin" : watch.db, command, phase });
+    await using _cursor = await ChangeCursor.open({ client, watch, from: "now", stream, phase });
     return true;
   } catch (error) {
-    // Who lacks the privilege for change streams is told so where privileges are looked at.
+    // A lack of the privilege for change streams is reported by the check of privileges.
     if (isFerry(error, "FERRY_MONGO_REJECTED", "FERRY_MONGO_COMMAND", "FERRY_MONGO_PRIVILEGE")) return false;
     throw error;
   }
 };
 
 /** Names of time series, for a sentence. */
-export const namesOf = (buckets: readonly Namespace[]): string =>
+export const seriesNames = (buckets: readonly Namespace[]): string =>
   buckets.map((ns) => formatNamespace(seriesOf(ns) ?? ns)).join(", ");
 
 /** Why measurements are not carried from a source that does not show them. */
@@ -41,7 +39,7 @@ export const unseen = (version: string): string =>
 const BEGUN_WITHOUT =
   "this run began without their measurements, which a newer ferry carries; `--recopy` copies everything once more, with them";
 
-/** What a capture that goes on has decided; undefined where a copy begins, and it is asked anew. */
+/** The decision of a resumed capture; undefined at the start of a copy, which decides again. */
 export const decidedBy = (known: CaptureRecord | undefined, recopy: boolean): boolean | undefined =>
   known === undefined || recopy ? undefined : known.timeSeries === true;
 
@@ -60,7 +58,7 @@ const requireReadable = (series: readonly Namespace[], source: string, target: s
   if (series.length > 0 && !atLeast(target, [major, minor]))
     throw new FerryError(
       "FERRY_SERVER_TOO_OLD",
-      `MongoDB ${target} of the target may not read time series of MongoDB ${source}: upgrade it to ${major}.${minor}, or leave out ${namesOf(series)}`,
+      `MongoDB ${target} of the target may not read time series of MongoDB ${source}: upgrade it to ${major}.${minor}, or leave out ${seriesNames(series)}`,
     );
 };
 
@@ -79,6 +77,6 @@ export const withTimeSeries = async (
     return { timeSeries, existing };
   }
   const why = decided === undefined ? unseen(deployments.source.version) : BEGUN_WITHOUT;
-  if (series.length > 0) logger.warn({ count: series.length }, `time series (${namesOf(series)}): ${why}`);
+  if (series.length > 0) logger.warn({ count: series.length }, `time series (${seriesNames(series)}): ${why}`);
   return { timeSeries, existing: existing.filter((ns) => seriesOf(ns) === undefined) };
 };

@@ -2,7 +2,7 @@ import type { DeadLetterRecord } from "#apply/deadletter/records.ts";
 import type { DeadLetterStore } from "#apply/deadletter/store.ts";
 import { livingWorkers } from "#apply/lanes/livingWorkers.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 
 /** What became of decided letters within the time given. */
 export type Decided = Readonly<{
@@ -15,18 +15,17 @@ export type Decided = Readonly<{
 
 export type DecisionDeps = Readonly<{
   store: DeadLetterStore;
-  client: MongoClient;
-  stateDb: string;
+  state: StateDb;
   clock: Clock;
   waitMs: number;
 }>;
 
 const LOOK_MS = 200;
 
-/** Waits until the owners of the partitions have carried decisions out; returns early where nobody is there to do it. */
+/** Waits until the owners of the partitions have carried decisions out; returns early if no process is there to do it. */
 export const awaitDecided = async (
   chosen: readonly DeadLetterRecord[],
-  { store, client, stateDb, clock, waitMs }: DecisionDeps,
+  { store, state, clock, waitMs }: DecisionDeps,
 ): Promise<Decided> => {
   const attempts = new Map(chosen.map(({ _id, attempts: n }) => [_id, n]));
   const ids = [...attempts.keys()];
@@ -35,7 +34,7 @@ export const awaitDecided = async (
     const left = await store.list({ ids }, ids.length + 1);
     const refused = left.filter(({ _id, state, attempts: n }) => state === "waiting" && n > (attempts.get(_id) ?? 0));
     const open = left.length - refused.length;
-    const workers = await livingWorkers(client, stateDb);
+    const workers = await livingWorkers(state);
     const behind = left.every(({ state }) => state === "waiting"); // what waits behind a refused one stays where it is
     if (open === 0 || (refused.length > 0 && behind) || workers === 0 || clock.now() > deadline)
       return {
@@ -49,7 +48,7 @@ export const awaitDecided = async (
 };
 
 /** Waits until a worker has announced itself, or the time is over. */
-export const awaitWorker = async ({ client, stateDb, clock, waitMs }: Omit<DecisionDeps, "store">): Promise<void> => {
+export const awaitWorker = async ({ state, clock, waitMs }: Omit<DecisionDeps, "store">): Promise<void> => {
   const deadline = clock.now() + waitMs;
-  while ((await livingWorkers(client, stateDb)) === 0 && clock.now() < deadline) await clock.sleep(LOOK_MS);
+  while ((await livingWorkers(state)) === 0 && clock.now() < deadline) await clock.sleep(LOOK_MS);
 };

@@ -1,5 +1,5 @@
 import type { DriftLedger, Place } from "#route/drift/ledger.ts";
-import type { Kind, Verdict } from "#route/drift/observer.ts";
+import type { DriftKind, Verdict } from "#route/drift/observer.ts";
 
 type Moment = Readonly<{ seconds: number; increment: number; partition: number; offset: number }>;
 
@@ -8,7 +8,7 @@ export type DriftLine = Readonly<{
   route: string;
   path: string;
   type: string;
-  kind: Kind;
+  kind: DriftKind;
   baseline: boolean;
   /** What is done with it now: the operator's word where there is one. */
   outcome: Verdict;

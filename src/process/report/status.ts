@@ -1,26 +1,22 @@
 import type { Long } from "bson";
 import { DeadLetterStore } from "#apply/deadletter/store.ts";
 import { ALIVE_MS } from "#apply/lanes/livingWorkers.ts";
-import {
-  type LaneRecord,
-  type PartitionRecord,
-  partitionId,
-  type RunRecord,
-  type WorkerRecord,
-} from "#apply/lanes/records.ts";
+import { readLanes, readRuns } from "#apply/lanes/readLanes.ts";
+import { type LaneRecord, partitionId, type WorkerRecord } from "#apply/lanes/records.ts";
 import type { ErrorCode } from "#base/errors/catalogue.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { type Counts, imbalance, NO_COUNTS } from "#base/flow/types.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import { topicFor } from "#io/kafka/topicName.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
-import { topicMatcher } from "#io/wire/topics.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
+import { isDataTopic } from "#io/wire/topics.ts";
 import { type RunState, stateOf, type Trouble } from "#source/capture/captureLifecycle.ts";
-import type { CaptureRecord, StoredCapture } from "#source/capture/captureStore.ts";
-import { type CaptureDeps, type CaptureLook, checkCapture, type Finding } from "#source/connector/connectorHealth.ts";
+import { type CaptureRecord, readCapture, type StoredCapture } from "#source/capture/captureStore.ts";
+import { type CaptureLook, type ConnectorHealthDeps, checkCapture } from "#source/connector/connectorHealth.ts";
 import type { ConnectorView } from "#source/connector/connectRest.ts";
+import type { ConnectorFinding } from "#source/connector/finding.ts";
 import { patiently } from "#source/connector/patience.ts";
 import { ofPlans, type RangeRecord } from "#source/copy/rangeRecord.ts";
 import type { OplogNote } from "#source/stream/oplogRoom.ts";
@@ -61,7 +57,7 @@ export type CaptureLine = Readonly<{
   phase: CaptureRecord["phase"];
   /** Running, paused, finalized, or on the way there. */
   state: RunState;
-  /** Who has it; null while nobody captures. */
+  /** The owner; null while no process captures. */
   owner: string | null;
   generation: number;
   /** Source time of the saved position, ms since the epoch. */
@@ -72,11 +68,11 @@ export type CaptureLine = Readonly<{
   documents: number;
   /** Of them, on the target: workers apply what is captured into Kafka. */
   copied: number;
-  /** Age of the oldest change of the source that is not on the target (with Kafka: not captured), ms; null where nobody noted it. */
+  /** Age of the oldest change of the source that is not on the target (with Kafka: not captured), ms; null if it was not noted. */
   lagMs: number | null;
   /** What its last process ended with; null where one is at work, or was stopped as asked. */
   ended: Trouble | null;
-  /** What the source estimated when the copy was planned; null where nobody noted it. */
+  /** What the source estimated when the copy was planned; null if it was not noted. */
   estimate: number | null;
   /** How much room the source's oplog leaves, and when that was looked at, ms since the epoch; null where it may not be read. */
   oplog: (OplogNote & Readonly<{ atMs: number }>) | null;
@@ -100,25 +96,22 @@ export type Status = Readonly<{
   halted: readonly RouteNote[];
   /** Dead letters that wait, by route. */
   letters: readonly Readonly<{ route: string; letters: number }>[];
-  /** What somebody should know of a route that goes on. */
+  /** What an operator should know of an active route. */
   notes: readonly RouteNote[];
-  findings: readonly Finding[];
+  findings: readonly ConnectorFinding[];
   unread: readonly Readonly<{ part: string; reason: string }>[];
 }>;
 
 export type StatusDeps = Readonly<{
   kafka: KafkaClient | undefined;
   /** Absent where only Kafka and Connect are known. */
-  target: MongoClient | undefined;
-  stateDb: string;
-  capture: CaptureDeps | undefined;
+  state: StateDb | undefined;
+  capture: ConnectorHealthDeps | undefined;
 }>;
-
-const isData = topicMatcher("*");
 
 const readEnds = async (kafka: KafkaClient, topics: readonly string[]): Promise<TopicEnd[]> => {
   const ends = await Promise.all(
-    topics.filter(isData).map(async (topic) => {
+    topics.filter(isDataTopic).map(async (topic) => {
       const offsets = await patiently({ clock: systemClock }, `offsets of ${topic}`, () =>
         kafka.offsets(topic, "latest"),
       );
@@ -131,14 +124,8 @@ const readEnds = async (kafka: KafkaClient, topics: readonly string[]): Promise<
 const numbers = (longs: Readonly<Record<string, Long>>): Record<string, number> =>
   Object.fromEntries(Object.entries(longs).map(([name, n]) => [name, Number(n)]));
 
-const readLanes = async (target: MongoClient, stateDb: string, ends: readonly TopicEnd[]): Promise<LaneLine[]> => {
-  const db = target.db(stateDb);
-  const [lanes, partitions] = await translated("reading the lanes", () =>
-    Promise.all([
-      db.collection<LaneRecord>("lanes").find().sort({ route: 1, partition: 1, slice: 1 }).toArray(),
-      db.collection<PartitionRecord>("partitions").find().toArray(),
-    ]),
-  );
+const laneLines = async (state: StateDb, ends: readonly TopicEnd[]): Promise<LaneLine[]> => {
+  const { lanes, partitions } = await readLanes(state);
   const byId = new Map(partitions.map((record) => [record._id, record]));
   const endOf = new Map(ends.map(({ topic, partition, offset }) => [`${topic}/${partition}`, offset]));
   return lanes.flatMap((lane) => {
@@ -164,10 +151,9 @@ const readLanes = async (target: MongoClient, stateDb: string, ends: readonly To
   });
 };
 
-const readWorkers = async (target: MongoClient, stateDb: string): Promise<WorkerLine[]> => {
+const readWorkers = async (state: StateDb): Promise<WorkerLine[]> => {
   const workers = await translated("reading the workers", () =>
-    target
-      .db(stateDb)
+    state
       .collection<WorkerRecord>("workers")
       .aggregate<WorkerRecord & { ageMs: number }>([
         { $set: { ageMs: { $toLong: { $subtract: ["$$NOW", "$seenAt"] } } } }, // by the server's clock, as the leases are
@@ -185,12 +171,10 @@ const readWorkers = async (target: MongoClient, stateDb: string): Promise<Worker
   }));
 };
 
-const readRuns = async (target: MongoClient, stateDb: string): Promise<Pick<Status, "halted" | "notes">> => {
-  const runs = await translated("reading the runs", () =>
-    target.db(stateDb).collection<RunRecord>("runs").find().sort({ _id: 1 }).toArray(),
-  );
+const runNotes = async (state: StateDb): Promise<Pick<Status, "halted" | "notes">> => {
+  const runs = [...(await readRuns(state)).values()];
   const halted = runs.flatMap(({ _id, halted }) =>
-    halted === undefined ? [] : [{ route: _id, code: halted.code as ErrorCode, detail: halted.detail }],
+    halted === undefined ? [] : [{ route: _id, code: halted.code, detail: halted.detail }],
   );
   const notes = runs.flatMap(({ _id, rules }) =>
     rules?.changedAt === undefined
@@ -226,7 +210,7 @@ const copiedOf = (
 /** A note of this age is as good as the next one, ms. */
 const FRESH_MS = 3000;
 
-/** Noted about once a second; where nobody notes it any more it has grown since, unless there was none and the run is over. */
+/** Noted about once a second; if it is no longer noted it has grown since, unless there was none and the run is over. */
 const lagOf = ({ lag, lifecycle }: Pick<StoredCapture, "lag" | "lifecycle">, isOwned: boolean): number | null => {
   if (lag === undefined || lifecycle?.finalizedAt !== undefined) return null;
   const ms = Number(lag.ms);
@@ -235,17 +219,11 @@ const lagOf = ({ lag, lifecycle }: Pick<StoredCapture, "lag" | "lifecycle">, isO
   return ms === 0 ? null : ms + sinceMs;
 };
 
-const readOwnCapture = async (target: MongoClient, stateDb: string): Promise<CaptureLine | null> => {
-  const db = target.db(stateDb);
-  const [record, lanes] = await translated("reading the capture's record", () =>
-    Promise.all([
-      db.collection<StoredCapture>("capture").findOne({ _id: "capture" }),
-      db.collection<LaneRecord>("lanes").find().toArray(),
-    ]),
-  );
-  if (record === null) return null;
+const captureLine = async (state: StateDb): Promise<CaptureLine | null> => {
+  const [record, { lanes }] = await Promise.all([readCapture(state), readLanes(state)]);
+  if (record === undefined) return null;
   const ranges = await translated("reading the copy's ranges", () =>
-    db
+    state
       .collection<RangeRecord>("copyRanges")
       .find(ofPlans([record.plan ?? null]), { projection: { done: 1, documents: 1, topic: 1 } })
       .toArray(),
@@ -306,7 +284,7 @@ const within = async <T>(ms: number, what: string, work: Promise<T>): Promise<T>
 };
 
 /** Reads all parts; one that fails does not hide the others. */
-export const readStatus = async ({ kafka, target, stateDb, capture }: StatusDeps): Promise<Status> => {
+export const readStatus = async ({ kafka, state, capture }: StatusDeps): Promise<Status> => {
   const unread: { part: string; reason: string }[] = [];
   const part = async <T>(name: string, otherwise: T, work: (() => Promise<T>) | undefined): Promise<T> => {
     try {
@@ -322,15 +300,11 @@ export const readStatus = async ({ kafka, target, stateDb, capture }: StatusDeps
   ]);
   const ends = await part<TopicEnd[]>("end offsets", [], kafka && (() => readEnds(kafka, topics)));
   const [own, lanes, workers, runs, letters, look] = await Promise.all([
-    part<CaptureLine | null>("own capture", null, target && (() => readOwnCapture(target, stateDb))),
-    part<LaneLine[]>("lanes", [], target && (() => readLanes(target, stateDb, ends))),
-    part<WorkerLine[]>("workers", [], target && (() => readWorkers(target, stateDb))),
-    part<Pick<Status, "halted" | "notes">>(
-      "runs",
-      { halted: [], notes: [] },
-      target && (() => readRuns(target, stateDb)),
-    ),
-    part<Status["letters"]>("dead letters", [], target && (() => new DeadLetterStore(target, stateDb).counts())),
+    part<CaptureLine | null>("own capture", null, state && (() => captureLine(state))),
+    part<LaneLine[]>("lanes", [], state && (() => laneLines(state, ends))),
+    part<WorkerLine[]>("workers", [], state && (() => readWorkers(state))),
+    part<Pick<Status, "halted" | "notes">>("runs", { halted: [], notes: [] }, state && (() => runNotes(state))),
+    part<Status["letters"]>("dead letters", [], state && (() => new DeadLetterStore(state).counts())),
     part<CaptureLook>("capture", { findings: [], pendingAt: undefined }, capture && (() => checkCapture(capture))),
   ]);
   const waitingMs = await part<number | undefined>("lag", undefined, kafka && (() => oldestWaiting(kafka, lanes)));

@@ -1,16 +1,17 @@
-import { LaneStore } from "#apply/lanes/laneStore.ts";
+import { readPositions } from "#apply/lanes/readLanes.ts";
 import { RunStore } from "#apply/lanes/runStore.ts";
 import type { DdlRules } from "#base/config/routes.ts";
 import type { WorkerOptions } from "#base/config/workerOptions.ts";
-import type { ErrorCode } from "#base/errors/catalogue.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { every } from "#base/flow/every.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { formatNamespace, type Namespace } from "#base/flow/types.ts";
-import { lastLook } from "#cutover/lastLook.ts";
+import { lastLook } from "#cutover/ending/lastLook.ts";
+import type { CaptureOutput } from "#io/log/captureOutput.ts";
 import { MemoryLog, type TopicStart } from "#io/log/memoryLog.ts";
-import type { CaptureOutput } from "#io/log/output.ts";
 import { serversOf, throughOutages } from "#io/mongo/outages.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { checkEmpty, checkRights } from "#process/capture/captureChecks.ts";
 import {
   betweenSides,
@@ -22,7 +23,7 @@ import {
   standingLagOf,
 } from "#process/capture/captureOpening.ts";
 import { type CaptureStartDeps, replaceCapture, startCapture } from "#process/capture/captureStart.ts";
-import { RunLifecycle, type Session } from "#process/capture/lifecycle.ts";
+import { RunLifecycle, type Session } from "#process/capture/runLifecycle.ts";
 import { Worker } from "#process/worker/worker.ts";
 import { routesOn } from "#route/table/routesOn.ts";
 import { openCopySource } from "#source/copy/steadyCopySource.ts";
@@ -37,11 +38,9 @@ export type DirectDeps = CaptureDeps &
   }>;
 
 /** Lowest and highest position of a topic's lanes. */
-const lanePositions = async (
-  lanes: LaneStore,
-): Promise<ReadonlyMap<string, Readonly<{ low: number; high: number }>>> => {
+const lanePositions = async (state: StateDb): Promise<ReadonlyMap<string, Readonly<{ low: number; high: number }>>> => {
   const found = new Map<string, { low: number; high: number }>();
-  for (const { topic, offset } of await lanes.positions()) {
+  for (const { topic, offset } of await readPositions(state)) {
     const known = found.get(topic);
     if (known === undefined) found.set(topic, { low: offset, high: offset });
     else {
@@ -62,7 +61,7 @@ const HALT_MS = 500;
 export const runDirect = (deps: DirectDeps): Promise<void> => betweenSides(deps, (sides) => runBetween(deps, sides));
 
 const runBetween = async (deps: DirectDeps, sides: Sides): Promise<void> => {
-  const { settings, options, routes, soft } = deps;
+  const { options, routes, soft } = deps;
   const { leaseMs } = options;
   const servers = serversOf(sides);
   const opening = (): Promise<Begun> => beginBetween(deps, sides);
@@ -75,7 +74,7 @@ const runBetween = async (deps: DirectDeps, sides: Sides): Promise<void> => {
     servers,
     writesTo: "the target",
     standingLag: standingLagOf(setup.start),
-    lastLook: lastLook({ ...sides, stateDb: settings.stateDb, routes, signal: soft }),
+    lastLook: lastLook({ ...sides, routes, signal: soft }),
   });
   await leaving(deps, store, async () => {
     const drained = await lifecycle.run(begun, (session) => carry({ ...deps, soft: session.ending }, setup, session));
@@ -91,22 +90,20 @@ type Begun = Readonly<{
 
 /** Looks at both sides, notes the start or finds what was noted, and owns the run. What is cut off in the middle may be done again. */
 const beginBetween = async (deps: DirectDeps, sides: Sides): Promise<Begun> => {
-  const { settings, options, runId } = deps;
-  const { source, target } = sides;
+  const { options, runId } = deps;
+  const { source, target, state } = sides;
   const { leaseMs } = options;
-  const { stateDb } = settings;
   const { start, replaces, known, former, carried } = await openCapture(deps, sides, { mode: "direct", leaseMs });
-  const lanes = new LaneStore({ client: target, stateDb, workerId: runId, leaseMs, transactional: false });
-  const runs = new RunStore(target, stateDb, runId);
+  const runs = new RunStore(state, runId);
   const routes = carried.flatMap((ns) => routesOn(deps.routes, formatNamespace(ns)));
-  await checkRights({ source, target, carried, routes, stateDb });
-  if (known === undefined && !replaces) await checkEmpty(target, runs, routes, options);
-  const structure = new CarriedStructure({ ...deps, leaseMs }, source, target);
+  await checkRights({ source, target, carried, routes, stateDb: state.name });
+  if (known === undefined && !replaces && deps.back === undefined) await checkEmpty(target, runs, routes, options);
+  const structure = new CarriedStructure({ ...deps, leaseMs }, sides);
   if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);
   if (replaces) await replaceCapture(start, deps.spool.dir, () => structure.replace(former.map(({ route }) => route)));
 
   await startCapture(start, carried, deps.recopy);
-  const setup = { sides, start, lanes, runs, structure, carried };
+  const setup = { sides, start, runs, structure, carried };
   return { setup, begun: known !== undefined && !deps.recopy };
 };
 
@@ -114,7 +111,6 @@ const beginBetween = async (deps: DirectDeps, sides: Sides): Promise<Begun> => {
 type Setup = Readonly<{
   sides: Sides;
   start: CaptureStartDeps;
-  lanes: LaneStore;
   runs: RunStore;
   structure: CarriedStructure;
   carried: readonly Namespace[];
@@ -123,10 +119,10 @@ type Setup = Readonly<{
 /** One session: structure, copy and stream from where the record stands, until `soft` aborts. */
 const carry = async (deps: DirectDeps, setup: Setup, { record, goesOn, wish }: Session): Promise<void> => {
   const { settings, options, clock, soft, hard, runId } = deps;
-  const { sides, start, lanes, runs, structure, carried } = setup;
+  const { sides, start, runs, structure, carried } = setup;
   // Behind the start position: what changes from here on is in the stream, and followed.
   if (deps.structure && record.phase === "copy") await structure.build(goesOn);
-  const positions = await lanePositions(lanes);
+  const positions = await lanePositions(sides.state);
   const saved = new Map(record.topics.map(({ name, next }) => [name, Number(next)]));
   const log = new MemoryLog({
     id: record.id,
@@ -157,6 +153,7 @@ const carry = async (deps: DirectDeps, setup: Setup, { record, goesOn, wish }: S
     settings: { ...settings, target: settings.target },
     log,
     workerId: runId,
+    pastValidators: deps.back !== undefined,
     soft: captured.signal,
     hard: tasks.signal,
   });
@@ -175,13 +172,10 @@ const carry = async (deps: DirectDeps, setup: Setup, { record, goesOn, wish }: S
  */
 const watchHalts = async (runs: RunStore, clock: Clock, ended: AbortSignal): Promise<void> => {
   const since = clock.now();
-  while (!ended.aborted) {
-    await clock.sleep(HALT_MS, ended).catch(() => undefined); // woken by the end
-    if (ended.aborted) return;
-    for (const [route, { halted }] of await runs
-      .readRuns()
-      .catch(() => new Map() as Awaited<ReturnType<RunStore["readRuns"]>>))
+  await every(HALT_MS, { clock, ended, first: "later" }, async () => {
+    const unknown: Awaited<ReturnType<RunStore["readRuns"]>> = new Map();
+    for (const [route, { halted }] of await runs.readRuns().catch(() => unknown))
       if (halted !== undefined && halted.at.getTime() >= since)
-        throw new FerryError(halted.code as ErrorCode, `${route} is halted: ${halted.detail}`);
-  }
+        throw new FerryError(halted.code, `${route} is halted: ${halted.detail}`);
+  });
 };

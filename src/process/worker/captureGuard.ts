@@ -5,10 +5,11 @@ import type { Logger } from "#base/observe/log.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { topicFor } from "#io/kafka/topicName.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
-import { parseCapture, topicsInScope } from "#source/connector/connectorConfig.ts";
-import { checkCapture, type Finding } from "#source/connector/connectorHealth.ts";
+import { parseConnector, topicsInScope } from "#source/connector/connectorConfig.ts";
+import { checkCapture } from "#source/connector/connectorHealth.ts";
 import type { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { ConnectRest } from "#source/connector/connectRest.ts";
+import type { ConnectorFinding } from "#source/connector/finding.ts";
 
 export type CaptureGuardOptions = Readonly<{
   connectUrl: string;
@@ -64,14 +65,14 @@ export class CaptureGuard implements AsyncDisposable {
     }
   }
 
-  #say({ code, sentence, remedy }: Finding): void {
+  #say({ code, sentence, remedy }: ConnectorFinding): void {
     if (this.#said.has(sentence)) return;
     this.#said.add(sentence);
     this.#options.logger.warn({ stage: "capture", code, hint: remedy }, sentence);
   }
 
   async #halt(
-    found: Finding,
+    found: ConnectorFinding,
     routes: readonly Guarded[],
     accepted: ReadonlySet<string>,
     rest: ConnectRest,
@@ -79,7 +80,7 @@ export class CaptureGuard implements AsyncDisposable {
     const config = await rest.config(found.connector);
     const known = (await this.#options.connectors.find(found.connector))?.topics ?? [];
     const topics = routes.flatMap(({ from }) => [from, topicFor(from)]);
-    const scope = new Set([...known, ...(config === undefined ? [] : topicsInScope(parseCapture(config), topics))]);
+    const scope = new Set([...known, ...(config === undefined ? [] : topicsInScope(parseConnector(config), topics))]);
     const error = new FerryError(found.code, found.sentence);
     const concerned = routes.filter(
       ({ from }) => (scope.has(from) || scope.has(topicFor(from))) && !accepted.has(found.code),

@@ -1,6 +1,6 @@
 import type { RunRecord } from "#apply/lanes/records.ts";
 import type { RunStore } from "#apply/lanes/runStore.ts";
-import type { ErrorCode } from "#base/errors/catalogue.ts";
+import { CATALOGUE } from "#base/errors/catalogue.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { RouteTable } from "#route/table/routeTable.ts";
@@ -9,7 +9,7 @@ import type { CaptureGuard } from "./captureGuard.ts";
 export type HaltsDeps = Readonly<{
   runs: RunStore;
   routes: RouteTable;
-  /** Looks at the connectors once more before a halt that came from there is lifted; undefined where nobody can. */
+  /** Looks at the connectors once more before a halt that came from there is lifted; undefined if that is not possible. */
   guard: CaptureGuard | undefined;
   /** Codes that the operator takes upon himself while this worker runs. */
   accepted: ReadonlySet<string>;
@@ -17,9 +17,6 @@ export type HaltsDeps = Readonly<{
 }>;
 
 type Halt = NonNullable<RunRecord["halted"]>;
-
-/** Exit status of errors that mean: going on would harm data. They halt their route for all workers. */
-export const UNSAFE = 76;
 
 /** The halts among a worker's routes. What one route met is no reason to hold the others up; it is when none is left. */
 export class Halts {
@@ -30,7 +27,7 @@ export class Halts {
   }
 
   /**
-   * A halt lasts until a worker is started anew: somebody has looked, and mended the cause or accepted it. What a lane met
+   * A halt lasts until a worker is restarted: an operator has fixed the cause or accepted it. What a lane met
    * is met again at the same position; what was found at the connector is looked for once more before anything is applied.
    * @throws the halt's code where it was found at the connector, and could not be looked for
    */
@@ -39,18 +36,18 @@ export class Halts {
     for (const [name, { halted }] of await runs.readRuns()) {
       const route = routes.named(name);
       if (halted === undefined || route === undefined) continue;
-      const atConnector = halted.code.split("_")[1] === "CAPTURE" && halted.code !== "FERRY_CAPTURE_COPY_AGAIN";
+      const atConnector = CATALOGUE[halted.code].foundAt === "connector";
       const looked = (await guard?.check([route], accepted, signal)) ?? false;
       if (atConnector && !looked && !accepted.has(halted.code)) throw haltedError(name, halted);
       await runs.lift(name);
       logger.warn(
         { route: name, code: halted.code },
-        `the halt is lifted, since a worker was started: ${halted.detail}`,
+        `the halt is lifted, because a worker was started: ${halted.detail}`,
       );
     }
   }
 
-  /** Which routes at work somebody has halted, what the last of these halts says, and whether another route is left to work on. */
+  /** Which active routes are halted, what the last of these halts says, and whether another route is left to work on. */
   async look(): Promise<Readonly<{ halted: ReadonlySet<string>; last: FerryError | undefined; anyLeft: boolean }>> {
     const { runs, routes } = this.#deps;
     const known = await runs.readRuns();
@@ -66,7 +63,7 @@ export class Halts {
     };
   }
 
-  /** After a halt: the worker goes on with its other routes. @throws the error where there are none */
+  /** After a halt: the worker continues with its other routes. @throws the error where there are none */
   async goOn(error: FerryError): Promise<void> {
     if (!(await this.look()).anyLeft) throw error;
     this.#deps.logger.error({ code: error.code, hint: error.entry.hint }, `a route is halted: ${error.detail}`);
@@ -74,4 +71,4 @@ export class Halts {
 }
 
 const haltedError = (route: string, { code, detail, at }: Halt): FerryError =>
-  new FerryError(code as ErrorCode, `${route} is halted since ${at.toISOString()}: ${detail}`);
+  new FerryError(code, `${route} is halted since ${at.toISOString()}: ${detail}`);

@@ -2,14 +2,14 @@ import type { Claim, Claims } from "#apply/lanes/claims.ts";
 import type { LaneStore, Ownership } from "#apply/lanes/laneStore.ts";
 import { partitionId } from "#apply/lanes/records.ts";
 import type { RunStore } from "#apply/lanes/runStore.ts";
+import type { RunningPartition } from "#apply/pipeline/runningPartition.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
 import { faultPoint } from "#base/flow/fault.ts";
 import type { TaskGroup } from "#base/flow/taskGroup.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { LiveRoute, RouteTable } from "#route/table/routeTable.ts";
-import { type Halts, UNSAFE } from "./halts.ts";
+import type { Halts } from "./halts.ts";
 import { fairShare } from "./ownership.ts";
-import type { RunningPartition } from "./partition.ts";
 
 export type HeldPartitionsDeps = Readonly<{
   workerId: string;
@@ -23,7 +23,7 @@ export type HeldPartitionsDeps = Readonly<{
   /** Sets a claimed partition to work. */
   open: (claim: Claim, live: LiveRoute) => Promise<RunningPartition>;
   logger: Logger;
-  /** Ends what is at work at once: nothing is to be made of its failures then. */
+  /** Ends active work immediately: its failures no longer matter. */
   hard: AbortSignal;
 }>;
 
@@ -54,9 +54,10 @@ export class HeldPartitions {
   /** The lowest position of each partition at work, by topic: routes share one. */
   offsets(): ReadonlyMap<string, ReadonlyMap<number, number>> {
     const topics = new Map<string, Map<number, number>>();
-    for (const { claim, offset } of this.#running.values()) {
+    for (const partition of this.#running.values()) {
+      const { claim } = partition;
       const offsets = topics.get(claim.topic) ?? new Map<number, number>();
-      const lowest = Math.min(offset(), offsets.get(claim.partition) ?? Number.POSITIVE_INFINITY);
+      const lowest = Math.min(partition.offset(), offsets.get(claim.partition) ?? Number.POSITIVE_INFINITY);
       topics.set(claim.topic, offsets.set(claim.partition, lowest));
     }
     return topics;
@@ -71,7 +72,7 @@ export class HeldPartitions {
   async balance(tasks: TaskGroup): Promise<void> {
     const { workerId, store, routes, halts } = this.#deps;
     const { halted, last, anyLeft } = await halts.look();
-    for (const { claim, stop } of this.#running.values()) if (halted.has(claim.route)) stop();
+    for (const partition of this.#running.values()) if (halted.has(partition.claim.route)) partition.stop();
     if (last !== undefined && !anyLeft) throw last;
     const ownership = await store.ownership();
     const partitions = ownership.partitions.filter(
@@ -144,7 +145,7 @@ export class HeldPartitions {
     } finally {
       this.#running.delete(lane);
       faultPoint("before-release");
-      await claims.release(claim).catch(() => undefined); // the lease runs out by itself
+      await claims.release(claim).catch(() => undefined); // the lease expires
       this.#claimed.delete(lane);
     }
   }
@@ -155,10 +156,13 @@ export class HeldPartitions {
     if (hard.aborted) return;
     const lane = partitionId(claim.route, claim.partition);
     if (isFerry(error) && (error.entry.retry === "backoff" || isFerry(error, "FERRY_FENCED"))) {
-      logger.warn({ lane, epoch: claim.epoch, err: error.detail, code: error.code }, "partition given back");
+      logger.warn(
+        { lane, epoch: claim.epoch, err: error.detail, code: error.code },
+        "partition released after an error",
+      );
       return;
     }
-    if (!isFerry(error) || error.entry.exit !== UNSAFE) throw error;
+    if (!isFerry(error) || !error.entry.halts) throw error;
     await runs.halt(claim.route, error);
     await halts.goOn(error);
   }

@@ -1,7 +1,5 @@
 import { rulesOf } from "#apply/conflict/beginning.ts";
-import type { DeadLetterRecord } from "#apply/deadletter/records.ts";
-import { LaneStore } from "#apply/lanes/laneStore.ts";
-import { RunStore } from "#apply/lanes/runStore.ts";
+import { readPositions, readRuns } from "#apply/lanes/readLanes.ts";
 import { type DdlRules, plainRoute, type Route } from "#base/config/routes.ts";
 import type { WorkerOptions } from "#base/config/workerOptions.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
@@ -11,14 +9,15 @@ import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { formatNamespace, parseNamespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { MemoryLog } from "#io/log/memoryLog.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { routeNamed, routesOn } from "#route/table/routesOn.ts";
 import type { StoredCapture } from "#source/capture/captureStore.ts";
+import type { StateSettings } from "./openState.ts";
 import { Worker } from "./worker.ts";
 
 export type ReplayAloneDeps = Readonly<{
-  client: MongoClient;
-  settings: Readonly<{ target: string; stateDb: string; group: string }>;
+  state: StateDb;
+  settings: Readonly<{ source?: string | undefined; target: string; group: string }> & StateSettings;
   options: WorkerOptions;
   /** The configuration that the run had: letters go through the same rules. */
   routes: readonly Route[] | undefined;
@@ -32,19 +31,19 @@ export type ReplayAloneDeps = Readonly<{
 }>;
 
 /**
- * The routes with the policies that they began with, whoever named these then.
+ * The routes with the policies of their first start.
  * @throws FERRY_ROUTE_RULES where a letter would go through other rules than its run's documents
  */
 const routesOf = async (
-  { client, settings, routes, workerId }: ReplayAloneDeps,
-  letters: readonly DeadLetterRecord[],
+  { state, routes }: ReplayAloneDeps,
+  letters: readonly Readonly<{ route: string; topic: string }>[],
 ): Promise<readonly Route[]> => {
-  const known = await new RunStore(client, settings.stateDb, workerId).readRuns();
+  const known = await readRuns(state);
   for (const name of new Set(letters.map(({ route }) => route))) {
     const rules = known.get(name)?.rules;
     const route = routeNamed(routes, name);
     if (rules === undefined) continue;
-    if (route === undefined || rules.to !== route.to || rules.digest !== rulesOf(route).digest)
+    if (route === undefined || rules.to !== rulesOf(route).to || rules.digest !== rulesOf(route).digest)
       throw new FerryError("FERRY_ROUTE_RULES", `${name} had other rules: give --config as the run had it`);
   }
   const series = (topic: string): string => {
@@ -59,7 +58,7 @@ const routesOf = async (
 };
 
 /**
- * Carries out decisions on letters of a `ferry run` that nobody runs, such as one that was finalized: the lanes are claimed as
+ * Carries out decisions on letters, or repairs, of a `ferry run` that is not active, such as a finalized one: the lanes are claimed as
  * a run claims them, so that one that is started meanwhile waits. Nothing else is read or written, and the structure is not
  * touched: without a source nothing follows it.
  * @param until resolves when the decisions are carried out, or the caller has waited long enough
@@ -68,24 +67,17 @@ const routesOf = async (
 export const replayAlone = async (
   deps: ReplayAloneDeps,
   { id }: Pick<StoredCapture, "id">,
-  letters: readonly DeadLetterRecord[],
+  letters: readonly Readonly<{ route: string; topic: string }>[],
   until: () => Promise<void>,
 ): Promise<void> => {
-  const { client, settings, options, workerId, hard } = deps;
+  const { state, hard } = deps;
   const routes = await routesOf(deps, letters);
-  const lanes = new LaneStore({
-    client,
-    stateDb: settings.stateDb,
-    workerId,
-    leaseMs: options.leaseMs,
-    transactional: false,
-  });
   const log = new MemoryLog({
     id,
     limitBytes: 1,
     readersOf: (topic) => routesOn(routes, topic).map(({ name }) => name),
   });
-  const positions = await lanes.positions();
+  const positions = await readPositions(state);
   for (const topic of new Set(letters.map((letter) => letter.topic))) {
     const end = Math.max(0, ...positions.filter((lane) => lane.topic === topic).map(({ offset }) => offset));
     const low = Math.min(end, ...positions.filter((lane) => lane.topic === topic).map(({ offset }) => offset));

@@ -1,44 +1,49 @@
 import { TargetWatches } from "#apply/conflict/targetWatches.ts";
 import type { Claim } from "#apply/lanes/claims.ts";
 import { partitionId } from "#apply/lanes/records.ts";
+import type { RunningPartition } from "#apply/pipeline/runningPartition.ts";
 import type { DdlRules, Route } from "#base/config/routes.ts";
 import type { WorkerOptions } from "#base/config/workerOptions.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
 import { unlessAborted } from "#base/flow/abort.ts";
 import { ByteBudget } from "#base/flow/byteBudget.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { every } from "#base/flow/every.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import type { Log } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { tryingAgain } from "#base/observe/tryingAgain.ts";
 import { KafkaLog } from "#io/log/kafkaLog.ts";
 import { type MongoClient, openMongo, readTopology, type Topology } from "#io/mongo/connect.ts";
-import { mongoServer, type Server, throughOutages, whenFirstAnswers } from "#io/mongo/outages.ts";
+import { type AwaitedServer, mongoServer, throughOutages, whenFirstAnswers } from "#io/mongo/outages.ts";
 import { rawPathAvailable } from "#io/mongo/rawWrites.ts";
 import { reachMongo, sayIgnored } from "#io/mongo/reach.ts";
 import { Pace, TARGET_PROBE } from "#io/pace/pace.ts";
 import { type LiveRoute, RouteTable } from "#route/table/routeTable.ts";
+import { requireFits } from "#sink/open/fits.ts";
+import { type SinkOf, sinkOpener } from "#sink/open/openSink.ts";
 import { provenSource } from "#source/stream/deployment.ts";
 import { touch } from "./aliveFile.ts";
 import { CaptureGuard } from "./captureGuard.ts";
-import { Halts, UNSAFE } from "./halts.ts";
+import { Halts } from "./halts.ts";
 import { HeldPartitions } from "./heldPartitions.ts";
 import { Meter } from "./meter.ts";
-import { openPartition, type RunningPartition } from "./partition.ts";
-import { prepareStores, type WorkerStores, workerStores } from "./workerStores.ts";
+import { type OpenState, openState, type StateSettings } from "./openState.ts";
+import { openPartition } from "./partition.ts";
+import { type WorkerStores, workerStores } from "./workerStores.ts";
 
 export type WorkerSettings = Readonly<{
   source?: string | undefined;
-  /** Kafka Connect, where there is one to look after. */
+  /** Kafka Connect, if its connectors are to be checked. */
   connect?: string | undefined;
   target: string;
   /** Needed where no other log is given. */
   kafka?: string | undefined;
-  stateDb: string;
   group: string;
   /** Touched after each report to the target: for health checks of containers. */
   aliveFile?: string | undefined;
-}>;
+}> &
+  StateSettings;
 
 export type WorkerDeps = Readonly<{
   settings: WorkerSettings;
@@ -53,9 +58,11 @@ export type WorkerDeps = Readonly<{
   workerId: string;
   host: string;
   version: string;
+  /** See ConnectOptions: behind a cutover the side that is written to is fenced. */
+  pastValidators?: boolean;
   /** Ends the run when what was read is applied and saved. */
   soft: AbortSignal;
-  /** Ends it at once; the next owner goes on from the saved positions. */
+  /** Ends it immediately; the next owner resumes from the saved positions. */
   hard: AbortSignal;
 }>;
 
@@ -76,7 +83,9 @@ export class Worker implements AsyncDisposable {
   readonly #target: MongoClient;
   readonly #source: MongoClient | undefined;
   readonly #topology: Topology;
+  readonly #memory: OpenState;
   readonly #stores: WorkerStores;
+  readonly #sinkOf: SinkOf;
   readonly #watches: TargetWatches;
   readonly #log: Log;
   readonly #budget: ByteBudget;
@@ -96,6 +105,7 @@ export class Worker implements AsyncDisposable {
     target: MongoClient,
     source: MongoClient | undefined,
     topology: Topology,
+    memory: OpenState,
   ) {
     this.#deps = deps;
     this.#routes = routes;
@@ -103,13 +113,16 @@ export class Worker implements AsyncDisposable {
     this.#source = source;
     this.#topology = topology;
     const { settings, options, workerId, clock, logger, hard } = deps;
-    const { stateDb } = settings;
-    const transactional = topology.kind !== "standalone";
-    this.#stores = workerStores({ client: target, stateDb, workerId, leaseMs: options.leaseMs, transactional });
+    this.#memory = memory;
+    const { state, apart } = memory;
+    const transactional = (apart ?? topology).kind !== "standalone";
+    const owner = { state, workerId, leaseMs: options.leaseMs, transactional };
+    this.#stores = workerStores(owner, clock);
+    this.#sinkOf = sinkOpener({ target, transactional: this.#guarantee() === "exactly-once" });
     const { store, claims, runs, connectors, marks } = this.#stores;
     this.#budget = new ByteBudget(options.budgetMb * 1024 * 1024);
     this.#meter = new Meter(clock);
-    const probe = { uri: settings.target, stateDb, workerId };
+    const probe = { uri: settings.target, stateDb: settings.stateDb, workerId };
     this.#pace =
       options.targetLatencyMs === 0 ? undefined : new Pace(options.targetLatencyMs, TARGET_PROBE, probe, clock);
     this.#startedAt = new Date(clock.now());
@@ -157,19 +170,25 @@ export class Worker implements AsyncDisposable {
   static async open(deps: WorkerDeps): Promise<Worker> {
     const { settings, options, workerId, clock, logger, soft, hard } = deps;
     // First of all: rules that contradict each other must not be met when half of the work has begun.
+    requireFits(deps.routes ?? []);
     const routes = new RouteTable({ configured: deps.routes, topics: options.topics, logger });
     if (deps.log === undefined)
       for (const side of ["source", "target"] as const) sayIgnored(side, settings[side], logger);
     const signal = AbortSignal.any([soft, hard]);
-    const target = await reachMongo(settings.target, { side: "target", appName: workerId, clock, logger, signal });
+    const target = await reachMongo(settings.target, {
+      ...{ side: "target", appName: workerId, pastValidators: deps.pastValidators ?? false, clock, logger, signal },
+    });
     let worker: Worker;
     try {
       const outages = { clock, logger, signal };
-      const topology = await throughOutages("looking at the target", [mongoServer("the target", target)], outages, () =>
-        readTopology(target),
-      );
+      const looking = async () => ({
+        topology: await readTopology(target),
+        memory: await openState(target, settings, { appName: workerId, ...outages }),
+      });
+      const servers = [mongoServer("the target", target)];
+      const { topology, memory } = await throughOutages("looking at the target", servers, outages, looking);
       const source = settings.source === undefined ? undefined : openMongo(settings.source, { appName: workerId });
-      worker = new Worker(deps, routes, target, source, topology);
+      worker = new Worker(deps, routes, target, source, topology, memory);
     } catch (error) {
       await target.close();
       throw error;
@@ -193,33 +212,36 @@ export class Worker implements AsyncDisposable {
         "this MongoDB driver has no raw path: documents are decoded, which is slower and changes deprecated types",
       );
     if (this.#captureGuard === undefined && log === undefined)
-      logger.info(
-        { worker: workerId },
-        "without --source and --connect nobody looks after the connectors behind the topics",
-      );
+      logger.info({ worker: workerId }, "without --source and --connect connector health checks are off");
     const { kind, version } = this.#topology;
     const guarantee = this.#guarantee();
-    logger.info(
-      { worker: workerId },
-      `target is a ${kind} (${version}): effect is ${guarantee}${guarantee === "at-least-once" ? ", since it has no transactions" : ""}`,
-    );
+    logger.info({ worker: workerId }, `target is a ${kind} (${version}): effect is ${guarantee}${this.#whyNotOnce()}`);
   }
 
-  get #kafka(): Server {
+  get #kafka(): AwaitedServer {
     return { name: `Kafka at ${this.#deps.settings.kafka}`, ask: () => this.#log.topics() };
   }
 
   #guarantee(): "exactly-once" | "at-least-once" {
-    return this.#topology.kind === "standalone" ? "at-least-once" : "exactly-once";
+    return this.#whyNotOnce() === "" ? "exactly-once" : "at-least-once";
+  }
+
+  #whyNotOnce(): string {
+    if (this.#topology.kind === "standalone") return ", since it has no transactions";
+    return this.#memory.apart === undefined ? "" : ", since ferry's state is on another deployment";
   }
 
   /** Works until a signal or a failure. @throws what made it stop. */
   async run(): Promise<void> {
     const { soft, hard, options, clock, logger, log } = this.#deps;
     const signal = AbortSignal.any([soft, hard]);
-    const servers = [mongoServer("the target", this.#target), ...(log === undefined ? [this.#kafka] : [])];
+    const servers = [
+      mongoServer("the target", this.#target),
+      ...(this.#memory.apart !== undefined ? [mongoServer("the state database", this.#memory.state.client)] : []),
+      ...(log === undefined ? [this.#kafka] : []),
+    ];
     await throughOutages("preparing ferry's database", servers, { clock, logger, signal }, async () => {
-      await prepareStores(this.#stores);
+      await this.#memory.state.prepare();
       await this.#halts.review(signal);
     });
     await using tasks = new TaskGroup(signal);
@@ -230,7 +252,7 @@ export class Worker implements AsyncDisposable {
     loop(options.leaseMs / 4, () => this.#heartbeat(), AbortSignal.any([left.signal, hard]));
     const looked = Promise.withResolvers<void>();
     loop(TOPICS_MS, () => this.#discover().finally(looked.resolve));
-    // Behind the first look at the topics: whoever claims before it finds nothing, and comes again half a second later.
+    // Behind the first look at the topics: a claim before that finds nothing, and is repeated half a second later.
     const claiming = unlessAborted(looked.promise, tasks.signal);
     loop(OWNERSHIP_MS, () => claiming.then(() => this.#held.balance(tasks)));
     loop(SHOW_MS, () => this.#show());
@@ -241,19 +263,20 @@ export class Worker implements AsyncDisposable {
     await tasks.settled();
   }
 
-  /** A loop that survives what passes by itself, and ends quietly with the signal. */
+  /** A loop that survives transient errors, and ends with the signal. */
   async #repeat(everyMs: number, work: () => Promise<void>, signal: AbortSignal): Promise<void> {
-    for (let attempt = 0; !signal.aborted; ) {
+    const { clock, logger } = this.#deps;
+    let attempt = 0;
+    await every(everyMs, { clock, ended: signal, first: "now" }, async () => {
       try {
         await work();
         attempt = 0;
       } catch (error) {
         if (signal.aborted) return; // whatever was interrupted by the stop is no failure
         if (!isFerry(error) || error.entry.retry === "never") throw error;
-        tryingAgain(this.#deps.logger, "worker")(error, ++attempt, everyMs);
+        tryingAgain(logger, "worker")(error, ++attempt, everyMs);
       }
-      await this.#deps.clock.sleep(everyMs, signal).catch(() => undefined); // woken by the signal: the loop looks at it
-    }
+    });
   }
 
   async #heartbeat(): Promise<void> {
@@ -290,6 +313,7 @@ export class Worker implements AsyncDisposable {
     return openPartition({
       ...this.#deps,
       ...this.#stores,
+      state: this.#memory.state,
       claim,
       route,
       filter,
@@ -297,6 +321,7 @@ export class Worker implements AsyncDisposable {
       accepted: this.#accepted,
       target: this.#target,
       source: source && provenSource(source, () => connectors.sourceOf(claim.topic)),
+      sinkOf: this.#sinkOf,
       watches: this.#watches,
       log: this.#log,
       budget: this.#budget,
@@ -306,7 +331,7 @@ export class Worker implements AsyncDisposable {
     });
   }
 
-  /** One worker looks after a route's connector: the one that has its first partition. */
+  /** One worker checks a route's connector: the owner of its first partition. */
   async #checkCapture(signal: AbortSignal): Promise<void> {
     const routes = this.#routes.all().filter(({ route }) => this.#held.running.has(partitionId(route.name, 0)));
     if (this.#captureGuard === undefined || routes.length === 0) return;
@@ -314,7 +339,7 @@ export class Worker implements AsyncDisposable {
     try {
       await this.#captureGuard.check(guarded, this.#accepted, signal);
     } catch (error) {
-      if (!isFerry(error) || error.entry.exit !== UNSAFE) throw error;
+      if (!isFerry(error) || !error.entry.halts) throw error;
       await this.#halts.goOn(error);
     }
   }
@@ -328,7 +353,7 @@ export class Worker implements AsyncDisposable {
     if (soft.aborted && !hard.aborted)
       logger.info(
         { worker: workerId, bytes: this.#budget.used },
-        "asked to stop: what was read is applied and saved first; a second signal stops at once",
+        "stopping: finishing buffered records; send the signal again to stop now",
       );
     await this.#held.leave();
     if (!hard.aborted) await this.#show().catch(() => undefined); // a courtesy
@@ -340,6 +365,7 @@ export class Worker implements AsyncDisposable {
       this.#pace?.[Symbol.asyncDispose](),
       this.#log[Symbol.asyncDispose](),
       this.#captureGuard?.[Symbol.asyncDispose](),
+      this.#memory[Symbol.asyncDispose](),
       this.#target.close(),
       this.#source?.close(),
     ]);

@@ -3,14 +3,19 @@ import { ConflictStore } from "#apply/conflict/store.ts";
 import { DeadLetterStore } from "#apply/deadletter/store.ts";
 import { Claims, type OwnerOptions } from "#apply/lanes/claims.ts";
 import { Drops } from "#apply/lanes/drops.ts";
+import type { LanePositions } from "#apply/lanes/laneCommit.ts";
+import { LanePositionStore } from "#apply/lanes/lanePositions.ts";
 import { LaneStore } from "#apply/lanes/laneStore.ts";
 import { RunStore } from "#apply/lanes/runStore.ts";
+import { RepairStore } from "#apply/repair/repairStore.ts";
+import type { Clock } from "#base/flow/clock.ts";
 import { DriftLedger } from "#route/drift/ledger.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 
 /** What a worker remembers in ferry's database on the target, by whose collections they are. */
 export type WorkerStores = Readonly<{
   store: LaneStore;
+  positions: LanePositions;
   claims: Claims;
   runs: RunStore;
   deadLetters: DeadLetterStore;
@@ -19,25 +24,23 @@ export type WorkerStores = Readonly<{
   drift: DriftLedger;
   marks: MarkStore;
   conflicts: ConflictStore;
+  repairs: RepairStore;
 }>;
 
 /** Nothing is read or written yet. */
-export const workerStores = (options: OwnerOptions): WorkerStores => {
-  const { client, stateDb, workerId } = options;
+export const workerStores = (options: OwnerOptions, clock: Clock): WorkerStores => {
+  const { state, workerId } = options;
   return {
     store: new LaneStore(options),
+    positions: new LanePositionStore(state),
     claims: new Claims(options),
-    runs: new RunStore(client, stateDb, workerId),
-    deadLetters: new DeadLetterStore(client, stateDb),
-    connectors: new ConnectorStore(client, stateDb),
-    drops: new Drops(client, stateDb),
-    drift: new DriftLedger(client, stateDb),
-    marks: new MarkStore(client, stateDb),
-    conflicts: new ConflictStore(client, stateDb),
+    runs: new RunStore(state, workerId),
+    deadLetters: new DeadLetterStore(state),
+    connectors: new ConnectorStore(state),
+    drops: new Drops(state, clock),
+    drift: new DriftLedger(state),
+    marks: new MarkStore(state),
+    conflicts: new ConflictStore(state),
+    repairs: new RepairStore(state),
   };
-};
-
-/** Makes collections and indexes. @throws FERRY_MONGO_* */
-export const prepareStores = async ({ store, deadLetters, drift, conflicts }: WorkerStores): Promise<void> => {
-  await Promise.all([store, deadLetters, drift, conflicts].map((one) => one.prepare()));
 };

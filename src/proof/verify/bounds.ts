@@ -6,7 +6,7 @@ import type { Bounds, Side } from "./side.ts";
 const RANGE_DOCUMENTS = 250_000;
 const MAX_RANGES = 256;
 
-/** Divides a collection into ranges that can be compared at once; together they hold every `_id`, now and later. @throws FERRY_MONGO_* */
+/** Divides a collection into ranges that can be compared concurrently; together they hold every `_id`, now and later. @throws FERRY_MONGO_* */
 export const readRanges = async ({ client, ns }: Side): Promise<readonly Bounds[]> => {
   const count = await translated(`dividing ${ns.db}.${ns.coll}`, () =>
     client.db(ns.db).collection(ns.coll).estimatedDocumentCount(),
@@ -14,4 +14,21 @@ export const readRanges = async ({ client, ns }: Side): Promise<readonly Bounds[
   const ranges = Math.min(MAX_RANGES, Math.ceil(count / RANGE_DOCUMENTS));
   const cuts = ranges <= 1 ? [] : await sampleBounds(client, ns, ranges);
   return [...cuts, undefined].map((to, i) => ({ from: i === 0 ? undefined : cuts[i - 1], to }));
+};
+
+/** A reply of about this size is long enough to be read at full speed, bytes; some are in memory at the same time. */
+const REPLY_BYTES = 4 * 1024 * 1024;
+const MOST_DOCUMENTS = 10_000;
+
+/** Documents of each reply, so that replies are of a good size, whatever the documents'. @throws FERRY_MONGO_* */
+export const batchSizeOf = async ({ client, ns }: Side): Promise<number> => {
+  const stats = await translated(`asking for the size of ${ns.db}.${ns.coll}`, () =>
+    client
+      .db(ns.db)
+      .collection(ns.coll)
+      .aggregate<{ storageStats: { avgObjSize?: number } }>([{ $collStats: { storageStats: {} } }])
+      .toArray(),
+  );
+  const average = Math.max(1, ...stats.map(({ storageStats }) => storageStats.avgObjSize ?? 1)); // one a shard
+  return Math.max(1, Math.min(MOST_DOCUMENTS, Math.round(REPLY_BYTES / average)));
 };

@@ -1,55 +1,89 @@
 import { identityOf } from "#base/bson/identity.ts";
-import { rawValue } from "#base/bson/walk.ts";
+import { find, rawValue } from "#base/bson/walk.ts";
 import { assert } from "#base/errors/ferryError.ts";
-import { RawCursor } from "#io/mongo/rawCursor.ts";
-import { ResumeToken, tokenTime } from "#source/stream/resumeToken.ts";
+import { seriesOf } from "#base/flow/buckets.ts";
+import { formatNamespace, type Namespace } from "#base/flow/types.ts";
+import type { Document, MongoClient } from "#io/mongo/connect.ts";
+import { documentKeyOf } from "#io/wire/documentKey.ts";
+import { ChangeCursor } from "#source/stream/changeCursor.ts";
+import { tokenTime } from "#source/stream/resumeToken.ts";
+import type { Watch } from "#source/stream/watchLevel.ts";
 import { timestampOf } from "./reads.ts";
 import type { Side } from "./side.ts";
 
 const AT_ONCE = 10_000;
 const WAIT_MS = 500;
 
-/** Keys of one reply. `upTo`: every write up to this clusterTime is in it or was in an earlier one. `dropped`: the collection went. */
-export type ChangedBatch = Readonly<{ keys: readonly Uint8Array[]; upTo: bigint; dropped: boolean }>;
+/** A written document's `_id`, raw, and its namespace as text; without a key the collection itself was dropped or renamed. */
+export type Changed = Readonly<{ ns: string; key: Uint8Array | undefined }>;
 
-/** Which documents of one collection are written, by whomever: keys alone, from a clusterTime on (inclusive). */
+/** One reply. `upTo`: every write up to this clusterTime is in it or was in an earlier one. `ended`: a watched collection went. */
+export type ChangedBatch = Readonly<{ changes: readonly Changed[]; upTo: bigint; ended: boolean }>;
+
+const isAmong = (namespaces: readonly Namespace[]): Document => {
+  const names = namespaces.map(({ db, coll }) => ({ db, coll }));
+  return { $match: { $or: [{ ns: { $in: names } }, { to: { $in: names } }] } };
+};
+
+/** One collection, those of one database, or any: the narrowest that has them all. Buckets have no stream of their own. */
+const watchOf = (namespaces: readonly Namespace[]): Watch => {
+  const [first, ...others] = namespaces;
+  assert(first !== undefined, "nothing is watched");
+  if (others.length === 0 && seriesOf(first) === undefined) return { level: "collection", ...first };
+  return others.every(({ db }) => db === first.db)
+    ? { level: "database", db: first.db, coll: "" }
+    : { level: "cluster", db: "", coll: "" };
+};
+
+const textIn = (document: Uint8Array, name: string): string => {
+  const value = find(document, name);
+  return value === undefined ? "" : Buffer.from(document).toString("utf8", value.start + 4, value.end - 1);
+};
+
+/** Which documents of some collections are written, by whomever: keys alone, from a clusterTime on. */
 export class ChangedKeys implements AsyncDisposable {
-  readonly #cursor: RawCursor;
+  readonly #cursor: ChangeCursor;
+  /** Namespaces by their bytes: few, and seen again and again. */
+  readonly #names = new Map<string, string>();
 
-  private constructor(cursor: RawCursor) {
+  private constructor(cursor: ChangeCursor) {
     this.#cursor = cursor;
   }
 
-  /** @throws FERRY_MONGO_* (286 where the history is gone) */
-  static async open({ client, ns }: Side, from: bigint): Promise<ChangedKeys> {
-    const command = {
-      aggregate: ns.coll,
+  /** @param from clusterTime, inclusive. @throws FERRY_MONGO_* (`isHistoryLost` where the oplog no longer reaches back) */
+  static async open(client: MongoClient, namespaces: readonly Namespace[], from: bigint): Promise<ChangedKeys> {
+    const watch = watchOf(namespaces);
+    const cursor = await ChangeCursor.open({
+      ...{ client, watch, from: { at: timestampOf(from) } },
+      stream: namespaces.some((ns) => seriesOf(ns) !== undefined) ? { showSystemEvents: true } : {},
       pipeline: [
-        { $changeStream: { startAtOperationTime: timestampOf(from) } },
-        { $project: { documentKey: 1 } }, // bodies stay on the server
+        ...(watch.level === "collection" ? [] : [isAmong(namespaces)]),
+        { $project: { documentKey: 1, ns: 1 } }, // bodies stay on the server
       ],
-      cursor: { batchSize: 0 },
-      readConcern: { level: "majority" },
-    };
-    const phase = `watching ${ns.db}.${ns.coll}`;
-    return new ChangedKeys(await RawCursor.open({ client, db: ns.db, command, phase }));
+      phase: "watching what is verified",
+    });
+    return new ChangedKeys(cursor);
   }
 
   /** The next reply; waits a little where nothing is written. @throws FERRY_MONGO_* */
   async next(): Promise<ChangedBatch> {
-    const { documents, postBatchResumeToken, ended } = await this.#cursor.next({
-      batchSize: AT_ONCE,
-      maxTimeMS: WAIT_MS,
-    });
-    assert(postBatchResumeToken !== undefined, "a change stream's reply has no postBatchResumeToken");
+    const { documents, token, ended } = await this.#cursor.next({ batchSize: AT_ONCE, maxTimeMS: WAIT_MS });
+    return { changes: documents.map((event) => this.#changed(event)), upTo: tokenTime(token), ended };
+  }
+
+  #changed(event: Uint8Array): Changed {
+    const [ns, key] = [rawValue(event, "ns"), rawValue(event, "documentKey")];
     return {
-      keys: documents.flatMap((event) => {
-        const key = rawValue(event, "documentKey");
-        return key === undefined ? [] : [Buffer.from(key)]; // outlives its reply
-      }),
-      upTo: tokenTime(new ResumeToken(postBatchResumeToken)),
-      dropped: ended,
+      ns: ns === undefined ? "" : this.#name(ns),
+      key: key === undefined ? undefined : documentKeyOf(key), // outlives its reply, and is without a shard key
     };
+  }
+
+  #name(ns: Uint8Array): string {
+    const bytes = Buffer.from(ns.buffer, ns.byteOffset, ns.byteLength).toString("latin1");
+    const known = this.#names.get(bytes) ?? formatNamespace({ db: textIn(ns, "db"), coll: textIn(ns, "coll") });
+    this.#names.set(bytes, known);
+    return known;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -62,21 +96,21 @@ export class ChangedKeys implements AsyncDisposable {
  * went meanwhile. @throws FERRY_MONGO_*, the signal's reason
  */
 export const changedBetween = async (
-  side: Side,
+  { client, ns }: Side,
   keys: readonly Uint8Array[],
   after: bigint,
   upTo: bigint,
   signal: AbortSignal,
 ): Promise<ReadonlySet<string>> => {
   const asked = new Set(keys.map(identityOf));
-  await using changed = await ChangedKeys.open(side, after + 1n);
+  await using changed = await ChangedKeys.open(client, [ns], after + 1n);
   const found = new Set<string>();
   for (let at = 0n; at < upTo; ) {
     signal.throwIfAborted();
     const batch = await changed.next();
-    if (batch.dropped) return asked;
-    for (const key of batch.keys) {
-      const identity = identityOf(key);
+    if (batch.ended || batch.changes.some(({ key }) => key === undefined)) return asked;
+    for (const { key } of batch.changes) {
+      const identity = identityOf(key as Uint8Array);
       if (asked.has(identity)) found.add(identity);
     }
     at = batch.upTo;

@@ -4,7 +4,7 @@ const BYTES = 32;
 
 /**
  * An order-independent digest of a set of documents: the sum, modulo 2^256, of the SHA-256 of each document's BSON bytes, as a
- * big-endian number. Ranges can be digested apart and added, whoever reads them in which order; unlike XOR, a document that is
+ * big-endian number. Ranges can be digested apart and added, in any order; unlike XOR, a document that is
  * there twice does not vanish.
  */
 export class Digest {

@@ -6,6 +6,24 @@ import { type Bounds, type Side, SideCursor } from "./side.ts";
 /** What the target should hold of a source document; undefined: nothing. Pure. */
 export type Expect = (document: Uint8Array) => Uint8Array | undefined;
 
+/**
+ * Where the target owns a part of its documents: what it should hold where it holds `actual`; undefined: nothing. Pure.
+ * @param expected undefined where the source has no such document
+ */
+export type Onto = (expected: Uint8Array | undefined, actual: Uint8Array) => Uint8Array | undefined;
+
+/** Is the target's document as it should be? */
+export const isRight = (
+  onto: Onto | undefined,
+  expected: Uint8Array | undefined,
+  actual: Uint8Array | undefined,
+): boolean => {
+  if (actual === undefined) return expected === undefined;
+  if (expected !== undefined && Buffer.compare(expected, actual) === 0) return true;
+  const wanted = onto?.(expected, actual);
+  return wanted !== undefined && Buffer.compare(wanted, actual) === 0;
+};
+
 /** A document that was not as it should be when it was read. It may be on its way: only a second look can tell. */
 export type Suspect = Readonly<{ kind: "missing" | "extra" | "different"; key: Uint8Array }>;
 
@@ -14,8 +32,8 @@ export type RangeDeps = Readonly<{
   target: Side;
   /** Undefined where documents are carried as they are: then whole replies are compared. */
   expect: Expect | undefined;
-  /** Does the target's document do? Undefined: only where it is the same byte for byte. */
-  does: ((expected: Uint8Array, actual: Uint8Array) => boolean) | undefined;
+  /** Undefined where the source owns whole documents. */
+  onto: Onto | undefined;
   /** Documents of each reply. */
   batchSize: number;
   /** Takes what is to be looked at again; waits while there is too much of it. */
@@ -79,7 +97,7 @@ class EachDocument implements Match {
       const expected = expectedOf(this.#deps, document);
       if (expected === undefined) continue;
       const actual = await this.#peek();
-      if (actual === undefined || !isSame(this.#deps, expected, actual)) return documents.slice(i);
+      if (actual === undefined || !isRight(this.#deps.onto, expected, actual)) return documents.slice(i);
       this.#at++;
       this.last = expected;
     }
@@ -98,9 +116,6 @@ class EachDocument implements Match {
 const expectedOf = ({ expect }: RangeDeps, document: Uint8Array): Uint8Array | undefined =>
   expect === undefined ? document : expect(document);
 
-const isSame = ({ does }: RangeDeps, expected: Uint8Array, actual: Uint8Array): boolean =>
-  does?.(expected, actual) ?? Buffer.compare(expected, actual) === 0;
-
 /** The reply behind one, where it has documents: a cursor may end with an empty one. */
 const following = async (reader: SideCursor, reply: RawReply): Promise<RawReply | undefined> => {
   if (reply.ended) return undefined;
@@ -111,14 +126,14 @@ const following = async (reader: SideCursor, reply: RawReply): Promise<RawReply 
 /**
  * Compares one range of both sides in the order of `_id`. While nothing transforms and both sides hold the same documents, their
  * replies are the same bytes, and are compared as such. From the first reply that differs, the target is read again between the
- * bounds of the source's reply, and joined by `_id`; behind it both go on together. No order of values is needed here: only the
+ * bounds of the source's reply, and joined by `_id`; after it both continue together. No order of values is needed here: only the
  * servers compare `_id`s, so every type and collation is right.
  */
 export const compareRange = async (deps: RangeDeps, { from, to }: Bounds): Promise<void> => {
-  const { source, target, expect, does, batchSize, progress, signal } = deps;
+  const { source, target, expect, onto, batchSize, progress, signal } = deps;
   const open = async (start: Uint8Array | undefined): Promise<{ cursor: SideCursor; match: Match }> => {
     const cursor = await SideCursor.open(target, { from: start, to }, batchSize);
-    const isPlain = expect === undefined && does === undefined;
+    const isPlain = expect === undefined && onto === undefined;
     return { cursor, match: isPlain ? new WholeReplies(cursor) : new EachDocument(cursor, deps) };
   };
   await using reader = await SideCursor.open(source, { from, to }, batchSize);
@@ -182,8 +197,8 @@ const wrongIn = function* (
   for (const actual of documents) {
     const identity = identityOf(actual);
     const expected = wanted.get(identity);
-    if (expected === undefined) yield { kind: "extra", key: documentKeyOf(actual) };
-    else if (!isSame(deps, expected, actual)) yield { kind: "different", key: documentKeyOf(expected) };
+    if (!isRight(deps.onto, expected, actual))
+      yield { kind: expected === undefined ? "extra" : "different", key: documentKeyOf(actual) };
     wanted.delete(identity);
   }
 };

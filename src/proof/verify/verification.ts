@@ -1,14 +1,24 @@
+import type { Timestamp } from "bson";
+import type { ConflictPolicy } from "#base/config/routes.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import { type RetryOptions, retry } from "#base/flow/retry.ts";
+import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { formatNamespace } from "#base/flow/types.ts";
-import { readRanges } from "./bounds.ts";
-import { changedBetween } from "./changedKeys.ts";
-import { compareRange, type Expect, type Suspect } from "./pairedRange.ts";
-import { clusterTimeOf, readVersions, timestampOf } from "./reads.ts";
-import { Recheck, type Versions, type Wrong } from "./recheck.ts";
-import type { Bounds, Side } from "./side.ts";
-import { leftOf, type VerificationRecord, type VerificationStore } from "./verificationStore.ts";
+import type { Throttle } from "#io/pace/throttle.ts";
+import { heapForCopying } from "#source/copy/copyHeap.ts";
+import { batchSizeOf, readRanges } from "./bounds.ts";
+import { compareRange, type Expect, type Onto, type Suspect } from "./pairedRange.ts";
+import { pairRecheck } from "./pairRecheck.ts";
+import { clusterTimeOf, timestampOf } from "./reads.ts";
+import type { Recheck, RecheckDeps, Wrong } from "./recheck.ts";
+import type { Side } from "./side.ts";
+import {
+  leftOf,
+  provenUpTo,
+  type RangeProgress,
+  type VerificationRecord,
+  type VerificationStore,
+} from "./verificationStore.ts";
 
 /** One route as the verifier sees it. */
 export type Pair = Readonly<{
@@ -17,14 +27,17 @@ export type Pair = Readonly<{
   target: Side;
   /** What the target should hold of a source document; undefined where it is carried as it is. */
   expect: Expect | undefined;
-  /** Does the target's document do; undefined where it must be the same byte for byte. */
-  does: ((expected: Uint8Array, actual: Uint8Array) => boolean) | undefined;
-  /** A digest of the rules behind these two. */
+  /** Undefined where the source owns whole documents. */
+  onto: Onto | undefined;
+  /** Brings what these two know up to what is on the target by now: `expect` may depend on what the pipeline has met. */
+  learn: () => Promise<void>;
+  /** Who wins where both sides write, as the route began. */
+  policy: ConflictPolicy;
+  /** A digest of the rules behind them. */
   rules: string;
   /** Everything up to this clusterTime of the source is on the target; undefined where nothing tells. */
   applied: () => Promise<bigint | undefined>;
-  /** Identities of those that are missing or foreign for a reason that is on the books. */
-  excused: (keys: readonly Uint8Array[]) => Promise<ReadonlySet<string>>;
+  excused: RecheckDeps["excused"];
 }>;
 
 export type VerificationDeps = Readonly<{
@@ -34,10 +47,12 @@ export type VerificationDeps = Readonly<{
   onRetry: NonNullable<RetryOptions["onRetry"]>;
   /** Documents that were compared since the last call. */
   onProgress: (route: string, documents: number) => void;
-  /** Ranges that are read at once. */
+  /** How much of the time the source may be read; undefined: all of it. */
+  throttle: Throttle | undefined;
+  /** Ranges that are read concurrently. */
   readers: number;
   graceMs: number;
-  /** A pass ends when nothing could be judged for so long, ms: nobody carries what is behind. */
+  /** A pass ends when nothing could be judged for so long, ms: no process applies what is behind. */
   patienceMs: number;
 }>;
 
@@ -56,10 +71,9 @@ export type PassResult = Readonly<{
   at: bigint;
 }>;
 
-/** Documents of each reply, and of each second look. */
-const BATCH = 10_000;
+/** Documents of each second look. */
 const LOOK = 1000;
-/** More suspects than these wait in memory for nobody: the first look rests. */
+/** With more suspects than these in memory the first pass waits. */
 const MOST_SUSPECTS = 20_000;
 const PAUSE_MS = 100;
 const SAVE_MS = 1000;
@@ -73,32 +87,29 @@ export class Verification {
   #wrong = 0;
   #excused = 0;
   #documents = 0;
-  #sourceAt = 0n;
   readonly #examples: Wrong[] = [];
 
   constructor(pair: Pair, deps: VerificationDeps) {
     this.#pair = pair;
     this.#deps = deps;
-    const { expect, does, applied, excused } = pair;
-    this.#recheck = new Recheck({
-      readSource: (keys) => this.#readSource(keys),
-      readTarget: (keys) => this.#readTarget(keys),
-      changedSince: (keys, at) => changedBetween(pair.source, keys, at, this.#sourceAt, deps.signal),
-      applied,
-      expect,
-      does,
-      excused,
-      graceMs: deps.graceMs,
-      now: () => deps.clock.now(),
-    });
+    this.#recheck = pairRecheck(pair, deps);
+  }
+
+  /** Has a pass ended by these rules, and nothing made it void since? @throws FERRY_MONGO_* */
+  async isProven(): Promise<boolean> {
+    const known = await this.#deps.store.read(this.#pair.route);
+    return known !== undefined && this.#isSame(known) && provenUpTo(known) !== undefined;
   }
 
   /** Goes on with a pass that was interrupted. @throws FERRY_MONGO_*, the signal's reason */
   async pass(): Promise<PassResult> {
     const { store, signal, readers } = this.#deps;
     const { route } = this.#pair;
+    using _heap = heapForCopying(); // whole replies lie outside of it, as in a copy
+    await this.#pair.learn();
     const record = await this.#begin();
     for await (const key of store.keys(route)) this.#recheck.add([{ key }]);
+    const batchSize = await batchSizeOf(this.#pair.source);
     const queue = [...record.ranges.entries()].filter(([, { done }]) => !done);
     this.#documents = record.ranges.reduce((sum, { documents }) => sum + Number(documents), 0);
     const reading = { left: readers };
@@ -106,12 +117,13 @@ export class Verification {
     for (let reader = 0; reader < readers; reader++)
       tasks.run(async () => {
         for (let next = queue.shift(); next !== undefined; next = queue.shift())
-          await this.#range(next[0], leftOf(next[1]), Number(next[1].documents), tasks.signal);
+          await this.#range(next[0], next[1], batchSize, tasks.signal);
         reading.left--;
       });
     tasks.run(() => this.#look(() => reading.left === 0, tasks.signal));
     await tasks.settled();
-    await store.finish(route, this.#documents);
+    const at = { source: record.startedSource.toBigInt(), target: record.startedTarget.toBigInt() };
+    await store.finish(route, this.#documents, at, this.#recheck.size);
     return {
       route,
       documents: this.#documents,
@@ -119,29 +131,42 @@ export class Verification {
       examples: this.#examples,
       excused: this.#excused,
       behind: this.#recheck.size,
-      at: record.startedSource.toBigInt(),
+      at: at.source,
     };
+  }
+
+  get #what(): Pick<VerificationRecord, "from" | "to" | "rules"> {
+    const { source, target, rules } = this.#pair;
+    return { from: formatNamespace(source.ns), to: formatNamespace(target.ns), rules };
+  }
+
+  #isSame(known: VerificationRecord): boolean {
+    const { from, to, rules } = this.#what;
+    return known.from === from && known.to === to && known.rules === rules;
   }
 
   async #begin(): Promise<VerificationRecord> {
     const { store } = this.#deps;
-    const { route, source, target, rules } = this.#pair;
+    const { route, source, target } = this.#pair;
     const known = await store.read(route);
-    const names = { from: formatNamespace(source.ns), to: formatNamespace(target.ns) };
-    const isSame = known?.from === names.from && known.to === names.to && known.rules === rules;
-    if (known !== undefined && isSame && known.finishedAt === undefined) return known;
-    const startedSource = timestampOf(await clusterTimeOf(source.client));
+    const isSame = known !== undefined && this.#isSame(known);
+    if (isSame && known.finishedAt === undefined) return known;
+    const [startedSource, startedTarget] = (
+      await Promise.all([source, target].map(({ client }) => clusterTimeOf(client)))
+    ).map(timestampOf) as [Timestamp, Timestamp];
     const bounds = await readRanges(source);
-    return store.begin({ _id: route, ...names, rules, pass: (known?.pass ?? 0) + 1, startedSource }, bounds);
+    const record = { _id: route, ...this.#what, pass: (known?.pass ?? 0) + 1, startedSource, startedTarget };
+    return store.begin(record, bounds, !isSame);
   }
 
-  /** One range, from where it was left. What passes by itself is tried again from there. */
-  async #range(index: number, left: Bounds, before: number, signal: AbortSignal): Promise<void> {
+  /** One range, from its saved progress. Transient errors are retried from there. */
+  async #range(index: number, range: RangeProgress, batchSize: number, signal: AbortSignal): Promise<void> {
     const { store, clock, onProgress } = this.#deps;
-    const { source, target, expect, does, route } = this.#pair;
-    let bounds = left;
-    let documents = before;
+    const { source, target, expect, onto, route } = this.#pair;
+    let bounds = leftOf(range);
+    let documents = Number(range.documents);
     let savedAt = clock.now();
+    let readSince = clock.now();
     const found: Uint8Array[] = [];
     const save = async (done: boolean): Promise<void> => {
       await store.suspect(route, found.splice(0));
@@ -152,7 +177,7 @@ export class Verification {
     const attempt = (): Promise<void> =>
       compareRange(
         {
-          ...{ source, target, expect, does, signal, batchSize: BATCH },
+          ...{ source, target, expect, onto, signal, batchSize },
           suspect: async (suspects) => {
             for (const { key } of suspects) found.push(key);
             await this.#suspect(suspects, signal);
@@ -162,20 +187,29 @@ export class Verification {
             documents += count;
             this.#documents += count;
             onProgress(route, count);
+            await this.#rest(clock.now() - readSince, signal);
+            readSince = clock.now();
             if (clock.now() - savedAt >= SAVE_MS) await save(false);
           },
         },
         bounds,
       );
-    await retry(attempt, options);
+    await retryForever(attempt, options);
     await save(true);
   }
 
-  /** What passes by itself is tried again for as long as the signal lets it. */
+  /** The source's services come first. @param ms that were spent reading */
+  async #rest(ms: number, signal: AbortSignal): Promise<void> {
+    const { throttle, clock } = this.#deps;
+    const rest = throttle?.restAfter(ms) ?? 0;
+    if (rest > 0) await clock.sleep(rest, signal);
+  }
+
+  /** Transient errors are retried until the signal. */
   #patient(signal: AbortSignal): RetryOptions {
     const { clock, onRetry } = this.#deps;
     const what = `verifying ${this.#pair.route}`;
-    return { what, clock, signal, giveUpAfterMs: Number.POSITIVE_INFINITY, onRetry };
+    return { what, clock, signal, onRetry };
   }
 
   async #suspect(suspects: readonly Suspect[], signal: AbortSignal): Promise<void> {
@@ -198,28 +232,13 @@ export class Verification {
         await clock.sleep(PAUSE_MS, signal);
         continue;
       }
-      const { right, excused, wrong } = await retry(() => this.#recheck.look(LOOK), options);
-      await retry(() => store.judge(route, wrong, [...right, ...excused]), options);
+      const { right, excused, wrong } = await retryForever(() => this.#recheck.look(LOOK), options);
+      await retryForever(() => store.judge(route, wrong, [...right, ...excused]), options);
       this.#wrong += wrong.length;
       this.#excused += excused.length;
       this.#examples.push(...wrong.slice(0, EXAMPLES - this.#examples.length));
       if (right.length + wrong.length + excused.length === 0) await clock.sleep(PAUSE_MS, signal);
       else movedAt = clock.now();
     }
-  }
-
-  async #readSource(keys: readonly Uint8Array[]): Promise<Versions> {
-    const { source } = this.#pair;
-    const documents = await readVersions(source, keys, this.#sourceAt);
-    // Asked for behind the read: everything that it showed was committed by then.
-    this.#sourceAt = await clusterTimeOf(source.client);
-    return { documents, at: this.#sourceAt };
-  }
-
-  async #readTarget(keys: readonly Uint8Array[]): Promise<Versions> {
-    const { target } = this.#pair;
-    // Asked for before the read: what was applied by now is in it.
-    const at = await clusterTimeOf(target.client);
-    return { documents: await readVersions(target, keys, at), at };
   }
 }

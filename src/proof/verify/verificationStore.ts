@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import { Binary, Long, type Timestamp } from "bson";
 import { identityOf } from "#base/bson/identity.ts";
-import type { AnyBulkWriteOperation, Collection, MongoClient } from "#io/mongo/connect.ts";
+import type { AnyBulkWriteOperation, Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { timestampOf } from "./reads.ts";
-import type { Wrong } from "./recheck.ts";
+import type { Moment, Wrong } from "./recheck.ts";
 import type { Bounds } from "./side.ts";
 
 /** A range of a pass. Bounds and `next` are raw `{ _id }`s; null: that end of the collection. */
@@ -29,10 +30,24 @@ export type VerificationRecord = {
   ranges: RangeProgress[];
   /** The source's clusterTime when the pass began: nothing that it compared is older. */
   startedSource: Timestamp;
+  /** The target's, likewise. */
+  startedTarget: Timestamp;
   finishedAt?: Date;
   /** Documents of the source that the pass compared. */
   documents?: Long;
+  /** clusterTime of the source: what it committed by then is on the target, or among the findings. */
+  verifiedTo?: Timestamp;
+  /** clusterTime of the target: what was written there by then was compared. */
+  verifiedTarget?: Timestamp;
+  /** Documents that were on their way when this was written. */
+  behind?: Long;
 };
+
+/** Up to when the record's pass, or what followed it, has proven its route; undefined where it has not ended. */
+export const provenUpTo = ({ finishedAt, verifiedTo, verifiedTarget }: VerificationRecord): Moment | undefined =>
+  finishedAt === undefined || verifiedTo === undefined || verifiedTarget === undefined
+    ? undefined
+    : { source: verifiedTo.toBigInt(), target: verifiedTarget.toBigInt() };
 
 /** `ferry.verificationFindings`: what was seen to differ. `pending` waits for a second look; the others are wrong. */
 export type FindingRecord = {
@@ -49,6 +64,16 @@ export type FindingRecord = {
   foundAt: Date;
 };
 
+/** `ferry.verificationStructure`, one record: what the last look at the structure found. */
+export type StructureResult = {
+  _id: "structure";
+  at: Date;
+  /** `ns`, or `ns index`, of what is not as it should be. */
+  wrong: string[];
+  /** How much is deferred until finalize. */
+  deferred: number;
+};
+
 /** Identities may be long and of any bytes. */
 const findingId = (route: string, key: Uint8Array): string =>
   `${route}/${createHash("sha256").update(identityOf(key)).digest("base64url")}`;
@@ -63,18 +88,22 @@ export const leftOf = ({ from, to, next }: RangeProgress): Bounds => ({
   to: bytes(to),
 });
 
+const progressFields = (at: Moment, behind: number): object => ({
+  verifiedTo: timestampOf(at.source),
+  verifiedTarget: timestampOf(at.target),
+  behind: Long.fromNumber(behind),
+});
+
 /** What verification remembers. Every method throws FERRY_MONGO_*. */
 export class VerificationStore {
   readonly #passes: Collection<VerificationRecord>;
   readonly #findings: Collection<FindingRecord>;
+  readonly #structure: Collection<StructureResult>;
 
-  constructor(client: MongoClient, stateDb: string) {
-    this.#passes = client.db(stateDb).collection("verification");
-    this.#findings = client.db(stateDb).collection("verificationFindings");
-  }
-
-  async prepare(): Promise<void> {
-    await translated("preparing the verification's records", () => this.#findings.createIndex({ route: 1, kind: 1 }));
+  constructor(state: StateDb) {
+    this.#passes = state.collection("verification");
+    this.#findings = state.collection("verificationFindings");
+    this.#structure = state.collection("verificationStructure");
   }
 
   async read(route: string): Promise<VerificationRecord | undefined> {
@@ -84,9 +113,43 @@ export class VerificationStore {
     );
   }
 
+  /** Of these routes, as far as they were ever verified. */
+  async all(routes: readonly string[]): Promise<VerificationRecord[]> {
+    return translated("reading how far verification is", () =>
+      this.#passes.find({ _id: { $in: [...routes] } }, { projection: { ranges: 0 } }).toArray(),
+    );
+  }
+
+  /** Documents that are wrong, of these routes. */
+  async wrongOf(routes: readonly string[]): Promise<number> {
+    return translated("counting what is wrong", () =>
+      this.#findings.countDocuments({ route: { $in: [...routes] }, kind: { $ne: "pending" } }),
+    );
+  }
+
+  async noteStructure(wrong: readonly string[], deferred: number): Promise<void> {
+    await translated("noting what the structure lacks", () =>
+      this.#structure.replaceOne(
+        { _id: "structure" },
+        { at: new Date(), wrong: [...wrong], deferred },
+        { upsert: true },
+      ),
+    );
+  }
+
+  /** Undefined where it was never looked at. */
+  async structure(): Promise<StructureResult | undefined> {
+    const found = await translated("reading what the structure lacks", () =>
+      this.#structure.findOne({ _id: "structure" }),
+    );
+    return found ?? undefined;
+  }
+
+  /** A new pass. @param restart what the last one proved is void; otherwise it stays until this one has ended */
   async begin(
     record: Omit<VerificationRecord, "startedAt" | "ranges">,
     bounds: readonly Bounds[],
+    restart: boolean,
   ): Promise<VerificationRecord> {
     const ranges = bounds.map(({ from, to }) => ({
       from: binary(from),
@@ -94,11 +157,12 @@ export class VerificationStore {
       documents: Long.ZERO,
       done: false,
     }));
-    const begun = { ...record, startedAt: new Date(), ranges };
-    await translated(`beginning the verification of ${record._id}`, () =>
-      this.#passes.replaceOne({ _id: record._id }, begun, { upsert: true }),
+    const proven = restart ? ({ verifiedTo: "", verifiedTarget: "", behind: "" } as const) : {};
+    const { _id, ...begun } = { ...record, startedAt: new Date(), ranges };
+    await translated(`beginning the verification of ${_id}`, () =>
+      this.#passes.updateOne({ _id }, { $set: begun, $unset: { finishedAt: "", ...proven } }, { upsert: true }),
     );
-    return begun;
+    return { _id, ...begun };
   }
 
   /** Everything of the range before `next` is compared, and what was suspect of it is in the findings. */
@@ -124,13 +188,27 @@ export class VerificationStore {
     );
   }
 
-  async finish(route: string, documents: number): Promise<void> {
+  /** The pass has ended: everything before the moment at which it began is compared. */
+  async finish(route: string, documents: number, at: Moment, behind: number): Promise<void> {
     await translated(`ending the verification of ${route}`, () =>
       this.#passes.updateOne(
         { _id: route },
-        { $set: { finishedAt: new Date(), documents: Long.fromNumber(documents) } },
+        { $set: { finishedAt: new Date(), documents: Long.fromNumber(documents), ...progressFields(at, behind) } },
       ),
     );
+  }
+
+  /** What was proven by a pass is proven up to a later moment. */
+  async advanceVerified(at: Moment, behind: ReadonlyMap<string, number>): Promise<void> {
+    const operations = [...behind].map(([_id, waiting]) => ({
+      updateOne: { filter: { _id, finishedAt: { $exists: true } }, update: { $set: progressFields(at, waiting) } },
+    }));
+    await translated("noting how far is verified", () => this.#passes.bulkWrite(operations, { ordered: false }));
+  }
+
+  /** What was proven is void: documents came or went that no change tells of. */
+  async forget(routes: readonly string[]): Promise<void> {
+    await translated("beginning to verify again", () => this.#passes.deleteMany({ _id: { $in: [...routes] } }));
   }
 
   /** Those that wait for a second look, so that a restart looks at them. */
@@ -157,15 +235,17 @@ export class VerificationStore {
               route,
               key: new Binary(key),
               kind,
-              since: timestampOf(since),
               ...(difference === undefined ? {} : { how: difference.kind, path: difference.path }),
             },
+            $min: { since: timestampOf(since) }, // an earlier pass may have found it
             $setOnInsert: { foundAt: new Date() },
           },
           upsert: true,
         },
       })),
-      ...right.map((key) => ({ deleteOne: { filter: { _id: findingId(route, key) } } })),
+      ...(right.length === 0
+        ? []
+        : [{ deleteMany: { filter: { _id: { $in: right.map((key) => findingId(route, key)) } } } }]),
     ]);
   }
 

@@ -6,7 +6,7 @@ import { doubtOf } from "#io/wire/delta.ts";
 const IS_INDEX = /^\d+$/;
 
 /**
- * A document that has the key of an update and what its delta sets, each at its place, for somebody who looks at shapes: a name
+ * A document that has the key of an update and what its delta sets, each at its place, for code that inspects shapes: a name
  * may occur twice. A path that may name another field is left out: nothing is made news of by guessing.
  */
 export const deltaShape = ({ key, update }: Pick<PatchEvent, "key" | "update">): Uint8Array => {

@@ -1,9 +1,12 @@
 import { Binary, Long, Timestamp } from "bson";
 import { Cursor } from "#base/bson/walk.ts";
 import { BsonWriter } from "#base/bson/writer.ts";
-import type { ClientSession, Collection, MongoClient } from "#io/mongo/connect.ts";
+import type { StateTx } from "#base/flow/stateTx.ts";
+import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
-import type { Change, Kind, Verdict } from "./observer.ts";
+import { within } from "#io/mongo/session.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
+import type { Change, DriftKind, Verdict } from "./observer.ts";
 
 /** A place in the stream: clusterTime of the event, and its position. */
 export type Place = { at: Timestamp; partition: number; offset: Long };
@@ -16,7 +19,7 @@ export type DriftRecord = {
   path: string;
   /** As `$type` spells it. */
   type: string;
-  kind: Kind;
+  kind: DriftKind;
   /** Part of what was there when the route began: no news. */
   baseline: boolean;
   /** What was done with the first document that had it. */
@@ -64,23 +67,16 @@ export class DriftLedger {
   readonly #records: Collection<DriftRecord>;
   readonly #decisions: Collection<DriftDecision>;
 
-  constructor(client: MongoClient, stateDb: string) {
-    this.#records = client.db(stateDb).collection("drift");
-    this.#decisions = client.db(stateDb).collection("driftDecisions");
-  }
-
-  async prepare(): Promise<void> {
-    await translated("preparing the drift ledger", async () => {
-      await this.#records.createIndex({ route: 1, path: 1 });
-      await this.#decisions.createIndex({ route: 1 });
-    });
+  constructor(state: StateDb) {
+    this.#records = state.collection("drift");
+    this.#decisions = state.collection("driftDecisions");
   }
 
   /** Adds what a partition's lanes saw, within a lane's transaction where there is one. */
   async write(
     { route, partition }: Readonly<{ route: string; partition: number }>,
     changes: readonly Change[],
-    session: ClientSession | undefined,
+    tx: StateTx | undefined,
   ): Promise<void> {
     if (changes.length === 0) return;
     const operations = changes.map(({ entry, count }) => ({
@@ -106,7 +102,7 @@ export class DriftLedger {
       },
     }));
     await translated("writing the drift ledger", () =>
-      this.#records.bulkWrite(operations, { ordered: false, ...(session === undefined ? {} : { session }) }),
+      this.#records.bulkWrite(operations, { ordered: false, ...within(tx) }),
     );
   }
 

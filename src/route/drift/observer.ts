@@ -2,7 +2,7 @@ import { BsonType, Cursor } from "#base/bson/walk.ts";
 import { typeName } from "./typeNames.ts";
 
 /** A field that was unknown, or a known field with another type. */
-export type Kind = "field" | "type";
+export type DriftKind = "field" | "type";
 
 /** What an operator or a policy wants of a path, or of one of its types; `open` until it has been judged. */
 export type Verdict = "open" | "pass" | "drop" | "hold" | "stop";
@@ -11,7 +11,7 @@ export type Verdict = "open" | "pass" | "drop" | "hold" | "stop";
 export class TypeEntry {
   readonly path: string;
   readonly type: string;
-  readonly kind: Kind;
+  readonly kind: DriftKind;
   verdict: Verdict = "open";
   /** Part of what was there when the route began: no news. */
   baseline = false;
@@ -27,7 +27,7 @@ export class TypeEntry {
   /** Raw document that had it first, until it is written. */
   example: Uint8Array | undefined;
 
-  constructor(path: string, type: string, kind: Kind) {
+  constructor(path: string, type: string, kind: DriftKind) {
     this.path = path;
     this.type = type;
     this.kind = kind;
@@ -117,7 +117,7 @@ export class DriftObserver {
   }
 
   /** Makes a path and type known, as the ledger has them. */
-  know(path: string, type: number, kind: Kind): TypeEntry {
+  know(path: string, type: number, kind: DriftKind): TypeEntry {
     return this.entry(path, typeName(type)) ?? this.#entry(this.#fieldAt(path), type, kind);
   }
 
@@ -151,7 +151,7 @@ export class DriftObserver {
     return this.#flagged;
   }
 
-  /** Counts of what has been judged, to be added to the ledger; counting begins anew. */
+  /** Counts of what has been judged, to be added to the ledger; counting restarts. */
   takeCounts(): readonly Change[] {
     return [...this.#entries.values()].filter(({ verdict, count }) => verdict !== "open" && count > 0).map(takeCount);
   }
@@ -169,7 +169,7 @@ export class DriftObserver {
     return field as Field;
   }
 
-  #entry(field: Field, type: number, kind?: Kind): TypeEntry {
+  #entry(field: Field, type: number, kind?: DriftKind): TypeEntry {
     const entry = new TypeEntry(field.path, typeName(type), kind ?? (field.known === 0 ? "field" : "type"));
     field.types[type] = entry;
     field.known++;
@@ -177,7 +177,7 @@ export class DriftObserver {
     return entry;
   }
 
-  /** One per level of nesting, since a level goes on where its inner ones ended. */
+  /** One per level of nesting, because a level continues where its inner ones ended. */
   #cursor(depth: number): Cursor {
     const cursor = this.#cursors[depth] ?? new Cursor();
     this.#cursors[depth] = cursor;
@@ -238,7 +238,7 @@ export class DriftObserver {
   }
 }
 
-/** What one entry saw since it was last written; counting begins anew. */
+/** What one entry saw since it was last written; counting restarts. */
 export const takeCount = (entry: TypeEntry): Change => {
   const { count } = entry;
   entry.count = 0;

@@ -9,12 +9,12 @@ export const holdsNames = (type: number): boolean => type === BsonType.object ||
 
 /**
  * Copies the wanted elements of raw documents. Nothing is decoded: what is kept whole is copied as a run of bytes, and only
- * masked values are made anew. Reuse one instance; it is not reentrant.
+ * masked values are created. Reuse one instance; it is not reentrant.
  */
 export class DocumentFilter {
   readonly #root: Rule;
   readonly #writer = new BsonWriter(16 * 1024);
-  /** One per level of nesting, since a level goes on where its inner ones ended. */
+  /** One per level of nesting, because a level continues where its inner ones ended. */
   readonly #cursors: Cursor[] = [];
 
   constructor(root: Rule) {

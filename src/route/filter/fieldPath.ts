@@ -2,7 +2,7 @@ import { FerryError } from "#base/errors/ferryError.ts";
 
 /**
  * Paths of field rules. `.` separates names; `\.` is a dot and `\\` a backslash within a name; a name of digits is written
- * with a backslash first (`stats.\2024`), so that nobody takes it for an index: paths go through arrays by themselves.
+ * with a backslash first (`stats.\2024`), so that it is not taken for an index: paths apply to array elements.
  */
 const STEP = /\\([\\.\d])|([^\\])/gsuy;
 
@@ -22,7 +22,7 @@ export const fieldNames = (path: string, rule: string): readonly string[] => {
     if (name === "" || name.includes("\0") || !name.isWellFormed()) refuseRule(`${told} is not a path`);
     if (/^\d+$/.test(name) && !isQuoted)
       refuseRule(
-        `${told} names an array index; paths go through arrays by themselves. A field of that name is written \\${name}`,
+        `${told} names an array index; paths apply to array elements. Write a field with that name as \\${name}`,
       );
   };
   for (const [step, quoted, plain = ""] of path.matchAll(STEP)) {

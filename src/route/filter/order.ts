@@ -8,7 +8,7 @@ import { BsonType, Cursor, int32At, uint32At } from "#base/bson/walk.ts";
  * a real server holds it (test/integration/where.test.ts).
  */
 
-/** A value where it lies. A `Cursor` that stands at an element is one. */
+/** A value in place. A `Cursor` at an element is one. */
 export type Element = Readonly<{ bytes: Uint8Array; type: number; valueStart: number; valueEnd: number }>;
 
 /** Types of one kind have one number; kinds are ordered by it. -1 and 127 are outside of everything else. */
@@ -37,7 +37,7 @@ const KINDS: Readonly<Record<number, number>> = {
 };
 
 /** The place of a type among the kinds. `type` is a valid type byte. */
-export const kindOf = (type: number): number => KINDS[type] as number;
+export const orderOfType = (type: number): number => KINDS[type] as number;
 
 const slice = ({ bytes, valueStart, valueEnd }: Element, skip = 0, drop = 0): Buffer =>
   Buffer.from(bytes.buffer, bytes.byteOffset + valueStart + skip, valueEnd - valueStart - skip - drop);
@@ -137,7 +137,7 @@ const compareDocuments = (a: Element, b: Element): number => {
     if (!right.next()) return more ? 1 : 0;
     if (!more) return -1;
     const order =
-      by(kindOf(left.type), kindOf(right.type)) ||
+      by(orderOfType(left.type), orderOfType(right.type)) ||
       Buffer.compare(
         left.bytes.subarray(left.nameStart, left.nameEnd),
         right.bytes.subarray(right.nameStart, right.nameEnd),

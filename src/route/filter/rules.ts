@@ -10,7 +10,7 @@ export type FieldRules = Readonly<{
   mask?: Readonly<Record<string, MaskRule>>;
 }>;
 
-/** What becomes of one element, and of what it holds. */
+/** What to do with one element and its content. */
 export type Rule = Readonly<{
   /** Left out, whatever it holds. */
   drop: boolean;
@@ -45,7 +45,7 @@ const DROPPED: Rule = { drop: true, rest: false, mask: undefined, name: undefine
 const TAKEN: Rule = { ...DROPPED };
 
 /**
- * Rules by name, compared as bytes where the name lies: most names are told apart by their length.
+ * Rules by name, compared as bytes where the name lies: most names differ in their length.
  *
  * A name with dots that has no rule of its own is under the rule of the path that it spells: what leaves out or masks `a.ssn`
  * does so for a field that is literally called `a.ssn` as well. Such a rule never lets more through: an allow-list needs the
@@ -146,7 +146,7 @@ const gather = (rules: FieldRules): Draft => {
   return root;
 };
 
-/** A new name belongs to the renamed field alone: one that bears it already is left out, so that no document has it twice. */
+/** A new name belongs only to the renamed field: a field that already has it is left out, so that no document has it twice. */
 const freeNewNames = (node: Draft, where: string): void => {
   const taken = new Set<string>();
   for (const [name, child] of [...node.children]) {

@@ -7,22 +7,22 @@
 import type { Document } from "bson";
 import { BsonType } from "#base/bson/walk.ts";
 import { constant, isConstant, refuseWhere } from "./constant.ts";
-import { compareElements, type Element, isNaNElement, kindOf } from "./order.ts";
-import { queryPath, reaches, type Test } from "./reach.ts";
+import { compareElements, type Element, isNaNElement, orderOfType } from "./order.ts";
+import { queryPath, reaches, type Test } from "./queryPath.ts";
 
 /** Does the document belong to the route? Pure; `doc` is validated BSON. */
 export type Where = (doc: Uint8Array) => boolean;
 
-const NULL = kindOf(BsonType.null);
-const MISSING = kindOf(BsonType.undefined);
+const NULL = orderOfType(BsonType.null);
+const MISSING = orderOfType(BsonType.undefined);
 
 /** Is the value in this order to the constant? Only values of one kind have an order; what is missing counts as null. */
 const ordered = (given: unknown, name: string, holds: (order: number) => boolean): Test => {
   const limit = constant(given, name);
-  const kind = kindOf(limit.type);
+  const kind = orderOfType(limit.type);
   const isNaNLimit = isNaNElement(limit);
   return (value) => {
-    const own = value === undefined ? MISSING : kindOf(value.type);
+    const own = value === undefined ? MISSING : orderOfType(value.type);
     if (own !== kind) return kind === NULL && own === MISSING && holds(0);
     const element = value as Element; // it has the kind of a constant, which is never missing
     if (isNaNLimit || isNaNElement(element)) return isNaNLimit && isNaNElement(element) && holds(0);

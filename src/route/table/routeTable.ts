@@ -83,7 +83,7 @@ export class RouteTable {
     for (const { name, from } of this.#options.configured ?? []) {
       if (topics.includes(from) || this.#missing.has(name) || !this.#matches(from)) continue;
       this.#missing.add(name);
-      this.#options.logger.warn({ route: name, topic: from }, "what this route reads is not there yet");
+      this.#options.logger.warn({ route: name, topic: from }, "the source topic of this route does not exist yet");
     }
   }
 
@@ -94,7 +94,7 @@ export class RouteTable {
       this.#unmatched.add(pattern);
       const close = nearest(pattern, there);
       const hint = close === undefined ? "" : `; did you mean ${close}?`;
-      this.#options.logger.warn({ topic: pattern }, `--topics names no topic that exists; waiting for it${hint}`);
+      this.#options.logger.warn({ topic: pattern }, `--topics names no existing topic; waiting for it${hint}`);
     }
   }
 

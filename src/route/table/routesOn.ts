@@ -1,4 +1,5 @@
-import { plainRoute, type Route } from "#base/config/routes.ts";
+import { isMongo } from "#base/config/destination.ts";
+import { nameOf, plainRoute, type Route } from "#base/config/routes.ts";
 import { bucketsOf, seriesOf } from "#base/flow/buckets.ts";
 import { formatNamespace, parseNamespace } from "#base/flow/types.ts";
 
@@ -10,10 +11,9 @@ const buckets = (name: string): string => formatNamespace(bucketsOf(parseNamespa
  * nothing is noted of their fields.
  */
 export const bucketRoutes = (route: Route): readonly Route[] => {
-  if (route.fields !== undefined || route.where !== undefined) return [];
-  const [from, to] = [buckets(route.from), buckets(route.to)];
-  const name = from === to ? to : `${from}>${to}`;
-  return [{ ...route, name, from, to, drift: { newField: "pass", typeChange: "pass", depth: 0 } }];
+  if (route.fields !== undefined || route.where !== undefined || !isMongo(route)) return [];
+  const [from, to] = [buckets(route.from), { mongodb: buckets(route.to.mongodb) }];
+  return [{ ...route, name: nameOf(from, to), from, to, drift: { newField: "pass", typeChange: "pass", depth: 0 } }];
 };
 
 /** The routes that read a topic. `routes` undefined: every topic goes to the namespace of its name. */

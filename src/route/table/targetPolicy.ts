@@ -4,7 +4,7 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import { seriesOf } from "#base/flow/buckets.ts";
 import { formatNamespace, parseNamespace } from "#base/flow/types.ts";
 
-/** What becomes of documents that the target writes itself; `named` is false where nobody has said so. */
+/** What to do with documents that target services write; `named` is false for the default. */
 export const policyOf = (
   { conflict }: Pick<Route, "conflict">,
   options: Pick<WorkerOptions, "conflict">,
@@ -22,6 +22,6 @@ export const requireMirror = ({ from }: Pick<Route, "from">, policy: ConflictPol
   if (series !== undefined && policy !== "mirror")
     throw new FerryError(
       "FERRY_TARGET_POLICY",
-      `${formatNamespace(series)} is a time series, which cannot be carried under ${policy}: leave it out, or give it a route with \`conflict: mirror\``,
+      `${formatNamespace(series)} is a time series, which is not possible under ${policy}: skip it, or give it a route with \`conflict: mirror\``,
     );
 };

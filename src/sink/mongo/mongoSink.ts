@@ -4,31 +4,44 @@ import { BsonType, Cursor } from "#base/bson/walk.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { seriesOf } from "#base/flow/buckets.ts";
 import { faultPoint } from "#base/flow/fault.ts";
-import type { Clash, Namespace, WriteOps } from "#base/flow/types.ts";
-import type { ClientSession, Db, Document, MongoClient } from "#io/mongo/connect.ts";
-import { isPassing, translated } from "#io/mongo/errors.ts";
+import type { StateTx } from "#base/flow/stateTx.ts";
+import type { Clash, Namespace, TargetOp } from "#base/flow/types.ts";
+import { kindOf, listedCollection } from "#io/mongo/collections.ts";
+import type { Db, Document, MongoClient } from "#io/mongo/connect.ts";
+import { translated } from "#io/mongo/errors.ts";
+import { readByKeys } from "#io/mongo/rawReads.ts";
 import { rawDelete, rawInsert, rawUpdate, type WriteError, type WriteOutcome } from "#io/mongo/rawWrites.ts";
+import { hasServerCode, isPassingCode, ServerCode, serverCodeOf } from "#io/mongo/serverCodes.ts";
+import type { Abilities, Explanation, Incarnations, Refusal, Sink } from "#sink/sink.ts";
+import { type Statements, statementsOf } from "./statements.ts";
 
-/** Which list of the batch an error belongs to, for the one who decides what to do about it. */
-type Stage = "inserts" | "updates" | "deletes";
+type Stage = keyof Statements;
 
-const refused = (stage: Stage, error: WriteError): FerryError => {
+/** What is known of one refused statement. `doc`: the document that was inserted. */
+type Refused = WriteError & Readonly<{ doc: Uint8Array | undefined }>;
+
+const refused = (stage: Stage, error: Refused): FerryError => {
   const { code, message, index, keyPattern } = error;
-  // A write fence or a stepdown may be told of one statement: that is no reason to set its document aside.
-  return new FerryError(isPassing(code) ? "FERRY_MONGO_TRANSIENT" : "FERRY_MONGO_REJECTED", `${message} (${code})`, {
-    cause: error,
-    facts: {
-      stage,
-      serverCode: code,
-      index,
-      keyPattern: keyPattern && namesOf(keyPattern.bytes).join(","),
+  // A write fence or a stepdown may be reported for one statement: that is no reason for a dead letter.
+  return new FerryError(
+    isPassingCode(code) ? "FERRY_MONGO_TRANSIENT" : "FERRY_MONGO_REJECTED",
+    `${message} (${code})`,
+    {
+      cause: error,
+      facts: {
+        stage,
+        serverCode: code,
+        index,
+        keyPattern: keyPattern && namesOf(keyPattern.bytes).join(","),
+      },
     },
-  });
+  );
 };
 
-const check = (stage: Stage, { errors }: WriteOutcome): void => {
+const check = (stage: Stage, statements: Statements, { errors }: WriteOutcome): void => {
   const [first] = errors;
-  if (first !== undefined) throw refused(stage, first);
+  if (first !== undefined)
+    throw refused(stage, { ...first, doc: stage === "inserts" ? statements.inserts[first.index] : undefined });
 };
 
 const element = new Cursor();
@@ -53,25 +66,35 @@ const CLASH_MS = 1000;
 /** Raw: an `_id` may hold what no decoder takes. */
 const ONE_KEY = { projection: { _id: 1 }, raw: true } as const;
 
-const NAMESPACE_NOT_FOUND = 26;
-const UUID_MISMATCH = 361;
-
-/** Did the target refuse the document, rather than the moment? */
-export const isRejected = (error: unknown): error is FerryError => isFerry(error, "FERRY_MONGO_REJECTED");
-
 /** Does the error say that the document's `_id` is there already (and not that another unique index clashes)? */
-export const isIdCollision = (error: FerryError): boolean =>
-  error.facts["serverCode"] === 11000 && error.facts["keyPattern"] === "_id";
+const isIdCollision = (error: FerryError): boolean =>
+  hasServerCode(error, ServerCode.DuplicateKey) && error.facts["keyPattern"] === "_id";
+
+/** What a collection of a replica set or a sharded cluster can do. */
+export const MONGO_ABILITIES: Abilities = {
+  transactions: true,
+  structure: true,
+  foreignWrites: true,
+  incarnations: true,
+  keys: true,
+  patches: true,
+};
 
 /**
- * One collection of the target. Writes are raw BSON; inside a session they belong to its transaction, outside they are
- * idempotent one by one.
+ * One collection of a MongoDB server. Writes are raw BSON; inside a transaction they belong to it, outside they are idempotent
+ * one by one.
  */
-export class MongoSink {
+export class MongoSink implements Sink, Incarnations {
+  readonly can: Abilities;
+  readonly incarnations = this;
+  readonly #client: MongoClient;
   readonly #db: Db;
   readonly #coll: string;
 
-  constructor(client: MongoClient, ns: Namespace) {
+  /** @param can less than everything on a standalone server */
+  constructor(client: MongoClient, ns: Namespace, can: Abilities = MONGO_ABILITIES) {
+    this.can = can;
+    this.#client = client;
     this.#db = client.db(ns.db);
     this.#coll = ns.coll;
   }
@@ -79,10 +102,9 @@ export class MongoSink {
   /** Creates the collection where it is missing: a transaction must not be the one to create it. @throws FERRY_MONGO_* */
   async prepare(): Promise<void> {
     await translated(`creating ${this.#db.databaseName}.${this.#coll}`, async () => {
-      const [found] = await this.#db.listCollections({ name: this.#coll }, { nameOnly: true }).toArray();
-      if (found !== undefined) return;
-      await this.#db.createCollection(this.#coll).catch((error: { code?: number }) => {
-        if (error.code !== 48) throw error; // NamespaceExists: another worker was faster
+      if ((await kindOf(this.#db, this.#coll)) !== undefined) return;
+      await this.#db.createCollection(this.#coll).catch((error: unknown) => {
+        if (!hasServerCode(error, ServerCode.NamespaceExists)) throw error; // another worker was faster
       });
     });
   }
@@ -99,10 +121,15 @@ export class MongoSink {
   async look(): Promise<Readonly<{ occupied: boolean; at: Timestamp | undefined }>> {
     return translated(`looking at ${this.name}`, async () => {
       const { operationTime } = (await this.#db.command({ ping: 1 })) as { operationTime?: Timestamp };
-      if ((await this.#typeOf(this.#coll)) !== "collection") return { occupied: false, at: operationTime };
+      if ((await kindOf(this.#db, this.#coll)) !== "collection") return { occupied: false, at: operationTime };
       const found = await this.#db.collection(this.#coll).findOne({}, ONE_KEY);
       return { occupied: found !== null, at: operationTime };
     });
+  }
+
+  /** The documents of these keys; see `Sink`. @throws FERRY_MONGO_* */
+  read(keys: readonly Uint8Array[], at?: Timestamp): Promise<readonly Uint8Array[]> {
+    return readByKeys(this.#client, this.#db.databaseName, this.#coll, keys, at && { asOf: at });
   }
 
   /** Raw `{ _id }` of every document, in batches. @throws FERRY_MONGO_* */
@@ -122,13 +149,9 @@ export class MongoSink {
 
   /** Which incarnation of the collection is there; undefined where there is none. @throws FERRY_MONGO_* */
   async uuid(): Promise<Binary | undefined> {
-    return translated(`looking at ${this.#db.databaseName}.${this.#coll}`, async () => {
-      // Raw: a validator in the options may hold what no decoder takes.
-      const listed = this.#db.listCollections({ name: this.#coll }, { raw: true } as Document).toArray();
-      const [found] = (await listed) as unknown as Uint8Array[];
-      const uuid = found && rawField(rawField(found, "info")?.bytes ?? found, "uuid");
-      return uuid?.type === BsonType.binary ? new Binary(uuid.bytes.subarray(5), uuid.bytes[4]) : undefined;
-    });
+    const found = await listedCollection(this.#db, this.#coll);
+    const uuid = found && rawField(rawField(found, "info")?.bytes ?? found, "uuid");
+    return uuid?.type === BsonType.binary ? new Binary(uuid.bytes.subarray(5), uuid.bytes[4]) : undefined;
   }
 
   /** Drops this incarnation and no other; a no-op where it is gone. Source: the `drop` command's collectionUUID. @throws FERRY_MONGO_*, FERRY_STRUCTURE_REFUSED */
@@ -136,21 +159,20 @@ export class MongoSink {
     const series = seriesOf({ db: this.#db.databaseName, coll: this.#coll });
     if (series !== undefined) return this.#dropBuckets(series.coll, incarnation);
     await translated(`dropping ${this.#db.databaseName}.${this.#coll}`, () =>
-      this.#db.command({ drop: this.#coll, collectionUUID: incarnation }).catch((error: { code?: number }) => {
-        if (error.code !== NAMESPACE_NOT_FOUND && error.code !== UUID_MISMATCH) throw error;
+      this.#db.command({ drop: this.#coll, collectionUUID: incarnation }).catch((error: unknown) => {
+        if (!hasServerCode(error, ServerCode.NamespaceNotFound, ServerCode.CollectionUUIDMismatch)) throw error;
       }),
     );
   }
 
   /**
-   * Buckets go with their time series, or alone where they came when it had gone. Neither drop takes a UUID (72,
-   * InvalidOptions), so it is looked at just before. Beside a collection of the time series' name the server drops that
-   * one instead, and lets nobody write to it meanwhile: only one without documents may go, and is made again by whoever drops.
+   * Buckets go with their time series, or alone where they came when it had gone. Neither drop takes a UUID (InvalidOptions), so it is looked at just before. Beside a collection of the time series' name the server drops that
+   * one instead, and no client may write to it meanwhile: only one without documents may be dropped, and the caller creates it again.
    */
   async #dropBuckets(series: string, incarnation: Binary): Promise<void> {
     if ((await this.uuid())?.toUUID().equals(incarnation.toUUID()) !== true) return;
     const { databaseName: db } = this.#db;
-    const type = await this.#typeOf(series);
+    const type = await kindOf(this.#db, series);
     if (type === "view" || (type === "collection" && (await this.#hasDocuments(series))))
       throw new FerryError(
         "FERRY_STRUCTURE_REFUSED",
@@ -166,16 +188,22 @@ export class MongoSink {
     return (await translated(`looking at ${this.#db.databaseName}.${coll}`, () => found)) !== null;
   }
 
-  async #typeOf(coll: string): Promise<string | undefined> {
-    const [found] = await translated(`looking at ${this.#db.databaseName}.${coll}`, () =>
-      this.#db.listCollections({ name: coll }, { nameOnly: true }).toArray(),
-    );
-    return found?.type;
+  refusal(error: unknown): Refusal | undefined {
+    if (!isFerry(error)) return undefined;
+    if (hasServerCode(error, ServerCode.WriteConflict)) return { kind: "contended" };
+    if (error.code !== "FERRY_MONGO_REJECTED") return undefined;
+    if (isIdCollision(error)) return { kind: "exists", doc: (error.cause as Partial<Refused> | undefined)?.doc };
+    const isRespelled = error.facts["stage"] === "updates" && hasServerCode(error, ServerCode.ImmutableField);
+    return { kind: isRespelled ? "respelled" : "rejected" };
   }
 
-  /** Which unique index refused a statement, and whose the value is; undefined for other refusals. Never throws. */
-  async clash(error: FerryError): Promise<Clash | undefined> {
-    if (error.facts["serverCode"] !== 11000 || isIdCollision(error)) return undefined;
+  async explain(error: unknown): Promise<Explanation> {
+    return isFerry(error) ? { serverCode: serverCodeOf(error), clash: await this.#clash(error) } : {};
+  }
+
+  /** Which unique index refused a statement, and whose the value is; undefined for other refusals. */
+  async #clash(error: FerryError): Promise<Clash | undefined> {
+    if (!hasServerCode(error, ServerCode.DuplicateKey) || isIdCollision(error)) return undefined;
     const { keyPattern, keyValue } = error.cause as WriteError;
     if (keyPattern === undefined || keyValue === undefined) return undefined;
     const collection = this.#db.collection(this.#coll);
@@ -185,7 +213,7 @@ export class MongoSink {
     return { index, other: (other as Uint8Array | null) ?? undefined };
   }
 
-  /** The name of the unique index on this key; undefined where it cannot be told. */
+  /** The name of the unique index on this key; undefined if it is unknown. */
   async #uniqueIndex(key: RawValue): Promise<string | undefined> {
     const cursor = this.#db.collection(this.#coll).listIndexes({ raw: true } as Document);
     const indexes = (await cursor.toArray().catch(() => [])) as unknown as Uint8Array[];
@@ -201,11 +229,13 @@ export class MongoSink {
    * Resolves when all of it is written (durable with the transaction, or majority-written without one).
    * @throws FERRY_MONGO_REJECTED with `facts.stage`, `serverCode`, `keyPattern` for the first refused statement; FERRY_MONGO_*.
    */
-  async write(ops: WriteOps, session: ClientSession | undefined): Promise<void> {
-    const call = { db: this.#db, coll: this.#coll, session, ordered: session !== undefined };
-    if (ops.deletes.length > 0) check("deletes", await rawDelete(ops.deletes, call));
-    if (ops.inserts.length > 0) check("inserts", await rawInsert(ops.inserts, call));
-    if (ops.updates.length > 0 && ops.deletes.length + ops.inserts.length > 0) faultPoint("mid-bulk");
-    if (ops.updates.length > 0) check("updates", await rawUpdate(ops.updates, { ...call, ordered: true }));
+  async write(ops: readonly TargetOp[], tx: StateTx | undefined): Promise<void> {
+    const call = { db: this.#db, coll: this.#coll, tx, ordered: tx !== undefined };
+    const statements = statementsOf(ops);
+    const { deletes, inserts, updates } = statements;
+    if (deletes.length > 0) check("deletes", statements, await rawDelete(deletes, call));
+    if (inserts.length > 0) check("inserts", statements, await rawInsert(inserts, call));
+    if (updates.length > 0 && deletes.length + inserts.length > 0) faultPoint("mid-bulk");
+    if (updates.length > 0) check("updates", statements, await rawUpdate(updates, { ...call, ordered: true }));
   }
 }

@@ -1,34 +1,37 @@
 import type { Timestamp } from "bson";
 import type { ErrorCode } from "#base/errors/catalogue.ts";
 import { faultPoint } from "#base/flow/fault.ts";
-import type { Collection, Document, MongoClient } from "#io/mongo/connect.ts";
+import type { Collection, Document } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { FREE } from "#io/mongo/lease.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import type { StoredCapture } from "./captureStore.ts";
 
-/** What could not be given back when a run was finalized. `index` is empty for the collection itself. */
+/** What could not be restored when a run was finalized. `index` is empty for the collection itself. */
 export type Unrestored = { ns: string; index: string; reason: string };
 
 /** What a run met, by its code. */
 export type Trouble = { code: ErrorCode; detail: string; at: Date };
 
 /**
- * What operators want of a run, and how far it has followed: part of its record, so that it holds for whoever is started
+ * What operators want of a run, and how far it has followed: part of its record, so that it holds for every process that is started
  * again. Without any of it the run just runs.
  */
 export type Lifecycle = {
   wanted?: "paused" | "finalized" | null;
-  /** Nothing is on its way to the target since then; null while the run goes on. */
+  /** No write to the target is pending since then; null while the run is active. */
   pausedAt?: Date | null;
+  /** A cutover waits for it: positions move within milliseconds. */
+  hurry?: boolean;
   /** To be finalized behind this cluster time of the source. */
   drainTo?: Timestamp;
-  /** Codes of what may be missing all the same when the run ends. */
+  /** Error codes that are accepted when the run ends. */
   accepted?: string[];
-  /** Why it was not finalized when it was drained: it goes on. Absent as soon as it is asked for again. */
+  /** Why it was not finalized after the drain: it continues. Absent as soon as finalize is called again. */
   refused?: Trouble;
   /** Everything up to `drainTo` is on the target, and nothing more will come. */
   drainedAt?: Date;
-  /** What was held back is given back, as far as it could be: the run is over. */
+  /** Deferred constraints are restored as far as possible: the run has ended. */
   finalizedAt?: Date;
   unrestored?: Unrestored[];
 };
@@ -52,11 +55,11 @@ export const commandOf = ({ mode }: Pick<StoredCapture, "mode">): string =>
 export class RunControl {
   readonly #captures: Collection<StoredCapture>;
 
-  constructor(client: MongoClient, stateDb: string) {
-    this.#captures = client.db(stateDb).collection("capture");
+  constructor(state: StateDb) {
+    this.#captures = state.collection("capture");
   }
 
-  /** The record, and whether a process looks after it now, by the server's clock; undefined where there is none. */
+  /** The record, and whether a process owns it now, by the server's clock; undefined if there is none. */
   async read(): Promise<Readonly<{ record: StoredCapture; owned: boolean }> | undefined> {
     const [found] = await translated("reading the run's record", () =>
       this.#captures
@@ -78,6 +81,13 @@ export class RunControl {
     return this.#want({ $set: { "lifecycle.wanted": null } });
   }
 
+  /** Positions move within milliseconds from now on, or at their usual pace. */
+  async hurry(on: boolean): Promise<void> {
+    await translated("noting how fast the run is wanted", () =>
+      this.#captures.updateOne({ _id: "capture" }, { $set: { "lifecycle.hurry": on } }),
+    );
+  }
+
   /** Asked for again, the first time counts: a run that drains is not sent further and further. */
   async finalize(drainTo: Timestamp, accepted: readonly string[]): Promise<void> {
     await this.#want({
@@ -86,7 +96,7 @@ export class RunControl {
     });
   }
 
-  /** With Kafka the capture has ended by then: whoever has seen to the workers and the structure notes the end. */
+  /** With Kafka the capture has ended by then: the command that finished workers and structure notes the end. */
   async end(unrestored: Unrestored[]): Promise<void> {
     faultPoint("before-finalized");
     await translated("noting the end of the run", () =>

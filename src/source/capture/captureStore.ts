@@ -2,9 +2,11 @@ import { randomBytes } from "node:crypto";
 import { Long, type Timestamp } from "bson";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { faultPoint } from "#base/flow/fault.ts";
-import type { Collection, MongoClient } from "#io/mongo/connect.ts";
+import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { FREE } from "#io/mongo/lease.ts";
+import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { ofPlans, type RangeRecord } from "#source/copy/rangeRecord.ts";
 import type { SourceIdentity } from "#source/stream/deployment.ts";
 import type { OplogNote } from "#source/stream/oplogRoom.ts";
@@ -81,34 +83,40 @@ export type StoredCapture = Omit<CaptureRecord, "start" | "token" | "spool"> & {
 
 export type NewCapture = Omit<CaptureRecord, "_id" | "plan" | "epoch" | "owner" | "expiresAt" | "startedAt">;
 
-const DUPLICATE_KEY = 11000;
+/** What is remembered of ferry's own capture; undefined where there is none. @throws FERRY_MONGO_* */
+export const readCapture = async (state: StateDb): Promise<CaptureRecord | undefined> => {
+  const captures = state.collection<StoredCapture>("capture");
+  const found = await translated("reading the capture's record", () => captures.findOne({ _id: "capture" }));
+  if (found === null) return undefined;
+  const { start, token, spool, ...rest } = found;
+  const newest = spool && { ...spool, newest: ResumeToken.stored(spool.newest) };
+  return {
+    ...rest,
+    start: ResumeToken.stored(start),
+    token: ResumeToken.stored(token),
+    ...(newest === undefined ? {} : { spool: newest }),
+  };
+};
 
-/** Every method throws FERRY_MONGO_*. */
+/** The capture's record for the process that owns it. Every method throws FERRY_MONGO_*. */
 export class CaptureStore {
+  readonly #state: StateDb;
   readonly #captures: Collection<StoredCapture>;
   readonly #ranges: Collection<RangeRecord>;
   readonly #owner: string;
   readonly #leaseMs: number;
   #epoch = Long.ZERO;
 
-  constructor(client: MongoClient, stateDb: string, owner: string, leaseMs: number) {
-    this.#captures = client.db(stateDb).collection("capture");
-    this.#ranges = client.db(stateDb).collection("copyRanges");
+  constructor(state: StateDb, owner: string, leaseMs: number) {
+    this.#state = state;
+    this.#captures = state.collection("capture");
+    this.#ranges = state.collection("copyRanges");
     this.#owner = owner;
     this.#leaseMs = leaseMs;
   }
 
-  async read(): Promise<CaptureRecord | undefined> {
-    const found = await translated("reading the capture's record", () => this.#captures.findOne({ _id: "capture" }));
-    if (found === null) return undefined;
-    const { start, token, spool, ...rest } = found;
-    const newest = spool && { ...spool, newest: ResumeToken.stored(spool.newest) };
-    return {
-      ...rest,
-      start: ResumeToken.stored(start),
-      token: ResumeToken.stored(token),
-      ...(newest === undefined ? {} : { spool: newest }),
-    };
+  read(): Promise<CaptureRecord | undefined> {
+    return readCapture(this.#state);
   }
 
   /**
@@ -123,7 +131,7 @@ export class CaptureStore {
           await this.#captures.insertOne({ ...record, plan, startedAt: new Date() });
           return true;
         } catch (error) {
-          if ((error as { code?: number }).code === DUPLICATE_KEY) return false;
+          if (hasServerCode(error, ServerCode.DuplicateKey)) return false;
           throw error;
         }
       }),
@@ -131,7 +139,7 @@ export class CaptureStore {
   }
 
   /**
-   * Writes ranges under a plan of their own, and lets `name` make it the capture's. Of processes that plan at once each has its
+   * Writes ranges under a plan of their own, and lets `name` make it the capture's. Of processes that plan at the same time each has its
    * own ranges, and one its record; what the others wrote, and what was planned before, goes.
    * @param name true where the record names the plan now
    */
@@ -147,7 +155,7 @@ export class CaptureStore {
       named = await name(plan);
     } catch (error) {
       if (isFerry(error, "FERRY_FENCED")) await this.#ranges.deleteMany({ plan });
-      throw error; // anything else may have named it: the next plan removes what is nobody's
+      throw error; // anything else may have named it: the next plan removes what no record names
     }
     await this.#ranges.deleteMany(named ? ofPlans(former) : { plan });
     return named;
@@ -205,7 +213,7 @@ export class CaptureStore {
     this.#check(matchedCount);
   }
 
-  /** It is drained and cannot end yet: it goes on, and whoever asked for the end is told why. @throws FERRY_FENCED */
+  /** It is drained and cannot end yet: it continues, and the caller of finalize gets the reason. @throws FERRY_FENCED */
   async refuse(refused: Trouble): Promise<void> {
     const { matchedCount } = await translated("noting why the run cannot end", () =>
       this.#captures.updateOne(this.#mine(), {
@@ -216,7 +224,7 @@ export class CaptureStore {
     this.#check(matchedCount);
   }
 
-  /** Leaves with what made the process end, for whoever asks later; nothing where another one has taken over. */
+  /** Releases the capture with the error that ended the process, for later status; no-op if another process has taken over. */
   async leaveWith(ended: Trouble): Promise<void> {
     await translated("noting what the capture ended with", () =>
       this.#captures.updateOne(this.#mine(), { $set: { ended, owner: null, expiresAt: null } }),
@@ -239,7 +247,7 @@ export class CaptureStore {
     faultPoint("after-checkpoint");
   }
 
-  /** Notes how much room the oplog leaves, for whoever looks: nothing depends on it. @throws FERRY_FENCED */
+  /** Notes how much room the oplog leaves, for status only: nothing depends on it. @throws FERRY_FENCED */
   async noteOplog(oplog: OplogNote): Promise<void> {
     const { matchedCount } = await translated("noting the oplog's window", () =>
       this.#captures.updateOne(this.#mine(), { $set: { oplog: { ...oplog, at: new Date() } } }),
@@ -247,7 +255,7 @@ export class CaptureStore {
     this.#check(matchedCount);
   }
 
-  /** Notes the lag, ms, for whoever looks: nothing depends on it. @throws FERRY_FENCED */
+  /** Notes the lag, ms, for status only: nothing depends on it. @throws FERRY_FENCED */
   async noteLag(ms: number): Promise<void> {
     const lag = { ms: Long.fromNumber(Math.round(ms)), at: new Date() };
     const { matchedCount } = await translated("noting the lag", () =>
@@ -256,7 +264,7 @@ export class CaptureStore {
     this.#check(matchedCount);
   }
 
-  /** Notes what is spooled, null for nothing, for whoever looks: nothing depends on it. @throws FERRY_FENCED */
+  /** Notes the spool, null for none, for status only: nothing depends on it. @throws FERRY_FENCED */
   async noteSpool(note: SpoolNote | null): Promise<void> {
     const spool = note === null ? null : { ...note, at: new Date() };
     const { matchedCount } = await translated("noting what is spooled", () =>
@@ -283,7 +291,7 @@ export class CaptureStore {
     });
   }
 
-  /** Begins a copy anew, of everything that is carried: the former position is gone for good. @throws FERRY_FENCED */
+  /** Restarts the copy of all selected collections: the former position is deleted. @throws FERRY_FENCED */
   async restart(
     fields: Pick<CaptureRecord, "generation" | "timeSeries" | "start" | "startAt" | "topics" | "estimate">,
     ranges: readonly RangeRecord[],

@@ -1,29 +1,15 @@
-import { BsonType, find } from "#base/bson/walk.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { formatNamespace, type Namespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
-import type { CaptureOutput } from "#io/log/output.ts";
+import type { CaptureOutput } from "#io/log/captureOutput.ts";
 import { type CapturedRecord, StreamedRecord } from "#io/wire/captured.ts";
 import { EventReader } from "#io/wire/event.ts";
+import { namespaceIn, operationOf } from "#source/stream/rawEvent.ts";
 import type { Scope } from "#source/stream/scope.ts";
 
 export type EventRouterDeps = Readonly<{ scope: Scope; output: CaptureOutput; clock: Clock; logger: Logger }>;
 
 type Part = { records: CapturedRecord[]; bytes: number };
-
-const textOf = (document: Uint8Array, name: string): string => {
-  const found = find(document, name);
-  if (found?.type !== BsonType.string) return "";
-  return Buffer.from(document.buffer, document.byteOffset).toString("utf8", found.start + 4, found.end - 1);
-};
-
-/** A namespace in a field of an event: `ns`, or `to` of a rename. */
-const namespaceIn = (event: Uint8Array, field: string): Namespace => {
-  const found = find(event, field);
-  if (found?.type !== BsonType.object) return { db: "", coll: "" };
-  const names = event.subarray(found.start, found.end);
-  return { db: textOf(names, "db"), coll: textOf(names, "coll") };
-};
 
 /**
  * Puts events of the change stream onto the topics of their namespaces, in their order: the topic is called like the
@@ -73,11 +59,11 @@ export class EventRouter {
     if (scope.has(ns)) return formatNamespace(ns);
     const to = namespaceIn(bytes, "to");
     if (to.db !== "" && scope.has(to)) return formatNamespace(to);
-    return ns.coll === "" ? this.#topicWithin(ns.db, textOf(bytes, "operationType"), parts) : undefined;
+    return ns.coll === "" ? this.#topicWithin(ns.db, operationOf(bytes), parts) : undefined;
   }
 
   /**
-   * A database's own event has no collection. Its collections' drops came before it; somebody must look at what has none:
+   * A database's own event has no collection. Its collections' drops came before it; the rest must be checked:
    * views and time series. The choice is the same when the stream is read again from a saved position: the topics that are
    * known then were known at the position, or come with the events behind it.
    */

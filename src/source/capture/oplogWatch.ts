@@ -1,5 +1,6 @@
 import { unlessAborted } from "#base/flow/abort.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { every } from "#base/flow/every.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { oplogRoom } from "#source/stream/oplogRoom.ts";
@@ -23,14 +24,15 @@ export const watchOplog = async (
   { source, store, token, clock, logger }: OplogWatchDeps,
   ended: AbortSignal,
 ): Promise<void> => {
-  for (let isFirst = true; !ended.aborted; isFirst = false) {
+  let isFirst = true;
+  await every(LOOK_MS, { clock, ended, first: "now" }, async () => {
     // A source that is away is met by the reader, which says so.
     const room = await unlessAborted(
       oplogRoom(source, token()).catch(() => undefined),
       ended,
     );
     if (room !== undefined) {
-      // One that has been taken over, and a target that is away, are met by whoever saves the position.
+      // A capture that was taken over, and an unreachable target, are handled where the position is saved.
       await store.noteOplog(room).catch(() => undefined);
       const { windowSeconds, leftSeconds, short } = room;
       const left = `the oplog reaches back ${windowSeconds} s, ${Math.max(0, leftSeconds)} s of it before the position`;
@@ -41,6 +43,6 @@ export const watchOplog = async (
         );
       else if (isFirst) logger.info({ stage: "capture" }, left);
     }
-    await clock.sleep(LOOK_MS, ended).catch(() => undefined); // woken by the end
-  }
+    isFirst = false;
+  });
 };

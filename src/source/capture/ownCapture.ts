@@ -1,13 +1,14 @@
 import { Long } from "bson";
 import { unlessAborted } from "#base/flow/abort.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { every, pauseFor } from "#base/flow/every.ts";
 import { faultPoint } from "#base/flow/fault.ts";
-import { type RetryOptions, retry } from "#base/flow/retry.ts";
+import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import type { Namespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { tryingAgain } from "#base/observe/tryingAgain.ts";
-import type { CaptureOutput } from "#io/log/output.ts";
+import type { CaptureOutput } from "#io/log/captureOutput.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { Copy } from "#source/copy/copy.ts";
 import { heapForCopying } from "#source/copy/copyHeap.ts";
@@ -39,7 +40,7 @@ export type OwnCaptureDeps = Readonly<{
   record: CaptureRecord;
   scope: Scope;
   output: CaptureOutput;
-  /** Ranges that are read at once. */
+  /** Ranges that are read concurrently. */
   readers: number;
   leaseMs: number;
   spool: SpoolOptions & Readonly<{ mode: SpoolMode }>;
@@ -50,9 +51,9 @@ export type OwnCaptureDeps = Readonly<{
   logger: Logger;
 }>;
 
-/** What an operator wants of a capture beside its going on. */
+/** What an operator can request of a running capture. */
 export type CaptureWish = Readonly<{
-  /** Aborts when somebody waits for it to come to the source's present, and for its position to be saved there. */
+  /** Aborts when a caller waits for the capture to reach the source's present and to save its position there. */
   draining: AbortSignal;
   /** A position was saved. */
   onSaved: () => void;
@@ -61,7 +62,7 @@ export type CaptureWish = Readonly<{
 /** The source answers an empty reply after this long, ms: how often an idle position moves. */
 const WAIT_MS = 500;
 const SAVE_MS = 250;
-/** The same while somebody waits for it. */
+/** The same while a caller waits for it. */
 const DRAIN_MS = 20;
 const REPORT_MS = 10_000;
 const LAG_MS = 1000;
@@ -82,9 +83,9 @@ export class OwnCapture {
   readonly #deps: OwnCaptureDeps;
   readonly #unapplied: Unapplied;
   #token: ResumeToken;
-  /** Everything before it is downstream for good. */
+  /** Everything before it is durable downstream. */
   #durable: ResumeToken;
-  /** The newest position that could be saved next; made anew when the last one was. */
+  /** The newest position that could be saved next; replaced when the last one was saved. */
   #mark: Mark | undefined;
   #saved: string;
   #progress: () => Pick<SpoolLook, "copied" | "remaining"> = () => ({ copied: 0, remaining: 0 });
@@ -155,25 +156,17 @@ export class OwnCapture {
 
   #retrying(what: string, signal: AbortSignal): RetryOptions {
     const { clock } = this.#deps;
-    return {
-      what,
-      clock,
-      signal,
-      giveUpAfterMs: Number.POSITIVE_INFINITY,
-      onRetry: tryingAgain(this.#deps.logger, "capture"),
-    };
+    return { what, clock, signal, onRetry: tryingAgain(this.#deps.logger, "capture") };
   }
 
   async #renew(ended: AbortSignal): Promise<void> {
     const { store, clock, leaseMs } = this.#deps;
-    while (!ended.aborted) {
-      await clock.sleep(leaseMs / 4, ended).catch(() => undefined); // woken by the end
-      if (!ended.aborted)
-        await unlessAborted(
-          retry(() => store.renew(), this.#retrying("renewing the lease", ended)),
-          ended,
-        );
-    }
+    await every(leaseMs / 4, { clock, ended, first: "later" }, async () => {
+      await unlessAborted(
+        retryForever(() => store.renew(), this.#retrying("renewing the lease", ended)),
+        ended,
+      );
+    });
   }
 
   /** True when everything is copied; false when it was stopped before. */
@@ -204,12 +197,12 @@ export class OwnCapture {
     }
     const count = copy.documents;
     if (!copy.isDone) {
-      logger.info({ stage: "copy", count }, "copy stopped; its progress is saved, and it goes on from there");
+      logger.info({ stage: "copy", count }, "copy stopped; its progress is saved, and it resumes from there");
       return false;
     }
     const ends = output.ends();
     await output.settledTo(ends, hard, true);
-    await retry(
+    await retryForever(
       () =>
         store.save({
           phase: "stream",
@@ -222,7 +215,7 @@ export class OwnCapture {
     const ms = clock.now() - started;
     logger.info(
       { stage: "copy", count: count - before, ms },
-      "copy finished; the change stream goes on from the noted start",
+      "copy finished; the change stream continues from the noted start",
     );
     return true;
   }
@@ -267,7 +260,7 @@ export class OwnCapture {
     if (spool.isEmpty) return;
     const { logger, clock } = this.#deps;
     const started = clock.now();
-    logger.info({ stage: "stream", bytes: spool.bytes }, "playing what was spooled");
+    logger.info({ stage: "stream", bytes: spool.bytes }, "applying the spool");
     while (!isOver()) {
       const batch = await spool.next();
       if (batch !== undefined) await take(batch, false);
@@ -277,7 +270,7 @@ export class OwnCapture {
     if (!isOver())
       logger.info(
         { stage: "stream", count: this.#events, ms: clock.now() - started },
-        "the spool is played; the change stream goes on from its end",
+        "the spool is applied; the change stream continues after its end",
       );
   }
 
@@ -292,7 +285,7 @@ export class OwnCapture {
     let waiting = AbortSignal.any([stop, wish.draining]);
     while (!isOver()) {
       const waitMs = wish.draining.aborted ? DRAIN_MS : WAIT_MS;
-      const reading = retry(() => stream.next(waitMs), this.#retrying("reading the change stream", waiting));
+      const reading = retryForever(() => stream.next(waitMs), this.#retrying("reading the change stream", waiting));
       let batch = await unlessAborted(reading, waiting);
       if (stop.aborted) break;
       if (batch === undefined) {
@@ -324,23 +317,20 @@ export class OwnCapture {
     if (this.#mark === undefined && batch.token._data !== this.#saved)
       this.#mark = { token: batch.token, ends: output.ends(), played: spool.played };
     if (batch.cutDown)
-      logger.warn({ stage: "stream" }, "an event of more than 16 MB came by its key; its document was looked up apart");
+      logger.warn({ stage: "stream" }, "an event of more than 16 MB was read by its key; its document was looked up");
     if (batch.invalidated)
-      logger.warn({ stage: "stream" }, "the watched database was dropped; watching goes on behind it");
+      logger.warn({ stage: "stream" }, "the watched database was dropped; the stream continues after the drop");
   }
 
   async #noteLag(ended: AbortSignal): Promise<void> {
     const { source, store, clock } = this.#deps;
     const there = new SourceClock(source, clock);
-    while (!ended.aborted) {
-      await clock.sleep(LAG_MS, ended).catch(() => undefined); // woken by the end
-      const noting = this.#retrying("noting the lag", ended);
-      if (!ended.aborted)
-        await unlessAborted(
-          retry(() => store.noteLag(this.#unapplied.age(there.now())), noting),
-          ended,
-        );
-    }
+    await every(LAG_MS, { clock, ended, first: "later" }, async () => {
+      await unlessAborted(
+        retryForever(() => store.noteLag(this.#unapplied.age(there.now())), this.#retrying("noting the lag", ended)),
+        ended,
+      );
+    });
   }
 
   async #saveNowAndThen(spool: Spool, ended: AbortSignal, hard: AbortSignal): Promise<void> {
@@ -348,7 +338,7 @@ export class OwnCapture {
     const patient = AbortSignal.any([ended, wish.draining]);
     while (!ended.aborted) {
       const [ms, signal] = wish.draining.aborted ? ([DRAIN_MS, ended] as const) : ([SAVE_MS, patient] as const);
-      await clock.sleep(ms, signal).catch(() => undefined); // woken by the end, or by whoever waits
+      await pauseFor(clock, ms, signal);
       if (!ended.aborted) await this.#save(spool, hard);
     }
   }
@@ -358,7 +348,7 @@ export class OwnCapture {
     const mark = this.#mark;
     if (mark === undefined || mark.token._data === this.#saved) return;
     await output.settledTo(mark.ends, hard, soon);
-    await retry(
+    await retryForever(
       () => store.save({ token: mark.token, topics: topicsOf(mark.ends) }),
       this.#retrying("saving the position", hard),
     );

@@ -1,7 +1,8 @@
 import { isFerry } from "#base/errors/ferryError.ts";
 import { unlessAborted } from "#base/flow/abort.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import { type RetryOptions, retry } from "#base/flow/retry.ts";
+import { pauseFor } from "#base/flow/every.ts";
+import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import type { TaskGroup } from "#base/flow/taskGroup.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
@@ -87,7 +88,7 @@ export class ReadAhead {
     this.#saidFull = true;
     logger.warn(
       { stage: "capture", code: "FERRY_CAPTURE_SPOOL_FULL" },
-      `reading ahead stops until there is room again: ${spool.full}; meanwhile only the oplog holds the changes behind it`,
+      `reading ahead is paused: ${spool.full}; until there is room, only the oplog holds later changes`,
     );
   }
 
@@ -117,7 +118,7 @@ export class ReadAhead {
       const now: SpoolLook = { ms: clock.now() - began, oplog, ...progress() };
       first ??= now;
       if (!ended.aborted && needsSpool(first, now)) return true;
-      await clock.sleep(LOOK_MS, ended).catch(() => undefined); // woken by the end
+      await pauseFor(clock, LOOK_MS, ended);
     }
     return false;
   }
@@ -126,11 +127,11 @@ export class ReadAhead {
   async #readUntilFull(ended: AbortSignal): Promise<number | undefined> {
     const { spool, stream: options, clock, logger, onRetry } = this.#deps;
     await using stream = new SourceStream(options, spool.newest);
-    const retrying = { what: "reading ahead", clock, signal: ended, giveUpAfterMs: Number.POSITIVE_INFINITY, onRetry };
+    const retrying = { what: "reading ahead", clock, signal: ended, onRetry };
     let keptAt = clock.now();
     while (!ended.aborted) {
       const batch = await unlessAborted(
-        retry(() => stream.next(WAIT_MS), retrying),
+        retryForever(() => stream.next(WAIT_MS), retrying),
         ended,
       );
       if (batch === undefined) break;

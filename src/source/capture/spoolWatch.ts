@@ -1,4 +1,5 @@
 import type { Clock } from "#base/flow/clock.ts";
+import { pauseFor } from "#base/flow/every.ts";
 import type { Spool } from "#source/spool/spool.ts";
 import type { CaptureRecord, CaptureStore, SpoolNote } from "./captureStore.ts";
 
@@ -17,7 +18,7 @@ const noteOf = (spool: Spool): SpoolNote | null =>
     ? null
     : { bytes: spool.bytes, limitBytes: spool.limitBytes, newest: spool.newest, full: spool.full ?? null };
 
-/** Shows in the capture's record what is spooled, for whoever looks there: nothing depends on it. */
+/** Shows the spool in the capture's record, for status only: nothing depends on it. */
 export const watchSpool = async (
   { spool, store, record, clock }: SpoolWatchDeps,
   ended: AbortSignal,
@@ -25,13 +26,13 @@ export const watchSpool = async (
 ): Promise<void> => {
   let noted = record.spool == null ? "null" : "";
   for (let isLast = false; !isLast; ) {
-    await clock.sleep(LOOK_MS, ended).catch(() => undefined); // woken by the end
+    await pauseFor(clock, LOOK_MS, ended);
     if (hard.aborted) return;
     isLast = ended.aborted;
     const note = noteOf(spool);
     const text = JSON.stringify(note);
     if (text === noted) continue;
-    // A capture that has been taken over, and a target that is away, are met by whoever saves the position.
+    // A capture that was taken over, and an unreachable target, are handled where the position is saved.
     await store.noteSpool(note).then(
       () => {
         noted = text;

@@ -1,15 +1,16 @@
 import type { Clock } from "#base/flow/clock.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
+import { eventTime } from "#source/stream/rawEvent.ts";
 import { lastMsOf, type ResumeToken, tokenTime } from "#source/stream/resumeToken.ts";
 import type { Scope } from "#source/stream/scope.ts";
 import { clockOf } from "#source/stream/sourceProbe.ts";
-import { eventTime, firstChange } from "./firstChange.ts";
+import { firstChange } from "./firstChange.ts";
 
 /** The source is silent for longer than it ever is at rest, ms: then only the position tells how old the target is. */
 const SILENT_MS = 3000;
 
 /**
- * The oldest change of the source that is not downstream for good, by the source's own time. Positions are saved behind what
+ * The oldest change of the source that is not durable downstream, by the source's own time. Positions are saved behind what
  * is on the target, so it is the first event behind the saved one.
  */
 export class Unapplied {
@@ -73,7 +74,7 @@ export class SourceClock {
         .then((there) => {
           this.#ahead = there - this.#clock.now();
         })
-        .catch(() => undefined); // asked again; whoever reads the source meets what is wrong with it
+        .catch(() => undefined); // asked again; the readers of the source report its errors
     }
     return now + this.#ahead;
   }
@@ -97,10 +98,10 @@ export class StandingLag {
   /** ms. @throws FERRY_MONGO_*, the signal's reason */
   async age(signal: AbortSignal): Promise<number> {
     if (this.#first === undefined) {
-      const from = { startAfter: this.#seenTo };
+      const from = { after: this.#seenTo };
       const { at, seenTo } = await firstChange({ source: this.#source, scope: this.#scope, from, signal });
       this.#first = at;
-      this.#seenTo = seenTo ?? this.#seenTo;
+      this.#seenTo = seenTo;
     }
     return this.#first === undefined ? 0 : Math.max(0, this.#now.now() - lastMsOf(this.#first));
   }

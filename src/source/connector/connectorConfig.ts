@@ -129,7 +129,7 @@ export const defaultPartition = (uri: string, watch: Watch): string => {
 };
 
 /** Reads a configuration. Never throws: what the connector itself would refuse is its own to say. */
-export const parseCapture = (config: ConnectorConfig): CaptureConfig => {
+export const parseConnector = (config: ConnectorConfig): CaptureConfig => {
   const watch = watchOf(config);
   // The connector's own default, MongoSourceConfig.CONNECTION_URI_DEFAULT.
   const uri = config["connection.uri"] ?? "mongodb://localhost:27017,localhost:27018,localhost:27019";

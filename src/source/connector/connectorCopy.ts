@@ -2,7 +2,8 @@ import type { Timestamp } from "bson";
 import { formatNamespace, type Namespace } from "#base/flow/types.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
-import { listNamespaces, serverCode, TIME_LIMIT } from "#source/stream/sourceProbe.ts";
+import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
+import { listNamespaces } from "#source/stream/sourceProbe.ts";
 import { type CaptureConfig, copiedNamespaces } from "./connectorConfig.ts";
 
 /** The shape in which the connector copies a document (MongoCopyDataManager), so that its pipeline sees the same. */
@@ -50,7 +51,7 @@ export const copyIsEmpty = async (
     }
     return true;
   } catch (error) {
-    if (serverCode(error) === TIME_LIMIT) return undefined;
+    if (hasServerCode(error, ServerCode.MaxTimeMSExpired)) return undefined;
     throw error;
   }
 };

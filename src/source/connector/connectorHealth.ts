@@ -5,20 +5,18 @@ import type { MongoClient } from "#io/mongo/connect.ts";
 import type { ResumeToken } from "#source/stream/resumeToken.ts";
 import { changesAfter, noteStart } from "#source/stream/sourceProbe.ts";
 import { readConnectLog } from "./connectLog.ts";
-import { type CaptureConfig, isSourceConnector, parseCapture } from "./connectorConfig.ts";
+import { type CaptureConfig, isSourceConnector, parseConnector } from "./connectorConfig.ts";
 import { offsetState } from "./connectorOffsets.ts";
 import type { ConnectorRecord, ConnectorStore } from "./connectorStore.ts";
 import type { ConnectorView, ConnectRest } from "./connectRest.ts";
-import { type Finding, finding } from "./finding.ts";
+import { type ConnectorFinding, finding } from "./finding.ts";
 import { checkOplog } from "./oplogCheck.ts";
 import { namesRefused } from "./refusedNames.ts";
 import { proveStream } from "./streamProof.ts";
 import { readTrace } from "./taskTrace.ts";
 
-export type { Finding } from "./finding.ts";
-
 /** What a check needs. Each absent part leaves out what it would have shown. The caller owns and closes all of it. */
-export type CaptureDeps = Readonly<{
+export type ConnectorHealthDeps = Readonly<{
   rest: ConnectRest;
   clock: Clock;
   signal?: AbortSignal | undefined;
@@ -29,12 +27,12 @@ export type CaptureDeps = Readonly<{
   logFile?: string | undefined;
   /** Changes younger than this may still be on their way, ms. */
   settleMs?: number;
-  /** How long a suspicion is watched before it is said, ms. */
+  /** How long a suspicion is watched before it is reported, ms. */
   patienceMs?: number;
 }>;
 
 /** `pendingAt`: clusterTime of the oldest change that the source has and a connector has not brought to its topic, where known. */
-export type CaptureLook = Readonly<{ findings: readonly Finding[]; pendingAt: bigint | undefined }>;
+export type CaptureLook = Readonly<{ findings: readonly ConnectorFinding[]; pendingAt: bigint | undefined }>;
 
 const SETTLE_MS = 10_000;
 const PATIENCE_MS = 5000;
@@ -47,10 +45,10 @@ const ABANDONED_MS = 30_000;
  * which stop where `dataAtStake`. Findings about an interval stay until `ferry cx FILE --accept-gaps`.
  * @throws FERRY_CONNECT_* when Connect does not answer; FERRY_MONGO_*, FERRY_KAFKA_* likewise.
  */
-export const checkCapture = async (deps: CaptureDeps): Promise<CaptureLook> => {
+export const checkCapture = async (deps: ConnectorHealthDeps): Promise<CaptureLook> => {
   const connectors = (await deps.rest.all()).filter(({ config }) => isSourceConnector(config));
   const records = new Map((await deps.store?.all())?.map((record) => [record._id, record]));
-  const findings: Finding[] = [];
+  const findings: ConnectorFinding[] = [];
   const pending: bigint[] = [];
   for (const connector of connectors) {
     const look = await unlessRemoved(() => checkConnector(connector, records.get(connector.name), deps));
@@ -65,20 +63,20 @@ export const checkCapture = async (deps: CaptureDeps): Promise<CaptureLook> => {
   };
 };
 
-const seen = (findings: readonly Finding[], pendingAt?: bigint): CaptureLook => ({ findings, pendingAt });
+const seen = (findings: readonly ConnectorFinding[], pendingAt?: bigint): CaptureLook => ({ findings, pendingAt });
 
 /** A connector that ferry knows and Connect does not. */
-const checkAbsent = (record: ConnectorRecord, deps: CaptureDeps): Finding[] =>
+const checkAbsent = (record: ConnectorRecord, deps: ConnectorHealthDeps): ConnectorFinding[] =>
   record.state === "streaming"
     ? [finding("FERRY_CAPTURE_NOT_RUNNING", record._id, `Connect has no connector ${record._id}`)]
     : checkAbandoned(record, deps);
 
-const checkAbandoned = (record: ConnectorRecord, { clock }: CaptureDeps): Finding[] =>
+const checkAbandoned = (record: ConnectorRecord, { clock }: ConnectorHealthDeps): ConnectorFinding[] =>
   record.state !== "streaming" && clock.now() - record.updatedAt.getTime() > ABANDONED_MS
-    ? [finding("FERRY_CAPTURE_START_UNFINISHED", record._id, `the start of ${record._id} stands at "${record.state}"`)]
+    ? [finding("FERRY_CAPTURE_START_UNFINISHED", record._id, `the start of ${record._id} is at "${record.state}"`)]
     : [];
 
-/** Connect forgot it between two requests: somebody is removing it. */
+/** Connect lost it between two requests: it is being removed. */
 const unlessRemoved = async (work: () => Promise<CaptureLook>): Promise<CaptureLook> => {
   try {
     return await work();
@@ -88,15 +86,15 @@ const unlessRemoved = async (work: () => Promise<CaptureLook>): Promise<CaptureL
   }
 };
 
-const kept = (record: ConnectorRecord | undefined): Finding[] =>
+const kept = (record: ConnectorRecord | undefined): ConnectorFinding[] =>
   (record?.open ?? []).map(({ code, sentence }) => finding(code, record?._id ?? "", sentence, { dataAtStake: true }));
 
 const checkConnector = async (
   view: ConnectorView,
   record: ConnectorRecord | undefined,
-  deps: CaptureDeps,
+  deps: ConnectorHealthDeps,
 ): Promise<CaptureLook> => {
-  const capture = parseCapture(view.config);
+  const capture = parseConnector(view.config);
   const offset = offsetState(await deps.rest.offsets(view.name), capture.partition);
   const state = await withNames(checkState(view, record), capture, deps);
   const findings = [...kept(record), ...state, ...checkStart(view, capture, record, deps)];
@@ -115,7 +113,7 @@ const checkConnector = async (
 };
 
 /** What Connect itself says. */
-const checkState = ({ name, status }: ConnectorView, record: ConnectorRecord | undefined): Finding[] => {
+const checkState = ({ name, status }: ConnectorView, record: ConnectorRecord | undefined): ConnectorFinding[] => {
   for (const { state, trace } of [status.connector, ...status.tasks]) {
     if (state !== "FAILED") continue;
     const { code, line } = readTrace(trace ?? "");
@@ -132,11 +130,11 @@ const checkState = ({ name, status }: ConnectorView, record: ConnectorRecord | u
 
 /** Which collections Kafka takes no topic for: the trace alone does not always tell. */
 const withNames = async (
-  findings: readonly Finding[],
+  findings: readonly ConnectorFinding[],
   capture: CaptureConfig,
-  { source }: CaptureDeps,
-): Promise<Finding[]> => {
-  const more: Finding[] = [];
+  { source }: ConnectorHealthDeps,
+): Promise<ConnectorFinding[]> => {
+  const more: ConnectorFinding[] = [];
   for (const one of findings) {
     const names =
       one.code === "FERRY_CAPTURE_TOPIC_NAME" && source !== undefined ? await namesRefused(capture, source) : [];
@@ -150,9 +148,9 @@ const checkStart = (
   { name }: ConnectorView,
   capture: CaptureConfig,
   record: ConnectorRecord | undefined,
-  deps: CaptureDeps,
-): Finding[] => {
-  const findings: Finding[] = [];
+  deps: ConnectorHealthDeps,
+): ConnectorFinding[] => {
+  const findings: ConnectorFinding[] = [];
   if (capture.tolerant) findings.push(finding("FERRY_CAPTURE_TOLERANT", name, `${name} has errors.tolerance=all`));
   if (deps.store === undefined) return findings;
   if (capture.startup === "copy_existing" && (record === undefined || record.kind === "adopted"))
@@ -167,7 +165,7 @@ const checkStream = async (
   capture: CaptureConfig,
   token: ResumeToken,
   record: ConnectorRecord | undefined,
-  deps: CaptureDeps,
+  deps: ConnectorHealthDeps,
 ): Promise<CaptureLook> => {
   const { source, kafka, store, rest, clock, signal, logFile } = deps;
   const evidence =
@@ -206,7 +204,7 @@ const checkStream = async (
       finding(
         "FERRY_CAPTURE_OPLOG_SHORT",
         name,
-        `the stored position of ${name} has left the source's oplog: it runs on its open cursor, and any restart fails`,
+        `the stored position of ${name} has fallen off the source's oplog: its open cursor still works, and any restart fails`,
       ),
     );
   const reopened = evidence.reopened ?? evidence.unpublished;
@@ -227,7 +225,7 @@ const checkStream = async (
 /** Keeps what is about an interval that is behind us now, and up to where was compared. */
 const remember = async (
   record: ConnectorRecord,
-  found: readonly Finding[],
+  found: readonly ConnectorFinding[],
   verified: ResumeToken,
   store: ConnectorStore,
   clock: Clock,
@@ -247,7 +245,7 @@ const checkPipeline = async (
   capture: CaptureConfig,
   source: MongoClient,
   clock: Clock,
-): Promise<Finding[]> => {
+): Promise<ConnectorFinding[]> => {
   const { pipeline, watch, streamOptions } = capture;
   if (pipeline === undefined || status.connector.state !== "RUNNING") return [];
   const proof = await proveOrExplain(name, async () => {
@@ -258,7 +256,7 @@ const checkPipeline = async (
   return [...(proof?.findings ?? [])];
 };
 
-type Explained = Readonly<{ findings: readonly Finding[] }>;
+type Explained = Readonly<{ findings: readonly ConnectorFinding[] }>;
 
 /**
  * A user who may not open change streams still sees the rest (`ferry check` names the privilege). A stream that the

@@ -45,7 +45,7 @@ export const unknownKeys = (config: ConnectorConfig, known: readonly string[]): 
 const OFFICIAL = /(^|\.)Mongo(Source|Sink)Connector$/;
 
 /**
- * Refuses a configuration of the official connectors with a key that nobody knows: Connect ignores such keys, and a misspelt
+ * Refuses a configuration of the official connectors with an unknown key: Connect ignores such keys, and a misspelled
  * `startup.mode` would copy nothing. @throws FERRY_CAPTURE_FILE, FERRY_CONNECT_*
  */
 export const requireKnownKeys = async (name: string, config: ConnectorConfig, rest: ConnectRest): Promise<void> => {

@@ -1,16 +1,17 @@
 import { Timestamp } from "bson";
 import type { ErrorCode } from "#base/errors/catalogue.ts";
 import { assert } from "#base/errors/ferryError.ts";
-import type { Collection, MongoClient } from "#io/mongo/connect.ts";
+import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import type { SourceIdentity } from "#source/stream/deployment.ts";
 import { ResumeToken, type StoredToken } from "#source/stream/resumeToken.ts";
 
 /**
  * How far the start of a connector has come. Each state is written before the step after it begins, so a killed
- * `ferry cx` goes on where it was:
+ * `ferry cx` resumes:
  * noted → the start position is durable; the connector may or may not exist yet
- * copying → it was told to run and copies
+ * copying → it was started and copies
  * copied → its copy is in the topic; it is being stopped and its offset set to the start position
  * rewound → its stored offset is the start position; it is being resumed
  * streaming → done; everything since the start position is in the topic or on its way
@@ -82,9 +83,9 @@ export class ConnectorStore {
   /** Of ferry's own capture: which topics it writes. */
   readonly #captures: Collection<{ source: SourceIdentity; topics: { name: string }[] }>;
 
-  constructor(client: MongoClient, stateDb: string) {
-    this.#connectors = client.db(stateDb).collection("connectors");
-    this.#captures = client.db(stateDb).collection("capture");
+  constructor(state: StateDb) {
+    this.#connectors = state.collection("connectors");
+    this.#captures = state.collection("capture");
   }
 
   /** Is the topic written by ferry's own capture? Its stream always begins before the first copied document. */

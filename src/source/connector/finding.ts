@@ -2,7 +2,7 @@ import { CATALOGUE, type ErrorCode } from "#base/errors/catalogue.ts";
 import { withoutSecrets } from "#base/errors/secrets.ts";
 
 /** Something about a connector that an operator should know. */
-export type Finding = Readonly<{
+export type ConnectorFinding = Readonly<{
   code: ErrorCode;
   connector: string;
   /** What is the case, with its facts. */
@@ -18,7 +18,7 @@ export const finding = (
   connector: string,
   sentence: string,
   more: Readonly<{ dataAtStake?: boolean; remedy?: string }> = {},
-): Finding => ({
+): ConnectorFinding => ({
   code,
   connector,
   sentence: withoutSecrets(sentence),

@@ -15,7 +15,7 @@ import {
 import { namesRefused } from "./refusedNames.ts";
 import { requireEmptyTopics, requireSamePartition, requireSuitable } from "./startChecks.ts";
 import type { StartDeps } from "./startDeps.ts";
-import { partitionOf, sameConfig, startingConfig } from "./startupConfig.ts";
+import { offsetPartitionOf, sameConfig, startingConfig } from "./startupConfig.ts";
 import { awaitCopied, awaitRunning, awaitStopped } from "./startWaits.ts";
 
 /**
@@ -48,11 +48,11 @@ const storedOffset = async ({ name, capture }: StartRequest, deps: StartDeps): P
  * Brings a source connector to streaming, with nothing lost between its copy and its stream.
  * @throws FERRY_CAPTURE_* for every state that cannot lead there, FERRY_CONNECT_*, FERRY_MONGO_*, FERRY_KAFKA_*.
  */
-export const startCapture = async (request: StartRequest, deps: StartDeps): Promise<StartOutcome> => {
+export const startConnector = async (request: StartRequest, deps: StartDeps): Promise<StartOutcome> => {
   const { name, capture } = request;
   requireSuitable(name, capture);
   for (const refused of await namesRefused(capture, deps.source))
-    say(deps, `Kafka takes no topic of this name, and the connector would end at it: ${refused}`);
+    say(deps, `Kafka accepts no topic with this name, and the connector would fail: ${refused}`);
   const known = await deps.store.find(name);
   if (known !== undefined) requireSamePartition(name, capture, known.partition);
   if (known?.state === "streaming") return update(request, known, deps);
@@ -100,12 +100,12 @@ const prepare: Step = async (request, record, deps) => {
   await ensureStopped(request, deps);
   const left = await storedOffset(request, deps);
   if (left.kind === "streaming" && acceptTopic) {
-    say(deps, `Connect still has a position of an earlier ${name}; the stream goes on from there`);
+    say(deps, `Connect still has a position of an earlier ${name}; the stream continues from there`);
     await rewind(request, left.token, deps);
     return deps.store.advance(name, "noted", "rewound", { kind: "adopted", r0: left.token });
   }
   if (left.kind !== "none") {
-    say(deps, `Connect still had an offset of an earlier ${name}; it is forgotten`);
+    say(deps, `Connect still had an offset of an earlier ${name}; it is deleted`);
     await deps.rest.deleteOffsets(name);
   }
   if (record.kind === "copy" && (await copyIsEmpty(deps.source, capture, record.r0At, EMPTY_PROBE_MS)) !== true) {
@@ -135,14 +135,14 @@ const ensureStopped = async ({ name, capture }: StartRequest, deps: StartDeps): 
   if (existing !== undefined && !sameConfig(existing, wanted)) await deps.rest.putConfig(name, wanted);
 };
 
-/** copying: run until the stored offset is one of the stream. A restarted copy begins again by itself; R0 covers it. */
+/** copying: run until the stored offset is one of the stream. Connect restarts a copy itself; R0 covers it. */
 const copy: Step = async (request, record, deps) => {
   const { name, capture } = request;
   if ((await deps.rest.config(name)) === undefined) await deps.rest.create(name, startingConfig(capture), "STOPPED");
   const state = await storedOffset(request, deps);
   if (state.kind !== "streaming") {
     const config = await deps.rest.config(name);
-    // A changed file takes effect (it may mend what made the copy fail); the same one must not restart a running copy.
+    // A changed file takes effect (it may fix the cause of a failed copy); the same one must not restart a running copy.
     if (config === undefined || !sameConfig(config, startingConfig(capture)))
       await deps.rest.putConfig(name, startingConfig(capture));
     await deps.rest.resume(name);
@@ -167,7 +167,7 @@ const rewind = async ({ name, capture }: StartRequest, token: ResumeToken, deps:
   if (!(await canResume(deps.source, capture.watch, token, deps.clock))) {
     throw new FerryError(
       "FERRY_CAPTURE_HISTORY_LOST",
-      `the start position of ${name} (${isoTime(token)}) left the source's oplog before the copy was done`,
+      `the start position of ${name} (${isoTime(token)}) fell off the source's oplog before the copy finished`,
     );
   }
   await deps.rest.putConfig(name, capture.config);
@@ -209,8 +209,8 @@ const update = async (request: StartRequest, record: ConnectorRecord, deps: Star
   if (offset.kind !== "streaming" || request.replay) return recover(request, record, offset, deps);
   if (config !== undefined && !sameConfig(config, capture.config)) {
     await deps.rest.putConfig(name, capture.config);
-    say(deps, `${name} is streaming already; its configuration is updated`);
-  } else say(deps, `${name} is streaming already; it goes on from its stored position`);
+    say(deps, `${name} is already streaming; its configuration is updated`);
+  } else say(deps, `${name} is already streaming; it continues from its stored position`);
   await ensureRunning(request, deps);
   return { outcome: "updated", record };
 };
@@ -234,9 +234,9 @@ const recover = async (
   if (!(await canResume(deps.source, capture.watch, good, deps.clock)))
     throw new FerryError(
       "FERRY_CAPTURE_HISTORY_LOST",
-      `the last position of ${name} that is known to be good (${isoTime(good)}) has left the source's oplog`,
+      `the last good position of ${name} (${isoTime(good)}) has fallen off the source's oplog`,
     );
-  say(deps, `${name} is set back to the last position known to be good, ${isoTime(good)}`);
+  say(deps, `${name} is set back to the last good position, ${isoTime(good)}`);
   const state: StartState = offset.kind === "copying" ? "copying" : "copied";
   const fields = { r0: good, r0At: toTimestamp(tokenTime(good)), verified: good, open: [], state };
   await deps.store.set(name, fields, { state: "streaming" });
@@ -249,7 +249,7 @@ const recover = async (
 const adopt = async (request: StartRequest, deps: StartDeps): Promise<StartOutcome> => {
   const { name, capture } = request;
   const config = (await deps.rest.config(name)) ?? {};
-  requireSamePartition(name, capture, partitionOf(config));
+  requireSamePartition(name, capture, offsetPartitionOf(config));
   const offset = await storedOffset(request, deps);
   if (offset.kind !== "streaming")
     throw new FerryError(
@@ -259,7 +259,7 @@ const adopt = async (request: StartRequest, deps: StartDeps): Promise<StartOutco
   if (!sameConfig(config, capture.config)) await deps.rest.putConfig(name, capture.config);
   say(
     deps,
-    `${name} is streaming already and was started without ferry: its configuration is updated, its start is not known to be gap-free`,
+    `${name} is already streaming and was started without ferry: its configuration is updated; whether its start had a gap is unknown`,
   );
   await ensureRunning(request, deps);
   const start = { token: offset.token, at: toTimestamp(tokenTime(offset.token)) };

@@ -4,7 +4,7 @@ import type { MongoClient } from "#io/mongo/connect.ts";
 import type { ConnectorStore } from "./connectorStore.ts";
 import type { ConnectRest } from "./connectRest.ts";
 
-/** What a start tells whoever watches it. */
+/** What a start reports to its observer. */
 export type StartEvent =
   | Readonly<{ kind: "said"; sentence: string }>
   /** `expected` is an estimate and may be passed; rates are of the whole copy so far. */

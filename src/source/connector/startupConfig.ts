@@ -1,4 +1,4 @@
-import { type CaptureConfig, parseCapture } from "./connectorConfig.ts";
+import { type CaptureConfig, parseConnector } from "./connectorConfig.ts";
 import type { ConnectorConfig } from "./connectRest.ts";
 
 /** How long the connector waits for a change before it commits its offset, while the start is under way, ms. */
@@ -21,4 +21,4 @@ export const sameConfig = (a: ConnectorConfig, b: ConnectorConfig): boolean => {
 };
 
 /** The partition name of a configuration as Connect holds it. */
-export const partitionOf = (config: ConnectorConfig): string => parseCapture(config).partition;
+export const offsetPartitionOf = (config: ConnectorConfig): string => parseConnector(config).partition;

@@ -1,14 +1,15 @@
 import { isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
-import { formatNamespace } from "#base/flow/types.ts";
+import { type DdlKind, formatNamespace } from "#base/flow/types.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
+import { isHistoryLost } from "#io/mongo/serverCodes.ts";
 import { type ResumeToken, secondsOf, tokenTime } from "#source/stream/resumeToken.ts";
-import { changesAfter, isHistoryLost, type SeenChanges, type SeenEvent } from "#source/stream/sourceProbe.ts";
+import { changesAfter, type SeenChanges, type SeenEvent } from "#source/stream/sourceProbe.ts";
 import type { Watch } from "#source/stream/watchLevel.ts";
 import { type CaptureConfig, topicOf } from "./connectorConfig.ts";
-import { type Finding, finding } from "./finding.ts";
+import { type ConnectorFinding, finding } from "./finding.ts";
 import { patiently } from "./patience.ts";
 import { searchTokens } from "./topicSearch.ts";
 
@@ -32,12 +33,12 @@ export type ProofRequest = Readonly<{
   signal?: AbortSignal | undefined;
   /** Events younger than this may still be on their way, ms. */
   settleMs: number;
-  /** How long a suspicion is watched before it is said, ms. */
+  /** How long a suspicion is watched before it is reported, ms. */
   patienceMs: number;
 }>;
 
-export type Proof = Readonly<{
-  findings: readonly Finding[];
+export type StreamProof = Readonly<{
+  findings: readonly ConnectorFinding[];
   /** Everything before here is proven, or was given up as too much to compare. */
   verified: ResumeToken;
   /** The whole interval was compared. False also where the pipeline or privileges do not allow it. */
@@ -57,9 +58,9 @@ const NEAR_MS = 2000;
 const FAR_MS = 24 * 3_600_000;
 
 const DATA = new Set(["insert", "update", "replace", "delete"]);
-const DDL = new Set(["drop", "rename", "dropDatabase"]);
+const DDL: ReadonlySet<string> = new Set<DdlKind>(["drop", "rename", "dropDatabase"]);
 
-/** A collection is watched through its database, which goes on where a collection's stream is invalidated. */
+/** A collection is watched through its database, whose stream continues where a collection's stream is invalidated. */
 const probeWatch = (watch: Watch): Watch =>
   watch.level === "collection" ? { level: "database", db: watch.db, coll: "" } : watch;
 
@@ -163,13 +164,13 @@ const verdict = (
   compared: number,
   missing: readonly SeenEvent[],
   moving: boolean,
-): Finding[] => {
+): ConnectorFinding[] => {
   const [gone, waiting] = [
     missing.filter(({ at }) => at < tokenTime(current)),
     missing.filter(({ at }) => at >= tokenTime(current)),
   ];
   const [ddl, data] = [gone.filter(({ op }) => DDL.has(op)), gone.filter(({ op }) => DATA.has(op))];
-  const findings: Finding[] = [];
+  const findings: ConnectorFinding[] = [];
   if (ddl[0] !== undefined) {
     const sentence = `${brief(ddl[0])} is not in the topic, and the connector has gone past it`;
     findings.push(finding("FERRY_CAPTURE_REOPENED", connector, sentence, { dataAtStake: true }));
@@ -188,7 +189,11 @@ const verdict = (
 };
 
 /** unclear: it could not be searched. pending: the first event that is still on its way. */
-type Comparison = Readonly<{ findings: readonly Finding[]; unclear: boolean; pending?: SeenEvent | undefined }>;
+type Comparison = Readonly<{
+  findings: readonly ConnectorFinding[];
+  unclear: boolean;
+  pending?: SeenEvent | undefined;
+}>;
 
 const compare = async (request: ProofRequest, settled: readonly SeenEvent[]): Promise<Comparison> => {
   const unclear = { findings: [], unclear: true };
@@ -206,7 +211,7 @@ const compare = async (request: ProofRequest, settled: readonly SeenEvent[]): Pr
 };
 
 /** Compares; see `ProofRequest`. @throws FERRY_MONGO_*, FERRY_KAFKA_* */
-export const proveStream = async (request: ProofRequest): Promise<Proof> => {
+export const proveStream = async (request: ProofRequest): Promise<StreamProof> => {
   const { capture, from, current, source, clock, settleMs } = request;
   let changes: SeenChanges;
   try {

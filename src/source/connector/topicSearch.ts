@@ -48,7 +48,7 @@ async function* readRange(
 ): AsyncGenerator<readonly LogRecord[]> {
   for (let offset = start; offset < end; ) {
     const result = await kafka.fetch({ topic, partition, offset, maxBytes: FETCH_BYTES, maxWaitMs: WAIT_MS });
-    // Records before the end are there at once: an empty answer says something of the broker, not of the topic.
+    // Records before the end are available immediately: an empty answer is about the broker, not about the topic.
     if (result.end === offset)
       throw new FerryError(
         "FERRY_KAFKA_TRANSIENT",

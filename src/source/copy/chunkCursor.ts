@@ -13,7 +13,7 @@ const MAX_AHEAD_BYTES = 4 * 1024 * 1024;
 export type Chunk = Readonly<{
   documents: readonly Uint8Array[];
   bytes: number;
-  /** Where to go on after these: raw `{ _id }` of the last document, or a position in natural order. */
+  /** Where to continue after these: raw `{ _id }` of the last document, or a position in natural order. */
   last: Uint8Array | undefined;
   ended: boolean;
 }>;
@@ -51,7 +51,7 @@ export type ChunkCursorOptions = Readonly<{
 /** A cursor of the copy. Each reply is about as large as a chunk, and the one behind it is on its way meanwhile. */
 export class ChunkCursor implements AsyncDisposable {
   readonly #cursor: RawCursor;
-  /** Where the source's time is rationed, it works for nobody who rests. */
+  /** While reads are limited, the source must not work for readers that pause. */
   readonly #readsAhead: boolean;
   /** The next reply, where it was asked for already. */
   #ahead: Promise<RawReply> | undefined;

@@ -1,12 +1,13 @@
 import { Binary, Long } from "bson";
 import { ByteBudget } from "#base/flow/byteBudget.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { every, pauseFor } from "#base/flow/every.ts";
 import { faultPoint } from "#base/flow/fault.ts";
-import { type RetryOptions, retry } from "#base/flow/retry.ts";
+import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { type Namespace, parseNamespace } from "#base/flow/types.ts";
-import type { CaptureOutput } from "#io/log/output.ts";
-import { translated } from "#io/mongo/errors.ts";
+import type { CaptureOutput } from "#io/log/captureOutput.ts";
+import { kindOf } from "#io/mongo/collections.ts";
 import { CopiedRecord, RECORD_BYTES, removalRecord } from "#io/wire/captured.ts";
 import { CopyRun } from "#io/wire/copyRun.ts";
 import type { Chunk, ChunkReader } from "./chunkCursor.ts";
@@ -24,7 +25,7 @@ export type CopyDeps = Readonly<{
   output: CaptureOutput;
   /** clusterTime of the start position: the copied records' own time. */
   at: bigint;
-  /** How many ranges are read at once. */
+  /** How many ranges are read concurrently. */
   readers: number;
   /** Raw documentKeys of a topic's target that the source has no more; undefined where nothing is looked for. */
   leftovers: ((ns: Namespace, at: bigint) => AsyncIterable<readonly Uint8Array[]>) | undefined;
@@ -47,16 +48,14 @@ type Seen = Readonly<{ averageBytes: number; chunkBytes: number }>;
 /** A view or a time series may have taken the name; a `find` would read what it shows. @throws FERRY_MONGO_* */
 const isCollection = async (source: CopySource, { db, coll }: Namespace): Promise<boolean> => {
   const client = await source.client();
-  const [found] = await translated(`looking at ${db}.${coll}`, () =>
-    client.db(db).listCollections({ name: coll }, { nameOnly: true }).toArray(),
-  );
-  return found === undefined || found.type === "collection";
+  const kind = await kindOf(client.db(db), coll);
+  return kind === undefined || kind === "collection";
 };
 
 const bytesOf = (value: Binary | null): Uint8Array | undefined => value?.buffer;
 
 /**
- * The copy: ranges of all namespaces, some at once, each with its own progress. Progress is saved when what was read is
+ * The copy: ranges of all namespaces, some concurrently, each with its own progress. Progress is saved when what was read is
  * settled downstream, so a kill costs what had not settled, and a finished range is never read again.
  */
 export class Copy {
@@ -116,11 +115,10 @@ export class Copy {
     const what = `copying ${range.record._id}`;
     for (let ended = false; !ended && !stop.aborted; ) {
       try {
-        ended = await retry(() => this.#readRange(range, stop, hard), {
+        ended = await retryForever(() => this.#readRange(range, stop, hard), {
           what,
           clock,
           signal: stop,
-          giveUpAfterMs: Number.POSITIVE_INFINITY,
           onRetry,
         });
       } catch (error) {
@@ -180,7 +178,7 @@ export class Copy {
   async #rest(workedMs: number, stop: AbortSignal): Promise<void> {
     const { source, clock } = this.#deps;
     const ms = source.pace?.restAfter(workedMs) ?? 0;
-    if (ms > 0) await clock.sleep(ms, stop).catch(() => undefined); // woken by the end
+    if (ms > 0) await pauseFor(clock, ms, stop);
   }
 
   /** Before a re-copy: what is on the target and not on the source any more, as deletes ahead of the copied documents. */
@@ -195,10 +193,7 @@ export class Copy {
   }
 
   async #saveNowAndThen(ended: AbortSignal, hard: AbortSignal): Promise<void> {
-    while (!ended.aborted) {
-      await this.#deps.clock.sleep(SAVE_MS, ended).catch(() => undefined); // woken by the end
-      if (!ended.aborted) await this.#save(hard);
-    }
+    await every(SAVE_MS, { clock: this.#deps.clock, ended, first: "later" }, () => this.#save(hard));
   }
 
   async #save(hard: AbortSignal, soon = false): Promise<void> {
@@ -214,11 +209,10 @@ export class Copy {
       documents: Long.fromNumber(documents),
       done,
     }));
-    await retry(() => store.advance(progress), {
+    await retryForever(() => store.advance(progress), {
       what: "saving the copy's progress",
       clock,
       signal: hard,
-      giveUpAfterMs: Number.POSITIVE_INFINITY,
       onRetry,
     });
     for (const { range, done } of moved) range.saved = done;

@@ -1,6 +1,7 @@
 import { rawDocument, rawField } from "#base/bson/rawValue.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { Namespace } from "#base/flow/types.ts";
+import { listedCollection } from "#io/mongo/collections.ts";
 import type { Document, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { RawCursor } from "#io/mongo/rawCursor.ts";
@@ -9,16 +10,16 @@ import type { CollectionSize } from "./copyRanges.ts";
 
 /** Below this, whatever the order, a collection is copied before it would have been measured. */
 const LARGE_BYTES = 64 * 1024 * 1024;
-/** Slices of the `_id` index that are read at once, as the copy reads it. */
+/** Slices of the `_id` index that are read concurrently, like in the copy. */
 const SLICES = 4;
 /** Of one slice, at most. */
 const SLICE_BYTES = 3 * 1024 * 1024;
 const SLICE_DOCUMENTS = 2000;
-/** Documents by which it is told whether keys were given out in order. */
+/** Documents that are sampled to see whether keys rise in the order of insertion. */
 const KEYS = 500;
 /** Of neighbours in natural order, so many have ascending keys at least where these are times, counters, or the like. Random ones: half. */
 const IN_ORDER = 0.8;
-/** By how much natural order must be faster: it is one reader, and begins anew with another primary. */
+/** By how much natural order must be faster: it is one reader, and restarts with another primary. */
 const WORTH = 1.5;
 
 /** What an operator may ask for. */
@@ -67,13 +68,7 @@ const isMember = async (client: MongoClient): Promise<boolean> => {
 };
 
 const isClustered = async (client: MongoClient, { db, coll }: Namespace): Promise<boolean> => {
-  // Raw: a validator in the options may hold what no decoder takes.
-  const [found] = (await translated(`looking at ${db}.${coll}`, () =>
-    client
-      .db(db)
-      .listCollections({ name: coll }, { raw: true } as Document)
-      .toArray(),
-  )) as unknown as Uint8Array[];
+  const found = await listedCollection(client.db(db), coll);
   const options = found && rawField(found, "options");
   return options !== undefined && rawField(options.bytes, "clusteredIndex") !== undefined;
 };
@@ -90,7 +85,7 @@ export type OrderQuestion = Readonly<{
 
 /**
  * In which order a collection is copied: by ranges of `_id`, unless it is large, its keys are random, and a sample of it shows
- * that natural order is faster. What cannot be read in natural order is not, whoever asks for it.
+ * that natural order is faster. What cannot be read in natural order is never read so.
  * @throws FERRY_MONGO_*
  */
 export const chooseOrder = async ({ client, ns, size, bounds, wish, clock }: OrderQuestion): Promise<OrderChoice> => {

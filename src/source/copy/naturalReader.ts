@@ -1,15 +1,16 @@
 import { type RawValue, rawField } from "#base/bson/rawValue.ts";
 import { BsonType } from "#base/bson/walk.ts";
 import { BsonWriter } from "#base/bson/writer.ts";
-import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
 import type { Namespace } from "#base/flow/types.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import { type Chunk, ChunkCursor, type ChunkReader } from "./chunkCursor.ts";
 import type { CopySource } from "./copySource.ts";
 
 /**
- * Records are numbered by each member for itself, and a member that was synced anew numbers them anew: so a position names the
+ * Records are numbered by each member for itself, and a member that was synced again numbers them differently: so a position names the
  * process whose numbers these are, beside the server's own token.
  */
 const positionOf = (process: string, token: Uint8Array): Uint8Array => {
@@ -29,9 +30,6 @@ const tokenIn = (position: Uint8Array, process: string): RawValue | undefined =>
   return isOurs && process !== "" ? rawField(position, "token") : undefined;
 };
 
-/** KeyNotFound: the record after which the scan was to go on has been deleted. */
-const RECORD_GONE = 211;
-
 /** Which process answers; empty where it does not say so. */
 const readProcess = async (client: MongoClient): Promise<string> => {
   const hello = await translated("asking who answers", () => client.db("admin").command({ hello: 1 }));
@@ -40,7 +38,7 @@ const readProcess = async (client: MongoClient): Promise<string> => {
 
 /**
  * Reads a whole collection in natural order, raw: each page of the source once, where `_id`s in their own order would be spread
- * over all of them. It can go on where it was as long as the same process has the same record; otherwise it begins anew.
+ * over all of them. It can resume while the same process has the same record; otherwise it restarts.
  */
 export class NaturalReader implements ChunkReader {
   readonly #cursor: ChunkCursor;
@@ -72,7 +70,7 @@ export class NaturalReader implements ChunkReader {
     try {
       cursor = await open(after && tokenIn(after, process));
     } catch (error) {
-      if (!isFerry(error) || error.facts["serverCode"] !== RECORD_GONE) throw error;
+      if (!hasServerCode(error, ServerCode.KeyNotFound)) throw error; // the record after which it was to continue is deleted
       cursor = await open(undefined);
     }
     if ((await readProcess(client)) !== process) {

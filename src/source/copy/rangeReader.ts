@@ -10,7 +10,7 @@ export type RangeBounds = Readonly<{
   from: Uint8Array | undefined;
   to: Uint8Array | undefined;
   after: Uint8Array | undefined;
-  /** No document is older than this cluster time, whoever reads it: the stream begins there. */
+  /** No document is older than this cluster time, on any member: the stream starts there. */
   at: bigint;
 }>;
 

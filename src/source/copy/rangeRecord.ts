@@ -14,7 +14,7 @@ export type RangeRecord = {
   to: Binary | null;
   /** Read in natural order: it is the whole collection then, and `at` a position in that order. */
   order?: "natural";
-  /** The last `_id` that is on the target or in the log for good; null: none yet. */
+  /** The last `_id` that is durable on the target or in the log; null: none yet. */
   at: Binary | null;
   documents: Long;
   done: boolean;

@@ -48,7 +48,7 @@ class ReadSource implements CopySource, AsyncDisposable {
     const { logger } = this.#deps;
     if (this.#slow)
       logger.warn(fields, `the source takes more than ${limitMs} ms for a small read: copying slows down`);
-    else logger.info(fields, `the source takes less than ${limitMs} ms for a small read again`);
+    else logger.info(fields, `the source takes less than ${limitMs} ms for a small read again: copying speeds up`);
   }
 
   async client(): Promise<MongoClient> {

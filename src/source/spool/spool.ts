@@ -17,7 +17,7 @@ export type SpoolOptions = Readonly<{
 
 type OpenSegment = Segment & { readonly file: FileHandle };
 
-/** A segment is at most this large, and at most this part of the whole: what is played is given back piece by piece. */
+/** A segment is at most this large, and at most this part of the whole: applied segments are deleted one by one. */
 const SEGMENT_BYTES = 64 * 1024 * 1024;
 const SEGMENTS = 8;
 
@@ -113,7 +113,7 @@ export class Spool implements AsyncDisposable {
   }
 
   /**
-   * Keeps a reply for good: 0. Else how many bytes there is no room for: see `room`.
+   * Keeps a reply durably: 0. Else how many bytes there is no room for: see `room`.
    * @throws what the file system says: nothing is kept then, and it may be tried again
    */
   async append(frame: SpoolFrame): Promise<number> {
@@ -238,7 +238,7 @@ export class Spool implements AsyncDisposable {
     }
     this.#freed.resolve();
     this.#freed = Promise.withResolvers();
-    if (this.isEmpty) await rmdir(this.#folder).catch(() => undefined); // never made, or somebody else's file is in it
+    if (this.isEmpty) await rmdir(this.#folder).catch(() => undefined); // never created, or it has another program's file
   }
 
   [Symbol.asyncDispose](): Promise<void> {

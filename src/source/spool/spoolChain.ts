@@ -22,7 +22,7 @@ export type Segment = {
   readonly after: ResumeToken;
   /** That of its last frame. */
   last: ResumeToken;
-  /** Bytes that are there for good. */
+  /** Bytes that are synced. */
   length: number;
 };
 
@@ -83,7 +83,7 @@ const checkHead = (path: string, { capture, generation, start }: SegmentHead, ow
 };
 
 /**
- * Each process goes on behind the last frame that it found whole. What stands behind that in an older file was written by one
+ * Each process continues after the last complete frame that it found. Later bytes in an older file were written by one
  * that was taken for dead: the later process has read it again. So a chain has no gap; where it begins is for `from` to find.
  */
 const extend = async (chain: Segment[], next: Segment): Promise<void> => {
@@ -102,7 +102,7 @@ const extend = async (chain: Segment[], next: Segment): Promise<void> => {
 
 const clear = async (folder: string, segments: readonly Segment[]): Promise<void> => {
   for (const { path } of segments) await unlink(path);
-  await rmdir(folder).catch(() => undefined); // never made, or somebody else's file is in it
+  await rmdir(folder).catch(() => undefined); // never created, or it has another program's file
 };
 
 /**

@@ -17,7 +17,7 @@ export type SpoolLook = Readonly<{
 const OLDER_PART = 0.5;
 /** Neither the rate of the copy nor that of the writes stays what it is. */
 const SAFETY = 3;
-/** A copy of this length is spooled where nobody can tell how long the oplog lasts, ms. */
+/** A copy of this length is spooled if the oplog window is unknown, ms. */
 const UNKNOWN_MS = 10 * 60_000;
 
 /** At the rate of writes between two looks: when the position leaves the oplog. */

@@ -2,7 +2,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { bodyAt } from "./spoolFrames.ts";
 
-/** Read at once; a larger frame is read whole. */
+/** Bytes of one read; a larger frame is read completely. */
 const READ_BYTES = 4 * 1024 * 1024;
 
 /** Bodies of frames that were read together, and where in the file the last of them ends. */

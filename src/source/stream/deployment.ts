@@ -43,6 +43,15 @@ export const readDeployment = async (client: MongoClient): Promise<Deployment> =
   return { ...topology, id, hosts: (hello["hosts"] as string[] | undefined) ?? [], process, clusterId };
 };
 
+/** Do both lead to one deployment, whatever hosts and names they were reached by? */
+export const isSameDeployment = (one: Deployment, other: Deployment): boolean => {
+  const sameSet = one.setName !== undefined && one.setName === other.setName;
+  const sameHost = one.hosts.some((host) => other.hosts.includes(host));
+  const sameProcess = one.process !== "" && one.process === other.process;
+  const sameCluster = one.clusterId !== undefined && one.clusterId === other.clusterId;
+  return sameProcess || sameCluster || (sameSet && sameHost);
+};
+
 /** By what a source is known again. */
 export type SourceIdentity = { id?: string; setName: string; hosts: string[] };
 
@@ -53,20 +62,20 @@ export const sourceOf = ({ id, setName, hosts }: Deployment): SourceIdentity => 
   hosts: [...hosts],
 });
 
-/**
- * Is this the source that the run began with? By the cluster's id where both have one; otherwise a member must be the same.
- * @throws FERRY_CAPTURE_OTHER
- */
-export const requireSameSource = ({ id, hosts, setName }: SourceIdentity, found: Deployment): void => {
-  const isSame =
-    id !== undefined && found.id !== undefined
-      ? id === found.id
-      : setName === (found.setName ?? "") && (hosts.length === 0 || hosts.some((host) => found.hosts.includes(host)));
-  if (isSame) return;
+/** By the cluster's id where both have one; otherwise a member must be the same. */
+export const isSameSource = ({ id, hosts, setName }: SourceIdentity, found: Deployment): boolean =>
+  id !== undefined && found.id !== undefined
+    ? id === found.id
+    : setName === (found.setName ?? "") && (hosts.length === 0 || hosts.some((host) => found.hosts.includes(host)));
+
+/** Is this the source that the run began with? @throws FERRY_CAPTURE_OTHER */
+export const requireSameSource = (known: SourceIdentity, found: Deployment): void => {
+  if (isSameSource(known, found)) return;
+  const { hosts, setName } = known;
   const now = found.hosts.length === 0 ? "a sharded cluster" : `${found.setName} (${found.hosts.join(", ")})`;
   throw new FerryError(
     "FERRY_CAPTURE_OTHER",
-    `this target remembers a capture of ${setName || "a sharded cluster"} (${hosts.join(", ")}), and --source leads to ${now}`,
+    `the state on this target belongs to a capture of ${setName || "a sharded cluster"} (${hosts.join(", ")}), and --source leads to ${now}`,
   );
 };
 

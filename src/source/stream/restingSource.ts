@@ -30,7 +30,7 @@ export class RestingSource {
     this.#logger = logger;
   }
 
-  /** Told of each position that the stream has come to. Never throws: whoever reads the source meets what is wrong with it. */
+  /** Called with each position of the stream. Never throws: the readers of the source report its errors. */
   async at({ _data }: ResumeToken): Promise<void> {
     const now = this.#clock.now();
     if (_data !== this.#position) {
@@ -42,7 +42,7 @@ export class RestingSource {
     await this.note();
   }
 
-  /** Writes a no-op, where it may be written: the oplog goes on behind everything that is there by now. Never throws. */
+  /** Writes a no-op, where it may be written: the oplog then has an entry after everything that is there now. Never throws. */
   async note(): Promise<void> {
     if (this.#refused) return;
     try {

@@ -49,5 +49,8 @@ export const tokenTime = ({ _data }: StoredToken): bigint =>
 /** Seconds since the epoch of a 64-bit cluster time. */
 export const secondsOf = (at: bigint): number => Number(at >> 32n);
 
+/** A 64-bit cluster time for people, to the second. */
+export const timeText = (at: bigint): string => new Date(secondsOf(at) * 1000).toISOString();
+
 /** When a change was made, ms since the epoch. Its time is known to the second: it counts as made at the end of it, so that lag is never overstated. */
 export const lastMsOf = (at: bigint): number => secondsOf(at) * 1000 + 999;

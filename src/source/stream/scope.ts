@@ -1,11 +1,14 @@
 import { BSONRegExp } from "bson";
 import { BUCKETS, seriesOf } from "#base/flow/buckets.ts";
-import { globSource, isGlob, NamespaceFilter, NamespacePattern } from "#base/flow/namespaceFilter.ts";
+import {
+  globSource,
+  isGlob,
+  NamespaceFilter,
+  NamespacePattern,
+  type NamespaceSpec,
+} from "#base/flow/namespaceFilter.ts";
 import { formatNamespace, type Namespace } from "#base/flow/types.ts";
 import type { Watch } from "./watchLevel.ts";
-
-/** What a capture carries, as the operator said it: names or globs, `db.collection`; a database alone is all of it. */
-export type ScopeSpec = Readonly<{ include: readonly string[]; exclude: readonly string[] }>;
 
 /** Databases of the server itself. */
 const INTERNAL = ["admin", "local", "config"];
@@ -19,35 +22,19 @@ const eitherName = (coll: string): unknown => ({ $in: [coll, `${BUCKETS}${coll}`
 /** `$in` takes regular expressions as such only. */
 const asValue = (glob: string): unknown => (isGlob(glob) ? new BSONRegExp(globSource(glob), "s") : glob);
 
-/** Split at commas. A text without any name gives the empty one, which is refused: a shell's unset variable must not mean everything. */
-const namesIn = (text: string): string[] => {
-  const names = text
-    .split(",")
-    .map((name) => name.trim())
-    .filter((name) => name !== "");
-  return names.length === 0 ? [""] : names;
-};
-
-/** Names that a person may have meant as namespaces. @throws FERRY_USAGE */
-export const parseScope = (include: readonly string[], exclude: readonly string[]): ScopeSpec => {
-  const spec = { include: include.flatMap(namesIn), exclude: exclude.flatMap(namesIn) };
-  new NamespaceFilter(spec.include, spec.exclude); // looks at each
-  return spec;
-};
-
 /**
  * Which namespaces a capture carries. The server's own databases never, and of `system.*` only the buckets of time series; nor
  * does a glob take in the database in which ferry keeps its state, should the source have one of that name.
  */
 export class Scope {
-  readonly spec: ScopeSpec;
+  readonly spec: NamespaceSpec;
   readonly #filter: NamespaceFilter;
   readonly #stateDb: string;
   readonly #known = new Map<string, boolean>();
 
-  constructor(spec: ScopeSpec, stateDb: string) {
+  constructor(spec: NamespaceSpec, stateDb: string) {
     this.spec = spec;
-    this.#filter = new NamespaceFilter(spec.include, spec.exclude);
+    this.#filter = new NamespaceFilter(spec);
     this.#stateDb = stateDb;
   }
 
@@ -77,7 +64,7 @@ export class Scope {
     return this.#filter.include.filter((glob) => !found.some((ns) => glob.matches(ns))).map(({ text }) => text);
   }
 
-  /** Does something among these bear this name, or fit this glob, but is left out? */
+  /** Does one of these have this name, or match this glob, but is excluded? */
   leavesOut(text: string, existing: readonly Namespace[]): boolean {
     const glob = new NamespacePattern(text);
     return existing.some((ns) => glob.matches(ns) && this.#filter.excludes(ns));

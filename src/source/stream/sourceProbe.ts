@@ -2,62 +2,13 @@ import type { Timestamp } from "bson";
 import { assert, isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { Namespace } from "#base/flow/types.ts";
-import type { ClientSession, Document, MongoClient } from "#io/mongo/connect.ts";
+import type { Document, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
-import { ResumeToken, type StoredToken, tokenTime } from "./resumeToken.ts";
+import { isHistoryLost } from "#io/mongo/serverCodes.ts";
+import { ChangeCursor } from "./changeCursor.ts";
+import { namespaceIn, operationOf, ownToken } from "./rawEvent.ts";
+import { type ResumeToken, tokenTime } from "./resumeToken.ts";
 import type { Watch } from "./watchLevel.ts";
-
-/** Server codes that say a position cannot be resumed from: 286 ChangeStreamHistoryLost, 280 ChangeStreamFatalError. */
-const UNRESUMABLE = new Set([280, 286]);
-/** 50 MaxTimeMSExpired: the server's own limit on a probe. */
-export const TIME_LIMIT = 50;
-
-/** The server's code of a refusal, 0 for other errors. */
-export const serverCode = (error: unknown): number => (isFerry(error) ? Number(error.facts["serverCode"] ?? 0) : 0);
-
-/** Is the position no longer in the source's oplog? */
-export const isHistoryLost = (error: unknown): boolean => UNRESUMABLE.has(serverCode(error));
-
-type Scope = Readonly<{ db: string; target: string | 1; options: Readonly<Record<string, unknown>> }>;
-
-const scopeOf = (watch: Watch): Scope => {
-  if (watch.level === "cluster") return { db: "admin", target: 1, options: { allChangesForCluster: true } };
-  return { db: watch.db, target: watch.level === "collection" ? watch.coll : 1, options: {} };
-};
-
-type Cursor = Readonly<{ id: { toString(): string }; postBatchResumeToken?: StoredToken } & Record<string, unknown>>;
-
-/** A cursor's id is an int64; one that happens to fit a double would be sent back as one, which the server refuses. */
-const KEEP_IDS = { promoteLongs: false } as const;
-
-/** Opens a change stream by command, so that the server's position after each batch is seen. The caller kills it. */
-const open = async (
-  client: MongoClient,
-  watch: Watch,
-  session: ClientSession,
-  stream: Readonly<Record<string, unknown>>,
-  pipeline: readonly object[],
-  batchSize: number,
-): Promise<{ cursor: Cursor; operationTime: Timestamp; collection: string }> => {
-  const { db, target, options } = scopeOf(watch);
-  const reply = await client.db(db).command(
-    {
-      aggregate: target,
-      pipeline: [{ $changeStream: { ...options, ...stream } }, ...pipeline],
-      cursor: { batchSize },
-      readConcern: { level: "majority" },
-    },
-    { session, ...KEEP_IDS },
-  );
-  const cursor = reply["cursor"] as Cursor;
-  const collection = String(cursor["ns"]).slice(db.length + 1);
-  return { cursor, operationTime: reply["operationTime"] as Timestamp, collection };
-};
-
-const kill = async (client: MongoClient, watch: Watch, collection: string, cursor: Cursor): Promise<void> => {
-  if (cursor.id.toString() === "0") return;
-  await client.db(scopeOf(watch).db).command({ killCursors: collection, cursors: [cursor.id] });
-};
 
 /** Where the source stands now: a token that every later event comes after, and its cluster time. */
 export type StartPoint = Readonly<{ token: ResumeToken; at: Timestamp }>;
@@ -70,17 +21,10 @@ export type StartPoint = Readonly<{ token: ResumeToken; at: Timestamp }>;
  */
 export const noteStart = (client: MongoClient, watch: Watch): Promise<StartPoint> =>
   translated("noting the start position on the source", async () => {
-    const session = client.startSession();
-    try {
-      const { cursor, operationTime, collection } = await open(client, watch, session, {}, [], 0);
-      await kill(client, watch, collection, cursor);
-      const noted = cursor.postBatchResumeToken;
-      assert(noted !== undefined, "a change stream's first reply has a postBatchResumeToken since MongoDB 4.0.7");
-      await majorityAfter(client, watch, operationTime);
-      return { token: ResumeToken.stored(noted), at: operationTime };
-    } finally {
-      await session.endSession();
-    }
+    await using cursor = await ChangeCursor.open({ client, watch, from: "now", phase: "noting the start position" });
+    const { token } = await cursor.next({ batchSize: 0 });
+    await majorityAfter(client, watch, cursor.openedAt);
+    return { token, at: cursor.openedAt };
   });
 
 /** The source's cluster time: every write that was acknowledged by now is not later. @throws FERRY_MONGO_* */
@@ -124,68 +68,51 @@ export type SeenChanges = Readonly<{
 export type ChangesRequest = Readonly<{
   watch: Watch;
   after: ResumeToken;
-  pipeline: readonly object[];
+  pipeline: readonly Document[];
   streamOptions: Readonly<Record<string, unknown>>;
   /** At most this many events. */
   limit: number;
-  /** Stops looking after this long, ms. */
+  /** Gives up after this long, ms. */
   maxMs: number;
   clock: Clock;
 }>;
 
-const toSeen = (event: Document): SeenEvent => {
-  const token = ResumeToken.stored(event["_id"] as StoredToken);
-  return {
-    token,
-    op: String(event["operationType"]),
-    ns: { db: String(event["ns"]?.db ?? ""), coll: String(event["ns"]?.coll ?? "") },
-    at: tokenTime(token),
-  };
+/** @throws FERRY_BUG where an event has no position */
+const toSeen = (event: Uint8Array): SeenEvent => {
+  const token = ownToken(event);
+  assert(token !== undefined, "an event of a change stream has a resume token");
+  return { token, op: operationOf(event), ns: namespaceIn(event, "ns"), at: tokenTime(token) };
 };
 
-const positionOf = ({ postBatchResumeToken: token }: Cursor, otherwise: ResumeToken): ResumeToken =>
-  token === undefined ? otherwise : ResumeToken.stored(token);
-
 const PROJECT = { $project: { _id: 1, operationType: 1, ns: 1 } };
+
+/** How long the server may wait for an event before it says that there is none, ms. */
+const WAIT_MS = 200;
 
 /**
  * The events after a position, by ferry's own change stream, bodies left on the server.
  * @throws FERRY_MONGO_*; `isHistoryLost` tells that the oplog no longer reaches back to the position.
  */
-export const changesAfter = (client: MongoClient, request: ChangesRequest): Promise<SeenChanges> =>
-  translated("looking for changes after the connector's position", async () => {
-    const { watch, after, limit, maxMs, clock } = request;
-    const deadline = clock.now() + maxMs;
-    const session = client.startSession();
-    try {
-      const stream = { startAfter: after, ...request.streamOptions };
-      const { cursor, collection } = await open(client, watch, session, stream, [...request.pipeline, PROJECT], limit);
-      let batch = (cursor["firstBatch"] ?? []) as Document[];
-      let end = positionOf(cursor, after);
-      let live = cursor;
-      const events: SeenEvent[] = [];
-      for (let complete = false; ; ) {
-        events.push(...batch.map(toSeen));
-        // A dropped database closes its streams. `end` is behind it then: the connector reopens "from now", the next look there.
-        complete ||= live.id.toString() === "0";
-        if (complete || events.length >= limit || clock.now() >= deadline) {
-          await kill(client, watch, collection, live);
-          return { events: events.slice(0, limit), complete, end };
-        }
-        const reply = await client
-          .db(scopeOf(watch).db)
-          .command({ getMore: cursor.id, collection, batchSize: limit, maxTimeMS: 200 }, { session, ...KEEP_IDS });
-        live = reply["cursor"] as Cursor;
-        batch = (live["nextBatch"] ?? []) as Document[];
-        const before = end;
-        end = positionOf(live, end);
-        // An empty batch whose position stands still: the server waited at the end of its oplog.
-        complete = batch.length === 0 && end.isAt(before);
-      }
-    } finally {
-      await session.endSession();
-    }
-  });
+export const changesAfter = async (client: MongoClient, request: ChangesRequest): Promise<SeenChanges> => {
+  const { watch, after, pipeline, streamOptions: stream, limit, maxMs, clock } = request;
+  const deadline = clock.now() + maxMs;
+  const phase = "looking for changes after the connector's position";
+  const from = { after };
+  const options = { client, watch, from, stream, pipeline: [...pipeline, PROJECT], batchSize: limit, phase };
+  await using cursor = await ChangeCursor.open(options);
+  const events: SeenEvent[] = [];
+  let end = after;
+  for (let isFirst = true; ; isFirst = false) {
+    const { documents, token, ended } = await cursor.next({ batchSize: limit, maxTimeMS: WAIT_MS });
+    events.push(...documents.map(toSeen));
+    // A dropped database closes its streams. `end` is behind it then: the connector reopens "from now", the next look there.
+    // An empty reply whose position stands still: the server waited at the end of its oplog.
+    const complete = ended || (!isFirst && documents.length === 0 && token.isAt(end));
+    end = token;
+    if (complete || events.length >= limit || clock.now() >= deadline)
+      return { events: events.slice(0, limit), complete, end };
+  }
+};
 
 /** Can the source still be resumed from this position? @throws FERRY_MONGO_* for anything but lost history. */
 export const canResume = async (

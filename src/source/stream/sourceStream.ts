@@ -1,11 +1,12 @@
 import { Cursor, find } from "#base/bson/walk.ts";
 import { BsonWriter } from "#base/bson/writer.ts";
-import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
 import type { Document, MongoClient } from "#io/mongo/connect.ts";
-import { RawCursor, type RawReply } from "#io/mongo/rawCursor.ts";
-import { type ReadTime, readByKeys, readFrom } from "#io/mongo/rawReads.ts";
-import { ResumeToken } from "./resumeToken.ts";
-import { isHistoryLost } from "./sourceProbe.ts";
+import { readByKeys, readFrom } from "#io/mongo/rawReads.ts";
+import { hasServerCode, isHistoryLost, ServerCode } from "#io/mongo/serverCodes.ts";
+import { ChangeCursor, type ChangeReply } from "./changeCursor.ts";
+import { eventTime, namespaceIn, operationOf, ownToken } from "./rawEvent.ts";
+import type { ResumeToken } from "./resumeToken.ts";
 import { Fragments } from "./splitEvents.ts";
 import type { Watch } from "./watchLevel.ts";
 
@@ -38,14 +39,12 @@ export type EventBatch = Readonly<{
   bytes: number;
   /** Resuming after this brings everything that is not in these or earlier events. */
   token: ResumeToken;
-  /** The stream's scope is gone (its database was dropped): it is opened anew behind this position. */
+  /** The stream's scope is gone (its database was dropped): it is opened again after this position. */
   invalidated: boolean;
   /** An event was too large for the server's reply: it came by its key, its document was looked up apart. */
   cutDown: boolean;
 }>;
 
-/** BSONObjectTooLarge: the event, document and delta together, does not fit into a reply. */
-const TOO_LARGE = 10334;
 const AT_ONCE = 10_000;
 /** Behind a larger reply nothing is read ahead: events of 16 MB would fill the memory. */
 const MAX_AHEAD_BYTES = 4 * 1024 * 1024;
@@ -57,31 +56,18 @@ const KEY_ONLY: Document = {
   $project: { operationType: 1, clusterTime: 1, wallTime: 1, ns: 1, to: 1, documentKey: 1, lsid: 1, txnNumber: 1 },
 };
 
-const isTooLarge = (error: unknown): boolean => isFerry(error) && error.facts["serverCode"] === TOO_LARGE;
-
-/** The event's own resume token. */
-const ownToken = (event: Uint8Array): ResumeToken | undefined => {
-  const id = find(event, "_id");
-  return id === undefined ? undefined : new ResumeToken(event.subarray(id.start, id.end));
-};
-
-const kindOf = (event: Uint8Array): string => {
-  const kind = find(event, "operationType");
-  return kind === undefined ? "" : Buffer.from(event).toString("latin1", kind.start + 4, kind.end - 1);
-};
+/** The event, document and delta together, does not fit into a reply. */
+const isTooLarge = (error: unknown): boolean => hasServerCode(error, ServerCode.BSONObjectTooLarge);
 
 /**
- * ferry's own reader of a change stream: raw, with the position of every reply, empty ones included, so that an idle
- * namespace's position moves with the oplog. It asks for documents as the recommended connector does (`updateLookup`).
- *
- * Departs from the driver's specification of change streams: it does not resume by itself. Whoever reads opens a new one after
- * the last position that he was given.
+ * The source's changes, whole: with the position of every reply, empty ones included, so that an idle namespace's position moves
+ * with the oplog, and with documents as the recommended connector asks for them (`updateLookup`).
  */
 export class SourceStream implements AsyncDisposable {
   readonly #options: SourceStreamOptions;
   readonly #fragments = new Fragments();
-  #cursor: RawCursor | undefined;
-  #ahead: Promise<RawReply> | undefined;
+  #cursor: ChangeCursor | undefined;
+  #ahead: Promise<ChangeReply> | undefined;
   #token: ResumeToken;
   #careful = 0;
 
@@ -93,7 +79,7 @@ export class SourceStream implements AsyncDisposable {
 
   /**
    * The next reply, after at most `waitMs` where nothing happens. The server is asked for the one after it before this returns.
-   * @throws FERRY_SOURCE_HISTORY_LOST; FERRY_MONGO_*, after which it goes on from the last position with the next call
+   * @throws FERRY_SOURCE_HISTORY_LOST; FERRY_MONGO_*, after which the next call continues from the last position
    */
   async next(waitMs: number): Promise<EventBatch> {
     try {
@@ -129,34 +115,27 @@ export class SourceStream implements AsyncDisposable {
     return batch;
   }
 
-  async #open(batchSize: number, more: readonly Document[] = [], lookup = true): Promise<RawCursor> {
+  async #open(batchSize: number, more: readonly Document[] = [], lookup = true): Promise<ChangeCursor> {
     const { client, watch, match, features } = this.#options;
     const stream = {
-      ...(watch.level === "cluster" ? { allChangesForCluster: true } : {}),
       ...(lookup ? { fullDocument: "updateLookup" } : {}),
       ...(features.expanded ? { showExpandedEvents: true } : {}),
       ...(features.system ? { showSystemEvents: true } : {}),
-      startAfter: this.#token,
     };
     const split = features.split && lookup ? [{ $changeStreamSplitLargeEvent: {} }] : [];
-    const db = watch.level === "cluster" ? "admin" : watch.db;
-    const command = {
-      aggregate: 1,
-      pipeline: [{ $changeStream: stream }, { $match: match }, ...more, ...split],
-      cursor: { batchSize },
-      readConcern: { level: "majority" },
-    };
-    return RawCursor.open({ client, db, command, phase: "reading the source's change stream" });
+    const pipeline = [{ $match: match }, ...more, ...split];
+    const phase = "reading the source's change stream";
+    return ChangeCursor.open({ client, watch, from: { after: this.#token }, stream, pipeline, batchSize, phase });
   }
 
-  async #take({ documents, bytes, postBatchResumeToken, ended }: RawReply): Promise<EventBatch> {
+  async #take({ documents, bytes, token, ended }: ChangeReply): Promise<EventBatch> {
     const joined = this.#fragments.join(documents);
     const last = joined.at(-1);
-    const invalidated = last !== undefined && kindOf(last) === "invalidate";
+    const invalidated = last !== undefined && operationOf(last) === "invalidate";
     const events = invalidated ? joined.slice(0, -1) : joined;
     if (this.#fragments.isOpen) this.#token = (last && ownToken(last)) ?? this.#token;
     else if (invalidated) this.#token = ownToken(last) ?? this.#token;
-    else if (postBatchResumeToken !== undefined) this.#token = new ResumeToken(postBatchResumeToken);
+    else this.#token = token;
     if (ended) await this.#close();
     return { events, bytes, token: this.#token, invalidated, cutDown: false };
   }
@@ -193,24 +172,13 @@ const elements = new Cursor();
 const OPERATION = Buffer.from("operationType");
 const WITH_DOCUMENT = new Set(["insert", "update", "replace"]);
 
-const textOf = (document: Uint8Array, name: string): string => {
-  const found = find(document, name);
-  return found === undefined ? "" : Buffer.from(document).toString("utf8", found.start + 4, found.end - 1);
-};
-
-const timeOf = (event: Uint8Array): ReadTime | undefined => {
-  const at = find(event, "clusterTime");
-  return at === undefined ? undefined : readFrom(Buffer.from(event).readBigUInt64LE(at.start));
-};
-
 /** The event with the document that a look-up finds now, or with null where it is gone: as the server's own look-up does it. */
 const withDocument = async (client: MongoClient, event: Uint8Array): Promise<Uint8Array> => {
   const key = find(event, "documentKey");
-  const ns = find(event, "ns");
-  if (!WITH_DOCUMENT.has(kindOf(event)) || key === undefined || ns === undefined) return event;
-  const names = event.subarray(ns.start, ns.end);
-  const documentKey = event.subarray(key.start, key.end);
-  const [found] = await readByKeys(client, textOf(names, "db"), textOf(names, "coll"), [documentKey], timeOf(event));
+  if (!WITH_DOCUMENT.has(operationOf(event)) || key === undefined) return event;
+  const { db, coll } = namespaceIn(event, "ns");
+  const time = readFrom(eventTime(event) ?? 0n);
+  const [found] = await readByKeys(client, db, coll, [event.subarray(key.start, key.end)], time);
   const at = writer.open();
   elements.open(event);
   while (elements.next()) {

@@ -27,7 +27,7 @@ const copyElements = (event: Uint8Array, isWanted: (cursor: Cursor) => boolean):
 /**
  * One event from the fragments of `$changeStreamSplitLargeEvent` (MongoDB manual): every top-level field is in exactly one of
  * them, `_id` and `splitEvent` in each. The last fragment's `_id` is the event's: resuming after it skips the whole event.
- * Where the document is there, the delta that made the event too large is left out: nobody needs both.
+ * Where the document is there, the delta that made the event too large is omitted: one of both is enough.
  */
 export const joinFragments = (fragments: readonly Uint8Array[]): Buffer => {
   const last = fragments.at(-1);

@@ -6,13 +6,14 @@ import { retry } from "#base/flow/retry.ts";
 import { formatNamespace, type Namespace } from "#base/flow/types.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
-import { indexCommand, keyText } from "#structure/model/model.ts";
+import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
+import { indexCommand, indexKeyText } from "#structure/model/model.ts";
 import type { StructureRecord } from "#structure/model/records.ts";
-import type { Item, Plan, Step } from "#structure/plan/plan.ts";
+import type { BuildPlan, Item, StructureStep } from "#structure/plan/planStructure.ts";
 import type { StructureStore } from "#structure/plan/store.ts";
 import { type BuildProgress, withProgress } from "./buildProgress.ts";
 
-/** What is told while structure is built or finalized. */
+/** Progress while structure is built or finalized. */
 export type StructureEvent = Readonly<{
   ns: string;
   /** What is being done, as a sentence without a subject: `creates index email_1`. */
@@ -37,24 +38,18 @@ export type BuildDeps = Readonly<{
   clock: Clock;
   signal: AbortSignal;
   report: (event: StructureEvent) => void;
-  /** How long the target may be away, ms; whoever waits for it by himself gives none. */
+  /** How long the target may be unreachable, ms; undefined for a caller with its own wait. */
   awayMs?: number | undefined;
 }>;
 
 /** A refusal may name values of documents. */
 const RAW_ANSWER = { raw: true } as const;
 
-const NAMESPACE_EXISTS = 48;
-export const NAMESPACE_NOT_FOUND = 26;
-export const INDEX_NOT_FOUND = 27;
-
-export const serverCode = (error: unknown): number => (isFerry(error) ? Number(error.facts["serverCode"]) : Number.NaN);
-
 /** Did the server refuse this one thing, so that others may still be done? */
 export const isRefusal = (error: unknown): error is FerryError =>
   isFerry(error, "FERRY_MONGO_REJECTED", "FERRY_MONGO_COMMAND");
 
-/** How long the target may be away, ms, where nothing else is said. */
+/** How long the target may be unreachable, ms, by default. */
 const AWAY_MS = 60_000;
 
 /** What stands in a command: what a server gave stands there as the bytes it was. */
@@ -81,16 +76,16 @@ export const idempotent = async (
   db: string,
   what: string,
   body: CommandBody,
-  doneBefore: readonly number[],
+  doneBefore: readonly ServerCode[],
 ): Promise<void> => {
   try {
     await command(deps, db, what, body);
   } catch (error) {
-    if (!doneBefore.includes(serverCode(error))) throw error;
+    if (!hasServerCode(error, ...doneBefore)) throw error;
   }
 };
 
-const what = (step: Step): string => {
+const what = (step: StructureStep): string => {
   switch (step.do) {
     case "drop":
       return step.view ? "drops the view" : "drops the collection";
@@ -101,7 +96,7 @@ const what = (step: Step): string => {
     case "drop-index":
       return `drops index ${step.name}`;
     case "index":
-      return `creates index ${step.index.name} ${keyText(step.index)}`;
+      return `creates index ${step.index.name} ${indexKeyText(step.index)}`;
     case "remember":
       return step.item.index === "" ? "notes the collection" : `notes index ${step.item.index}`;
     case "forget":
@@ -112,29 +107,29 @@ const what = (step: Step): string => {
 };
 
 /** A step as one sentence. */
-export const stepText = (step: Step): string => {
+export const stepText = (step: StructureStep): string => {
   const held =
     "item" in step && step.item.held.length > 0 ? ` (until finalize without ${step.item.held.join(", ")})` : "";
   return `${what(step)}${held}`;
 };
 
-export const namespaceOf = (step: Step): Namespace => ("item" in step ? step.item.ns : step.ns);
+export const namespaceOf = (step: StructureStep): Namespace => ("item" in step ? step.item.ns : step.ns);
 
-const act = async (deps: BuildDeps, step: Exclude<Step, { do: "remember" | "forget" }>): Promise<void> => {
+const act = async (deps: BuildDeps, step: Exclude<StructureStep, { do: "remember" | "forget" }>): Promise<void> => {
   const { db, coll } = namespaceOf(step);
   const phrase = `${db}.${coll}: ${what(step)}`;
   switch (step.do) {
     case "drop":
-      return idempotent(deps, db, phrase, { drop: coll }, [NAMESPACE_NOT_FOUND]);
+      return idempotent(deps, db, phrase, { drop: coll }, [ServerCode.NamespaceNotFound]);
     case "create":
-      return idempotent(deps, db, phrase, { create: coll, ...step.options }, [NAMESPACE_EXISTS]);
+      return idempotent(deps, db, phrase, { create: coll, ...step.options }, [ServerCode.NamespaceExists]);
     case "modify":
       await command(deps, db, phrase, { collMod: coll, ...step.command });
       return;
     case "drop-index":
       return idempotent(deps, db, phrase, { dropIndexes: coll, index: step.name }, [
-        INDEX_NOT_FOUND,
-        NAMESPACE_NOT_FOUND,
+        ServerCode.IndexNotFound,
+        ServerCode.NamespaceNotFound,
       ]);
     case "index":
       await command(deps, db, phrase, { createIndexes: coll, indexes: [indexCommand(step.index)] });
@@ -144,7 +139,7 @@ const act = async (deps: BuildDeps, step: Exclude<Step, { do: "remember" | "forg
   }
 };
 
-const begin = async ({ store }: BuildDeps, step: Step): Promise<void> => {
+const begin = async ({ store }: BuildDeps, step: StructureStep): Promise<void> => {
   if (step.do === "drop") await store.forget(step.ns, "");
   else if (step.do === "drop-index" || step.do === "forget")
     await store.forget(step.ns, step.do === "forget" ? step.index : step.name);
@@ -153,7 +148,7 @@ const begin = async ({ store }: BuildDeps, step: Step): Promise<void> => {
 
 const idOf = ({ ns, index }: Item): StructureRecord["_id"] => ({ ns: formatNamespace(ns), index });
 
-const failure = async ({ store }: BuildDeps, step: Step, error: FerryError): Promise<Failure> => {
+const failure = async ({ store }: BuildDeps, step: StructureStep, error: FerryError): Promise<Failure> => {
   const ns = formatNamespace(namespaceOf(step));
   if (!("item" in step)) return { ns, index: "", reason: error.detail };
   // Documents of the target may be what refuses an index, and newer ones are on their way: all of it is left to finalize.
@@ -162,7 +157,7 @@ const failure = async ({ store }: BuildDeps, step: Step, error: FerryError): Pro
   return { ns, index: step.item.index, reason: error.detail };
 };
 
-const runStep = async (deps: BuildDeps, step: Step): Promise<Failure | undefined> => {
+const runStep = async (deps: BuildDeps, step: StructureStep): Promise<Failure | undefined> => {
   const { report, clock, store } = deps;
   const ns = formatNamespace(namespaceOf(step));
   const does = stepText(step);
@@ -187,11 +182,11 @@ const runStep = async (deps: BuildDeps, step: Step): Promise<Failure | undefined
 
 /**
  * Carries a plan out, step by step, each noted in the journal before it is done. What the server refuses is reported and
- * noted; the rest goes on. Whoever was killed plans anew and goes on where it was.
+ * noted; the rest continues. After a crash the next process plans again and resumes.
  * @returns what could not be built
  * @throws FERRY_MONGO_UNREACHABLE and the like, the signal's reason
  */
-export const carryOut = async (deps: BuildDeps, plan: Plan): Promise<readonly Failure[]> => {
+export const carryOut = async (deps: BuildDeps, plan: BuildPlan): Promise<readonly Failure[]> => {
   const failures: Failure[] = [];
   const lost = new Set<string>();
   for (const step of plan.steps) {

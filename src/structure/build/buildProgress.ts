@@ -1,4 +1,5 @@
 import type { Clock } from "#base/flow/clock.ts";
+import { every } from "#base/flow/every.ts";
 import type { Namespace } from "#base/flow/types.ts";
 import type { Document, MongoClient } from "#io/mongo/connect.ts";
 
@@ -19,7 +20,7 @@ const ASK_MS = 1000;
 
 const COMMANDS = ["createIndexes", "collMod"];
 
-/** Undefined where nothing is being built, or where the user may not look (`inprog`): then nothing is told, and nothing fails. */
+/** Undefined if nothing is being built, or without the privilege `inprog`: then nothing is reported, and nothing fails. */
 const readProgress = async (client: MongoClient, { db, coll }: Namespace): Promise<BuildProgress | undefined> => {
   const command = { $or: COMMANDS.map((name) => ({ [`command.${name}`]: coll })) };
   const found = client
@@ -46,15 +47,10 @@ export const withProgress = async <T>(
   work: () => Promise<T>,
 ): Promise<T> => {
   const ended = new AbortController();
-  const watch = async (): Promise<void> => {
-    for (;;) {
-      await clock.sleep(ASK_MS, ended.signal).catch(() => undefined); // woken by the end
-      if (ended.signal.aborted) return;
-      const progress = await readProgress(target, ns);
-      if (progress !== undefined && !ended.signal.aborted) tell(progress);
-    }
-  };
-  const watching = watch();
+  const watching = every(ASK_MS, { clock, ended: ended.signal, first: "later" }, async () => {
+    const progress = await readProgress(target, ns);
+    if (progress !== undefined && !ended.signal.aborted) tell(progress);
+  });
   try {
     return await work();
   } finally {

@@ -53,7 +53,7 @@ const fill = async (
 };
 
 /**
- * Makes a collection capped whose documents arrived in any order: builds it anew in the source's order under another name,
+ * Makes a collection capped whose documents arrived in any order: rebuilds it in the source's order under another name,
  * then renames it over. Documents that the source does not have stay out. Without a source the target's own order counts.
  * May be repeated after a crash.
  * @returns how many documents it has and had

@@ -1,11 +1,12 @@
 import { faultPoint } from "#base/flow/fault.ts";
 import { type Namespace, parseNamespace } from "#base/flow/types.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
+import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import { type IndexSpec, indexCommand, wantedIn } from "#structure/model/model.ts";
 import { type Options, pick, rawBoolean, rawSubdocument, rawText } from "#structure/model/options.ts";
 import type { StructureRecord } from "#structure/model/records.ts";
 import type { Held } from "#structure/model/relax.ts";
-import { type BuildDeps, command, type Failure, isRefusal, serverCode } from "./build.ts";
+import { type BuildDeps, command, type Failure, isRefusal } from "./build.ts";
 import { type BuildProgress, withProgress } from "./buildProgress.ts";
 import { rebuildCapped } from "./capped.ts";
 import { duplicatesIn } from "./duplicates.ts";
@@ -16,18 +17,15 @@ export type FinalizeDeps = BuildDeps &
     source: MongoClient | undefined;
   }>;
 
-/** In this order: a capped collection is built anew, with the indexes that are there by then. */
+/** In this order: a capped collection is rebuilt with the indexes that exist by then. */
 const ORDER: readonly Held[] = ["capped", "index", "unique", "prepareUnique", "validator", "ttl"];
-
-const CANNOT_CONVERT = 359;
-const DUPLICATE_KEY = 11000;
 
 export const indexOfRecord = (record: StructureRecord): IndexSpec => {
   const { key = rawSubdocument({}), ...options } = wantedIn(record);
   return { name: record._id.index, key, options };
 };
 
-const DOES: Readonly<Record<Held, string>> = {
+export const DOES: Readonly<Record<Held, string>> = {
   capped: "makes the collection capped, in the source's order",
   index: "creates the index",
   unique: "makes the index unique",
@@ -36,8 +34,8 @@ const DOES: Readonly<Record<Held, string>> = {
   ttl: "lets documents expire again",
 };
 
-/** Gives back one thing that was held back. Each may be repeated. @throws FERRY_MONGO_REJECTED, FERRY_MONGO_COMMAND where the server refuses */
-const restore = async (deps: FinalizeDeps, record: StructureRecord, held: Held): Promise<string | undefined> => {
+/** Restores one deferred constraint. Each may be repeated. @throws FERRY_MONGO_REJECTED, FERRY_MONGO_COMMAND where the server refuses */
+export const restore = async (deps: FinalizeDeps, record: StructureRecord, held: Held): Promise<string | undefined> => {
   const ns = parseNamespace(record._id.ns);
   const wanted = wantedIn(record);
   const phrase = `${record._id.ns}: ${DOES[held]}`;
@@ -83,10 +81,10 @@ const cappedText = async (
     : `${after} of ${before} documents: the source has no others, or there is no room`;
 };
 
-const refusal = async (deps: FinalizeDeps, record: StructureRecord, error: unknown): Promise<Failure> => {
+export const refusal = async (deps: FinalizeDeps, record: StructureRecord, error: unknown): Promise<Failure> => {
   if (!isRefusal(error)) throw error;
   const { ns, index } = record._id;
-  const clash = [CANNOT_CONVERT, DUPLICATE_KEY].includes(serverCode(error));
+  const clash = hasServerCode(error, ServerCode.CannotConvertIndexToUnique, ServerCode.DuplicateKey);
   const duplicates = clash ? await duplicatesIn(deps.target, parseNamespace(ns), indexOfRecord(record), error) : [];
   const reason = clash ? "documents have the same values" : error.detail;
   await deps.store.settle(record._id, { state: "failed", reason, ...(duplicates.length > 0 ? { duplicates } : {}) });
@@ -122,15 +120,15 @@ const finalizeOne = async (deps: FinalizeDeps, record: StructureRecord): Promise
   return undefined;
 };
 
-/** Capped collections first: building one anew takes the indexes along that are there. Then namespace by namespace. */
+/** Capped collections first: a rebuild keeps the indexes that exist. Then namespace by namespace. */
 const inOrder = (records: readonly StructureRecord[]): readonly StructureRecord[] => {
   const capped = records.filter(({ held }) => held.includes("capped"));
   return [...capped, ...records.filter((record) => !capped.includes(record))];
 };
 
 /**
- * Gives everything back that was held back while documents arrived: nothing may be on its way any more. What the server
- * refuses is reported with its reason, duplicates with their values; the rest goes on, and calling it again tries what is left.
+ * Restores everything that was deferred while documents arrived: no more writes may be pending. What the server
+ * refuses is reported with its reason, duplicates with their values; the rest continues, and another call retries what is left.
  * An index with duplicates stays prepared: it refuses new ones.
  * @returns what could not be restored
  * @throws FERRY_MONGO_UNREACHABLE and the like, the signal's reason

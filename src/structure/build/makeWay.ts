@@ -1,19 +1,26 @@
 import { randomUUID } from "node:crypto";
 import { bucketsOf } from "#base/flow/buckets.ts";
-import { formatNamespace, type Namespace, type WriteOps } from "#base/flow/types.ts";
+import { formatNamespace, freshWrite, type Namespace, type TargetOp } from "#base/flow/types.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { readByKeys } from "#io/mongo/rawReads.ts";
-import { isRejected, MongoSink } from "#sink/mongo/mongoSink.ts";
+import { ServerCode } from "#io/mongo/serverCodes.ts";
+import { MongoSink } from "#sink/mongo/mongoSink.ts";
+import { isOfDocument } from "#sink/sink.ts";
 import { type CollectionSpec, type IndexSpec, indexCommand } from "#structure/model/model.ts";
 import type { Options } from "#structure/model/options.ts";
 import { readStructure } from "#structure/model/read.ts";
-import { type BuildDeps, command, INDEX_NOT_FOUND, idempotent, isRefusal, NAMESPACE_NOT_FOUND } from "./build.ts";
+import { type BuildDeps, command, idempotent, isRefusal } from "./build.ts";
 import { indexOfRecord } from "./finalize.ts";
 
 /** `removed`: an index that was there; `away`: one that had made way already, maybe since the refusal. */
 export type Way = "removed" | "away" | undefined;
 
-export type WayDeps = Omit<BuildDeps, "report"> & Readonly<{ stateDb: string; onAway: (index: string) => void }>;
+export type WayDeps = Omit<BuildDeps, "report"> &
+  Readonly<{
+    /** On the target, for documents that are tried alone: ferry's own, where it may create collections. */
+    scratchDb: string;
+    onAway: (index: string) => void;
+  }>;
 
 /** What decides how a collection keeps documents and makes index keys of them. */
 const shapeOf = ({ options: { collation, timeseries } }: CollectionSpec): Options => ({
@@ -22,13 +29,17 @@ const shapeOf = ({ options: { collation, timeseries } }: CollectionSpec): Option
 });
 
 /** Writes the document alone, in a collection of its own; false where it is refused even so. @throws FERRY_MONGO_* */
-const writeAlone = async (sink: MongoSink, ops: WriteOps, before: readonly Uint8Array[]): Promise<boolean> => {
+const writeAlone = async (
+  sink: MongoSink,
+  ops: readonly TargetOp[],
+  before: readonly Uint8Array[],
+): Promise<boolean> => {
   try {
-    if (before.length > 0) await sink.write({ deletes: [], inserts: before, updates: [] }, undefined);
+    await sink.write(before.map(freshWrite), undefined);
     await sink.write(ops, undefined);
     return true;
   } catch (error) {
-    if (isRejected(error)) return false;
+    if (isOfDocument(sink.refusal(error))) return false;
     throw error;
   }
 };
@@ -42,26 +53,26 @@ const refusing = async (
   deps: WayDeps,
   there: CollectionSpec,
   indexes: readonly IndexSpec[],
-  { ops, before }: Readonly<{ ops: WriteOps; before: readonly Uint8Array[] }>,
+  { ops, before }: Readonly<{ ops: readonly TargetOp[]; before: readonly Uint8Array[] }>,
 ): Promise<readonly string[]> => {
-  const { target, stateDb } = deps;
-  const alone: Namespace = { db: stateDb, coll: `trial.${randomUUID()}` };
+  const { target, scratchDb } = deps;
+  const alone: Namespace = { db: scratchDb, coll: `trial.${randomUUID()}` };
   const what = "trying a document alone";
-  await command(deps, stateDb, what, { create: alone.coll, ...shapeOf(there) });
+  await command(deps, scratchDb, what, { create: alone.coll, ...shapeOf(there) });
   try {
     const sink = new MongoSink(target, there.kind === "timeseries" ? bucketsOf(alone) : alone);
     if (!(await writeAlone(sink, ops, before))) return [];
     const names: string[] = [];
     for (const index of indexes) {
       const create = { createIndexes: alone.coll, indexes: [indexCommand(index)] };
-      await command(deps, stateDb, what, create).catch((error: unknown) => {
+      await command(deps, scratchDb, what, create).catch((error: unknown) => {
         if (!isRefusal(error)) throw error;
         names.push(index.name);
       });
     }
     return names;
   } finally {
-    await translated(what, () => target.db(stateDb).dropCollection(alone.coll));
+    await translated(what, () => target.db(scratchDb).dropCollection(alone.coll));
   }
 };
 
@@ -74,7 +85,7 @@ const refusing = async (
 export const makeWay = async (
   deps: WayDeps,
   to: Namespace,
-  ops: WriteOps,
+  ops: readonly TargetOp[],
   key: Uint8Array | undefined,
 ): Promise<Way> => {
   const { target, store } = deps;
@@ -96,8 +107,11 @@ export const makeWay = async (
     // Noted on both sides of it: what is noted as built while it is gone would be taken for built at the end.
     const note = () => store.settle({ ns, index: name }, { state: "built", held: ["index"], reason: AWAY });
     await note();
-    const what = `${ns}: dropping index ${name}, which refuses a document`;
-    await idempotent(deps, to.db, what, { dropIndexes: to.coll, index: name }, [INDEX_NOT_FOUND, NAMESPACE_NOT_FOUND]);
+    const what = `${ns}: dropping index ${name}, which rejects a document`;
+    await idempotent(deps, to.db, what, { dropIndexes: to.coll, index: name }, [
+      ServerCode.IndexNotFound,
+      ServerCode.NamespaceNotFound,
+    ]);
     await note();
     deps.onAway(name);
   }

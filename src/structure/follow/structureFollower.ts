@@ -1,23 +1,27 @@
 import { type Document, EJSON, Timestamp } from "bson";
+import { destinationText } from "#base/config/destination.ts";
 import { plainRoute, type Route } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { bucketsOf, seriesOf } from "#base/flow/buckets.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { NamespaceFilter } from "#base/flow/namespaceFilter.ts";
-import { formatNamespace, type Namespace, parseNamespace, type WriteOps } from "#base/flow/types.ts";
+import { type DdlEvent, formatNamespace, type Namespace, parseNamespace, type TargetOp } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
+import { type CollectionKind, kindOf } from "#io/mongo/collections.ts";
 import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { MongoSink } from "#sink/mongo/mongoSink.ts";
+import type { Sink } from "#sink/sink.ts";
 import type { ProvenSource } from "#source/stream/deployment.ts";
 import { carryOut, stepText } from "#structure/build/build.ts";
 import { makeWay, type Way } from "#structure/build/makeWay.ts";
 import type { CollectionSpec } from "#structure/model/model.ts";
 import { readStructure } from "#structure/model/read.ts";
 import type { DdlRecord } from "#structure/model/records.ts";
-import { abilitiesOf } from "#structure/model/relax.ts";
+import { serverAbilitiesOf } from "#structure/model/relax.ts";
 import { Selection } from "#structure/model/selection.ts";
 import { routed } from "#structure/operations/structureOperations.ts";
-import { planStructure } from "#structure/plan/plan.ts";
+import { planStructure } from "#structure/plan/planStructure.ts";
 import { StructureStore } from "#structure/plan/store.ts";
 import { wantedStructure } from "#structure/plan/wanted.ts";
 
@@ -25,9 +29,9 @@ export type FollowerDeps = Readonly<{
   /** Undefined where the worker has no source: then nothing is followed. */
   source: ProvenSource | undefined;
   target: MongoClient;
-  stateDb: string;
+  state: StateDb;
   route: Route;
-  sink: MongoSink;
+  sink: Sink;
   clock: Clock;
   logger: Logger;
   hard: AbortSignal;
@@ -57,87 +61,93 @@ export class StructureFollower {
   readonly #store: StructureStore;
   /** Does the route carry buckets? Then what is followed is their time series, which is made and changed as one with them. */
   readonly #buckets: boolean;
+  /** Namespaces, as structure knows them. */
+  readonly #from: string;
+  readonly #to: string;
 
   constructor(deps: FollowerDeps) {
     const { from, to } = deps.route;
     this.#buckets = seriesOf(parseNamespace(from)) !== undefined;
-    this.#deps = { ...deps, route: { ...deps.route, from: seriesName(from), to: seriesName(to) } };
-    this.#store = new StructureStore(deps.target, deps.stateDb);
+    this.#from = seriesName(from);
+    this.#to = seriesName(destinationText(to));
+    this.#deps = deps;
+    this.#store = new StructureStore(deps.state);
   }
 
-  /** Is the structure of a source namespace ferry's to look after? */
+  /** Does ferry manage the structure of this source namespace? */
   async #follows(from: string): Promise<boolean> {
-    if (this.#deps.source === undefined) return false;
+    if (this.#deps.source === undefined || !this.#deps.sink.can.structure) return false;
     const ns = parseNamespace(from);
     const asked = await this.#store.asked();
-    return asked.some(({ include, exclude }) => {
-      const filter = new NamespaceFilter(include, exclude);
-      return include.length === 0 ? !filter.excludes(ns) : filter.has(ns);
-    });
+    return asked.some((spec) => new NamespaceFilter(spec).has(ns));
   }
 
   /**
-   * Makes the target collection before anything is written to it: as the source has it now, or a plain one where nobody looks
+   * Makes the target collection before anything is written to it: as the source has it now, or a plain one if ferry does not manage
    * after its structure. What the source has no more is not made: documents that it had once make it for themselves, and its
    * drop is still to come.
    * @param dropped it has just gone, so there may be nothing to make
    * @throws FERRY_MONGO_*; FERRY_STRUCTURE_REFUSED where buckets would have no time series
    */
   async prepare(dropped = false): Promise<void> {
-    const { sink, route } = this.#deps;
+    const { sink } = this.#deps;
     // It gets its documents on the server itself: none of them come here.
-    if (parseNamespace(route.from).coll.includes(".convertToCapped.")) return;
+    if (parseNamespace(this.#from).coll.includes(".convertToCapped.")) return;
     if ((await this.follow()) !== undefined) return;
     if (!this.#buckets) await sink.prepare();
     else if (!dropped && (await this.#kind()) !== "timeseries")
       throw new FerryError(
         "FERRY_STRUCTURE_REFUSED",
-        `the target has no time series ${route.to}, and nobody looks after its structure`,
+        `the target has no time series ${this.#to}, and its structure is not managed by ferry`,
       );
   }
 
   /**
-   * Makes the target's structure of a namespace what the source's is now. Undefined where nobody looks after it.
+   * Makes the target's structure of a namespace what the source's is now. Undefined if ferry does not manage it.
    * @param again are indexes that made way tried again? Their own event may have been met.
    * @throws FERRY_MONGO_* of what passes; what the target refuses is logged and stays in the journal
    */
   async follow(again = false): Promise<readonly string[] | undefined> {
-    const { source, hard, route } = this.#deps;
-    if (source === undefined || !(await this.#follows(route.from))) return undefined;
-    const from = parseNamespace(route.from);
+    const { source, hard } = this.#deps;
+    if (source === undefined || !(await this.#follows(this.#from))) return undefined;
+    const from = parseNamespace(this.#from);
     const scope = { databases: [from.db], includes: ({ coll }: Namespace) => coll === from.coll };
     for (;;) {
       hard.throwIfAborted();
       const { collections, at = Timestamp.fromBits(0, 0) } = await readStructure(await source(), scope);
       // Somebody else, who works on another partition, has seen the source later: what was read here is too old.
-      if (!(await this.#store.claimReading(route.to, at))) continue;
+      if (!(await this.#store.claimReading(this.#to, at))) continue;
       const steps = await this.#converge(collections, again);
-      // Seen later by somebody else while this was being built: one of both must look once more, and it is this one.
-      if ((await this.#store.readAt(route.to)).equals(at)) return steps;
+      // Another process read it later while this was being built: one of both must read again, and it is this one.
+      if ((await this.#store.readAt(this.#to)).equals(at)) return steps;
     }
   }
 
   async #converge(collections: readonly CollectionSpec[], again: boolean): Promise<readonly string[]> {
-    const { target, stateDb, clock, hard, logger, route } = this.#deps;
-    const same = route.from === route.to && route.fields === undefined;
-    const selection = new Selection({ routes: same ? undefined : routed([route]), include: ["*.*"], exclude: [] });
+    const { target, state, clock, hard, logger, route } = this.#deps;
+    const same = this.#from === this.#to && route.fields === undefined;
+    const selection = new Selection({
+      routes: same ? undefined : routed([{ ...route, from: this.#from, to: { mongodb: this.#to } }]),
+      include: ["*.*"],
+      exclude: [],
+    });
     const { wanted } = wantedStructure(collections, selection);
-    const to = parseNamespace(route.to);
+    const to = parseNamespace(this.#to);
     const [present, { version }, journal] = await Promise.all([
       readStructure(target, { databases: [to.db], includes: ({ coll }: Namespace) => coll === to.coll }),
       readTopology(target),
-      this.#store.of(route.to),
+      this.#store.of(this.#to),
     ]);
     const plan = planStructure({
       wanted,
       target: present.collections,
       journal,
-      abilities: abilitiesOf(version),
+      abilities: serverAbilitiesOf(version),
       replace: false,
       // Its own buckets may still lie in the log, and would come when it had gone: their drop lies there behind them.
       empty: this.#buckets ? new Set() : await this.#withoutMeasurements(present.collections),
       again,
-      stateDb,
+      stateDb: state.name,
     });
     const failures = await carryOut({ target, store: this.#store, clock, signal: hard, report: () => undefined }, plan);
     const refused = plan.findings.filter(({ level }) => level === "refused");
@@ -155,7 +165,7 @@ export class StructureFollower {
     const steps: string[] = [];
     for (const { _id, kind, from } of await this.#store.all()) {
       if (kind === "collection" || kind === "index" || parseNamespace(from).db !== db) continue;
-      const route = { ...plainRoute(from), to: _id.ns };
+      const route = { ...plainRoute(from), to: { mongodb: _id.ns } };
       const done = await new StructureFollower({ ...this.#deps, route }).follow();
       steps.push(...(done ?? []).map((step) => `${_id.ns}: ${step}`));
     }
@@ -175,9 +185,9 @@ export class StructureFollower {
   /**
    * A collection that becomes a time series, or ceases to be one, under the same name: documents and buckets have topics of
    * their own, and the one that comes too early waits until the other has dropped what was there.
-   * @throws FERRY_MONGO_TRANSIENT, upon which the partition is given back and tried again
+   * @throws FERRY_MONGO_TRANSIENT, upon which the partition is released and tried again
    */
-  async #waitForOther(wanted: CollectionSpec["kind"] | undefined): Promise<void> {
+  async #waitForOther(wanted: CollectionKind | undefined): Promise<void> {
     if (wanted === undefined) return;
     const kind = await this.#kind();
     const early = this.#buckets
@@ -186,31 +196,32 @@ export class StructureFollower {
     if (early)
       throw new FerryError(
         "FERRY_MONGO_TRANSIENT",
-        `${this.#deps.route.to} is ${kind === undefined ? "not there" : `still a ${kind}`} on the target, and a ${wanted} on the source`,
+        `${this.#to} is ${kind === undefined ? "not there" : `still a ${kind}`} on the target, and a ${wanted} on the source`,
       );
   }
 
   /** What the target has under the name that is followed. */
-  async #kind(): Promise<CollectionSpec["kind"] | undefined> {
-    const { target, route } = this.#deps;
-    const to = parseNamespace(route.to);
-    const scope = { databases: [to.db], includes: ({ coll }: Namespace) => coll === to.coll };
-    return (await readStructure(target, scope)).collections[0]?.kind;
+  async #kind(): Promise<CollectionKind | undefined> {
+    const { target } = this.#deps;
+    const { db, coll } = parseNamespace(this.#to);
+    return kindOf(target.db(db), coll);
   }
 
   /** Is the target's collection a view, or a time series whose buckets come by another topic? */
   async isHollow(): Promise<boolean> {
+    if (!this.#deps.sink.can.structure) return false;
     const kind = await this.#kind();
     return !this.#buckets && kind !== undefined && kind !== "collection";
   }
 
   /** Removes what ferry has built and what refuses a document that is on its way. @throws FERRY_MONGO_* */
-  async makeWay(ops: WriteOps, key: Uint8Array | undefined): Promise<Way> {
-    const { target, stateDb, clock, hard, logger, route } = this.#deps;
+  async makeWay(ops: readonly TargetOp[], key: Uint8Array | undefined): Promise<Way> {
+    const { target, state, clock, hard, logger, sink } = this.#deps;
+    if (!sink.can.structure) return undefined;
     const onAway = (index: string): void =>
-      logger.info({ ns: route.to }, `index ${index} refused a document older than itself: it is away for now`);
-    const deps = { target, stateDb, clock, signal: hard, store: this.#store, onAway };
-    return makeWay(deps, parseNamespace(route.to), ops, key);
+      logger.info({ ns: this.#to }, `index ${index} rejected a document older than itself: it is removed for now`);
+    const deps = { target, scratchDb: state.name, clock, signal: hard, store: this.#store, onAway };
+    return makeWay(deps, parseNamespace(this.#to), ops, key);
   }
 
   /** Has an operator approved of a change that is held? */
@@ -220,7 +231,7 @@ export class StructureFollower {
 
   /** Into the journal of changes. */
   async note(
-    event: Readonly<{ kind: string; at: bigint; ns: Namespace }>,
+    event: Pick<DdlEvent, "kind" | "at" | "ns">,
     body: Document,
     { id, outcome, steps }: Readonly<{ id: string; outcome: DdlRecord["outcome"]; steps: readonly string[] }>,
   ): Promise<void> {

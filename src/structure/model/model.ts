@@ -3,14 +3,15 @@ import { RawValue } from "#base/bson/rawValue.ts";
 import { BsonType, Cursor } from "#base/bson/walk.ts";
 import { BsonWriter } from "#base/bson/writer.ts";
 import type { Namespace } from "#base/flow/types.ts";
+import type { CollectionKind } from "#io/mongo/collections.ts";
 import type { Document } from "#io/mongo/connect.ts";
-import { documentOf, isOn, meaningOf, type Options, optionsIn, textOf, within } from "./options.ts";
+import { isOn, meaningOf, type Options, optionsDocument, optionsIn, optionsWithin, textOf } from "./options.ts";
 import type { StructureRecord } from "./records.ts";
 
 /** What a collection is besides its documents, as a server lists it. */
 export type CollectionSpec = Readonly<{
   ns: Namespace;
-  kind: "collection" | "timeseries" | "view";
+  kind: CollectionKind;
   /** As `listCollections` shows them, without what differs from server to server. */
   options: Options;
   /** All but the one on `_id`, in the server's order; finished ones. */
@@ -48,7 +49,7 @@ const FLAGS = new Set(["unique", "sparse", "hidden", "prepareUnique"]);
 /** What servers write out after a `collMod`, and leave out before. */
 const DEFAULTS: Readonly<Record<string, string>> = { validationLevel: "strict", validationAction: "error" };
 
-const isSimple = (collation: RawValue): boolean => textOf(within(collation)["locale"]) === "simple";
+const isSimple = (collation: RawValue): boolean => textOf(optionsWithin(collation)["locale"]) === "simple";
 
 /** What a view shows depends on each byte of its pipeline: `$literal: 1` and `$literal: 1.0` are two. */
 const spelled = (name: string, value: RawValue): string =>
@@ -74,7 +75,7 @@ export const differences = (a: Options, b: Options): string[] => {
 };
 
 /** For people. */
-export const keyText = (index: Pick<IndexSpec, "key">): string =>
+export const indexKeyText = (index: Pick<IndexSpec, "key">): string =>
   `{ ${keyParts(index)
     .map(({ path, direction }) => `${path}: ${JSON.stringify(direction)}`)
     .join(", ")} }`;
@@ -99,14 +100,14 @@ export const indexCommand = ({ name, key, options }: IndexSpec): Readonly<Record
 });
 
 /** For operators, who read it in mongosh. */
-export const specText = (spec: Options): string => new RawValue(BsonType.object, documentOf(spec)).text;
+export const specText = (spec: Options): string => new RawValue(BsonType.object, optionsDocument(spec)).text;
 
 /** An older ferry kept the key of an index as pairs. */
 const keyOfPairs = (pairs: RawValue): RawValue => {
   const writer = new BsonWriter(256);
   const at = writer.open();
-  for (const pair of Object.values(within(pairs))) {
-    const { 0: path, 1: direction } = within(pair);
+  for (const pair of Object.values(optionsWithin(pairs))) {
+    const { 0: path, 1: direction } = optionsWithin(pair);
     if (direction !== undefined) writer.value(direction.type, textOf(path) ?? "", direction.bytes);
   }
   writer.close(at);

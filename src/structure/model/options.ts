@@ -23,7 +23,7 @@ export const optionsIn = (document: Uint8Array): Options => {
 };
 
 /** The options as one document, raw. */
-export const documentOf = (options: Options): Buffer => Buffer.from(BSON.serialize(options));
+export const optionsDocument = (options: Options): Buffer => Buffer.from(BSON.serialize(options));
 
 export const pick = (options: Options, names: readonly string[]): Options =>
   Object.fromEntries(Object.entries(options).filter(([name]) => names.includes(name)));
@@ -32,7 +32,8 @@ export const without = (options: Options, ...names: readonly string[]): Options 
   Object.fromEntries(Object.entries(options).filter(([name]) => !names.includes(name)));
 
 /** Options of an option: of a collation, a time series. Nothing of one that is not there. */
-export const within = (value: RawValue | undefined): Options => (value === undefined ? {} : optionsIn(value.bytes));
+export const optionsWithin = (value: RawValue | undefined): Options =>
+  value === undefined ? {} : optionsIn(value.bytes);
 
 export const rawText = (text: string): RawValue => {
   const bytes = Buffer.from(text);
@@ -49,7 +50,7 @@ export const rawInt32 = (value: number): RawValue => {
 
 export const rawBoolean = (value: boolean): RawValue => new RawValue(BsonType.boolean, Uint8Array.of(value ? 1 : 0));
 
-export const rawSubdocument = (options: Options): RawValue => new RawValue(BsonType.object, documentOf(options));
+export const rawSubdocument = (options: Options): RawValue => new RawValue(BsonType.object, optionsDocument(options));
 
 /** A string's text, for looking; undefined for what is no string. */
 export const textOf = (value: RawValue | undefined): string | undefined =>

@@ -1,22 +1,27 @@
 import type { Binary, Timestamp } from "bson";
+import type { NamespaceSpec } from "#base/flow/namespaceFilter.ts";
+import type { DdlKind } from "#base/flow/types.ts";
+import type { CollectionKind } from "#io/mongo/collections.ts";
 import type { Held } from "./relax.ts";
 
 /**
- * A collection, view or index that ferry looks after, in `ferry.structure` on the target. Field names are part of the
+ * A collection, view or index that ferry manages, in `ferry.structure` on the target. Field names are part of the
  * product: operators read them in mongosh. `_id.index` is empty for the collection itself.
  */
 export type StructureRecord = {
   _id: { ns: string; index: string };
-  kind: "collection" | "timeseries" | "view" | "index";
+  kind: CollectionKind | "index";
   /** Source namespace. */
   from: string;
   /** Everything that it should be in the end, as canonical extended JSON: for people. */
   wanted: string;
   /** The same as raw BSON, which is what counts; absent in records of an older ferry. */
   exact?: Binary;
-  /** What is held back until finalize. */
+  /** What is deferred until finalize. */
   held: readonly Held[];
-  /** planned: about to be built; built: there, without what is held back; final: as on the source; failed: `reason` says why. */
+  /** What a cutover has begun to restore: it is deferred again where the cutover goes back. */
+  restored?: readonly Held[];
+  /** planned: about to be built; built: there, without what is deferred; final: as on the source; failed: `reason` says why. */
   state: StructureState;
   reason?: string;
   /** Values that keep an index from becoming unique, with the `_id`s of their documents, as text. */
@@ -28,11 +33,8 @@ export type StructureState = "planned" | "built" | "final" | "failed";
 
 export type Duplicate = Readonly<{ values: string; ids: readonly string[]; count: number }>;
 
-/** What a build was asked for, in globs over the source. */
-export type Asked = Readonly<{ include: readonly string[]; exclude: readonly string[] }>;
-
 /** What all builds were asked for, so that finalize means the same and changes are followed. One record, `_id`: `selection`. */
-export type SelectionRecord = { _id: "selection"; asked: readonly Asked[] };
+export type SelectionRecord = { _id: "selection"; asked: readonly NamespaceSpec[] };
 
 /** How far the source was looked at for a namespace. `_id`: target namespace. */
 export type FollowRecord = { _id: string; readAt: Timestamp };
@@ -42,7 +44,7 @@ export type DdlRecord = {
   _id: string;
   route: string;
   ns: string;
-  kind: string;
+  kind: DdlKind;
   /** clusterTime of the event. */
   at: Timestamp;
   /** What it said, shortened. */

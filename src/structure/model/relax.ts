@@ -2,7 +2,7 @@ import { type CollectionSpec, type IndexSpec, indexIdentity } from "./model.ts";
 import { isOn, type Options, rawInt32, rawText, textOf, without } from "./options.ts";
 
 /** What a server of a version can do. */
-export type Abilities = Readonly<{
+export type ServerAbilities = Readonly<{
   version: string;
   /** `collMod` makes an index unique (6.0). */
   convertUnique: boolean;
@@ -15,7 +15,7 @@ const atLeast = (version: string, major: number, minor: number): boolean => {
   return a > major || (a === major && b >= minor);
 };
 
-export const abilitiesOf = (version: string): Abilities => ({
+export const serverAbilitiesOf = (version: string): ServerAbilities => ({
   version,
   convertUnique: atLeast(version, 6, 0),
   convertTtl: atLeast(version, 5, 1),
@@ -37,11 +37,11 @@ export const impossible = ({ kind, options, indexes }: CollectionSpec, version: 
     : `MongoDB ${version} has no ${missing[1]}: they came with ${missing[2]}.${missing[3]}`;
 };
 
-/** What is held back until finalize. `index`: all of it. */
+/** What is deferred until finalize. `index`: the whole index. */
 export type Held = "unique" | "prepareUnique" | "ttl" | "validator" | "capped" | "index";
 
 /** The longest time that a TTL index may have, s: 68 years. */
-const LONGEST_TTL = 2_147_483_647;
+export const LONGEST_TTL = 2_147_483_647;
 
 /**
  * Options with which documents in any order, in transactions, of any age are welcome: not capped (MongoDB refuses capped
@@ -69,7 +69,7 @@ export const relaxCollection = (options: Options): Readonly<{ options: Options; 
 /** An index and what is built of it for now; undefined where nothing is. */
 export type Relaxed = Readonly<{ full: IndexSpec; built: IndexSpec | undefined; held: readonly Held[] }>;
 
-const relaxIndex = (full: IndexSpec, { convertUnique, convertTtl }: Abilities): Relaxed => {
+const relaxIndex = (full: IndexSpec, { convertUnique, convertTtl }: ServerAbilities): Relaxed => {
   const held: Held[] = [];
   let { options } = full;
   for (const flag of ["unique", "prepareUnique"] as const) {
@@ -90,7 +90,7 @@ const relaxIndex = (full: IndexSpec, { convertUnique, convertTtl }: Abilities): 
  * Indexes that no document can violate and that delete nothing. Two that would become the same one (a unique and a plain
  * one on the same key) cannot both be there: then the stricter one waits until finalize.
  */
-export const relaxIndexes = (indexes: readonly IndexSpec[], abilities: Abilities): readonly Relaxed[] => {
+export const relaxIndexes = (indexes: readonly IndexSpec[], abilities: ServerAbilities): readonly Relaxed[] => {
   const relaxed = indexes.map((index) => relaxIndex(index, abilities));
   const taken = new Set(
     relaxed.flatMap(({ built, held }) => (built !== undefined && held.length === 0 ? [indexIdentity(built)] : [])),

@@ -1,8 +1,8 @@
 import { FerryError } from "#base/errors/ferryError.ts";
-import { NamespaceFilter } from "#base/flow/namespaceFilter.ts";
+import { NamespaceFilter, type NamespaceSpec } from "#base/flow/namespaceFilter.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#base/flow/types.ts";
 import type { CollectionSpec } from "./model.ts";
-import type { Scope } from "./read.ts";
+import type { ReadScope } from "./read.ts";
 
 /** What a route's field rules do to the paths of its documents. */
 export type FieldMap = Readonly<{
@@ -23,46 +23,42 @@ export type RoutedNamespace = Readonly<{
   byText?: boolean;
 }>;
 
-export type SelectionOptions = Readonly<{
-  /** Undefined: every namespace keeps its name. */
-  routes: readonly RoutedNamespace[] | undefined;
-  /** Globs over `db.collection`; a name without a dot is a whole database. Nothing given: all that the routes name. */
-  include: readonly string[];
-  exclude: readonly string[];
-}>;
+/** Nothing included: all that the routes name. */
+export type SelectionOptions = NamespaceSpec &
+  Readonly<{
+    /** Undefined: every namespace keeps its name. */
+    routes: readonly RoutedNamespace[] | undefined;
+  }>;
 
-export type Destination = Readonly<{ ns: Namespace } & Pick<RoutedNamespace, "fields" | "chosen" | "byText">>;
+export type RoutedTarget = Readonly<{ ns: Namespace } & Pick<RoutedNamespace, "fields" | "chosen" | "byText">>;
 
 /** Which namespaces of the source are meant, and what they are called on the target. */
 export class Selection {
-  readonly scope: Scope;
-  readonly #routes: ReadonlyMap<string, readonly Destination[]> | undefined;
+  readonly scope: ReadScope;
+  readonly #routes: ReadonlyMap<string, readonly RoutedTarget[]> | undefined;
   readonly #filter: NamespaceFilter;
-  readonly #includes: (ns: Namespace) => boolean;
   readonly #options: SelectionOptions;
 
   /** @throws FERRY_USAGE where neither routes nor globs say what is meant */
   constructor(options: SelectionOptions) {
-    const { routes, include, exclude } = options;
+    const { routes, include } = options;
     if (routes === undefined && include.length === 0)
       throw new FerryError(
         "FERRY_USAGE",
-        "say what is meant: --include 'shop.*', --include '*', or routes in ferry.yaml",
+        "select something: --include 'shop.*', --include '*', or routes in ferry.yaml",
       );
-    const filter = new NamespaceFilter(include, exclude);
     this.#options = options;
-    this.#filter = filter;
-    this.#includes = (ns) => (include.length === 0 ? !filter.excludes(ns) : filter.has(ns));
+    this.#filter = new NamespaceFilter(options);
     this.#routes = routes === undefined ? undefined : grouped(routes);
     const databases =
       routes === undefined ? undefined : [...new Set(routes.map(({ from }) => parseNamespace(from).db))];
     // With routes, the databases' other collections are not carried, but their views may belong to carried ones.
-    this.scope = { databases, includes: this.#includes };
+    this.scope = { databases, includes: (ns) => this.#filter.has(ns) };
   }
 
   /** What a collection is called on the target; several routes may carry it, or none. */
-  destinations(ns: Namespace): readonly Destination[] {
-    if (!this.#includes(ns)) return [];
+  destinations(ns: Namespace): readonly RoutedTarget[] {
+    if (!this.#filter.has(ns)) return [];
     return this.#routes === undefined ? [{ ns, fields: undefined }] : (this.#routes.get(formatNamespace(ns)) ?? []);
   }
 
@@ -70,7 +66,7 @@ export class Selection {
   includes(from: string): boolean {
     const { databases } = this.scope;
     const ns = parseNamespace(from);
-    return this.#includes(ns) && (databases === undefined || databases.includes(ns.db));
+    return this.#filter.has(ns) && (databases === undefined || databases.includes(ns.db));
   }
 
   /** Do routes rename what is carried? */
@@ -81,17 +77,18 @@ export class Selection {
   /** Every route and every glob must mean something. @throws FERRY_STRUCTURE_SELECTION naming what does not exist */
   requireFound(source: readonly CollectionSpec[]): void {
     const names = source.map(({ ns }) => formatNamespace(ns));
-    const { routes = [] } = this.#options;
-    const idle = this.#filter.include.filter((pattern) => !source.some(({ ns }) => pattern.matches(ns)));
-    const named = routes.map(({ from }) => from).filter((from) => this.#includes(parseNamespace(from)));
+    const { routes = [], include } = this.#options;
+    const asked = include.length === 0 ? [] : this.#filter.include;
+    const idle = asked.filter((pattern) => !source.some(({ ns }) => pattern.matches(ns)));
+    const named = routes.map(({ from }) => from).filter((from) => this.#filter.has(parseNamespace(from)));
     const missing = [...idle.map(({ text }) => text), ...named.filter((from) => !names.includes(from))];
     if (missing.length > 0)
-      throw new FerryError("FERRY_STRUCTURE_SELECTION", `the source has nothing that is called ${missing.join(", ")}`);
+      throw new FerryError("FERRY_STRUCTURE_SELECTION", `the source has nothing with the name ${missing.join(", ")}`);
   }
 }
 
-const grouped = (routes: readonly RoutedNamespace[]): ReadonlyMap<string, readonly Destination[]> => {
-  const map = new Map<string, Destination[]>();
+const grouped = (routes: readonly RoutedNamespace[]): ReadonlyMap<string, readonly RoutedTarget[]> => {
+  const map = new Map<string, RoutedTarget[]>();
   for (const { from, to, fields, chosen = false, byText = false } of routes) {
     const destinations = map.get(from) ?? [];
     destinations.push({ ns: parseNamespace(to), fields, chosen, byText });

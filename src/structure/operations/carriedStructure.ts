@@ -1,11 +1,11 @@
 import type { Route } from "#base/config/routes.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import type { NamespaceSpec } from "#base/flow/namespaceFilter.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import type { Logger } from "#base/observe/log.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
 import { forgetRoutes, requireIdle } from "#io/state/forgetRoutes.ts";
-import type { ScopeSpec } from "#source/stream/scope.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import type { Failure, StructureEvent } from "#structure/build/build.ts";
 import { progressText } from "#structure/build/buildProgress.ts";
 import { StructureStore } from "#structure/plan/store.ts";
@@ -18,10 +18,9 @@ import {
   type StructureDeps,
 } from "./structureOperations.ts";
 
-export type CarriedDeps = Readonly<{
-  spec: ScopeSpec;
+export type CarriedStructureDeps = Readonly<{
+  spec: NamespaceSpec;
   routes: readonly Route[] | undefined;
-  settings: Readonly<{ stateDb: string }>;
   clock: Clock;
   logger: Logger;
   hard: AbortSignal;
@@ -29,9 +28,9 @@ export type CarriedDeps = Readonly<{
 }>;
 
 /** Everything but ferry's own database, where neither names nor routes say what is meant. */
-const selection = ({ spec, routes, settings }: CarriedDeps): Pick<StructureDeps, "include" | "exclude"> => ({
+const selection = ({ spec, routes }: CarriedStructureDeps, { name }: StateDb): NamespaceSpec => ({
   include: spec.include.length === 0 && routes === undefined ? ["*"] : spec.include,
-  exclude: [...spec.exclude, `${settings.stateDb}.*`],
+  exclude: [...spec.exclude, `${name}.*`],
 });
 
 const say = (logger: Logger, { ns, does, state, ms = 0, reason, progress }: StructureEvent): void => {
@@ -46,13 +45,16 @@ export class CarriedStructure {
   readonly #deps: StructureDeps;
   readonly #leaseMs: number;
 
-  constructor(deps: CarriedDeps, source: MongoClient, target: MongoClient) {
-    const { routes, settings, clock, logger, hard, leaseMs } = deps;
+  constructor(
+    deps: CarriedStructureDeps,
+    { source, target, state }: Pick<StructureDeps, "source" | "target" | "state">,
+  ) {
+    const { routes, clock, logger, hard, leaseMs } = deps;
     this.#leaseMs = leaseMs;
     this.#deps = {
-      ...{ source, target, routes, clock, signal: hard, stateDb: settings.stateDb },
+      ...{ source, target, state, routes, clock, signal: hard },
       awayMs: 0, // waited for around the whole phase, in run/outages.ts
-      ...selection(deps),
+      ...selection(deps, state),
       report: (event) => say(logger, event),
     };
   }
@@ -67,21 +69,21 @@ export class CarriedStructure {
    * @throws FERRY_STRUCTURE_BUSY, FERRY_MONGO_*
    */
   async idle(former: readonly string[]): Promise<void> {
-    const { target, stateDb } = this.#deps;
+    const { state } = this.#deps;
     const routes = routeNames(this.#deps, await planOf(this.#deps, { mayLack: true, replace: true }));
-    await this.#whenIdle(() => requireIdle(target, stateDb, [...former, ...routes]));
+    await this.#whenIdle(() => requireIdle(state, [...former, ...routes]));
   }
 
   /**
-   * Drops what is carried on the target, forgets its positions and those of the former routes, and builds it anew. Lanes of
+   * Drops the selected collections on the target, deletes their positions and those of the former routes, and builds them again. Lanes of
    * a process that died are waited for.
-   * @throws FERRY_STRUCTURE_BUSY while somebody works on it, FERRY_MONGO_*
+   * @throws FERRY_STRUCTURE_BUSY while a worker owns one of them, FERRY_MONGO_*
    */
   async replace(former: readonly string[]): Promise<void> {
-    const { target, stateDb } = this.#deps;
+    const { state } = this.#deps;
     await this.#whenIdle(async () => {
-      await forgetRoutes(target, stateDb, former);
-      await new StructureStore(target, stateDb).forgetAsked();
+      await forgetRoutes(state, former);
+      await new StructureStore(state).forgetAsked();
       await buildStructure(this.#deps, { mayLack: true, replace: true });
     });
   }
@@ -106,7 +108,7 @@ export class CarriedStructure {
   }
 
   /**
-   * What was built before is left as it is: whoever was killed comes here again.
+   * What was built before stays as it is: after a crash this runs again.
    * @param followed the stream begins before it was built
    * @throws FERRY_STRUCTURE_REFUSED, FERRY_MONGO_*
    */
@@ -115,7 +117,7 @@ export class CarriedStructure {
   }
 
   /**
-   * Gives back what was held back, of everything that was ever built here. Nothing may be on its way any more; whoever was
+   * Restores deferred constraints of everything that was ever built here. No more writes may be pending; a process that was
    * killed in it calls it again. @returns what could not be restored @throws the signal's reason, FERRY_MONGO_*
    */
   async finalize(signal: AbortSignal): Promise<readonly Failure[]> {

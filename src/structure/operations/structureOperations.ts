@@ -1,12 +1,15 @@
 import type { Document } from "bson";
+import { isMongo } from "#base/config/destination.ts";
 import type { Route } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { bucketsOf } from "#base/flow/buckets.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import type { NamespaceSpec } from "#base/flow/namespaceFilter.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#base/flow/types.ts";
 import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { forgetRoutes } from "#io/state/forgetRoutes.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { fieldNames } from "#route/filter/fieldPath.ts";
 import { RouteFilter } from "#route/filter/routeFilter.ts";
 import { comparesText } from "#route/filter/where.ts";
@@ -15,17 +18,16 @@ import { carryOut, type Failure, type StructureEvent } from "#structure/build/bu
 import { finalizeStructure } from "#structure/build/finalize.ts";
 import type { CollectionSpec } from "#structure/model/model.ts";
 import { readStructure } from "#structure/model/read.ts";
-import type { Asked } from "#structure/model/records.ts";
-import { abilitiesOf } from "#structure/model/relax.ts";
+import { serverAbilitiesOf } from "#structure/model/relax.ts";
 import { type FieldMap, type RoutedNamespace, Selection } from "#structure/model/selection.ts";
-import { type Plan, planStructure } from "#structure/plan/plan.ts";
+import { type BuildPlan, planStructure } from "#structure/plan/planStructure.ts";
 import { StructureStore } from "#structure/plan/store.ts";
-import { type Finding, type Wanted, wantedStructure } from "#structure/plan/wanted.ts";
+import { type StructureFinding, type Wanted, wantedStructure } from "#structure/plan/wanted.ts";
 
 export type StructureDeps = Readonly<{
   source: MongoClient;
   target: MongoClient;
-  stateDb: string;
+  state: StateDb;
   /** Routes of the configuration; undefined keeps every namespace's name. */
   routes: readonly Route[] | undefined;
   /** Globs over `db.collection`. */
@@ -62,9 +64,9 @@ const fieldMap = (route: Pick<Route, "fields">): FieldMap | undefined => {
 export const routed = (
   routes: readonly Pick<Route, "from" | "to" | "fields" | "where">[],
 ): readonly RoutedNamespace[] =>
-  routes.map((route) => ({
+  routes.filter(isMongo).map((route) => ({
     from: route.from,
-    to: route.to,
+    to: route.to.mongodb,
     fields: fieldMap(route),
     chosen: route.where !== undefined,
     byText: comparesText(route.where),
@@ -83,10 +85,10 @@ const requireApart = async ({ source, target }: StructureDeps, wanted: readonly 
   if (onto === undefined) return;
   const [one, other] = await Promise.all([processOf(source), processOf(target)]);
   if (one !== undefined && one === other)
-    throw new FerryError("FERRY_STRUCTURE_SAME", `${onto.from} would be carried onto itself`);
+    throw new FerryError("FERRY_STRUCTURE_SAME", `${onto.from} would be copied onto itself`);
 };
 
-/** Collections of the target that the source has no more, and that nobody has written to since. */
+/** Collections of the target that the source no longer has, and that were not written to since. */
 const emptyAmong = async (
   target: MongoClient,
   present: readonly CollectionSpec[],
@@ -107,28 +109,28 @@ const emptyAmong = async (
   return empty;
 };
 
-export type PlanOptions = Readonly<{
+export type BuildPlanOptions = Readonly<{
   /** The selected target namespaces are emptied first. */
   replace?: boolean;
   /** What was selected may be gone on the source by now. */
   mayLack?: boolean;
   /**
-   * The stream is followed from before these were built: where the source has made one of them anew since, in a way that this one
+   * The stream is followed from before these were built: if the source has created one of them again since, in a way that this one
    * cannot take, its drop is still to come, and is no reason to refuse.
    */
   followed?: boolean;
 }>;
 
-export type StructurePlan = Plan & Readonly<{ wanted: readonly Wanted[] }>;
+export type StructurePlan = BuildPlan & Readonly<{ wanted: readonly Wanted[] }>;
 
-const isRefused = ({ level }: Finding): boolean => level === "refused";
+const isRefused = ({ level }: StructureFinding): boolean => level === "refused";
 
 /** What is to be built, and what cannot be. Reads both sides, writes nothing. @throws FERRY_STRUCTURE_SELECTION, FERRY_STRUCTURE_SAME, FERRY_USAGE, FERRY_MONGO_* */
 export const planOf = async (
   deps: StructureDeps,
-  { replace = false, mayLack = false, followed = false }: PlanOptions = {},
+  { replace = false, mayLack = false, followed = false }: BuildPlanOptions = {},
 ): Promise<StructurePlan> => {
-  const { source, target, stateDb, include, exclude } = deps;
+  const { source, target, state, include, exclude } = deps;
   const routes = deps.routes === undefined ? undefined : routed(deps.routes);
   const selection = new Selection({ routes, include, exclude });
   const [{ collections }, { version }] = await Promise.all([
@@ -138,7 +140,7 @@ export const planOf = async (
   if (!mayLack) selection.requireFound(collections);
   const { wanted, findings } = wantedStructure(collections, selection);
   await requireApart(deps, wanted);
-  const journal = (await new StructureStore(target, stateDb).all()).filter(({ from }) => selection.includes(from));
+  const journal = (await new StructureStore(state).all()).filter(({ from }) => selection.includes(from));
   const names = new Set([...wanted.map(({ spec }) => formatNamespace(spec.ns)), ...journal.map(({ _id }) => _id.ns)]);
   const databases = [...new Set([...names].map((name) => name.slice(0, name.indexOf("."))))];
   const scope = { databases, includes: (ns: Namespace) => names.has(formatNamespace(ns)) };
@@ -147,10 +149,10 @@ export const planOf = async (
     wanted,
     target: present.collections,
     journal,
-    abilities: abilitiesOf(version),
+    abilities: serverAbilitiesOf(version),
     replace,
     empty: await emptyAmong(target, present.collections, wanted),
-    stateDb,
+    stateDb: state.name,
   });
   const built = new Set(followed ? journal.map(({ _id }) => _id.ns) : []);
   const still = plan.findings.filter((finding) => !(isRefused(finding) && built.has(finding.ns)));
@@ -158,7 +160,7 @@ export const planOf = async (
 };
 
 /** @throws FERRY_STRUCTURE_REFUSED with every reason */
-export const requirePossible = ({ findings }: Plan): void => {
+export const requirePossible = ({ findings }: BuildPlan): void => {
   const refused = findings.filter(isRefused);
   if (refused.length === 0) return;
   const reasons = refused.map(({ ns, index, reason }) => `${ns}${index === undefined ? "" : ` (${index})`}: ${reason}`);
@@ -167,20 +169,17 @@ export const requirePossible = ({ findings }: Plan): void => {
 
 export type Built = Readonly<{ plan: StructurePlan; failures: readonly Failure[] }>;
 
-const storeOf = ({ target, stateDb }: Pick<StructureDeps, "target" | "stateDb">): StructureStore =>
-  new StructureStore(target, stateDb);
-
 /**
- * Builds what is missing on the target, with everything held back that would refuse or delete documents on their way.
+ * Builds what is missing on the target, with everything deferred that would reject or delete documents on their way.
  * Whoever was killed calls it again. `replace` empties the selected namespaces and forgets their routes' positions first.
  * @throws FERRY_STRUCTURE_REFUSED before anything is written, and what `planOf` throws
  */
-export const buildStructure = async (deps: StructureDeps, options: PlanOptions = {}): Promise<Built> => {
+export const buildStructure = async (deps: StructureDeps, options: BuildPlanOptions = {}): Promise<Built> => {
   const plan = await planOf(deps, options);
   requirePossible(plan);
-  const wiring = { ...deps, store: storeOf(deps) };
+  const wiring = { ...deps, store: new StructureStore(deps.state) };
   await wiring.store.rememberAsked(deps);
-  if (options.replace === true) await forgetRoutes(deps.target, deps.stateDb, routeNames(deps, plan));
+  if (options.replace === true) await forgetRoutes(deps.state, routeNames(deps, plan));
   const failures = await carryOut(wiring, plan);
   // Somebody else may have made a collection in between: what is there is looked at, not what was sent.
   const left = await planOf(deps, { mayLack: true });
@@ -208,7 +207,7 @@ const unfinished = ({ spec: { ns, building = [] } }: Wanted): readonly Failure[]
   building.map((index) => ({ ns: formatNamespace(ns), index, reason: "the source is still building it" }));
 
 /** What the source has by now, of everything that builds were asked for. */
-const buildAll = async (deps: FinalizeOptions, asked: readonly Asked[]): Promise<readonly Failure[]> => {
+const buildAll = async (deps: FinalizeOptions, asked: readonly NamespaceSpec[]): Promise<readonly Failure[]> => {
   const { source } = deps;
   if (source === undefined) return [];
   const failures: Failure[] = [];
@@ -220,13 +219,13 @@ const buildAll = async (deps: FinalizeOptions, asked: readonly Asked[]): Promise
 };
 
 /**
- * Gives back what was held back. With a source, what it has by now is built first. The caller has seen to it that nothing is
+ * Restores deferred constraints. With a source, its new structure is built first. The caller makes sure that nothing is
  * on its way any more.
  * @param asked what is to be built first; otherwise all that builds were asked for
  * @returns what could not be restored
  */
-export const finalize = async (deps: FinalizeOptions, asked?: Asked): Promise<readonly Failure[]> => {
-  const store = storeOf(deps);
+export const finalize = async (deps: FinalizeOptions, asked?: NamespaceSpec): Promise<readonly Failure[]> => {
+  const store = new StructureStore(deps.state);
   const built = await buildAll(deps, asked === undefined ? await store.asked() : [asked]);
   const failed = new Set(built.map(({ ns, index }) => `${ns}\0${index}`));
   const records = (await store.all()).filter(({ _id }) => !failed.has(`${_id.ns}\0${_id.index}`));

@@ -1,7 +1,7 @@
 import type { RawValue } from "#base/bson/rawValue.ts";
 import { BsonType } from "#base/bson/walk.ts";
 import { type IndexSpec, keyParts } from "#structure/model/model.ts";
-import { isOn, mapElements, type Options, textOf, within } from "#structure/model/options.ts";
+import { isOn, mapElements, type Options, optionsWithin, textOf } from "#structure/model/options.ts";
 import type { FieldMap } from "#structure/model/selection.ts";
 
 /** An index as it suits documents that a route's field rules have changed, or why it cannot be. */
@@ -51,9 +51,10 @@ const fitOptions = (fields: FieldMap, options: Options): Options => {
 };
 
 const maskedPaths = (fields: FieldMap, index: IndexSpec): string[] =>
-  [...keyParts(index).map(({ path }) => path), ...Object.keys(within(index.options["partialFilterExpression"]))].filter(
-    (path) => fields.masked(path) !== undefined,
-  );
+  [
+    ...keyParts(index).map(({ path }) => path),
+    ...Object.keys(optionsWithin(index.options["partialFilterExpression"])),
+  ].filter((path) => fields.masked(path) !== undefined);
 
 /** An index for what the route's field rules make of the documents. */
 export const fitIndex = (index: IndexSpec, fields: FieldMap): Fitted => {

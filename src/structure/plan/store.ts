@@ -1,11 +1,12 @@
 import { Binary, Timestamp } from "bson";
+import type { NamespaceSpec } from "#base/flow/namespaceFilter.ts";
 import { formatNamespace, type Namespace } from "#base/flow/types.ts";
-import type { Collection, MongoClient } from "#io/mongo/connect.ts";
+import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { specText } from "#structure/model/model.ts";
-import { documentOf } from "#structure/model/options.ts";
+import { optionsDocument } from "#structure/model/options.ts";
 import type {
-  Asked,
   DdlRecord,
   Duplicate,
   FollowRecord,
@@ -13,10 +14,10 @@ import type {
   StructureRecord,
   StructureState,
 } from "#structure/model/records.ts";
-import type { Item } from "./plan.ts";
+import type { Item } from "./planStructure.ts";
 
 /** What became of an item; what is left out is removed from its record. */
-export type Outcome = Readonly<{
+export type StructureOutcome = Readonly<{
   state: StructureState;
   held?: StructureRecord["held"];
   reason?: string;
@@ -24,7 +25,7 @@ export type Outcome = Readonly<{
 }>;
 
 /**
- * The journal of the structure in ferry's database on the target: what is looked after, what is held back until finalize,
+ * The journal of the structure in ferry's database on the target: what ferry manages, what is deferred until finalize,
  * what became of it, and which changes of the source were followed. Every method throws FERRY_MONGO_*.
  */
 export class StructureStore {
@@ -33,15 +34,14 @@ export class StructureStore {
   readonly #ddl: Collection<DdlRecord>;
   readonly #selection: Collection<SelectionRecord>;
 
-  constructor(client: MongoClient, stateDb: string) {
-    const db = client.db(stateDb);
-    this.#structure = db.collection("structure");
-    this.#follow = db.collection("structureFollow");
-    this.#ddl = db.collection("ddl");
-    this.#selection = db.collection("structureSelection");
+  constructor(state: StateDb) {
+    this.#structure = state.collection("structure");
+    this.#follow = state.collection("structureFollow");
+    this.#ddl = state.collection("ddl");
+    this.#selection = state.collection("structureSelection");
   }
 
-  async rememberAsked({ include, exclude }: Asked): Promise<void> {
+  async rememberAsked({ include, exclude }: NamespaceSpec): Promise<void> {
     const asked = { include: [...include], exclude: [...exclude] };
     await translated("noting what is selected", () =>
       this.#selection.updateOne({ _id: "selection" }, { $addToSet: { asked } }, { upsert: true }),
@@ -54,7 +54,7 @@ export class StructureStore {
   }
 
   /** What `ferry structure build` was asked for so far; empty where it never was. */
-  async asked(): Promise<readonly Asked[]> {
+  async asked(): Promise<readonly NamespaceSpec[]> {
     const found = await translated("reading what is selected", () => this.#selection.findOne({ _id: "selection" }));
     return found?.asked ?? [];
   }
@@ -70,7 +70,7 @@ export class StructureStore {
     );
   }
 
-  /** Written before the step: whoever comes after a crash knows that what is there may be ferry's. */
+  /** Written before the step: after a crash the next process knows that what is there may be ferry's. */
   async note({ ns, index, kind, from, wanted, held }: Item, state: StructureState): Promise<void> {
     await translated("noting what is to be built", () =>
       this.#structure.updateOne(
@@ -80,7 +80,7 @@ export class StructureStore {
             kind,
             from,
             wanted: specText(wanted),
-            exact: new Binary(documentOf(wanted)),
+            exact: new Binary(optionsDocument(wanted)),
             held: [...held],
             state,
             updatedAt: new Date(),
@@ -92,7 +92,14 @@ export class StructureStore {
     );
   }
 
-  async settle(_id: StructureRecord["_id"], { state, held, reason, duplicates }: Outcome): Promise<void> {
+  /** Written before a cutover restores it, and null when it is deferred again. */
+  async noteRestored(_id: StructureRecord["_id"], restored: StructureRecord["held"] | null): Promise<void> {
+    await translated("noting what is restored", () =>
+      this.#structure.updateOne({ _id }, restored === null ? { $unset: { restored: "" } } : { $set: { restored } }),
+    );
+  }
+
+  async settle(_id: StructureRecord["_id"], { state, held, reason, duplicates }: StructureOutcome): Promise<void> {
     await translated("noting what was built", () =>
       this.#structure.updateOne(
         { _id },
@@ -123,13 +130,13 @@ export class StructureStore {
     );
   }
 
-  /** The newest clusterTime at which somebody has read the source for this namespace. */
+  /** The newest clusterTime at which a process has read the source for this namespace. */
   async readAt(ns: string): Promise<Timestamp> {
     const found = await translated("reading how far the source was looked at", () => this.#follow.findOne({ _id: ns }));
     return found?.readAt ?? Timestamp.fromBits(0, 0);
   }
 
-  /** Notes such a reading; false where somebody has a newer one. */
+  /** Notes such a reading; false if another process has a newer one. */
   async claimReading(ns: string, at: Timestamp): Promise<boolean> {
     await translated("noting how far the source was looked at", () =>
       this.#follow.updateOne({ _id: ns }, { $max: { readAt: at } }, { upsert: true }),

@@ -1,7 +1,7 @@
 import { formatNamespace, type Namespace } from "#base/flow/types.ts";
 import type { CollectionSpec, IndexSpec } from "#structure/model/model.ts";
 import { type Options, rawText, textOf, without } from "#structure/model/options.ts";
-import type { Destination, FieldMap, Selection } from "#structure/model/selection.ts";
+import type { FieldMap, RoutedTarget, Selection } from "#structure/model/selection.ts";
 import { fitIndex } from "./fields.ts";
 import { readBy, renameIn } from "./views.ts";
 
@@ -9,7 +9,7 @@ import { readBy, renameIn } from "./views.ts";
  * Something that an operator should know before anything is written. `refused`: MongoDB makes it impossible, nothing
  * begins; `left-out`: this part is not built; `note`: it is built, with a limit.
  */
-export type Finding = Readonly<{
+export type StructureFinding = Readonly<{
   level: "refused" | "left-out" | "note";
   /** Target namespace. */
   ns: string;
@@ -20,13 +20,13 @@ export type Finding = Readonly<{
 /** A collection as it should be on the target in the end. */
 export type Wanted = Readonly<{ from: string; spec: CollectionSpec }>;
 
-type Found = { wanted: Wanted[]; findings: Finding[] };
+type Found = { wanted: Wanted[]; findings: StructureFinding[] };
 
 const fitIndexes = (
   indexes: readonly IndexSpec[],
   fields: FieldMap | undefined,
   ns: string,
-  findings: Finding[],
+  findings: StructureFinding[],
 ): readonly IndexSpec[] => {
   if (fields === undefined) return indexes;
   return indexes.flatMap((index) => {
@@ -42,7 +42,12 @@ const fitIndexes = (
 
 const VALIDATION = ["validator", "validationLevel", "validationAction"];
 
-const fitOptions = (options: Options, fields: FieldMap | undefined, ns: string, findings: Finding[]): Options => {
+const fitOptions = (
+  options: Options,
+  fields: FieldMap | undefined,
+  ns: string,
+  findings: StructureFinding[],
+): Options => {
   if (fields === undefined || options["validator"] === undefined) return options;
   const reason = "the route changes documents, and the source's validator speaks of unchanged ones";
   findings.push({ level: "left-out", ns, reason: `validator: ${reason}` });
@@ -59,7 +64,7 @@ const COLLATED =
 
 const addCollection = (
   spec: CollectionSpec,
-  { ns, fields, chosen = false, byText = false }: Destination,
+  { ns, fields, chosen = false, byText = false }: RoutedTarget,
   { wanted, findings }: Found,
 ): void => {
   const name = formatNamespace(ns);
@@ -79,14 +84,14 @@ const addCollection = (
       level: "note",
       ns: name,
       reason:
-        "time series: built empty; `ferry run` and `ferry capture` carry its measurements, the official connector does not",
+        "time series: built empty; `ferry run` and `ferry capture` copy its measurements, the official connector does not",
     });
 };
 
 /** What a view stands on. */
 const baseOf = (options: Options): string => textOf(options["viewOn"]) ?? "";
 
-type Bases = ReadonlyMap<string, readonly Destination[]>;
+type Bases = ReadonlyMap<string, readonly RoutedTarget[]>;
 
 /** Where a view's own collection goes; a view on a view goes where that one goes. */
 const addView = (spec: CollectionSpec, bases: Bases, selection: Selection, { wanted, findings }: Found): void => {
@@ -119,7 +124,7 @@ const addView = (spec: CollectionSpec, bases: Bases, selection: Selection, { wan
  */
 export const wantedStructure = (source: readonly CollectionSpec[], selection: Selection): Readonly<Found> => {
   const found: Found = { wanted: [], findings: [] };
-  const bases = new Map<string, readonly Destination[]>();
+  const bases = new Map<string, readonly RoutedTarget[]>();
   for (const spec of source.filter(({ kind }) => kind !== "view")) {
     const destinations = selection.destinations(spec.ns);
     if (destinations.length > 0) bases.set(formatNamespace(spec.ns), destinations);

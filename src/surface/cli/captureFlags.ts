@@ -2,14 +2,16 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { stateFolder } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
+import type { NamespaceSpec } from "#base/flow/namespaceFilter.ts";
 import type { ReadPreferenceMode } from "#io/mongo/connect.ts";
 import type { NamesDeps } from "#process/capture/carriedNames.ts";
 import type { OwnCaptureDeps } from "#source/capture/ownCapture.ts";
 import { COPY_ORDERS, type CopyOrder } from "#source/copy/copyOrder.ts";
 import type { SpoolMode } from "#source/spool/spoolNeed.ts";
-import { parseScope, type ScopeSpec } from "#source/stream/scope.ts";
-import { wholeNumber, withAddresses } from "./connections.ts";
-import { terminalQuestion } from "./question.ts";
+import { terminalQuestion } from "#surface/terminal/question.ts";
+import { choiceFlag } from "./choices.ts";
+import { LOG_LEVEL, wholeNumber, withAddresses, withStateFlags } from "./connections.ts";
+import { type NamesFlags, namesIn, withNames } from "./namesFlags.ts";
 
 const READERS = "4";
 const RANGE_DOCUMENTS = "50000";
@@ -41,62 +43,68 @@ const copyOrderOf = (text: string): CopyOrder => {
   return order;
 };
 
-const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
-
 /** Flags of commands that capture by themselves, as commander hands them over. */
-export type CaptureFlags = Readonly<Record<string, string | undefined>> & {
-  include: readonly string[];
-  exclude: readonly string[];
-  recopy?: boolean;
-  structure?: boolean;
-  allowEmpty?: boolean;
-};
+export type CaptureFlags = Omit<Readonly<Record<string, string | undefined>>, keyof NamesFlags> &
+  NamesFlags & {
+    recopy?: boolean;
+    structure?: boolean;
+    allowEmpty?: boolean;
+  };
 
-/** Adds what is said about the source. */
+/** Adds the flags of the source and its copy. */
 export const withCapture = (command: Command): Command =>
-  withAddresses(command, { source: "source MongoDB, a replica set or a sharded cluster", target: undefined })
-    .option(
-      "--include <names>",
-      "namespaces or globs to carry, such as 'shop.*'; may be repeated (default: everything)",
-      collect,
-      [],
-    )
-    .option("--exclude <names>", "namespaces or globs to leave out; may be repeated", collect, [])
-    .option("--allow-empty", "names that nothing on the source bears yet are no misspellings: follow them")
-    .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
-    .option("--readers <count>", `ranges that are copied at once (default: ${READERS})`)
+  withNames(
+    withStateFlags(
+      withAddresses(command, { source: "source MongoDB, a replica set or a sharded cluster", target: undefined }),
+    ),
+    {
+      include: "namespaces to copy and stream (default: everything)",
+      exclude: "namespaces to skip",
+    },
+  )
+    .option("--allow-empty", "accept names that match nothing on the source yet, and follow them")
+    .option("--config <file>", "routes and their rules (default: ferry.yaml here, if it exists)")
+    .option("--readers <count>", `ranges that are copied concurrently (default: ${READERS})`)
     .option(
       "--range-documents <count>",
-      `documents of one range, about: what a kill may cost at most (default: ${RANGE_DOCUMENTS})`,
+      `documents in one range, about: at most this many are copied again after a crash (default: ${RANGE_DOCUMENTS})`,
     )
-    .option(
-      "--copy-order <order>",
-      "measured: ranges of _id, or natural order for large collections with random keys where a sample shows it to be faster; natural; id (default: measured)",
+    .addOption(
+      choiceFlag(
+        "--copy-order <order>",
+        "order of the copy; measured: by _id, or in natural order where a sample of a large collection shows that this is faster (default: measured)",
+        COPY_ORDERS,
+      ),
     )
     .option(
       "--max-source-load <ms>",
-      "copy more slowly while the source takes longer than this, ms, for one small read (95th percentile): its services come first (default: as fast as it goes)",
+      "slow the copy down while one small read of the source takes longer than this, ms (95th percentile) (default: no limit)",
     )
-    .option(
-      "--read-preference <mode>",
-      `where the copy reads: ${READ_FROM.join(", ")}; the change stream stays with the primary (default: primary)`,
+    .addOption(
+      choiceFlag(
+        "--read-preference <mode>",
+        "which members the copy reads from; the change stream always reads from the primary (default: primary)",
+        READ_FROM,
+      ),
     )
-    .option(
-      "--spool <when>",
-      `keep the change stream in files while the copy runs: ${SPOOL_WHEN.join(", ")} (default: auto, when the copy may outlast the oplog)`,
+    .addOption(
+      choiceFlag(
+        "--spool <when>",
+        "keep the change stream in files while the copy runs; auto: when the copy may outlast the oplog (default: auto)",
+        SPOOL_WHEN,
+      ),
     )
-    .option("--spool-dir <folder>", "where (default: spool, below $FERRY_HOME or .ferry)")
+    .option("--spool-dir <folder>", "folder of the spool (default: spool, below $FERRY_HOME or .ferry)")
     .option(
       "--spool-size <mb>",
-      `how much at most, MB; beyond it only the oplog holds changes (default: ${SPOOL_SIZE})`,
+      `size limit of the spool, MB; when it is full, only the oplog holds changes (default: ${SPOOL_SIZE})`,
     )
-    .option("--recopy", "copy everything again from a new start, and remove what the source no longer has")
-    .option("--no-structure", "leave the collections' options, indexes and views to somebody else")
-    .option("--state-db <name>", "ferry's database on the target")
-    .option("--log-level <level>", "debug, info, warn, error or silent");
+    .option("--recopy", "copy everything again from a new start position, and remove what the source no longer has")
+    .option("--no-structure", "do not create collection options, indexes and views")
+    .addOption(LOG_LEVEL);
 
 export type CaptureOptions = Readonly<{
-  spec: ScopeSpec;
+  spec: NamespaceSpec;
   readers: number;
   rangeDocuments: number;
   copyOrder: CopyOrder;
@@ -110,8 +118,8 @@ export type CaptureOptions = Readonly<{
 
 /** Splits the flags: those of the capture, and the rest as plain texts. @throws FERRY_USAGE */
 export const parseCapture = ({
-  include,
-  exclude,
+  include = [],
+  exclude = [],
   recopy = false,
   structure = true,
   allowEmpty = false,
@@ -119,7 +127,7 @@ export const parseCapture = ({
 }: CaptureFlags): CaptureOptions & Readonly<{ texts: Readonly<Record<string, string | undefined>> }> => {
   const texts = rest as Readonly<Record<string, string | undefined>>;
   return {
-    spec: parseScope(include, exclude),
+    spec: namesIn({ include, exclude }),
     readers: wholeNumber("--readers", texts["readers"] ?? READERS, { max: 64 }),
     rangeDocuments: wholeNumber("--range-documents", texts["rangeDocuments"] ?? RANGE_DOCUMENTS),
     copyOrder: copyOrderOf(texts["copyOrder"] ?? "measured"),
@@ -141,5 +149,8 @@ export const parseCapture = ({
 /** @throws FERRY_USAGE */
 export const requireStructure = (replaceTarget: boolean, { structure }: Pick<CaptureOptions, "structure">): void => {
   if (replaceTarget && !structure)
-    throw new FerryError("FERRY_USAGE", "--replace-target builds what it drops; --no-structure forbids that");
+    throw new FerryError(
+      "FERRY_USAGE",
+      "--replace-target creates what it drops; it cannot be combined with --no-structure",
+    );
 };

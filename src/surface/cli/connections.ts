@@ -1,23 +1,36 @@
 import type { Command } from "commander";
-import { ADDRESSES, type Address, resolveSettings, type SettingFlags } from "#base/config/settings.ts";
+import {
+  ADDRESSES,
+  type Address,
+  LEVELS,
+  resolveSettings,
+  resolveState,
+  type SettingFlags,
+} from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { holdsSecret } from "#base/errors/secrets.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { createLogger } from "#base/observe/log.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
 import { requireRoute, requireState } from "#io/state/knownState.ts";
+import { StateDb } from "#io/state/stateDb.ts";
 import { ConnectRest } from "#source/connector/connectRest.ts";
-import { printAside } from "./output.ts";
+import { printAside } from "#surface/terminal/output.ts";
+import { choiceFlag } from "./choices.ts";
 
 /** Flags as commander hands them over. */
 export type Flags = SettingFlags & Readonly<{ json?: boolean }>;
 
 const FLAGS = {
   source: ["uri", "source MongoDB"],
-  target: ["uri", "target MongoDB, which also holds ferry's state"],
+  target: ["uri", "target MongoDB"],
+  state: ["uri", "MongoDB that holds ferry's state (default: the target)"],
   kafka: ["servers", "Kafka bootstrap servers, host:port, comma-separated"],
   connect: ["url", "base URL of Kafka Connect's REST API"],
 } as const satisfies Record<Address, readonly [value: string, description: string]>;
+
+/** What is logged, and no less than that. */
+export const LOG_LEVEL = choiceFlag("--log-level <level>", "least severe level that is logged (default: info)", LEVELS);
 
 /** Adds the flags of addresses, each also from a file; a description of the command's own replaces the usual one. */
 export const withAddresses = (
@@ -28,20 +41,28 @@ export const withAddresses = (
     if (!(name in wanted)) continue;
     const [value, description] = FLAGS[name];
     command.option(`--${name} <${value}>`, wanted[name] ?? description);
-    command.option(`--${name}-file <file>`, `file that holds it, for what has a password`);
+    command.option(
+      `--${name}-file <file>`,
+      `file that holds ${FLAGS[name][0] === "uri" ? "the URI" : "the address"}, if it has a password`,
+    );
   }
   return command;
 };
 
-/** Adds the shared flags that a command takes, and `--json`. */
-export const withConnections = (command: Command, names: readonly (Address | "stateDb")[]): Command => {
-  withAddresses(command, Object.fromEntries(names.map((name) => [name, undefined])));
-  if (names.includes("stateDb")) command.option("--state-db <name>", "ferry's database on the target");
+/** Adds the flags of ferry's own database. */
+export const withStateFlags = (command: Command): Command =>
+  withAddresses(command, { state: undefined }).option("--state-db <name>", "ferry's database there (default: ferry)");
+
+/** Adds the shared flags that a command takes, and `--json`. `state`: those of ferry's own database. */
+export const withConnections = (command: Command, names: readonly Address[]): Command => {
+  const addresses = names.filter((name) => name !== "state");
+  withAddresses(command, Object.fromEntries(addresses.map((name) => [name, undefined])));
+  if (names.includes("state")) withStateFlags(command);
   return command.option("--json", "print the facts as one JSON value");
 };
 
 /**
- * One warning for flags that hold a password: whoever may list processes can read it. Where stderr is lines of JSON, it is one.
+ * One warning for flags that hold a password: every user who may list processes can read it. If stderr has lines of JSON, the warning is one.
  * @param flags what was given on the command line
  */
 export const warnOfVisiblePasswords = (flags: SettingFlags, asJson: boolean): void => {
@@ -53,31 +74,47 @@ export const warnOfVisiblePasswords = (flags: SettingFlags, asJson: boolean): vo
   else printAside(`ferry: warning: ${sentence}`);
 };
 
-/** Works on the target, where ferry keeps its state, and closes the connection afterwards. @throws FERRY_USAGE, FERRY_MONGO_* */
-export const withTarget = async (
-  flags: Flags,
-  appName: string,
-  work: (client: MongoClient, stateDb: string) => Promise<void>,
-): Promise<void> => {
-  const { target, stateDb } = resolveSettings(flags, ["target"]);
-  const client = await connectMongo(target, { appName });
-  try {
-    await work(client, stateDb);
-  } finally {
-    await client.close();
-  }
-};
-
-/** `withTarget` for a command about what ran: a database without ferry's state, or a route that never ran, is refused. */
+/**
+ * Works with what ferry remembers, for a command about what ran: a database without ferry's state, or a route that never ran,
+ * is refused. Closes the connection afterwards. @throws FERRY_USAGE, FERRY_MONGO_*
+ */
 export const withState = (
   flags: Flags & Readonly<{ route?: string }>,
   appName: string,
-  work: (client: MongoClient, stateDb: string) => Promise<void>,
+  work: (state: StateDb) => Promise<void>,
 ): Promise<void> =>
-  withTarget(flags, appName, async (client, stateDb) => {
-    await requireState(client, stateDb);
-    await requireRoute(client, stateDb, flags.route);
-    await work(client, stateDb);
+  StateDb.within(resolveState(flags), { appName }, async (state) => {
+    await requireState(state);
+    await requireRoute(state, flags.route);
+    await work(state);
+  });
+
+/** Works on the target with what ferry remembers, which may be nothing yet: one connection where both are in one place. */
+export const withPlaces = async (
+  flags: Flags,
+  appName: string,
+  work: (target: MongoClient, state: StateDb) => Promise<void>,
+): Promise<void> => {
+  const { target: uri } = resolveSettings(flags, ["target"]);
+  const place = resolveState(flags);
+  const target = await connectMongo(uri, { appName });
+  try {
+    if (place.uri === uri) await work(target, new StateDb(target, place.stateDb));
+    else await StateDb.within(place, { appName }, (state) => work(target, state));
+  } finally {
+    await target.close();
+  }
+};
+
+/** `withState` for a command that looks at the target's documents as well. */
+export const withTarget = (
+  flags: Flags,
+  appName: string,
+  work: (target: MongoClient, state: StateDb) => Promise<void>,
+): Promise<void> =>
+  withPlaces(flags, appName, async (target, state) => {
+    await requireState(state);
+    await work(target, state);
   });
 
 /** Kafka Connect for a command that can wait for it, and says so when it does. */
@@ -94,13 +131,6 @@ export const patientConnect = (
       if (attempt === 3) printAside(`${error.detail}; waiting for Kafka Connect`);
     },
   });
-
-/** The parts of a flag that takes several. */
-export const commaSeparated = (text: string | undefined): readonly string[] =>
-  (text ?? "")
-    .split(",")
-    .map((part) => part.trim())
-    .filter((part) => part !== "");
 
 /** A whole number given as a flag, from `min` (1) to `max` (a thousand million). @throws FERRY_USAGE */
 export const wholeNumber = (

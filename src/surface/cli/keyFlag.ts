@@ -8,7 +8,7 @@ export const identityOfText = (key: string): string => {
   // Text to bytes, without an object between them, which would put names that look like numbers first.
   const documentKey = new Transcoder().document(Buffer.from(`{"_id":${key}}`));
   if (documentKey === undefined)
-    throw new FerryError("FERRY_USAGE", `--key ${key} is no extended JSON; a string needs its quotes: --key '"abc"'`);
+    throw new FerryError("FERRY_USAGE", `--key ${key} is not extended JSON; a string needs quotes: --key '"abc"'`);
   return identityOf(documentKey);
 };
 

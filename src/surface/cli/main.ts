@@ -1,64 +1,16 @@
-import { Command, CommanderError } from "commander";
-import type { SettingFlags } from "#base/config/settings.ts";
+import { setSourceMapsSupport } from "node:module";
+import { CommanderError } from "commander";
 import { FerryError } from "#base/errors/ferryError.ts";
-import { registerCapture } from "./commands/capture.ts";
-import { registerCheck } from "./commands/check.ts";
-import { registerConfig } from "./commands/config.ts";
-import { registerConflicts } from "./commands/conflicts.ts";
-import { registerCx } from "./commands/cx.ts";
-import { registerDel } from "./commands/del.ts";
-import { registerDemo } from "./commands/demo.ts";
-import { registerDlq } from "./commands/dlq.ts";
-import { registerDrift } from "./commands/drift.ts";
-import { registerFilter } from "./commands/filter.ts";
-import { registerGenData } from "./commands/genData.ts";
-import { registerKc } from "./commands/kc.ts";
-import { registerLifecycle } from "./commands/lifecycle.ts";
-import { registerRun } from "./commands/run.ts";
-import { registerStack } from "./commands/stack.ts";
-import { registerStatus } from "./commands/status.ts";
-import { registerStructure } from "./commands/structure.ts";
-import { registerVerify } from "./commands/verify.ts";
-import { registerWorker } from "./commands/worker.ts";
-import { warnOfVisiblePasswords } from "./connections.ts";
-import { printFailure } from "./output.ts";
-import { VERSION } from "./version.ts";
+
+import { printFailure } from "#surface/terminal/output.ts";
+import { IS_COMPILED } from "#surface/terminal/self.ts";
+import { ferryProgram } from "./program.ts";
+
+// Compiled for the package: what is loaded from here on is named in stack traces by its line in the sources.
+if (IS_COMPILED) setSourceMapsSupport(true, { nodeModules: true });
 
 /** Asked of the command line itself: one that cannot be parsed fails as JSON, too. */
 const json = process.argv.includes("--json");
-
-/** One module per command family; each adds its commands to the program, and takes over how it ends and prints. */
-const program = new Command("ferry")
-  .description("Live MongoDB to MongoDB migration through Kafka")
-  .version(VERSION)
-  .exitOverride();
-if (json) program.configureOutput({ writeErr: () => undefined });
-else program.showHelpAfterError();
-
-registerCapture(program);
-registerCheck(program);
-registerConfig(program);
-registerCx(program);
-registerDel(program);
-registerDemo(program);
-registerDlq(program);
-registerConflicts(program);
-registerDrift(program);
-registerFilter(program);
-registerGenData(program);
-registerKc(program);
-registerLifecycle(program);
-registerRun(program);
-registerStack(program);
-registerStatus(program);
-registerStructure(program);
-registerVerify(program);
-registerWorker(program);
-
-program.hook("preAction", (_, action) => {
-  const logs = action.options.some(({ long }) => long === "--log-level"); // then stderr is lines of JSON
-  warnOfVisiblePasswords(action.opts<SettingFlags>(), json || logs);
-});
 
 /** A command alone that has only subcommands is no error to commander: it shows the help instead. */
 const usage = ({ code, message }: CommanderError): FerryError =>
@@ -71,6 +23,7 @@ const failed = (error: unknown): number =>
 process.on("uncaughtException", (error) => process.exit(failed(error)));
 
 try {
+  const program = await ferryProgram(process.argv.slice(2), json);
   await program.parseAsync();
 } catch (error) {
   if (!(error instanceof CommanderError)) process.exitCode = failed(error);

@@ -1,6 +1,6 @@
 import { CATALOGUE, type ErrorCode } from "#base/errors/catalogue.ts";
 import type { Status } from "#process/report/status.ts";
-import { count, duration } from "./table.ts";
+import { count, duration } from "#surface/terminal/textTable.ts";
 
 /** What needs a person, and the exit status that says so. */
 type Need = Readonly<{ exit: number; text: string }>;
@@ -44,7 +44,7 @@ export const exitOf = (found: Status): number => {
 const stateText = ({ own, workers, connectors, halted }: Status): string => {
   const halt = halted.length > 0 ? "halted, " : "";
   if (own !== null) {
-    const state = own.owner === null && own.state === "running" ? "nobody runs it" : own.state;
+    const state = own.owner === null && own.state === "running" ? "not running" : own.state;
     return `${halt}${state}, ${own.phase}`;
   }
   const alive = workers.filter((worker) => worker.alive).length;
@@ -53,7 +53,7 @@ const stateText = ({ own, workers, connectors, halted }: Status): string => {
 
 const lagText = ({ lagMs }: Status): string[] => (lagMs === null ? [] : [`lag ${duration(lagMs)}`]);
 
-/** `running, stream; copied 1,234; lag 0 s; no dead letters; needs nobody` */
+/** `running, stream; copied 1,234; lag 0 s; no dead letters; needs no action` */
 export const summaryOf = (found: Status): string => {
   const letters = lettersTotal(found);
   const needs = needsOf(found).map(({ text }) => text);
@@ -62,6 +62,6 @@ export const summaryOf = (found: Status): string => {
     ...(found.own === null ? [] : [`copied ${count(found.own.copied)}`]),
     ...lagText(found),
     letters === 0 ? "no dead letters" : `${count(letters)} dead letters`,
-    needs.length === 0 ? "needs nobody" : `needs a person: ${needs.join(", ")}`,
+    needs.length === 0 ? "needs no action" : `needs action: ${needs.join(", ")}`,
   ].join("; ");
 };

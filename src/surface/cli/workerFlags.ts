@@ -1,10 +1,12 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { Value } from "typebox/value";
 import { nearest } from "#base/config/suggest.ts";
 import { WORKER_OPTIONS, type WorkerOptions } from "#base/config/workerOptions.ts";
 import { CATALOGUE } from "#base/errors/catalogue.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
-import { commaSeparated, wholeNumber } from "./connections.ts";
+import { listed } from "#base/flow/namespaceFilter.ts";
+import { choiceFlag } from "./choices.ts";
+import { wholeNumber } from "./connections.ts";
 
 /** Refuses what is not an error code of ferry's. @throws FERRY_USAGE */
 export const requireCode = (flag: string, code: string): void => {
@@ -17,6 +19,8 @@ export const requireCode = (flag: string, code: string): void => {
 type Property = Readonly<{
   description: string;
   default: unknown;
+  /** Several, comma-separated: the flag may be repeated. */
+  list?: true;
   type?: string;
   minimum?: number;
   maximum?: number;
@@ -45,8 +49,8 @@ export const parseWorkerOptions = (flags: Readonly<Record<string, string | undef
   );
   const options = Value.Default(WORKER_OPTIONS, given);
   if (Value.Check(WORKER_OPTIONS, options)) {
-    for (const code of commaSeparated(options.accept)) requireCode("--accept", code);
-    if (commaSeparated(options.topics).length === 0)
+    for (const code of listed(options.accept)) requireCode("--accept", code);
+    if (listed(options.topics).length === 0)
       throw new FerryError("FERRY_USAGE", "--topics is empty: nothing would be applied; leave it out for all topics");
     return options;
   }
@@ -57,6 +61,22 @@ export const parseWorkerOptions = (flags: Readonly<Record<string, string | undef
   );
 };
 
+/** A flag that is given again adds to its list. */
+const joined = (text: string, before: string | undefined): string =>
+  before === undefined ? text : `${before},${text}`;
+
+const flag = (name: string, description: string, { anyOf, list }: Property): Option => {
+  const flags = `${flagOf(name)} <value>`;
+  if (anyOf !== undefined)
+    return choiceFlag(
+      flags,
+      description,
+      anyOf.map((choice) => choice.const),
+    );
+  const option = new Option(flags, description);
+  return list === true ? option.argParser(joined) : option;
+};
+
 /** Adds a flag for each option of a worker, but those left out; `defaults` replaces the schema's own. */
 export const withWorkerOptions = (
   command: Command,
@@ -65,7 +85,9 @@ export const withWorkerOptions = (
     defaults = {},
   }: Readonly<{ without?: readonly (keyof WorkerOptions)[]; defaults?: Partial<WorkerOptions> }> = {},
 ): void => {
-  for (const [name, { description, default: value }] of properties)
-    if (!without.includes(name))
-      command.option(`${flagOf(name)} <value>`, `${description} (default: ${JSON.stringify(defaults[name] ?? value)})`);
+  for (const [name, property] of properties)
+    if (!without.includes(name)) {
+      const value = JSON.stringify(defaults[name] ?? property.default);
+      command.addOption(flag(name, `${property.description} (default: ${value})`, property));
+    }
 };

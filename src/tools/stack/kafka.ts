@@ -14,7 +14,7 @@ import { freePorts, LOOPBACK } from "./ports.ts";
 import { runProgram } from "./process.ts";
 import { type Readiness, type Running, Server, type ServerSpec, started } from "./server.ts";
 
-export type KafkaOptions = Readonly<{
+export type KafkaServerOptions = Readonly<{
   /** Folder of data, configuration and log; the same folder is the same broker. */
   dir: string;
   name?: string;
@@ -142,7 +142,7 @@ export const kafkaReady = async (port: number): Promise<Readiness> => {
  * Prepares the broker without starting it. `running` is the process of an earlier start, to be taken over.
  * @throws FERRY_STACK_JAVA, FERRY_STACK_KAFKA, FERRY_STACK_DISK, FERRY_STACK_PORT.
  */
-export const prepareKafka = async (options: KafkaOptions, running?: Running): Promise<KafkaServer> => {
+export const prepareKafka = async (options: KafkaServerOptions, running?: Running): Promise<KafkaServer> => {
   const { dir, name = "kafka", report = () => undefined } = options;
   const java = await ensureJava(report);
   const libs = await ensureKafka(report);
@@ -178,4 +178,5 @@ export const prepareKafka = async (options: KafkaOptions, running?: Running): Pr
  * Starts a single-node Kafka and waits until it takes requests.
  * @throws what `prepareKafka` throws, FERRY_STACK_CRASHED, FERRY_STACK_NOT_READY.
  */
-export const startKafka = async (options: KafkaOptions): Promise<KafkaServer> => started(await prepareKafka(options));
+export const startKafka = async (options: KafkaServerOptions): Promise<KafkaServer> =>
+  started(await prepareKafka(options));

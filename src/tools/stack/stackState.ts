@@ -2,18 +2,18 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { StackEndpoints } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
-import { connectReady } from "./connect.ts";
 import { writeAtomically } from "./disk.ts";
 import { kafkaReady } from "./kafka.ts";
+import { connectReady } from "./kafkaConnect.ts";
 import { mongodReady } from "./mongod.ts";
 import { type Readiness, recordedProcess, Server, type ServerSpec } from "./server.ts";
-import { workerReady } from "./worker.ts";
+import { workerReady } from "./stackWorker.ts";
 
-export type Kind = "mongod" | "kafka" | "kafka-connect" | "worker";
+export type ServerKind = "mongod" | "kafka" | "kafka-connect" | "worker";
 
 /** A server as it is kept between commands: enough to watch, stop and log it without looking for programs again. */
 export type ServerRecord = Readonly<{
-  kind: Kind;
+  kind: ServerKind;
   /** What a client is given: URI, host:port, URL; the target's URI for a worker. */
   address: string;
   /** Ports to ask whether it is ready: its own; for a worker those of the target, where it reports itself. */
@@ -72,7 +72,7 @@ export const writeState = (folder: string, state: StackState): Promise<void> =>
 
 /** What is kept of a server that is about to be started. */
 export const recordOf = (
-  kind: Kind,
+  kind: ServerKind,
   address: string,
   { ready: _, ...spec }: ServerSpec,
   askPorts: readonly number[] = spec.ports,

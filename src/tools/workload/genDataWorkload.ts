@@ -1,9 +1,11 @@
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { pauseFor } from "#base/flow/every.ts";
 import { retry } from "#base/flow/retry.ts";
 import type { Collection, Document } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
-import { between, nextId, person, pick, type Random, seeded } from "./genData.ts";
+import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
+import { between, nextId, oneOf, person, type Random, seeded } from "./genData.ts";
 
 /** What a workload did, acknowledged by the server. `missed`: updates and deletes of documents that were gone, and refusals. */
 export type WorkloadCounts = { inserted: number; updated: number; replaced: number; deleted: number; missed: number };
@@ -20,7 +22,7 @@ export type Subject = Readonly<{
 
 export type WorkloadOptions = Readonly<{
   collection: Collection;
-  /** The run book's people, unless told otherwise. */
+  /** The run book's people, by default. */
   subject?: Subject;
   /** Concurrent writers. Each has documents of its own and a share in the hot ones. */
   clients: number;
@@ -53,18 +55,18 @@ const UPDATES: readonly ((random: Random) => Document | Document[])[] = [
   (random) => ({ $set: { age: between(random, 18, 90) } }),
   (random) => ({
     $set: {
-      "address.city": pick(random, ["Hanoi", "Lyon", "Lagos", "Lima"]),
+      "address.city": oneOf(random, ["Hanoi", "Lyon", "Lagos", "Lima"]),
       "address.zip": between(random, 1, 99999),
     },
   }),
-  (random) => ({ $unset: { [pick(random, ["sex", "nickname", "address.zip", "tags"])]: "" } }),
+  (random) => ({ $unset: { [oneOf(random, ["sex", "nickname", "address.zip", "tags"])]: "" } }),
   (random) => ({ $inc: { visits: between(random, 1, 5) } }),
-  (random) => ({ $push: { tags: pick(random, ["new", "vip", "late", "mobile"]) } }),
+  (random) => ({ $push: { tags: oneOf(random, ["new", "vip", "late", "mobile"]) } }),
   (random) => ({ $push: { tags: { $each: ["a", "b"], $slice: -between(random, 2, 6) } } }),
   (random) => ({ $set: { [`scores.${between(random, 0, 3)}`]: random() } }),
   (random) => [{ $set: { nickname: { $concat: ["$firstname", String(between(random, 0, 9))] }, tags: "$$REMOVE" } }],
   (random) => [{ $replaceWith: { $mergeObjects: ["$$ROOT", { seen: between(random, 0, 1000) }] } }],
-  (random) => ({ $set: { sex: pick(random, ["female", "male"]) }, $inc: { visits: 1 } }),
+  (random) => ({ $set: { sex: oneOf(random, ["female", "male"]) }, $inc: { visits: 1 } }),
 ];
 
 const PEOPLE: Subject = {
@@ -73,7 +75,7 @@ const PEOPLE: Subject = {
     ...person(between(random, 0, 2 ** 31), n, true),
     ...(random() < 0.3 ? { scores: [random(), 1, 2.5] } : {}),
   }),
-  update: (random) => pick(random, UPDATES)(random),
+  update: (random) => oneOf(random, UPDATES)(random),
 };
 
 type Writer = Readonly<{ collection: Collection; subject: Subject; random: Random; clients: number }>;
@@ -99,7 +101,7 @@ const insert = ({ collection, subject, random, clients }: Writer, own: Own, coun
       await collection.insertOne({ ...document });
     } catch (error) {
       // The first try of a retried insert had arrived after all; at the first one another client was there before.
-      if (tries === 1 || (error as { code?: number }).code !== 11000) throw error;
+      if (tries === 1 || !hasServerCode(error, ServerCode.DuplicateKey)) throw error;
     }
     own.live.push(n);
     counts.inserted += 1;
@@ -156,7 +158,7 @@ const runClient = async (
   const began = clock.now();
   for (let turn = client; turn < total && !signal.aborted; turn += clients) {
     const ahead = ratePerSecond === undefined ? 0 : (turn * 1000) / ratePerSecond - (clock.now() - began);
-    if (ahead > 0) await clock.sleep(ahead, signal).catch(() => undefined); // a stop ends the wait, not the run
+    if (ahead > 0) await pauseFor(clock, ahead, signal); // a stop ends the wait, not the run
     if (signal.aborted) return;
     const operation = operate(writer, own, counts);
     try {

@@ -1,4 +1,4 @@
-/** What is said twice, since neither Compose nor Swarm can read it from the code, is the same in both places. */
+/** What is written twice, because neither Compose nor Swarm can read it from the code, is the same in both places. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -53,7 +53,7 @@ test("what is published is on loopback, and known to the preflight", () => {
   assert.deepEqual(published, PUBLISHED);
 });
 
-test("an engine of an architecture without images, or with too little memory, is said to be so with a remedy", () => {
+test("an engine of an architecture without images, or with too little memory, is reported with a remedy", () => {
   const gib = 2 ** 30;
   const fails = (arch: string, memory: number): string[] =>
     checkEngine({ version: "28", arch, memory }).flatMap(({ level, sentence, remedy }) =>

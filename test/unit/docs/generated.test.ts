@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { ENVIRONMENT } from "#base/config/environment.ts";
+import { ENVIRONMENT, FOR_COMMANDS } from "#base/config/environment.ts";
 import { addressVariables, SETTINGS } from "#base/config/settings.ts";
 import { CATALOGUE } from "#base/errors/catalogue.ts";
 import { stalePages } from "../../../docs/generate.ts";
@@ -25,7 +25,7 @@ const OF_TESTS = ["FERRY_FAULT"];
 
 test("every environment variable that the code names is declared, so that docs/config.md has it", () => {
   const declared = new Set([
-    ...Object.values(ENVIRONMENT).map(({ env }) => env as string),
+    ...[...Object.values(ENVIRONMENT), ...Object.values(FOR_COMMANDS)].map(({ env }) => env as string),
     ...(Object.values(SETTINGS.properties) as unknown as { env: string }[]).map(({ env }) => env),
     ...addressVariables(),
     ...Object.keys(CATALOGUE),

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { ferry } from "../../harness/ferry.ts";
 import { within } from "../../harness/timeLimit.ts";
 
-test("what never comes is a failure that shows what was awaited and last seen, and is given up", async () => {
+test("what never comes is a failure that shows the awaited and the last state, and is given up", async () => {
   let gaveUp = false;
   const never = new Promise<never>(() => undefined);
   const giveUp = (): void => {
@@ -11,12 +11,12 @@ test("what never comes is a failure that shows what was awaited and last seen, a
   };
   await assert.rejects(within(never, { what: "the moon", seen: () => "a cloud", giveUp, timeoutMs: 10 }), {
     code: "FERRY_TIMEOUT",
-    detail: "the moon: not so after 10 ms; last seen:\na cloud",
+    detail: "the moon: timed out after 10 ms; last state:\na cloud",
   });
   assert.ok(gaveUp);
 });
 
-test("what comes in time, or fails by itself, leaves no timer behind", async () => {
+test("what comes in time, or fails, leaves no timer", async () => {
   const options = { what: "it", seen: () => "" };
   assert.equal(await within(Promise.resolve(7), options), 7);
   await assert.rejects(within(Promise.reject(new Error("no")), options), /no/);
@@ -26,6 +26,6 @@ test("a command that does not end within its limit is killed, and the failure na
   const args = ["status", "--watch", "--target", "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=60000"];
   await assert.rejects(ferry(args, { timeoutMs: 50 }), {
     code: "FERRY_TIMEOUT",
-    detail: /^ferry status --watch --target mongodb.* to end: not so after 50 ms; last seen:/,
+    detail: /^ferry status --watch --target mongodb.* to end: timed out after 50 ms; last state:/,
   });
 });

@@ -59,7 +59,7 @@ export const parseBase64 = (text: string): Buffer | undefined => {
   if (text.length % 4 !== 0 || NOT_BASE64.test(text)) return undefined;
   const bytes = Buffer.from(text, "base64");
   const padding = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;
-  // The runtime's decoder stops at a misplaced "=" without a word; the length tells.
+  // The runtime's decoder silently stops at a misplaced "="; the length shows it.
   return bytes.length === (text.length / 4) * 3 - padding ? bytes : undefined;
 };
 

@@ -16,7 +16,7 @@ import {
 } from "./scan.ts";
 import { type WrapperContext, writeWrapper } from "./wrappers.ts";
 
-/** An event nests a document one or two levels deeper than it is by itself. */
+/** An event nests a document one or two levels deeper. */
 const DEPTH = MAX_DEPTH + 4;
 
 /** What only version 2 of extended JSON writes. */

@@ -6,28 +6,26 @@ import { resolveSettings } from "#base/config/settings.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { createLogger } from "#base/observe/log.ts";
 import { runKafkaCapture } from "#process/capture/kafkaCapture.ts";
+import { withSignals } from "#surface/terminal/signals.ts";
 import { type CaptureFlags, parseCapture, requireStructure, withCapture } from "../captureFlags.ts";
 import { wholeNumber } from "../connections.ts";
-import { withSignals } from "../signals.ts";
 
 const PARTITIONS = "4";
 const BUDGET_MB = "32";
 const LEASE_MS = "3000";
 
 /** `ferry capture`: the source into Kafka, in place of Kafka Connect and the connector. */
-export const registerCapture = (program: Command): void => {
-  withCapture(
-    program
-      .command("capture")
-      .description("carry documents from a source into Kafka topics, in place of the connector")
-      .option("--kafka <servers>", "Kafka bootstrap servers"),
-  )
+export const registerCapture = (command: Command): void => {
+  withCapture(command.option("--kafka <servers>", "Kafka bootstrap servers"))
     .option("--partitions <count>", `partitions of topics that do not exist yet (default: ${PARTITIONS})`)
-    .option("--budget-mb <count>", `MB that may wait for Kafka: the only backpressure (default: ${BUDGET_MB})`)
-    .option("--lease-ms <ms>", `after this silence another process may take the capture over (default: ${LEASE_MS})`)
+    .option("--budget-mb <count>", `MB that may wait for Kafka; reading waits at this limit (default: ${BUDGET_MB})`)
+    .option(
+      "--lease-ms <ms>",
+      `how long, ms, a capture may be silent before another process takes it over (default: ${LEASE_MS})`,
+    )
     .option(
       "--replace-target",
-      "drop what is carried on the target first, make its topics anew, and begin anew; workers must be stopped",
+      "drop the selected collections on the target, create their topics again, and start over; stop the workers first",
     )
     .action(async ({ replaceTarget = false, ...flags }: CaptureFlags & { replaceTarget?: boolean }) => {
       const { texts, ...capture } = parseCapture(flags);

@@ -1,9 +1,11 @@
 import type { Command } from "commander";
+import { isMongo } from "#base/config/destination.ts";
 import { readConfig } from "#base/config/routes.ts";
 import { resolveSettings } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { BUCKETS } from "#base/flow/buckets.ts";
 import { systemClock } from "#base/flow/clock.ts";
+import { parseNames } from "#base/flow/namespaceFilter.ts";
 import { parseNamespace } from "#base/flow/types.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
@@ -17,43 +19,43 @@ import {
 } from "#io/mongo/privileges.ts";
 import { ignoredText } from "#io/mongo/reach.ts";
 import { ferryUri } from "#io/mongo/uriOptions.ts";
+import { StateDb } from "#io/state/stateDb.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { ConnectRest } from "#source/connector/connectRest.ts";
-import { parseScope, Scope } from "#source/stream/scope.ts";
+import { Scope } from "#source/stream/scope.ts";
 import type { StructureDeps } from "#structure/operations/structureOperations.ts";
-import { bucketsIn, checkSource, checkTarget } from "#tools/check/checkDatabases.ts";
+import { print, printJson } from "#surface/terminal/output.ts";
+import { bucketsIn, checkSource, checkStatePlace, checkTarget } from "#tools/check/checkDatabases.ts";
+import { checkFence } from "#tools/check/checkFence.ts";
 import { checkConnect, checkKafka } from "#tools/check/checkKafka.ts";
 import { type CheckResult, checking } from "#tools/check/checkResult.ts";
 import { checkStructure } from "#tools/check/checkStructure.ts";
 import { checkContainers } from "#tools/stack/containerChecks.ts";
-import { commaSeparated, type Flags, withConnections } from "../connections.ts";
-import { print, printJson } from "../output.ts";
+import { type Flags, withConnections } from "../connections.ts";
+import { type NamesFlags, namesIn, withNames } from "../namesFlags.ts";
 
 type CheckFlags = Flags &
+  NamesFlags &
   Readonly<{
     ns?: string;
     config?: string;
-    include?: string;
-    exclude?: string;
     printRoles?: boolean;
     containers?: boolean;
   }>;
 
 /** `ferry check`: can this migration work, and what would stop it? */
-export const registerCheck = (program: Command): void => {
-  const command = program
-    .command("check")
-    .description("preflight of both databases, Kafka and Connect, each with a remedy; exit 1 when something fails")
-    .option("--ns <db.collection>", "one collection that is to be carried (default: the routes', else everything)")
-    .option("--containers", "check only what compose.yaml needs: a Docker engine, its memory, free ports")
-    .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
-    .option(
-      "--include <globs>",
-      "whose structure and privileges: 'shop.*', 'shop' (a whole database), '*' (default: the routes', else --ns, else everything)",
-    )
-    .option("--exclude <globs>", "whose structure not")
-    .option("--print-roles", "print the least roles that ferry needs, ready for mongosh, and exit");
-  withConnections(command, ["source", "target", "kafka", "connect", "stateDb"]).action(check);
+export const registerCheck = (command: Command): void => {
+  command
+    .option("--ns <db.collection>", "collection to migrate (default: those of the routes, else everything)")
+    .option("--containers", "check only what compose.yaml needs: a Docker engine, memory, free ports")
+    .option("--config <file>", "routes and their rules (default: ferry.yaml here, if it exists)")
+    .option("--print-roles", "print the roles with the least privileges that ferry needs, for mongosh, and exit");
+  withNames(command, {
+    include:
+      "namespaces whose structure and privileges to check (default: those of the routes, else --ns, else everything)",
+    exclude: "namespaces to skip",
+  });
+  withConnections(command, ["source", "target", "kafka", "connect", "state"]).action(check);
 };
 
 /** Whose privileges are meant on each side: one database, or "" for all of them. */
@@ -77,12 +79,12 @@ const nsOf = (ns: string | undefined): string => {
 };
 
 /** Of what the flags name, else of the routes, else of `--ns`: the one database, as the capture watches it, or all. */
-const databasesOf = ({ config, include, ns }: CheckFlags): Databases => {
-  const named = commaSeparated(include);
+const databasesOf = ({ config, ns, ...flags }: CheckFlags): Databases => {
+  const { include: named } = namesIn(flags);
   const { routes } = named.length > 0 ? {} : readConfig(config);
-  const one = (names: readonly string[]): string => new Scope(parseScope(names, []), "").watch.db;
+  const one = (names: readonly string[]): string => new Scope(parseNames(names, []), "").watch.db;
   const from = routes?.map(({ from }) => from) ?? (named.length > 0 ? named : [nsOf(ns)]);
-  return { source: one(from), target: one(routes?.map(({ to }) => to) ?? from) };
+  return { source: one(from), target: one(routes?.filter(isMongo).map(({ to }) => to.mongodb) ?? from) };
 };
 
 const ANSWER_MS = 5000;
@@ -91,7 +93,7 @@ const CHECK_MS = 60_000;
 
 /** A database that does not answer is a failed check, not the end of the others. */
 const connectOrSay = async (
-  area: "source" | "target",
+  area: "source" | "target" | "state",
   uri: string | undefined,
   results: CheckResult[],
 ): Promise<MongoClient | undefined> => {
@@ -133,40 +135,44 @@ const check = async (flags: CheckFlags): Promise<void> => {
     connectOrSay("source", settings.source, results),
     connectOrSay("target", settings.target, results),
   ]);
+  const apart = await connectOrSay("state", settings.state, results);
+  const memory = settings.state === undefined ? target : apart;
+  const state = memory && new StateDb(memory, settings.stateDb);
   const options = { bootstrap: settings.kafka ?? "", clientId: "ferry-check", group: settings.group };
   const kafka = settings.kafka === undefined ? undefined : new KafkaClient(options);
   try {
     if (source !== undefined) results.push(...(await checkSource(source, databases.source)));
     const buckets = source === undefined ? [] : await bucketsIn(source, databases.source).catch(() => []); // said of the source
     if (target !== undefined) results.push(...(await checkTarget(target, databases.target, settings.stateDb, buckets)));
-    if (source !== undefined && target !== undefined)
-      results.push(...(await checkBoth(flags, { source, target, stateDb: settings.stateDb })));
+    if (apart !== undefined && target !== undefined) results.push(...(await checkStatePlace(apart, target)));
+    if (source !== undefined && target !== undefined && state !== undefined)
+      results.push(...(await checkBoth(flags, { source, target, state })), ...(await checkFence(source, state)));
     if (kafka !== undefined) results.push(...(await checkKafka(kafka, options)));
     if (settings.connect !== undefined) {
       const rest = new ConnectRest({ url: settings.connect, clock: systemClock, giveUpAfterMs: ANSWER_MS });
-      const store = target === undefined ? undefined : new ConnectorStore(target, settings.stateDb);
+      const store = state && new ConnectorStore(state);
       results.push(...(await checkConnect({ rest, clock: systemClock, source, kafka, store })));
     }
     show(results, flags);
   } finally {
-    await Promise.allSettled([source?.close(), target?.close(), kafka?.[Symbol.asyncDispose]()]);
+    await Promise.allSettled([source?.close(), target?.close(), apart?.close(), kafka?.[Symbol.asyncDispose]()]);
   }
 };
 
 /** The structure of what the flags name, else of the routes, else of `--ns`. */
 const checkBoth = (
-  { config, include, exclude, ns }: CheckFlags,
-  sides: Pick<StructureDeps, "source" | "target" | "stateDb">,
+  { config, ns, ...flags }: CheckFlags,
+  sides: Pick<StructureDeps, "source" | "target" | "state">,
 ): Promise<CheckResult[]> => {
   const { routes } = readConfig(config);
-  const named = commaSeparated(include);
+  const { include: named, exclude } = namesIn(flags);
   const guess = routes === undefined && named.length === 0 ? [nsOf(ns)] : named;
   return checkStructure(
     {
       ...sides,
       routes,
       include: guess,
-      exclude: commaSeparated(exclude),
+      exclude,
       clock: systemClock,
       signal: AbortSignal.timeout(CHECK_MS),
       report: () => undefined,

@@ -1,9 +1,11 @@
 import type { Command } from "commander";
+import { destinationText } from "#base/config/destination.ts";
 import { CONFIG, type Route, readConfig } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { RouteFilter } from "#route/filter/routeFilter.ts";
-import { print, printJson } from "../output.ts";
-import { table } from "../table.ts";
+import { requireFits } from "#sink/open/fits.ts";
+import { print, printJson } from "#surface/terminal/output.ts";
+import { table } from "#surface/terminal/textTable.ts";
 
 const CONFIG_FLAG = ["--config <file>", "the file (default: ferry.yaml here)"] as const;
 
@@ -22,9 +24,8 @@ export const routesOf = (file: string | undefined): readonly Route[] => {
 };
 
 /** `ferry config check | schema`: is the configuration right, and what may it hold? */
-export const registerConfig = (program: Command): void => {
-  const config = program.command("config").description("check ferry.yaml, or print its JSON Schema");
-  config
+export const registerConfig = (command: Command): void => {
+  command
     .command("check")
     .description("check the whole file: keys, values, rules that contradict each other, salts that are not set")
     .option(...CONFIG_FLAG)
@@ -32,10 +33,14 @@ export const registerConfig = (program: Command): void => {
     .action(({ config: file, json }: { config?: string; json?: boolean }) => {
       const routes = routesOf(file);
       for (const route of routes) new RouteFilter(route);
+      requireFits(routes);
       if (json === true) printJson({ routes });
-      else print(table(routes.map((route) => [route.name, `${route.from} → ${route.to}`, rulesOf(route)])));
+      else
+        print(
+          table(routes.map((route) => [route.name, `${route.from} → ${destinationText(route.to)}`, rulesOf(route)])),
+        );
     });
-  config
+  command
     .command("schema")
     .description("print the JSON Schema of ferry.yaml, for editors")
     .action(() => printJson(CONFIG, 2));

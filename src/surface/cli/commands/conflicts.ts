@@ -3,26 +3,24 @@ import type { ConflictRecord } from "#apply/conflict/records.ts";
 import { ConflictStore } from "#apply/conflict/store.ts";
 import { bsonText } from "#base/bson/text.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
+import { print, printData } from "#surface/terminal/output.ts";
+import { count, table } from "#surface/terminal/textTable.ts";
+import { choiceFlag } from "../choices.ts";
 import { type Flags, wholeNumber, withConnections, withState } from "../connections.ts";
 import { identityOfText, keyText } from "../keyFlag.ts";
-import { print, printData } from "../output.ts";
-import { count, table } from "../table.ts";
 
 type ConflictFlags = Flags & Readonly<{ route?: string; winner?: string; key?: string; limit?: string }>;
 
 const DEFAULT_LIMIT = 100;
 
 /** `ferry conflicts`: documents that the source and services of the target both wrote, and who won. */
-export const registerConflicts = (program: Command): void => {
-  const conflicts = program
-    .command("conflicts")
-    .description("documents that both sides wrote: both versions, who won, why");
-  withConnections(conflicts, ["target", "stateDb"])
-    .argument("[id]", "one conflict with both versions: route/partition/offset")
-    .option("--route <name>", "only those of this route")
-    .option("--winner <side>", "only those that source or target won")
-    .option("--key <id>", "only those of this _id, as extended JSON")
-    .option("--limit <n>", "at most so many", String(DEFAULT_LIMIT))
+export const registerConflicts = (command: Command): void => {
+  withConnections(command, ["target", "state"])
+    .argument("[id]", "show one conflict with both versions: route/partition/offset")
+    .option("--route <name>", "only conflicts of this route")
+    .addOption(choiceFlag("--winner <side>", "only those that this side won", ["source", "target"]))
+    .option("--key <id>", "only conflicts of this _id, as extended JSON")
+    .option("--limit <n>", "show at most this many", String(DEFAULT_LIMIT))
     .action(list);
 };
 
@@ -32,8 +30,8 @@ const list = async (id: string | undefined, flags: ConflictFlags): Promise<void>
     throw new FerryError("FERRY_USAGE", `--winner ${winner} is neither source nor target`);
   const limit = wholeNumber("--limit", flags.limit ?? String(DEFAULT_LIMIT));
   const filter = { id, route, winner, identity: key === undefined ? undefined : identityOfText(key) };
-  await withState(flags, "ferry conflicts", async (client, stateDb) => {
-    const store = new ConflictStore(client, stateDb);
+  await withState(flags, "ferry conflicts", async (state) => {
+    const store = new ConflictStore(state);
     const found = await store.list(filter, limit);
     const [first] = found;
     if (id !== undefined && first === undefined)

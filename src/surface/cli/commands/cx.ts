@@ -1,39 +1,38 @@
 import type { Command } from "commander";
-import { readStackEndpoints, resolveSettings } from "#base/config/settings.ts";
+import { readStackEndpoints, resolveSettings, resolveState } from "#base/config/settings.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
 import { type ReachDeps, reachMongo } from "#io/mongo/reach.ts";
-import { isSourceConnector, parseCapture, readConnectorFile } from "#source/connector/connectorConfig.ts";
+import { StateDb } from "#io/state/stateDb.ts";
+import { isSourceConnector, parseConnector, readConnectorFile } from "#source/connector/connectorConfig.ts";
 import { requireKnownKeys } from "#source/connector/connectorKeys.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import type { ConnectorConfig, ConnectRest } from "#source/connector/connectRest.ts";
-import { startCapture } from "#source/connector/gapFreeStart.ts";
+import { startConnector } from "#source/connector/gapFreeStart.ts";
 import { translateHosts } from "#source/connector/hostNames.ts";
 import { requirePlugin } from "#source/connector/startChecks.ts";
 import type { StartEvent } from "#source/connector/startDeps.ts";
 import { awaitRunning } from "#source/connector/startWaits.ts";
+import { plainLogger, print, printJson } from "#surface/terminal/output.ts";
+import { withSignals } from "#surface/terminal/signals.ts";
+import { count, duration } from "#surface/terminal/textTable.ts";
 import { type Flags, patientConnect, withConnections } from "../connections.ts";
-import { plainLogger, print, printJson } from "../output.ts";
-import { withSignals } from "../signals.ts";
-import { count, duration } from "../table.ts";
 
 type CxFlags = Flags &
   Readonly<{ name?: string; plain?: boolean; acceptTopic?: boolean; acceptGaps?: boolean; replay?: boolean }>;
 
 /** `ferry cx FILE`: creates or updates a connector; a source connector that copies gets a gap-free start. */
-export const registerCx = (program: Command): void => {
-  const command = program
-    .command("cx")
-    .description("create or update a connector from its file; a source connector starts without a gap")
+export const registerCx = (command: Command): void => {
+  command
     .argument("<file>", "connector file, as for Connect's REST API")
-    .option("--name <name>", "name of the connector, instead of the file's")
+    .option("--name <name>", "name of the connector (default: the name in the file)")
     .option("--plain", "only post the file, without the gap-free start")
-    .option("--accept-topic", "start although the topic holds records already")
-    .option("--replay", "send everything since the last position known to be good again, which closes a gap")
-    .option("--accept-gaps", "drop what `ferry status` reports of this connector's gaps: they were dealt with");
-  withConnections(command, ["source", "target", "kafka", "connect", "stateDb"]).action((file: string, flags: CxFlags) =>
+    .option("--accept-topic", "start although the topic already has records")
+    .option("--replay", "close a gap: send everything since the last good position again")
+    .option("--accept-gaps", "accept the gaps that `ferry status` reports for this connector");
+  withConnections(command, ["source", "target", "kafka", "connect", "state"]).action((file: string, flags: CxFlags) =>
     withSignals(({ soft }) => cx(file, flags, soft)),
   );
 };
@@ -53,7 +52,7 @@ const cx = async (path: string, flags: CxFlags, signal: AbortSignal): Promise<vo
     if (flags.json === true) printJson({ name: file.name, outcome: "posted" });
     else
       print(
-        `${file.name} is RUNNING${isSourceConnector(config) ? ": only posted, so what is written between its copy and its stream may be missing" : ""}`,
+        `${file.name} is RUNNING${isSourceConnector(config) ? ": only posted; writes between its copy and its stream may be missing" : ""}`,
       );
     return;
   }
@@ -68,10 +67,11 @@ const gapFree = async (
   signal: AbortSignal,
   say: (line: string) => void,
 ): Promise<void> => {
-  const settings = resolveSettings(flags, ["connect", "target", "kafka"]);
-  const capture = parseCapture(config);
+  const settings = resolveSettings(flags, ["connect", "kafka"]);
+  const place = resolveState(flags);
+  const capture = parseConnector(config);
   const reach = { appName: "ferry cx", clock: systemClock, logger: plainLogger, signal };
-  const target = await reachMongo(settings.target, { side: "target", ...reach });
+  const memory = await reachMongo(place.uri, { side: "target", ...reach });
   try {
     const source = await openSource(
       capture.uri,
@@ -80,11 +80,11 @@ const gapFree = async (
     );
     try {
       await using kafka = new KafkaClient({ bootstrap: settings.kafka, clientId: "ferry-cx", group: settings.group });
-      const store = new ConnectorStore(target, settings.stateDb);
+      const store = new ConnectorStore(new StateDb(memory, place.stateDb));
       if (flags.acceptGaps === true)
         for (const { code, sentence } of await store.acceptAll(name)) say(`accepted ${code}: ${sentence}`);
       const progress = flags.json === true ? (): void => undefined : progressPrinter();
-      const { outcome, record } = await startCapture(
+      const { outcome, record } = await startConnector(
         { name, capture, acceptTopic: flags.acceptTopic === true, replay: flags.replay === true },
         { rest, source, store, kafka, clock: systemClock, signal, report: progress },
       );
@@ -98,7 +98,7 @@ const gapFree = async (
       await source.close();
     }
   } finally {
-    await target.close();
+    await memory.close();
   }
 };
 

@@ -1,14 +1,14 @@
 import type { Command } from "commander";
-import { resolveSettings } from "#base/config/settings.ts";
+import { resolveSettings, resolveState } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
-import { connectMongo } from "#io/mongo/connect.ts";
-import { isSourceConnector, parseCapture, topicsInScope } from "#source/connector/connectorConfig.ts";
+import { StateDb } from "#io/state/stateDb.ts";
+import { isSourceConnector, parseConnector, topicsInScope } from "#source/connector/connectorConfig.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { awaitStopped } from "#source/connector/startWaits.ts";
+import { print, printJson } from "#surface/terminal/output.ts";
 import { type Flags, patientConnect, withConnections } from "../connections.ts";
-import { print, printJson } from "../output.ts";
 
 /** A Connect that is just starting, or moving its connectors, answers within this, ms. */
 const PATIENCE_MS = 20_000;
@@ -16,13 +16,11 @@ const PATIENCE_MS = 20_000;
 type DelFlags = Flags & Readonly<{ forget?: boolean }>;
 
 /** `ferry del NAME`: removes a connector; its position stays, unless it is to be forgotten. */
-export const registerDel = (program: Command): void => {
-  const command = program
-    .command("del")
-    .description("remove a connector; Connect and ferry keep its position, so that `ferry cx` goes on from it")
+export const registerDel = (command: Command): void => {
+  command
     .argument("<name>", "name of the connector")
-    .option("--forget", "forget its position too: the next `ferry cx` copies anew");
-  withConnections(command, ["target", "kafka", "connect", "stateDb"]).action((name: string, flags: DelFlags) =>
+    .option("--forget", "delete its position too: the next `ferry cx` copies again");
+  withConnections(command, ["target", "kafka", "connect", "state"]).action((name: string, flags: DelFlags) =>
     flags.forget === true ? forget(name, flags) : remove(name, flags),
   );
 };
@@ -40,11 +38,10 @@ const remove = async (name: string, flags: DelFlags): Promise<void> => {
 
 /** Stops, deletes the offsets (Connect allows it in no other state), deletes the connector, then ferry's own record. */
 const forget = async (name: string, flags: DelFlags): Promise<void> => {
-  const settings = resolveSettings(flags, ["connect", "target", "kafka"]);
+  const settings = resolveSettings(flags, ["connect", "kafka"]);
   const rest = patientConnect(settings.connect, { giveUpAfterMs: PATIENCE_MS });
-  const target = await connectMongo(settings.target, { appName: "ferry del" });
-  try {
-    const store = new ConnectorStore(target, settings.stateDb);
+  await StateDb.within(resolveState(flags), { appName: "ferry del" }, async (state) => {
+    const store = new ConnectorStore(state);
     const config = await rest.config(name);
     const record = await store.find(name);
     if (config === undefined && record === undefined)
@@ -56,14 +53,12 @@ const forget = async (name: string, flags: DelFlags): Promise<void> => {
     }
     await store.forget(name);
     await using kafka = new KafkaClient({ bootstrap: settings.kafka, clientId: "ferry-del", group: settings.group });
-    const capture = config !== undefined && isSourceConnector(config) ? parseCapture(config) : undefined;
+    const capture = config !== undefined && isSourceConnector(config) ? parseConnector(config) : undefined;
     const left = capture === undefined ? (record?.topics ?? []) : topicsInScope(capture, await kafka.topics());
     const advice =
       left.length === 0
         ? ""
         : `\n  its records are still in ${left.join(", ")}: delete the topic, and empty the target, before a new copy`;
     report(name, flags, { forgotten: true, topics: left }, `${name} is removed and its position forgotten${advice}`);
-  } finally {
-    await target.close();
-  }
+  });
 };

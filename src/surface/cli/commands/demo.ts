@@ -2,12 +2,12 @@ import { join } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { stateFolder } from "#base/config/settings.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
+import { goOn } from "#surface/demo/goOn.ts";
+import { runDemo, type StepResult } from "#surface/demo/runDemo.ts";
+import { print, printAside, printJson } from "#surface/terminal/output.ts";
+import { withSignals } from "#surface/terminal/signals.ts";
+import { duration } from "#surface/terminal/textTable.ts";
 import { stackDown, stackReset } from "#tools/stack/localStack.ts";
-import { goOn } from "../demo/goOn.ts";
-import { runDemo, type StepResult } from "../demo/runDemo.ts";
-import { print, printAside, printJson } from "../output.ts";
-import { withSignals } from "../signals.ts";
-import { duration } from "../table.ts";
 
 type DemoFlags = Readonly<{ keep?: boolean; json?: boolean; workers: number }>;
 
@@ -17,12 +17,10 @@ const workersOf = (text: string): number => {
 };
 
 /** `ferry demo`: the run book on real servers of its own, checked step by step. */
-export const registerDemo = (program: Command): void => {
-  program
-    .command("demo")
-    .description("walk the whole run book on real servers of its own, and check every result")
-    .option("--keep", "leave everything up afterwards, and say how to go on by hand")
-    .option("--workers <n>", "how many workers", workersOf, 2)
+export const registerDemo = (command: Command): void => {
+  command
+    .option("--keep", "leave everything running, and print how to continue by hand")
+    .option("--workers <n>", "number of workers", workersOf, 2)
     .option("--json", "print the steps as one JSON value")
     .action((flags: DemoFlags) => withSignals(({ soft }) => demo(flags, soft)));
 };
@@ -41,7 +39,7 @@ const demo = async (flags: DemoFlags, signal: AbortSignal): Promise<void> => {
   }
 };
 
-/** The logs stay; servers that nobody looks at do not. What keeps one from being stopped must not hide the failure itself. */
+/** The logs stay, the servers do not. A server that cannot be stopped must not hide the failure itself. */
 const leaveLogsOnly = async (home: string, stopped: boolean, say: (line: string) => void): Promise<void> => {
   try {
     await stackDown(home, () => undefined);

@@ -10,16 +10,16 @@ import { resolveSettings } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { createLogger } from "#base/observe/log.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { readable } from "#io/wire/readable.ts";
 import { awaitDecided, awaitWorker, type Decided } from "#process/report/decisions.ts";
 import { type ReplayAloneDeps, replayAlone } from "#process/worker/replayAlone.ts";
 import { RunControl } from "#source/capture/captureLifecycle.ts";
+import { print, printData, printJson } from "#surface/terminal/output.ts";
+import { withSignals } from "#surface/terminal/signals.ts";
+import { table } from "#surface/terminal/textTable.ts";
 import { type Flags, wholeNumber, withConnections, withState } from "../connections.ts";
 import { identityOfText, keyText } from "../keyFlag.ts";
-import { print, printData, printJson } from "../output.ts";
-import { withSignals } from "../signals.ts";
-import { table } from "../table.ts";
 import { VERSION } from "../version.ts";
 import { parseWorkerOptions, requireCode } from "../workerFlags.ts";
 
@@ -38,48 +38,41 @@ type DlqFlags = Flags &
 const DEFAULT_LIMIT = 100;
 const EVERYTHING = 1_000_000;
 
-/** `ferry dlq list | show | replay | discard | export`: what could not be applied, and what becomes of it. */
-export const registerDlq = (program: Command): void => {
-  const dlq = program.command("dlq").description("the dead letters: events that could not be applied");
+/** `ferry dlq list | show | replay | discard | export`: events that could not be applied, and the decisions on them. */
+export const registerDlq = (command: Command): void => {
   const add = (usage: string, description: string): Command =>
-    withConnections(dlq.command(usage).description(description), ["target", "stateDb"]);
+    withConnections(command.command(usage).description(description), ["target", "state"]);
   const selecting = (command: Command): Command =>
     command
-      .option("--reason <code>", "only those with this code")
-      .option("--route <name>", "only those of this route")
-      .option("--key <id>", "only those of this _id, as extended JSON")
-      .option("--all", "all of them");
+      .option("--reason <code>", "only letters with this code")
+      .option("--route <name>", "only letters of this route")
+      .option("--key <id>", "only letters of this _id, as extended JSON")
+      .option("--all", "all letters");
 
-  selecting(add("list", "list them, oldest position first"))
-    .option("--limit <n>", "at most so many", String(DEFAULT_LIMIT))
+  selecting(add("list", "list dead letters, oldest position first"))
+    .option("--limit <n>", "show at most this many", String(DEFAULT_LIMIT))
     .action((flags: DlqFlags) => withStore(flags, (store) => list(store, flags)));
-  add("show", "one letter with its record")
+  add("show", "show one letter with its record")
     .argument("<id>", "route/partition/offset")
     .action((id: string, flags: DlqFlags) => withStore(flags, (store) => show(store, id, flags)));
   for (const [verb, description] of [
-    ["replay", "apply them again, in each key's order; what only waited behind them follows"],
-    ["discard", "give them up for good; what waited behind them is applied"],
+    ["replay", "apply letters again, in order per key; later changes that waited for them follow"],
+    ["discard", "drop letters permanently; later changes that waited for them are applied"],
   ] as const)
     selecting(add(verb, description))
       .argument("[ids...]", "route/partition/offset")
-      .option(
-        "--config <file>",
-        "routes and their rules, as the run had them (default: ferry.yaml here, where there is one)",
-      )
-      .option("--wait <seconds>", "how long to wait for a worker to do it", "60")
+      .option("--config <file>", "routes and their rules, as in the run (default: ferry.yaml here, if it exists)")
+      .option("--wait <seconds>", "how long to wait for a worker, seconds", "60")
       .action((ids: string[], flags: DlqFlags) =>
-        withStore(flags, (store, client, stateDb) => decide(verb, { store, client, stateDb, ids, flags })),
+        withStore(flags, (store, state) => decide(verb, { store, state, ids, flags })),
       );
-  selecting(add("export", "write them as lines of JSON, raw records in base64"))
-    .option("--out <file>", "file instead of standard output")
+  selecting(add("export", "write letters as lines of JSON, raw records in base64"))
+    .option("--out <file>", "output file (default: standard output)")
     .action((flags: DlqFlags) => withStore(flags, (store) => exportLetters(store, flags)));
 };
 
-const withStore = (
-  flags: DlqFlags,
-  work: (store: DeadLetterStore, client: MongoClient, stateDb: string) => Promise<void>,
-): Promise<void> =>
-  withState(flags, "ferry dlq", (client, stateDb) => work(new DeadLetterStore(client, stateDb), client, stateDb));
+const withStore = (flags: DlqFlags, work: (store: DeadLetterStore, state: StateDb) => Promise<void>): Promise<void> =>
+  withState(flags, "ferry dlq", (state) => work(new DeadLetterStore(state), state));
 
 /** @throws FERRY_USAGE for a key that is not extended JSON, or a reason that is not a code */
 const filterOf = ({ reason, route, key }: DlqFlags, ids: readonly string[] = []): LetterFilter => {
@@ -169,13 +162,12 @@ const show = async (store: DeadLetterStore, id: string, flags: DlqFlags): Promis
 
 type Decision = Readonly<{
   store: DeadLetterStore;
-  client: MongoClient;
-  stateDb: string;
+  state: StateDb;
   ids: readonly string[];
   flags: DlqFlags;
 }>;
 
-const decide = async (verb: "replay" | "discard", { store, client, stateDb, ids, flags }: Decision): Promise<void> => {
+const decide = async (verb: "replay" | "discard", { store, state, ids, flags }: Decision): Promise<void> => {
   if (
     ids.length === 0 &&
     flags.all !== true &&
@@ -183,23 +175,22 @@ const decide = async (verb: "replay" | "discard", { store, client, stateDb, ids,
     flags.route === undefined &&
     flags.key === undefined
   )
-    throw new FerryError("FERRY_USAGE", `say which letters: ids, --reason, --route, --key, or --all`);
+    throw new FerryError("FERRY_USAGE", `name the letters: ids, --reason, --route, --key, or --all`);
   const waitMs = wholeNumber("--wait", flags.wait ?? "60", { min: 0 }) * 1000;
   const chosen = await store.list(filterOf(flags, ids), EVERYTHING);
   const missing = ids.filter((id) => !chosen.some(({ _id }) => _id === id));
   if (missing.length > 0)
     throw new FerryError("FERRY_USAGE", `there is no dead letter ${missing[0]}; \`ferry dlq list\` shows them`);
   await store.decide({ ids: chosen.map(({ _id }) => _id) }, verb);
-  const carriedOut = (): Promise<Decided> =>
-    awaitDecided(chosen, { store, client, stateDb, clock: systemClock, waitMs });
+  const carriedOut = (): Promise<Decided> => awaitDecided(chosen, { store, state, clock: systemClock, waitMs });
   let found = await carriedOut();
-  const run = await new RunControl(client, stateDb).read();
+  const run = await new RunControl(state).read();
   if (found.workers === 0 && found.open > 0 && run?.record.mode === "direct" && !run.owned) {
     const carried = async (): Promise<void> => {
-      await awaitWorker({ client, stateDb, clock: systemClock, waitMs });
+      await awaitWorker({ state, clock: systemClock, waitMs });
       found = await carriedOut();
     };
-    await withSignals(({ hard }) => replayAlone({ ...aloneDeps(flags), client, hard }, run.record, chosen, carried));
+    await withSignals(({ hard }) => replayAlone({ ...aloneDeps(flags), state, hard }, run.record, chosen, carried));
   }
   if (flags.json === true) printJson({ verb, ...found });
   else print(outcome(verb, found));
@@ -207,13 +198,13 @@ const decide = async (verb: "replay" | "discard", { store, client, stateDb, ids,
   else if (found.open > 0) process.exitCode = 75;
 };
 
-/** Decisions are carried out by this process itself, where nobody else is there to do it. */
-const aloneDeps = (flags: DlqFlags): Omit<ReplayAloneDeps, "client" | "hard"> => {
-  const { target, stateDb, group } = resolveSettings(flags, ["target"]);
+/** Decisions are executed by this process itself if no other process is there to do it. */
+const aloneDeps = (flags: DlqFlags): Omit<ReplayAloneDeps, "state" | "hard"> => {
+  const { target, state, stateDb, group } = resolveSettings(flags, ["target"]);
   const { routes, ddl } = readConfig(flags.config);
   const host = hostname();
   return {
-    settings: { target, stateDb, group },
+    settings: { target, state, stateDb, group },
     options: parseWorkerOptions({}),
     ...{ routes, ddl, host },
     logger: createLogger("warn"),
@@ -230,7 +221,7 @@ const outcome = (verb: string, { done, refused, open, workers }: Decided): strin
     ...(open === 0
       ? []
       : [
-          `${open} noted and not carried out yet${workers === 0 ? ": no worker runs" : "; earlier letters of the same key may be in the way"}`,
+          `${open} noted and not done yet${workers === 0 ? ": no worker runs" : "; earlier letters of the same key may block them"}`,
         ]),
   ].join("\n");
 

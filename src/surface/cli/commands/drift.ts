@@ -5,25 +5,25 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import { type DriftLine, readTimeline } from "#process/report/driftTimeline.ts";
 import { DriftLedger } from "#route/drift/ledger.ts";
 import { typeByte } from "#route/drift/typeNames.ts";
+import { print, printJson } from "#surface/terminal/output.ts";
+import { count, table } from "#surface/terminal/textTable.ts";
+import { choiceArgument } from "../choices.ts";
 import { type Flags, withConnections, withState } from "../connections.ts";
-import { print, printJson } from "../output.ts";
-import { count, table } from "../table.ts";
 
 type DriftFlags = Flags & Readonly<{ route?: string; since?: string; all?: boolean; type?: string }>;
 
 /** `ferry drift`: the fields and types that appeared, and what was done with them; `ferry drift decide` changes it. */
-export const registerDrift = (program: Command): void => {
-  const drift = program.command("drift").description("fields and types that were not there before: a timeline");
-  withConnections(drift, ["target", "stateDb"])
-    .option("--route <name>", "only this route")
-    .option("--since <time>", "only what appeared since (ISO time, or seconds of a cluster time)")
-    .option("--all", "the whole ledger, with what the copy had")
+export const registerDrift = (command: Command): void => {
+  withConnections(command, ["target", "state"])
+    .option("--route <name>", "only fields of this route")
+    .option("--since <time>", "only what appeared since then (ISO time, or seconds of a cluster time)")
+    .option("--all", "the whole ledger, with the fields that the copy had")
     .action(timeline);
-  withConnections(drift.command("decide"), ["target", "stateDb"])
-    .description("let a field through, or keep it out; held documents go on")
+  withConnections(command.command("decide"), ["target", "state"])
+    .description("pass a field or drop it; held documents are applied")
     .argument("<route>", "name of the route")
-    .argument("<path>", "the field, as the timeline spells it")
-    .argument("<verdict>", "pass or drop")
+    .argument("<path>", "the field, as `ferry drift` prints it")
+    .addArgument(choiceArgument("<verdict>", "pass: write the field; drop: leave it out", ["pass", "drop"]))
     .option("--type <name>", "only where the field has this type")
     .action((route: string, path: string, verdict: string, _flags: DriftFlags, command: Command) =>
       decide({ route, path, verdict }, command.optsWithGlobals<DriftFlags>()),
@@ -40,8 +40,8 @@ const sinceOf = (text: string | undefined): number => {
 
 const timeline = async (flags: DriftFlags): Promise<void> => {
   const since = sinceOf(flags.since);
-  await withState(flags, "ferry drift", async (client, stateDb) => {
-    const lines = await readTimeline(new DriftLedger(client, stateDb), flags.route);
+  await withState(flags, "ferry drift", async (state) => {
+    const lines = await readTimeline(new DriftLedger(state), flags.route);
     const shown = lines.filter(({ baseline, first }) => (flags.all === true || !baseline) && first.seconds >= since);
     if (flags.json === true) printJson(shown.map(facts));
     else print(shown.length === 0 ? "no drift" : table(shown.map(row)));
@@ -77,18 +77,20 @@ const decide = async (
       "FERRY_USAGE",
       `--type ${flags.type} is not a BSON type; \`ferry drift\` spells them, as string`,
     );
-  await withState({ ...flags, route }, "ferry drift", async (client, stateDb) => {
-    const ledger = new DriftLedger(client, stateDb);
+  await withState({ ...flags, route }, "ferry drift", async (state) => {
+    const ledger = new DriftLedger(state);
     const known = await ledger.read(route, [path]);
     if (known.length === 0)
       throw new FerryError(
         "FERRY_USAGE",
-        `the ledger of ${route} knows no field ${path}; \`ferry drift --all\` shows them`,
+        `the ledger of ${route} has no field ${path}; \`ferry drift --all\` shows them`,
       );
     await ledger.decide(route, path, flags.type ?? null, verdict);
-    const held = await new DeadLetterStore(client, stateDb).decide({ route, code: "FERRY_DRIFT_HELD" }, "replay");
+    const held = await new DeadLetterStore(state).decide({ route, code: "FERRY_DRIFT_HELD" }, "replay");
     if (flags.json === true) printJson({ route, path, type: flags.type ?? null, verdict, held });
     else
-      print(`${path}: ${verdict === "pass" ? "written" : "left out"} from now on; ${held} held events are tried again`);
+      print(
+        `${path}: ${verdict === "pass" ? "written" : "left out"} from now on; ${held} held events are applied again`,
+      );
   });
 };

@@ -4,22 +4,21 @@ import { resolveSettings } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { connectMongo } from "#io/mongo/connect.ts";
 import { type Trial, tryFilter } from "#process/report/filterTry.ts";
+import { printData } from "#surface/terminal/output.ts";
 import { type Flags, wholeNumber, withConnections } from "../connections.ts";
-import { printData } from "../output.ts";
 import { routesOf } from "./config.ts";
 
 type TryFlags = Flags & Readonly<{ config?: string; sample: string }>;
 
 /** `ferry filter try ROUTE`: what a route does to real documents, before anything starts. */
-export const registerFilter = (program: Command): void => {
-  const filter = program.command("filter").description("see what a route's rules do");
-  const command = filter
+export const registerFilter = (command: Command): void => {
+  const attempt = command
     .command("try")
     .description("sample documents of the source and show them before and after the route's rules; writes nothing")
     .argument("<route>", "name of a route in ferry.yaml")
     .option("--config <file>", "routes and their rules (default: ferry.yaml here)")
-    .option("--sample <n>", "documents to look at", "20");
-  withConnections(command, ["source"]).action(tryRoute);
+    .option("--sample <n>", "number of documents to sample", "20");
+  withConnections(attempt, ["source"]).action(tryRoute);
 };
 
 const tryRoute = async (name: string, flags: TryFlags): Promise<void> => {
@@ -61,7 +60,7 @@ const formatTrial = ({ route, documents, lost, leftOut, bytesBefore, bytesAfter 
       "",
     ]),
     `${route}: ${documents.length} documents, ${leftOut} left out by where`,
-    paths.length === 0 ? "no field stays out" : `stay out: ${paths.map(([path, n]) => `${path} (${n})`).join(", ")}`,
+    paths.length === 0 ? "no field is left out" : `left out: ${paths.map(([path, n]) => `${path} (${n})`).join(", ")}`,
     `${bytesBefore} → ${bytesAfter} bytes, ${saved} % saved`,
   ].join("\n");
 };

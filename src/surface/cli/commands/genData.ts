@@ -4,12 +4,13 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { formatNamespace, isOfServer, type Namespace, parseNamespace } from "#base/flow/types.ts";
 import { connectMongo } from "#io/mongo/connect.ts";
+import { print, printJson } from "#surface/terminal/output.ts";
+import { withSignals } from "#surface/terminal/signals.ts";
+import { count } from "#surface/terminal/textTable.ts";
 import { insertPeople } from "#tools/workload/genData.ts";
 import { runWorkload } from "#tools/workload/genDataWorkload.ts";
+import { choiceFlag } from "../choices.ts";
 import { type Flags, wholeNumber, withConnections } from "../connections.ts";
-import { print, printJson } from "../output.ts";
-import { withSignals } from "../signals.ts";
-import { count } from "../table.ts";
 
 type GenDataFlags = Flags &
   Readonly<{
@@ -24,18 +25,16 @@ type GenDataFlags = Flags &
   }>;
 
 /** `ferry gen-data`: people for the run book, or a mixed load on them. */
-export const registerGenData = (program: Command): void => {
-  const command = program
-    .command("gen-data")
-    .description("insert generated people into the source, or keep it busy with mixed writes")
-    .option("--count <n>", "how many documents; with --workload, how many operations", "100")
-    .option("--rate <n/s>", "writes per second (default: as fast as they go)")
-    .option("--workload <kind>", "mixed: inserts, updates, replaces and deletes")
+export const registerGenData = (command: Command): void => {
+  command
+    .option("--count <n>", "number of documents; with --workload, number of operations", "100")
+    .option("--rate <n/s>", "writes per second (default: no limit)")
+    .addOption(choiceFlag("--workload <kind>", "mixed: inserts, updates, replaces and deletes", ["mixed"]))
     .option("--clients <n>", "concurrent writers of the workload", "8")
     .option("--duration <s>", "seconds the workload lasts, instead of --count")
     .option("--seed <n>", "the same seed gives the same data", "1")
-    .option("--ns <db.collection>", "where to", "test.users")
-    .option("--sex", "give half of the people the field `sex`, as after the schema change");
+    .option("--ns <db.collection>", "collection to write to", "test.users")
+    .option("--sex", "add the field `sex` to half of the people, as after the schema change");
   withConnections(command, ["source"]).action((flags: GenDataFlags) => withSignals(({ soft }) => genData(flags, soft)));
 };
 

@@ -6,9 +6,9 @@ import type { LogRecord } from "#base/flow/types.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { topicFor } from "#io/kafka/topicName.ts";
 import { readable } from "#io/wire/readable.ts";
+import { print, printData } from "#surface/terminal/output.ts";
+import { withSignals } from "#surface/terminal/signals.ts";
 import { type Flags, wholeNumber, withConnections } from "../connections.ts";
-import { print, printData } from "../output.ts";
-import { withSignals } from "../signals.ts";
 
 type KcFlags = Flags & Readonly<{ end?: boolean; limit: string }>;
 
@@ -20,10 +20,8 @@ const WAIT_MS = 300;
 const PATIENCE_MS = 60_000;
 
 /** `ferry kc TOPIC`: a topic from its beginning, one readable line per record. */
-export const registerKc = (program: Command): void => {
-  const command = program
-    .command("kc")
-    .description("show a topic's records, from the beginning, and follow it")
+export const registerKc = (command: Command): void => {
+  command
     .argument("<topic>", "name of the topic")
     .option("-e, --end", "exit at the end instead of following")
     .option("--limit <n>", "characters shown of a key or value; 0 = all", "2000");
@@ -37,7 +35,7 @@ const kc = async (name: string, flags: KcFlags, signal: AbortSignal): Promise<vo
   const settings = resolveSettings(flags, ["kafka"]);
   const limit = wholeNumber("--limit", flags.limit, { min: 0 }) || Number.POSITIVE_INFINITY;
   await using kafka = new KafkaClient({ bootstrap: settings.kafka, clientId: "ferry-kc", group: settings.group });
-  await kafka.partitions(topic); // a topic that does not exist is an error at once, not a wait
+  await kafka.partitions(topic); // a missing topic is an immediate error, not a wait
   const positions = await kafka.offsets(topic, "earliest");
   const ended = new Set<number>();
   const allEnded = (): boolean => ended.size === positions.length;

@@ -4,199 +4,131 @@ import { resolveSettings } from "#base/config/settings.ts";
 import { CATALOGUE } from "#base/errors/catalogue.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
-import { type LookDeps, lettersAndHalts, missingOnTarget, timeText, writesBehind } from "#cutover/lastLook.ts";
-import { workersDrained } from "#cutover/workersDrained.ts";
+import { listed } from "#base/flow/namespaceFilter.ts";
+import { endRun } from "#cutover/ending/endRun.ts";
+import { type LookDeps, lettersAndHalts, writesBehind } from "#cutover/ending/lastLook.ts";
+import { readRun, type SeenRun, watchRun } from "#cutover/ending/runWatch.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { serversOf, throughOutages } from "#io/mongo/outages.ts";
 import { reachMongo } from "#io/mongo/reach.ts";
-import { commandOf, RunControl, type RunState, stateOf, type Unrestored } from "#source/capture/captureLifecycle.ts";
+import { commandOf, RunControl, type RunState, stateOf } from "#source/capture/captureLifecycle.ts";
 import type { StoredCapture } from "#source/capture/captureStore.ts";
 import { readDeployment, requireSameSource } from "#source/stream/deployment.ts";
-import { secondsOf, tokenTime } from "#source/stream/resumeToken.ts";
+import { secondsOf, timeText, tokenTime } from "#source/stream/resumeToken.ts";
 import { clusterTime } from "#source/stream/sourceProbe.ts";
-import { finalize as finalizeStructure, requireComplete } from "#structure/operations/structureOperations.ts";
-import { commaSeparated, type Flags, withConnections, withState } from "../connections.ts";
-import { plainLogger, print, printJson } from "../output.ts";
-import { withSignals } from "../signals.ts";
+import { requireComplete } from "#structure/operations/structureOperations.ts";
+import { plainLogger, print, printJson } from "#surface/terminal/output.ts";
+import { withSignals } from "#surface/terminal/signals.ts";
+import { type Flags, withConnections, withState, withTarget } from "../connections.ts";
 
-/** `ferry pause`, `resume` and `finalize`: what is wanted of a `ferry run` or `ferry capture`, written where it looks. */
-export const registerLifecycle = (program: Command): void => {
-  withConnections(program.command("pause"), ["target", "stateDb"])
-    .description(
-      "pause a `ferry run`: nothing is written to the target until `ferry resume`, also after a restart (`ferry capture`: to Kafka)",
-    )
-    .action(pause);
-  withConnections(program.command("resume"), ["target", "stateDb"])
-    .description("let a paused `ferry run` or `ferry capture` go on where it was")
-    .action(resume);
-  withConnections(program.command("finalize"), ["source", "target", "kafka", "stateDb"])
-    .option(
-      "--allow-writes",
-      "end it although services still write to the source; says up to which time the target has everything",
-    )
-    .option("--accept <codes>", "what may be missing all the same, by its codes, comma-separated")
-    .option("--config <file>", "with Kafka: routes and their rules (default: ferry.yaml here, where there is one)")
-    .description(
-      "end a `ferry run` or `ferry capture`: everything that the source has by now is applied, then unique indexes, TTL, validators and caps come back",
-    )
-    .action(finalize);
+/** `ferry pause`: what is wanted of a `ferry run` or `ferry capture` is written where it looks; so do the two below. */
+export const registerPause = (command: Command): void => {
+  withConnections(command, ["target", "state"]).action(pause);
 };
 
-/** How often the run's record is looked at, ms. */
-const LOOK_MS = 50;
+/** `ferry resume`. */
+export const registerResume = (command: Command): void => {
+  withConnections(command, ["target", "state"]).action(resume);
+};
 
-type Seen = Readonly<{ record: StoredCapture; owned: boolean }>;
-
-/** @throws FERRY_RUN_NONE */
-const readRun = async (control: RunControl): Promise<Seen> => {
-  const found = await control.read();
-  if (found === undefined) throw new FerryError("FERRY_RUN_NONE", "the target remembers no run");
-  return found;
+/** `ferry finalize`. */
+export const registerFinalize = (command: Command): void => {
+  withConnections(command, ["source", "target", "kafka", "state"])
+    .option(
+      "--allow-writes",
+      "end although services still write to the source; prints the time up to which the target has everything",
+    )
+    .option("--accept <codes>", "error codes to accept, comma-separated: what they stand for stays missing")
+    .option("--config <file>", "with Kafka: routes and their rules (default: ferry.yaml here, if it exists)")
+    .action(finalize);
 };
 
 /** @throws FERRY_RUN_FINALIZED, FERRY_RUN_FINALIZING */
 const refuse = ({ lifecycle }: StoredCapture): never => {
   const at = lifecycle?.finalizedAt;
   if (at !== undefined) throw new FerryError("FERRY_RUN_FINALIZED", `the run was finalized at ${at.toISOString()}`);
-  throw new FerryError("FERRY_RUN_FINALIZING", "it can neither be paused nor resumed any more");
+  throw new FerryError("FERRY_RUN_FINALIZING", "it can no longer be paused or resumed");
 };
 
-/** Looks until `enough`, and says every new state and phase. */
-const watching = async (
-  control: RunControl,
-  signal: AbortSignal,
-  enough: (seen: Seen, state: RunState) => boolean,
-  say: (seen: Seen, state: RunState) => void,
-): Promise<Seen> => {
-  let said = "";
-  for (;;) {
-    signal.throwIfAborted();
-    const seen = await readRun(control);
-    const state = stateOf(seen.record);
-    if (enough(seen, state)) return seen;
-    const now = `${state} ${seen.record.phase} ${seen.owned}`;
-    if (now !== said) say(seen, state);
-    said = now;
-    await systemClock.sleep(LOOK_MS, signal);
-  }
-};
-
-const facts = ({ record, owned }: Seen): Readonly<Record<string, unknown>> => ({
+const facts = ({ record, owned }: SeenRun): Readonly<Record<string, unknown>> => ({
   state: stateOf(record),
   owner: owned ? record.owner : null,
   ended: owned ? null : (record.ended ?? null),
 });
 
-/** Nobody runs it: why, where that is known; then the exit status is that of what it ended with. */
-const nobodyRuns = ({ record: { ended } }: Seen, next: string): string => {
-  if (ended == null) return `nobody runs it now; ${next}`;
+/** Why it does not run, if that is known; the exit status is then that of its last error. */
+const notRunning = ({ record: { ended } }: SeenRun, next: string): string => {
+  if (ended == null) return `not running; ${next}`;
   const { code, detail, at } = ended;
-  return `nobody runs it: it ended at ${at.toISOString()} with ${code}: ${detail}\n  ${CATALOGUE[code].hint}\n${next}`;
+  return `not running: it ended at ${at.toISOString()} with ${code}: ${detail}\n  ${CATALOGUE[code].hint}\n${next}`;
 };
 
 /** The exit status of a command that found a run which has ended with an error. */
-const exitAs = ({ record: { ended }, owned }: Seen): void => {
+const exitAs = ({ record: { ended }, owned }: SeenRun): void => {
   if (!owned && ended != null) process.exitCode = CATALOGUE[ended.code].exit;
 };
 
 const pause = (flags: Flags): Promise<void> =>
-  withState(flags, "ferry pause", (client, stateDb) =>
+  withState(flags, "ferry pause", (state) =>
     withSignals(async ({ soft }) => {
-      const control = new RunControl(client, stateDb);
+      const control = new RunControl(state);
       const { record } = await readRun(control);
       if (!(await control.pause())) refuse(record);
-      const enough = ({ owned }: Seen, state: RunState): boolean => state === "paused" || !owned;
-      const seen = await watching(control, soft, enough, () => undefined);
+      const enough = ({ owned }: SeenRun, state: RunState): boolean => state === "paused" || !owned;
+      const watched = { control, clock: systemClock, signal: soft, say: () => undefined };
+      const seen = await watchRun(watched, enough);
       exitAs(seen);
       if (flags.json === true) printJson(facts(seen));
-      else if (!seen.owned) print(nobodyRuns(seen, `it stays paused when ${commandOf(record)} is started again`));
-      else if (record.mode === "direct") print("paused: nothing is on its way to the target, and its position is kept");
-      else print("paused: nothing is captured, and the position is kept; workers apply what Kafka has");
+      else if (!seen.owned) print(notRunning(seen, `it stays paused when ${commandOf(record)} restarts`));
+      else if (record.mode === "direct") print("paused: no writes to the target; the position is kept");
+      else print("paused: no capture, and the position is kept; workers apply what Kafka has");
     }),
   );
 
 const resume = (flags: Flags): Promise<void> =>
-  withState(flags, "ferry resume", async (client, stateDb) => {
-    const control = new RunControl(client, stateDb);
+  withState(flags, "ferry resume", async (state) => {
+    const control = new RunControl(state);
     const { record } = await readRun(control);
     if (!(await control.resume())) refuse(record);
     const seen = await readRun(control);
     exitAs(seen);
     if (flags.json === true) printJson(facts(seen));
-    else if (seen.owned) print("resumed: it goes on where it was");
-    else print(nobodyRuns(seen, `start ${commandOf(record)} again as before`));
+    else if (seen.owned) print("resumed from its position");
+    else print(notRunning(seen, `start ${commandOf(record)} again as before`));
   });
 
-const progress = ({ record, owned }: Seen, state: RunState): string => {
-  if (!owned) return `nobody runs it now: start ${commandOf(record)} again as before, it goes on with this`;
-  if (state === "finalizing") return "drained; giving back what was held back";
+const progress = ({ record, owned }: SeenRun, state: RunState): string => {
+  if (!owned) return `not running: start ${commandOf(record)} again as before, and it resumes this`;
+  if (state === "finalizing") return "drained; restoring deferred constraints";
   if (record.phase !== "stream")
-    return "draining: the copy goes on to its end first (`ferry status` shows how far it is), then the changes since it began";
+    return "draining: first the rest of the copy (`ferry status` shows its progress), then the changes since its start";
   const at = new Date(secondsOf(tokenTime(record.token)) * 1000).toISOString();
   return `draining: the position is ${at}`;
 };
 
 type FinalizeFlags = Flags & Readonly<{ config?: string; allowWrites?: boolean; accept?: string }>;
 
-/** What may be missing all the same. */
+/** Error codes that are accepted. */
 const acceptedBy = ({ allowWrites, accept }: FinalizeFlags): readonly string[] => [
-  ...commaSeparated(accept),
+  ...listed(accept ?? ""),
   ...(allowWrites === true ? ["FERRY_SOURCE_WRITES"] : []),
 ];
 
-/** @throws the error that the run has met, where it can go no further by itself */
-const requireGoing = ({ record: { lifecycle, ended }, owned }: Seen): void => {
-  const { wanted, refused } = lifecycle ?? {};
-  if (wanted == null && refused !== undefined) throw new FerryError(refused.code, refused.detail);
-  if (!owned && ended != null) throw new FerryError(ended.code, `nobody runs it: ${ended.detail}`);
-};
-
-/** With Kafka: what is left when the capture has ended. The workers see to the documents, this command to the structure. */
-const finishBehindWorkers = async (
-  flags: FinalizeFlags,
-  { record }: Seen,
-  { source, target, signal }: Readonly<{ source: MongoClient; target: MongoClient; signal: AbortSignal }>,
-): Promise<Unrestored[]> => {
-  const { kafka: bootstrap, group, stateDb } = resolveSettings(flags, ["kafka"]);
-  const say = (text: string): void => {
-    if (flags.json !== true) print(text);
-  };
-  await using kafka = new KafkaClient({ bootstrap, clientId: "ferry-finalize", group });
-  let said: number | undefined = 0;
-  const report = (behind: number | undefined): void => {
-    if (behind !== said)
-      say(
-        behind === undefined ? "no worker has a topic's records: start one" : `workers have ${behind} records to apply`,
-      );
-    said = behind;
-  };
-  const { routes } = readConfig(flags.config);
-  await workersDrained({ kafka, target, stateDb, routes, topics: record.topics, clock: systemClock, signal, report });
-  await requireNothingMissing({ target, stateDb, routes, accepted: new Set(acceptedBy(flags)) }, record);
-  say("drained; giving back what was held back");
-  const failures = await finalizeStructure({
-    ...{ source, target, stateDb, routes, clock: systemClock, signal },
-    report: () => undefined,
-  });
-  return failures.map(({ ns, index, reason }) => ({ ns, index, reason }));
-};
-
-/** @throws the first error that is not accepted */
-const requireNothingMissing = async (deps: LookDeps, record: StoredCapture): Promise<void> => {
-  const missing = await missingOnTarget(deps, record);
-  if (missing !== undefined) throw missing;
+const kafkaOf = (flags: FinalizeFlags): KafkaClient => {
+  const { kafka: bootstrap, group } = resolveSettings(flags, ["kafka"]);
+  return new KafkaClient({ bootstrap, clientId: "ferry-finalize", group });
 };
 
 /** What is known before anything is asked of the run: it would be met at its end again. @throws FERRY_RUN_*, FERRY_CAPTURE_OTHER */
 const requireEndable = async (
-  { record }: Seen,
+  { record }: SeenRun,
   source: MongoClient,
-  { target, stateDb, accepted }: LookDeps,
+  { state, accepted }: LookDeps,
 ): Promise<void> => {
   requireSameSource(record.source, await readDeployment(source));
   if (stateOf(record) === "finalized") return; // asked again, for what came of it
-  const known = await lettersAndHalts({ target, stateDb, routes: undefined, accepted });
+  const known = await lettersAndHalts({ state, routes: undefined, accepted });
   if (known !== undefined) throw known;
 };
 
@@ -207,50 +139,40 @@ const tellEnd = ({ lifecycle = {}, token }: StoredCapture, asJson: boolean): voi
   if (asJson) printJson({ state: "finalized", finalizedAt, appliedTo, unrestored });
   requireComplete(unrestored);
   if (asJson) return;
-  print("finalized: the target has the source's structure, and the run is over");
-  print(`it has everything that the source had up to ${appliedTo}, by the source's clock`);
+  print("finalized: the target has the source's structure, and the run has ended");
+  print(`the target has everything that the source had up to ${appliedTo}, by the source's clock`);
 };
 
 const finalize = (flags: FinalizeFlags): Promise<void> =>
-  withState(flags, "ferry finalize", (target, stateDb) =>
+  withTarget(flags, "ferry finalize", (target, state) =>
     withSignals(async ({ soft: signal }) => {
       const { source: uri } = resolveSettings(flags, ["source"]);
-      const control = new RunControl(target, stateDb);
+      const control = new RunControl(state);
       const asked = await readRun(control);
       const { mode } = asked.record;
       if (mode === "kafka") resolveSettings(flags, ["kafka"]); // said before anything is asked of the capture
       const accepted = acceptedBy(flags);
+      const { routes } = readConfig(flags.config);
       const waiting = { clock: systemClock, logger: plainLogger, signal };
+      await using clients = new AsyncDisposableStack();
       const source = await reachMongo(uri, { side: "source", appName: "ferry finalize", ...waiting });
-      let writes: FerryError | undefined;
-      try {
-        await requireEndable(asked, source, { target, stateDb, routes: undefined, accepted: new Set(accepted) });
-        await control.finalize(await clusterTime(source), accepted);
-        const say = (seen: Seen, state: RunState): void => {
-          if (flags.json !== true) print(progress(seen, state));
-        };
-        const last: RunState = mode === "kafka" ? "finalizing" : "finalized";
-        const finish = async (): Promise<void> => {
-          const seen = await watching(
-            control,
-            signal,
-            (seen, state) => {
-              requireGoing(seen);
-              return [last, "finalized"].includes(state);
-            },
-            say,
-          );
-          if (stateOf(seen.record) === "finalizing")
-            await control.end(await finishBehindWorkers(flags, seen, { source, target, signal }));
-          // Once more behind the end: giving back may have taken long, and nobody captures any more.
-          const at = tokenTime(seen.record.token);
-          if (!accepted.includes("FERRY_SOURCE_WRITES") && stateOf(asked.record) !== "finalized")
-            writes = await writesBehind(source, seen.record, { stateDb, at, signal });
-        };
-        await throughOutages("finalizing", serversOf({ source, target }), waiting, finish);
-      } finally {
-        await source.close();
-      }
+      clients.defer(() => source.close());
+      const kafka = mode === "kafka" ? clients.use(kafkaOf(flags)) : undefined;
+      await requireEndable(asked, source, { state, routes: undefined, accepted: new Set(accepted) });
+      const at = await clusterTime(source);
+      const say = (seen: SeenRun, state: RunState): void => {
+        if (flags.json !== true) print(progress(seen, state));
+      };
+      const tell = (sentence: string): void => {
+        if (flags.json !== true) print(sentence);
+      };
+      const deps = { ...waiting, ...{ control, source, target, state, routes, kafka, accepted, say, tell } };
+      const writes = await throughOutages("finalizing", serversOf({ source, target }), waiting, async () => {
+        const { scope, token } = await endRun(deps, at);
+        // Once more after the end: restoring may have taken long, and nothing is captured any more.
+        if (accepted.includes("FERRY_SOURCE_WRITES") || stateOf(asked.record) === "finalized") return undefined;
+        return writesBehind(source, { scope, token }, { state, at: tokenTime(token), signal });
+      });
       tellEnd((await readRun(control)).record, flags.json === true);
       if (writes !== undefined) throw writes;
     }),

@@ -5,31 +5,36 @@ import { readConfig } from "#base/config/routes.ts";
 import { resolveSettings } from "#base/config/settings.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { createLogger } from "#base/observe/log.ts";
-import { runDirect } from "#process/run/direct.ts";
+import { type DirectDeps, runDirect } from "#process/run/direct.ts";
+import { reversed } from "#process/run/reverse.ts";
+import { withSignals } from "#surface/terminal/signals.ts";
 import { type CaptureFlags, parseCapture, requireStructure, withCapture } from "../captureFlags.ts";
-import { withSignals } from "../signals.ts";
 import { VERSION } from "../version.ts";
 import { parseWorkerOptions, withWorkerOptions } from "../workerFlags.ts";
 
-/** Copied documents wait in memory as the server sent them, for several lanes at once. */
+/** Copied documents wait in memory as the server sent them, for several lanes concurrently. */
 const DEFAULTS = { budgetMb: 24 } as const;
 
+type RunFlags = CaptureFlags & { replaceTarget?: boolean; reverse?: boolean };
+
 /** `ferry run`: source to target in one process, without Kafka and Java. */
-export const registerRun = (program: Command): void => {
-  const command = withCapture(
-    program.command("run").description("carry documents from a source to a target in this one process, without Kafka"),
-  );
-  command.option("--replace-target", "drop what is carried on the target first, and begin anew");
+export const registerRun = (command: Command): void => {
+  withCapture(command)
+    .option("--replace-target", "drop the selected collections on the target, and start over")
+    .option(
+      "--reverse",
+      "after a cutover: apply to the former source what services write to the target, for `ferry rollback`",
+    );
   withWorkerOptions(command, { without: ["topics"], defaults: DEFAULTS });
-  command.action(async ({ replaceTarget = false, ...flags }: CaptureFlags & { replaceTarget?: boolean }) => {
+  command.action(async ({ replaceTarget = false, reverse = false, ...flags }: RunFlags) => {
     const { texts, ...capture } = parseCapture(flags);
     requireStructure(replaceTarget, capture);
     const settings = resolveSettings(texts, ["source", "target"]);
     const options = parseWorkerOptions({ budgetMb: String(DEFAULTS.budgetMb), ...texts });
     const { routes, ddl } = readConfig(texts["config"]);
     const host = hostname();
-    await withSignals(({ soft, hard }) =>
-      runDirect({
+    await withSignals(async ({ soft, hard }) => {
+      const deps: DirectDeps = {
         ...capture,
         replaceTarget,
         settings,
@@ -43,7 +48,8 @@ export const registerRun = (program: Command): void => {
         version: VERSION,
         soft,
         hard,
-      }),
-    );
+      };
+      await runDirect(reverse ? await reversed(deps) : deps);
+    });
   });
 };

@@ -2,13 +2,14 @@ import { relative } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { stateFolder } from "#base/config/settings.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import { print, printAside, printJson } from "#surface/terminal/output.ts";
+import { withSignals } from "#surface/terminal/signals.ts";
+import { duration, table } from "#surface/terminal/textTable.ts";
 import { followLog } from "#tools/stack/followLog.ts";
 import { stackDown, stackReset, stackUp } from "#tools/stack/localStack.ts";
 import { readState, serverOf } from "#tools/stack/stackState.ts";
 import { type ServerStatus, type StackStatus, stackStatus } from "#tools/stack/stackStatus.ts";
-import { print, printAside, printJson } from "../output.ts";
-import { withSignals } from "../signals.ts";
-import { duration, table } from "../table.ts";
+import { choiceFlag } from "../choices.ts";
 
 type Json = Readonly<{ json?: boolean }>;
 type UpFlags = Json & Readonly<{ mongoNodes?: 1 | 3; workers?: number; port: Readonly<Record<string, number>> }>;
@@ -64,7 +65,7 @@ const showStatus = (status: StackStatus, { json }: Json): void => {
   }
   print(table([["NAME", "STATE", "PID", "UP", "ADDRESS", "LOG"], ...status.servers.map(row)]));
   for (const server of status.servers.filter((one) => one.state === "crashed" || one.state === "starting")) {
-    const what = server.state === "crashed" ? "ended by itself; the end of its log:" : "runs but does not answer:";
+    const what = server.state === "crashed" ? "ended unexpectedly; the end of its log:" : "runs but does not answer:";
     print(`\n${server.name} ${what}\n    ${(server.detail ?? "").replaceAll("\n", "\n    ")}`);
   }
   if (!allUp) print("\n`ferry stack up` starts what does not run.");
@@ -97,15 +98,17 @@ const logs = async (name: string | undefined, flags: Readonly<{ follow?: boolean
 };
 
 /** `ferry stack`: MongoDB, Kafka, Connect and workers on this machine, without containers. */
-export const registerStack = (program: Command): void => {
-  const stack = program.command("stack").description("the real servers on this machine, without containers");
-
-  stack
+export const registerStack = (command: Command): void => {
+  command
     .command("up")
-    .description("start what does not run: two MongoDB, Kafka, Kafka Connect, workers; harmless when all run")
-    .option("--mongo-nodes <n>", "members of each replica set, 1 or 3 (default: as before, or 1)", nodesOf)
-    .option("--workers <n>", "how many workers (default: as before, or 1)", countOf)
-    .option("--port <name=number>", "a port of your choice; may be repeated", portOf, {})
+    .description("start what does not run yet: two MongoDB, Kafka, Kafka Connect, workers")
+    .addOption(
+      choiceFlag("--mongo-nodes <n>", "members of each replica set (default: as before, or 1)", ["1", "3"]).argParser(
+        nodesOf,
+      ),
+    )
+    .option("--workers <n>", "number of workers (default: as before, or 1)", countOf)
+    .option("--port <name=number>", "port of one server; may be repeated", portOf, {})
     .option("--json", "print the state as one JSON value")
     .action(async ({ mongoNodes, workers, port, json }: UpFlags) => {
       const folder = stateFolder();
@@ -121,7 +124,7 @@ export const registerStack = (program: Command): void => {
       showStatus(await stackStatus(folder), flags);
     });
 
-  stack
+  command
     .command("down")
     .description("stop every server; ports, data and logs stay")
     .option("--json", "print the state as one JSON value")
@@ -130,21 +133,21 @@ export const registerStack = (program: Command): void => {
       if (flags.json) printJson(await stackStatus(stateFolder()), 2);
     });
 
-  stack
+  command
     .command("status")
-    .description("names, ports, addresses, pids and logs; exit status 0 only when every server answers")
+    .description("show names, ports, addresses, pids and logs; exit status 0 only when every server answers")
     .option("--json", "print the state as one JSON value")
     .action(async (flags: Json) => showStatus(await stackStatus(stateFolder()), flags));
 
-  stack
+  command
     .command("logs")
-    .argument("[name]", "one server instead of all")
-    .description("the end of the servers' logs")
-    .option("-f, --follow", "go on with what is added, until Ctrl-C")
-    .option("-n, --lines <n>", "how many lines", countOf, 30)
+    .argument("[name]", "only this server")
+    .description("print the end of the servers' logs")
+    .option("-f, --follow", "follow what is added, until Ctrl-C")
+    .option("-n, --lines <n>", "number of lines", countOf, 30)
     .action(logs);
 
-  stack
+  command
     .command("reset")
     .description("stop every server and remove the stack's data, ports and logs")
     .option("--json", "print the state as one JSON value")

@@ -6,22 +6,20 @@ import { systemClock } from "#base/flow/clock.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
 import { requireState } from "#io/state/knownState.ts";
+import { StateDb } from "#io/state/stateDb.ts";
 import { type CaptureLine, type LaneLine, readStatus, type Status, type WorkerLine } from "#process/report/status.ts";
 import type { RunState } from "#source/capture/captureLifecycle.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { ConnectRest } from "#source/connector/connectRest.ts";
+import { print, printJson } from "#surface/terminal/output.ts";
+import { count, duration, table } from "#surface/terminal/textTable.ts";
 import { readState } from "#tools/stack/stackState.ts";
 import { type Flags, withConnections } from "../connections.ts";
-import { print, printJson } from "../output.ts";
 import { exitOf, summaryOf } from "../statusSummary.ts";
-import { count, duration, table } from "../table.ts";
 
 /** `ferry status`: topics, connectors, end offsets, lanes, workers, and what is wrong. */
-export const registerStatus = (program: Command): void => {
-  const command = program
-    .command("status")
-    .description("topics, connectors and their state, end offsets, worker lanes with lag, and what needs attention");
-  withConnections(command, ["source", "target", "kafka", "connect", "stateDb"]).action(status);
+export const registerStatus = (command: Command): void => {
+  withConnections(command, ["source", "target", "kafka", "connect", "state"]).action(status);
 };
 
 /** One that is set but does not answer must not hide the rest: each part says for itself that it could not be read. */
@@ -31,15 +29,15 @@ const CLOSE_MS = 1000;
 /** A `ferry run` has neither Kafka nor Connect, and a `ferry capture` has no Connect: then the target is enough. @throws FERRY_USAGE */
 const readSettings = (flags: Flags): ReturnType<typeof resolveSettings<never>> => {
   const settings = resolveSettings(flags, []);
-  const isOwn = settings.connect === undefined && settings.target !== undefined;
+  const isOwn = settings.connect === undefined && (settings.state ?? settings.target) !== undefined;
   return isOwn ? settings : resolveSettings(flags, ["kafka", "connect"]);
 };
 
 /** What is behind Kafka; nothing for a `ferry run`. */
 const openKafka = (
-  { kafka, connect, group, stateDb }: ReturnType<typeof readSettings>,
+  { kafka, connect, group }: ReturnType<typeof readSettings>,
   source: MongoClient | undefined,
-  target: MongoClient | undefined,
+  state: StateDb | undefined,
 ) => {
   if (kafka === undefined) return { client: undefined, capture: undefined };
   const client = new KafkaClient({ bootstrap: kafka, clientId: "ferry-status", group });
@@ -50,7 +48,7 @@ const openKafka = (
     kafka: client,
     source,
     logFile: connectLog(connect),
-    store: target === undefined ? undefined : new ConnectorStore(target, stateDb),
+    store: state && new ConnectorStore(state),
   };
   return { client, capture };
 };
@@ -68,23 +66,25 @@ const status = async (flags: Flags): Promise<void> => {
       return undefined;
     }
   };
-  const [source, target] = await Promise.all([open("source", settings.source), open("target", settings.target)]);
+  const place = settings.state === undefined ? "target" : "state";
+  const [source, memory] = await Promise.all([open("source", settings.source), open(place, settings[place])]);
+  const state = memory && new StateDb(memory, settings.stateDb);
   try {
-    if (target !== undefined)
-      await requireState(target, settings.stateDb).catch((error: unknown) => {
+    if (state !== undefined)
+      await requireState(state).catch((error: unknown) => {
         if (!isFerry(error) || error.code === "FERRY_USAGE") throw error;
-        unread.push({ part: "target", reason: error.message });
+        unread.push({ part: place, reason: error.message });
       });
-    const { client, capture } = openKafka(settings, source, target);
+    const { client, capture } = openKafka(settings, source, state);
     await using _client = client;
-    const status = await readStatus({ kafka: client, target, stateDb: settings.stateDb, capture });
+    const status = await readStatus({ kafka: client, state, capture });
     const found = { ...status, unread: [...unread, ...status.unread] };
     if (flags.json === true) printJson(withoutConfigs(found));
     else print(formatStatus(found));
     process.exitCode = exitOf(found);
   } finally {
     // One that does not answer would not let go either.
-    const closed = Promise.allSettled([source?.close(), target?.close()]);
+    const closed = Promise.allSettled([source?.close(), memory?.close()]);
     await Promise.race([closed, systemClock.sleep(CLOSE_MS)]);
   }
 };
@@ -147,7 +147,7 @@ const captureLines = ({ own }: Status): string[] => {
   return [
     `${mode === "direct" ? "ferry run" : "ferry capture"}: ${phase} of ${collections} collections, position ${new Date(positionMs).toISOString()}`,
     `${own.mode === "direct" ? "copied" : `copied ${count(own.copied)}, captured`} ${copyText(own)}${generation > 1 ? `, copy number ${generation}` : ""}`,
-    owner === null ? "nobody captures now" : `captured by ${owner}`,
+    owner === null ? "no process captures" : `captured by ${owner}`,
     ...(own.ended === null
       ? []
       : [`it ended at ${own.ended.at.toISOString()} with ${own.ended.code}: ${own.ended.detail}`]),
@@ -163,10 +163,10 @@ const captureLines = ({ own }: Status): string[] => {
 
 /** What an operator has asked of a run, as far as it has come. */
 const STATES: Readonly<Record<Exclude<RunState, "running">, string>> = {
-  pausing: "pausing: what was read is still being applied",
+  pausing: "pausing: buffered changes are applied first",
   paused: "paused until `ferry resume`: nothing is captured",
   draining: "draining: it is finalized behind what the source had when `ferry finalize` was called",
-  finalizing: "finalizing: what was held back is given back",
+  finalizing: "finalizing: restoring deferred constraints",
   finalized: "finalized: the run is over",
 };
 

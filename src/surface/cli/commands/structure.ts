@@ -5,9 +5,10 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { formatNamespace } from "#base/flow/types.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
-import { requireUnfinished } from "#process/capture/lifecycle.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
+import { requireUnfinished } from "#process/capture/runLifecycle.ts";
 import { commandOf, RunControl } from "#source/capture/captureLifecycle.ts";
-import { CaptureStore } from "#source/capture/captureStore.ts";
+import { readCapture } from "#source/capture/captureStore.ts";
 import { readDeployment, requireSameSource } from "#source/stream/deployment.ts";
 import { namespaceOf, type StructureEvent, stepText } from "#structure/build/build.ts";
 import { progressText } from "#structure/build/buildProgress.ts";
@@ -22,75 +23,73 @@ import {
   type StructurePlan,
 } from "#structure/operations/structureOperations.ts";
 import { StructureStore } from "#structure/plan/store.ts";
-import type { Finding } from "#structure/plan/wanted.ts";
-import { commaSeparated, type Flags, withConnections, withState } from "../connections.ts";
-import { print, printJson } from "../output.ts";
-import { withSignals } from "../signals.ts";
-import { duration, table } from "../table.ts";
+import type { StructureFinding } from "#structure/plan/wanted.ts";
+import { print, printJson } from "#surface/terminal/output.ts";
+import { withSignals } from "#surface/terminal/signals.ts";
+import { duration, table } from "#surface/terminal/textTable.ts";
+import { type Flags, withConnections, withPlaces, withState } from "../connections.ts";
+import { type NamesFlags, namesIn, withNames } from "../namesFlags.ts";
 
-type StructureFlags = Flags &
-  Readonly<{ config?: string; include?: string; exclude?: string; replaceTarget?: boolean; ddl?: string }>;
+type StructureFlags = Flags & NamesFlags & Readonly<{ config?: string; replaceTarget?: boolean; ddl?: string }>;
 
 const withSelection = (command: Command): Command =>
-  withConnections(command, ["source", "target", "stateDb"])
-    .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
-    .option("--include <globs>", "namespaces of the source, comma-separated: 'shop.*', 'shop' (a whole database), '*'")
-    .option("--exclude <globs>", "namespaces to leave out");
+  withNames(
+    withConnections(command, ["source", "target", "state"]).option(
+      "--config <file>",
+      "routes and their rules (default: ferry.yaml here, if it exists)",
+    ),
+    {
+      include: "namespaces of the source, 'shop' for a whole database, '*' for all",
+      exclude: "namespaces to skip",
+    },
+  );
 
 const DDL_SHOWN = 20;
 
 /** `ferry structure`: collections, options, indexes and views: shown, built before the data, finished after it. */
-export const registerStructure = (program: Command): void => {
-  const structure = program
-    .command("structure")
-    .description("collections, options, indexes and views of the source, on the target");
-  withSelection(structure.command("plan"))
-    .description("show what would be built and what is impossible; writes nothing")
-    .option("--replace-target", "as if the selected target namespaces were emptied first")
+export const registerStructure = (command: Command): void => {
+  withSelection(command.command("plan"))
+    .description("show what would be built and what is not possible; writes nothing")
+    .option("--replace-target", "plan as if the selected target namespaces were empty")
     .action(plan);
-  withSelection(structure.command("build"))
-    .description("build it before the data: unique indexes relaxed, TTL paused, validators off")
-    .option("--replace-target", "drop the selected target namespaces first, and begin their routes anew")
+  withSelection(command.command("build"))
+    .description("build the structure before the data; unique indexes, TTL and validators are deferred")
+    .option("--replace-target", "drop the selected target namespaces first, and restart their routes")
     .action(build);
-  withSelection(structure.command("finalize"))
-    .description("when nothing is on its way any more: unique again, TTL, validators, capped collections")
+  withSelection(command.command("finalize"))
+    .description("after the last write: restore deferred constraints (unique, TTL, validators, capped collections)")
     .action(finish);
-  withConnections(structure.command("approve"), ["target", "stateDb"])
-    .description("let a drop happen that is held; then start the worker again")
-    .argument("<id>", "of the change: route/partition/offset, as `status` shows it")
+  withConnections(command.command("approve"), ["target", "state"])
+    .description("approve a held drop; then restart the worker")
+    .argument("<id>", "id of the change: route/partition/offset, as `status` shows it")
     .action(approve);
-  withConnections(structure.command("status"), ["target", "stateDb"])
-    .description("what is built, what is held back, what failed, and which changes of the source were followed")
+  withConnections(command.command("status"), ["target", "state"])
+    .description("show what is built, deferred or failed, and which changes of the source were followed")
     .action(status);
 };
 
-type Sides = Readonly<{ source: MongoClient | undefined; target: MongoClient; stateDb: string }>;
+type Sides = Readonly<{ source: MongoClient | undefined; target: MongoClient; state: StateDb }>;
 
-const connected = async (
-  flags: StructureFlags,
-  work: (sides: Sides, signal: AbortSignal) => Promise<void>,
-): Promise<void> => {
-  const settings = resolveSettings(flags, ["target"]);
-  const target = await connectMongo(settings.target, { appName: "ferry structure" });
-  let source: MongoClient | undefined;
-  try {
-    if (settings.source !== undefined) source = await connectMongo(settings.source, { appName: "ferry structure" });
-    await withSignals(({ soft }) => work({ source, target, stateDb: settings.stateDb }, soft));
-  } finally {
-    await Promise.allSettled([source?.close(), target.close()]);
-  }
-};
+const connected = (flags: StructureFlags, work: (sides: Sides, signal: AbortSignal) => Promise<void>): Promise<void> =>
+  withPlaces(flags, "ferry structure", async (target, state) => {
+    const { source: uri } = resolveSettings(flags, []);
+    const source = uri === undefined ? undefined : await connectMongo(uri, { appName: "ferry structure" });
+    try {
+      await withSignals(({ soft }) => work({ source, target, state }, soft));
+    } finally {
+      await source?.close();
+    }
+  });
 
 const wiring = (
   flags: StructureFlags,
-  { target, stateDb }: Sides,
+  { target, state }: Sides,
   signal: AbortSignal,
 ): Omit<StructureDeps, "source"> => ({
   target,
-  stateDb,
+  state,
   routes: readConfig(flags.config).routes,
-  include: commaSeparated(flags.include),
-  exclude: commaSeparated(flags.exclude),
+  ...namesIn(flags),
   clock: systemClock,
   signal,
   report: flags.json === true ? () => undefined : (event) => say(event),
@@ -132,7 +131,7 @@ const planFacts = ({ steps, findings }: StructurePlan): object => ({
   findings,
 });
 
-const LEVELS: Readonly<Record<Finding["level"], string>> = {
+const LEVELS: Readonly<Record<StructureFinding["level"], string>> = {
   refused: "REFUSED ",
   "left-out": "left out",
   note: "note    ",
@@ -154,11 +153,11 @@ const planText = ({ steps, findings }: StructurePlan): string => {
 };
 
 /**
- * A run in one process has no log to begin anew: it would go on behind what was dropped. The topics of one that is finalized
+ * A run in one process has no log to replay: it would continue after what was dropped. The topics of one that is finalized
  * end there. @throws FERRY_CAPTURE_OTHER, FERRY_RUN_FINALIZED, FERRY_RUN_FINALIZING
  */
-const requireWholeLog = async ({ target, stateDb }: StructureDeps): Promise<void> => {
-  const capture = await new CaptureStore(target, stateDb, "", 0).read();
+const requireWholeLog = async ({ state }: StructureDeps): Promise<void> => {
+  const capture = await readCapture(state);
   if (capture?.mode === "direct")
     throw new FerryError("FERRY_CAPTURE_OTHER", "this target is fed by `ferry run`: use `ferry run --replace-target`");
   if (capture !== undefined) requireUnfinished(capture, true);
@@ -173,17 +172,17 @@ const build = (flags: StructureFlags): Promise<void> =>
     requireComplete(failures);
   });
 
-/** Whoever is at work gives back by itself, when it is drained. @throws FERRY_RUN_ALIVE */
-const requireNobodyAtWork = async ({ target, stateDb }: Sides): Promise<void> => {
-  const run = await new RunControl(target, stateDb).read();
+/** An active run restores constraints itself, after its drain. @throws FERRY_RUN_ALIVE */
+const requireNobodyAtWork = async ({ state }: Sides): Promise<void> => {
+  const run = await new RunControl(state).read();
   if (run?.owned !== true) return;
   const { record } = run;
   throw new FerryError("FERRY_RUN_ALIVE", `${record.owner} (${commandOf(record)}) carries documents to this target`);
 };
 
 /** What is built at the end comes from the source that the run began with. @throws FERRY_CAPTURE_OTHER */
-const requireRunsSource = async ({ source, target, stateDb }: Sides): Promise<void> => {
-  const run = await new RunControl(target, stateDb).read();
+const requireRunsSource = async ({ source, state }: Sides): Promise<void> => {
+  const run = await new RunControl(state).read();
   if (run !== undefined && source !== undefined) requireSameSource(run.record.source, await readDeployment(source));
 };
 
@@ -191,7 +190,7 @@ const finish = (flags: StructureFlags): Promise<void> =>
   connected(flags, async (sides, signal) => {
     await requireNobodyAtWork(sides);
     await requireRunsSource(sides);
-    const store = new StructureStore(sides.target, sides.stateDb);
+    const store = new StructureStore(sides.state);
     const given = wiring(flags, sides, signal);
     // What builds were asked for, unless this command is asked for something else.
     const named = given.include.length > 0 || given.exclude.length > 0;
@@ -204,8 +203,8 @@ const finish = (flags: StructureFlags): Promise<void> =>
   });
 
 const approve = (id: string, flags: StructureFlags): Promise<void> =>
-  withState(flags, "ferry structure", async (client, stateDb) => {
-    if (!(await new StructureStore(client, stateDb).approve(id)))
+  withState(flags, "ferry structure", async (state) => {
+    if (!(await new StructureStore(state).approve(id)))
       throw new FerryError("FERRY_USAGE", `no change ${id} is held; \`ferry structure status\` shows those that are`);
     if (flags.json === true) printJson({ approved: id });
     else print(`${id} is approved: it is applied when a worker is started`);
@@ -246,8 +245,8 @@ const ddlText = ({ _id, ns, kind, outcome, approvedAt, steps, notedAt }: DdlReco
 };
 
 const status = (flags: StructureFlags): Promise<void> =>
-  withState(flags, "ferry structure", async (client, stateDb) => {
-    const store = new StructureStore(client, stateDb);
+  withState(flags, "ferry structure", async (state) => {
+    const store = new StructureStore(state);
     const [records, ddl] = [await store.all(), await store.ddl(DDL_SHOWN)];
     if (flags.json === true) printJson({ records: records.map(recordFacts), ddl: ddl.map(ddlFacts) });
     else {

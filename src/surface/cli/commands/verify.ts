@@ -1,160 +1,92 @@
 import type { Command } from "commander";
-import { DeadLetterStore } from "#apply/deadletter/store.ts";
-import { bsonText } from "#base/bson/text.ts";
-import { readConfig } from "#base/config/routes.ts";
-import { resolveSettings } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
-import { seriesOf } from "#base/flow/buckets.ts";
 import { systemClock } from "#base/flow/clock.ts";
-import { NamespaceFilter } from "#base/flow/namespaceFilter.ts";
-import { parseNamespace } from "#base/flow/types.ts";
-import { connectMongo } from "#io/mongo/connect.ts";
-import { type PairDeps, pairOf } from "#proof/verify/routePairs.ts";
-import { type Pair, type PassResult, Verification, type VerificationDeps } from "#proof/verify/verification.ts";
-import { VerificationStore } from "#proof/verify/verificationStore.ts";
-import { routesOn } from "#route/table/routesOn.ts";
-import { type CaptureRecord, CaptureStore } from "#source/capture/captureStore.ts";
-import { secondsOf, tokenTime } from "#source/stream/resumeToken.ts";
-import { commaSeparated, type Flags, withConnections, withState } from "../connections.ts";
-import { plainLogger, print, printJson } from "../output.ts";
-import { withSignals } from "../signals.ts";
-import { count } from "../table.ts";
+import { followNamespaces } from "#proof/verify/followNamespaces.ts";
+import type { Verified } from "#proof/verify/verifiedUpTo.ts";
+import { type VerifyDeps, type VerifyReport, verifyNamespaces } from "#proof/verify/verifyNamespaces.ts";
+import { timeText } from "#source/stream/resumeToken.ts";
+import { plainLogger, print, printJson } from "#surface/terminal/output.ts";
+import { count } from "#surface/terminal/textTable.ts";
+import { type BothFlags, withBothSides, withCarried } from "../bothSides.ts";
+import { wholeNumber, withConnections, withTarget } from "../connections.ts";
+import { resultFacts, resultLines, structureLines, verifiedLine } from "../verifyText.ts";
 
-type VerifyFlags = Flags & Readonly<{ config?: string; include?: string }>;
-
-/** Ranges that are read at once: each keeps one core of a server busy. */
-const READERS = 2;
-/** Nothing could be judged for so long: nobody carries what is behind, ms. */
-const PATIENCE_MS = 30_000;
+type VerifyFlags = BothFlags & Readonly<{ waitSeconds: string; follow?: boolean; maxSourceLoad?: string }>;
 
 /** `ferry verify`: is everything on the target that should be there? */
-export const registerVerify = (program: Command): void => {
-  withConnections(program.command("verify"), ["source", "target", "stateDb"])
-    .description(
-      "compare source and target of a `ferry run`, document by document; what differs is looked at again until it settles",
-    )
-    .option("--config <file>", "routes and their rules (default: ferry.yaml here)")
+export const registerVerify = (command: Command): void => {
+  withCarried(withConnections(command, ["source", "target", "kafka", "state"]))
+    .option("--once", "one pass, then end (default)")
+    .option("--follow", "after the pass, check every change on both sides, until stopped")
     .option(
-      "--include <names>",
-      "namespaces of the source, comma-separated, or globs such as 'shop.*' (default: everything)",
+      "--max-source-load <ms>",
+      "slow down while one small read of the source takes longer than this, ms (95th percentile) (default: no limit)",
     )
+    .option("--wait-seconds <n>", "end the pass after this time without progress, although documents are behind", "30")
     .action(verify);
 };
 
-/** The run whose documents are compared. @throws FERRY_RUN_NONE, FERRY_USAGE, FERRY_VERIFY_EARLY */
-const readRun = async (captures: CaptureStore): Promise<CaptureRecord> => {
-  const record = await captures.read();
-  if (record === undefined) throw new FerryError("FERRY_RUN_NONE", "nothing to verify");
-  if (record.mode !== "direct")
-    throw new FerryError(
-      "FERRY_USAGE",
-      "this version verifies what `ferry run` carries; the target is fed through Kafka",
-    );
-  if (record.phase !== "stream") throw new FerryError("FERRY_VERIFY_EARLY", "documents are being copied");
-  return record;
-};
-
-const pairsOf = (record: CaptureRecord, flags: VerifyFlags, deps: PairDeps): readonly Pair[] => {
-  const { routes } = readConfig(flags.config);
-  const include = commaSeparated(flags.include);
-  const filter = new NamespaceFilter(include.length === 0 ? ["*"] : include, []);
-  return record.topics
-    .map(({ name }) => name)
-    .filter((name) => filter.has(parseNamespace(name)))
-    .sort()
-    .flatMap((name) => routesOn(routes, name))
-    .map((route) => pairOf(route, deps));
-};
-
 const verify = (flags: VerifyFlags): Promise<void> =>
-  withState(flags, "ferry verify", (target, stateDb) =>
-    withSignals(async ({ soft: signal }) => {
-      const { source: uri } = resolveSettings(flags, ["source"]);
-      const source = await connectMongo(uri, { appName: "ferry verify" });
-      try {
-        const captures = new CaptureStore(target, stateDb, "", 0);
-        const record = await readRun(captures);
-        const store = new VerificationStore(target, stateDb);
-        await store.prepare();
-        const applied = async (): Promise<bigint | undefined> => {
-          const now = await captures.read();
-          return now === undefined ? undefined : tokenTime(now.token);
-        };
-        const pairs = pairsOf(record, flags, {
-          source,
-          target,
-          letters: new DeadLetterStore(target, stateDb),
-          applied,
-        });
-        if (pairs.length === 0)
-          throw new FerryError("FERRY_USAGE", `nothing that is carried fits --include ${flags.include}`);
-        const results: PassResult[] = [];
-        for (const pair of pairs) {
-          const result = await new Verification(pair, depsOf(store, signal)).pass();
-          if (flags.json !== true) print(lines(result).join("\n"));
-          results.push(result);
-        }
-        if (flags.json === true) printJson(results.map(facts));
-        conclude(results);
-      } finally {
-        await source.close();
-      }
+  withTarget(flags, "ferry verify", (target, state) =>
+    withBothSides(flags, "ferry verify", { target, state }, async ({ uri, ...sides }) => {
+      const deps = { ...sides, ...limitsOf(flags, uri) };
+      await (flags.follow === true ? follow(flags, deps) : once(flags, deps));
     }),
   );
 
-const depsOf = (store: VerificationStore, signal: AbortSignal): VerificationDeps => ({
-  store,
-  clock: systemClock,
-  signal,
-  onRetry: ({ detail }, attempt) => {
-    if (attempt === 3) plainLogger.warn({ stage: "verify" }, `${detail}; trying again`);
-  },
-  onProgress: () => undefined,
-  readers: READERS,
-  graceMs: PATIENCE_MS,
-  patienceMs: PATIENCE_MS,
-});
+type Limits = Pick<VerifyDeps, "patienceMs" | "sourceLoad" | "onRetry" | "onResult">;
 
-const timeText = (at: bigint): string => new Date(secondsOf(at) * 1000).toISOString();
-
-/** Buckets are told by the name of their time series. */
-const nameOf = ({ route }: PassResult): string => {
-  const series = seriesOf(parseNamespace(route));
-  return series === undefined ? route : `${series.db}.${series.coll} (buckets)`;
+const limitsOf = (flags: VerifyFlags, uri: string): Limits => {
+  const { maxSourceLoad } = flags;
+  return {
+    patienceMs: wholeNumber("--wait-seconds", flags.waitSeconds) * 1000,
+    sourceLoad:
+      maxSourceLoad === undefined ? undefined : { uri, limitMs: wholeNumber("--max-source-load", maxSourceLoad) },
+    onRetry: ({ detail }, attempt) => {
+      if (attempt === 3) plainLogger.warn({ stage: "verify" }, `${detail}; trying again`);
+    },
+    onResult: (result) => {
+      if (flags.json !== true) print(resultLines(result).join("\n"));
+    },
+  };
 };
 
-const lines = (result: PassResult): string[] => {
-  const { documents, wrong, excused, behind, at, examples } = result;
-  const notes = [
-    wrong === 0 ? "all equal" : `${count(wrong)} wrong`,
-    ...(excused === 0 ? [] : [`${count(excused)} in the dead letters`]),
-    ...(behind === 0 ? [] : [`${count(behind)} behind`]),
-  ];
-  return [
-    `${nameOf(result)}: ${count(documents)} documents compared, ${notes.join(", ")}; the source as of ${timeText(at)}`,
-    ...examples.map(({ key, kind, difference }) => {
-      const how = difference === undefined ? "" : `, ${difference.kind} at ${difference.path || "the document itself"}`;
-      return `  ${bsonText(key)} ${kind}${how}`;
-    }),
-    ...(wrong > examples.length ? [`  … and ${count(wrong - examples.length)} more`] : []),
-  ];
+const once = async (flags: VerifyFlags, deps: VerifyDeps): Promise<void> => {
+  const report = await verifyNamespaces(deps);
+  if (flags.json === true) printJson({ routes: report.routes.map(resultFacts), structure: report.structure });
+  else for (const line of structureLines(report.structure)) print(line);
+  conclude(report);
 };
 
-const facts = ({ examples, at, ...rest }: PassResult): object => ({
-  ...rest,
-  sourceTime: timeText(at),
-  examples: examples.map(({ key, kind, difference, since }) => ({
-    key: JSON.parse(bsonText(key)),
-    kind,
-    ...(difference === undefined ? {} : { how: difference.kind, path: difference.path }),
-    since: timeText(since),
-  })),
-});
+/** Lines for people come this far apart, where nothing but the time has changed, ms. */
+const SAY_MS = 10_000;
+
+/** Until it is stopped: says how far is proven, as JSON once a second. */
+const follow = async (flags: VerifyFlags, deps: VerifyDeps): Promise<void> => {
+  let [said, saidAt] = ["", 0];
+  const say = (verified: Verified): void => {
+    const state = JSON.stringify({ ...verified, upTo: undefined, behind: undefined });
+    if (state === said && systemClock.now() - saidAt < SAY_MS) return;
+    [said, saidAt] = [state, systemClock.now()];
+    print(verifiedLine(verified));
+  };
+  const onVerified = (verified: Verified): boolean => {
+    if (flags.json === true) printJson({ ...verified, upTo: verified.upTo === 0n ? null : timeText(verified.upTo) });
+    else say(verified);
+    return false;
+  };
+  await followNamespaces({ ...deps, onVerified });
+};
 
 /** @throws FERRY_VERIFY_WRONG, FERRY_VERIFY_BEHIND */
-const conclude = (results: readonly PassResult[]): void => {
-  const wrong = results.reduce((sum, result) => sum + result.wrong, 0);
-  const behind = results.reduce((sum, result) => sum + result.behind, 0);
-  if (wrong > 0) throw new FerryError("FERRY_VERIFY_WRONG", `${count(wrong)} documents`);
+const conclude = ({ routes, structure }: VerifyReport): void => {
+  const wrong = routes.reduce((sum, result) => sum + result.wrong, 0);
+  const behind = routes.reduce((sum, result) => sum + result.behind, 0);
+  const built = structure.filter(({ deferred }) => !deferred).length;
+  const parts = [
+    ...(wrong === 0 ? [] : [`${count(wrong)} documents`]),
+    ...(built === 0 ? [] : [`${count(built)} parts of the structure`]),
+  ];
+  if (parts.length > 0) throw new FerryError("FERRY_VERIFY_WRONG", parts.join(", "));
   if (behind > 0) throw new FerryError("FERRY_VERIFY_BEHIND", `${count(behind)} documents`);
 };

@@ -7,28 +7,24 @@ import { systemClock } from "#base/flow/clock.ts";
 import { unlessStopped } from "#base/flow/unlessStopped.ts";
 import { createLogger } from "#base/observe/log.ts";
 import { Worker } from "#process/worker/worker.ts";
-import { withAddresses } from "../connections.ts";
-import { type StopSignals, withSignals } from "../signals.ts";
+import { type StopSignals, withSignals } from "#surface/terminal/signals.ts";
+import { LOG_LEVEL, withAddresses, withStateFlags } from "../connections.ts";
 import { VERSION } from "../version.ts";
 import { parseWorkerOptions, withWorkerOptions } from "../workerFlags.ts";
 
 /** `ferry worker`: applies topics to the target. Any number of them, anywhere. */
-export const registerWorker = (program: Command): void => {
-  const command = program
-    .command("worker")
-    .description("read topics and write them to the target; start as many as you like");
+export const registerWorker = (command: Command): void => {
   withAddresses(command, {
-    source: "source MongoDB, for updates that come without their document",
+    source: "source MongoDB, to look up documents of updates that carry none",
     target: "target MongoDB",
     kafka: "Kafka bootstrap servers",
-    connect: "Kafka Connect, to look after the connectors behind the topics",
+    connect: "Kafka Connect, to check and restart the connectors of the topics",
   });
-  command
-    .option("--state-db <name>", "ferry's database on the target")
-    .option("--config <file>", "routes and their rules (default: ferry.yaml here, where there is one)")
-    .option("--group <name>", "consumer group under which offsets are shown")
-    .option("--alive-file <file>", "touched after each report to the target, for health checks")
-    .option("--log-level <level>", "debug, info, warn, error or silent");
+  withStateFlags(command)
+    .option("--config <file>", "routes and their rules (default: ferry.yaml here, if it exists)")
+    .option("--group <name>", "consumer group that offsets are committed to, for Kafka tools")
+    .option("--alive-file <file>", "file to touch after each report to the target, for health checks")
+    .addOption(LOG_LEVEL);
   withWorkerOptions(command);
   command.action(async (flags: Record<string, string | undefined>) => {
     const settings = resolveSettings(flags, ["target", "kafka"]);

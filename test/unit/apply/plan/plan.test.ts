@@ -5,7 +5,8 @@ import fc from "fast-check";
 import type { Entry } from "#apply/plan/entry.ts";
 import { planBatch } from "#apply/plan/plan.ts";
 import { identityOf } from "#base/bson/identity.ts";
-import type { ChangeEvent, WriteOps } from "#base/flow/types.ts";
+import type { ChangeEvent, TargetOp } from "#base/flow/types.ts";
+import { statementsOf } from "#sink/mongo/statements.ts";
 
 const ns = { db: "test", coll: "users" };
 
@@ -58,7 +59,8 @@ const idKey = (document: Document): string => identityOf(BSON.serialize({ _id: d
 const decode = (bytes: Uint8Array): Document => BSON.deserialize(bytes, { promoteValues: false });
 
 /** What a server does with the statements. False where an insert meets its `_id`. */
-const runOps = (ops: WriteOps, target: Target): boolean => {
+const runOps = (planned: readonly TargetOp[], target: Target): boolean => {
+  const ops = statementsOf(planned);
   for (const insert of ops.inserts.map(decode)) {
     if (target.has(idKey(insert))) return false;
     target.set(idKey(insert), insert);
@@ -101,7 +103,7 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ op: fc.constant("patch" as const), ...keyed, n, clear: fc.constant(false) }),
 );
 const steps = (step: fc.Arbitrary<Step>): fc.Arbitrary<Step[]> => fc.array(step, { maxLength: 40 });
-const nobody = (): boolean => false;
+const none = (): boolean => false;
 
 test("a batch leaves what its events one after the other leave", () => {
   fc.assert(
@@ -112,9 +114,9 @@ test("a batch leaves what its events one after the other leave", () => {
       const entries = entriesOf(batch);
       for (const entry of entries) runOne(wanted, entry);
       let got: Target = new Map(start);
-      if (!runOps(planBatch(entries, { writes: insertFirst ? "insert" : "replace", isHeld: nobody }).ops, got)) {
+      if (!runOps(planBatch(entries, { writes: insertFirst ? "insert" : "replace", isHeld: none }).ops, got)) {
         got = new Map(start); // the transaction aborts, and the batch is replaced instead
-        assert.ok(runOps(planBatch(entries, { writes: "replace", isHeld: nobody }).ops, got));
+        assert.ok(runOps(planBatch(entries, { writes: "replace", isHeld: none }).ops, got));
       }
       assert.deepEqual(plain(got), plain(wanted));
     }),
@@ -172,7 +174,8 @@ test("received = applied + superseded + filtered + dead, whatever the batch hold
 test("the statements of one list never meet a key of another", () => {
   fc.assert(
     fc.property(steps(clearStep), fc.boolean(), (batch, insertFirst) => {
-      const { ops } = planBatch(entriesOf(batch), { writes: insertFirst ? "insert" : "replace", isHeld: nobody });
+      const writes = insertFirst ? "insert" : "replace";
+      const ops = statementsOf(planBatch(entriesOf(batch), { writes, isHeld: none }).ops);
       const inserts = new Set(ops.inserts.map((one) => identityOf(one)));
       const updates = new Set(ops.updates.map((one) => idKey(decode(one)["q"] as Document)));
       const deletes = new Set(ops.deletes.map((one) => idKey(decode(one)["q"] as Document)));
@@ -192,7 +195,7 @@ test("an unclear delta is set aside alone: what was before it is applied, what f
     { op: "patch", id: 1, long: false, n: 4, clear: true },
     { op: "insert", id: 2, long: false, n: 5 },
   ]);
-  const plan = planBatch(entries, { writes: "insert", isHeld: nobody });
+  const plan = planBatch(entries, { writes: "insert", isHeld: none });
   assert.deepEqual(
     plan.dead.map(({ entry, reason }) => [entry.record.offset, reason.code]),
     [
@@ -208,7 +211,7 @@ test("a whole document after an unclear delta makes it irrelevant", () => {
     { op: "patch", id: 1, long: false, n: 3, clear: false },
     { op: "replace", id: 1, long: false, n: 4 },
   ]);
-  const plan = planBatch(entries, { writes: "insert", isHeld: nobody });
+  const plan = planBatch(entries, { writes: "insert", isHeld: none });
   assert.deepEqual(plan.dead, []);
   assert.deepEqual(plan.counts, { received: 2, applied: 1, superseded: 1, filtered: 0, dead: 0 });
 });

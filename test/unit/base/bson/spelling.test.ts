@@ -40,7 +40,7 @@ test("the usual _ids are spelled plainly as they are", () => {
     assert.ok(plain(BSON.serialize({ _id })).equals(Buffer.from(BSON.serialize({ _id: new Int32(5) }))));
 });
 
-test("what could be spelled otherwise is told by path and family", () => {
+test("other possible spellings are named by path and family", () => {
   const of = (_id: unknown): readonly string[] => spellingsOf(BSON.serialize({ _id }));
   assert.deepEqual(of({ a: [Long.ONE, { b: "x" }], d: new Date(0) }), ["_id.a.[] n long", "_id.a.[].b s string"]);
   assert.equal(isAmbiguous([...of(new Int32(1)), ...of("1")]), false);

@@ -5,7 +5,7 @@ import { parseConfig } from "#base/config/routes.ts";
 const routes = (text: string) => parseConfig(text, "ferry.yaml").routes ?? [];
 
 test("a route is named by what it carries", () => {
-  const [users, slim, named] = routes(`
+  const [users, slim, named, short] = routes(`
 routes:
   - from: test.users
   - from: test.users
@@ -15,10 +15,16 @@ routes:
   - name: archive
     from: test.orders
     to: { mongodb: archive.orders.2024 }
+  - from: test.log
+    to: archive.log
 `);
-  assert.deepEqual([users?.name, users?.to], ["test.users", "test.users"]);
-  assert.deepEqual([slim?.name, slim?.to, slim?.where], ["test.users>shop.members", "shop.members", { active: true }]);
-  assert.deepEqual([named?.name, named?.to], ["archive", "archive.orders.2024"]);
+  assert.deepEqual([users?.name, users?.to], ["test.users", { mongodb: "test.users" }]);
+  assert.deepEqual(
+    [slim?.name, slim?.to, slim?.where],
+    ["test.users>shop.members", { mongodb: "shop.members" }, { active: true }],
+  );
+  assert.deepEqual([named?.name, named?.to], ["archive", { mongodb: "archive.orders.2024" }]);
+  assert.deepEqual([short?.name, short?.to], ["test.log>archive.log", { mongodb: "archive.log" }]);
 });
 
 const WRONG: readonly (readonly [string, RegExp])[] = [
@@ -31,8 +37,8 @@ const WRONG: readonly (readonly [string, RegExp])[] = [
     /routes\[0\]\.fields: unknown key "alow"; did you mean "allow"\?/,
   ],
   ["route: []\n", /unknown key "route"; did you mean "routes"\?/],
-  ["routes:\n  - from: users\n", /routes\[0\]\.from is not what it must be: Source namespace, `db\.collection`/],
-  ["routes:\n  - from: test.system.views\n", /routes\[0\]\.from is not what it must be: .* not `system\.\*`/],
+  ["routes:\n  - from: users\n", /routes\[0\]\.from is invalid: Source namespace, `db\.collection`/],
+  ["routes:\n  - from: test.system.views\n", /routes\[0\]\.from is invalid: .* not `system\.\*`/],
   ["routes:\n  - { from: a.b, allow: [c] }\n", /routes\[0\]: unknown key "allow"; it belongs into "fields"/],
   [
     "routes:\n  - { from: a.b, conflict: merged }\n",
@@ -55,6 +61,12 @@ const WRONG: readonly (readonly [string, RegExp])[] = [
     "routes:\n  - { from: a.b, to: { mongodb: x.y } }\n  - { from: a.c, to: { mongodb: x.y } }\n",
     /two routes write to x\.y/,
   ],
+  ["routes:\n  - { from: a.b, to: x.y }\n  - { from: a.c, to: { mongodb: x.y } }\n", /two routes write to x\.y/],
+  ["routes:\n  - { from: a.b, to: xy }\n", /routes\[0\]\.to is invalid: Target namespace, `db\.collection`/],
+  [
+    "routes:\n  - { from: a.b, to: { mongo: x.y } }\n",
+    /routes\[0\]\.to: unknown key "mongo"; did you mean "mongodb"\?/,
+  ],
   ["routes:\n  - { from: a.b, conflict: merge, drift: { depth: 0 } }\n", /route a\.b: merge needs the drift ledger/],
   ["routes: [\n", /not valid YAML/],
   ["routes:\n  - { from: a.b, where: { n: !long 5 } }\n", /not valid YAML: Unresolved tag: !long/],
@@ -73,6 +85,6 @@ const WRONG: readonly (readonly [string, RegExp])[] = [
   ["", /ferry\.yaml: /],
 ];
 
-test("what is wrong is said in one sentence that names the place", () => {
+test("an error is one sentence that names the setting", () => {
   for (const [text, sentence] of WRONG) assert.throws(() => routes(text), sentence, text);
 });

@@ -23,9 +23,9 @@ test("what is missing or malformed is one sentence that names the setting, and s
   const env = { FERRY_HOME: folder.path };
   for (const [flags, sentence] of [
     [{}, "connect is not set; give --connect or FERRY_CONNECT, or start a local stack with `ferry stack up`"],
-    [{ connect: "user:secret@host" }, "connect is not what it must be: Base URL of Kafka Connect's REST API, such as"],
-    [{ connect: "http:///x", logLevel: "info" }, "connect is not what it must be: "],
-    [{ connect: "http://host", logLevel: "loud" }, "logLevel is not what it must be: debug, info, warn, error or"],
+    [{ connect: "user:secret@host" }, "connect is invalid: Base URL of Kafka Connect's REST API, such as"],
+    [{ connect: "http:///x", logLevel: "info" }, "connect is invalid: "],
+    [{ connect: "http://host", logLevel: "loud" }, "logLevel is invalid: debug, info, warn, error or"],
   ] as const)
     assert.throws(
       () => resolveSettings(flags, ["connect"], env),

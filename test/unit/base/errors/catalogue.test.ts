@@ -31,10 +31,11 @@ test("every code of the catalogue is used somewhere", () => {
 });
 
 test("every entry is two sentences and a known exit status", () => {
-  for (const [code, { meaning, hint, exit }] of Object.entries(CATALOGUE)) {
+  for (const [code, { meaning, hint, exit, retry, halts }] of Object.entries(CATALOGUE)) {
     assert.match(meaning, /^[A-Z`a-z].*\.$/s, `${code}: the meaning is a sentence`);
     assert.match(hint, /^.*[.)]$/s, `${code}: the hint is a sentence`);
     assert.ok([1, 64, 69, 70, 74, 75, 76, 77].includes(exit), `${code}: exit ${exit}`);
+    if (halts) assert.deepEqual([exit, retry], [76, "never"], `${code}: what halts a route is not transient`);
     assert.match(code, /^FERRY_[A-Z]+(_[A-Z]+)*$/);
   }
 });

@@ -6,7 +6,7 @@ import { BudgetShare, ByteBudget } from "#base/flow/byteBudget.ts";
 const never = new AbortController().signal;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-test("what fits passes at once, what does not waits for room, in order of asking", async () => {
+test("what fits passes immediately, what does not waits for room, in order of requests", async () => {
   const budget = new ByteBudget(10);
   await budget.take(6, never);
   const order: string[] = [];
@@ -47,7 +47,7 @@ test("an abort ends the wait with its reason and lets the next one pass", async 
   await assert.rejects(budget.take(1, stop.signal), /stopped/);
 });
 
-test("never above the limit, save for one piece alone, and everything given back is nothing used", async () => {
+test("never above the limit, except for one piece alone, and nothing is used after everything is released", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 30 }), { maxLength: 30 }), async (sizes) => {
       const budget = new ByteBudget(20);
@@ -66,7 +66,7 @@ test("never above the limit, save for one piece alone, and everything given back
   );
 });
 
-test("a share gives back what its owner left behind", async () => {
+test("a share releases what its owner left", async () => {
   const budget = new ByteBudget(10);
   const share = new BudgetShare(budget);
   await share.take(4, never);

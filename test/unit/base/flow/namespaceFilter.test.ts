@@ -41,7 +41,7 @@ test("what is copied and what is built are one: capture and structure read every
       name,
       (include, exclude, text) => {
         const ns = parseNamespace(text);
-        const expected = new NamespaceFilter(include, exclude).has(ns);
+        const expected = new NamespaceFilter({ include, exclude }).has(ns);
         assert.equal(new Scope({ include, exclude }, "ferry").has(ns), expected);
         assert.equal(new Selection({ routes: undefined, include, exclude }).includes(formatNamespace(ns)), expected);
       },

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import { retry, waitFor } from "#base/flow/retry.ts";
+import { retry, retryForever, waitFor } from "#base/flow/retry.ts";
 
 /** Time that passes only by sleeping. */
 const fakeClock = (): Clock & { slept: number[] } => {
@@ -21,15 +21,15 @@ const fakeClock = (): Clock & { slept: number[] } => {
 
 const passing = (): FerryError => new FerryError("FERRY_MONGO_TRANSIENT", "an election");
 
-test("what passes by itself is tried again, with growing pauses within the limit", async () => {
+test("transient errors are retried, with growing pauses within the limit", async () => {
   const clock = fakeClock();
   let tries = 0;
-  const answer = await retry(
+  const answer = await retryForever(
     async () => {
       if (++tries < 12) throw passing();
       return "done";
     },
-    { what: "work", clock, giveUpAfterMs: Number.POSITIVE_INFINITY, random: () => 1, pauseMs: 20, maxPauseMs: 1000 },
+    { what: "work", clock, random: () => 1, pauseMs: 20, maxPauseMs: 1000 },
   );
   assert.equal(answer, "done");
   assert.deepEqual(clock.slept, [20, 40, 80, 160, 320, 640, 1000, 1000, 1000, 1000, 1000]);
@@ -72,7 +72,7 @@ test("an abort ends it with the signal's reason, also in a pause", async () => {
   await assert.rejects(work, (error) => isFerry(error, "FERRY_STOPPED"));
 });
 
-test("waiting for a condition reports what was last seen", async () => {
+test("waiting for a condition reports the last state", async () => {
   const clock = fakeClock();
   let n = 0;
   assert.equal(
@@ -82,6 +82,6 @@ test("waiting for a condition reports what was last seen", async () => {
   await assert.rejects(
     waitFor(async () => ({ seen: { lag: 5 } }), { what: "no lag", clock, timeoutMs: 300 }),
     (error) =>
-      isFerry(error, "FERRY_TIMEOUT") && error.detail.includes('no lag: not so after 300 ms; last seen: {"lag":5}'),
+      isFerry(error, "FERRY_TIMEOUT") && error.detail.includes('no lag: timed out after 300 ms; last state: {"lag":5}'),
   );
 });

@@ -36,5 +36,5 @@ test("names as they are documented", () => {
   const long = `shop.${"x".repeat(250)}`;
   assert.match(topicFor(long), /^shop\.\.\.[\w-]{43}$/);
   assert.equal(namespaceFor(topicFor(long)), undefined);
-  assert.equal(namespaceFor("shop..plain"), "shop..plain"); // nobody encodes what is plain
+  assert.equal(namespaceFor("shop..plain"), "shop..plain"); // a plain name is not encoded
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BSON, type MongoClient, MongoServerError } from "mongodb";
 import type { FerryError } from "#base/errors/ferryError.ts";
+import type { TargetOp } from "#base/flow/types.ts";
 import { mongoError } from "#io/mongo/errors.ts";
 import { MongoSink } from "#sink/mongo/mongoSink.ts";
 
@@ -16,7 +17,7 @@ test("a refused command is named without what was in it: no document, no session
   assert.match(told.message, /writing documents: not authorized on shop to execute command insert \(13\)$/);
 });
 
-test("who has not logged in is told to, and not to be granted something", () => {
+test("a missing login is reported as such, not as a missing privilege", () => {
   const { code, message } = refused("command listCollections requires authentication");
   assert.equal(code, "FERRY_MONGO_AUTH");
   assert.match(message, /: command listCollections requires authentication \(13\)$/);
@@ -132,13 +133,12 @@ const refusing = (code: number): MongoClient => {
   return { db: () => db } as unknown as MongoClient;
 };
 
-test("a passing code told of one statement of a batch is no refusal of its document", async () => {
+test("a transient code for one statement of a batch is no rejection of its document", async () => {
   const bytes = BSON.serialize({ _id: 1 });
-  const statement = BSON.serialize({ q: { _id: 1 }, u: { _id: 1 }, limit: 1 });
-  const batches = [
-    { inserts: [bytes], updates: [], deletes: [] },
-    { inserts: [], updates: [statement], deletes: [] },
-    { inserts: [], updates: [], deletes: [statement] },
+  const batches: readonly (readonly TargetOp[])[] = [
+    [{ op: "write", key: bytes, doc: bytes, fresh: true }],
+    [{ op: "write", key: bytes, doc: bytes, fresh: false }],
+    [{ op: "delete", key: bytes }],
   ];
   for (const told of ["FERRY_MONGO_TRANSIENT", "FERRY_MONGO_REJECTED"] as const)
     for (const [code, name] of CODES[told] ?? [])

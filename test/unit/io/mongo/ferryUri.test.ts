@@ -56,7 +56,7 @@ test("how a server is reached stays as it is typed", () => {
   assert.deepEqual(ferryUri("mongodb://a/?compressors=zstd&w=1").uri, "mongodb://a/");
 });
 
-test("what nobody knows, and what ferry cannot work through, is refused", () => {
+test("unknown options, and connections that ferry cannot use, are refused", () => {
   const refusal = (pattern: RegExp) => (error: unknown) => isFerry(error, "FERRY_URI") && pattern.test(error.detail);
   assert.throws(
     () => ferryUri("mongodb://a/?readPrefrence=secondary"),

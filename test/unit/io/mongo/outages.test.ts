@@ -43,7 +43,7 @@ test("work that is cut off waits for the servers, says for which and how long, a
     },
   );
   assert.equal(answer, "done");
-  assert.equal(said[0], "interrupted while looking; it is done again");
+  assert.equal(said[0], "interrupted while looking; it is repeated");
   assert.equal(said[1], "waiting for the target");
   assert.match(said.at(-1) ?? "", /^the target is back after \d+ s$/);
   assert.equal(said.length, 3, said.join());
@@ -67,7 +67,7 @@ test("a host that DNS does not know is a mistake at first, and an outage later",
   await whenFirstAnswers(server("Kafka", 0), deps);
 });
 
-test("what does not pass by itself goes straight up: refusals, ferry's own timeouts, faults", async () => {
+test("errors that are not transient are thrown: refusals, ferry's own timeouts, faults", async () => {
   const { deps, server } = fixture();
   for (const error of [new FerryError("FERRY_TIMEOUT", "x"), new FerryError("FERRY_MONGO_AUTH", "x"), new Error("x")])
     await assert.rejects(

@@ -41,7 +41,9 @@ test("a server that is not there is waited for, until the signal", { timeout: 20
   assert.match(logger.said.join(), /^waiting for the source: connect ECONNREFUSED/);
 });
 
-test("an unknown host, and TLS where none is spoken, are mistakes: told at once", { timeout: 20_000 }, async () => {
+test("an unknown host, and TLS on a server without it, are mistakes: reported immediately", {
+  timeout: 20_000,
+}, async () => {
   const plain = createServer((socket) => socket.end("no TLS here\r\n"));
   plain.listen(0, "127.0.0.1");
   await once(plain, "listening");

@@ -102,7 +102,7 @@ test("null values are tombstones, or heartbeats by their key", () => {
   assert.equal(eventOf(decode(record('{"schema": null, "payload": null}'))).op, "noop");
 });
 
-test("namespaces are told apart also when one follows another of the same length", () => {
+test("namespaces are distinguished also when one follows another of the same length", () => {
   for (const coll of ["users", "posts", "users", "ключи"]) {
     const found = eventOf(decodeBson(event("delete", { ns: object(["db", text("test")], ["coll", text(coll)]) })));
     assert.deepEqual(found.ns, { db: "test", coll });

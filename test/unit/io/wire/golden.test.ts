@@ -133,7 +133,7 @@ test("documents published without their event are refused with the option's name
 
 const keyOf = (event: Decoded["event"]): boolean => event !== undefined && "key" in event;
 
-test("each format's keys are told apart", () => {
+test("the keys of each format are distinguished", () => {
   for (const file of readdirSync(folder).filter((name) => name.endsWith(".json") && !name.startsWith("full"))) {
     const variant = file.replace(".json", "");
     const wanted = /^(token|schema)/.test(variant) ? "resumeToken" : "documentKey";

@@ -19,6 +19,8 @@ test("the default takes topics that are named like a namespace, and never Kafka'
 test("names are literal, globs are globs, several are an either-or", () => {
   const matches = topicMatcher(" test.users , shop.*, log.202? ");
   for (const topic of ["test.users", "shop.orders", "log.2026"]) assert.ok(matches(topic), topic);
+  // The first dot divides database and collection, as everywhere.
+  assert.deepEqual(["old.users", "o.ld.users"].map(topicMatcher("o*.users")), [true, false]);
   for (const topic of ["testXusers", "test.users2", "xshop.orders", "log.20266", "log.202"])
     assert.ok(!matches(topic), topic);
 });

@@ -6,7 +6,7 @@ import { fairShare } from "#process/worker/ownership.ts";
 type Partition = { route: string; partition: number; owner: string | null };
 const keyOf = ({ route, partition }: Partition): string => `${route}/${partition}`;
 
-/** Every living worker takes a turn; until nobody moves anything. Answers how many turns moved something. */
+/** Every living worker takes a turn, until no turn moves anything. Answers how many turns moved something. */
 const settle = (workers: readonly string[], partitions: Partition[]): { moves: number; rounds: number } => {
   let moves = 0;
   for (let round = 0; round < 20; round++) {
@@ -16,7 +16,7 @@ const settle = (workers: readonly string[], partitions: Partition[]): { moves: n
       const share = fairShare(me, { workers: [...workers].sort(), partitions }, mine);
       for (const { route, partition } of share.release) {
         const found = partitions.find((p) => p.route === route && p.partition === partition);
-        assert.ok(found !== undefined && found.owner === me, "only what is its own is given back");
+        assert.ok(found !== undefined && found.owner === me, "only its own is released");
         found.owner = null;
         moved++;
       }
@@ -68,7 +68,7 @@ test("a death moves only what the dead one had", () => {
   );
 });
 
-test("a newcomer gets its share by others giving back just that much", () => {
+test("a new worker gets its share: the others release exactly that much", () => {
   fc.assert(
     fc.property(workerNames, counts, (names, sizes) => {
       fc.pre(names.length > 1);

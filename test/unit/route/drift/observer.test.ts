@@ -49,7 +49,7 @@ test("each path and type is news once, at any depth and through arrays", () => {
   assert.deepEqual(see({ _id: 6, sex: "M", name: "x" }), []);
 });
 
-test("what was not judged yet is told of every document that has it", () => {
+test("an unjudged field is reported for every document that has it", () => {
   const drift = new DriftObserver(8);
   settle(drift.observe(BSON.serialize({ _id: 1 }), 1n, 1));
   assert.deepEqual(spell(drift.observe(BSON.serialize({ _id: 2, sex: "F" }), 2n, 2)), ["sex:string:field"]);

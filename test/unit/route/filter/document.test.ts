@@ -62,7 +62,7 @@ test("the most specific rule wins", () => {
   );
 });
 
-test("a renamed field keeps its place, and a field that bears the new name already is left out", () => {
+test("a renamed field keeps its place, and a field that already has the new name is left out", () => {
   same(
     filtered({ allow: ["firstname", "address.zip"], rename: { firstname: "given", "address.zip": "postcode" } }, USER),
     {
@@ -238,7 +238,7 @@ test("rules that contradict each other, or touch _id, are refused with a sentenc
   refused({ rename: { "_id.a": "b" } }, /_id/);
   refused({ allow: ["a"], deny: ["a"] }, /"a" is allowed and denied/);
   refused({ allow: ["a..b"] }, /is not a path/);
-  refused({ deny: ["orders.0.sku"] }, /array index.*A field of that name is written \\0/);
+  refused({ deny: ["orders.0.sku"] }, /array index.*Write a field with that name as \\0/);
   refused({ deny: ["a\\b"] }, /write \\\\ for a backslash/);
   refused({ deny: ["a\\"] }, /write \\\\ for a backslash/);
   refused({ deny: ["a.b."] }, /is not a path/);

@@ -6,7 +6,7 @@ import { isFerry } from "#base/errors/ferryError.ts";
 import {
   copiedNamespaces,
   defaultPartition,
-  parseCapture,
+  parseConnector,
   readConnectorFile,
   topicOf,
   topicsInScope,
@@ -39,7 +39,7 @@ test("the run book's file is shipped as it is typed there", () => {
 
 test("the run book's file is understood with the connector's defaults", () => {
   const { name, config } = readConnectorFile(SEED);
-  const capture = parseCapture(config);
+  const capture = parseConnector(config);
   assert.equal(name, "mongo-source-connect");
   assert.deepEqual(capture.watch, { level: "collection", db: "test", coll: "users" });
   assert.equal(capture.startup, "copy_existing");
@@ -51,7 +51,7 @@ test("the run book's file is understood with the connector's defaults", () => {
 
 test("the recommended file is suitable, and its pipeline is understood", () => {
   const { name, config } = readConnectorFile(RECOMMENDED);
-  const capture = parseCapture(config);
+  const capture = parseConnector(config);
   assert.equal(capture.watch.level, "database");
   assert.equal(capture.partition, "users-gen1");
   assert.equal(capture.pipeline?.length, 2);
@@ -68,7 +68,7 @@ test("a file without a name is named after itself; values become text", () => {
     { name, config },
     { name: "orders", config: { "connector.class": "X", "tasks.max": "1", "copy.existing": "true" } },
   );
-  assert.equal(parseCapture(config).startup, "copy_existing", "the deprecated way to ask for a copy");
+  assert.equal(parseConnector(config).startup, "copy_existing", "the deprecated way to ask for a copy");
   assert.equal(readConnectorFile(path, "given").name, "given");
   const refused = (file: string, reason: RegExp): void =>
     assert.throws(
@@ -102,7 +102,7 @@ test("topics follow prefix, suffix, separator and map", () => {
   assert.equal(topicOf(mapped, { db: "ddl", coll: "" }), "pre.ddl");
   assert.equal(topicOf({ "topic.namespace.map": '{"ddl":"other"}' }, users), "other.users");
   assert.equal(topicOf({ "topic.namespace.map": '{"*":"all"}' }, users), "all");
-  const database = parseCapture({ database: "test" });
+  const database = parseConnector({ database: "test" });
   assert.deepEqual(topicsInScope(database, ["test.a", "test.b", "testing.a", "docker-connect-status"]), [
     "test.a",
     "test.b",
@@ -117,7 +117,7 @@ test("what is copied: by watch, by expression, never system collections", () => 
     { db: "configurations", coll: "c" },
   ];
   const copied = (config: Record<string, string>): string[] =>
-    copiedNamespaces(parseCapture(config), existing).map(({ db, coll }) => `${db}.${coll}`);
+    copiedNamespaces(parseConnector(config), existing).map(({ db, coll }) => `${db}.${coll}`);
   assert.deepEqual(copied({ database: "test", collection: "later" }), ["test.later"]);
   assert.deepEqual(copied({ database: "test" }), ["test.users", "test.orders"]);
   assert.deepEqual(
@@ -132,7 +132,7 @@ test("what is copied: by watch, by expression, never system collections", () => 
 test("configurations that cannot lead to an equal target are refused by name", () => {
   const refused = (config: Record<string, string>): string => {
     try {
-      requireSuitable("c", parseCapture({ "startup.mode": "copy_existing", database: "test", ...config }));
+      requireSuitable("c", parseConnector({ "startup.mode": "copy_existing", database: "test", ...config }));
       return "accepted";
     } catch (error) {
       return isFerry(error) ? error.code : "other";
@@ -151,9 +151,9 @@ test("configurations that cannot lead to an equal target are refused by name", (
 
 test("the copy polls shortly; Connect's own name does not make a configuration another", () => {
   const { config } = readConnectorFile(SEED);
-  const starting = startingConfig(parseCapture(config));
+  const starting = startingConfig(parseConnector(config));
   assert.deepEqual(starting, { ...config, "poll.await.time.ms": "500" });
-  assert.equal(startingConfig(parseCapture({ "poll.await.time.ms": "100" }))["poll.await.time.ms"], "100");
+  assert.equal(startingConfig(parseConnector({ "poll.await.time.ms": "100" }))["poll.await.time.ms"], "100");
   assert.ok(sameConfig({ ...config, name: "a" }, config));
   assert.ok(!sameConfig(starting, config));
 });

@@ -63,7 +63,7 @@ test("heartbeats with BSON keys", () => {
   );
 });
 
-test("anything else is told by its innermost cause", () => {
+test("anything else is named by its innermost cause", () => {
   const { code, line } = readTrace(
     trace(
       "Failed to start MongoDB source task",

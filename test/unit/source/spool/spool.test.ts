@@ -171,7 +171,7 @@ test("a spool of another capture, copy or start is not played", async () => {
   assert.ok(!existsSync(dir));
 });
 
-test("a position that it does not know is the source's to go on from: the spool is removed", async () => {
+test("from an unknown position the source is read: the spool is removed", async () => {
   using folder = tempFolder();
   const dir = await left(folder.path, [frame(1), frame(2)]);
   await using spool = await at(folder.path, ME, token(5));

@@ -29,7 +29,7 @@ test("an oplog that fills is compared with what is left of the copy", () => {
   // It is full in 800 s, and the position goes with the last tenths of it: about 980 s.
   assert.equal(after(100_000), true, "900 s of copying are left");
   assert.equal(after(400_000), false, "150 s of copying are left");
-  assert.equal(after(0), true, "nobody knows how much");
+  assert.equal(after(0), true, "the amount is unknown");
 });
 
 test("in a full oplog it is the part before the position that shrinks; one that stands still holds for ever", () => {

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { parseNames } from "#base/flow/namespaceFilter.ts";
 import { parseNamespace } from "#base/flow/types.ts";
-import { parseScope, Scope } from "#source/stream/scope.ts";
+import { Scope } from "#source/stream/scope.ts";
 
 const scope = (include: readonly string[], exclude: readonly string[] = []): Scope =>
-  new Scope(parseScope(include, exclude), "ferry");
+  new Scope(parseNames(include, exclude), "ferry");
 
 const carried = (of: Scope, names: readonly string[]): readonly string[] =>
   names.filter((name) => of.has(parseNamespace(name)));
@@ -36,10 +37,10 @@ test("names what meets nothing, as it was written", () => {
 
 test("a text that names nothing is refused: it would mean everything", () => {
   for (const given of ["", " ", ","]) {
-    assert.throws(() => parseScope([given], []), { code: "FERRY_USAGE" });
-    assert.throws(() => parseScope([], [given]), { code: "FERRY_USAGE" });
+    assert.throws(() => parseNames([given], []), { code: "FERRY_USAGE" });
+    assert.throws(() => parseNames([], [given]), { code: "FERRY_USAGE" });
   }
-  assert.deepEqual(parseScope(["a.b,"], []).include, ["a.b"]);
+  assert.deepEqual(parseNames(["a.b,"], []).include, ["a.b"]);
 });
 
 test("tells what is left out from what is not there, and which exclusions leave nothing out", () => {

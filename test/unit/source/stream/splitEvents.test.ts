@@ -33,7 +33,7 @@ const whole = bytes({
   documentKey: { _id: 8 },
 });
 
-test("fragments are told from whole events", () => {
+test("fragments are distinguished from whole events", () => {
   assert.equal(fragmentOf(whole), undefined);
   assert.deepEqual(fragmentOf(update(true)[1] as Buffer), { fragment: 2, of: 3 });
 });

@@ -22,7 +22,7 @@ const refusesEach = (mistakes: readonly Mistake[]): void => {
     );
 };
 
-test("what is wrong with a URI is said before anything connects", () => {
+test("an error in a URI is reported before anything connects", () => {
   using folder = tempFolder();
   const plain = join(folder.path, "plain");
   writeFileSync(plain, "x");
@@ -68,10 +68,10 @@ test("what is wrong with a flag, a file or the environment is one sentence that 
     ["an empty file", settings({ sourceFile: file("empty", "\n") }), /--source-file .*: it is empty/],
     ["several lines", settings({ sourceFile: file("two", "a\nb\n") }), /--source-file .*: it has more than one line/],
     ["both forms", settings({ source: "mongodb://a", sourceFile: plain }), /--source and --source-file are both given/],
-    ["kafka port", settings({ source: "x", kafka: "127.0.0.1:port" }), /kafka is not what it must be: .*host:port/],
-    ["kafka URL", settings({ source: "x", kafka: "http://127.0.0.1:1" }), /kafka is not what it must be/],
-    ["state-db", settings({ source: "x", stateDb: "a.b" }), /stateDb is not what it must be/],
-    ["state-db of the server", settings({ source: "x", stateDb: "admin" }), /stateDb is not what it must be/],
+    ["kafka port", settings({ source: "x", kafka: "127.0.0.1:port" }), /kafka is invalid: .*host:port/],
+    ["kafka URL", settings({ source: "x", kafka: "http://127.0.0.1:1" }), /kafka is invalid/],
+    ["state-db", settings({ source: "x", stateDb: "a.b" }), /stateDb is invalid/],
+    ["state-db of the server", settings({ source: "x", stateDb: "admin" }), /stateDb is invalid/],
     [
       "conflict merg",
       () => parseWorkerOptions({ conflict: "merg" }),

@@ -14,7 +14,7 @@ const LAUNCHERS = {
 /** Nobody listens there: ferry waits for it, and says so. */
 const WAITING = ["run", "--source", "mongodb://127.0.0.1:1", "--target", "mongodb://127.0.0.1:1"];
 
-/** `node bin/ferry.mjs` that has come to its work; `ended` when nobody holds its output any more. */
+/** `node bin/ferry.mjs` that has come to its work; `ended` when no process holds its output any more. */
 const launched = async (flags: readonly string[]) => {
   using folder = tempFolder();
   const env = { PATH: process.env["PATH"] ?? "", FERRY_HOME: join(folder.path, "home") };

@@ -148,7 +148,7 @@ test("workers are shown with rate, lag in time, memory and guarantee; one that i
   ]);
 });
 
-test("what is halted, what needs attention and what could not be read is said with code and reason", () => {
+test("what is halted, needs attention or could not be read is shown with code and reason", () => {
   const { hint } = CATALOGUE.FERRY_CAPTURE_GAP;
   const text = formatStatus({
     ...NOTHING,
@@ -175,11 +175,11 @@ test("what is halted, what needs attention and what could not be read is said wi
 test("a part that is empty has no title, but the list of connectors is always there", () => {
   assert.equal(
     formatStatus(NOTHING),
-    "0 connectors, 0 workers; no dead letters; needs nobody\n\nCurrently configured connectors\n\n[]",
+    "0 connectors, 0 workers; no dead letters; needs no action\n\nCurrently configured connectors\n\n[]",
   );
 });
 
-test("one line of summary, and the exit status of the gravest thing that needs a person", () => {
+test("one line of summary, and the exit status of the gravest thing that needs action", () => {
   const own: CaptureLine = {
     ...{ mode: "kafka", phase: "stream", state: "running", owner: "host-1-abcd", generation: 1, positionMs: 0 },
     ...{ collections: 1, ranges: 1, rangesDone: 1, documents: 2_000_000, copied: 600_000, estimate: 1 },
@@ -187,15 +187,15 @@ test("one line of summary, and the exit status of the gravest thing that needs a
   };
   assert.equal(
     summaryOf({ ...NOTHING, own, lagMs: 0 }),
-    "running, stream; copied 600,000; lag 0 ms; no dead letters; needs nobody",
+    "running, stream; copied 600,000; lag 0 ms; no dead letters; needs no action",
   );
   assert.equal(exitOf({ ...NOTHING, own }), 0);
   const letters = [{ route: "a.b", letters: 450 }];
-  assert.match(summaryOf({ ...NOTHING, letters }), /; 450 dead letters; needs a person: decide on the dead letters/);
+  assert.match(summaryOf({ ...NOTHING, letters }), /; 450 dead letters; needs action: decide on the dead letters/);
   assert.equal(exitOf({ ...NOTHING, letters }), 76);
   const ended = { code: "FERRY_SOURCE_HISTORY_LOST" as const, detail: "gone", at: new Date(0) };
   const dead = { ...NOTHING, own: { ...own, owner: null, ended } };
-  assert.match(summaryOf(dead), /^nobody runs it, stream; .*needs a person: it ended with FERRY_SOURCE_HISTORY_LOST$/);
+  assert.match(summaryOf(dead), /^not running, stream; .*needs action: it ended with FERRY_SOURCE_HISTORY_LOST$/);
   assert.equal(exitOf(dead), 76);
   assert.equal(exitOf({ ...NOTHING, lanes: [lane(0, 0, { lag: 3 })] }), 75, "records, and no worker");
   assert.equal(exitOf({ ...NOTHING, unread: [{ part: "target", reason: "no answer" }] }), 69);

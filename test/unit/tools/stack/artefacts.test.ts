@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { isFerry } from "#base/errors/ferryError.ts";
-import { type Artefact, ensureCached, type Route } from "#tools/stack/artefacts.ts";
+import { type Artefact, ensureCached, type FetchRoute } from "#tools/stack/artefacts.ts";
 import { download } from "#tools/stack/download.ts";
 import { javaMajor } from "#tools/stack/javaArtefact.ts";
 import { isAtLeast, officialBuild } from "#tools/stack/mongodArtefact.ts";
@@ -55,9 +55,9 @@ const ownCache = (): Disposable & { path: string } => {
   };
 };
 
-const writes: Route = { name: "writes it", fetch: (folder) => writeFile(join(folder, "program"), BODY) };
+const writes: FetchRoute = { name: "writes it", fetch: (folder) => writeFile(join(folder, "program"), BODY) };
 
-const artefact = (routes: readonly Route[], more: Partial<Artefact> = {}): Artefact => ({
+const artefact = (routes: readonly FetchRoute[], more: Partial<Artefact> = {}): Artefact => ({
   what: "the program",
   folder: "program-1",
   entry: "program",
@@ -99,10 +99,10 @@ test("a site that cannot be reached, or has no such file, is one sentence within
   assert.deepEqual(readdirSync(folder.path), ["owner.json"]);
 });
 
-test("routes are tried in order, the failed ones are told, and the cache serves afterwards", async () => {
+test("routes are tried in order, the failed ones are named, and the cache serves afterwards", async () => {
   using cache = ownCache();
   const lines: string[] = [];
-  const fails: Route = { name: "first route", fetch: () => Promise.reject(new Error("it is closed")) };
+  const fails: FetchRoute = { name: "first route", fetch: () => Promise.reject(new Error("it is closed")) };
   const found = await ensureCached(artefact([fails, writes]), (line) => lines.push(line));
   assert.equal(found, join(cache.path, "program-1", "program"));
   assert.ok(lines.includes("the program: first route: it is closed"));
@@ -112,7 +112,7 @@ test("routes are tried in order, the failed ones are told, and the cache serves 
 
 test("where nothing works, one error names every route", async () => {
   using _cache = ownCache();
-  const fails = (name: string): Route => ({ name, fetch: () => Promise.reject(new Error(`${name} is closed`)) });
+  const fails = (name: string): FetchRoute => ({ name, fetch: () => Promise.reject(new Error(`${name} is closed`)) });
   const refused = "an old one is installed";
   await assert.rejects(
     ensureCached(artefact([fails("one"), fails("two")], { refused }), () => undefined),
@@ -134,10 +134,10 @@ test("a program that was fetched but does not run here is not kept", async () =>
   assert.equal(existsSync(join(cache.path, "program-1")), false);
 });
 
-test("two that ask at once fetch once", async () => {
+test("two concurrent requests download once", async () => {
   using _cache = ownCache();
   let fetched = 0;
-  const slow: Route = {
+  const slow: FetchRoute = {
     name: "slow",
     fetch: async (folder, report) => {
       fetched += 1;
@@ -150,9 +150,9 @@ test("two that ask at once fetch once", async () => {
   assert.equal(fetched, 1);
 });
 
-test("too little disk space is said before anything is fetched, with the sizes", async () => {
+test("too little disk space is reported before any download, with the sizes", async () => {
   using _cache = ownCache();
-  const untouched: Route = { name: "never", fetch: () => Promise.reject(new Error("it was asked")) };
+  const untouched: FetchRoute = { name: "never", fetch: () => Promise.reject(new Error("it was asked")) };
   await assert.rejects(
     ensureCached(artefact([untouched], { bytes: 2 ** 52 }), () => undefined),
     (error) =>
@@ -166,14 +166,25 @@ test("a zip that was written is unpacked as it was, and a path outside its folde
   await writeZip(file, { "META-INF/services/x": "one\n", other: "two" });
   assert.equal(await unzip(file, join(folder.path, "out"), (name) => name.replace("META-INF/", "")), 2);
   assert.equal(await readFile(join(folder.path, "out", "services", "x"), "utf8"), "one\n");
+  const isRefused = (error: unknown): boolean => isFerry(error, "FERRY_STACK_CHECKSUM");
+  // Beside the folder, also where its name begins with the folder's, above it, and the folder itself.
+  for (const path of ["../escaped", "../out-side/x", "a/../../x", "."])
+    await assert.rejects(
+      unzip(file, join(folder.path, "out"), () => path),
+      isRefused,
+      path,
+    );
+  await writeZip(file, { "../x": "an entry that leaves the folder by its own name" });
   await assert.rejects(
-    unzip(file, join(folder.path, "out"), () => "../escaped"),
-    (error) => isFerry(error, "FERRY_STACK_CHECKSUM"),
+    unzip(file, join(folder.path, "out"), (name) => name),
+    isRefused,
   );
+  const beside = (await readdir(folder.path)).filter((name) => ["escaped", "out-side", "x"].includes(name));
+  assert.deepEqual(beside, []);
   await writeFile(file, "no zip at all");
   await assert.rejects(
     unzip(file, join(folder.path, "out"), (name) => name),
-    (error) => isFerry(error, "FERRY_STACK_CHECKSUM"),
+    isRefused,
   );
 });
 

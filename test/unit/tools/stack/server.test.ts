@@ -57,7 +57,7 @@ test("another handle takes a recorded process over and stops it", async () => {
   assert.equal(server.isRunning(), false);
 });
 
-test("a server that ends is reported at once with the tail of its log", async () => {
+test("a server that ends is reported immediately with the end of its log", async () => {
   using folder = tempFolder();
   const script = `console.error("cannot open the data folder"); process.exit(3);`;
   await using server = new Server(specOf(folder.path, await freePort(), script, { readyTimeoutMs: 60_000 }));
@@ -88,7 +88,7 @@ test("a server that runs but does not answer is reported with what was seen", as
   );
 });
 
-test("a taken port is said before anything is started", async () => {
+test("a taken port is reported before anything is started", async () => {
   using folder = tempFolder();
   const port = await freePort();
   const holder = createServer();
@@ -145,7 +145,7 @@ test("free ports are distinct, outside the outgoing range, and avoid what is res
   assert.ok(ports.every((port) => port > 20_000 && port < 32_000));
 });
 
-test("a followed log yields lines as they are completed, also after it was begun anew", async () => {
+test("a followed log yields lines as they are completed, also after it was restarted", async () => {
   using folder = tempFolder();
   const file = join(folder.path, "a.log");
   await writeFile(file, "old\n");

@@ -1,5 +1,5 @@
 /**
- * Records the golden files anew: `node test/unit/io/wire/golden/record.ts`. Starts mongod, Kafka and Kafka Connect, lets one
+ * Records the golden files again: `node test/unit/io/wire/golden/record.ts`. Starts mongod, Kafka and Kafka Connect, lets one
  * connector per record format watch the same changes, and writes what reached the topics, byte for byte. Only needed for
  * another version of the connector; the tests read the files.
  */
@@ -23,8 +23,8 @@ import { retry, waitFor } from "#base/flow/retry.ts";
 import type { LogRecord } from "#base/flow/types.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { ConnectRest } from "#source/connector/connectRest.ts";
-import { startConnect } from "#tools/stack/connect.ts";
 import { startKafka } from "#tools/stack/kafka.ts";
+import { startConnect } from "#tools/stack/kafkaConnect.ts";
 import { startMongo } from "#tools/stack/mongod.ts";
 import { tempFolder } from "../../../../harness/folders.ts";
 

@@ -1,0 +1,41 @@
+import { type Static, Type } from "typebox";
+import { assert } from "#base/errors/ferryError.ts";
+import { type Namespace, parseNamespace } from "#base/flow/types.ts";
+
+/** What the server keeps for itself (`system.*`) is no namespace that anybody carries. */
+export const NAMESPACE = '^[^.$/\\\\ "]+\\.(?!system\\.)[^$]+$';
+
+const NAMED = Type.String({ pattern: NAMESPACE, description: "Target namespace, `db.collection`, not `system.*`." });
+
+/** The kinds of targets: one key says which kind it is. A sink that is added has its key here. */
+const KINDS = Type.Union([Type.Object({ mongodb: NAMED }, { additionalProperties: false })]);
+
+/** As the configuration spells it: a namespace alone is a collection of the MongoDB target. */
+export const DESTINATION = Type.Union([NAMED, ...KINDS.anyOf]);
+
+/** Where a route's documents go. */
+export type Destination = Static<typeof KINDS>;
+
+/** A collection of the MongoDB target. */
+export type MongoDestination = Extract<Destination, { mongodb: string }>;
+
+/** Without an own target, a route goes to the namespace of its source. */
+export const destinationOf = (given: Static<typeof DESTINATION> | undefined, from: string): Destination =>
+  typeof given === "object" ? given : { mongodb: given ?? from };
+
+export const isMongo = <R extends Readonly<{ to: Destination }>>(route: R): route is R & { to: MongoDestination } =>
+  "mongodb" in route.to;
+
+/** A destination as records and messages call it: of a collection, its namespace. Two destinations have two texts. */
+export const destinationText = (to: Destination): string =>
+  "mongodb" in to
+    ? to.mongodb
+    : Object.entries(to)
+        .map(([kind, place]) => `${kind}:${JSON.stringify(place)}`)
+        .join();
+
+/** The collection that a route goes to; whoever asks has kept other destinations out. @throws FERRY_BUG */
+export const targetNamespace = ({ to }: Readonly<{ to: Destination }>): Namespace => {
+  assert("mongodb" in to, `${destinationText(to)} is no collection`);
+  return parseNamespace(to.mongodb);
+};

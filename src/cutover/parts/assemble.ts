@@ -1,0 +1,71 @@
+import type { Route } from "#base/config/routes.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import { type Namespace, parseNamespace } from "#base/flow/types.ts";
+import type { Logger } from "#base/observe/log.ts";
+import { readRun } from "#cutover/ending/runWatch.ts";
+import { type FenceChoice, fenceOf } from "#cutover/fence/fence.ts";
+import type { Parts, Services, Watchman } from "#cutover/machine/parts.ts";
+import type { KafkaClient } from "#io/kafka/client.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
+import { RunControl } from "#source/capture/captureLifecycle.ts";
+import { DeferredStructure } from "./deferredStructure.ts";
+import { FerryCapture } from "./ferryCapture.ts";
+import { HookRelease } from "./hookRelease.ts";
+import { VerifiedProof } from "./proof.ts";
+import { TargetPosition } from "./targetPosition.ts";
+
+export type AssemblyDeps = Readonly<{
+  source: MongoClient;
+  target: MongoClient;
+  state: StateDb;
+  kafka: KafkaClient | undefined;
+  routes: readonly Route[] | undefined;
+  /** Of the source; empty: everything that is carried. */
+  named: readonly string[];
+  fence: FenceChoice;
+  onRelease: string | undefined;
+  /** Where more than a command sends them. */
+  services?: Services | undefined;
+  accepted: readonly string[];
+  /** See ProofDeps. */
+  verifyRest: boolean;
+  maxLagMs: number;
+  watchman: Watchman;
+  clock: Clock;
+  logger: Logger;
+  signal: AbortSignal;
+  /** What happens behind the release, as sentences. */
+  tell: (sentence: string) => void;
+}>;
+
+/** Everything that a cutover of ferry's own capture acts on. @throws FERRY_CUTOVER_FENCE */
+export const assemble = (deps: AssemblyDeps): Parts => {
+  const { source, target, state, named, accepted, tell } = deps;
+  const control = new RunControl(state);
+  const namespaces = async (): Promise<readonly Namespace[]> => {
+    const carried = (await readRun(control)).record.topics.map(({ name }) => name);
+    const unknown = named.find((name) => !carried.includes(name));
+    if (unknown !== undefined) throw new FerryError("FERRY_USAGE", `${unknown} is not carried by this run`);
+    return (named.length === 0 ? carried : named).map(parseNamespace);
+  };
+  const has = (ns: string): boolean => named.length === 0 || named.includes(ns);
+  const deferred = new DeferredStructure({ ...deps, has });
+  return {
+    capture: new FerryCapture({
+      ...deps,
+      control,
+      partly: named.length > 0,
+      restoreRest: (signal) => deferred.restoreRest(signal),
+      say: () => undefined,
+      tell,
+    }),
+    fence: fenceOf(deps.fence, { source, namespaces, named }),
+    proof: new VerifiedProof({ ...deps, control, accepted: new Set(accepted) }),
+    deferred,
+    wayBack: new TargetPosition(target),
+    services: deps.services ?? new HookRelease(deps.onRelease, named),
+    watchman: deps.watchman,
+  };
+};

@@ -1,0 +1,62 @@
+import { FerryError } from "#base/errors/ferryError.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import type { Deferred } from "#cutover/machine/parts.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
+import type { Unrestored } from "#source/capture/captureLifecycle.ts";
+import { type FinalizeDeps, finalizeStructure } from "#structure/build/finalize.ts";
+import { deferAgain, restoreCheap } from "#structure/build/restoreCheap.ts";
+import type { StructureRecord } from "#structure/model/records.ts";
+import { StructureStore } from "#structure/plan/store.ts";
+
+export type DeferredDeps = Readonly<{
+  source: MongoClient;
+  target: MongoClient;
+  state: StateDb;
+  /** Is a namespace of the source switched over? */
+  has: (ns: string) => boolean;
+  clock: Clock;
+}>;
+
+/** What the structure's journal says is deferred, of the namespaces that are switched over. */
+export class DeferredStructure implements Deferred {
+  readonly #deps: DeferredDeps;
+  readonly #store: StructureStore;
+
+  constructor(deps: DeferredDeps) {
+    this.#deps = deps;
+    this.#store = new StructureStore(deps.state);
+  }
+
+  /** An index that is not there yet would be built while services wait for it, or without them. */
+  async unready(): Promise<readonly FerryError[]> {
+    const unbuilt = (await this.#records()).filter(({ state }) => state === "planned" || state === "failed");
+    if (unbuilt.length === 0) return [];
+    const names = unbuilt.map(
+      ({ _id: { ns, index }, reason }) => `${ns} ${index}`.trim() + (reason ? `: ${reason}` : ""),
+    );
+    return [new FerryError("FERRY_STRUCTURE_INCOMPLETE", names.slice(0, 5).join("; "))];
+  }
+
+  async restoreCheap(signal: AbortSignal): Promise<void> {
+    await restoreCheap(this.#wiring(signal), await this.#records());
+  }
+
+  async deferAgain(): Promise<void> {
+    await deferAgain(this.#wiring(new AbortController().signal), await this.#records());
+  }
+
+  /** What takes long, when services no longer wait. @returns what the target refuses */
+  async restoreRest(signal: AbortSignal): Promise<readonly Unrestored[]> {
+    const failures = await finalizeStructure(this.#wiring(signal), await this.#records());
+    return failures.map(({ ns, index, reason }) => ({ ns, index, reason }));
+  }
+
+  async #records(): Promise<readonly StructureRecord[]> {
+    return (await this.#store.all()).filter(({ from }) => this.#deps.has(from));
+  }
+
+  #wiring(signal: AbortSignal): FinalizeDeps {
+    return { ...this.#deps, store: this.#store, signal, report: () => undefined, awayMs: 0 };
+  }
+}

@@ -1,0 +1,111 @@
+import { Timestamp } from "bson";
+import { FerryError } from "#base/errors/ferryError.ts";
+import type { Logger } from "#base/observe/log.ts";
+import { type EndDeps, endRun } from "#cutover/ending/endRun.ts";
+import { haltOf, lettersAndHalts } from "#cutover/ending/lastLook.ts";
+import { readRun, type SeenRun } from "#cutover/ending/runWatch.ts";
+import { workersDrained } from "#cutover/ending/workersDrained.ts";
+import type { Capture, SourceTime } from "#cutover/machine/parts.ts";
+import type { Unrestored } from "#source/capture/captureLifecycle.ts";
+import { commandOf, stateOf } from "#source/capture/captureLifecycle.ts";
+import { RestingSource } from "#source/stream/restingSource.ts";
+import { tokenTime } from "#source/stream/resumeToken.ts";
+
+export type FerryCaptureDeps = EndDeps &
+  Readonly<{
+    logger: Logger;
+    /** Older changes than this may not wait, ms. */
+    maxLagMs: number;
+    /** Only some namespaces are switched over: the run continues with the others. */
+    partly: boolean;
+    /** Restores what is left of these. */
+    restoreRest: (signal: AbortSignal) => Promise<readonly Unrestored[]>;
+  }>;
+
+/** A run without an owner for this long has ended, ms: a process that is busy renews its lease late. */
+const AWAY_MS = 2000;
+/** How often the position is looked at while services wait, ms. */
+const LOOK_MS = 10;
+
+/** `ferry run`, and `ferry capture` with its workers behind Kafka. */
+export class FerryCapture implements Capture {
+  readonly #deps: FerryCaptureDeps;
+  readonly #resting: RestingSource;
+
+  constructor(deps: FerryCaptureDeps) {
+    this.#deps = deps;
+    this.#resting = new RestingSource({ client: deps.source, clock: deps.clock, logger: deps.logger });
+  }
+
+  async unready(): Promise<readonly FerryError[]> {
+    const { state, routes, accepted } = this.#deps;
+    const seen = await this.#whenOwned();
+    const known = await lettersAndHalts({ state, routes, accepted: new Set(accepted) });
+    return [this.#early(seen), known].filter((error) => error !== undefined);
+  }
+
+  /** A process that is busy renews its lease late: it is given the time. */
+  async #whenOwned(): Promise<SeenRun> {
+    const { control, clock } = this.#deps;
+    const since = clock.now();
+    for (;;) {
+      const seen = await readRun(control);
+      const isAway = !seen.owned && stateOf(seen.record) === "running" && seen.record.ended == null;
+      if (!isAway || clock.now() - since > AWAY_MS) return seen;
+      await clock.sleep(AWAY_MS / 10);
+    }
+  }
+
+  #early(seen: SeenRun): FerryError | undefined {
+    const { maxLagMs } = this.#deps;
+    const { record, owned } = seen;
+    const state = stateOf(record);
+    const lagMs = Number(record.lag?.ms ?? 0);
+    if (state === "finalized") return new FerryError("FERRY_RUN_FINALIZED", "the run is over");
+    if (state !== "running") return new FerryError("FERRY_CUTOVER_EARLY", `the run is ${state}`);
+    if (!owned) return new FerryError("FERRY_RUN_BEHIND", `not running; start ${commandOf(record)} again`);
+    if (record.phase !== "stream") return new FerryError("FERRY_CUTOVER_EARLY", "documents are being copied");
+    if (lagMs > maxLagMs) return new FerryError("FERRY_CUTOVER_EARLY", `the oldest pending change is ${lagMs} ms old`);
+    return undefined;
+  }
+
+  async hurry(on: boolean): Promise<void> {
+    await this.#deps.control.hurry(on);
+  }
+
+  async drainTo(at: SourceTime, signal: AbortSignal): Promise<void> {
+    const { control, clock, kafka } = this.#deps;
+    // At the very time there may be more: the position must be behind it, and a source that is fenced is at rest.
+    await this.#resting.note();
+    for (let ownedAt = clock.now(); ; ) {
+      signal.throwIfAborted();
+      const { record, owned } = await readRun(control);
+      if (owned) ownedAt = clock.now();
+      if (record.phase === "stream" && tokenTime(record.token) > at) {
+        if (record.mode === "kafka" && kafka !== undefined)
+          await workersDrained({
+            ...this.#deps,
+            kafka,
+            topics: record.topics,
+            signal,
+            lookMs: LOOK_MS,
+            report: () => undefined,
+          });
+        return;
+      }
+      if (clock.now() - ownedAt > AWAY_MS)
+        throw new FerryError("FERRY_RUN_BEHIND", `${commandOf(record)} is not running`);
+      const halted = await haltOf(this.#deps.state);
+      if (halted !== undefined) throw halted;
+      await clock.sleep(LOOK_MS, signal);
+    }
+  }
+
+  async end(at: SourceTime, signal: AbortSignal): Promise<readonly Unrestored[]> {
+    if (this.#deps.partly) return this.#deps.restoreRest(signal);
+    // It was proven that there were no writes after the fence; from now on services write to the target.
+    const accepted = [...new Set([...this.#deps.accepted, "FERRY_SOURCE_WRITES"])];
+    const { lifecycle } = await endRun({ ...this.#deps, accepted, signal }, new Timestamp(at));
+    return lifecycle?.unrestored ?? [];
+  }
+}

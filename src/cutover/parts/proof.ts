@@ -1,0 +1,98 @@
+import { FerryError } from "#base/errors/ferryError.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import { type LookDeps, missingOnTarget, writesBehind } from "#cutover/ending/lastLook.ts";
+import { readRun } from "#cutover/ending/runWatch.ts";
+import type { Proof, SourceTime } from "#cutover/machine/parts.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
+import { type Verified, verifiedUpTo } from "#proof/verify/verifiedUpTo.ts";
+import { routesOn } from "#route/table/routesOn.ts";
+import type { RunControl } from "#source/capture/captureLifecycle.ts";
+import { secondsOf, timeText } from "#source/stream/resumeToken.ts";
+import { clusterTime } from "#source/stream/sourceProbe.ts";
+
+export type ProofDeps = LookDeps &
+  Readonly<{
+    source: MongoClient;
+    control: RunControl;
+    /** Namespaces that are switched over; empty: everything that is carried. */
+    named: readonly string[];
+    /** While services wait, all that they wrote is compared as well, by `ferry verify --follow`. */
+    verifyRest: boolean;
+    clock: Clock;
+  }>;
+
+/** What `ferry verify` has found, dead letters, and whether the source was written to behind the fence. */
+export class VerifiedProof implements Proof {
+  readonly #deps: ProofDeps;
+
+  constructor(deps: ProofDeps) {
+    this.#deps = deps;
+  }
+
+  async unready(): Promise<readonly FerryError[]> {
+    const { accepted, verifyRest } = this.#deps;
+    const { unverified, wrong, structure, upTo } = await this.#verified();
+    const found = [
+      unverified.length > 0 && unproven(`never verified to the end: ${listed(unverified)}`),
+      wrong > 0 && new FerryError("FERRY_VERIFY_WRONG", `${wrong} documents`),
+      structure.length > 0 && new FerryError("FERRY_VERIFY_WRONG", `the structure of ${listed(structure)}`),
+      verifyRest && unverified.length === 0 && (await this.#notFollowed(upTo)),
+    ];
+    return found.filter((error) => error instanceof FerryError && !accepted.has(error.code)) as FerryError[];
+  }
+
+  async approach(): Promise<void> {
+    // `ferry verify` proves it, in a process of its own
+  }
+
+  async missing(at: SourceTime, signal: AbortSignal): Promise<FerryError | undefined> {
+    const { source, control, named, state, verifyRest } = this.#deps;
+    if (verifyRest) await this.#verifiedTo(at, signal);
+    const { record } = await readRun(control);
+    const known = await missingOnTarget(this.#deps, record);
+    if (known !== undefined) return known;
+    const scope = named.length === 0 ? record.scope : { include: [...named], exclude: [] };
+    return writesBehind(source, { scope, token: record.token }, { state, at, signal });
+  }
+
+  async #verified(): Promise<Verified> {
+    const { state, control, named, routes } = this.#deps;
+    const { record } = await readRun(control);
+    const meant = record.topics
+      .filter(({ name, next }) => Number(next) > 0 && (named.length === 0 || named.includes(name)))
+      .flatMap(({ name }) => routesOn(routes, name));
+    return verifiedUpTo(
+      state,
+      meant.map(({ name }) => name),
+    );
+  }
+
+  async #notFollowed(upTo: SourceTime): Promise<FerryError | undefined> {
+    const now = (await clusterTime(this.#deps.source)).toBigInt();
+    if (secondsOf(now) - secondsOf(upTo) <= FOLLOWED_S) return undefined;
+    return unproven(
+      `verified up to ${timeText(upTo)}: \`ferry verify --follow\` is not at work, and --verify-rest needs it`,
+    );
+  }
+
+  /** @throws FERRY_VERIFY_WRONG as soon as something is, the signal's reason */
+  async #verifiedTo(at: SourceTime, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const { upTo, wrong } = await this.#verified();
+      if (wrong > 0) throw new FerryError("FERRY_VERIFY_WRONG", `${wrong} documents`);
+      if (upTo >= at) return;
+      await this.#deps.clock.sleep(LOOK_MS, signal);
+    }
+  }
+}
+
+/** What follows is never further behind, s. */
+const FOLLOWED_S = 15;
+const LOOK_MS = 20;
+/** At most so many names in a sentence. */
+const NAMED = 5;
+
+const listed = (names: readonly string[]): string =>
+  names.length <= NAMED ? names.join(", ") : `${names.slice(0, NAMED).join(", ")} and ${names.length - NAMED} more`;
+
+const unproven = (detail: string): FerryError => new FerryError("FERRY_CUTOVER_UNVERIFIED", detail);

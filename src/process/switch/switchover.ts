@@ -1,0 +1,191 @@
+import type { Route } from "#base/config/routes.ts";
+import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import type { Logger } from "#base/observe/log.ts";
+import type { FenceChoice } from "#cutover/fence/fence.ts";
+import { CutoverStore } from "#cutover/machine/cutoverStore.ts";
+import { isEnd, mayHaveReleased } from "#cutover/machine/cutoverTable.ts";
+import { Machine, type MachineDeps } from "#cutover/machine/machine.ts";
+import type { Parts, Watchman } from "#cutover/machine/parts.ts";
+import { unready } from "#cutover/machine/readiness.ts";
+import type { CutoverRecord, Seen } from "#cutover/machine/record.ts";
+import { type RehearsalRecord, RehearsalStore, rehearse } from "#cutover/machine/rehearsal.ts";
+import { watch } from "#cutover/machine/watch.ts";
+import { assemble } from "#cutover/parts/assemble.ts";
+import type { KafkaClient } from "#io/kafka/client.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
+import { clusterTime } from "#source/stream/sourceProbe.ts";
+import { servicesBack } from "./servicesBack.ts";
+
+export type SwitchDeps = Readonly<{
+  source: MongoClient;
+  target: MongoClient;
+  state: StateDb;
+  kafka: KafkaClient | undefined;
+  routes: readonly Route[] | undefined;
+  /** Of the source; empty: everything that is carried. */
+  named: readonly string[];
+  fence: FenceChoice;
+  maxPauseMs: number;
+  maxLagMs: number;
+  onRelease: string | undefined;
+  accepted: readonly string[];
+  /** See ProofDeps. */
+  verifyRest: boolean;
+  /** Services go back behind a cutover: the sides are the other way round. */
+  isBack: boolean;
+  /** Which process this is. */
+  owner: string;
+  clock: Clock;
+  logger: Logger;
+  /** The operator's stop. */
+  signal: AbortSignal;
+  report: MachineDeps["report"];
+  tell: (sentence: string) => void;
+  onRetry: MachineDeps["onRetry"];
+}>;
+
+/** What is switched over, and behind which fence. */
+type Choice = Pick<SwitchDeps, "named" | "fence">;
+
+/** How soon a process that does not answer counts as gone, ms. */
+const LEASE_MS = 2000;
+/** How often a cutover that another process has taken over is looked at, ms. */
+const LOOK_MS = 100;
+
+/** Where nothing is to be watched: without a fence, or in the second process itself. */
+const NO_WATCHMAN: Watchman = { ready: async () => undefined };
+
+/** What a cutover of another process was fenced with; its command is not in the record. @throws FERRY_CUTOVER_FENCE */
+const fenceIn = ({ _id, fence: kind, entered }: CutoverRecord, given: FenceChoice): FenceChoice => {
+  if (entered.fencing === undefined) return { kind: "none" };
+  if (kind !== "hook") return { kind };
+  if (given.kind === "hook") return given;
+  throw new FerryError(
+    "FERRY_CUTOVER_FENCE",
+    `cutover ${_id} is fenced by a command: give the same --fence hook:COMMAND`,
+  );
+};
+
+/** One use of `ferry cutover` or `ferry rollback`, between two connected sides. */
+export class Switchover {
+  readonly #deps: SwitchDeps;
+  readonly #store: CutoverStore;
+
+  constructor(deps: SwitchDeps) {
+    this.#deps = deps;
+    this.#store = new CutoverStore(deps.state, deps.owner, LEASE_MS);
+  }
+
+  /** What is missing, and what the last rehearsal measured. Writes nothing. */
+  async ready(): Promise<Readonly<{ missing: readonly FerryError[]; last: RehearsalRecord | undefined }>> {
+    const missing = await unready(await this.#parts(this.#deps));
+    return { missing, last: await new RehearsalStore(this.#deps.state).last() };
+  }
+
+  /** Everything but the fence. @throws the first thing that is missing, FERRY_CUTOVER_PAUSE */
+  async rehearse(): Promise<Pick<RehearsalRecord, "pauseMs" | "parts">> {
+    const { source, state, clock, signal, maxPauseMs } = this.#deps;
+    const parts = await this.#parts(this.#deps);
+    const [missing] = await unready(parts);
+    if (missing !== undefined) throw missing;
+    const now = async (): Promise<bigint> => (await clusterTime(source)).toBigInt();
+    const measured = await rehearse({ parts, now, clock, signal, maxPauseMs });
+    await new RehearsalStore(state).note(measured);
+    return measured;
+  }
+
+  /**
+   * Switches over; one that a process has left behind is finished first.
+   * @param watchman of the record with this number
+   * @returns the record at its end
+   * @throws FERRY_CUTOVER_ALIVE, FERRY_CUTOVER_FENCE, what an act throws that waits to be done again
+   */
+  async drive(watchman: (id: number) => Watchman): Promise<CutoverRecord> {
+    const finished = await this.#finishFormer();
+    if (finished !== undefined) return finished;
+    const { fence, named, maxPauseMs } = this.#deps;
+    let watching: Watchman = NO_WATCHMAN;
+    const parts = await this.#parts(this.#deps, { ready: () => watching.ready() });
+    const begun = await this.#store.begin({ fence: fence.kind, namespaces: [...named], maxPauseMs });
+    watching = watchman(begun.record._id);
+    return this.#end(this.#machine(parts, begun), begun.record);
+  }
+
+  /** The second process: until services no longer wait. */
+  async watch(id: number): Promise<void> {
+    await watch({ ...this.#machineDeps(await this.#parts(this.#deps)), id });
+  }
+
+  /**
+   * Takes back what was begun, or lifts what is up.
+   * @returns the record, undefined where only a fence was lifted
+   * @throws FERRY_CUTOVER_RELEASED, FERRY_CUTOVER_ALIVE, FERRY_CUTOVER_NONE
+   */
+  async abort(allowBoth: boolean): Promise<CutoverRecord | undefined> {
+    const found = await this.#store.latest();
+    const last = found?.record;
+    // Without one that counts, the operator says which fence is meant.
+    const counts = last !== undefined && last.state !== "aborted";
+    const { fence } = this.#deps;
+    const parts = await this.#parts(counts ? { named: last.namespaces, fence: fenceIn(last, fence) } : this.#deps);
+    const isReleased = last !== undefined && (mayHaveReleased(last.state) || last.state === "over");
+    if (isReleased && !allowBoth)
+      throw new FerryError("FERRY_CUTOVER_RELEASED", `cutover ${last._id} is ${last.state}`);
+    if (last === undefined || isEnd(last.state) || last.state === "ending") return this.#liftOnly(parts);
+    const mine = await this.#store.take(last, "lease");
+    const machine = this.#machine(parts, mine);
+    if (!mayHaveReleased(mine.record.state)) return machine.resume(mine.record);
+    const refused = new FerryError("FERRY_CUTOVER_INTERRUPTED", "taken back by the operator");
+    return machine.run(await this.#store.move(mine.record, { to: "lifting", lapMs: 0, refused }));
+  }
+
+  async #liftOnly({ fence }: Parts): Promise<undefined> {
+    const isUp = (await fence.unready()).some(({ code }) => code === "FERRY_CUTOVER_FENCED");
+    if (!isUp && fence.kind !== "hook") throw new FerryError("FERRY_CUTOVER_NONE", "nothing is fenced");
+    await fence.lift();
+    return undefined;
+  }
+
+  /** @returns it, where services may have been sent to the target */
+  async #finishFormer(): Promise<CutoverRecord | undefined> {
+    const former = await this.#store.latest();
+    if (former === undefined || isEnd(former.record.state)) return undefined;
+    const mine = await this.#store.take(former.record, "lease");
+    const { namespaces: named } = mine.record;
+    const parts = await this.#parts({ named, fence: fenceIn(mine.record, this.#deps.fence) });
+    const ended = await this.#machine(parts, mine).resume(mine.record);
+    if (ended.state === "over") return ended;
+    this.#deps.tell(`cutover ${ended._id} was left behind by a process that is gone; it was taken back`);
+    return undefined;
+  }
+
+  /** Where the second process took it over, it comes to its end there. */
+  async #end(machine: Machine, record: CutoverRecord): Promise<CutoverRecord> {
+    try {
+      return await machine.run(record);
+    } catch (error) {
+      if (!isFerry(error, "FERRY_CUTOVER_TAKEN")) throw error;
+      for (;;) {
+        const now = (await this.#store.latest())?.record;
+        if (now?._id !== record._id) throw error;
+        if (isEnd(now.state) || now.state === "ending") return now;
+        await this.#deps.clock.sleep(LOOK_MS, this.#deps.signal);
+      }
+    }
+  }
+
+  async #parts({ named, fence }: Choice, watchman: Watchman = NO_WATCHMAN): Promise<Parts> {
+    const services = this.#deps.isBack ? await servicesBack({ ...this.#deps, named }) : undefined;
+    return assemble({ ...this.#deps, named, fence, watchman, services });
+  }
+
+  #machineDeps(parts: Parts): MachineDeps & Readonly<{ memory: CutoverStore }> {
+    return { ...this.#deps, parts, memory: this.#store, leaseMs: LEASE_MS };
+  }
+
+  #machine(parts: Parts, seen: Seen): Machine {
+    return new Machine(this.#machineDeps(parts), seen);
+  }
+}

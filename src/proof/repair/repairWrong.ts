@@ -1,0 +1,128 @@
+import { Binary, type ObjectId } from "bson";
+import type { PartitionRecord } from "#apply/lanes/records.ts";
+import { type NewRepair, type RepairRecord, RepairStore } from "#apply/repair/repairStore.ts";
+import { hashIdentity } from "#base/bson/identity.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import { translated } from "#io/mongo/errors.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
+import { type CarriedDeps, readCarried } from "#proof/verify/carried.ts";
+import { pairRecheck } from "#proof/verify/pairRecheck.ts";
+import type { Wrong } from "#proof/verify/recheck.ts";
+import { pairOf } from "#proof/verify/routePairs.ts";
+import type { Pair } from "#proof/verify/verification.ts";
+import { VerificationStore } from "#proof/verify/verificationStore.ts";
+import { GRACE_MS } from "#proof/verify/verifyNamespaces.ts";
+
+export type RepairDeps = CarriedDeps & Readonly<{ clock: Clock; signal: AbortSignal }>;
+
+/** One route's documents that are still wrong. */
+export type WrongRoute = Readonly<{ pair: Pair; topic: string; wrong: readonly Wrong[] }>;
+
+/** Documents that are checked, and repaired, in one batch. */
+const AT_ONCE = 1000;
+const LOOK_MS = 200;
+/** What is behind may still arrive within this time, ms. */
+const SETTLE_MS = 30_000;
+
+/** Looks at these until each is settled. Verdicts are written down. */
+const settled = async (
+  pair: Pair,
+  keys: readonly Uint8Array[],
+  store: VerificationStore,
+  { clock, signal }: RepairDeps,
+): Promise<readonly Wrong[]> => {
+  const recheck = pairRecheck(pair, { clock, signal, graceMs: GRACE_MS });
+  recheck.add(keys.map((key) => ({ key })));
+  const found: Wrong[] = [];
+  const deadline = clock.now() + SETTLE_MS;
+  while (recheck.size > 0 && clock.now() < deadline) {
+    const { right, wrong, excused } = await recheck.look(AT_ONCE);
+    await store.judge(pair.route, wrong, [...right, ...excused]);
+    found.push(...wrong);
+    if (right.length + wrong.length + excused.length === 0) await clock.sleep(LOOK_MS, signal);
+  }
+  return found;
+};
+
+/**
+ * What verification has found to be wrong, and still is: each document is looked at again first.
+ * @throws what `readCarried` throws, FERRY_MONGO_*, the signal's reason
+ */
+export const stillWrong = async (deps: RepairDeps): Promise<readonly WrongRoute[]> => {
+  const store = new VerificationStore(deps.state);
+  const { routes, applied } = await readCarried(deps);
+  const found: WrongRoute[] = [];
+  for (const route of routes) {
+    const keys: Uint8Array[] = [];
+    for await (const key of store.keys(route.name)) keys.push(key);
+    if (keys.length === 0) continue;
+    const pair = await pairOf(route, { ...deps, applied });
+    await pair.learn();
+    const wrong: Wrong[] = [];
+    for (let from = 0; from < keys.length; from += AT_ONCE)
+      wrong.push(...(await settled(pair, keys.slice(from, from + AT_ONCE), store, deps)));
+    if (wrong.length > 0) found.push({ pair, topic: route.from, wrong });
+  }
+  return found;
+};
+
+/** Any partition's owner can repair any document; so all of them share the work. */
+const partitionsOf = (state: StateDb, route: string): Promise<readonly number[]> =>
+  translated(`reading the partitions of ${route}`, async () => {
+    const found = await state.collection<PartitionRecord>("partitions").find({ route }).toArray();
+    return found.map(({ partition }) => partition).sort((a, b) => a - b);
+  });
+
+const repairOf = (route: string, partitions: readonly number[], { key, kind, difference }: Wrong): NewRepair => ({
+  route,
+  partition: partitions[(hashIdentity(key) >>> 0) % partitions.length] ?? 0,
+  key: new Binary(key),
+  kind,
+  ...(difference === undefined ? {} : { how: difference.kind, path: difference.path }),
+});
+
+/** Asks the owners of the routes' partitions to write these documents again. @throws FERRY_MONGO_* */
+export const askForRepair = async (
+  { state }: RepairDeps,
+  found: readonly WrongRoute[],
+): Promise<readonly ObjectId[]> => {
+  const store = new RepairStore(state);
+  await state.prepare();
+  const repairs: NewRepair[] = [];
+  for (const { pair, wrong } of found) {
+    const partitions = await partitionsOf(state, pair.route);
+    repairs.push(...wrong.map((one) => repairOf(pair.route, partitions, one)));
+  }
+  return store.ask(repairs);
+};
+
+/** Waits until all of these are done or refused, or the time is over. @returns as they are then */
+export const awaitRepairs = async (
+  { state, clock, signal }: RepairDeps,
+  ids: readonly ObjectId[],
+  waitMs: number,
+): Promise<readonly RepairRecord[]> => {
+  const store = new RepairStore(state);
+  const deadline = clock.now() + waitMs;
+  for (;;) {
+    const records = await store.of(ids);
+    if (records.every(({ state }) => state !== "asked") || clock.now() > deadline) return records;
+    await clock.sleep(LOOK_MS, signal);
+  }
+};
+
+/** What is wrong of these routes after a repair. @throws FERRY_MONGO_*, the signal's reason */
+export const leftWrong = async (deps: RepairDeps, found: readonly WrongRoute[]): Promise<number> => {
+  const store = new VerificationStore(deps.state);
+  let left = 0;
+  for (const { pair, wrong } of found)
+    left += (
+      await settled(
+        pair,
+        wrong.map(({ key }) => key),
+        store,
+        deps,
+      )
+    ).length;
+  return left;
+};

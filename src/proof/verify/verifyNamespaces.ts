@@ -1,0 +1,96 @@
+import type { RetryOptions } from "#base/flow/retry.ts";
+import { parseNamespace } from "#base/flow/types.ts";
+import { Pace, SOURCE_PROBE } from "#io/pace/pace.ts";
+import type { SourceProbeData } from "#io/pace/readProbe.ts";
+import type { StructureDifference } from "#proof/structure/compareStructure.ts";
+import { settledStructure } from "#proof/structure/settledStructure.ts";
+import { type Carried, type CarriedDeps, readCarried } from "./carried.ts";
+import { pairOf } from "./routePairs.ts";
+import { type PassResult, Verification, type VerificationDeps } from "./verification.ts";
+import { VerificationStore } from "./verificationStore.ts";
+
+export type VerifyDeps = CarriedDeps &
+  Readonly<{
+    signal: AbortSignal;
+    onRetry: NonNullable<RetryOptions["onRetry"]>;
+    /** A pass ends when nothing could be judged for so long, ms: nothing carries what is behind. */
+    patienceMs: number;
+    /** Passes slow down while the source takes longer than `limitMs` for a small read; undefined: as fast as it goes. */
+    sourceLoad: Readonly<{ uri: string; limitMs: number }> | undefined;
+    /** After each route. */
+    onResult: (result: PassResult) => void;
+  }>;
+
+export type VerifyReport = Readonly<{
+  routes: readonly PassResult[];
+  structure: readonly StructureDifference[];
+}>;
+
+/** Ranges that are read concurrently: each keeps one core of a server busy. */
+const READERS = 2;
+/** Where nothing tells how far the target is: what differs and stands still for so long is wrong, ms. */
+export const GRACE_MS = 30_000;
+
+/** Has every topic come so far? */
+const appliedOfAll = async ({ routes, applied }: Carried): Promise<bigint | undefined> => {
+  const times = await Promise.all([...new Set(routes.map(({ from }) => from))].map(applied));
+  return times.some((at) => at === undefined)
+    ? undefined
+    : times.reduce<bigint | undefined>((low, at = 0n) => (low === undefined || at < low ? at : low), undefined);
+};
+
+const nameOf = ({ ns, index }: StructureDifference): string => (index === "" ? ns : `${ns} ${index}`);
+
+/** Compares the structure, and notes what it lacks. @throws FERRY_MONGO_*, the signal's reason */
+export const lookAtStructure = async (
+  deps: VerifyDeps,
+  carried: Carried,
+  store: VerificationStore,
+): Promise<readonly StructureDifference[]> => {
+  const structure = await settledStructure({ ...deps, applied: () => appliedOfAll(carried) });
+  const wrong = structure.filter(({ deferred }) => !deferred);
+  await store.noteStructure([...new Set(wrong.map(nameOf))], structure.length - wrong.length);
+  return structure;
+};
+
+/** Tells passes how much of the time they may read; the caller disposes of it. */
+export const openPace = ({ sourceLoad, clock }: VerifyDeps, { routes }: Carried): Pace | undefined => {
+  const [first] = routes;
+  if (sourceLoad === undefined || first === undefined) return undefined;
+  const { uri, limitMs } = sourceLoad;
+  const data: SourceProbeData = {
+    ...{ uri, appName: "ferry verify probe", readPreference: "primary" },
+    ns: parseNamespace(first.from),
+  };
+  return new Pace(limitMs, SOURCE_PROBE, data, clock);
+};
+
+/** What a pass over one route needs. */
+export const passDeps = (deps: VerifyDeps, store: VerificationStore, pace: Pace | undefined): VerificationDeps => ({
+  ...deps,
+  store,
+  throttle: pace?.throttle,
+  onProgress: () => undefined,
+  readers: READERS,
+  graceMs: GRACE_MS,
+});
+
+/**
+ * One pass over everything that is meant: is everything on the target that should be there, documents and structure? A pass that
+ * was interrupted resumes. @throws what `readCarried` throws, the signal's reason
+ */
+export const verifyNamespaces = async (deps: VerifyDeps): Promise<VerifyReport> => {
+  const { state, onResult } = deps;
+  const carried = await readCarried(deps);
+  const store = new VerificationStore(state);
+  await state.prepare();
+  await using pace = openPace(deps, carried);
+  const results: PassResult[] = [];
+  for (const route of carried.routes) {
+    const pair = await pairOf(route, { ...deps, applied: carried.applied });
+    const result = await new Verification(pair, passDeps(deps, store, pace)).pass();
+    results.push(result);
+    onResult(result);
+  }
+  return { routes: results, structure: await lookAtStructure(deps, carried, store) };
+};

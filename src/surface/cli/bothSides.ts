@@ -1,0 +1,46 @@
+import type { Command } from "commander";
+import { readConfig } from "#base/config/routes.ts";
+import { resolveSettings } from "#base/config/settings.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { NamespaceFilter } from "#base/flow/namespaceFilter.ts";
+import { KafkaClient } from "#io/kafka/client.ts";
+import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
+import type { CarriedDeps } from "#proof/verify/carried.ts";
+import { type StopSignals, withSignals } from "#surface/terminal/signals.ts";
+import type { Flags } from "./connections.ts";
+import { type NamesFlags, namesIn, withNames } from "./namesFlags.ts";
+
+export type BothFlags = Flags & NamesFlags & Readonly<{ config?: string }>;
+
+/** Adds the flags that select namespaces of the run. */
+export const withCarried = (command: Command): Command =>
+  withNames(command.option("--config <file>", "routes and their rules (default: ferry.yaml here, if it exists)"), {
+    include: "namespaces of the source (default: everything)",
+    exclude: "namespaces to skip",
+  });
+
+/**
+ * Works on what is carried between source and target, and on Kafka where it is given: only a run without it can do without.
+ * @throws FERRY_USAGE, FERRY_CONFIG, FERRY_MONGO_*
+ */
+export const withBothSides = (
+  flags: BothFlags,
+  appName: string,
+  { target, state }: Readonly<{ target: MongoClient; state: StateDb }>,
+  work: (deps: CarriedDeps & Readonly<{ signal: AbortSignal; uri: string }>, signals: StopSignals) => Promise<void>,
+): Promise<void> =>
+  withSignals(async (signals) => {
+    const { source: uri, kafka: bootstrap } = resolveSettings(flags, ["source"]);
+    const clientId = appName.replace(" ", "-");
+    const filter = new NamespaceFilter(namesIn(flags));
+    const { routes } = readConfig(flags.config);
+    await using kafka = bootstrap === undefined ? undefined : new KafkaClient({ bootstrap, clientId, group: clientId });
+    const source = await connectMongo(uri, { appName });
+    try {
+      const deps = { source, target, state, routes, filter, kafka, clock: systemClock, signal: signals.soft, uri };
+      await work(deps, signals);
+    } finally {
+      await source.close();
+    }
+  });

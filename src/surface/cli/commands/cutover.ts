@@ -1,0 +1,208 @@
+import { hostname } from "node:os";
+import { type Command, Option } from "commander";
+import { readConfig } from "#base/config/routes.ts";
+import { resolveSettings } from "#base/config/settings.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { listed } from "#base/flow/namespaceFilter.ts";
+import { parseFence } from "#cutover/fence/fence.ts";
+import type { CutoverRecord } from "#cutover/machine/record.ts";
+import { cutoverFacts, pauseOf, pauseText } from "#cutover/machine/report.ts";
+import { KafkaClient } from "#io/kafka/client.ts";
+import { reachMongo } from "#io/mongo/reach.ts";
+import { reverseState } from "#process/capture/stateNames.ts";
+import { Switchover } from "#process/switch/switchover.ts";
+import { RunControl } from "#source/capture/captureLifecycle.ts";
+import { readDeployment, requireSameSource } from "#source/stream/deployment.ts";
+import { requireComplete } from "#structure/operations/structureOperations.ts";
+import { plainLogger, print, printAside, printJson } from "#surface/terminal/output.ts";
+import { withSignals } from "#surface/terminal/signals.ts";
+import { type Flags, withConnections, withPlaces, withTarget } from "../connections.ts";
+import { milliseconds } from "../timeFlag.ts";
+import { SecondProcess, WATCHING } from "../watchman.ts";
+
+type CutoverFlags = Flags &
+  Readonly<{
+    config?: string;
+    namespace?: string;
+    fence?: string;
+    onRelease?: string;
+    maxPause: string;
+    maxLag: string;
+    accept?: string;
+    verifyRest?: boolean;
+    ready?: boolean;
+    rehearse?: boolean;
+    abort?: boolean;
+    allowBoth?: boolean;
+    watch?: string;
+    /** Services go back. */
+    isBack?: boolean;
+  }>;
+
+/** `ferry cutover`: services change over to the target, with a pause that is measured. */
+export const registerCutover = (command: Command): void => {
+  withSwitch(command).action((flags: CutoverFlags) => cutover(flags));
+};
+
+/** `ferry rollback`: and back. */
+export const registerRollback = (command: Command): void => {
+  withSwitch(command).action((flags: CutoverFlags) => cutover(swapped(flags)));
+};
+
+const withSwitch = (command: Command): Command =>
+  withConnections(command, ["source", "target", "kafka", "state"])
+    .option(
+      "--namespace <names>",
+      "switch only these, comma-separated; the others keep streaming (default: everything)",
+    )
+    .option(
+      "--fence <kind>",
+      "what stops writers: user-write-block, validator, hook:COMMAND, or none (default: user-write-block; with --namespace validator)",
+    )
+    .option("--on-release <command>", "command that sends services over; exit status 0: they were sent")
+    .option("--max-pause <time>", "lift the fence if the pause would be longer", "5s")
+    .option("--max-lag <time>", "start only if the oldest pending change is not older", "2s")
+    .option(
+      "--verify-rest",
+      "while services wait, also compare what they wrote last; `ferry verify --follow` must be running",
+    )
+    .option("--accept <codes>", "error codes to accept, comma-separated: what they stand for stays missing")
+    .option("--config <file>", "routes and their rules (default: ferry.yaml here, if it exists)")
+    .option("--ready", "only print what is missing")
+    .option("--rehearse", "do everything except the fence, and predict the pause")
+    .option("--abort", "undo: lift a fence that was left")
+    .option("--allow-both", "with --abort: lift the fence although services were sent over")
+    .addOption(new Option("--watch <id>").hideHelp());
+
+/** The former target is where services write, and its run's state lies on the former source. */
+const swapped = (flags: CutoverFlags): CutoverFlags => {
+  const { source, target, stateDb } = resolveSettings(flags, ["source", "target"]);
+  const { sourceFile: _, targetFile: __, stateFile: ___, ...rest } = flags;
+  return { ...rest, source: target, target: source, state: source, stateDb: reverseState(stateDb), isBack: true };
+};
+
+const choicesOf = (flags: CutoverFlags) => {
+  const named = listed(flags.namespace ?? "");
+  return {
+    named,
+    fence: parseFence(flags.fence ?? (named.length === 0 ? "user-write-block" : "validator")),
+    maxPauseMs: milliseconds("--max-pause", flags.maxPause),
+    maxLagMs: milliseconds("--max-lag", flags.maxLag),
+    routes: readConfig(flags.config).routes,
+    onRelease: flags.onRelease,
+    accepted: listed(flags.accept ?? ""),
+    verifyRest: flags.verifyRest === true,
+    isBack: flags.isBack === true,
+  };
+};
+
+const cutover = (flags: CutoverFlags): Promise<void> => {
+  const choices = choicesOf(flags); // said before anything is connected
+  const isQuiet = flags.json === true || flags.watch !== undefined;
+  const tell = (text: string): void => {
+    if (!isQuiet) print(sentence(flags, text));
+  };
+  const on = flags.isBack === true ? withPlaces : withTarget; // the way back has its own sentence for a state that is not there
+  return on(flags, "ferry cutover", (target, state) =>
+    withSignals(async ({ soft }) => {
+      const { source: uri, kafka: bootstrap, group } = resolveSettings(flags, ["source"]);
+      // The second process stops when services no longer wait.
+      const signal = flags.watch === undefined ? soft : new AbortController().signal;
+      const waiting = { clock: systemClock, logger: plainLogger, signal };
+      await using clients = new AsyncDisposableStack();
+      const source = await reachMongo(uri, { side: "source", appName: "ferry cutover", ...waiting });
+      clients.defer(() => source.close());
+      const run = await new RunControl(state).read();
+      if (run === undefined) throw noRun(flags);
+      requireSameSource(run.record.source, await readDeployment(source));
+      const isKafka = run.record.mode === "kafka" && resolveSettings(flags, ["kafka"]).kafka !== "";
+      const kafka = isKafka
+        ? clients.use(new KafkaClient({ bootstrap: bootstrap ?? "", clientId: "ferry-cutover", group }))
+        : undefined;
+      const switchover = new Switchover({
+        ...{ ...choices, ...waiting, source, target, state, kafka, tell },
+        owner: `${hostname()}/${process.pid}`,
+        report: ({ state }) => tell(DOES[state] ?? state),
+        onRetry: ({ detail }) => printAside(`${detail}; trying again`),
+      });
+      await use(flags, switchover);
+    }),
+  );
+};
+
+const noRun = ({ isBack }: CutoverFlags): FerryError =>
+  isBack === true
+    ? new FerryError("FERRY_ROLLBACK_NONE", "`ferry run --reverse` was not started for this target and --state-db")
+    : new FerryError("FERRY_RUN_NONE", "there is no run on this target");
+
+const use = async (flags: CutoverFlags, switchover: Switchover): Promise<void> => {
+  if (flags.watch !== undefined) {
+    print(WATCHING);
+    return switchover.watch(Number(flags.watch));
+  }
+  if (flags.abort === true) return tellAbort(flags, await switchover.abort(flags.allowBoth === true));
+  if (flags.ready === true) return tellReady(flags, await switchover.ready());
+  if (flags.rehearse === true) return tellRehearsal(flags, await switchover.rehearse());
+  const args = process.argv.slice(2);
+  return tellEnd(flags, await switchover.drive((id) => new SecondProcess([...args, "--watch", String(id)])));
+};
+
+/** Who reads it knows the sides by the names of the way there. */
+const sentence = ({ isBack }: CutoverFlags, text: string): string =>
+  isBack === true
+    ? text.replace(/the (source|target)/g, (_, side) => (side === "source" ? "the target" : "the source"))
+    : text;
+
+const DOES: Partial<Record<CutoverRecord["state"], string>> = {
+  checking: "checking what is missing",
+  approaching: "approaching: positions move within milliseconds now",
+  fencing: "fencing the source",
+  draining: "fenced: the last changes arrive",
+  proving: "drained: looking whether anything is missing",
+  restoring: "proven: validators and time limits return on the target",
+  releasing: "releasing services",
+  ending: "released: services write to the target; what takes longer is done now",
+  lifting: "going back: lifting the fence",
+};
+
+/** What came of it. @throws why it went back; FERRY_STRUCTURE_INCOMPLETE */
+const tellEnd = (flags: CutoverFlags, record: CutoverRecord): void => {
+  const { _id, refused, namespaces, unrestored = [] } = record;
+  if (flags.json === true) printJson(cutoverFacts(record));
+  if (record.state === "aborted" && refused !== undefined)
+    throw new FerryError(refused.code, `cutover ${_id} went back: ${refused.detail}`);
+  requireComplete(unrestored);
+  if (flags.json === true) return;
+  const what = namespaces.length === 0 ? "everything" : namespaces.join(", ");
+  print(sentence(flags, `switched over: ${what} is with the target now, and the source stays fenced`));
+  print(`the pause was ${pauseText(pauseOf(record))}`);
+};
+
+const tellAbort = (flags: CutoverFlags, record: CutoverRecord | undefined): void => {
+  if (flags.json === true) printJson(record === undefined ? { cutover: null, lifted: true } : cutoverFacts(record));
+  else if (record === undefined) print(sentence(flags, "the fence is lifted: the source takes writes"));
+  else print(sentence(flags, `cutover ${record._id} was taken back: services write to the source`));
+};
+
+type Readiness = Awaited<ReturnType<Switchover["ready"]>>;
+
+const tellReady = (flags: CutoverFlags, { missing, last }: Readiness): void => {
+  if (missing.length > 0) process.exitCode = 1;
+  if (flags.json === true) {
+    const reasons = missing.map(({ code, detail, entry }) => ({ code, detail, hint: entry.hint }));
+    printJson({ ready: missing.length === 0, missing: reasons, expectedPauseMs: last?.pauseMs ?? null });
+    return;
+  }
+  if (missing.length === 0) print("ready");
+  for (const { code, detail, entry } of missing) print(`missing: ${code}: ${detail}\n  ${entry.hint}`);
+  if (last === undefined) print("never rehearsed: the pause is not known");
+  else print(`expected pause ${pauseText({ ms: last.pauseMs, parts: last.parts })}`);
+};
+
+type Rehearsed = Awaited<ReturnType<Switchover["rehearse"]>>;
+
+const tellRehearsal = (flags: CutoverFlags, { pauseMs, parts }: Rehearsed): void => {
+  if (flags.json === true) printJson({ rehearsed: true, expectedPauseMs: pauseMs, parts });
+  else print(`rehearsed: the pause would be about ${pauseText({ ms: pauseMs, parts })}`);
+};

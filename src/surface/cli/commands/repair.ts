@@ -1,0 +1,147 @@
+import { hostname } from "node:os";
+import type { Command } from "commander";
+import { livingWorkers } from "#apply/lanes/livingWorkers.ts";
+import type { RepairRecord } from "#apply/repair/repairStore.ts";
+import { bsonText } from "#base/bson/text.ts";
+import { readConfig } from "#base/config/routes.ts";
+import { resolveSettings } from "#base/config/settings.ts";
+
+import { FerryError } from "#base/errors/ferryError.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { createLogger } from "#base/observe/log.ts";
+import { replayAlone } from "#process/worker/replayAlone.ts";
+import {
+  askForRepair,
+  awaitRepairs,
+  leftWrong,
+  type RepairDeps,
+  stillWrong,
+  type WrongRoute,
+} from "#proof/repair/repairWrong.ts";
+import { RunControl } from "#source/capture/captureLifecycle.ts";
+import { print, printJson } from "#surface/terminal/output.ts";
+import { count } from "#surface/terminal/textTable.ts";
+import { type BothFlags, withBothSides, withCarried } from "../bothSides.ts";
+import { wholeNumber, withConnections, withTarget } from "../connections.ts";
+import { wrongLine } from "../verifyText.ts";
+import { VERSION } from "../version.ts";
+import { parseWorkerOptions } from "../workerFlags.ts";
+
+type RepairFlags = BothFlags & Readonly<{ apply?: boolean; waitSeconds: string }>;
+
+/** Documents that are named; the others are counted. */
+const SHOWN = 20;
+
+/** `ferry repair`: writes again what verification found to be wrong. */
+export const registerRepair = (command: Command): void => {
+  withCarried(withConnections(command, ["source", "target", "kafka", "state"]))
+    .option("--apply", "write them: the worker that owns a document's route writes the source's current document")
+    .option("--wait-seconds <n>", "how long to wait for the workers, seconds", "60")
+    .action(repair);
+};
+
+const repair = (flags: RepairFlags): Promise<void> =>
+  withTarget(flags, "ferry repair", (target, state) =>
+    withBothSides(flags, "ferry repair", { target, state }, async (deps, { hard }) => {
+      const found = await stillWrong(deps);
+      await (flags.apply === true ? apply(flags, deps, found, hard) : show(flags, found));
+    }),
+  );
+
+const total = (found: readonly WrongRoute[]): number => found.reduce((sum, { wrong }) => sum + wrong.length, 0);
+
+/** What would be done. @throws FERRY_VERIFY_WRONG where something would */
+const show = (flags: RepairFlags, found: readonly WrongRoute[]): void => {
+  if (flags.json === true) printJson({ wrong: found.flatMap(facts), done: [] });
+  else if (found.length === 0) print("nothing is wrong that `ferry verify` has found");
+  for (const { pair, wrong } of flags.json === true ? [] : found) {
+    print(`${pair.route}: ${count(wrong.length)} to be written again`);
+    for (const one of wrong.slice(0, SHOWN)) print(wrongLine(one));
+    if (wrong.length > SHOWN) print(`  … and ${count(wrong.length - SHOWN)} more`);
+  }
+  if (found.length > 0) throw new FerryError("FERRY_VERIFY_WRONG", `${count(total(found))} documents; --apply repairs`);
+};
+
+const facts = ({ pair, wrong }: WrongRoute): object[] =>
+  wrong.map(({ key, kind, difference }) => ({
+    route: pair.route,
+    key: JSON.parse(bsonText(key)),
+    kind,
+    ...(difference === undefined ? {} : { how: difference.kind, path: difference.path }),
+  }));
+
+/** @throws FERRY_VERIFY_WRONG for what is wrong still, FERRY_REPAIR_WAITS where nothing carries it out */
+const apply = async (
+  flags: RepairFlags,
+  deps: RepairDeps,
+  found: readonly WrongRoute[],
+  hard: AbortSignal,
+): Promise<void> => {
+  const ids = await askForRepair(deps, found);
+  const waitMs = wholeNumber("--wait-seconds", flags.waitSeconds) * 1000;
+  let records: readonly RepairRecord[] = [];
+  const carriedOut = async (): Promise<void> => {
+    records = await awaitRepairs(deps, ids, waitMs);
+  };
+  await (ids.length > 0 && (await isAlone(deps))
+    ? alone(flags, deps, found, { until: carriedOut, hard })
+    : carriedOut());
+  const open = records.filter(({ state }) => state === "asked").length;
+  const left = open > 0 ? open : await leftWrong(deps, found);
+  if (flags.json === true) printJson({ wrong: found.flatMap(facts), done: records.map(outcome), left });
+  else for (const line of outcomeLines(records)) print(line);
+  if (open > 0) throw new FerryError("FERRY_REPAIR_WAITS", `${count(open)} of ${count(ids.length)}`);
+  if (left > 0) throw new FerryError("FERRY_VERIFY_WRONG", `${count(left)} documents after the repair`);
+};
+
+/** A `ferry run` that nothing runs: then this process carries its repairs out itself. */
+const isAlone = async ({ state }: RepairDeps): Promise<boolean> => {
+  const run = await new RunControl(state).read();
+  return run?.record.mode === "direct" && !run.owned && (await livingWorkers(state)) === 0;
+};
+
+const alone = async (
+  flags: RepairFlags,
+  { state }: RepairDeps,
+  found: readonly WrongRoute[],
+  { until, hard }: Readonly<{ until: () => Promise<void>; hard: AbortSignal }>,
+): Promise<void> => {
+  const run = await new RunControl(state).read();
+  if (run === undefined) return;
+  const { source, target, state: place, stateDb, group } = resolveSettings(flags, ["source", "target"]);
+  const { routes, ddl } = readConfig(flags.config);
+  const host = hostname();
+  await replayAlone(
+    {
+      ...{ state, hard, routes, ddl, host, clock: systemClock, version: VERSION },
+      settings: { source, target, state: place, stateDb, group },
+      options: parseWorkerOptions({}),
+      logger: createLogger("warn"),
+      workerId: `repair-${host}-${process.pid}`,
+    },
+    run.record,
+    found.map(({ pair, topic }) => ({ route: pair.route, topic })),
+    until,
+  );
+};
+
+const outcome = ({ _id, route, key, state, did, reason }: RepairRecord): object => ({
+  id: _id.toHexString(),
+  route,
+  key: JSON.parse(bsonText(key.buffer.subarray(0, key.position))),
+  state,
+  ...(did === undefined ? {} : { did }),
+  ...(reason === undefined ? {} : { reason }),
+});
+
+const outcomeLines = (records: readonly RepairRecord[]): string[] => {
+  const did = (what: RepairRecord["did"]): number => records.filter((record) => record.did === what).length;
+  return [
+    records.length === 0
+      ? "nothing is wrong that `ferry verify` has found"
+      : `${count(did("wrote"))} written again, ${count(did("deleted"))} deleted, ${count(did("left"))} right by themselves`,
+    ...records.flatMap(({ route, key, reason }) =>
+      reason === undefined ? [] : [`  ${route} ${bsonText(key.buffer.subarray(0, key.position))}: ${reason}`],
+    ),
+  ];
+};

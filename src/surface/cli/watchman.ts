@@ -1,0 +1,45 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { FerryError } from "#base/errors/ferryError.ts";
+import type { Watchman } from "#cutover/machine/parts.ts";
+
+/** What it says when both sides answer it. */
+export const WATCHING = "watching";
+
+/**
+ * The same command as a second process of its own session, which nothing that ends this one ends: it lifts the fence where this
+ * one does not. It ends when services no longer wait.
+ */
+export class SecondProcess implements Watchman {
+  readonly #args: readonly string[];
+  #ready: Promise<void> | undefined;
+
+  /** @param args of the command line, as this process was given */
+  constructor(args: readonly string[]) {
+    this.#args = args;
+  }
+
+  ready(): Promise<void> {
+    this.#ready ??= this.#start();
+    return this.#ready;
+  }
+
+  #start(): Promise<void> {
+    const [main = ""] = process.argv.slice(1);
+    const child: ChildProcess = spawn(process.execPath, [...process.execArgv, main, ...this.#args], {
+      detached: true,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    return new Promise((resolve, reject) => {
+      let said = "";
+      child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+        said += text;
+        if (!said.includes(WATCHING)) return;
+        child.unref();
+        child.stdout?.destroy();
+        resolve();
+      });
+      child.once("error", ({ message }) => reject(new FerryError("FERRY_CUTOVER_WATCH", message)));
+      child.once("exit", (status) => reject(new FerryError("FERRY_CUTOVER_WATCH", `it ended with status ${status}`)));
+    });
+  }
+}

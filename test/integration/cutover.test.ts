@@ -1,0 +1,230 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
+import { compare } from "../harness/compare.ts";
+import { moved, streaming } from "../harness/cutover.ts";
+
+test("user-write-block: services move with nothing lost or doubled, and the pause is printed with its parts", async () => {
+  await using both = await streaming("block");
+  const users = both.here.db("block").collection("users");
+  await users.insertMany(Array.from({ length: 200 }, (_, n) => ({ n })));
+  await users.createIndex({ email: 1 }, { unique: true, sparse: true });
+  await users.createIndex({ at: 1 }, { expireAfterSeconds: 100_000 });
+  const run = await both.start();
+  const services = both.services();
+  services.start(10, 20);
+  const early = await both.command("cutover", ["--ready", "--max-lag", "60s", "--json"]);
+  assert.equal(early.status, 1, early.err);
+  const { missing } = JSON.parse(early.out);
+  assert.deepEqual(
+    missing.map(({ code }: { code: string }) => code),
+    ["FERRY_CUTOVER_UNVERIFIED"],
+  );
+  const verified = await both.command("verify");
+  assert.equal(verified.status, 0, verified.out + verified.err);
+  const rehearsed = await both.command("cutover", ["--rehearse", "--max-lag", "60s", "--max-pause", "20s", "--json"]);
+  assert.equal(rehearsed.status, 0, rehearsed.err);
+  assert.ok(JSON.parse(rehearsed.out).expectedPauseMs > 0);
+  const { status, out, err } = await both.command("cutover", [
+    "--max-lag",
+    "60s",
+    "--max-pause",
+    "20s",
+    "--on-release",
+    services.release,
+  ]);
+  try {
+    assert.equal(status, 0, out + err + run.logTail(20));
+    assert.match(out, /the pause was \d+ ms: fencing \d+ ms, draining \d+ ms, proving \d+ ms, restoring/);
+    await moved(services);
+    assert.deepEqual(await services.settle("target"), { lost: 0, doubled: 0 });
+    const refused = await both.command("cutover", ["--abort"]);
+    assert.match(refused.err, /FERRY_CUTOVER_RELEASED/);
+    const indexes = await both.there.db("block").collection("users").indexes();
+    assert.equal(indexes.find(({ name }) => name === "email_1")?.unique, true);
+    assert.equal(indexes.find(({ name }) => name === "at_1")?.["expireAfterSeconds"], 100_000);
+    assert.equal((await run.exited).code, 0);
+  } finally {
+    await both.unblock();
+  }
+});
+
+test("validator, for one namespace: its services move, the others stream on, and the former rule comes back when it is lifted", async () => {
+  await using both = await streaming("some");
+  const db = both.here.db("some");
+  const rule = { validator: { n: { $type: "int" } }, validationLevel: "moderate", validationAction: "warn" };
+  await db.createCollection("users", rule as never);
+  await db.collection("orders").insertMany(Array.from({ length: 50 }, (_, n) => ({ n })));
+  const run = await both.start();
+  const services = both.services();
+  services.start(5, 20);
+  await waitFor(async () => (services.acked > 50 ? { done: undefined } : { seen: services.acked }), {
+    ...{ what: "services to write", clock: systemClock, timeoutMs: 20_000 },
+  });
+  const wrong = await both.command("cutover", ["--namespace", "some.usres", "--ready"]);
+  assert.match(wrong.err, /FERRY_USAGE: some\.usres is not carried/);
+  const tooMuch = await both.command("cutover", ["--namespace", "some.users", "--fence", "user-write-block"]);
+  assert.match(tooMuch.err, /FERRY_CUTOVER_FENCE: user-write-block stops the whole cluster/);
+  const accept = ["--accept", "FERRY_CUTOVER_UNVERIFIED", "--max-lag", "60s"];
+  const named = ["--namespace", "some.users", ...accept];
+  const { status, out, err } = await both.command("cutover", [...named, "--on-release", services.release, "--json"]);
+  assert.equal(status, 0, out + err + run.logTail(20));
+  await moved(services);
+  assert.deepEqual(await services.settle("target"), { lost: 0, doubled: 0 });
+  const facts = JSON.parse(out);
+  assert.deepEqual([facts.state, facts.fence, facts.namespaces], ["over", "validator", ["some.users"]]);
+  assert.ok(facts.pause.ms > 0 && facts.pause.ms < 5000, out);
+  await assert.rejects(db.collection<{ _id: string }>("users").insertOne({ _id: "late" }), { code: 121 });
+  await db.collection<{ _id: string }>("orders").insertOne({ _id: "later" });
+  const orders = both.there.db("some").collection<{ _id: string }>("orders");
+  await waitFor(async () => ((await orders.findOne({ _id: "later" })) === null ? { seen: "none" } : { done: 1 }), {
+    ...{ what: "the others to stream on", clock: systemClock, timeoutMs: 20_000 },
+  });
+  const loop = await both.command("run", ["--reverse", "--lease-ms", "1500"]);
+  assert.match(loop.err, /FERRY_RUN_LOOP: .*carries some\.users/);
+  const lifted = await both.command("cutover", ["--abort", "--allow-both"]);
+  assert.equal(lifted.status, 0, lifted.err);
+  const [users] = await db.listCollections({ name: "users" }).toArray();
+  assert.deepEqual((users as { options?: object }).options, rule);
+});
+
+test("what goes wrong leaves everything as it was: fences, hooks, writers, an open transaction", async () => {
+  await using both = await streaming("wrong");
+  const coll = both.here.db("wrong").collection<{ _id: string; at?: Date }>("c");
+  await coll.createIndex({ at: 1 }, { expireAfterSeconds: 100_000 });
+  await coll.insertOne({ _id: "first" });
+  const run = await both.start();
+  let written = 0;
+  /** The source takes writes, and they arrive. */
+  const goesOn = async (): Promise<void> => {
+    const _id = `after ${++written}`;
+    await coll.insertOne({ _id });
+    const there = both.there.db("wrong").collection<{ _id: string }>("c");
+    await waitFor(async () => ((await there.findOne({ _id })) === null ? { seen: run.logTail(5) } : { done: 1 }), {
+      ...{ what: `${_id} to arrive`, clock: systemClock, timeoutMs: 20_000 },
+    });
+  };
+  const accept = ["--accept", "FERRY_CUTOVER_UNVERIFIED", "--max-lag", "60s"];
+  const refused = async (code: string | RegExp, ...args: readonly string[]): Promise<string> => {
+    const { status, out, err } = await both.command("cutover", [...accept, ...args]);
+    assert.notEqual(status, 0, out);
+    assert.match(err, new RegExp(code), out);
+    await goesOn();
+    return out + err;
+  };
+  await refused("FERRY_CUTOVER_FENCE: there is no fence", "--fence", "wall");
+  await refused("FERRY_CUTOVER_FENCE: a hook names", "--fence", "hook:");
+  await refused("FERRY_USAGE: --max-pause", "--max-pause", "soon");
+  const noWay = "hook:[ $FERRY_STEP = lift ] || { echo no way; exit 3; }";
+  await refused("FERRY_CUTOVER_HOOK: .*ended with status 3: no way", "--fence", noWay);
+  // The fence holds, and the release fails: what was restored is deferred again.
+  await refused("FERRY_CUTOVER_HOOK: .*`release` ended with status 5", "--on-release", "exit 5");
+  const [index] = (await both.there.db("wrong").collection("c").indexes()).filter(({ name }) => name === "at_1");
+  assert.notEqual(index?.["expireAfterSeconds"], 100_000);
+  const slow = await refused("FERRY_CUTOVER_(HOOK|PAUSE)", ...["--max-pause", "1s", "--on-release", "sleep 60"]);
+  assert.match(slow, /killed/);
+
+  const writer = setInterval(() => void coll.insertOne({ _id: `busy ${++written}` }).catch(() => undefined), 5);
+  try {
+    await refused("FERRY_SOURCE_WRITES", "--fence", "none");
+  } finally {
+    clearInterval(writer);
+  }
+
+  const session = both.here.startSession();
+  session.startTransaction();
+  await coll.insertOne({ _id: "open" }, { session });
+  const held = both.command("cutover", [...accept, "--max-pause", "1500ms"]);
+  const late = await held;
+  assert.match(late.err, /FERRY_CUTOVER_PAUSE: .*the source did not refuse writes/, late.out);
+  await session.abortTransaction();
+  await goesOn();
+
+  await both.here.db("admin").command({ setUserWriteBlockMode: 1, global: true });
+  const foreign = await both.command("cutover", [...accept]);
+  assert.match(foreign.err, /FERRY_CUTOVER_FENCED/);
+  const aborted = await both.command("cutover", ["--abort"]);
+  assert.equal(aborted.status, 0, aborted.err);
+  await goesOn();
+  assert.match((await both.command("cutover", ["--abort"])).err, /FERRY_CUTOVER_NONE/);
+
+  // Nobody writes any more: that is proven, and the run ends.
+  const { status, out, err } = await both.command("cutover", [...accept, "--fence", "none"]);
+  assert.equal(status, 0, out + err);
+  assert.equal((await run.exited).code, 0);
+  const indexes = await both.there.db("wrong").collection("c").indexes();
+  assert.equal(indexes.find(({ name }) => name === "at_1")?.["expireAfterSeconds"], 100_000);
+});
+
+test("open transactions, $out, documents that expire and an index that is built, at the moment of the fence", async (t) => {
+  await using both = await streaming("edges");
+  const db = both.here.db("edges");
+  await db.collection("big").insertMany(Array.from({ length: 20_000 }, (_, n) => ({ n, text: "x".repeat(100) })));
+  await db.collection("short").createIndex({ at: 1 }, { expireAfterSeconds: 0 });
+  await db.createCollection("copied");
+  const run = await both.start();
+  await both.here.db("admin").command({ setParameter: 1, ttlMonitorSleepSecs: 1 });
+  const services = both.services();
+  services.start(5, 20);
+  let isOver = false;
+  const forever = async (everyMs: number, work: (n: number) => Promise<unknown>): Promise<void> => {
+    for (let n = 1; !isOver; n++) {
+      await work(n).catch(() => undefined); // refused by the fence
+      await systemClock.sleep(everyMs);
+    }
+  };
+  const transaction = async (n: number): Promise<void> => {
+    const session = both.here.startSession();
+    try {
+      await session.withTransaction(async () => {
+        await db.collection("pairs").insertOne({ n, side: "left" }, { session });
+        await systemClock.sleep(30);
+        await db.collection("pairs").insertOne({ n, side: "right" }, { session });
+      });
+    } finally {
+      await session.endSession();
+    }
+  };
+  const busy = [
+    forever(50, transaction),
+    forever(4000, () =>
+      db
+        .collection("big")
+        .aggregate([{ $limit: 500 }, { $out: "copied" }])
+        .toArray(),
+    ),
+    forever(50, () => db.collection("short").insertOne({ at: new Date(Date.now() + Math.random() * 2000) })),
+    forever(2000, (n) => db.collection("big").createIndex({ n: 1, text: 1 }, { name: `built ${n}` })),
+  ];
+  const accept = [
+    "--accept",
+    "FERRY_CUTOVER_UNVERIFIED,FERRY_STRUCTURE_INCOMPLETE",
+    "--max-lag",
+    "20s",
+    "--max-pause",
+    "20s",
+  ];
+  try {
+    const { status, out, err } = await both.command("cutover", [...accept, "--on-release", services.release]);
+    t.diagnostic(`${status}: ${out.split("\n").at(-2)} ${err}`);
+    assert.ok(status === 0 || /FERRY_STRUCTURE_INCOMPLETE/.test(err), out + err + run.logTail(20));
+    await moved(services);
+    isOver = true;
+    await Promise.all(busy);
+    for (const name of ["big", "copied", "pairs"]) {
+      const found = await compare(db.collection(name), both.there.db("edges").collection(name));
+      assert.equal(found.wrong, 0, `${name}: ${JSON.stringify(found)}`);
+    }
+    assert.equal(
+      (await both.there.db("edges").collection("pairs").countDocuments()) % 2,
+      0,
+      "no half of a transaction",
+    );
+    assert.deepEqual(await services.settle("target"), { lost: 0, doubled: 0 });
+  } finally {
+    isOver = true;
+    await both.unblock();
+    await both.here.db("admin").command({ setParameter: 1, ttlMonitorSleepSecs: 60 });
+  }
+});

@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
+import { moved, streaming } from "../harness/cutover.ts";
+import { tempFolder } from "../harness/folders.ts";
+
+test("behind a cutover the former source is kept in step, and services go back with nothing lost or doubled", async () => {
+  await using both = await streaming("back");
+  const users = both.here.db("back").collection<{ _id: string; n?: number }>("users");
+  await users.insertMany([{ _id: "stays" }, { _id: "goes" }]);
+  const run = await both.start();
+  const services = both.services();
+  services.start(8, 20);
+  const args = ["--fence", "validator", "--accept", "FERRY_CUTOVER_UNVERIFIED", "--max-lag", "60s"];
+  const early = await both.command("rollback", args);
+  assert.match(early.err, /FERRY_ROLLBACK_NONE/);
+  const there = await both.command("cutover", [...args, "--on-release", services.release]);
+  assert.equal(there.status, 0, there.out + there.err + run.logTail(20));
+  await moved(services);
+  assert.equal((await run.exited).code, 0);
+  const target = both.there.db("back").collection<{ _id: string; n?: number }>("users");
+  await target.deleteOne({ _id: "goes" });
+  await target.insertOne({ _id: "new", n: 1 });
+
+  const rules = join(tempFolder().path, "ferry.yaml");
+  writeFileSync(rules, "routes:\n  - { from: back.users, where: { n: 1 } }\n");
+  const impossible = await both.command("run", ["--reverse", "--config", rules]);
+  assert.match(impossible.err, /FERRY_ROLLBACK_ROUTE: back\.users: `where`/);
+
+  const reverse = await both.reverse();
+  await waitFor(
+    async () => {
+      const ids = (await users.find({ _id: { $in: ["stays", "goes", "new"] } }).toArray()).map(({ _id }) => _id);
+      return ids.includes("new") && !ids.includes("goes") ? { done: ids } : { seen: { ids, log: reverse.logTail(5) } };
+    },
+    { what: "the former source to follow", clock: systemClock, timeoutMs: 30_000, everyMs: 50 },
+  );
+  await assert.rejects(users.insertOne({ _id: "astray" }), { code: 121 });
+
+  const failed = await both.command("rollback", [...args, "--on-release", "exit 3"]);
+  assert.match(failed.err, /FERRY_CUTOVER_HOOK: .*went back/);
+  await assert.rejects(users.insertOne({ _id: "astray" }), { code: 121 }, "its fence is up again");
+  await target.insertOne({ _id: "still there" });
+
+  const { status, out, err } = await both.command("rollback", [...args, "--on-release", services.releaseBack]);
+  assert.equal(status, 0, out + err + reverse.logTail(20));
+  assert.match(out, /services write to the source[\s\S]*the pause was \d+ ms/);
+  await moved(services, "source");
+  assert.deepEqual(await services.settle("source"), { lost: 0, doubled: 0 });
+  await assert.rejects(target.insertOne({ _id: "astray" }), { code: 121 }, "the target is fenced");
+  assert.notEqual(await users.findOne({ _id: "still there" }), null);
+  assert.equal((await reverse.exited).code, 0);
+});

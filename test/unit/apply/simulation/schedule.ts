@@ -1,0 +1,117 @@
+import fc from "fast-check";
+
+/** What goes wrong in a process, at one of its next steps. */
+export type Fault = "error" | "conflict" | "kill" | "freeze";
+
+/** What the source does; a step that its state does not allow is left out. */
+export type SourceStep =
+  | Readonly<{ do: "put"; key: number; value: number; bad: boolean }>
+  | Readonly<{ do: "set"; key: number; field: "a" | "b"; value: number; kind: "clear" | "unclear" | "bad" }>
+  | Readonly<{ do: "delete"; key: number }>
+  | Readonly<{ do: "drop" | "poison" | "tombstone" }>;
+
+export type Step =
+  | SourceStep
+  /** Lets time pass, ms. */
+  | Readonly<{ do: "rest"; ms: number }>
+  /** Something goes wrong in the process that works, so many steps from now. */
+  | Readonly<{ do: "fault"; fault: Fault; after: number }>
+  /** Another process takes the partition over, whatever the former one is doing. */
+  | Readonly<{ do: "takeover"; slices: number }>
+  /** A process that was frozen goes on where it stood. */
+  | Readonly<{ do: "revive" }>
+  /** The process is asked to stop. */
+  | Readonly<{ do: "stop" }>
+  /** An operator decides on one of the letters. */
+  | Readonly<{ do: "decide"; letter: number; state: "replay" | "discard" }>;
+
+/**
+ * Where documents and positions lie:
+ * - `transactional`: together, as on a replica set;
+ * - `outside`: the target takes no part in the transactions of ferry's own database;
+ * - `standalone`: there are no transactions.
+ */
+export type Mode = "transactional" | "outside" | "standalone";
+
+export type Schedule = Readonly<{
+  mode: Mode;
+  slices: number;
+  batchCount: number;
+  budgetBytes: number;
+  /** Of what happens at random within the run: who goes first, who waits. */
+  seed: number;
+  /** Documents that are there before; `bad` ones are refused. */
+  copied: readonly Readonly<{ bad: boolean }>[];
+  /** Of these, what is no step of the source happens while the copy runs. */
+  duringCopy: readonly Step[];
+  steps: readonly Step[];
+}>;
+
+const KEYS = 6;
+const key = fc.nat(KEYS - 1);
+const value = fc.nat(99);
+const slices = fc.integer({ min: 1, max: 3 });
+
+const rarely = fc.nat(9).map((n) => n === 0);
+
+const write: fc.Arbitrary<SourceStep> = fc.oneof(
+  { weight: 5, arbitrary: fc.record({ do: fc.constant("put" as const), key, value, bad: rarely }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant("set" as const),
+      key,
+      field: fc.constantFrom("a" as const, "b" as const),
+      value,
+      kind: fc.constantFrom("clear" as const, "clear" as const, "clear" as const, "unclear" as const, "bad" as const),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("delete" as const), key }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constantFrom("drop" as const, "poison" as const, "tombstone" as const) }),
+  },
+);
+
+const trouble: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant("fault" as const),
+      fault: fc.constantFrom("error" as const, "conflict" as const, "kill" as const, "freeze" as const),
+      after: fc.nat(25),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("takeover" as const), slices }) },
+  { weight: 2, arbitrary: fc.constant({ do: "revive" as const }) },
+  { weight: 1, arbitrary: fc.constant({ do: "stop" as const }) },
+);
+
+const rest: fc.Arbitrary<Step> = fc.record({
+  do: fc.constant("rest" as const),
+  ms: fc.constantFrom(1, 5, 20, 100, 1100),
+});
+
+const decision: fc.Arbitrary<Step> = fc.record({
+  do: fc.constant("decide" as const),
+  letter: fc.nat(5),
+  state: fc.constantFrom("replay" as const, "replay" as const, "discard" as const),
+});
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 8, arbitrary: write },
+  { weight: 3, arbitrary: rest },
+  { weight: 3, arbitrary: trouble },
+  { weight: 1, arbitrary: decision },
+);
+
+export const anySchedule: fc.Arbitrary<Schedule> = fc.record({
+  mode: fc.constantFrom<Mode[]>("transactional", "transactional", "outside", "standalone"),
+  slices,
+  batchCount: fc.integer({ min: 1, max: 8 }),
+  budgetBytes: fc.constantFrom(1, 2000, 100_000),
+  seed: fc.nat(),
+  copied: fc.array(fc.record({ bad: rarely }), { maxLength: KEYS }),
+  duringCopy: fc.array(fc.oneof(rest, trouble), { maxLength: 4 }),
+  steps: fc.array(step, { minLength: 1, maxLength: 40 }),
+});

@@ -1,0 +1,240 @@
+import type { Claim } from "#apply/lanes/claims.ts";
+import { outsideCommit, transactionalCommit } from "#apply/lanes/laneCommit.ts";
+import { LaneWriter } from "#apply/pipeline/laneWriter.ts";
+import { RunningPartition } from "#apply/pipeline/runningPartition.ts";
+import { settleInserts } from "#apply/pipeline/settleInserts.ts";
+import { hashIdentity, identityOf } from "#base/bson/identity.ts";
+import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import { BudgetShare, ByteBudget } from "#base/flow/byteBudget.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import type { StateTx } from "#base/flow/stateTx.ts";
+import type { DdlEvent } from "#base/flow/types.ts";
+import type { Logger } from "#base/observe/log.ts";
+import type { MemoryLog } from "#io/log/memoryLog.ts";
+import { ServerCode } from "#io/mongo/serverCodes.ts";
+import { createDecoder } from "#io/wire/decode.ts";
+import { MemoryClient, type MemoryDatabase, networkError, passing } from "../../../harness/memory/database.ts";
+import type { FakeClock } from "../../../harness/memory/fakeClock.ts";
+import { MemorySink } from "../../../harness/memory/memorySink.ts";
+import { MemoryClaims, MemoryLetters, type MemoryPartition, MemoryPositions } from "../../../harness/memory/state.ts";
+import type { Fault, Mode } from "./schedule.ts";
+import { NS } from "./source.ts";
+
+export const ROUTE = "test.users";
+
+/** What all processes of a schedule share. */
+export type Surroundings = Readonly<{
+  mode: Mode;
+  batchCount: number;
+  budgetBytes: number;
+  db: MemoryDatabase;
+  log: MemoryLog;
+  clock: FakeClock;
+  random: () => number;
+  /** Does the target refuse bad documents now? */
+  refusesBad: () => boolean;
+}>;
+
+const silent: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+
+const never = (): Promise<never> => new Promise(() => undefined);
+
+/** How long a process rests before it claims again, ms. */
+const AGAIN_MS = 400;
+
+/** A worker's process: it can be killed or frozen before any of its steps. */
+export class SimulatedWorker {
+  readonly name: string;
+  readonly #around: Surroundings;
+  readonly #client: MemoryClient;
+  readonly #clock: Clock;
+  readonly #claims: MemoryClaims;
+  readonly #slices: number;
+  readonly #hard = new AbortController();
+  #faults: { fault: Fault; after: number }[] = [];
+  #thaw: PromiseWithResolvers<void> | undefined;
+  #isDead = false;
+  #isStopped = false;
+  #partition: RunningPartition | undefined;
+
+  constructor(name: string, slices: number, around: Surroundings) {
+    this.name = name;
+    this.#around = around;
+    this.#slices = slices;
+    this.#client = new MemoryClient(around.db, () => this.#step());
+    this.#clock = {
+      now: () => around.clock.now(),
+      sleep: (ms, signal) => (this.#isDead ? never() : around.clock.sleep(ms, signal).then(() => this.#unlessDead())),
+    };
+    this.#claims = new MemoryClaims(this.#client, name, around.mode !== "standalone");
+  }
+
+  get isFrozen(): boolean {
+    return this.#thaw !== undefined;
+  }
+
+  /** Something goes wrong after so many steps. */
+  arm(fault: Fault, after: number): void {
+    this.#faults.push({ fault, after });
+  }
+
+  disarm(): void {
+    this.#faults = [];
+  }
+
+  kill(): void {
+    this.#isDead = true;
+  }
+
+  revive(): void {
+    this.#thaw?.resolve();
+    this.#thaw = undefined;
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#partition?.stop();
+  }
+
+  async #unlessDead(): Promise<void> {
+    if (this.#thaw !== undefined) await this.#thaw.promise;
+    if (this.#isDead) await never();
+  }
+
+  /** Between any two steps: others go first, or it ends here. */
+  async #step(): Promise<void> {
+    const { random, clock } = this.#around;
+    await this.#unlessDead();
+    if (random() < 0.1) await clock.sleep(1 + Math.floor(random() * 10));
+    else for (let n = Math.floor(random() * 4); n > 0; n--) await undefined;
+    const due = this.#faults.find((one) => one.after-- === 0);
+    if (due !== undefined) {
+      this.#faults = this.#faults.filter((one) => one !== due);
+      if (due.fault === "error") throw networkError();
+      if (due.fault === "conflict") throw passing(ServerCode.WriteConflict, "somebody else writes it");
+      if (due.fault === "kill") this.kill();
+      if (due.fault === "freeze") this.#thaw ??= Promise.withResolvers<void>();
+    }
+    await this.#unlessDead();
+  }
+
+  /** Claims the partition and works on it until it is stopped. @throws what no worker may meet */
+  async run(isTakeover: boolean): Promise<void> {
+    for (let takes = isTakeover; !this.#isStopped; ) {
+      try {
+        const claim = await this.#claims.claim(ROUTE, ROUTE, this.#slices, takes);
+        if (claim !== undefined) takes = false;
+        if (claim !== undefined) await this.#work(claim);
+      } catch (error) {
+        if (!isFerry(error) || (error.entry.retry !== "backoff" && error.code !== "FERRY_FENCED")) throw error;
+      }
+      if (!this.#isStopped) await this.#clock.sleep(AGAIN_MS);
+    }
+  }
+
+  async #work(claim: Claim): Promise<void> {
+    try {
+      this.#partition = await this.#open(claim);
+      if (this.#isStopped) this.#partition.stop();
+      await this.#partition.done;
+    } finally {
+      this.#partition = undefined;
+      await this.#claims.release(claim).catch((error: unknown) => {
+        if (!isFerry(error)) throw error; // the next one takes it over
+      });
+    }
+  }
+
+  async #open(claim: Claim): Promise<RunningPartition> {
+    const { log, mode, batchCount, budgetBytes, refusesBad } = this.#around;
+    const clock = this.#clock;
+    const sink = new MemorySink(this.#client, {
+      name: ROUTE,
+      transactions: mode === "transactional",
+      validator: ({ bad }) => bad !== true || !refusesBad(),
+    });
+    const deadLetters = new MemoryLetters(this.#client, clock);
+    const held = await deadLetters.held(ROUTE, 0);
+    let { dropAt } = claim;
+    const commitDeps = {
+      positions: new MemoryPositions(this.#client),
+      isContended: (error: unknown) => sink.refusal(error)?.kind === "contended",
+      clock,
+      signal: this.#hard.signal,
+      onRetry: () => undefined,
+    };
+    const writers = claim.lanes.map((lane, slice) => {
+      const session = claim.sessions[slice];
+      const isTogether = mode === "transactional" && session !== undefined;
+      const deps = {
+        ns: NS,
+        sink,
+        deadLetters,
+        clock,
+        commit: isTogether ? transactionalCommit(commitDeps, session) : outsideCommit(commitDeps, session),
+        collation: { identities: async () => identityOf, isSources: async () => false },
+        lookup: undefined,
+        rescue: undefined,
+        drift: undefined,
+        shape: undefined,
+        conflicts: undefined,
+        makeWay: async () => undefined,
+        settleInserts: (ops: Parameters<typeof settleInserts>[1]) => settleInserts(sink, ops),
+        onError: "dead-letter",
+        onDead: () => undefined,
+        onCopyCollision: async () => undefined,
+      } as const;
+      return new LaneWriter(deps, lane, held);
+    });
+    return new RunningPartition({
+      claim,
+      ns: NS,
+      partitionCount: 1,
+      reader: log.partition(ROUTE, 0, ROUTE),
+      firstOffset: 0,
+      decode: createDecoder(),
+      writers,
+      lane: (keyed, lanes) => (lanes === 1 ? 0 : hashIdentity(keyed) % lanes),
+      spelled: () => undefined,
+      budget: new BudgetShare(new ByteBudget(budgetBytes)),
+      batchBytes: 1_000_000,
+      batchCount,
+      throttle: undefined,
+      onApplied: () => undefined,
+      dropAt: () => dropAt,
+      begunAt: () => dropAt,
+      onDdl: async (event) => {
+        await this.#drop(claim, event);
+        dropAt = event.at;
+      },
+      see: undefined,
+      onCopyRun: async () => undefined,
+      deadLetters,
+      held,
+      beside: () => [],
+      refresh: async () => undefined,
+      clock,
+      logger: silent,
+      hard: this.#hard.signal,
+    });
+  }
+
+  /**
+   * The collection goes and its drop is remembered: in the claim's own transaction, which its next owner ends, or without one
+   * in an order that may be repeated.
+   */
+  async #drop({ epoch, sessions: [session] }: Claim, { at }: DdlEvent): Promise<void> {
+    const key = `partitions ${ROUTE}/0`;
+    const work = async (tx: StateTx | undefined): Promise<boolean> => {
+      for (const identity of this.#around.db.all<Uint8Array>(`docs ${ROUTE}/`).keys())
+        await this.#client.put(`docs ${ROUTE}/${identity}`, undefined, tx);
+      const isMine = await this.#client.update<MemoryPartition, boolean>(key, tx, (now) =>
+        now?.epoch === epoch ? [{ ...now, dropAt: at }, true] : [now, false],
+      );
+      if (!isMine) throw new FerryError("FERRY_FENCED", "another worker has the partition");
+      return true;
+    };
+    if (session === undefined) await work(undefined);
+    else await session.transaction("dropping", work);
+  }
+}

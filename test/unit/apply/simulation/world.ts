@@ -1,0 +1,272 @@
+import assert from "node:assert/strict";
+import { type DeadLetterRecord, identityText, type LetterState } from "#apply/deadletter/records.ts";
+import { identityOf } from "#base/bson/identity.ts";
+import { isFerry } from "#base/errors/ferryError.ts";
+import { imbalance } from "#base/flow/types.ts";
+import { MemoryLog } from "#io/log/memoryLog.ts";
+import { seeded } from "#tools/workload/genData.ts";
+import { MemoryClient, MemoryDatabase } from "../../../harness/memory/database.ts";
+import { FakeClock } from "../../../harness/memory/fakeClock.ts";
+import { lanesOf, MemoryLetters, type MemoryPartition, offsetOf } from "../../../harness/memory/state.ts";
+import type { Schedule, Step } from "./schedule.ts";
+import { documentOf, foldOf, keyOf, Source } from "./source.ts";
+import { ROUTE, SimulatedWorker } from "./worker.ts";
+
+/** Documents of one chunk of the copy. */
+const CHUNK = 2;
+/** Whatever is left to do takes no longer than this, ms. */
+const LIMIT_MS = 120_000;
+
+const forever = new AbortController().signal;
+
+const numbers = new Map(Array.from({ length: 100 }, (_, key) => [identityOf(keyOf(key)), key]));
+
+/** One schedule: a source, a log, a target, ferry's database, and the processes that come and go between them. */
+class World {
+  readonly #schedule: Schedule;
+  readonly #random: () => number;
+  readonly #clock = new FakeClock();
+  readonly #db = new MemoryDatabase(() => this.#clock.now());
+  readonly #log = new MemoryLog({ id: "simulated", limitBytes: Number.MAX_SAFE_INTEGER, readersOf: () => [ROUTE] });
+  readonly #source = new Source();
+  readonly #observer = new MemoryClient(this.#db);
+  readonly #letters = new MemoryLetters(this.#observer, this.#clock);
+  readonly #workers: SimulatedWorker[] = [];
+  readonly #discarded = new Set<number>();
+  #refusesBad = true;
+  #failure: unknown;
+
+  constructor(schedule: Schedule) {
+    this.#schedule = schedule;
+    this.#random = seeded(schedule.seed);
+    this.#log.open(ROUTE, { first: 0, next: 0, high: 0 });
+  }
+
+  readonly random = (): number => this.#random();
+
+  async run(): Promise<void> {
+    try {
+      this.#start(this.#schedule.slices, false);
+      await this.#copy();
+      for (const step of this.#schedule.steps) await this.#do(step);
+      for (const worker of this.#workers) worker.revive();
+      await this.#drain();
+      await this.#check(false);
+      this.#refusesBad = false;
+      await this.#replayAll();
+      await this.#drain();
+      await this.#check(true);
+    } finally {
+      for (const worker of this.#workers) worker.kill();
+    }
+  }
+
+  get #current(): SimulatedWorker {
+    return this.#workers.at(-1) as SimulatedWorker;
+  }
+
+  #start(slices: number, isTakeover: boolean): void {
+    const { mode, batchCount, budgetBytes } = this.#schedule;
+    const around = {
+      ...{ mode, batchCount, budgetBytes, db: this.#db, log: this.#log, clock: this.#clock, random: this.random },
+      refusesBad: () => this.#refusesBad,
+    };
+    const worker = new SimulatedWorker(`worker-${this.#workers.length}`, slices, around);
+    this.#workers.push(worker);
+    worker.run(isTakeover).catch((error: unknown) => {
+      this.#failure ??= error;
+    });
+  }
+
+  /** Without transactions nothing stops a former owner that still writes: there it is known to be dead. */
+  #takeOver(slices: number): void {
+    if (this.#schedule.mode !== "transactional") for (const worker of this.#workers) worker.kill();
+    this.#start(slices, true);
+  }
+
+  async #pass(ms: number): Promise<void> {
+    await this.#clock.pass(ms);
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** The stream begins when all that was copied is on the target. */
+  async #copy(): Promise<void> {
+    const { copied, duringCopy } = this.#schedule;
+    const troubles = [...duringCopy];
+    for (let from = 0; from < copied.length; from += CHUNK) {
+      const now = this.#clock.now();
+      const chunk = copied.slice(from, from + CHUNK).map(({ bad }, i) => this.#source.copied(from + i, bad, now));
+      await this.#log.append(ROUTE, chunk, 0, forever);
+      const trouble = troubles.shift();
+      if (trouble !== undefined) await this.#do(trouble);
+    }
+    for (const trouble of troubles) await this.#do(trouble);
+    if (copied.length > 0) await this.#drain();
+  }
+
+  async #do(step: Step): Promise<void> {
+    switch (step.do) {
+      case "rest":
+        return this.#pass(step.ms);
+      case "fault":
+        return this.#current.arm(step.fault, step.after);
+      case "takeover":
+        return this.#takeOver(step.slices);
+      case "revive":
+        return this.#workers.find(({ isFrozen }) => isFrozen)?.revive();
+      case "stop":
+        return this.#current.stop();
+      case "decide":
+        return this.#decide(step);
+      default: {
+        const record = this.#source.step(step, this.#clock.now());
+        if (record !== undefined) await this.#log.append(ROUTE, [record], 0, forever);
+      }
+    }
+  }
+
+  /**
+   * Only the first letter of a key is discarded, and none that waits behind another: one that goes along with a replay may be
+   * applied at this moment, and the model could not tell which of both came first.
+   */
+  async #decide({ letter: n, state }: Step & { do: "decide" }): Promise<void> {
+    const letters = await this.#letters.of(ROUTE, 0);
+    const letter = letters[n % Math.max(1, letters.length)];
+    if (letter === undefined || letter.state !== "waiting") return;
+    if (state === "discard") {
+      const isFirst = !letters.some((one) => offsetOf(one) < offsetOf(letter) && isSameKey(one, letter));
+      if (!isFirst || letter.code === "FERRY_APPLY_BEHIND") return;
+    }
+    if ((await this.#isDecided(letter._id, state)) && state === "discard") this.#discarded.add(offsetOf(letter));
+  }
+
+  /** False where a transaction has the letter at this moment: an operator would have to wait for it. */
+  async #isDecided(id: string, state: LetterState): Promise<boolean> {
+    try {
+      await this.#letters.decide(id, state);
+      return true;
+    } catch (error) {
+      if (!isFerry(error, "FERRY_MONGO_TRANSIENT")) throw error;
+      return false;
+    }
+  }
+
+  async #replayAll(): Promise<void> {
+    for (const { _id } of await this.#letters.of(ROUTE, 0))
+      while (!(await this.#isDecided(_id, "replay"))) await this.#pass(1000);
+  }
+
+  /** Everything goes well from now on, until nothing is left to do. */
+  async #drain(): Promise<void> {
+    for (const worker of this.#workers) worker.disarm();
+    this.#takeOver(1 + Math.floor(this.random() * 3));
+    for (let waited = 0; !(await this.#isDrained()); waited += 500) {
+      assert.ok(waited < LIMIT_MS, `it stands still: ${JSON.stringify(await this.#places())}`);
+      await this.#pass(500);
+    }
+  }
+
+  async #lanes(): ReturnType<typeof lanesOf> {
+    const partition = await this.#observer.get<MemoryPartition>(`partitions ${ROUTE}/0`);
+    return (await lanesOf(this.#observer, ROUTE)).filter(({ slice }) => slice < (partition?.slices ?? 0));
+  }
+
+  async #places(): Promise<unknown> {
+    const letters = await this.#letters.of(ROUTE, 0);
+    return {
+      end: this.#source.meanings.length,
+      lanes: (await this.#lanes()).map(({ id, offset, epoch }) => ({ id, offset, epoch })),
+      letters: letters.map(({ _id, state, code }) => ({ _id, state, code })),
+    };
+  }
+
+  async #isDrained(): Promise<boolean> {
+    const lanes = await this.#lanes();
+    if (lanes.length === 0 || lanes.some(({ offset }) => offset !== this.#source.meanings.length)) return false;
+    const letters = await this.#letters.of(ROUTE, 0);
+    // A decision on a letter behind one that waits is carried out when that one is gone.
+    return letters.every(
+      (letter, i) => letter.state === "waiting" || letters.slice(0, i).some((one) => isSameKey(one, letter)),
+    );
+  }
+
+  /** @param isReplayed has every letter been replayed that can be? */
+  async #check(isReplayed: boolean): Promise<void> {
+    const letters = await this.#letters.of(ROUTE, 0);
+    const there = new Set(letters.map(offsetOf));
+    const first = firstLetters(letters);
+    for (const letter of letters) this.#checkLetter(letter, first, isReplayed);
+    for (const offset of this.#discarded) assert.ok(!there.has(offset), `letter ${offset} was discarded`);
+    // Later events of a key wait behind its first letter, all of them.
+    for (const [offset, { identity }] of this.#source.meanings.entries())
+      if (identity !== undefined && offset >= (first.get(identity) ?? Number.POSITIVE_INFINITY))
+        assert.ok(
+          there.has(offset) || this.#discarded.has(offset),
+          `event ${offset} has overtaken a letter of its key`,
+        );
+    this.#checkDocuments(first);
+    await this.#checkBooks(letters.length);
+  }
+
+  #checkLetter(letter: DeadLetterRecord, first: ReadonlyMap<string, number>, isReplayed: boolean): void {
+    const meaning = this.#source.meanings[offsetOf(letter)];
+    const isHead = letter.identity === null || first.get(identityText(letter.identity)) === offsetOf(letter);
+    if (letter.code === "FERRY_APPLY_BEHIND")
+      assert.ok(!(isHead && isReplayed), `letter ${letter._id} waits behind nothing`);
+    else assert.ok(meaning?.mayBeDead, `letter ${letter._id} (${letter.code}) is of an event that can be applied`);
+    if (isReplayed && isHead) assert.ok(meaning?.isHopeless, `letter ${letter._id} (${letter.code}) could be replayed`);
+  }
+
+  #checkDocuments(first: ReadonlyMap<string, number>): void {
+    const isLeftOut = (offset: number, identity: string): boolean =>
+      this.#discarded.has(offset) || offset >= (first.get(identity) ?? Number.POSITIVE_INFINITY);
+    // Without transactions a refused batch leaves parts of it, so that a document may be ahead of its letters.
+    const isKnown = ([identity]: readonly [string, unknown]): boolean =>
+      this.#schedule.mode === "transactional" || !first.has(identity);
+    const wanted = [...foldOf(this.#source.meanings, isLeftOut)]
+      .filter(isKnown)
+      .map(([identity, fields]) => [identity, hex(documentOf(numbers.get(identity) ?? -1, fields))] as const);
+    const found = [...this.#db.all<Uint8Array>(`docs ${ROUTE}/`)]
+      .filter(isKnown)
+      .map(([identity, bytes]) => [identity, hex(bytes)] as const);
+    assert.deepEqual(new Map([...found].sort()), new Map([...wanted].sort()), "the target's documents");
+  }
+
+  async #checkBooks(letters: number): Promise<void> {
+    const lanes = await lanesOf(this.#observer, ROUTE);
+    for (const { id, counts } of lanes) assert.equal(imbalance(counts), 0, `the books of ${id} balance`);
+    const sum = (name: "received" | "dead"): number => lanes.reduce((all, { counts }) => all + counts[name], 0);
+    assert.equal(sum("received"), this.#source.meanings.length, "each record is counted once");
+    const dead = letters + this.#discarded.size;
+    // Without transactions a letter may go before it is counted out.
+    if (this.#schedule.mode === "standalone") assert.ok(sum("dead") >= dead, "all letters are counted");
+    else assert.equal(sum("dead"), dead, "letters are counted once");
+  }
+}
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
+
+const isSameKey = (one: DeadLetterRecord, other: DeadLetterRecord): boolean =>
+  one.identity !== null && other.identity !== null && identityText(one.identity) === identityText(other.identity);
+
+/** Offset of the first letter of each key that has some. */
+const firstLetters = (letters: readonly DeadLetterRecord[]): ReadonlyMap<string, number> => {
+  const first = new Map<string, number>();
+  for (const letter of letters) {
+    if (letter.identity === null || first.has(identityText(letter.identity))) continue;
+    first.set(identityText(letter.identity), offsetOf(letter));
+  }
+  return first;
+};
+
+/** Runs a schedule. The same schedule does the same, always. @throws where target or books are not what the model says */
+export const simulate = async (schedule: Schedule): Promise<void> => {
+  const world = new World(schedule);
+  const { random } = Math;
+  Math.random = world.random; // pauses between retries
+  try {
+    await world.run();
+  } finally {
+    Math.random = random;
+  }
+};

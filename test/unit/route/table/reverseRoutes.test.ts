@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseConfig } from "#base/config/routes.ts";
+import { obstacleBack, routeBack } from "#route/table/reverseRoutes.ts";
+
+const routesOf = (yaml: string) => parseConfig(`routes:\n${yaml}`, "ferry.yaml").routes ?? [];
+
+test("a route that carries everything is mirrored back, and one that leaves fields out is merged", () => {
+  const [plain, some] = routesOf(`
+  - { from: shop.users, to: { mongodb: crm.people }, drift: { newField: stop } }
+  - { from: shop.orders, fields: { allow: [total, customer.name], rename: { customer.name: buyer } } }
+`);
+  assert.ok(plain !== undefined && some !== undefined);
+  const drift = { newField: "pass", typeChange: "pass", depth: 8 };
+  assert.deepEqual(routeBack(plain), {
+    ...{ name: "crm.people>shop.users", from: "crm.people", to: { mongodb: "shop.users" }, drift, conflict: "mirror" },
+  });
+  assert.deepEqual(routeBack(some), {
+    ...{ name: "shop.orders", from: "shop.orders", to: { mongodb: "shop.orders" }, drift, conflict: "merge" },
+    fields: { allow: ["total", "customer.buyer"], rename: { "customer.buyer": "name" } },
+  });
+});
+
+test("row filters and masks have no way back, and say why", () => {
+  const [rows, masked, free] = routesOf(`
+  - { from: a.b, where: { country: DE } }
+  - { from: a.c, fields: { mask: { ssn: { keepLast: 2 } } } }
+  - { from: a.d, fields: { deny: [ssn] } }
+`);
+  assert.ok(rows !== undefined && masked !== undefined && free !== undefined);
+  assert.match(obstacleBack(rows) ?? "", /^a\.b: `where` keeps documents on the source/);
+  assert.match(obstacleBack(masked) ?? "", /^a\.c: ssn is masked/);
+  assert.equal(obstacleBack(free), undefined);
+});
