@@ -47,7 +47,12 @@ const ns = { db: DB, coll: COLL };
 const readRanges = async (client: MongoClient): Promise<number> => {
   const { bounds } = await readBounds(client, ns, RANGE_DOCUMENTS);
   const ranges = rangesBetween(ns, 1, bounds);
-  const source: CopySource = { readPreference: "primary", pace: undefined, client: async () => client };
+  const source: CopySource = {
+    readPreference: "primary",
+    pace: undefined,
+    answer: <T>(reply: Promise<T>): Promise<T> => reply,
+    client: async () => client,
+  };
   const { operationTime } = (await client.db("admin").command({ ping: 1 })) as { operationTime: Timestamp };
   const at = operationTime.toBigInt();
   let [next, read] = [0, 0];

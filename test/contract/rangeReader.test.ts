@@ -24,7 +24,12 @@ const hex = (document: Uint8Array): string => Buffer.from(document).toString("he
 type Bounds = Readonly<{ from?: Uint8Array; to?: Uint8Array; after?: Uint8Array }>;
 
 const read = async (client: MongoClient, { from, to, after }: Bounds): Promise<string[]> => {
-  const source: CopySource = { client: async () => client, readPreference: "primary", pace: undefined };
+  const source: CopySource = {
+    client: async () => client,
+    readPreference: "primary",
+    pace: undefined,
+    answer: (reply) => reply,
+  };
   await using reader = await RangeReader.open(source, NS, { from, to, after, at: BEGINNING }, 1024);
   const found: string[] = [];
   for (;;) {

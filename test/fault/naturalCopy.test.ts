@@ -56,7 +56,12 @@ test("a position in natural order is not valid in another process, or without it
     Array.from({ length: 12_000 }, (_, i) => ({ _id: new UUID(), i, text: "x".repeat(200) })),
   );
   const { operationTime } = (await client.db("admin").command({ ping: 1 })) as { operationTime: Timestamp };
-  const source: CopySource = { readPreference: "primary", pace: undefined, client: async () => client };
+  const source: CopySource = {
+    readPreference: "primary",
+    pace: undefined,
+    answer: <T>(reply: Promise<T>): Promise<T> => reply,
+    client: async () => client,
+  };
   const firstBehind = async (after: Uint8Array | undefined) => {
     await using reader = await NaturalReader.open(source, ns, { after, at: operationTime.toBigInt() }, 200);
     const { documents, last } = await reader.next();

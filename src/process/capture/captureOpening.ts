@@ -70,7 +70,10 @@ export type Sides = Readonly<{
   apart: MongoClient | undefined;
 }>;
 
-/** Connects both sides for as long as `work` takes, or until `hard` aborts. @throws FERRY_MONGO_*, and what `work` throws */
+/**
+ * Connects both sides for as long as `work` takes, or until `hard` aborts.
+ * @throws FERRY_USAGE for names that can never be carried, FERRY_MONGO_*, and what `work` throws
+ */
 export const betweenSides = async (
   {
     settings,
@@ -80,9 +83,13 @@ export const betweenSides = async (
     clock,
     logger,
     back,
-  }: Pick<CaptureDeps, "settings" | "runId" | "soft" | "hard" | "clock" | "logger" | "back">,
+    spec,
+    routes,
+  }: Pick<CaptureDeps, "settings" | "runId" | "soft" | "hard" | "clock" | "logger" | "back" | "spec" | "routes">,
   work: (sides: Sides) => Promise<void>,
 ): Promise<void> => {
+  // What is wrong by itself is said before a server is waited for.
+  requireCarriable(scopeOf(spec, routes, settings.stateDb).spec, settings.stateDb);
   for (const side of ["source", "target"] as const) sayIgnored(side, settings[side], logger);
   await using clients = new AsyncDisposableStack();
   const open = async (side: "source" | "target"): Promise<MongoClient> => {
@@ -161,7 +168,6 @@ export const openCapture = async (
   const [deployment, other] = await Promise.all([readDeployment(source), readDeployment(target)]);
   checkDeployments(deployment, other);
   const scope = scopeOf(deps.spec, deps.routes, state.name);
-  requireCarriable(scope.spec, state.name);
   await checkLooking({ source, state }, scope);
   const store = new CaptureStore(state, deps.runId, leaseMs);
   const remembered = await store.read();

@@ -50,6 +50,7 @@ export type ChunkCursorOptions = Readonly<{
 
 /** A cursor of the copy. Each reply is about as large as a chunk, and the one behind it is on its way meanwhile. */
 export class ChunkCursor implements AsyncDisposable {
+  readonly #source: CopySource;
   readonly #cursor: RawCursor;
   /** While reads are limited, the source must not work for readers that pause. */
   readonly #readsAhead: boolean;
@@ -59,25 +60,27 @@ export class ChunkCursor implements AsyncDisposable {
   /** Bytes of the next chunk, about; undefined before the first one. */
   expectedBytes: number | undefined;
 
-  private constructor(cursor: RawCursor, batchSize: number, readsAhead: boolean) {
+  private constructor(source: CopySource, cursor: RawCursor, batchSize: number) {
+    this.#source = source;
     this.#cursor = cursor;
     this.#batchSize = batchSize;
-    this.#readsAhead = readsAhead;
+    this.#readsAhead = source.pace === undefined;
   }
 
   /** @throws FERRY_MONGO_* */
   static async open({ source, client, ns, how, at, averageBytes }: ChunkCursorOptions): Promise<ChunkCursor> {
-    const { readPreference, pace } = source;
+    const { readPreference } = source;
     const { db, coll } = ns;
     const batchSize = documentsPerChunk(averageBytes);
     const command = { find: coll, filter: {}, ...how, batchSize, readConcern: majorityAt(at) };
-    const cursor = await RawCursor.open({ client, db, command, readPreference, phase: `copying ${db}.${coll}` });
-    return new ChunkCursor(cursor, batchSize, pace === undefined);
+    const phase = `copying ${db}.${coll}`;
+    const cursor = await source.answer(RawCursor.open({ client, db, command, readPreference, phase }));
+    return new ChunkCursor(source, cursor, batchSize);
   }
 
   /** @throws FERRY_MONGO_* */
   async next(): Promise<RawReply> {
-    const reply = await (this.#ahead ?? this.#cursor.next({ batchSize: this.#batchSize }));
+    const reply = await this.#source.answer(this.#ahead ?? this.#cursor.next({ batchSize: this.#batchSize }));
     const { documents, bytes, ended } = reply;
     if (documents.length > 0) this.#batchSize = documentsPerChunk(bytes / documents.length);
     this.expectedBytes = bytes;

@@ -13,4 +13,6 @@ export interface CopySource {
   readonly pace: CopyPace | undefined;
   /** A client for one cursor: asked again whenever one is opened, since a member may have gone. @throws FERRY_MONGO_* */
   client(): Promise<MongoClient>;
+  /** Gives a reply back when it is there, and says so where a member keeps the copy waiting for it. */
+  answer<T>(reply: Promise<T>): Promise<T>;
 }

@@ -1,5 +1,7 @@
 import type { Clock } from "#base/flow/clock.ts";
+import { every } from "#base/flow/every.ts";
 import type { Namespace } from "#base/flow/types.ts";
+import { Awaited } from "#base/observe/awaited.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { type MongoClient, openMember, type ReadPreferenceMode } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
@@ -17,6 +19,9 @@ export type CopySourceDeps = Readonly<{
   clock: Clock;
   logger: Logger;
 }>;
+
+/** A reply of the copy that takes longer than this, ms, is worth a line. */
+const LONG_MS = 10_000;
 
 /** How the copy reads: from which member, and how much of the time. */
 class ReadSource implements CopySource, AsyncDisposable {
@@ -69,6 +74,24 @@ class ReadSource implements CopySource, AsyncDisposable {
       );
     }
     return member;
+  }
+
+  async answer<T>(reply: Promise<T>): Promise<T> {
+    const { clock, logger, readPreference } = this.#deps;
+    const member = readPreference === "primary" ? "the source" : `the source's member to copy from (${readPreference})`;
+    const awaited = new Awaited(member, { clock, logger });
+    const done = new AbortController();
+    const watch = every(LONG_MS, { clock, ended: done.signal, first: "later" }, async () =>
+      awaited.missing("it has the copy's request and does not answer"),
+    );
+    try {
+      const value = await reply;
+      awaited.back();
+      return value;
+    } finally {
+      done.abort();
+      await watch;
+    }
   }
 
   get readPreference(): ReadPreferenceMode {
