@@ -31,7 +31,7 @@ const WATCH_MS = 5;
 
 /**
  * Services that write and read where a file says, `source` or `target`, as fast as `pauseMs` between two operations lets them.
- * Each increments a document of its own and inserts one with each step, so that a write that is lost or done twice is seen. What a
+ * Each increments a document of its own, so that a write that is lost or done twice is seen. What a
  * fence refuses is tried again, at whatever address is the right one by then.
  */
 export class MovingServices implements AsyncDisposable {

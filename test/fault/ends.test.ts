@@ -101,7 +101,7 @@ test("a run does not end while something is known to be missing: another source,
   await run.says("copy finished");
 
   const other = await both.command("finalize", "--source", both.target.uri);
-  refused(other, "FERRY_CAPTURE_OTHER: this target remembers a capture of rs0", 64);
+  refused(other, "FERRY_CAPTURE_OTHER: the state on this target belongs to a capture of rs0", 64);
 
   refused(await both.finalize(), "FERRY_RUN_LETTERS: 5 dead letters wait \\(refuses.c: 5\\)");
   const shown = await both.command("dlq list", "--limit", "2");
@@ -162,7 +162,7 @@ test("captured and applied by no route; pause, finalize and status report a run 
     await directConverged(both.here, both.there, "nothing.a");
     refused(
       await both.finalize(),
-      "FERRY_RUN_NOTHING_CARRIED: nothing was carried of nothing.b \\(no route reads it\\)",
+      "FERRY_RUN_NOTHING_CARRIED: nothing was applied of nothing.b \\(no route reads it\\)",
     );
     await both.there.db("nothing").collection("late").insertOne({ own: 1 });
     assert.equal(run.log().includes("FERRY_RUN_NOTHING_CARRIED"), true);

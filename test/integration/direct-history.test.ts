@@ -101,7 +101,7 @@ test("an event of more than 16 MB passes: by its key, with the document as it is
   await coll.insertMany(Array.from({ length: 50 }, (_, n) => ({ n: -n })));
   const found = await directConverged(both.here, both.there, "large.c");
   assert.equal(found.source, 103);
-  assert.match(run.log(), /came by its key/);
+  assert.match(run.log(), /was read by its key/);
 });
 
 /** Writes beside what is carried until the oplog has lost a capture's start. */
@@ -160,7 +160,7 @@ test("a copy that outlasts the oplog: lost without a spool; with one, and a kill
   await using run = await startDirect(options);
   await run.says("the change stream is spooled to");
   await held[Symbol.asyncDispose]();
-  await run.says("the spool is played");
+  await run.says("applying the spool");
   await load.stop();
   await directConverged(here, both.there, "spooled.c");
 });
@@ -220,7 +220,7 @@ const outgrown = async (
   await run.says("the change stream is spooled to");
   await write();
   await held[Symbol.asyncDispose]();
-  await run.says("the spool is played");
+  await run.says("applying the spool");
   await directConverged(both.here, both.there, `${name}.c`);
   run.kill("SIGTERM");
   assert.equal((await run.exited).signal, "SIGTERM", run.logTail(20)); // passed on once everything is saved

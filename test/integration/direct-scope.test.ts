@@ -119,7 +119,7 @@ const refusals: readonly (readonly [
   ["an empty name, which is not everything", "FERRY_USAGE", 64, () => ["--include", ""]],
   [
     "a name of which nothing is left",
-    "FERRY_SOURCE_NOTHING: nothing is left of refuse.users",
+    "FERRY_SOURCE_NOTHING: --exclude skips everything that refuse.users matches",
     64,
     () => ["--include", "refuse.users", "--exclude", "refuse.*"],
   ],

@@ -226,7 +226,7 @@ test("an invalid command line gives one sentence", async () => {
   for (const [args, sentence] of [
     [["replay"], /name the letters/],
     [["replay", "nothing/0/1"], /there is no dead letter nothing\/0\/1/],
-    [["list", "--key", "abc"], /--key abc is no extended JSON/],
+    [["list", "--key", "abc"], /--key abc is not extended JSON/],
     [["list", "--limit", "x"], /--limit must be a whole number/],
   ] as const) {
     const refused = await dlq(...args);

@@ -28,3 +28,12 @@ test("values of a server are decoded where they are looked at, and nowhere else"
   );
   assert.deepEqual(decoding.sort(), Object.keys(DECODERS).sort());
 });
+
+test("no code asks of which class a BSON value is: the driver's values are of its own copy of the library", () => {
+  const asking =
+    /instanceof (Binary|UUID|Long|Timestamp|ObjectId|Decimal128|Double|Int32|MinKey|MaxKey)\b|\.toUUID\(\)/;
+  assert.deepEqual(
+    files.filter((file) => asking.test(readFileSync(join("src", file), "utf8"))),
+    [],
+  );
+});

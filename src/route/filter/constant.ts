@@ -32,7 +32,7 @@ const isDay = (day: string): boolean =>
 const date: Reader = (given) => {
   if (isObject(given)) {
     const ms = long(given["$numberLong"]);
-    const found = new Date(ms instanceof Long ? ms.toNumber() : Number.NaN);
+    const found = new Date(Long.isLong(ms) ? ms.toNumber() : Number.NaN);
     return Object.keys(given).length === 1 && !Number.isNaN(found.getTime()) ? found : undefined;
   }
   const said = text(given);

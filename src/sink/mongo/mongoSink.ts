@@ -170,7 +170,8 @@ export class MongoSink implements Sink, Incarnations {
    * one instead, and no client may write to it meanwhile: only one without documents may be dropped, and the caller creates it again.
    */
   async #dropBuckets(series: string, incarnation: Binary): Promise<void> {
-    if ((await this.uuid())?.toUUID().equals(incarnation.toUUID()) !== true) return;
+    const present = await this.uuid();
+    if (present === undefined || Buffer.compare(present.value(), incarnation.value()) !== 0) return;
     const { databaseName: db } = this.#db;
     const type = await kindOf(this.#db, series);
     if (type === "view" || (type === "collection" && (await this.#hasDocuments(series))))

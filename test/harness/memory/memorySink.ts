@@ -116,7 +116,8 @@ export class MemorySink implements Sink, Incarnations {
   }
 
   async drop(uuid: Binary): Promise<void> {
-    if ((await this.uuid())?.toUUID().equals(uuid.toUUID()) !== true) return;
+    const present = await this.uuid();
+    if (present === undefined || Buffer.compare(present.value(), uuid.value()) !== 0) return;
     await this.#client.session().transaction(`dropping ${this.name}`, async (tx) => {
       for (const identity of (await this.#documents()).keys())
         await this.#client.put(`docs ${this.name}/${identity}`, undefined, tx);
