@@ -105,6 +105,13 @@ export class CutoverStore implements CutoverMemory {
     throw new FerryError("FERRY_CUTOVER_PAUSE", `services would have been released after ${from.maxPauseMs} ms`);
   }
 
+  /** Leaves the rest to any other process. One that has taken it meanwhile keeps it. */
+  async leave({ _id, epoch }: CutoverRecord): Promise<void> {
+    await translated("leaving the cutover", () =>
+      this.#cutovers.updateOne({ _id, epoch }, [{ $set: { expiresAt: "$$NOW" } }]),
+    );
+  }
+
   async renew({ _id, epoch }: CutoverRecord): Promise<void> {
     const { matchedCount } = await translated("renewing the cutover's lease", () =>
       this.#cutovers.updateOne({ _id, epoch }, [{ $set: { expiresAt: { $add: ["$$NOW", this.#leaseMs] } } }]),

@@ -7,7 +7,7 @@ import type { Seen, State } from "./record.ts";
 
 export type WatchDeps = Omit<MachineDeps, "memory"> &
   Readonly<{
-    memory: Pick<CutoverStore, "latest" | "take" | "move" | "renew">;
+    memory: Pick<CutoverStore, "latest" | "take" | "move" | "renew" | "leave">;
     /** Which cutover. */
     id: number;
     clock: Clock;
@@ -39,7 +39,8 @@ export const watch = async (deps: WatchDeps): Promise<void> => {
     if (mustAct(seen)) {
       const mine = await retryForever(() => memory.take(seen.record, "force"), patience).catch(() => undefined); // it has gone on meanwhile
       if (mine !== undefined) {
-        await new Machine(deps, mine).resume(mine.record, isPast);
+        const left = await new Machine(deps, mine).resume(mine.record, isPast);
+        if (!isEnd(left.state)) await memory.leave(left); // what takes long is for `ferry cutover`, as soon as it is started again
         return;
       }
     }

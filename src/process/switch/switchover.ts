@@ -124,8 +124,7 @@ export class Switchover {
    * @throws FERRY_CUTOVER_RELEASED, FERRY_CUTOVER_ALIVE, FERRY_CUTOVER_NONE
    */
   async abort(allowBoth: boolean): Promise<CutoverRecord | undefined> {
-    const found = await this.#store.latest();
-    const last = found?.record;
+    const last = (await this.#latest())?.record;
     // Without one that counts, the operator says which fence is meant.
     const counts = last !== undefined && last.state !== "aborted";
     const { fence } = this.#deps;
@@ -148,9 +147,19 @@ export class Switchover {
     return undefined;
   }
 
+  /** The newest one. A process that was killed a moment ago still has its lease: whether it renews it is waited for. */
+  async #latest(): Promise<Seen | undefined> {
+    const { clock, signal } = this.#deps;
+    for (const since = clock.now(); ; await clock.sleep(LOOK_MS, signal)) {
+      const found = await this.#store.latest();
+      if (found === undefined || found.free || isEnd(found.record.state)) return found;
+      if (clock.now() - since > 2 * LEASE_MS) return found;
+    }
+  }
+
   /** @returns it, where services may have been sent to the target */
   async #finishFormer(): Promise<CutoverRecord | undefined> {
-    const former = await this.#store.latest();
+    const former = await this.#latest();
     if (former === undefined || isEnd(former.record.state)) return undefined;
     const mine = await this.#store.take(former.record, "lease");
     const { namespaces: named } = mine.record;

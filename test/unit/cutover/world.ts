@@ -170,6 +170,13 @@ export class WorldMemory implements CutoverMemory {
     });
   }
 
+  leave(mine: CutoverRecord): Promise<void> {
+    return this.#did((record) => {
+      this.#mine(record, mine, false);
+      record.expiresAt = new Date(this.#world.clock.now() - 1);
+    });
+  }
+
   latest(): Promise<Seen> {
     return this.#did((record) => ({
       record: { ...record },
