@@ -52,6 +52,15 @@ const setUp = async (stateDb: string, routes: string) => {
         },
         { what: `${JSON.stringify(filter)} in ${db}.${coll}`, clock: systemClock, timeoutMs: 60_000 },
       ),
+    /** Waits until so many documents are there: partitions arrive in any order. */
+    holds: (db: string, coll: string, count: number): Promise<void> =>
+      waitFor(
+        async () => {
+          const found = await there.db(db).collection(coll).countDocuments();
+          return found === count ? { done: undefined } : { seen: found };
+        },
+        { what: `${count} documents in ${db}.${coll}`, clock: systemClock, timeoutMs: 60_000 },
+      ),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 };
@@ -68,13 +77,13 @@ test("through ferry capture and a worker: merge, keep-target, drift and a rename
   - { from: vk.drifting, drift: { newField: drop-and-report } }
 `,
   );
-  const { here, there, urls, args, verify, arrives } = both;
+  const { here, there, urls, args, verify, arrives, holds } = both;
   const [db, copy] = [here.db("vk"), there.db("vk")];
   for (const name of ["people", "kept", "drifting"]) await db.collection(name).insertMany(people(2000));
   await using capture = await startCapture({ ...urls, include: ["vk.*"], args: [...args, "--partitions", "2"] });
   await using worker = await startWorker({ ...urls, leaseMs: 5000, args: [...args, "--topics", "vk.*"] });
   await capture.says("the change stream continues");
-  for (const name of ["persons", "kept", "drifting"]) await arrives("vk", name, { _id: 1999 });
+  for (const name of ["persons", "kept", "drifting"]) await holds("vk", name, 2000);
   await copy.collection("persons").updateOne({ _id: 1 as never }, { $set: { loyalty: "gold" } });
   await copy.collection("persons").insertOne({ _id: "theirs" as never, fullname: "of the target" });
   await copy.collection("kept").updateOne({ _id: 2 as never }, { $set: { name: "theirs" } });
@@ -119,7 +128,7 @@ test("through ferry capture and a worker: merge, keep-target, drift and a rename
 
 test("through the official connector and a worker: what differs is wrong when it has had the time that a connector takes", async () => {
   await using both = await setUp("ferry_vc", "routes:\n  - { from: vc.people }\n");
-  const { here, there, urls, args, verify, arrives } = both;
+  const { here, there, urls, args, verify, holds } = both;
   const connect = await sharedConnect();
   await here.db("vc").collection("people").insertMany(people(500));
   using folder = tempFolder();
@@ -129,7 +138,7 @@ test("through the official connector and a worker: what differs is wrong when it
   const begun = await ferry(["cx", file, ...flags, "--connect", connect.url]);
   assert.equal(begun.status, 0, begun.err);
   await using worker = await startWorker({ ...urls, leaseMs: 5000, args: [...args, "--topics", "vc.*"] });
-  await arrives("vc", "people", { _id: 499 });
+  await holds("vc", "people", 500);
   await there
     .db("vc")
     .collection("people")
