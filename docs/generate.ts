@@ -5,8 +5,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { CONFIG } from "#base/config/configFile.ts";
 import { ENVIRONMENT, FOR_COMMANDS } from "#base/config/environment.ts";
-import { CONFIG } from "#base/config/routes.ts";
 import { SETTINGS } from "#base/config/settings.ts";
 import { WORKER_OPTIONS } from "#base/config/workerOptions.ts";
 import { CATALOGUE, type CatalogueEntry } from "#base/errors/catalogue.ts";
@@ -22,7 +22,7 @@ type Property = Readonly<{
   env?: string;
   address?: boolean;
   type?: string;
-  anyOf?: readonly { const: string }[];
+  enum?: readonly string[];
 }>;
 
 const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
@@ -55,8 +55,8 @@ const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) =>
 const given = (name: string, file: string, { address }: Property): string =>
   address === true ? `\`${name}\`, \`${file}\`` : `\`${name}\``;
 
-const valuesOf = ({ anyOf, default: value }: Property): string => {
-  const choices = anyOf === undefined ? "" : anyOf.map((choice) => `\`${choice.const}\``).join(", ");
+const valuesOf = ({ enum: known = [], default: value }: Property): string => {
+  const choices = known.map((choice) => `\`${choice}\``).join(", ");
   return [value === undefined ? "" : `default \`${JSON.stringify(value)}\``, choices]
     .filter((part) => part !== "")
     .join("; ");

@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { MongoClient } from "mongodb";
-import { parseConfig } from "#base/config/routes.ts";
+import { parseConfig } from "#base/config/configFile.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { connectMongo } from "#io/mongo/connect.ts";
 import { type Need, resourceOf, roleScript, sourceNeeds, sourceWishes, targetNeeds } from "#io/mongo/privileges.ts";

@@ -1,17 +1,7 @@
-import { type Static, Type } from "typebox";
+import type { Static } from "typebox";
 import { assert } from "#base/errors/ferryError.ts";
 import { type Namespace, parseNamespace } from "#base/flow/types.ts";
-
-/** What the server keeps for itself (`system.*`) is no namespace that anybody carries. */
-export const NAMESPACE = '^[^.$/\\\\ "]+\\.(?!system\\.)[^$]+$';
-
-const NAMED = Type.String({ pattern: NAMESPACE, description: "Target namespace, `db.collection`, not `system.*`." });
-
-/** The kinds of targets: one key says which kind it is. A sink that is added has its key here. */
-const KINDS = Type.Union([Type.Object({ mongodb: NAMED }, { additionalProperties: false })]);
-
-/** As the configuration spells it: a namespace alone is a collection of the MongoDB target. */
-export const DESTINATION = Type.Union([NAMED, ...KINDS.anyOf]);
+import type { DESTINATION, KINDS } from "./configFile.ts";
 
 /** Where a route's documents go. */
 export type Destination = Static<typeof KINDS>;

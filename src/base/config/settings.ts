@@ -1,21 +1,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Static, Type } from "typebox";
-import { Value } from "typebox/value";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { ENVIRONMENT } from "./environment.ts";
 import { readOneLine } from "./textFile.ts";
 
-const LOG_LEVELS = [
-  Type.Literal("debug"),
-  Type.Literal("info"),
-  Type.Literal("warn"),
-  Type.Literal("error"),
-  Type.Literal("silent"),
-];
-
 /** The values of `--log-level`. */
-export const LEVELS: readonly string[] = LOG_LEVELS.map((level) => level.const);
+export const LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 
 /** A host, with its port where that is not 9092. */
 const BROKER = String.raw`\s*(?:\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::\d{1,5})?\s*`;
@@ -31,53 +21,71 @@ export const DEFAULT_STATE_DB = "ferry";
  * Precedence: command line, environment (`env`), the local stack's state file, default. An address (`address`) can hold a
  * password: a flag and a variable more name a file with it, `--source-file` and `FERRY_SOURCE_FILE`.
  */
-export const SETTINGS = Type.Object(
-  {
-    source: Type.String({ env: "FERRY_SOURCE", address: true, description: "URI of the source MongoDB." }),
-    target: Type.String({ env: "FERRY_TARGET", address: true, description: "URI of the target MongoDB." }),
-    state: Type.String({
+export const SETTINGS = {
+  type: "object",
+  properties: {
+    source: { type: "string", env: "FERRY_SOURCE", address: true, description: "URI of the source MongoDB." },
+    target: { type: "string", env: "FERRY_TARGET", address: true, description: "URI of the target MongoDB." },
+    state: {
+      type: "string",
       env: "FERRY_STATE",
       address: true,
       description: "URI of the MongoDB that holds ferry's state, where that is not the target.",
-    }),
-    kafka: Type.String({
+    },
+    kafka: {
+      type: "string",
       env: "FERRY_KAFKA",
       address: true,
       pattern: `^${BROKER}(?:\\s*,\\s*${BROKER})*$`,
       description: "Kafka bootstrap servers, host:port, comma-separated.",
-    }),
-    connect: Type.String({
+    },
+    connect: {
+      type: "string",
       env: "FERRY_CONNECT",
       address: true,
       pattern: "^https?://[^\\s/]+",
       description: "Base URL of Kafka Connect's REST API, such as http://127.0.0.1:8083.",
-    }),
-    stateDb: Type.String({
+    },
+    stateDb: {
+      type: "string",
       env: "FERRY_STATE_DB",
       default: DEFAULT_STATE_DB,
       pattern: STATE_DB,
       description:
         "Database that holds ferry's state, on the target or where --state leads; not `admin`, `local` or `config`.",
-    }),
-    group: Type.String({
+    },
+    group: {
+      type: "string",
       env: "FERRY_GROUP",
       default: "ferry",
       description: "Consumer group that offsets are committed to, for Kafka tools.",
-    }),
-    aliveFile: Type.String({
+    },
+    aliveFile: {
+      type: "string",
       env: "FERRY_ALIVE_FILE",
       description: "File that a worker touches after each report to the target, for health checks.",
-    }),
-    logLevel: Type.Union(LOG_LEVELS, {
+    },
+    logLevel: {
+      type: "string",
+      enum: LEVELS,
       env: "FERRY_LOG_LEVEL",
       default: "info",
       description: "debug, info, warn, error or silent: the least severe level that is logged.",
-    }),
+    },
   },
-  { additionalProperties: false },
-);
+  additionalProperties: false,
+} as const;
 
-export type Settings = Static<typeof SETTINGS>;
+export type Settings = Record<keyof typeof SETTINGS.properties, string>;
+
+type Setting = Readonly<{
+  env: string;
+  description: string;
+  address?: true;
+  default?: string;
+  pattern?: string;
+  enum?: readonly string[];
+}>;
 
 /** Settings that can hold a password. */
 export const ADDRESSES = [
@@ -151,6 +159,13 @@ const given = (
   return file === undefined ? value : readOneLine(file, fileName);
 };
 
+/** @throws FERRY_USAGE without the value, which may hold a password */
+const checked = (name: string, value: string, { pattern, enum: known, description }: Setting): string => {
+  const fits = pattern === undefined || new RegExp(pattern, "u").test(value);
+  if (fits && (known === undefined || known.includes(value))) return value;
+  throw new FerryError("FERRY_USAGE", `${name} is invalid: ${description}`);
+};
+
 /**
  * Settings from flags, environment and local stack. `need` names those the command cannot do without.
  * @throws FERRY_USAGE naming the first that is missing or malformed, and how to give it.
@@ -162,10 +177,7 @@ export const resolveSettings = <K extends keyof Settings>(
 ): Partial<Settings> & Pick<Settings, K | "stateDb" | "group" | "logLevel"> => {
   const stack = readStackEndpoints(stateFolder(env)) as Partial<Record<string, string>> | undefined;
   const found: Record<string, string> = {};
-  for (const [name, schema] of Object.entries(SETTINGS.properties) as unknown as [
-    keyof Settings,
-    { env: string; address?: true; default?: string },
-  ][]) {
+  for (const [name, schema] of Object.entries<Setting>(SETTINGS.properties) as [keyof Settings, Setting][]) {
     const names = namesOf(name, schema.env);
     const [fileFlag, fileEnv] =
       schema.address === true ? [flags[`${name as Address}File`], env[names.fileEnv]] : [undefined, undefined];
@@ -174,7 +186,7 @@ export const resolveSettings = <K extends keyof Settings>(
       given([env[schema.env], schema.env], [fileEnv, names.fileEnv]) ??
       stack?.[name] ??
       schema.default;
-    if (value !== undefined) found[name] = value;
+    if (value !== undefined) found[name] = checked(name, value, schema);
     else if ((need as readonly string[]).includes(name)) {
       requireReadableStack(stateFolder(env));
       throw new FerryError(
@@ -182,12 +194,6 @@ export const resolveSettings = <K extends keyof Settings>(
         `${name} is not set; give ${names.flag} or ${schema.env}, or start a local stack with \`ferry stack up\``,
       );
     }
-  }
-  if (!Value.Check(Type.Partial(SETTINGS), found)) {
-    const [first] = Value.Errors(Type.Partial(SETTINGS), found);
-    const name = first?.instancePath.slice(1) ?? "";
-    const { description } = (SETTINGS.properties as unknown as Record<string, { description: string }>)[name] ?? {};
-    throw new FerryError("FERRY_USAGE", `${name} is invalid: ${description}`); // the value may hold a password
   }
   return found as ReturnType<typeof resolveSettings<K>>;
 };

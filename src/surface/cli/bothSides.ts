@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { readConfig } from "#base/config/routes.ts";
+import { readConfig } from "#base/config/readConfig.ts";
 import { resolveSettings } from "#base/config/settings.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { NamespaceFilter } from "#base/flow/namespaceFilter.ts";
@@ -34,7 +34,7 @@ export const withBothSides = (
     const { source: uri, kafka: bootstrap } = resolveSettings(flags, ["source"]);
     const clientId = appName.replace(" ", "-");
     const filter = new NamespaceFilter(namesIn(flags));
-    const { routes } = readConfig(flags.config);
+    const { routes } = await readConfig(flags.config);
     await using kafka = bootstrap === undefined ? undefined : new KafkaClient({ bootstrap, clientId, group: clientId });
     const source = await connectMongo(uri, { appName });
     try {

@@ -1,5 +1,4 @@
 import { type Command, Option } from "commander";
-import { Value } from "typebox/value";
 import { nearest } from "#base/config/suggest.ts";
 import { WORKER_OPTIONS, type WorkerOptions } from "#base/config/workerOptions.ts";
 import { CATALOGUE } from "#base/errors/catalogue.ts";
@@ -24,7 +23,7 @@ type Property = Readonly<{
   type?: string;
   minimum?: number;
   maximum?: number;
-  anyOf?: readonly Readonly<{ const: string }>[];
+  enum?: readonly string[];
 }>;
 
 const properties = Object.entries(WORKER_OPTIONS.properties) as unknown as [keyof WorkerOptions, Property][];
@@ -32,47 +31,37 @@ const properties = Object.entries(WORKER_OPTIONS.properties) as unknown as [keyo
 const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
 /** A flag's text as the schema's kind of value. @throws FERRY_USAGE naming the values that there are */
-const parsed = (name: string, text: string, { type, minimum: min = 0, maximum: max, anyOf }: Property): unknown => {
+const parsed = (
+  name: string,
+  text: string,
+  { type, minimum: min = 0, maximum: max, enum: known }: Property,
+): unknown => {
   if (type === "integer") return wholeNumber(flagOf(name), text, { min, ...(max === undefined ? {} : { max }) });
-  const known = anyOf?.map((choice) => choice.const);
   if (known === undefined || known.includes(text)) return text;
   throw new FerryError("FERRY_USAGE", `${flagOf(name)} must be one of ${known.join(", ")}, not "${text}"`);
 };
 
-/** Flags to options through the schema: defaults, numbers, and one sentence for what does not fit. @throws FERRY_USAGE */
+/** Flags to options: defaults, numbers, and one sentence for what does not fit. @throws FERRY_USAGE */
 export const parseWorkerOptions = (flags: Readonly<Record<string, string | undefined>>): WorkerOptions => {
-  const given = Object.fromEntries(
-    properties.flatMap(([name, property]) => {
+  const options = Object.fromEntries(
+    properties.map(([name, property]) => {
       const text = flags[name];
-      return text === undefined ? [] : [[name, parsed(name, text, property)]];
+      return [name, text === undefined ? property.default : parsed(name, text, property)];
     }),
-  );
-  const options = Value.Default(WORKER_OPTIONS, given);
-  if (Value.Check(WORKER_OPTIONS, options)) {
-    for (const code of listed(options.accept)) requireCode("--accept", code);
-    if (listed(options.topics).length === 0)
-      throw new FerryError("FERRY_USAGE", "--topics is empty: nothing would be applied; leave it out for all topics");
-    return options;
-  }
-  const [first] = Value.Errors(WORKER_OPTIONS, options);
-  throw new FerryError(
-    "FERRY_USAGE",
-    `${flagOf(first?.instancePath.slice(1) ?? "")}: ${first?.message ?? "is not valid"}`,
-  );
+  ) as WorkerOptions;
+  for (const code of listed(options.accept)) requireCode("--accept", code);
+  if (listed(options.topics).length === 0)
+    throw new FerryError("FERRY_USAGE", "--topics is empty: nothing would be applied; leave it out for all topics");
+  return options;
 };
 
 /** A flag that is given again adds to its list. */
 const joined = (text: string, before: string | undefined): string =>
   before === undefined ? text : `${before},${text}`;
 
-const flag = (name: string, description: string, { anyOf, list }: Property): Option => {
+const flag = (name: string, description: string, { enum: known, list }: Property): Option => {
   const flags = `${flagOf(name)} <value>`;
-  if (anyOf !== undefined)
-    return choiceFlag(
-      flags,
-      description,
-      anyOf.map((choice) => choice.const),
-    );
+  if (known !== undefined) return choiceFlag(flags, description, known);
   const option = new Option(flags, description);
   return list === true ? option.argParser(joined) : option;
 };

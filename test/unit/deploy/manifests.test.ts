@@ -9,7 +9,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { test } from "node:test";
 import { parse, parseAllDocuments } from "yaml";
-import { readConfig } from "#base/config/routes.ts";
+import { readConfig } from "#base/config/readConfig.ts";
 import { tempFolder } from "../../harness/folders.ts";
 
 const ROOT = "deploy/k8s";
@@ -124,8 +124,8 @@ test("kustomizations name files that exist, and every file is named by one", () 
   );
 });
 
-test("the routes that are mounted are routes", () => {
-  assert.equal(readConfig(join(ROOT, "base/ferry.yaml")).routes?.length, 1);
+test("the routes that are mounted are routes", async () => {
+  assert.equal((await readConfig(join(ROOT, "base/ferry.yaml"))).routes?.length, 1);
 });
 
 test("names and labels fit: selectors select pods, autoscalers scale what exists, references are generated or documented", () => {

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { Command } from "commander";
-import { readConfig } from "#base/config/routes.ts";
+import { readConfig } from "#base/config/readConfig.ts";
 import { resolveSettings } from "#base/config/settings.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { createLogger } from "#base/observe/log.ts";
@@ -31,7 +31,7 @@ export const registerCapture = (command: Command): void => {
       const { texts, ...capture } = parseCapture(flags);
       requireStructure(replaceTarget, capture);
       const settings = resolveSettings(texts, ["source", "target", "kafka"]);
-      const { routes } = readConfig(texts["config"]);
+      const { routes } = await readConfig(texts["config"]);
       await withSignals(({ soft, hard }) =>
         runKafkaCapture({
           ...capture,

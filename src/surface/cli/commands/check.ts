@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { isMongo } from "#base/config/destination.ts";
-import { readConfig } from "#base/config/routes.ts";
+import { readConfig } from "#base/config/readConfig.ts";
 import { resolveSettings } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { BUCKETS } from "#base/flow/buckets.ts";
@@ -79,9 +79,9 @@ const nsOf = (ns: string | undefined): string => {
 };
 
 /** Of what the flags name, else of the routes, else of `--ns`: the one database, as the capture watches it, or all. */
-const databasesOf = ({ config, ns, ...flags }: CheckFlags): Databases => {
+const databasesOf = async ({ config, ns, ...flags }: CheckFlags): Promise<Databases> => {
   const { include: named } = namesIn(flags);
-  const { routes } = named.length > 0 ? {} : readConfig(config);
+  const { routes } = named.length > 0 ? {} : await readConfig(config);
   const one = (names: readonly string[]): string => new Scope(parseNames(names, []), "").watch.db;
   const from = routes?.map(({ from }) => from) ?? (named.length > 0 ? named : [nsOf(ns)]);
   return { source: one(from), target: one(routes?.filter(isMongo).map(({ to }) => to.mongodb) ?? from) };
@@ -123,7 +123,7 @@ const check = async (flags: CheckFlags): Promise<void> => {
     return;
   }
   const settings = resolveSettings(flags, []);
-  const databases = databasesOf(flags);
+  const databases = await databasesOf(flags);
   if (flags.printRoles === true) {
     printRoles(databases, settings.stateDb);
     return;
@@ -160,11 +160,11 @@ const check = async (flags: CheckFlags): Promise<void> => {
 };
 
 /** The structure of what the flags name, else of the routes, else of `--ns`. */
-const checkBoth = (
+const checkBoth = async (
   { config, ns, ...flags }: CheckFlags,
   sides: Pick<StructureDeps, "source" | "target" | "state">,
 ): Promise<CheckResult[]> => {
-  const { routes } = readConfig(config);
+  const { routes } = await readConfig(config);
   const { include: named, exclude } = namesIn(flags);
   const guess = routes === undefined && named.length === 0 ? [nsOf(ns)] : named;
   return checkStructure(

@@ -1,6 +1,8 @@
 import type { Command } from "commander";
+import { CONFIG } from "#base/config/configFile.ts";
 import { destinationText } from "#base/config/destination.ts";
-import { CONFIG, type Route, readConfig } from "#base/config/routes.ts";
+import { readConfig } from "#base/config/readConfig.ts";
+import type { Route } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { RouteFilter } from "#route/filter/routeFilter.ts";
 import { requireFits } from "#sink/open/fits.ts";
@@ -16,8 +18,8 @@ const rulesOf = ({ fields, where }: Route): string => {
 };
 
 /** The routes of a configuration that must be there. @throws FERRY_CONFIG */
-export const routesOf = (file: string | undefined): readonly Route[] => {
-  const { routes } = readConfig(file);
+export const routesOf = async (file: string | undefined): Promise<readonly Route[]> => {
+  const { routes } = await readConfig(file);
   if (routes === undefined)
     throw new FerryError("FERRY_CONFIG", "there are no routes: give --config FILE, or write a ferry.yaml here");
   return routes;
@@ -30,8 +32,8 @@ export const registerConfig = (command: Command): void => {
     .description("check the whole file: keys, values, rules that contradict each other, salts that are not set")
     .option(...CONFIG_FLAG)
     .option("--json", "print the facts as one JSON value")
-    .action(({ config: file, json }: { config?: string; json?: boolean }) => {
-      const routes = routesOf(file);
+    .action(async ({ config: file, json }: { config?: string; json?: boolean }) => {
+      const routes = await routesOf(file);
       for (const route of routes) new RouteFilter(route);
       requireFits(routes);
       if (json === true) printJson({ routes });

@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { type Command, Option } from "commander";
-import { readConfig } from "#base/config/routes.ts";
+import { readConfig } from "#base/config/readConfig.ts";
 import { resolveSettings } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
@@ -82,14 +82,14 @@ const swapped = (flags: CutoverFlags): CutoverFlags => {
   return { ...rest, source: target, target: source, state: source, stateDb: reverseState(stateDb), isBack: true };
 };
 
-const choicesOf = (flags: CutoverFlags) => {
+const choicesOf = async (flags: CutoverFlags) => {
   const named = listed(flags.namespace ?? "");
   return {
     named,
     fence: parseFence(flags.fence ?? (named.length === 0 ? "user-write-block" : "validator")),
     maxPauseMs: milliseconds("--max-pause", flags.maxPause),
     maxLagMs: milliseconds("--max-lag", flags.maxLag),
-    routes: readConfig(flags.config).routes,
+    routes: (await readConfig(flags.config)).routes,
     onRelease: flags.onRelease,
     accepted: listed(flags.accept ?? ""),
     verifyRest: flags.verifyRest === true,
@@ -97,8 +97,8 @@ const choicesOf = (flags: CutoverFlags) => {
   };
 };
 
-const cutover = (flags: CutoverFlags): Promise<void> => {
-  const choices = choicesOf(flags); // said before anything is connected
+const cutover = async (flags: CutoverFlags): Promise<void> => {
+  const choices = await choicesOf(flags); // said before anything is connected
   const isQuiet = flags.json === true || flags.watch !== undefined;
   const tell = (text: string): void => {
     if (!isQuiet) print(sentence(flags, text));

@@ -5,7 +5,7 @@ import type { Command } from "commander";
 import type { DeadLetterRecord } from "#apply/deadletter/records.ts";
 import { DeadLetterStore, type LetterFilter } from "#apply/deadletter/store.ts";
 import { bsonText } from "#base/bson/text.ts";
-import { readConfig } from "#base/config/routes.ts";
+import { readConfig } from "#base/config/readConfig.ts";
 import { resolveSettings } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
@@ -190,7 +190,8 @@ const decide = async (verb: "replay" | "discard", { store, state, ids, flags }: 
       await awaitWorker({ state, clock: systemClock, waitMs });
       found = await carriedOut();
     };
-    await withSignals(({ hard }) => replayAlone({ ...aloneDeps(flags), state, hard }, run.record, chosen, carried));
+    const deps = await aloneDeps(flags);
+    await withSignals(({ hard }) => replayAlone({ ...deps, state, hard }, run.record, chosen, carried));
   }
   if (flags.json === true) printJson({ verb, ...found });
   else print(outcome(verb, found));
@@ -199,9 +200,9 @@ const decide = async (verb: "replay" | "discard", { store, state, ids, flags }: 
 };
 
 /** Decisions are executed by this process itself if no other process is there to do it. */
-const aloneDeps = (flags: DlqFlags): Omit<ReplayAloneDeps, "state" | "hard"> => {
+const aloneDeps = async (flags: DlqFlags): Promise<Omit<ReplayAloneDeps, "state" | "hard">> => {
   const { target, state, stateDb, group } = resolveSettings(flags, ["target"]);
-  const { routes, ddl } = readConfig(flags.config);
+  const { routes, ddl } = await readConfig(flags.config);
   const host = hostname();
   return {
     settings: { target, state, stateDb, group },

@@ -22,7 +22,7 @@ export const registerFilter = (command: Command): void => {
 };
 
 const tryRoute = async (name: string, flags: TryFlags): Promise<void> => {
-  const routes = routesOf(flags.config);
+  const routes = await routesOf(flags.config);
   const route = routes.find((one) => one.name === name);
   if (route === undefined)
     throw new FerryError(

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { readConfig } from "#base/config/routes.ts";
+import { readConfig } from "#base/config/readConfig.ts";
 import { resolveSettings } from "#base/config/settings.ts";
 import { CATALOGUE } from "#base/errors/catalogue.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
@@ -152,7 +152,7 @@ const finalize = (flags: FinalizeFlags): Promise<void> =>
       const { mode } = asked.record;
       if (mode === "kafka") resolveSettings(flags, ["kafka"]); // said before anything is asked of the capture
       const accepted = acceptedBy(flags);
-      const { routes } = readConfig(flags.config);
+      const { routes } = await readConfig(flags.config);
       const waiting = { clock: systemClock, logger: plainLogger, signal };
       await using clients = new AsyncDisposableStack();
       const source = await reachMongo(uri, { side: "source", appName: "ferry finalize", ...waiting });

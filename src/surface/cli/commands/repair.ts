@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { livingWorkers } from "#apply/lanes/livingWorkers.ts";
 import type { RepairRecord } from "#apply/repair/repairStore.ts";
 import { bsonText } from "#base/bson/text.ts";
-import { readConfig } from "#base/config/routes.ts";
+import { readConfig } from "#base/config/readConfig.ts";
 import { resolveSettings } from "#base/config/settings.ts";
 
 import { FerryError } from "#base/errors/ferryError.ts";
@@ -109,7 +109,7 @@ const alone = async (
   const run = await new RunControl(state).read();
   if (run === undefined) return;
   const { source, target, state: place, stateDb, group } = resolveSettings(flags, ["source", "target"]);
-  const { routes, ddl } = readConfig(flags.config);
+  const { routes, ddl } = await readConfig(flags.config);
   const host = hostname();
   await replayAlone(
     {

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { Command } from "commander";
-import { readConfig } from "#base/config/routes.ts";
+import { readConfig } from "#base/config/readConfig.ts";
 import { resolveSettings } from "#base/config/settings.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { createLogger } from "#base/observe/log.ts";
@@ -31,7 +31,7 @@ export const registerRun = (command: Command): void => {
     requireStructure(replaceTarget, capture);
     const settings = resolveSettings(texts, ["source", "target"]);
     const options = parseWorkerOptions({ budgetMb: String(DEFAULTS.budgetMb), ...texts });
-    const { routes, ddl } = readConfig(texts["config"]);
+    const { routes, ddl } = await readConfig(texts["config"]);
     const host = hostname();
     await withSignals(async ({ soft, hard }) => {
       const deps: DirectDeps = {

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { readConfig } from "#base/config/routes.ts";
+import { readConfig } from "#base/config/readConfig.ts";
 import { resolveSettings } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
@@ -81,14 +81,14 @@ const connected = (flags: StructureFlags, work: (sides: Sides, signal: AbortSign
     }
   });
 
-const wiring = (
+const wiring = async (
   flags: StructureFlags,
   { target, state }: Sides,
   signal: AbortSignal,
-): Omit<StructureDeps, "source"> => ({
+): Promise<Omit<StructureDeps, "source">> => ({
   target,
   state,
-  routes: readConfig(flags.config).routes,
+  routes: (await readConfig(flags.config)).routes,
   ...namesIn(flags),
   clock: systemClock,
   signal,
@@ -99,7 +99,7 @@ const wiring = (
 const withBoth = async (flags: StructureFlags, work: (deps: StructureDeps) => Promise<void>): Promise<void> => {
   resolveSettings(flags, ["source", "target"]);
   await connected(flags, async (sides, signal) => {
-    if (sides.source !== undefined) await work({ ...wiring(flags, sides, signal), source: sides.source });
+    if (sides.source !== undefined) await work({ ...(await wiring(flags, sides, signal)), source: sides.source });
   });
 };
 
@@ -191,7 +191,7 @@ const finish = (flags: StructureFlags): Promise<void> =>
     await requireNobodyAtWork(sides);
     await requireRunsSource(sides);
     const store = new StructureStore(sides.state);
-    const given = wiring(flags, sides, signal);
+    const given = await wiring(flags, sides, signal);
     // What builds were asked for, unless this command is asked for something else.
     const named = given.include.length > 0 || given.exclude.length > 0;
     const failures = await finalize({ ...given, source: sides.source }, named ? given : undefined);

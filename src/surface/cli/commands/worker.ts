@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { Command } from "commander";
-import { readConfig } from "#base/config/routes.ts";
+import { readConfig } from "#base/config/readConfig.ts";
 import { resolveSettings } from "#base/config/settings.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { unlessStopped } from "#base/flow/unlessStopped.ts";
@@ -29,7 +29,7 @@ export const registerWorker = (command: Command): void => {
   command.action(async (flags: Record<string, string | undefined>) => {
     const settings = resolveSettings(flags, ["target", "kafka"]);
     const options = parseWorkerOptions(flags);
-    const { routes, ddl } = readConfig(flags["config"]);
+    const { routes, ddl } = await readConfig(flags["config"]);
     const host = hostname();
     const work = async ({ soft, hard }: StopSignals): Promise<void> => {
       await using worker = await Worker.open({

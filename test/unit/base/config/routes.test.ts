@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseConfig } from "#base/config/routes.ts";
+import { parseConfig } from "#base/config/configFile.ts";
 
 const routes = (text: string) => parseConfig(text, "ferry.yaml").routes ?? [];
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseConfig } from "#base/config/routes.ts";
+import { parseConfig } from "#base/config/configFile.ts";
 import { obstacleBack, routeBack } from "#route/table/reverseRoutes.ts";
 
 const routesOf = (yaml: string) => parseConfig(`routes:\n${yaml}`, "ferry.yaml").routes ?? [];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseConfig } from "#base/config/routes.ts";
+import { parseConfig } from "#base/config/configFile.ts";
 import { routeNamed, routesOn } from "#route/table/routesOn.ts";
 
 const BUCKETS = "shop.system.buckets.weather";

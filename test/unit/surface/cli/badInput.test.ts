@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { readConfig } from "#base/config/routes.ts";
+import { parseConfig } from "#base/config/configFile.ts";
 import { resolveSettings, type SettingFlags } from "#base/config/settings.ts";
 import type { ErrorCode } from "#base/errors/catalogue.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
@@ -59,7 +59,7 @@ test("what is wrong with a flag, a file or the environment is one sentence that 
     return () => resolveSettings(flags, ["source"], { FERRY_HOME: folder.path, ...env });
   };
   const routes = (name: string, mask: string) => () =>
-    readConfig(file(name, `routes: [{ from: a.b, to: { mongodb: a.c }, fields: { mask: { x: { ${mask} } } } }]`));
+    parseConfig(`routes: [{ from: a.b, to: { mongodb: a.c }, fields: { mask: { x: { ${mask} } } } }]`, name);
   const plain = file("plain", "x");
   refusesEach([
     ["an empty variable", settings({}, { FERRY_SOURCE: "" }), /FERRY_SOURCE is empty/],
