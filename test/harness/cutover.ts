@@ -1,3 +1,5 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
@@ -5,24 +7,38 @@ import type { CutoverRecord } from "#cutover/machine/record.ts";
 import { MovingServices } from "../../bench/lib/movingServices.ts";
 import { startCapture, startDirect } from "./directRun.ts";
 import { type FerryRun, ferry } from "./ferry.ts";
+import { tempFolder } from "./folders.ts";
 import { sharedMongo } from "./servers.ts";
 import { FerryProcess, startWorker } from "./worker.ts";
+import { recommendedConnector } from "./workerConnector.ts";
 
 /**
  * Both sides, a run that streams the database `name`, services on it, and commands against it. The caller disposes of it.
  * @param bootstrap of Kafka, where `ferry capture` and a worker carry; otherwise `ferry run` does
+ * @param connectUrl of Kafka Connect, where the official connector captures `users` instead of `ferry capture`
  */
-export const streaming = async (name: string, bootstrap?: string) => {
+export const streaming = async (name: string, bootstrap?: string, connectUrl?: string) => {
   const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
   const stack = new AsyncDisposableStack();
   const here = stack.use(await new MongoClient(source.uri).connect());
   const there = stack.use(await new MongoClient(target.uri).connect());
   const stateDb = `ferry_${name}`;
-  const kafka = bootstrap === undefined ? [] : ["--kafka", bootstrap];
+  const kafka = [
+    ...(bootstrap === undefined ? [] : ["--kafka", bootstrap]),
+    ...(connectUrl === undefined ? [] : ["--connect", connectUrl]),
+  ];
   const urls = ["--source", source.uri, "--target", target.uri, "--state-db", stateDb, ...kafka];
   const start = async (): Promise<FerryProcess> => {
     const args = ["--state-db", stateDb];
     const sides = { source: source.uri, target: target.uri, include: [`${name}.*`], args };
+    if (bootstrap !== undefined && connectUrl !== undefined) {
+      const folder = stack.use(tempFolder());
+      const file = join(folder.path, "connector.json");
+      writeFileSync(file, JSON.stringify({ name, config: recommendedConnector(source.uri, name, "users") }));
+      const begun = await ferry(["cx", file, ...urls]);
+      if (begun.status !== 0) throw new Error(begun.err);
+      return stack.use(await startWorker({ ...sides, kafka: bootstrap, args: [...args, "--topics", `${name}.*`] }));
+    }
     if (bootstrap !== undefined) {
       const capture = stack.use(await startCapture({ ...sides, kafka: bootstrap }));
       await capture.says("copy finished");

@@ -3,13 +3,15 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { type Namespace, parseNamespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
-import { readRun } from "#cutover/ending/runWatch.ts";
 import { type FenceChoice, fenceOf } from "#cutover/fence/fence.ts";
 import type { Parts, Services, Watchman } from "#cutover/machine/parts.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
-import { RunControl } from "#source/capture/captureLifecycle.ts";
+import { RunControl, type Unrestored } from "#source/capture/captureLifecycle.ts";
+import type { ConnectRest } from "#source/connector/connectRest.ts";
+import { readCarriedRun } from "./carriedRun.ts";
+import { Connectors } from "./connectors.ts";
 import { DeferredStructure } from "./deferredStructure.ts";
 import { FerryCapture } from "./ferryCapture.ts";
 import { HookRelease } from "./hookRelease.ts";
@@ -21,6 +23,8 @@ export type AssemblyDeps = Readonly<{
   target: MongoClient;
   state: StateDb;
   kafka: KafkaClient | undefined;
+  /** Kafka Connect, where connectors capture; undefined where ferry does. */
+  connect: ConnectRest | undefined;
   routes: readonly Route[] | undefined;
   /** Of the source; empty: everything that is carried. */
   named: readonly string[];
@@ -40,32 +44,34 @@ export type AssemblyDeps = Readonly<{
   tell: (sentence: string) => void;
 }>;
 
-/** Everything that a cutover of ferry's own capture acts on. @throws FERRY_CUTOVER_FENCE */
+/** Everything that a cutover acts on, in any topology. @throws FERRY_CUTOVER_FENCE, FERRY_USAGE */
 export const assemble = (deps: AssemblyDeps): Parts => {
   const { source, target, state, named, accepted, tell } = deps;
-  const control = new RunControl(state);
   const namespaces = async (): Promise<readonly Namespace[]> => {
-    const carried = (await readRun(control)).record.topics.map(({ name }) => name);
+    const carried = (await readCarriedRun(state)).topics.map(({ name }) => name);
     const unknown = named.find((name) => !carried.includes(name));
     if (unknown !== undefined) throw new FerryError("FERRY_USAGE", `${unknown} is not carried by this run`);
     return (named.length === 0 ? carried : named).map(parseNamespace);
   };
   const has = (ns: string): boolean => named.length === 0 || named.includes(ns);
   const deferred = new DeferredStructure({ ...deps, has });
+  const partly = named.length > 0;
+  const restoreRest = (signal: AbortSignal): Promise<readonly Unrestored[]> => deferred.restoreRest(signal);
   return {
-    capture: new FerryCapture({
-      ...deps,
-      control,
-      partly: named.length > 0,
-      restoreRest: (signal) => deferred.restoreRest(signal),
-      say: () => undefined,
-      tell,
-    }),
+    capture:
+      deps.connect === undefined
+        ? new FerryCapture({ ...deps, control: new RunControl(state), partly, restoreRest, say: () => undefined, tell })
+        : new Connectors({ ...deps, kafka: requireKafka(deps.kafka), rest: deps.connect, partly, restoreRest }),
     fence: fenceOf(deps.fence, { source, namespaces, named }),
-    proof: new VerifiedProof({ ...deps, control, accepted: new Set(accepted) }),
+    proof: new VerifiedProof({ ...deps, accepted: new Set(accepted) }),
     deferred,
     wayBack: new TargetPosition(target),
     services: deps.services ?? new HookRelease(deps.onRelease, named),
     watchman: deps.watchman,
   };
+};
+
+const requireKafka = (kafka: KafkaClient | undefined): KafkaClient => {
+  if (kafka === undefined) throw new FerryError("FERRY_USAGE", "the target is fed through Kafka; give --kafka");
+  return kafka;
 };

@@ -1,5 +1,6 @@
 import { Timestamp } from "bson";
 import { FerryError } from "#base/errors/ferryError.ts";
+import { every } from "#base/flow/every.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { type EndDeps, endRun } from "#cutover/ending/endRun.ts";
 import { haltOf, lettersAndHalts } from "#cutover/ending/lastLook.ts";
@@ -8,8 +9,7 @@ import { workersDrained } from "#cutover/ending/workersDrained.ts";
 import type { Capture, SourceTime } from "#cutover/machine/parts.ts";
 import type { Unrestored } from "#source/capture/captureLifecycle.ts";
 import { commandOf, stateOf } from "#source/capture/captureLifecycle.ts";
-import { RestingSource } from "#source/stream/restingSource.ts";
-import { tokenTime } from "#source/stream/resumeToken.ts";
+import { AWAY_MS, RunCapture } from "#source/capture/runCapture.ts";
 
 export type FerryCaptureDeps = EndDeps &
   Readonly<{
@@ -22,19 +22,19 @@ export type FerryCaptureDeps = EndDeps &
     restoreRest: (signal: AbortSignal) => Promise<readonly Unrestored[]>;
   }>;
 
-/** A run without an owner for this long has ended, ms: a process that is busy renews its lease late. */
-const AWAY_MS = 2000;
 /** How often the position is looked at while services wait, ms. */
 const LOOK_MS = 10;
+/** How often halted routes are looked for meanwhile, ms. */
+const HALT_MS = 50;
 
 /** `ferry run`, and `ferry capture` with its workers behind Kafka. */
 export class FerryCapture implements Capture {
   readonly #deps: FerryCaptureDeps;
-  readonly #resting: RestingSource;
+  readonly #run: RunCapture;
 
   constructor(deps: FerryCaptureDeps) {
     this.#deps = deps;
-    this.#resting = new RestingSource({ client: deps.source, clock: deps.clock, logger: deps.logger });
+    this.#run = new RunCapture(deps);
   }
 
   async unready(): Promise<readonly FerryError[]> {
@@ -74,30 +74,24 @@ export class FerryCapture implements Capture {
   }
 
   async drainTo(at: SourceTime, signal: AbortSignal): Promise<void> {
-    const { control, clock, kafka } = this.#deps;
-    // At the very time there may be more: the position must be behind it, and a source that is fenced is at rest.
-    await this.#resting.note();
-    for (let ownedAt = clock.now(); ; ) {
-      signal.throwIfAborted();
-      const { record, owned } = await readRun(control);
-      if (owned) ownedAt = clock.now();
-      if (record.phase === "stream" && tokenTime(record.token) > at) {
-        if (record.mode === "kafka" && kafka !== undefined)
-          await workersDrained({
-            ...this.#deps,
-            kafka,
-            topics: record.topics,
-            signal,
-            lookMs: LOOK_MS,
-            report: () => undefined,
-          });
-        return;
-      }
-      if (clock.now() - ownedAt > AWAY_MS)
-        throw new FerryError("FERRY_RUN_BEHIND", `${commandOf(record)} is not running`);
-      const halted = await haltOf(this.#deps.state);
-      if (halted !== undefined) throw halted;
-      await clock.sleep(LOOK_MS, signal);
+    const { control, clock, kafka, state } = this.#deps;
+    const stop = new AbortController();
+    const ended = AbortSignal.any([signal, stop.signal]);
+    const halts = every(HALT_MS, { clock, ended, first: "now" }, async () => {
+      const halted = await haltOf(state).catch((error: unknown) => error);
+      if (halted !== undefined) stop.abort(halted);
+    });
+    try {
+      await this.#run.drainTo(at, ended);
+      const { record } = await readRun(control);
+      if (record.mode === "kafka" && kafka !== undefined)
+        await workersDrained({
+          ...{ ...this.#deps, kafka, topics: record.topics, signal: ended, lookMs: LOOK_MS },
+          report: () => undefined,
+        });
+    } finally {
+      stop.abort();
+      await halts;
     }
   }
 

@@ -1,19 +1,17 @@
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { type LookDeps, missingOnTarget, writesBehind } from "#cutover/ending/lastLook.ts";
-import { readRun } from "#cutover/ending/runWatch.ts";
 import type { Proof, SourceTime } from "#cutover/machine/parts.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { type Verified, verifiedUpTo } from "#proof/verify/verifiedUpTo.ts";
 import { routesOn } from "#route/table/routesOn.ts";
-import type { RunControl } from "#source/capture/captureLifecycle.ts";
 import { secondsOf, timeText } from "#source/stream/resumeToken.ts";
 import { clusterTime } from "#source/stream/sourceProbe.ts";
+import { readCarriedRun } from "./carriedRun.ts";
 
 export type ProofDeps = LookDeps &
   Readonly<{
     source: MongoClient;
-    control: RunControl;
     /** Namespaces that are switched over; empty: everything that is carried. */
     named: readonly string[];
     /** While services wait, all that they wrote is compared as well, by `ferry verify --follow`. */
@@ -46,9 +44,9 @@ export class VerifiedProof implements Proof {
   }
 
   async missing(at: SourceTime, signal: AbortSignal): Promise<FerryError | undefined> {
-    const { source, control, named, state, verifyRest } = this.#deps;
+    const { source, named, state, verifyRest } = this.#deps;
     if (verifyRest) await this.#verifiedTo(at, signal);
-    const { record } = await readRun(control);
+    const record = await readCarriedRun(state);
     const known = await missingOnTarget(this.#deps, record);
     if (known !== undefined) return known;
     const scope = named.length === 0 ? record.scope : { include: [...named], exclude: [] };
@@ -56,8 +54,8 @@ export class VerifiedProof implements Proof {
   }
 
   async #verified(): Promise<Verified> {
-    const { state, control, named, routes } = this.#deps;
-    const { record } = await readRun(control);
+    const { state, named, routes } = this.#deps;
+    const record = await readCarriedRun(state);
     const meant = record.topics
       .filter(({ name, next }) => Number(next) > 0 && (named.length === 0 || named.includes(name)))
       .flatMap(({ name }) => routesOn(routes, name));

@@ -15,6 +15,7 @@ import { assemble } from "#cutover/parts/assemble.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
+import type { ConnectRest } from "#source/connector/connectRest.ts";
 import { clusterTime } from "#source/stream/sourceProbe.ts";
 import { servicesBack } from "./servicesBack.ts";
 
@@ -23,6 +24,8 @@ export type SwitchDeps = Readonly<{
   target: MongoClient;
   state: StateDb;
   kafka: KafkaClient | undefined;
+  /** Kafka Connect, where connectors capture. */
+  connect: ConnectRest | undefined;
   routes: readonly Route[] | undefined;
   /** Of the source; empty: everything that is carried. */
   named: readonly string[];

@@ -135,6 +135,11 @@ export class ConnectRest {
     await this.#call("PUT", `${this.#path(name)}/stop`);
   }
 
+  /** Asks for the PAUSED state (tasks stay, and read nothing). Resolves when accepted, not when reached. */
+  async pause(name: string): Promise<void> {
+    await this.#call("PUT", `${this.#path(name)}/pause`);
+  }
+
   /** Asks for the RUNNING state. Resolves when accepted, not when reached. */
   async resume(name: string): Promise<void> {
     await this.#call("PUT", `${this.#path(name)}/resume`);

@@ -117,6 +117,9 @@ export const withTarget = (
     await work(target, state);
   });
 
+/** A Connect that is just starting, or moving its connectors, answers within this, ms. */
+export const CONNECT_PATIENCE_MS = 20_000;
+
 /** Kafka Connect for a command that can wait for it, and says so when it does. */
 export const patientConnect = (
   url: string,

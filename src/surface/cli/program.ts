@@ -87,12 +87,12 @@ const COMMANDS: readonly Entry[] = [
   {
     name: "pause",
     description:
-      "pause a `ferry run` (no writes to the target) or a `ferry capture` (no writes to Kafka) until `ferry resume`, also after a restart",
+      "pause a `ferry run` (no writes to the target), a `ferry capture` or a connector (no writes to Kafka) until `ferry resume`, also after a restart",
     load: async () => (await import("./commands/lifecycle.ts")).registerPause,
   },
   {
     name: "resume",
-    description: "resume a paused `ferry run` or `ferry capture` from its position",
+    description: "resume a paused `ferry run`, `ferry capture` or connector from its position",
     load: async () => (await import("./commands/lifecycle.ts")).registerResume,
   },
   {

@@ -8,16 +8,26 @@ import { listed } from "#base/flow/namespaceFilter.ts";
 import { parseFence } from "#cutover/fence/fence.ts";
 import type { CutoverRecord } from "#cutover/machine/record.ts";
 import { cutoverFacts, pauseOf, pauseText } from "#cutover/machine/report.ts";
+import { connectorsOf } from "#cutover/parts/carriedRun.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { reachMongo } from "#io/mongo/reach.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { reverseState } from "#process/capture/stateNames.ts";
 import { Switchover } from "#process/switch/switchover.ts";
 import { RunControl } from "#source/capture/captureLifecycle.ts";
-import { readDeployment, requireSameSource } from "#source/stream/deployment.ts";
+import type { ConnectRest } from "#source/connector/connectRest.ts";
+import { readDeployment, requireSameSource, type SourceIdentity } from "#source/stream/deployment.ts";
 import { requireComplete } from "#structure/operations/structureOperations.ts";
 import { plainLogger, print, printAside, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
-import { type Flags, withConnections, withPlaces, withTarget } from "../connections.ts";
+import {
+  CONNECT_PATIENCE_MS,
+  type Flags,
+  patientConnect,
+  withConnections,
+  withPlaces,
+  withTarget,
+} from "../connections.ts";
 import { milliseconds } from "../timeFlag.ts";
 import { SecondProcess, WATCHING } from "../watchman.ts";
 
@@ -51,7 +61,7 @@ export const registerRollback = (command: Command): void => {
 };
 
 const withSwitch = (command: Command): Command =>
-  withConnections(command, ["source", "target", "kafka", "state"])
+  withConnections(command, ["source", "target", "kafka", "connect", "state"])
     .option(
       "--namespace <names>",
       "switch only these, comma-separated; the others keep streaming (default: everything)",
@@ -106,22 +116,19 @@ const cutover = async (flags: CutoverFlags): Promise<void> => {
   const on = flags.isBack === true ? withPlaces : withTarget; // the way back has its own sentence for a state that is not there
   return on(flags, "ferry cutover", (target, state) =>
     withSignals(async ({ soft }) => {
-      const { source: uri, kafka: bootstrap, group } = resolveSettings(flags, ["source"]);
+      const { source: uri } = resolveSettings(flags, ["source"]);
       // The second process stops when services no longer wait.
       const signal = flags.watch === undefined ? soft : new AbortController().signal;
       const waiting = { clock: systemClock, logger: plainLogger, signal };
       await using clients = new AsyncDisposableStack();
       const source = await reachMongo(uri, { side: "source", appName: "ferry cutover", ...waiting });
       clients.defer(() => source.close());
-      const run = await new RunControl(state).read();
-      if (run === undefined) throw noRun(flags);
-      requireSameSource(run.record.source, await readDeployment(source));
-      const isKafka = run.record.mode === "kafka" && resolveSettings(flags, ["kafka"]).kafka !== "";
-      const kafka = isKafka
-        ? clients.use(new KafkaClient({ bootstrap: bootstrap ?? "", clientId: "ferry-cutover", group }))
-        : undefined;
+      const carried = await carriedBy(flags, state);
+      if (carried.source !== undefined) requireSameSource(carried.source, await readDeployment(source));
+      const kafka = carried.throughKafka ? clients.use(kafkaOf(flags)) : undefined;
+      const connect = carried.byConnectors ? connectOf(flags, signal) : undefined;
       const switchover = new Switchover({
-        ...{ ...choices, ...waiting, source, target, state, kafka, tell },
+        ...{ ...choices, ...waiting, source, target, state, kafka, connect, tell },
         owner: `${hostname()}/${process.pid}`,
         report: ({ state }) => tell(DOES[state] ?? state),
         onRetry: ({ detail }) => printAside(`${detail}; trying again`),
@@ -130,6 +137,25 @@ const cutover = async (flags: CutoverFlags): Promise<void> => {
     }),
   );
 };
+
+type CarriedBy = Readonly<{ source: SourceIdentity | undefined; throughKafka: boolean; byConnectors: boolean }>;
+
+/** Who carries what is switched over. @throws FERRY_RUN_NONE, FERRY_ROLLBACK_NONE, FERRY_MONGO_* */
+const carriedBy = async (flags: CutoverFlags, state: StateDb): Promise<CarriedBy> => {
+  const run = (await new RunControl(state).read())?.record;
+  if (run !== undefined) return { source: run.source, throughKafka: run.mode === "kafka", byConnectors: false };
+  const [connector] = flags.isBack === true ? [] : await connectorsOf(state);
+  if (connector === undefined) throw noRun(flags);
+  return { source: connector.source, throughKafka: true, byConnectors: true };
+};
+
+const kafkaOf = (flags: CutoverFlags): KafkaClient => {
+  const { kafka: bootstrap, group } = resolveSettings(flags, ["kafka"]);
+  return new KafkaClient({ bootstrap, clientId: "ferry-cutover", group });
+};
+
+const connectOf = (flags: CutoverFlags, signal: AbortSignal): ConnectRest =>
+  patientConnect(resolveSettings(flags, ["connect"]).connect, { giveUpAfterMs: CONNECT_PATIENCE_MS, signal });
 
 const noRun = ({ isBack }: CutoverFlags): FerryError =>
   isBack === true

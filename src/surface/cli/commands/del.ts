@@ -8,10 +8,7 @@ import { isSourceConnector, parseConnector, topicsInScope } from "#source/connec
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { awaitStopped } from "#source/connector/startWaits.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
-import { type Flags, patientConnect, withConnections } from "../connections.ts";
-
-/** A Connect that is just starting, or moving its connectors, answers within this, ms. */
-const PATIENCE_MS = 20_000;
+import { CONNECT_PATIENCE_MS, type Flags, patientConnect, withConnections } from "../connections.ts";
 
 type DelFlags = Flags & Readonly<{ forget?: boolean }>;
 
@@ -32,14 +29,14 @@ const report = (name: string, flags: DelFlags, facts: object, sentence: string):
 
 const remove = async (name: string, flags: DelFlags): Promise<void> => {
   const settings = resolveSettings(flags, ["connect"]);
-  await patientConnect(settings.connect, { giveUpAfterMs: PATIENCE_MS }).remove(name);
+  await patientConnect(settings.connect, { giveUpAfterMs: CONNECT_PATIENCE_MS }).remove(name);
   report(name, flags, { forgotten: false }, `${name} is removed; its position is kept`);
 };
 
 /** Stops, deletes the offsets (Connect allows it in no other state), deletes the connector, then ferry's own record. */
 const forget = async (name: string, flags: DelFlags): Promise<void> => {
   const settings = resolveSettings(flags, ["connect", "kafka"]);
-  const rest = patientConnect(settings.connect, { giveUpAfterMs: PATIENCE_MS });
+  const rest = patientConnect(settings.connect, { giveUpAfterMs: CONNECT_PATIENCE_MS });
   await StateDb.within(resolveState(flags), { appName: "ferry del" }, async (state) => {
     const store = new ConnectorStore(state);
     const config = await rest.config(name);

@@ -2,34 +2,49 @@ import type { Command } from "commander";
 import { readConfig } from "#base/config/readConfig.ts";
 import { resolveSettings } from "#base/config/settings.ts";
 import { CATALOGUE } from "#base/errors/catalogue.ts";
-import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { listed } from "#base/flow/namespaceFilter.ts";
 import { endRun } from "#cutover/ending/endRun.ts";
 import { type LookDeps, lettersAndHalts, writesBehind } from "#cutover/ending/lastLook.ts";
-import { readRun, type SeenRun, watchRun } from "#cutover/ending/runWatch.ts";
+import { readRun, type SeenRun } from "#cutover/ending/runWatch.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { serversOf, throughOutages } from "#io/mongo/outages.ts";
 import { reachMongo } from "#io/mongo/reach.ts";
 import { commandOf, RunControl, type RunState, stateOf } from "#source/capture/captureLifecycle.ts";
 import type { StoredCapture } from "#source/capture/captureStore.ts";
+import { RunCapture } from "#source/capture/runCapture.ts";
+import { ConnectorCapture } from "#source/connector/connectorCapture.ts";
+import type { Capture } from "#source/stream/capture.ts";
 import { readDeployment, requireSameSource } from "#source/stream/deployment.ts";
 import { secondsOf, timeText, tokenTime } from "#source/stream/resumeToken.ts";
 import { clusterTime } from "#source/stream/sourceProbe.ts";
 import { requireComplete } from "#structure/operations/structureOperations.ts";
 import { plainLogger, print, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
-import { type Flags, withConnections, withState, withTarget } from "../connections.ts";
+import {
+  CONNECT_PATIENCE_MS,
+  type Flags,
+  patientConnect,
+  withConnections,
+  withState,
+  withTarget,
+} from "../connections.ts";
+
+const CONNECTOR = ["[connector]", "a connector, by its name in Kafka Connect, instead of ferry's own run"] as const;
 
 /** `ferry pause`: what is wanted of a `ferry run` or `ferry capture` is written where it looks; so do the two below. */
 export const registerPause = (command: Command): void => {
-  withConnections(command, ["target", "state"]).action(pause);
+  withConnections(command.argument(...CONNECTOR), ["target", "connect", "state"]).action(
+    (name: string | undefined, flags: Flags) => (name === undefined ? pause(flags) : pauseConnector(name, flags)),
+  );
 };
 
 /** `ferry resume`. */
 export const registerResume = (command: Command): void => {
-  withConnections(command, ["target", "state"]).action(resume);
+  withConnections(command.argument(...CONNECTOR), ["target", "connect", "state"]).action(
+    (name: string | undefined, flags: Flags) => (name === undefined ? resume(flags) : resumeConnector(name, flags)),
+  );
 };
 
 /** `ferry finalize`. */
@@ -42,13 +57,6 @@ export const registerFinalize = (command: Command): void => {
     .option("--accept <codes>", "error codes to accept, comma-separated: what they stand for stays missing")
     .option("--config <file>", "with Kafka: routes and their rules (default: ferry.yaml here, if it exists)")
     .action(finalize);
-};
-
-/** @throws FERRY_RUN_FINALIZED, FERRY_RUN_FINALIZING */
-const refuse = ({ lifecycle }: StoredCapture): never => {
-  const at = lifecycle?.finalizedAt;
-  if (at !== undefined) throw new FerryError("FERRY_RUN_FINALIZED", `the run was finalized at ${at.toISOString()}`);
-  throw new FerryError("FERRY_RUN_FINALIZING", "it can no longer be paused or resumed");
 };
 
 const facts = ({ record, owned }: SeenRun): Readonly<Record<string, unknown>> => ({
@@ -69,15 +77,25 @@ const exitAs = ({ record: { ended }, owned }: SeenRun): void => {
   if (!owned && ended != null) process.exitCode = CATALOGUE[ended.code].exit;
 };
 
+/** Only steered: nothing is drained. */
+const runOf = (control: RunControl): Capture =>
+  new RunCapture({ control, source: undefined, clock: systemClock, logger: plainLogger });
+
+const connectorOf = (name: string, flags: Flags): Capture => {
+  const { connect } = resolveSettings(flags, ["connect"]);
+  const rest = patientConnect(connect, { giveUpAfterMs: CONNECT_PATIENCE_MS });
+  return new ConnectorCapture({
+    ...{ rest, name, source: undefined, kafka: undefined, clock: systemClock, logger: plainLogger },
+  });
+};
+
 const pause = (flags: Flags): Promise<void> =>
   withState(flags, "ferry pause", (state) =>
     withSignals(async ({ soft }) => {
       const control = new RunControl(state);
-      const { record } = await readRun(control);
-      if (!(await control.pause())) refuse(record);
-      const enough = ({ owned }: SeenRun, state: RunState): boolean => state === "paused" || !owned;
-      const watched = { control, clock: systemClock, signal: soft, say: () => undefined };
-      const seen = await watchRun(watched, enough);
+      await runOf(control).pause(soft);
+      const seen = await readRun(control);
+      const { record } = seen;
       exitAs(seen);
       if (flags.json === true) printJson(facts(seen));
       else if (!seen.owned) print(notRunning(seen, `it stays paused when ${commandOf(record)} restarts`));
@@ -89,14 +107,26 @@ const pause = (flags: Flags): Promise<void> =>
 const resume = (flags: Flags): Promise<void> =>
   withState(flags, "ferry resume", async (state) => {
     const control = new RunControl(state);
-    const { record } = await readRun(control);
-    if (!(await control.resume())) refuse(record);
+    await runOf(control).resume();
     const seen = await readRun(control);
     exitAs(seen);
     if (flags.json === true) printJson(facts(seen));
     else if (seen.owned) print("resumed from its position");
-    else print(notRunning(seen, `start ${commandOf(record)} again as before`));
+    else print(notRunning(seen, `start ${commandOf(seen.record)} again as before`));
   });
+
+const pauseConnector = (name: string, flags: Flags): Promise<void> =>
+  withSignals(async ({ soft }) => {
+    await connectorOf(name, flags).pause(soft);
+    if (flags.json === true) printJson({ connector: name, state: "paused" });
+    else print("paused: no capture, and the position is kept; workers apply what Kafka has");
+  });
+
+const resumeConnector = async (name: string, flags: Flags): Promise<void> => {
+  await connectorOf(name, flags).resume();
+  if (flags.json === true) printJson({ connector: name, state: "running" });
+  else print("resumed from its position");
+};
 
 const progress = ({ record, owned }: SeenRun, state: RunState): string => {
   if (!owned) return `not running: start ${commandOf(record)} again as before, and it resumes this`;

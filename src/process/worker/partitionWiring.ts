@@ -38,32 +38,32 @@ import { StructureFollower } from "#structure/follow/structureFollower.ts";
 import type { Meter } from "./meter.ts";
 import type { WorkerStores } from "./workerStores.ts";
 
-export type PartitionContext = WorkerStores &
-  Readonly<{
-    claim: Claim;
-    route: Route;
-    filter: RouteFilter | undefined;
-    partitionCount: number;
-    target: MongoClient;
-    source: ProvenSource | undefined;
-    sinkOf: SinkOf;
-    watches: TargetWatches;
-    log: Log;
-    budget: ByteBudget;
-    meter: Meter;
-    throttle: Throttle | undefined;
-    options: WorkerOptions;
-    logger: Logger;
-    clock: Clock;
-    hard: AbortSignal;
-    onRetry: NonNullable<RetryOptions["onRetry"]>;
-    state: StateDb;
-    ddl: DdlRules;
-    /** All of the configuration's routes; undefined carries every topic to the namespace of its name. */
-    routes: readonly Route[] | undefined;
-    /** Codes that the operator takes upon himself while this worker runs. */
-    accepted: ReadonlySet<string>;
-  }>;
+export type PartitionContext = Readonly<{
+  stores: WorkerStores;
+  claim: Claim;
+  route: Route;
+  filter: RouteFilter | undefined;
+  partitionCount: number;
+  target: MongoClient;
+  source: ProvenSource | undefined;
+  sinkOf: SinkOf;
+  watches: TargetWatches;
+  log: Log;
+  budget: ByteBudget;
+  meter: Meter;
+  throttle: Throttle | undefined;
+  options: WorkerOptions;
+  logger: Logger;
+  clock: Clock;
+  hard: AbortSignal;
+  onRetry: NonNullable<RetryOptions["onRetry"]>;
+  state: StateDb;
+  ddl: DdlRules;
+  /** All of the configuration's routes; undefined carries every topic to the namespace of its name. */
+  routes: readonly Route[] | undefined;
+  /** Codes that the operator takes upon himself while this worker runs. */
+  accepted: ReadonlySet<string>;
+}>;
 
 /** Does the log still hold what the lanes need? @throws FERRY_LOG_TRUNCATED, FERRY_LOG_RECREATED */
 const checkBounds = async ({ claim, log, accepted }: PartitionContext): Promise<number> => {
@@ -94,14 +94,14 @@ const beginsWithCopy = async ({ claim, log, partitionCount }: PartitionContext, 
 };
 
 const openGate = async (context: PartitionContext, decode: Decoder): Promise<DriftGate | undefined> => {
-  const { drift: ledger, filter, logger, claim } = context;
+  const { stores, filter, logger, claim } = context;
   const policy = context.route.drift;
   if (policy.depth === 0) return undefined;
   const where = { route: claim.route, partition: claim.partition };
   const targetPath = (path: string): string | undefined => (filter === undefined ? path : filter.targetPath(path));
   const hasCopy = (): Promise<boolean> => beginsWithCopy(context, decode);
   const deltas = context.source === undefined || context.options.deltas === "apply";
-  return DriftGate.open({ where, policy, ledger, targetPath, hasCopy, deltas, logger });
+  return DriftGate.open({ where, policy, ledger: stores.drift, targetPath, hasCopy, deltas, logger });
 };
 
 /** Undefined where the source owns whole documents: then writes of others do not matter. */
@@ -112,7 +112,8 @@ const openConflicts = async (
   drift: DriftGate | undefined,
 ): Promise<ConflictGate | undefined> => {
   if (policy === "mirror") return undefined;
-  const { claim, route, marks, conflicts: store, watches } = context;
+  const { claim, route, stores, watches } = context;
+  const { marks, conflicts: store } = stores;
   if (drift === undefined)
     throw new FerryError("FERRY_TARGET_POLICY", `${claim.route}: ${policy} needs the drift ledger; drift.depth is 0`);
   await drift.learn();
@@ -134,7 +135,7 @@ type SharedDeps = Omit<LaneWriterDeps, "drift" | "conflicts" | "collation" | "co
 type LaneParts = Readonly<{ ns: Namespace; sink: Sink; copyGuard: CopyGuard; follower: StructureFollower }>;
 
 const laneDeps = (context: PartitionContext, { ns, sink, copyGuard, follower }: LaneParts): SharedDeps => {
-  const { clock, hard, onRetry, deadLetters, options, logger, source, filter } = context;
+  const { clock, hard, onRetry, stores, options, logger, source, filter } = context;
   const untilThere = { clock, signal: hard, onRetry };
   const lookup =
     source === undefined ? undefined : new Lookup(source, ns, { what: "looking documents up", ...untilThere });
@@ -142,7 +143,7 @@ const laneDeps = (context: PartitionContext, { ns, sink, copyGuard, follower }: 
     clock,
     ns,
     sink,
-    deadLetters,
+    deadLetters: stores.deadLetters,
     lookup: options.deltas === "look-up" || !sink.can.patches ? lookup : undefined,
     rescue: lookup,
     shape: filter === undefined ? undefined : shaper(filter),
@@ -161,9 +162,9 @@ const laneDeps = (context: PartitionContext, { ns, sink, copyGuard, follower }: 
 };
 
 const commitOf = (context: PartitionContext, sink: Sink, session: StateSession | undefined): LaneCommit => {
-  const { positions, clock, hard: signal, onRetry } = context;
+  const { stores, clock, hard: signal, onRetry } = context;
   const isContended = (error: unknown): boolean => sink.refusal(error)?.kind === "contended";
-  const deps = { positions, isContended, clock, signal, onRetry };
+  const deps = { positions: stores.positions, isContended, clock, signal, onRetry };
   return sink.can.transactions && session !== undefined
     ? transactionalCommit(deps, session)
     : outsideCommit(deps, session);
@@ -171,25 +172,43 @@ const commitOf = (context: PartitionContext, sink: Sink, session: StateSession |
 
 /** Builds everything one claimed partition needs and sets it to work. @throws FERRY_LOG_*, FERRY_MONGO_* */
 export const openPartition = async (context: PartitionContext): Promise<RunningPartition> => {
-  const { claim, log, options, meter, throttle, deadLetters, partitionCount, source, target, clock, logger, hard } =
-    context;
+  const { claim, route, partitionCount, stores, state, options, ddl: rules, routes, accepted } = context;
+  const { target, source, log, meter, throttle, clock, logger, hard } = context;
+  const { deadLetters, drops, runs, marks, repairs } = stores;
   const ns = parseNamespace(claim.topic);
   const firstOffset = await checkBounds(context);
   const decode = createDecoder();
   if (partitionCount > 1)
     checkKeys(await log.peek(claim.topic, claim.partition, firstOffset), { claim, partitionCount, decode });
-  const sink = context.sinkOf(context.route);
+  const sink = context.sinkOf(route);
   if (!sink.can.patches && source === undefined)
     throw new FerryError("FERRY_USAGE", `${sink.name} takes whole documents only: give --source to look them up`);
-  const begun = await beginRoute(context, sink);
-  const follower = new StructureFollower({ ...context, sink });
+  const begun = await beginRoute({ claim, route, options, runs, marks, accepted, logger, clock, hard }, sink);
+  const follower = new StructureFollower({ source, target, state, route, sink, clock, logger, hard });
   await follower.prepare();
-  const copyGuard = new CopyGuard({ ...context, occupied: begun.occupied });
-  const ddl = new DdlPolicy({ ...context, follower, policy: begun.policy }, sink);
+  const copyGuard = new CopyGuard({
+    ...{ claim, store: stores.store, connectors: stores.connectors, logger, accepted },
+    occupied: begun.occupied,
+  });
+  const ddl = new DdlPolicy(
+    {
+      ...{ claim, partitionCount, source, target, state, log, runs, drops },
+      ...{ options, routes, accepted, clock, logger, hard },
+      ...{ ddl: rules, sinkOf: context.sinkOf, follower, policy: begun.policy },
+    },
+    sink,
+  );
   const deps = laneDeps(context, { ns, sink, copyGuard, follower });
-  const to = isMongo(context.route) ? targetNamespace(context.route) : undefined;
+  const to = isMongo(route) ? targetNamespace(route) : undefined;
   const collation = await TargetCollation.open({ target, to, source, from: ns });
-  const guard = new SpellingGuard({ ...context, ...begun, isOpen: collation.isOpen });
+  const guard = new SpellingGuard({
+    claim,
+    partitionCount,
+    policy: begun.policy,
+    runs,
+    accepted,
+    isOpen: collation.isOpen,
+  });
   const held = await deadLetters.held(claim.route, claim.partition);
   const drift = await openGate(context, decode);
   const conflicts = await openConflicts(context, begun, sink, drift);
@@ -223,13 +242,12 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
     see: drift === undefined ? undefined : (entry) => drift.see(entry),
     onCopyRun: (copyAt) => copyGuard.onCopyRun(copyAt),
     refresh: async () => {
-      drift?.decide(await context.drift.decisions(claim.route));
+      drift?.decide(await stores.drift.decisions(claim.route));
       if (conflicts !== undefined) await drift?.learn();
     },
     beside: (lanes) => {
-      const { repairs: store } = context;
-      const repairs = new Repairs({ claim, source, from: ns, sink, store, lanes, lane: collation.lane });
-      return [() => repairs.look()];
+      const due = new Repairs({ claim, source, from: ns, sink, store: repairs, lanes, lane: collation.lane });
+      return [() => due.look()];
     },
     clock,
     logger,

@@ -1,0 +1,33 @@
+import { Long } from "bson";
+import { FerryError } from "#base/errors/ferryError.ts";
+import { parseNamespace } from "#base/flow/types.ts";
+import { knownRoutes } from "#io/state/forgetRoutes.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
+import { RunControl } from "#source/capture/captureLifecycle.ts";
+import type { StoredCapture } from "#source/capture/captureStore.ts";
+import { type ConnectorRecord, ConnectorStore } from "#source/connector/connectorStore.ts";
+
+/** What is carried to a target, whoever captures it: as much of it as a cutover looks at. */
+export type CarriedRun = Pick<StoredCapture, "topics" | "scope" | "mode" | "token">;
+
+/** The connectors that feed a target; none where ferry captures by itself. @throws FERRY_MONGO_* */
+export const connectorsOf = async (state: StateDb): Promise<readonly ConnectorRecord[]> =>
+  (await new RunControl(state).read()) === undefined ? new ConnectorStore(state).all() : [];
+
+/** @throws FERRY_RUN_NONE, FERRY_MONGO_* */
+export const readCarriedRun = async (state: StateDb): Promise<CarriedRun> => {
+  const run = await new RunControl(state).read();
+  if (run !== undefined) return run.record;
+  // ferry does not count a connector's records: what has come to a topic is what its lanes tell.
+  const [first, ...others] = await new ConnectorStore(state).all();
+  if (first === undefined) throw new FerryError("FERRY_RUN_NONE", "there is no run on this target");
+  const known = [first, ...others].flatMap(({ topics }) => topics);
+  const begun = (await knownRoutes(state, () => true)).map(({ topic }) => topic);
+  const names = [...new Set([...known, ...begun])].filter((name) => parseNamespace(name).coll !== "").sort();
+  return {
+    topics: names.map((name) => ({ name, next: Long.ONE })),
+    scope: { include: names, exclude: [] },
+    mode: "kafka",
+    token: first.verified ?? first.r0,
+  };
+};

@@ -1,0 +1,75 @@
+import { FerryError } from "#base/errors/ferryError.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import type { Logger } from "#base/observe/log.ts";
+import { type LookDeps, lettersAndHalts } from "#cutover/ending/lastLook.ts";
+import { workersDrained } from "#cutover/ending/workersDrained.ts";
+import type { Capture, SourceTime } from "#cutover/machine/parts.ts";
+import type { KafkaClient } from "#io/kafka/client.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
+import type { Unrestored } from "#source/capture/captureLifecycle.ts";
+import { ConnectorCapture } from "#source/connector/connectorCapture.ts";
+import { checkCapture } from "#source/connector/connectorHealth.ts";
+import { ConnectorStore } from "#source/connector/connectorStore.ts";
+import type { ConnectRest } from "#source/connector/connectRest.ts";
+import { readCarriedRun } from "./carriedRun.ts";
+
+export type ConnectorsDeps = Omit<LookDeps, "accepted"> &
+  Readonly<{
+    source: MongoClient;
+    kafka: KafkaClient;
+    rest: ConnectRest;
+    accepted: readonly string[];
+    /** Only some namespaces are switched over: the connectors continue with the others. */
+    partly: boolean;
+    /** Restores what is left of these. */
+    restoreRest: (signal: AbortSignal) => Promise<readonly Unrestored[]>;
+    clock: Clock;
+    logger: Logger;
+  }>;
+
+/** How often the lanes are looked at while services wait, ms. */
+const LOOK_MS = 10;
+
+/** The official connectors, with workers behind Kafka. */
+export class Connectors implements Capture {
+  readonly #deps: ConnectorsDeps;
+  readonly #store: ConnectorStore;
+
+  constructor(deps: ConnectorsDeps) {
+    this.#deps = deps;
+    this.#store = new ConnectorStore(deps.state);
+  }
+
+  async unready(): Promise<readonly FerryError[]> {
+    const { state, routes, accepted, rest, source, kafka, clock } = this.#deps;
+    const copying = (await this.#store.all()).filter((record) => record.state !== "streaming");
+    if (copying.length > 0)
+      return copying.map(({ _id }) => new FerryError("FERRY_CUTOVER_EARLY", `connector ${_id} copies`));
+    const { findings } = await checkCapture({ rest, source, kafka, store: this.#store, clock });
+    const known = await lettersAndHalts({ state, routes, accepted: new Set(accepted) });
+    return [
+      ...findings.map(({ code, sentence }) => new FerryError(code, sentence)),
+      ...(known === undefined ? [] : [known]),
+    ].filter(({ code }) => !accepted.includes(code));
+  }
+
+  async hurry(): Promise<void> {
+    // A connector asks the source all the time, and hands over what it gets at once.
+  }
+
+  async drainTo(at: SourceTime, signal: AbortSignal): Promise<void> {
+    const { topics } = await readCarriedRun(this.#deps.state);
+    await Promise.all((await this.#captures()).map((capture) => capture.drainTo(at, signal)));
+    await workersDrained({ ...this.#deps, topics, signal, lookMs: LOOK_MS, report: () => undefined });
+  }
+
+  /** Connectors stay, paused: services write to the target now, and what goes back is another run's. */
+  async end(_at: SourceTime, signal: AbortSignal): Promise<readonly Unrestored[]> {
+    if (!this.#deps.partly) for (const capture of await this.#captures()) await capture.pause(signal);
+    return this.#deps.restoreRest(signal);
+  }
+
+  async #captures(): Promise<readonly ConnectorCapture[]> {
+    return (await this.#store.all()).map(({ _id: name }) => new ConnectorCapture({ ...this.#deps, name }));
+  }
+}

@@ -1,0 +1,188 @@
+import { TargetWatches } from "#apply/conflict/targetWatches.ts";
+import type { Claim } from "#apply/lanes/claims.ts";
+import type { RunningPartition } from "#apply/pipeline/runningPartition.ts";
+import type { DdlRules, Route } from "#base/config/routes.ts";
+import type { WorkerOptions } from "#base/config/workerOptions.ts";
+import { ByteBudget } from "#base/flow/byteBudget.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import { listed } from "#base/flow/namespaceFilter.ts";
+import type { Log } from "#base/flow/types.ts";
+import type { Logger } from "#base/observe/log.ts";
+import { tryingAgain } from "#base/observe/tryingAgain.ts";
+import { KafkaLog } from "#io/log/kafkaLog.ts";
+import { type MongoClient, openMongo, readTopology, type Topology } from "#io/mongo/connect.ts";
+import { mongoServer, throughOutages } from "#io/mongo/outages.ts";
+import { reachMongo, sayIgnored } from "#io/mongo/reach.ts";
+import { Pace, TARGET_PROBE } from "#io/pace/pace.ts";
+import { type LiveRoute, RouteTable } from "#route/table/routeTable.ts";
+import { requireFits } from "#sink/open/fits.ts";
+import { sinkOpener } from "#sink/open/openSink.ts";
+import { provenSource } from "#source/stream/deployment.ts";
+import { CaptureGuard } from "./captureGuard.ts";
+import { Halts } from "./halts.ts";
+import { HeldPartitions } from "./heldPartitions.ts";
+import { Meter } from "./meter.ts";
+import { type OpenState, openState, type StateSettings } from "./openState.ts";
+import { openPartition } from "./partitionWiring.ts";
+import { type WorkerStores, workerStores } from "./workerStores.ts";
+
+export type WorkerSettings = Readonly<{
+  source?: string | undefined;
+  /** Kafka Connect, if its connectors are to be checked. */
+  connect?: string | undefined;
+  target: string;
+  /** Needed where no other log is given. */
+  kafka?: string | undefined;
+  group: string;
+  /** Touched after each report to the target: for health checks of containers. */
+  aliveFile?: string | undefined;
+}> &
+  StateSettings;
+
+export type WorkerDeps = Readonly<{
+  settings: WorkerSettings;
+  options: WorkerOptions;
+  /** Read instead of Kafka: a log in this process, with a capture of its own behind it. */
+  log?: Log | undefined;
+  /** Undefined carries every topic to the namespace of its name. */
+  routes: readonly Route[] | undefined;
+  ddl: DdlRules;
+  logger: Logger;
+  clock: Clock;
+  workerId: string;
+  host: string;
+  version: string;
+  /** See ConnectOptions: behind a cutover the side that is written to is fenced. */
+  pastValidators?: boolean;
+  /** Ends the run when what was read is applied and saved. */
+  soft: AbortSignal;
+  /** Ends it immediately; the next owner resumes from the saved positions. */
+  hard: AbortSignal;
+}>;
+
+/** Why a write could be applied twice, as the end of a sentence; empty where it cannot. */
+const whyNotOnce = (topology: Topology, { apart }: OpenState): string => {
+  if (topology.kind === "standalone") return ", since it has no transactions";
+  return apart === undefined ? "" : ", since ferry's state is on another deployment";
+};
+
+/** What a worker works with. Disposing of it closes every connection. */
+export type WorkerParts = AsyncDisposable &
+  Readonly<{
+    target: MongoClient;
+    topology: Topology;
+    memory: OpenState;
+    whyNotOnce: string;
+    stores: WorkerStores;
+    routes: RouteTable;
+    log: Log;
+    budget: ByteBudget;
+    meter: Meter;
+    pace: Pace | undefined;
+    /** Undefined where connectors cannot be looked at. */
+    guard: CaptureGuard | undefined;
+    halts: Halts;
+    held: HeldPartitions;
+    /** Codes that the operator takes upon himself while this worker runs. */
+    accepted: ReadonlySet<string>;
+    /** Lanes of a partition, by how many partitions its topic has. */
+    slices: (partitionCount: number) => number;
+  }>;
+
+/**
+ * Makes and connects everything that one worker works with; no other file does.
+ * @throws FERRY_CONFIG, FERRY_MONGO_*, FERRY_USAGE: one clear sentence each
+ */
+export const wireWorker = async (deps: WorkerDeps): Promise<WorkerParts> => {
+  const { settings, options, workerId, clock, logger, soft, hard } = deps;
+  // First of all: rules that contradict each other must not be met when half of the work has begun.
+  requireFits(deps.routes ?? []);
+  const routes = new RouteTable({ configured: deps.routes, topics: options.topics, logger });
+  if (deps.log === undefined)
+    for (const side of ["source", "target"] as const) sayIgnored(side, settings[side], logger);
+
+  await using stack = new AsyncDisposableStack();
+  const signal = AbortSignal.any([soft, hard]);
+  const outages = { clock, logger, signal };
+  const target = await reachMongo(settings.target, {
+    ...outages,
+    side: "target",
+    appName: workerId,
+    pastValidators: deps.pastValidators ?? false,
+  });
+  stack.defer(() => target.close());
+  const looking = async () => ({
+    topology: await readTopology(target),
+    memory: await openState(target, settings, { ...outages, appName: workerId }),
+  });
+  const servers = [mongoServer("the target", target)];
+  const looked = await throughOutages("looking at the target", servers, outages, looking);
+  const topology = looked.topology;
+  const memory = stack.use(looked.memory);
+  const source = settings.source === undefined ? undefined : openMongo(settings.source, { appName: workerId });
+  stack.defer(() => source?.close());
+
+  const { state, apart } = memory;
+  const transactional = (apart ?? topology).kind !== "standalone";
+  const stores = workerStores({ state, workerId, leaseMs: options.leaseMs, transactional }, clock);
+  const { store, claims, runs, connectors, marks } = stores;
+  const reason = whyNotOnce(topology, memory);
+  const sinkOf = sinkOpener({ target, transactional: reason === "" });
+  const budget = new ByteBudget(options.budgetMb * 1024 * 1024);
+  const meter = new Meter(clock);
+  const accepted = new Set(listed(options.accept));
+  const slices = (partitionCount: number): number => options.slices || Math.max(1, Math.ceil(4 / partitionCount));
+  const pace = stack.use(paceOf(deps));
+  const guard = stack.use(guardOf(deps, source, stores));
+  const halts = new Halts({ runs, routes, guard, accepted, logger });
+  const log = stack.use(deps.log ?? kafkaLog(deps, { budget, running: () => held.running.size }));
+  const watches = stack.use(
+    new TargetWatches({ target, runs, marks, accepted, clock, logger, onRetry: tryingAgain(logger, "target watch") }),
+  );
+  const open = (claim: Claim, { route, filter, partitions }: LiveRoute): Promise<RunningPartition> =>
+    openPartition({
+      ...{ claim, route, filter, partitionCount: partitions, routes: deps.routes, ddl: deps.ddl },
+      ...{ options, accepted, stores, state, target, sinkOf, watches, log, budget, meter, clock, logger, hard },
+      source: source && provenSource(source, () => connectors.sourceOf(claim.topic)),
+      throttle: pace?.throttle,
+      onRetry: tryingAgain(logger, "lane"),
+    });
+  const held = new HeldPartitions({ workerId, store, claims, runs, routes, halts, slices, open, logger, hard });
+
+  const kept = stack.move();
+  return {
+    ...{ target, topology, memory, whyNotOnce: reason, stores, routes, log, budget, meter, pace },
+    ...{ guard, halts, held, accepted, slices },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+};
+
+const paceOf = ({ options, settings, workerId, clock }: WorkerDeps): Pace | undefined => {
+  if (options.targetLatencyMs === 0) return undefined;
+  const probe = { uri: settings.target, stateDb: settings.stateDb, workerId };
+  return new Pace(options.targetLatencyMs, TARGET_PROBE, probe, clock);
+};
+
+const guardOf = (
+  { settings, clock, logger }: WorkerDeps,
+  source: MongoClient | undefined,
+  { connectors, runs }: WorkerStores,
+): CaptureGuard | undefined => {
+  const { connect: connectUrl, kafka: bootstrap } = settings;
+  if (connectUrl === undefined || bootstrap === undefined || source === undefined) return undefined;
+  return new CaptureGuard({ connectUrl, bootstrap, source, connectors, runs, clock, logger });
+};
+
+const kafkaLog = (
+  { settings, workerId, clock, logger }: WorkerDeps,
+  { budget, running }: Readonly<{ budget: ByteBudget; running: () => number }>,
+): KafkaLog =>
+  new KafkaLog({
+    bootstrap: settings.kafka ?? "",
+    clientId: workerId,
+    group: settings.group,
+    clock,
+    // Every partition may hold one fetch in advance: together they stay within half of the budget.
+    fetchBytes: () => Math.max(256 * 1024, Math.min(2 * 1024 * 1024, budget.limit / 2 / Math.max(1, running()))),
+    onRetry: tryingAgain(logger, "log"),
+  });

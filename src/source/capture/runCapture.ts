@@ -1,0 +1,86 @@
+import { FerryError } from "#base/errors/ferryError.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import type { Logger } from "#base/observe/log.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
+import type { Capture } from "#source/stream/capture.ts";
+import { RestingSource } from "#source/stream/restingSource.ts";
+import { tokenTime } from "#source/stream/resumeToken.ts";
+import { commandOf, type RunControl, stateOf } from "./captureLifecycle.ts";
+import type { StoredCapture } from "./captureStore.ts";
+
+/** A run without an owner for this long has ended, ms: a process that is busy renews its lease late. */
+export const AWAY_MS = 2000;
+
+/** How often its record is looked at, ms: while services wait for it, and while an operator does. */
+const DRAIN_MS = 10;
+const PAUSE_MS = 50;
+
+export type RunCaptureDeps = Readonly<{
+  control: RunControl;
+  /** Undefined where nothing is drained. */
+  source: MongoClient | undefined;
+  clock: Clock;
+  logger: Logger;
+}>;
+
+/** @throws FERRY_RUN_FINALIZED, FERRY_RUN_FINALIZING */
+const refuse = ({ lifecycle }: StoredCapture): never => {
+  const at = lifecycle?.finalizedAt;
+  if (at !== undefined) throw new FerryError("FERRY_RUN_FINALIZED", `the run was finalized at ${at.toISOString()}`);
+  throw new FerryError("FERRY_RUN_FINALIZING", "it can no longer be paused or resumed");
+};
+
+/** `ferry run` and `ferry capture`, steered through their record: what is wanted is written where their process looks. */
+export class RunCapture implements Capture {
+  readonly name = "the run";
+  readonly #deps: RunCaptureDeps;
+
+  constructor(deps: RunCaptureDeps) {
+    this.#deps = deps;
+  }
+
+  /** @throws FERRY_RUN_NONE, FERRY_RUN_FINALIZED, FERRY_RUN_FINALIZING, FERRY_MONGO_*, the signal's reason */
+  async pause(signal: AbortSignal): Promise<void> {
+    const { control, clock } = this.#deps;
+    const { record } = await this.#read();
+    if (!(await control.pause())) refuse(record);
+    for (;;) {
+      const seen = await this.#read();
+      if (stateOf(seen.record) === "paused" || !seen.owned) return;
+      await clock.sleep(PAUSE_MS, signal);
+    }
+  }
+
+  /** @throws as `pause` */
+  async resume(): Promise<void> {
+    const { record } = await this.#read();
+    if (!(await this.#deps.control.resume())) refuse(record);
+  }
+
+  async position(): Promise<bigint | undefined> {
+    const { record } = await this.#read();
+    return record.phase === "stream" ? tokenTime(record.token) : undefined;
+  }
+
+  /** @throws FERRY_RUN_NONE, FERRY_RUN_BEHIND where no process drains it, FERRY_MONGO_*, the signal's reason */
+  async drainTo(at: bigint, signal: AbortSignal): Promise<void> {
+    const { source, clock, logger } = this.#deps;
+    // At the very time there may be more: the position must be behind it, and a source that is fenced is at rest.
+    if (source !== undefined) await new RestingSource({ client: source, clock, logger }).note();
+    for (let ownedAt = clock.now(); ; ) {
+      signal.throwIfAborted();
+      const { record, owned } = await this.#read();
+      if (owned) ownedAt = clock.now();
+      if (record.phase === "stream" && tokenTime(record.token) > at) return;
+      if (clock.now() - ownedAt > AWAY_MS)
+        throw new FerryError("FERRY_RUN_BEHIND", `${commandOf(record)} is not running`);
+      await clock.sleep(DRAIN_MS, signal);
+    }
+  }
+
+  async #read(): Promise<Readonly<{ record: StoredCapture; owned: boolean }>> {
+    const found = await this.#deps.control.read();
+    if (found === undefined) throw new FerryError("FERRY_RUN_NONE", "there is no run on this target");
+    return found;
+  }
+}

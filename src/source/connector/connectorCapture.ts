@@ -1,0 +1,112 @@
+import { FerryError } from "#base/errors/ferryError.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import type { Logger } from "#base/observe/log.ts";
+import type { KafkaClient } from "#io/kafka/client.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
+import type { Capture } from "#source/stream/capture.ts";
+import { RestingSource } from "#source/stream/restingSource.ts";
+import { type ResumeToken, tokenTime } from "#source/stream/resumeToken.ts";
+import { parseConnector } from "./connectorConfig.ts";
+import { type OffsetState, offsetState } from "./connectorOffsets.ts";
+import type { ConnectRest } from "./connectRest.ts";
+import { proveStream } from "./streamProof.ts";
+
+export type ConnectorCaptureDeps = Readonly<{
+  rest: ConnectRest;
+  /** Of the connector. */
+  name: string;
+  /** Undefined where nothing is drained. */
+  source: MongoClient | undefined;
+  kafka: KafkaClient | undefined;
+  clock: Clock;
+  logger: Logger;
+}>;
+
+/** How often Connect is asked, ms. */
+const LOOK_MS = 100;
+
+/** The official connector, steered through Connect. */
+export class ConnectorCapture implements Capture {
+  readonly name: string;
+  readonly #deps: ConnectorCaptureDeps;
+
+  constructor(deps: ConnectorCaptureDeps) {
+    this.name = deps.name;
+    this.#deps = deps;
+  }
+
+  /** @throws FERRY_CONNECT_*, the signal's reason */
+  async pause(signal: AbortSignal): Promise<void> {
+    const { rest, clock } = this.#deps;
+    await rest.pause(this.name);
+    for (;;) {
+      const status = await rest.status(this.name);
+      const states = status === undefined ? [] : [status.connector, ...status.tasks].map(({ state }) => state);
+      if (states.length > 0 && states.every((state) => state !== "RUNNING" && state !== "RESTARTING")) return;
+      await clock.sleep(LOOK_MS, signal);
+    }
+  }
+
+  /** @throws FERRY_CONNECT_* */
+  resume(): Promise<void> {
+    return this.#deps.rest.resume(this.name);
+  }
+
+  /** What Connect has stored: the connector is at least there. @throws FERRY_CONNECT_* */
+  async position(): Promise<bigint | undefined> {
+    const stored = await this.#stored();
+    return stored.kind === "streaming" ? tokenTime(stored.token) : undefined;
+  }
+
+  /**
+   * Connect stores positions every few seconds, so the topic itself is asked: a change stream of ferry's own tells which changes
+   * there are, and each must be there. Where a pipeline or a mapper hides them, the stored position is waited for.
+   * @throws FERRY_USAGE without source or Kafka, a finding that puts data at stake, FERRY_CONNECT_*, FERRY_MONGO_*, FERRY_KAFKA_*,
+   * the signal's reason
+   */
+  async drainTo(at: bigint, signal: AbortSignal): Promise<void> {
+    const { source, kafka, clock, logger } = this.#deps;
+    if (source === undefined || kafka === undefined)
+      throw new FerryError("FERRY_USAGE", "draining a connector needs the source and Kafka");
+    await new RestingSource({ client: source, clock, logger }).note();
+    let from: ResumeToken | undefined;
+    for (;;) {
+      signal.throwIfAborted();
+      const stored = await this.#stored();
+      if (stored.kind === "streaming") {
+        if (tokenTime(stored.token) > at) return;
+        from ??= stored.token;
+        const seen = await this.#prove(from, { source, kafka, signal });
+        if (seen.isComplete && tokenTime(seen.upTo) > at) return;
+        from = seen.upTo;
+      }
+      await clock.sleep(LOOK_MS, signal);
+    }
+  }
+
+  /** Up to where the topic has everything that the source did after a position. */
+  async #prove(
+    from: ResumeToken,
+    { source, kafka, signal }: Readonly<{ source: MongoClient; kafka: KafkaClient; signal: AbortSignal }>,
+  ): Promise<Readonly<{ upTo: ResumeToken; isComplete: boolean }>> {
+    const { rest, clock } = this.#deps;
+    const config = await rest.config(this.name);
+    if (config === undefined) throw new FerryError("FERRY_CONNECT_MISSING", `there is no connector ${this.name}`);
+    const { verified, complete, pendingAt, findings } = await proveStream({
+      ...{ connector: this.name, capture: parseConnector(config), from, current: from, source, kafka, clock, signal },
+      reread: async () => from,
+      settleMs: 0,
+      patienceMs: 0,
+    });
+    const atStake = findings.find(({ dataAtStake }) => dataAtStake);
+    if (atStake !== undefined) throw new FerryError(atStake.code, atStake.sentence);
+    return { upTo: verified, isComplete: complete && pendingAt === undefined };
+  }
+
+  async #stored(): Promise<OffsetState> {
+    const { rest } = this.#deps;
+    const config = await rest.config(this.name);
+    if (config === undefined) throw new FerryError("FERRY_CONNECT_MISSING", `there is no connector ${this.name}`);
+    return offsetState(await rest.offsets(this.name), parseConnector(config).partition);
+  }
+}
