@@ -17,8 +17,8 @@ const CALM_MS = 2000;
 
 const MAIN = fileURLToPath(new URL("../src/surface/cli/main.ts", import.meta.url));
 
-/** `ferry ARGS` to its end. @throws with what it said where it fails */
-const ferry = async (args: readonly string[]): Promise<string> => {
+/** `ferry ARGS` to its end. */
+const end = async (args: readonly string[]): Promise<Readonly<{ status: number; said: string }>> => {
   const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
   for (const stream of [child.stdout, child.stderr])
@@ -26,9 +26,25 @@ const ferry = async (args: readonly string[]): Promise<string> => {
       said += text;
     });
   const [status] = await once(child, "close");
+  return { status, said };
+};
+
+/** The same. @throws with what it said where it fails */
+const ferry = async (args: readonly string[]): Promise<string> => {
+  const { status, said } = await end(args);
   if (status !== 0) throw new Error(`ferry ${args[0]} ended with ${status}: ${said}`);
   return said;
 };
+
+/** As an operator would: it is not begun before nothing is missing. */
+const ready = (args: readonly string[]): Promise<void> =>
+  waitFor(
+    async () => {
+      const { status, said } = await end([...args, "--ready", "--json"]);
+      return status === 0 ? { done: undefined } : { seen: said };
+    },
+    { what: "nothing to be missing", clock: systemClock, timeoutMs: 60_000, everyMs: 500 },
+  );
 
 /** What one change of sides was like. */
 type Switch = Readonly<{ pauses: readonly number[]; measuredMs: number }>;
@@ -38,6 +54,7 @@ const switched = async (
   side: "source" | "target",
   args: readonly string[],
 ): Promise<Switch> => {
+  await ready(args);
   const facts = JSON.parse(await ferry([...args, "--json"]));
   await waitFor(async () => (services.areOn(side) ? { done: undefined } : { seen: services.acked }), {
     ...{ what: `services on the ${side}`, clock: systemClock, timeoutMs: 60_000, everyMs: 10 },
@@ -64,6 +81,7 @@ const roundTrip = async (pair: Pair, clients: number, name: string) => {
     ...{ what: "services' documents on the target", clock: systemClock, timeoutMs: 60_000 },
   });
   await pause(CALM_MS);
+  await ready(["cutover", ...flags, ...accept]);
   const rehearsal = JSON.parse(await ferry(["cutover", ...flags, ...accept, "--rehearse", "--json"]));
   const before = [performance.now(), services.acked + others.acked] as const;
   await pause(CALM_MS);

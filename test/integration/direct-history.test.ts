@@ -160,7 +160,7 @@ test("a copy that outlasts the oplog: lost without a spool; with one, and a kill
   await using run = await startDirect(options);
   await run.says("the change stream is spooled to");
   await held[Symbol.asyncDispose]();
-  await run.says("applying the spool");
+  await run.says("the spool is applied");
   await load.stop();
   await directConverged(here, both.there, "spooled.c");
 });
@@ -220,7 +220,7 @@ const outgrown = async (
   await run.says("the change stream is spooled to");
   await write();
   await held[Symbol.asyncDispose]();
-  await run.says("applying the spool");
+  await run.says("the spool is applied");
   await directConverged(both.here, both.there, `${name}.c`);
   run.kill("SIGTERM");
   assert.equal((await run.exited).signal, "SIGTERM", run.logTail(20)); // passed on once everything is saved

@@ -105,9 +105,9 @@ export class DriftObserver {
     this.#depth = depth;
   }
 
-  /** Are there counts that the ledger does not have, of what has been judged? */
+  /** Are there counts that the ledger does not have, of what it knows? */
   get hasCounts(): boolean {
-    for (const { verdict, count } of this.#entries.values()) if (verdict !== "open" && count > 0) return true;
+    for (const { stored, count } of this.#entries.values()) if (stored && count > 0) return true;
     return false;
   }
 
@@ -151,9 +151,12 @@ export class DriftObserver {
     return this.#flagged;
   }
 
-  /** Counts of what has been judged, to be added to the ledger; counting restarts. */
+  /**
+   * Counts of what the ledger knows, to be added to it; counting restarts. What it does not know comes with the batch that has it:
+   * another lane's commit must not count a document that is read again after a crash.
+   */
   takeCounts(): readonly Change[] {
-    return [...this.#entries.values()].filter(({ verdict, count }) => verdict !== "open" && count > 0).map(takeCount);
+    return [...this.#entries.values()].filter(({ stored, count }) => stored && count > 0).map(takeCount);
   }
 
   #fieldAt(path: string): Field {
