@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
 
-test("the demo walks the run book to two equal collections, and leaves nothing behind", async () => {
+test("the demo walks the run book to two equal collections, switches over and back, and leaves nothing behind", async () => {
   using folder = tempFolder();
   const { status, out, err } = await ferry(["demo", "--json"], {
     env: { ...process.env, FERRY_HOME: folder.path },
@@ -14,7 +14,8 @@ test("the demo walks the run book to two equal collections, and leaves nothing b
   assert.equal(status, 0, err);
   const { ok, steps } = JSON.parse(out) as { ok: boolean; steps: { expected: string; seen: string }[] };
   assert.equal(ok, true);
-  assert.equal(steps.length, 12);
-  assert.match(steps.at(-2)?.seen ?? "", /^101 on mongo-source, 101 on mongo-target, 0 different/);
+  assert.equal(steps.length, 19);
+  assert.match(steps[10]?.seen ?? "", /^101 on mongo-source, 101 on mongo-target, 0 different/);
+  for (const n of [14, 17]) assert.match(steps[n]?.seen ?? "", /^the pause was \d+ ms: fencing/);
   assert.equal(existsSync(join(folder.path, "demo", "stack")), false);
 });

@@ -5,6 +5,7 @@ import { BUCKETS } from "#base/flow/buckets.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import type { CaptureRecord } from "#source/capture/captureStore.ts";
+import type { RangeRecord } from "#source/copy/rangeRecord.ts";
 import { seeded } from "#tools/workload/genData.ts";
 import { type Books, checkBooks } from "../harness/books.ts";
 import { compareLive } from "../harness/compare.ts";
@@ -27,7 +28,7 @@ const DOCUMENTS = { a: 9000, b: 1500 } as const;
 /** Of these every event must have been received exactly once. */
 const COUNTED = ["a", "b", MARKERS] as const;
 const CONVERGE_MS = 60_000;
-/** A copy that was killed has ended this long after its last start, ms. */
+/** A copy that was killed copies again this long after its last start, and stands still for no longer later on, ms. */
 const RESUME_MS = 10_000;
 
 const prepare = async (db: Db, seed: number): Promise<void> => {
@@ -99,14 +100,39 @@ const converged = (databases: readonly (readonly [Db, Db])[], run: FerryProcess)
     throw new Error(`${error.message}\n${run.logTail(30)}`, { cause: error });
   });
 
+type CopyState = Readonly<{ isOver: boolean; documents: number }>;
+
+const copyState = async (there: MongoClient, stateDb: string): Promise<CopyState> => {
+  const record = await there.db(stateDb).collection<CaptureRecord>("capture").findOne({});
+  const ranges = await there.db(stateDb).collection<RangeRecord>("copyRanges").find().toArray();
+  return {
+    isOver: record?.phase === "stream",
+    documents: ranges.reduce((sum, { documents }) => sum + Number(documents), 0),
+  };
+};
+
+/** Sees a resumed copy through to its end: it may not stand still. @throws FERRY_TIMEOUT */
+const resumed = async (there: MongoClient, stateDb: string): Promise<void> => {
+  for (let former = await copyState(there, stateDb); !former.isOver; ) {
+    const { documents } = former;
+    former = await waitFor(
+      async () => {
+        const now = await copyState(there, stateDb);
+        return now.isOver || now.documents > documents ? { done: now } : { seen: now };
+      },
+      { what: "a resumed copy to copy", clock: systemClock, timeoutMs: RESUME_MS },
+    );
+  }
+};
+
 /** Waits until the copy has ended, in this process or a former one. */
-export const copied = (there: MongoClient, stateDb: string, timeoutMs = CONVERGE_MS): Promise<void> =>
+export const copied = (there: MongoClient, stateDb: string): Promise<void> =>
   waitFor(
     async () => {
       const record = await there.db(stateDb).collection<CaptureRecord>("capture").findOne({});
       return record?.phase === "stream" ? { done: undefined } : { seen: record?.phase };
     },
-    { what: "the end of the copy", clock: systemClock, timeoutMs },
+    { what: "the end of the copy", clock: systemClock, timeoutMs: CONVERGE_MS },
   );
 
 /**
@@ -184,7 +210,7 @@ export const directSeed = async (
     for (const one of of("copy")) await kill(one);
     {
       await using run = await startDirect(options);
-      await copied(there, stateDb, RESUME_MS);
+      await resumed(there, stateDb);
       await building.end();
       await ranges.check();
       await markers.arrive(there); // captured again as far as lanes have it: from here on both sides of the account move together

@@ -1,4 +1,5 @@
 import { FerryError } from "#base/errors/ferryError.ts";
+import { NamespacePattern, type NamespaceSpec } from "#base/flow/namespaceFilter.ts";
 import { isWriteBlocked } from "#cutover/fence/writeBlock.ts";
 import { CutoverStore } from "#cutover/machine/cutoverStore.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
@@ -39,8 +40,14 @@ const requirePastFence = async (source: MongoClient): Promise<void> => {
   if ((await readPrivileges(source)).users.length === 0)
     throw new FerryError(
       "FERRY_MONGO_PRIVILEGE",
-      "the source is fenced by user-write-block, and without authentication nobody has bypassWriteBlockingMode: fence it by a validator",
+      "the source is fenced by user-write-block, and without authentication no user has bypassWriteBlockingMode: fence it by a validator",
     );
+};
+
+/** What the forward run remembers lies beside the documents, on the side that is read now. */
+const withoutState = ({ include, exclude }: NamespaceSpec, stateDb: string): NamespaceSpec => {
+  const isMeant = include.length === 0 || include.some((text) => new NamespacePattern(text).matchesDatabase(stateDb));
+  return { include, exclude: isMeant ? [...exclude, `${stateDb}.*`] : exclude };
 };
 
 /**
@@ -71,10 +78,7 @@ export const reversed = async (deps: DirectDeps): Promise<DirectDeps> => {
       stateDb: reverseState(settings.stateDb),
     },
     routes: routes?.map(routeBack),
-    spec: {
-      include: names.length > 0 ? names : spec.include,
-      exclude: [...spec.exclude, `${settings.stateDb}.*`],
-    },
+    spec: withoutState({ ...spec, include: names.length > 0 ? names : spec.include }, settings.stateDb),
     // The former source has documents: they are the ones that the forward run carried.
     options: { ...options, conflict: options.conflict === "refuse" ? "mirror" : options.conflict },
     structure: false,

@@ -3,12 +3,12 @@ import { type Namespace, parseNamespace } from "#base/flow/types.ts";
 import { fenceOf } from "#cutover/fence/fence.ts";
 import { CutoverStore } from "#cutover/machine/cutoverStore.ts";
 import type { Services } from "#cutover/machine/parts.ts";
+import { readCarriedRun } from "#cutover/parts/carriedRun.ts";
 import { HookRelease } from "#cutover/parts/hookRelease.ts";
 import { Reopening } from "#cutover/parts/reopening.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { StateDb } from "#io/state/stateDb.ts";
 import { forwardState } from "#process/capture/stateNames.ts";
-import { RunControl } from "#source/capture/captureLifecycle.ts";
 
 export type BackDeps = Readonly<{
   /** Where services write, and where the run remembers that was switched over. */
@@ -27,8 +27,8 @@ export const servicesBack = async ({ source, target, state, onRelease, named }: 
   const record = (await new CutoverStore(forward, "", 0).latest())?.record;
   if (record === undefined || !["ending", "over"].includes(record.state))
     throw new FerryError("FERRY_ROLLBACK_NONE", "no cutover has sent services to this target");
-  const topics = (await new RunControl(forward).read())?.record.topics ?? [];
-  const fenced = record.namespaces.length > 0 ? record.namespaces : topics.map(({ name }) => name);
+  const carried = record.namespaces.length > 0 ? undefined : await readCarriedRun(forward);
+  const fenced = carried?.topics.map(({ name }) => name) ?? record.namespaces;
   const namespaces = async (): Promise<readonly Namespace[]> => fenced.map(parseNamespace);
   // What a command has fenced is lifted by the operator's own way of sending services there.
   const kind = record.fence === "hook" ? "none" : record.fence;

@@ -15,6 +15,8 @@ export type Demo = Readonly<{
   signal: AbortSignal;
   /** Runs `ferry ARGS` and shows it; of long output only the beginning and the end. */
   ferry: (...args: string[]) => Promise<Said>;
+  /** Starts `ferry ARGS`, which stays until the demo ends. */
+  start: (...args: string[]) => void;
   /** Shows a line, as typed into a database's shell. */
   show: (line: string) => void;
 }>;
@@ -30,12 +32,12 @@ const CONNECTOR = "mongo-source-connect";
 const TOPIC = "test.users";
 const GENERATED = 100;
 /** How long a record may take to arrive, ms. It takes milliseconds; this is for a machine that is busy otherwise. */
-const PATIENCE_MS = 60_000;
+export const PATIENCE_MS = 60_000;
 
 /** Without `_id`: the driver gives it an ObjectId, where the generated people have numbers. `sex` is the new field. */
 const NEWCOMER = { firstname: "duc", lastname: "nguyen", age: 22, email: "itsme@gmail.com", sex: "female" };
 
-const users = (client: MongoClient): Collection => client.db("test").collection("users");
+export const users = (client: MongoClient): Collection => client.db("test").collection("users");
 
 const countIs = async (demo: Demo, side: "source" | "target", expected: number): Promise<DemoOutcome> => {
   demo.show(`mongo-${side}> db.users.countDocuments()`);
@@ -56,7 +58,7 @@ const countIs = async (demo: Demo, side: "source" | "target", expected: number):
 };
 
 /** Does the output hold each of these? What is missing is what was seen instead. */
-const holds = ({ code, output }: Said, ...wanted: readonly (string | RegExp)[]): DemoOutcome => {
+export const holds = ({ code, output }: Said, ...wanted: readonly (string | RegExp)[]): DemoOutcome => {
   const missing = wanted.filter((one) => (typeof one === "string" ? !output.includes(one) : !one.test(output)));
   if (code !== 0) return { ok: false, seen: `exit status ${code}: ${output.trim().split("\n").slice(-4).join(" ")}` };
   return missing.length === 0

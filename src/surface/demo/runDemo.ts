@@ -6,6 +6,7 @@ import { stackReset, stackUp } from "#tools/stack/localStack.ts";
 import { dataFolder, readState } from "#tools/stack/stackState.ts";
 import { type Demo, type DemoOutcome, RUN_BOOK } from "./runBook.ts";
 import { runFerry, type Said } from "./runFerry.ts";
+import { SWITCH_OVER } from "./switchOver.ts";
 
 export type DemoOptions = Readonly<{
   /** State folder of the demo's own stack. */
@@ -88,8 +89,8 @@ const bringUp = (workers: number) => ({
 });
 
 /**
- * The run book from an empty folder to a migrated and compared collection, on real servers of its own. They are left
- * running, whatever comes of it: the caller stops or keeps them.
+ * The run book from an empty folder to a migrated and compared collection, then a change of sides and back, on real servers of its
+ * own. They are left running, whatever comes of it: the caller stops or keeps them.
  * @throws FERRY_DEMO_STEP naming the step, what was expected and what was seen; FERRY_STOPPED.
  */
 export const runDemo = async (options: DemoOptions): Promise<readonly StepResult[]> => {
@@ -110,10 +111,23 @@ export const runDemo = async (options: DemoOptions): Promise<readonly StepResult
         return said;
       };
       const show = (line: string): void => print(`    ${line}`);
-      const demo: Demo = { source, target, kafka: endpoints.kafka, signal, ferry, show };
-      for (const step of RUN_BOOK) {
-        signal.throwIfAborted();
-        results.push(await takeStep(results.length + 1, step, demo, options));
+      const ending = new AbortController();
+      const ended = AbortSignal.any([signal, ending.signal]);
+      const started: Promise<unknown>[] = [];
+      const start = (...args: string[]): void => {
+        print(`    $ ferry ${args.join(" ")} &`);
+        const run = runFerry(args, { ...options, signal: ended, onLine: (line) => print(`    ${line}`) });
+        started.push(run.catch(() => undefined)); // stopped at the end; what it lacks shows in the steps
+      };
+      const demo: Demo = { source, target, kafka: endpoints.kafka, signal, ferry, start, show };
+      try {
+        for (const step of [...RUN_BOOK, ...SWITCH_OVER]) {
+          signal.throwIfAborted();
+          results.push(await takeStep(results.length + 1, step, demo, options));
+        }
+      } finally {
+        ending.abort();
+        await Promise.all(started);
       }
     } finally {
       await target.close();

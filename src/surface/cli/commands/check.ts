@@ -20,6 +20,7 @@ import {
 import { ignoredText } from "#io/mongo/reach.ts";
 import { ferryUri } from "#io/mongo/uriOptions.ts";
 import { StateDb } from "#io/state/stateDb.ts";
+import { requireFits } from "#sink/open/fits.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { ConnectRest } from "#source/connector/connectRest.ts";
 import { Scope } from "#source/stream/scope.ts";
@@ -82,6 +83,7 @@ const nsOf = (ns: string | undefined): string => {
 const databasesOf = async ({ config, ns, ...flags }: CheckFlags): Promise<Databases> => {
   const { include: named } = namesIn(flags);
   const { routes } = named.length > 0 ? {} : await readConfig(config);
+  requireFits(routes ?? []); // what a target cannot do is not met when documents are on their way
   const one = (names: readonly string[]): string => new Scope(parseNames(names, []), "").watch.db;
   const from = routes?.map(({ from }) => from) ?? (named.length > 0 ? named : [nsOf(ns)]);
   return { source: one(from), target: one(routes?.filter(isMongo).map(({ to }) => to.mongodb) ?? from) };
