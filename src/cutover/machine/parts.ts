@@ -12,7 +12,7 @@ export type SourceTime = bigint;
  * What carries the source's changes to the target, of any topology. Every method may be called again after a kill, by another
  * process, and throws FERRY_MONGO_* or FERRY_KAFKA_* of its servers.
  */
-export interface Capture {
+export interface Carrier {
   /** Why it cannot be switched over now; empty where it can. */
   unready(): Promise<readonly FerryError[]>;
   /** Its positions move within milliseconds (true), or at their usual pace. */
@@ -94,7 +94,7 @@ export interface Watchman {
 
 /** Everything that a cutover acts on. */
 export type Parts = Readonly<{
-  capture: Capture;
+  capture: Carrier;
   fence: Fence;
   proof: Proof;
   deferred: Deferred;

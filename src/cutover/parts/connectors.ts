@@ -3,7 +3,7 @@ import type { Clock } from "#base/flow/clock.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { type LookDeps, lettersAndHalts } from "#cutover/ending/lastLook.ts";
 import { workersDrained } from "#cutover/ending/workersDrained.ts";
-import type { Capture, SourceTime } from "#cutover/machine/parts.ts";
+import type { Carrier, SourceTime } from "#cutover/machine/parts.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import type { Unrestored } from "#source/capture/captureLifecycle.ts";
@@ -31,7 +31,7 @@ export type ConnectorsDeps = Omit<LookDeps, "accepted"> &
 const LOOK_MS = 10;
 
 /** The official connectors, with workers behind Kafka. */
-export class Connectors implements Capture {
+export class Connectors implements Carrier {
   readonly #deps: ConnectorsDeps;
   readonly #store: ConnectorStore;
 

@@ -6,7 +6,7 @@ import { type EndDeps, endRun } from "#cutover/ending/endRun.ts";
 import { haltOf, lettersAndHalts } from "#cutover/ending/lastLook.ts";
 import { readRun, type SeenRun } from "#cutover/ending/runWatch.ts";
 import { workersDrained } from "#cutover/ending/workersDrained.ts";
-import type { Capture, SourceTime } from "#cutover/machine/parts.ts";
+import type { Carrier, SourceTime } from "#cutover/machine/parts.ts";
 import type { Unrestored } from "#source/capture/captureLifecycle.ts";
 import { commandOf, stateOf } from "#source/capture/captureLifecycle.ts";
 import { AWAY_MS, RunCapture } from "#source/capture/runCapture.ts";
@@ -28,7 +28,7 @@ const LOOK_MS = 10;
 const HALT_MS = 50;
 
 /** `ferry run`, and `ferry capture` with its workers behind Kafka. */
-export class FerryCapture implements Capture {
+export class FerryCapture implements Carrier {
   readonly #deps: FerryCaptureDeps;
   readonly #run: RunCapture;
 
