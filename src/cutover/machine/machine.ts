@@ -30,6 +30,10 @@ const RELEASE_AGAIN_MS = 10_000;
 /** What a guard says stands, and is not looked at again and again. */
 const OWN = /^FERRY_CUTOVER_/;
 
+/** Why one goes back whose process is gone. */
+const interrupted = ({ state }: CutoverRecord): FerryError =>
+  new FerryError("FERRY_CUTOVER_INTERRUPTED", `the process that drove it ended while ${state}`);
+
 /** Drives a cutover through its table. */
 export class Machine {
   readonly #deps: MachineDeps;
@@ -47,15 +51,11 @@ export class Machine {
    * Goes on with a cutover whose process is gone: forward where services may have been sent to the target, and back otherwise.
    * @throws as `run`
    */
-  async resume(record: CutoverRecord, isOver = isEnd): Promise<CutoverRecord> {
+  async resume(record: CutoverRecord, isOver = isEnd, why = interrupted(record)): Promise<CutoverRecord> {
     const { back } = TABLE[record.state];
     this.#again = record.state;
     if (back === record.state || mayHaveReleased(record.state)) return this.run(record, isOver);
-    const refused = new FerryError(
-      "FERRY_CUTOVER_INTERRUPTED",
-      `the process that drove it ended while ${record.state}`,
-    );
-    return this.run(await this.#deps.memory.move(record, { to: back, lapMs: 0, refused }), isOver);
+    return this.run(await this.#deps.memory.move(record, { to: back, lapMs: 0, refused: why }), isOver);
   }
 
   /**

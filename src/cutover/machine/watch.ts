@@ -1,3 +1,4 @@
+import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { retryForever } from "#base/flow/retry.ts";
 import type { CutoverStore } from "./cutoverStore.ts";
@@ -25,6 +26,12 @@ const mustAct = ({ record: { state, maxPauseMs }, free, pausedMs }: Seen): boole
   return free || (goesBack && pausedMs >= maxPauseMs - WAY_BACK_MS / 2);
 };
 
+/** Why it goes back: undefined where its process is gone. */
+const reasonOf = ({ record: { state, maxPauseMs }, free }: Seen): FerryError | undefined =>
+  free
+    ? undefined
+    : new FerryError("FERRY_CUTOVER_PAUSE", `services would have waited for ${maxPauseMs} ms while ${state}`);
+
 /**
  * Watches a cutover from another process, until it needs no watcher. If the process that drives it is gone, or the
  * fence stays up for too long, this one takes it over: back, or forward where services may have been sent to the target.
@@ -39,7 +46,7 @@ export const watch = async (deps: WatchDeps): Promise<void> => {
     if (mustAct(seen)) {
       const mine = await retryForever(() => memory.take(seen.record, "force"), patience).catch(() => undefined); // it has gone on meanwhile
       if (mine !== undefined) {
-        const left = await new Machine(deps, mine).resume(mine.record, isPast);
+        const left = await new Machine(deps, mine).resume(mine.record, isPast, reasonOf(seen));
         if (!isEnd(left.state)) await memory.leave(left); // what takes long is for `ferry cutover`, as soon as it is started again
         return;
       }
