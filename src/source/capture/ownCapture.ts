@@ -60,7 +60,7 @@ export type CaptureWish = Readonly<{
 }>;
 
 /** The source answers an empty reply after this long, ms: how often an idle position moves. */
-const WAIT_MS = 500;
+const WAIT_MS = 100;
 const SAVE_MS = 250;
 /** The same while a caller waits for it. */
 const DRAIN_MS = 20;
