@@ -17,6 +17,8 @@ export class TypeEntry {
   baseline = false;
   /** Is it in the ledger, as far as this partition goes? What is new is written with the batch that has it. */
   stored = false;
+  /** The ledger had it when this observer began, from this partition or another. */
+  isKnown = false;
   /** Documents and elements since it was last written to the ledger. */
   count = 0;
   /** clusterTime and offset of the first and the last event that had it, as seen here; offset −1 where none was. */
@@ -107,8 +109,7 @@ export class DriftObserver {
 
   /** Are there counts that the ledger does not have, of what it knows? */
   get hasCounts(): boolean {
-    for (const { stored, count } of this.#entries.values()) if (stored && count > 0) return true;
-    return false;
+    return this.#entries.values().some(isCounted);
   }
 
   /** Entries known. */
@@ -118,7 +119,9 @@ export class DriftObserver {
 
   /** Makes a path and type known, as the ledger has them. */
   know(path: string, type: number, kind: DriftKind): TypeEntry {
-    return this.entry(path, typeName(type)) ?? this.#entry(this.#fieldAt(path), type, kind);
+    const entry = this.entry(path, typeName(type)) ?? this.#entry(this.#fieldAt(path), type, kind);
+    entry.isKnown = true;
+    return entry;
   }
 
   entry(path: string, type: string): TypeEntry | undefined {
@@ -156,7 +159,7 @@ export class DriftObserver {
    * another lane's commit must not count a document that is read again after a crash.
    */
   takeCounts(): readonly Change[] {
-    return [...this.#entries.values()].filter(({ stored, count }) => stored && count > 0).map(takeCount);
+    return [...this.#entries.values()].filter(isCounted).map(takeCount);
   }
 
   #fieldAt(path: string): Field {
@@ -240,6 +243,9 @@ export class DriftObserver {
     while (cursor.next()) this.#value(doc, cursor, elements, depth);
   }
 }
+
+/** Does it have a count that any batch may take along? */
+const isCounted = ({ stored, isKnown, count }: TypeEntry): boolean => (stored || isKnown) && count > 0;
 
 /** What one entry saw since it was last written; counting restarts. */
 export const takeCount = (entry: TypeEntry): Change => {

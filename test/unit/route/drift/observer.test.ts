@@ -132,3 +132,19 @@ test("a delta shows what it sets at its place; a path counts only where the serv
   assert.deepEqual(shown({ "map.0": 1 }, { disambiguatedPaths: { "map.0": ["map", "0"] } }), []);
   assert.deepEqual(shown({}), []);
 });
+
+test("any batch takes counts of what the ledger has along, also from another partition; what is new waits for its own", () => {
+  const drift = new DriftObserver(8);
+  drift.know("elsewhere", 16, "field").verdict = "pass";
+  const [found] = drift
+    .observe(BSON.serialize({ elsewhere: 1, fresh: 2 }), 1n, 0)
+    .filter(({ path }) => path === "fresh");
+  assert.ok(found !== undefined);
+  found.verdict = "pass";
+  const counted = () => drift.takeCounts().map(({ entry, count }) => [entry.path, count]);
+  assert.equal(drift.hasCounts, true);
+  assert.deepEqual(counted(), [["elsewhere", 1]]);
+  assert.equal(drift.hasCounts, false);
+  found.stored = true;
+  assert.deepEqual(counted(), [["fresh", 1]]);
+});
