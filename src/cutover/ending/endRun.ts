@@ -2,13 +2,14 @@ import type { Timestamp } from "bson";
 import type { Route } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
+import { requireKafka } from "#io/kafka/requireKafka.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
-import { type RunState, stateOf, type Unrestored } from "#source/capture/captureLifecycle.ts";
+import { type RunState, type SeenRun, stateOf, type Unrestored } from "#source/capture/captureLifecycle.ts";
 import type { StoredCapture } from "#source/capture/captureStore.ts";
 import { finalize } from "#structure/operations/structureOperations.ts";
 import { missingOnTarget } from "./lastLook.ts";
-import { type SeenRun, type WatchRunDeps, watchRun } from "./runWatch.ts";
+import { type WatchRunDeps, watchRun } from "./runWatch.ts";
 import { workersDrained } from "./workersDrained.ts";
 
 export type EndDeps = WatchRunDeps &
@@ -35,8 +36,8 @@ const requireGoing = ({ record: { lifecycle, ended }, owned }: SeenRun): void =>
 
 /** With Kafka: what is left when the capture has ended. The workers see to the documents, this process to the structure. */
 const finishBehindWorkers = async (deps: EndDeps, record: StoredCapture): Promise<Unrestored[]> => {
-  const { kafka, accepted, tell } = deps;
-  if (kafka === undefined) throw new FerryError("FERRY_USAGE", "the target is fed through Kafka; give --kafka");
+  const { accepted, tell } = deps;
+  const kafka = requireKafka(deps.kafka);
   let said: number | undefined = 0;
   const report = (behind: number | undefined): void => {
     if (behind !== said)

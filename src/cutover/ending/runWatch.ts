@@ -1,20 +1,8 @@
-import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import { type RunControl, type RunState, stateOf } from "#source/capture/captureLifecycle.ts";
-import type { StoredCapture } from "#source/capture/captureStore.ts";
+import { type RunControl, type RunState, type SeenRun, stateOf } from "#source/capture/captureLifecycle.ts";
 
 /** How often the run's record is looked at, ms. */
 const LOOK_MS = 50;
-
-/** A run's record, and whether a process owns it now. */
-export type SeenRun = Readonly<{ record: StoredCapture; owned: boolean }>;
-
-/** @throws FERRY_RUN_NONE, FERRY_MONGO_* */
-export const readRun = async (control: RunControl): Promise<SeenRun> => {
-  const found = await control.read();
-  if (found === undefined) throw new FerryError("FERRY_RUN_NONE", "there is no run on this target");
-  return found;
-};
 
 export type WatchRunDeps = Readonly<{
   control: RunControl;
@@ -32,7 +20,7 @@ export const watchRun = async (
   let said = "";
   for (;;) {
     signal.throwIfAborted();
-    const seen = await readRun(control);
+    const seen = await control.seen();
     const state = stateOf(seen.record);
     if (enough(seen, state)) return seen;
     const now = `${state} ${seen.record.phase} ${seen.owned}`;

@@ -6,6 +6,7 @@ import type { Logger } from "#base/observe/log.ts";
 import { type FenceChoice, fenceOf } from "#cutover/fence/fence.ts";
 import type { Parts, Services, Watchman } from "#cutover/machine/parts.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
+import { requireKafka } from "#io/kafka/requireKafka.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { RunControl, type Unrestored } from "#source/capture/captureLifecycle.ts";
@@ -69,9 +70,4 @@ export const assemble = (deps: AssemblyDeps): Parts => {
     services: deps.services ?? new HookRelease(deps.onRelease, named),
     watchman: deps.watchman,
   };
-};
-
-const requireKafka = (kafka: KafkaClient | undefined): KafkaClient => {
-  if (kafka === undefined) throw new FerryError("FERRY_USAGE", "the target is fed through Kafka; give --kafka");
-  return kafka;
 };

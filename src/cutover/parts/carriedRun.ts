@@ -5,14 +5,10 @@ import { knownRoutes } from "#io/state/forgetRoutes.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { RunControl } from "#source/capture/captureLifecycle.ts";
 import type { StoredCapture } from "#source/capture/captureStore.ts";
-import { type ConnectorRecord, ConnectorStore } from "#source/connector/connectorStore.ts";
+import { ConnectorStore } from "#source/connector/connectorStore.ts";
 
 /** What is carried to a target, whoever captures it: as much of it as a cutover looks at. */
 export type CarriedRun = Pick<StoredCapture, "topics" | "scope" | "mode" | "token">;
-
-/** The connectors that feed a target; none where ferry captures by itself. @throws FERRY_MONGO_* */
-export const connectorsOf = async (state: StateDb): Promise<readonly ConnectorRecord[]> =>
-  (await new RunControl(state).read()) === undefined ? new ConnectorStore(state).all() : [];
 
 /** @throws FERRY_RUN_NONE, FERRY_MONGO_* */
 export const readCarriedRun = async (state: StateDb): Promise<CarriedRun> => {

@@ -4,10 +4,9 @@ import { every } from "#base/flow/every.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { type EndDeps, endRun } from "#cutover/ending/endRun.ts";
 import { haltOf, lettersAndHalts } from "#cutover/ending/lastLook.ts";
-import { readRun, type SeenRun } from "#cutover/ending/runWatch.ts";
 import { workersDrained } from "#cutover/ending/workersDrained.ts";
 import type { Carrier, SourceTime } from "#cutover/machine/parts.ts";
-import type { Unrestored } from "#source/capture/captureLifecycle.ts";
+import type { SeenRun, Unrestored } from "#source/capture/captureLifecycle.ts";
 import { commandOf, stateOf } from "#source/capture/captureLifecycle.ts";
 import { AWAY_MS, RunCapture } from "#source/capture/runCapture.ts";
 
@@ -49,7 +48,7 @@ export class FerryCapture implements Carrier {
     const { control, clock } = this.#deps;
     const since = clock.now();
     for (;;) {
-      const seen = await readRun(control);
+      const seen = await control.seen();
       const isAway = !seen.owned && stateOf(seen.record) === "running" && seen.record.ended == null;
       if (!isAway || clock.now() - since > AWAY_MS) return seen;
       await clock.sleep(AWAY_MS / 10);
@@ -83,7 +82,7 @@ export class FerryCapture implements Carrier {
     });
     try {
       await this.#run.drainTo(at, ended);
-      const { record } = await readRun(control);
+      const { record } = await control.seen();
       if (record.mode === "kafka" && kafka !== undefined)
         await workersDrained({
           ...{ ...this.#deps, kafka, topics: record.topics, signal: ended, lookMs: LOOK_MS },

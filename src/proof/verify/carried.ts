@@ -4,6 +4,7 @@ import type { Clock } from "#base/flow/clock.ts";
 import type { NamespaceFilter } from "#base/flow/namespaceFilter.ts";
 import { parseNamespace } from "#base/flow/types.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
+import { requireKafka } from "#io/kafka/requireKafka.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { knownRoutes } from "#io/state/forgetRoutes.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
@@ -46,11 +47,6 @@ const remembered = <T>(clock: Clock, ask: () => Promise<T>): (() => Promise<T>) 
     [answer, askedAt] = [ask(), clock.now()];
     return answer;
   };
-};
-
-const requireKafka = (kafka: KafkaClient | undefined): KafkaClient => {
-  if (kafka === undefined) throw new FerryError("FERRY_USAGE", "the target is fed through Kafka; give --kafka");
-  return kafka;
 };
 
 const copying = (detail: string): FerryError => new FerryError("FERRY_VERIFY_EARLY", detail);

@@ -1,5 +1,6 @@
 import type { Timestamp } from "bson";
 import type { ErrorCode } from "#base/errors/catalogue.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
 import { faultPoint } from "#base/flow/fault.ts";
 import type { Collection, Document } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
@@ -51,6 +52,9 @@ export const stateOf = ({ lifecycle = {} }: Pick<StoredCapture, "lifecycle">): R
 export const commandOf = ({ mode }: Pick<StoredCapture, "mode">): string =>
   mode === "direct" ? "`ferry run`" : "`ferry capture`";
 
+/** A run's record, and whether a process owns it now. */
+export type SeenRun = Readonly<{ record: StoredCapture; owned: boolean }>;
+
 /** A run's record as an operator's commands see it, beside the process that owns it. Every method throws FERRY_MONGO_*. */
 export class RunControl {
   readonly #captures: Collection<StoredCapture>;
@@ -60,13 +64,20 @@ export class RunControl {
   }
 
   /** The record, and whether a process owns it now, by the server's clock; undefined if there is none. */
-  async read(): Promise<Readonly<{ record: StoredCapture; owned: boolean }> | undefined> {
+  async read(): Promise<SeenRun | undefined> {
     const [found] = await translated("reading the run's record", () =>
       this.#captures
         .aggregate<StoredCapture & { free: boolean }>([{ $match: { _id: "capture" } }, { $set: { free: FREE } }])
         .toArray(),
     );
     return found === undefined ? undefined : { record: found, owned: !found.free };
+  }
+
+  /** The same of a run that must be there. @throws FERRY_RUN_NONE */
+  async seen(): Promise<SeenRun> {
+    const found = await this.read();
+    if (found === undefined) throw new FerryError("FERRY_RUN_NONE", "there is no run on this target");
+    return found;
   }
 
   /** Asked for again, it is as paused as it is. False where the run has begun to be finalized. */

@@ -42,10 +42,10 @@ export class RunCapture implements Capture {
   /** @throws FERRY_RUN_NONE, FERRY_RUN_FINALIZED, FERRY_RUN_FINALIZING, FERRY_MONGO_*, the signal's reason */
   async pause(signal: AbortSignal): Promise<void> {
     const { control, clock } = this.#deps;
-    const { record } = await this.#read();
+    const { record } = await this.#deps.control.seen();
     if (!(await control.pause())) refuse(record);
     for (;;) {
-      const seen = await this.#read();
+      const seen = await this.#deps.control.seen();
       if (stateOf(seen.record) === "paused" || !seen.owned) return;
       await clock.sleep(PAUSE_MS, signal);
     }
@@ -53,12 +53,12 @@ export class RunCapture implements Capture {
 
   /** @throws as `pause` */
   async resume(): Promise<void> {
-    const { record } = await this.#read();
+    const { record } = await this.#deps.control.seen();
     if (!(await this.#deps.control.resume())) refuse(record);
   }
 
   async position(): Promise<bigint | undefined> {
-    const { record } = await this.#read();
+    const { record } = await this.#deps.control.seen();
     return record.phase === "stream" ? tokenTime(record.token) : undefined;
   }
 
@@ -69,18 +69,12 @@ export class RunCapture implements Capture {
     if (source !== undefined) await new RestingSource({ client: source, clock, logger }).note();
     for (let ownedAt = clock.now(); ; ) {
       signal.throwIfAborted();
-      const { record, owned } = await this.#read();
+      const { record, owned } = await this.#deps.control.seen();
       if (owned) ownedAt = clock.now();
       if (record.phase === "stream" && tokenTime(record.token) > at) return;
       if (clock.now() - ownedAt > AWAY_MS)
         throw new FerryError("FERRY_RUN_BEHIND", `${commandOf(record)} is not running`);
       await clock.sleep(DRAIN_MS, signal);
     }
-  }
-
-  async #read(): Promise<Readonly<{ record: StoredCapture; owned: boolean }>> {
-    const found = await this.#deps.control.read();
-    if (found === undefined) throw new FerryError("FERRY_RUN_NONE", "there is no run on this target");
-    return found;
   }
 }

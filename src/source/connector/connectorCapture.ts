@@ -6,10 +6,10 @@ import type { MongoClient } from "#io/mongo/connect.ts";
 import type { Capture } from "#source/stream/capture.ts";
 import { RestingSource } from "#source/stream/restingSource.ts";
 import { type ResumeToken, tokenTime } from "#source/stream/resumeToken.ts";
-import { parseConnector } from "./connectorConfig.ts";
+import { type CaptureConfig, parseConnector } from "./connectorConfig.ts";
 import { type OffsetState, offsetState } from "./connectorOffsets.ts";
 import type { ConnectRest } from "./connectRest.ts";
-import { proveStream } from "./streamProof.ts";
+import { type ProofRequest, proveStream } from "./streamProof.ts";
 
 export type ConnectorCaptureDeps = Readonly<{
   rest: ConnectRest;
@@ -54,7 +54,7 @@ export class ConnectorCapture implements Capture {
 
   /** What Connect has stored: the connector is at least there. @throws FERRY_CONNECT_* */
   async position(): Promise<bigint | undefined> {
-    const stored = await this.#stored();
+    const stored = await this.#stored(await this.#capture());
     return stored.kind === "streaming" ? tokenTime(stored.token) : undefined;
   }
 
@@ -69,14 +69,15 @@ export class ConnectorCapture implements Capture {
     if (source === undefined || kafka === undefined)
       throw new FerryError("FERRY_USAGE", "draining a connector needs the source and Kafka");
     await new RestingSource({ client: source, clock, logger }).note();
+    const capture = await this.#capture();
     let from: ResumeToken | undefined;
     for (;;) {
       signal.throwIfAborted();
-      const stored = await this.#stored();
+      const stored = await this.#stored(capture);
       if (stored.kind === "streaming") {
         if (tokenTime(stored.token) > at) return;
         from ??= stored.token;
-        const seen = await this.#prove(from, { source, kafka, signal });
+        const seen = await this.#prove(from, { capture, source, kafka, signal });
         if (seen.isComplete && tokenTime(seen.upTo) > at) return;
         from = seen.upTo;
       }
@@ -87,13 +88,10 @@ export class ConnectorCapture implements Capture {
   /** Up to where the topic has everything that the source did after a position. */
   async #prove(
     from: ResumeToken,
-    { source, kafka, signal }: Readonly<{ source: MongoClient; kafka: KafkaClient; signal: AbortSignal }>,
+    sides: Pick<ProofRequest, "capture" | "source" | "kafka" | "signal">,
   ): Promise<Readonly<{ upTo: ResumeToken; isComplete: boolean }>> {
-    const { rest, clock } = this.#deps;
-    const config = await rest.config(this.name);
-    if (config === undefined) throw new FerryError("FERRY_CONNECT_MISSING", `there is no connector ${this.name}`);
     const { verified, complete, pendingAt, findings } = await proveStream({
-      ...{ connector: this.name, capture: parseConnector(config), from, current: from, source, kafka, clock, signal },
+      ...{ ...sides, connector: this.name, from, current: from, clock: this.#deps.clock },
       reread: async () => from,
       settleMs: 0,
       patienceMs: 0,
@@ -103,10 +101,14 @@ export class ConnectorCapture implements Capture {
     return { upTo: verified, isComplete: complete && pendingAt === undefined };
   }
 
-  async #stored(): Promise<OffsetState> {
-    const { rest } = this.#deps;
-    const config = await rest.config(this.name);
+  /** @throws FERRY_CONNECT_MISSING, FERRY_CONNECT_* */
+  async #capture(): Promise<CaptureConfig> {
+    const config = await this.#deps.rest.config(this.name);
     if (config === undefined) throw new FerryError("FERRY_CONNECT_MISSING", `there is no connector ${this.name}`);
-    return offsetState(await rest.offsets(this.name), parseConnector(config).partition);
+    return parseConnector(config);
+  }
+
+  async #stored({ partition }: CaptureConfig): Promise<OffsetState> {
+    return offsetState(await this.#deps.rest.offsets(this.name), partition);
   }
 }

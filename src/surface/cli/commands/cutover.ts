@@ -8,13 +8,13 @@ import { listed } from "#base/flow/namespaceFilter.ts";
 import { parseFence } from "#cutover/fence/fence.ts";
 import type { CutoverRecord } from "#cutover/machine/record.ts";
 import { cutoverFacts, pauseOf, pauseText } from "#cutover/machine/report.ts";
-import { connectorsOf } from "#cutover/parts/carriedRun.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { reachMongo } from "#io/mongo/reach.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { reverseState } from "#process/capture/stateNames.ts";
 import { Switchover } from "#process/switch/switchover.ts";
 import { RunControl } from "#source/capture/captureLifecycle.ts";
+import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import type { ConnectRest } from "#source/connector/connectRest.ts";
 import { readDeployment, requireSameSource, type SourceIdentity } from "#source/stream/deployment.ts";
 import { requireComplete } from "#structure/operations/structureOperations.ts";
@@ -144,7 +144,7 @@ type CarriedBy = Readonly<{ source: SourceIdentity | undefined; throughKafka: bo
 const carriedBy = async (flags: CutoverFlags, state: StateDb): Promise<CarriedBy> => {
   const run = (await new RunControl(state).read())?.record;
   if (run !== undefined) return { source: run.source, throughKafka: run.mode === "kafka", byConnectors: false };
-  const [connector] = flags.isBack === true ? [] : await connectorsOf(state);
+  const [connector] = flags.isBack === true ? [] : await new ConnectorStore(state).all();
   if (connector === undefined) throw noRun(flags);
   return { source: connector.source, throughKafka: true, byConnectors: true };
 };

@@ -6,11 +6,11 @@ import { systemClock } from "#base/flow/clock.ts";
 import { listed } from "#base/flow/namespaceFilter.ts";
 import { endRun } from "#cutover/ending/endRun.ts";
 import { type LookDeps, lettersAndHalts, writesBehind } from "#cutover/ending/lastLook.ts";
-import { readRun, type SeenRun } from "#cutover/ending/runWatch.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { serversOf, throughOutages } from "#io/mongo/outages.ts";
 import { reachMongo } from "#io/mongo/reach.ts";
+import type { SeenRun } from "#source/capture/captureLifecycle.ts";
 import { commandOf, RunControl, type RunState, stateOf } from "#source/capture/captureLifecycle.ts";
 import type { StoredCapture } from "#source/capture/captureStore.ts";
 import { RunCapture } from "#source/capture/runCapture.ts";
@@ -94,7 +94,7 @@ const pause = (flags: Flags): Promise<void> =>
     withSignals(async ({ soft }) => {
       const control = new RunControl(state);
       await runOf(control).pause(soft);
-      const seen = await readRun(control);
+      const seen = await control.seen();
       const { record } = seen;
       exitAs(seen);
       if (flags.json === true) printJson(facts(seen));
@@ -108,7 +108,7 @@ const resume = (flags: Flags): Promise<void> =>
   withState(flags, "ferry resume", async (state) => {
     const control = new RunControl(state);
     await runOf(control).resume();
-    const seen = await readRun(control);
+    const seen = await control.seen();
     exitAs(seen);
     if (flags.json === true) printJson(facts(seen));
     else if (seen.owned) print("resumed from its position");
@@ -178,7 +178,7 @@ const finalize = (flags: FinalizeFlags): Promise<void> =>
     withSignals(async ({ soft: signal }) => {
       const { source: uri } = resolveSettings(flags, ["source"]);
       const control = new RunControl(state);
-      const asked = await readRun(control);
+      const asked = await control.seen();
       const { mode } = asked.record;
       if (mode === "kafka") resolveSettings(flags, ["kafka"]); // said before anything is asked of the capture
       const accepted = acceptedBy(flags);
@@ -203,7 +203,7 @@ const finalize = (flags: FinalizeFlags): Promise<void> =>
         if (accepted.includes("FERRY_SOURCE_WRITES") || stateOf(asked.record) === "finalized") return undefined;
         return writesBehind(source, { scope, token }, { state, at: tokenTime(token), signal });
       });
-      tellEnd((await readRun(control)).record, flags.json === true);
+      tellEnd((await control.seen()).record, flags.json === true);
       if (writes !== undefined) throw writes;
     }),
   );
