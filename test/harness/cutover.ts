@@ -56,6 +56,9 @@ export const streaming = async (name: string, bootstrap?: string, connectUrl?: s
     /** `ferry COMMAND` with both sides. */
     command: (command: string, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Promise<FerryRun> =>
       ferry([...command.split(" "), ...urls, ...args], { env }),
+    /** `ferry run` from the target to the source, as if there were nothing else. */
+    otherWay: (args: readonly string[]): Promise<FerryRun> =>
+      ferry(["run", "--source", target.uri, "--target", source.uri, "--state-db", stateDb, ...args]),
     /** `ferry run --reverse`, at work. */
     reverse: async (): Promise<FerryProcess> => {
       const flags = ["run", "--reverse", ...urls, "--include", `${name}.*`, "--lease-ms", "1500"];

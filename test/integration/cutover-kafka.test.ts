@@ -46,3 +46,39 @@ test("through the official connector and a worker: services move with nothing lo
   assert.equal((await rest.status("connected"))?.connector.state, "PAUSED");
   await rest.remove("connected");
 });
+
+test("one namespace of a connector that goes on: it is carried back meanwhile, nothing goes round, and services return", async () => {
+  const { bootstrap } = await sharedKafka();
+  const { url } = await sharedConnect();
+  await using both = await streaming("partly", bootstrap, url);
+  await both.here.db("partly").collection<{ _id: string }>("users").insertOne({ _id: "first" });
+  const worker = await both.start();
+  const services = both.services();
+  services.start(5, 20);
+  const there = both.there.db("partly").collection<{ _id: string }>("users");
+  await waitFor(async () => ((await there.countDocuments()) === 6 ? { done: 1 } : { seen: worker.logTail(5) }), {
+    ...{ what: "a document of every client on the target", clock: systemClock, timeoutMs: 60_000 },
+  });
+  const accept = ["--fence", "validator", "--accept", "FERRY_CUTOVER_UNVERIFIED", "--max-lag", "60s"];
+  const named = ["--namespace", "partly.users", ...accept];
+  const cut = await both.command("cutover", [...named, "--on-release", services.release]);
+  assert.equal(cut.status, 0, cut.out + cut.err + worker.logTail(20));
+  await moved(services);
+  const rest = new ConnectRest({ url, clock: systemClock });
+  assert.equal((await rest.status("partly"))?.connector.state, "RUNNING", "it serves the others");
+  const reverse = await both.reverse();
+  // The connector sees what is carried back, and the worker leaves it out: its lanes say so.
+  const lanes = both.there.db("ferry_partly").collection("lanes");
+  await waitFor(
+    async () => {
+      const lane = await lanes.findOne({ "filteredBy.switched-since": { $gt: 20 } });
+      return lane === null ? { seen: worker.logTail(5) + reverse.logTail(5) } : { done: undefined };
+    },
+    { what: "changes that were carried back in the worker's books", clock: systemClock, timeoutMs: 60_000 },
+  );
+  const back = await both.command("rollback", [...accept, "--on-release", services.releaseBack]);
+  assert.equal(back.status, 0, back.out + back.err + reverse.logTail(20));
+  await moved(services, "source");
+  assert.deepEqual(await services.settle("source"), { lost: 0, doubled: 0 });
+  await rest.remove("partly");
+});

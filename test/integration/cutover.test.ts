@@ -81,8 +81,26 @@ test("validator, for one namespace: its services move, the others stream on, and
   await waitFor(async () => ((await orders.findOne({ _id: "later" })) === null ? { seen: "none" } : { done: 1 }), {
     ...{ what: "the others to stream on", clock: systemClock, timeoutMs: 20_000 },
   });
-  const loop = await both.command("run", ["--reverse", "--lease-ms", "1500"]);
-  assert.match(loop.err, /FERRY_RUN_LOOP: .*carries some\.users/);
+  // The other way at once: refused where the run still carries, and not where it was switched over.
+  const loop = await both.otherWay(["--include", "some.*"]);
+  assert.match(loop.err, /FERRY_RUN_LOOP: .*carries some\.orders$/m);
+  const reverse = await both.reverse();
+  await both.there.db("some").collection<{ _id: string }>("users").insertOne({ _id: "new side" });
+  const former = db.collection<{ _id: string }>("users");
+  await waitFor(async () => ((await former.findOne({ _id: "new side" })) === null ? { seen: 0 } : { done: 1 }), {
+    ...{ what: "the former source to follow", clock: systemClock, timeoutMs: 20_000 },
+  });
+  // And the run that still reads the former source does not carry it round.
+  const runs = both.there.db("ferry_some").collection("lanes");
+  await waitFor(
+    async () => {
+      const lane = await runs.findOne({ route: "some.users", "filteredBy.switched-since": { $gt: 0 } });
+      return lane === null ? { seen: run.logTail(5) } : { done: undefined };
+    },
+    { what: "the run to leave it out", clock: systemClock, timeoutMs: 20_000 },
+  );
+  reverse.kill("SIGTERM");
+  await reverse.exited;
   const lifted = await both.command("cutover", ["--abort", "--allow-both"]);
   assert.equal(lifted.status, 0, lifted.err);
   const [users] = await db.listCollections({ name: "users" }).toArray();

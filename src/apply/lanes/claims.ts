@@ -40,6 +40,8 @@ export type Claim = Readonly<{
   dropAt: bigint;
   /** clusterTime of the drop that a former owner began in this partition and did not finish; 0n where there is none. */
   droppingAt: bigint;
+  /** clusterTime of the fence behind which services write to the target; undefined where they do not. What is later does not count. */
+  switchedAt: bigint | undefined;
 }>;
 
 /** Who owns partitions, and where that is noted. */
@@ -139,6 +141,7 @@ export class Claims {
         copyAt: won.copyAt?.toBigInt() ?? 0n,
         dropAt: run?.dropAt?.toBigInt() ?? 0n,
         droppingAt: run?.dropping?.at.toBigInt() ?? 0n,
+        switchedAt: run?.switched?.at.toBigInt(),
       };
     });
   }

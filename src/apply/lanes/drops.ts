@@ -3,11 +3,12 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { retry } from "#base/flow/retry.ts";
 import type { StateSession, StateTx } from "#base/flow/stateTx.ts";
-import type { Collection, MongoClient } from "#io/mongo/connect.ts";
+import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { within } from "#io/mongo/session.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
-import { type LaneRecord, type PartitionRecord, partitionId, type RunRecord } from "./records.ts";
+import { type LaneRecord, partitionId, type RunRecord } from "./records.ts";
+import { takeFromOwners } from "./takeFromOwners.ts";
 
 /**
  * Who applies a drop: a partition's claim. Its lanes stand still meanwhile, so that their first session is free; it is noted
@@ -40,17 +41,15 @@ const fillerOf = ({ route, partition, epoch }: DropOwner): string => `${partitio
  * Each step may be repeated by the next owner after a crash. Every method throws FERRY_MONGO_*.
  */
 export class Drops {
-  readonly #client: MongoClient;
+  readonly #state: StateDb;
   readonly #clock: Clock;
   readonly #runs: Collection<RunRecord>;
-  readonly #partitions: Collection<PartitionRecord>;
   readonly #lanes: Collection<LaneRecord>;
 
   constructor(state: StateDb, clock: Clock) {
-    this.#client = state.client;
+    this.#state = state;
     this.#clock = clock;
     this.#runs = state.collection("runs");
-    this.#partitions = state.collection("partitions");
     this.#lanes = state.collection("lanes");
   }
 
@@ -70,20 +69,7 @@ export class Drops {
 
   /** Takes every other partition from its owner: sessions ended, epochs raised, so that no write of theirs succeeds. */
   async fence(route: string, partition: number): Promise<void> {
-    await translated(`fencing the partitions of ${route}`, async () => {
-      const others = await this.#partitions.find({ route, partition: { $ne: partition } }).toArray();
-      for (const { _id, partition: other, sessions } of others) {
-        if (sessions.length > 0)
-          await this.#client.db("admin").command({ killSessions: sessions.map((id) => ({ id })) });
-        const fenced = await this.#partitions.findOneAndUpdate(
-          { _id },
-          { $inc: { epoch: Long.ONE }, $set: { owner: null, expiresAt: null, sessions: [] } },
-          { returnDocument: "after" },
-        );
-        if (fenced !== null)
-          await this.#lanes.updateMany({ route, partition: other }, { $set: { epoch: fenced.epoch } });
-      }
-    });
+    await takeFromOwners(this.#state, route, partition);
   }
 
   /** The owner that copies the collection again is recorded: a former owner that wakes up can no longer write. */

@@ -110,6 +110,8 @@ export type RunRecord = {
   dropping?: { at: Timestamp; partition: number; uuid: Binary | null; filler?: string; batches?: number };
   /** clusterTime of the newest applied drop: what is older must not come back. */
   dropAt?: Timestamp;
+  /** Its topic's services were sent to the target, behind a fence of this clusterTime: what is later is not applied. */
+  switched?: { topic: string; at: Timestamp };
   begun?: Beginning;
   /** The rules that its documents are applied by, and since when, where they were others before. */
   rules?: Rules;

@@ -8,11 +8,8 @@ export const poison = (
   detail: string,
 ): Entry => ({ record, event: undefined, dead: { code, detail } });
 
-/** What is left of an event that is older than an applied drop. */
-export const gone = ({ ns, origin, at }: ChangeEvent): ChangeEvent => ({
-  op: "noop",
-  reason: "dropped-since",
-  ns,
-  origin,
-  at,
-});
+/** What is left of an event that is older than an applied drop, or later than the fence that its services left behind. */
+export const gone = (
+  { ns, origin, at }: ChangeEvent,
+  reason: "dropped-since" | "switched-since" = "dropped-since",
+): ChangeEvent => ({ op: "noop", reason, ns, origin, at });

@@ -148,6 +148,10 @@ export class PartitionRunner {
     // Older than an applied drop: sent again after a rewind, or still on its way when the drop was met elsewhere.
     if (event.at !== 0n && event.at <= this.#deps.dropAt())
       return this.#put(0, { record, event: gone(event), dead: undefined });
+    // Services write to the target: what the source says now was carried back from there, and would go round.
+    const { switchedAt } = this.#deps.claim;
+    if (switchedAt !== undefined && event.at > switchedAt)
+      return this.#put(0, { record, event: gone(event, "switched-since"), dead: undefined });
     if (event.op === "ddl") return this.#barrier(event, record, signal);
     if (event.ns.db !== this.#deps.ns.db || event.ns.coll !== this.#deps.ns.coll) {
       const detail = `the event belongs to ${formatNamespace(event.ns)}, the topic to ${this.#nsText}`;

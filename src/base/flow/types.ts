@@ -61,7 +61,7 @@ export type DeleteEvent = EventBase & Readonly<{ op: "delete"; key: Uint8Array }
 export type NoopEvent = EventBase &
   Readonly<{
     op: "noop";
-    reason: "deleted-since" | "dropped-since" | "where" | "keep-target" | "tombstone" | "heartbeat";
+    reason: "deleted-since" | "dropped-since" | "switched-since" | "where" | "keep-target" | "tombstone" | "heartbeat";
     /** Raw documentKey of the event that it was, where its lane must not depend on what a look-up happens to find. */
     of?: Uint8Array;
   }>;

@@ -1,14 +1,16 @@
+import { switchRoutes } from "#apply/lanes/switchedRoutes.ts";
 import type { Route } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import { type Namespace, parseNamespace } from "#base/flow/types.ts";
+import { formatNamespace, type Namespace, parseNamespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { type FenceChoice, fenceOf } from "#cutover/fence/fence.ts";
-import type { Parts, Services, Watchman } from "#cutover/machine/parts.ts";
+import type { Parts, Services, SourceTime, Watchman } from "#cutover/machine/parts.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import { requireKafka } from "#io/kafka/requireKafka.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
+import { routesOn } from "#route/table/routesOn.ts";
 import { RunControl, type Unrestored } from "#source/capture/captureLifecycle.ts";
 import type { ConnectRest } from "#source/connector/connectRest.ts";
 import { readCarriedRun } from "./carriedRun.ts";
@@ -57,12 +59,26 @@ export const assemble = (deps: AssemblyDeps): Parts => {
   const has = (ns: string): boolean => named.length === 0 || named.includes(ns);
   const deferred = new DeferredStructure({ ...deps, has });
   const partly = named.length > 0;
+  const moved = async (at: SourceTime): Promise<void> => {
+    for (const topic of (await namespaces()).map(formatNamespace)) {
+      const routes = routesOn(deps.routes, topic).map(({ name }) => name);
+      await switchRoutes(state, topic, routes, at);
+    }
+  };
   const restoreRest = (signal: AbortSignal): Promise<readonly Unrestored[]> => deferred.restoreRest(signal);
   return {
     capture:
       deps.connect === undefined
-        ? new FerryCapture({ ...deps, control: new RunControl(state), partly, restoreRest, say: () => undefined, tell })
-        : new Connectors({ ...deps, kafka: requireKafka(deps.kafka), rest: deps.connect, partly, restoreRest }),
+        ? new FerryCapture({
+            ...deps,
+            control: new RunControl(state),
+            partly,
+            moved,
+            restoreRest,
+            say: () => undefined,
+            tell,
+          })
+        : new Connectors({ ...deps, kafka: requireKafka(deps.kafka), rest: deps.connect, partly, moved, restoreRest }),
     fence: fenceOf(deps.fence, { source, namespaces, named }),
     proof: new VerifiedProof({ ...deps, accepted: new Set(accepted) }),
     deferred,

@@ -1,6 +1,8 @@
 import { Long } from "bson";
+import { switchedTopics } from "#apply/lanes/switchedRoutes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { parseNamespace } from "#base/flow/types.ts";
+import { CutoverStore } from "#cutover/machine/cutoverStore.ts";
 import { knownRoutes } from "#io/state/forgetRoutes.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { RunControl } from "#source/capture/captureLifecycle.ts";
@@ -10,8 +12,23 @@ import { ConnectorStore } from "#source/connector/connectorStore.ts";
 /** What is carried to a target, whoever captures it: as much of it as a cutover looks at. */
 export type CarriedRun = Pick<StoredCapture, "topics" | "scope" | "mode" | "token">;
 
-/** @throws FERRY_RUN_NONE, FERRY_MONGO_* */
+/** Without what former cutovers have sent over: the newest one counts. @throws FERRY_RUN_NONE, FERRY_MONGO_* */
 export const readCarriedRun = async (state: StateDb): Promise<CarriedRun> => {
+  const [run, switched, newest] = await Promise.all([
+    readWhole(state),
+    switchedTopics(state),
+    new CutoverStore(state, "", 0).latest(),
+  ]);
+  const mine = newest?.record.fencedAt?.toBigInt();
+  const former = new Set([...switched].flatMap(([topic, at]) => (at === mine ? [] : [topic])));
+  return {
+    ...run,
+    topics: run.topics.filter(({ name }) => !former.has(name)),
+    scope: { ...run.scope, exclude: [...run.scope.exclude, ...former] },
+  };
+};
+
+const readWhole = async (state: StateDb): Promise<CarriedRun> => {
   const run = await new RunControl(state).read();
   if (run !== undefined) return run.record;
   // ferry does not count a connector's records: what has come to a topic is what its lanes tell.

@@ -21,6 +21,8 @@ export type ConnectorsDeps = Omit<LookDeps, "accepted"> &
     accepted: readonly string[];
     /** Only some namespaces are switched over: the connectors continue with the others. */
     partly: boolean;
+    /** Services of what is switched over write to the target: the run carries it no longer, behind this time. */
+    moved: (at: SourceTime) => Promise<void>;
     /** Restores what is left of these. */
     restoreRest: (signal: AbortSignal) => Promise<readonly Unrestored[]>;
     clock: Clock;
@@ -63,8 +65,9 @@ export class Connectors implements Carrier {
     await workersDrained({ ...this.#deps, topics, signal, lookMs: LOOK_MS, report: () => undefined });
   }
 
-  /** Connectors stay, paused: services write to the target now, and what goes back is another run's. */
-  async end(_at: SourceTime, signal: AbortSignal): Promise<readonly Unrestored[]> {
+  /** Connectors stay, paused. Whoever resumes one does no harm: what it captures from now on is not applied. */
+  async end(at: SourceTime, signal: AbortSignal): Promise<readonly Unrestored[]> {
+    await this.#deps.moved(at);
     if (!this.#deps.partly) for (const capture of await this.#captures()) await capture.pause(signal);
     return this.#deps.restoreRest(signal);
   }

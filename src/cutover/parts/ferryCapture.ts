@@ -17,6 +17,8 @@ export type FerryCaptureDeps = EndDeps &
     maxLagMs: number;
     /** Only some namespaces are switched over: the run continues with the others. */
     partly: boolean;
+    /** Services of what is switched over write to the target: the run carries it no longer, behind this time. */
+    moved: (at: SourceTime) => Promise<void>;
     /** Restores what is left of these. */
     restoreRest: (signal: AbortSignal) => Promise<readonly Unrestored[]>;
   }>;
@@ -95,7 +97,10 @@ export class FerryCapture implements Carrier {
   }
 
   async end(at: SourceTime, signal: AbortSignal): Promise<readonly Unrestored[]> {
-    if (this.#deps.partly) return this.#deps.restoreRest(signal);
+    if (this.#deps.partly) {
+      await this.#deps.moved(at);
+      return this.#deps.restoreRest(signal);
+    }
     // It was proven that there were no writes after the fence; from now on services write to the target.
     const accepted = [...new Set([...this.#deps.accepted, "FERRY_SOURCE_WRITES"])];
     const { lifecycle } = await endRun({ ...this.#deps, accepted, signal }, new Timestamp(at));

@@ -1,3 +1,4 @@
+import { switchedTopics } from "#apply/lanes/switchedRoutes.ts";
 import { isMongo, targetNamespace } from "#base/config/destination.ts";
 import type { Route } from "#base/config/routes.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
@@ -5,7 +6,8 @@ import { formatNamespace, type Namespace } from "#base/flow/types.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { StateDb } from "#io/state/stateDb.ts";
 import { routesOn } from "#route/table/routesOn.ts";
-import { type CaptureRecord, CaptureStore } from "#source/capture/captureStore.ts";
+import { readCapture } from "#source/capture/captureStore.ts";
+import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { type Deployment, isSameSource } from "#source/stream/deployment.ts";
 import { Scope } from "#source/stream/scope.ts";
 import { forwardState, reverseState } from "./stateNames.ts";
@@ -19,10 +21,33 @@ export type LoopDeps = Readonly<{
   carried: readonly Namespace[];
 }>;
 
+/** Does a run carry this namespace? */
+type Carries = (ns: Namespace) => boolean;
+
+const NOTHING: Carries = () => false;
+
+/** What runs that remember here carry from this deployment, by ferry's own capture or by connectors. */
+const carriedFrom = async (from: Deployment, state: StateDb): Promise<Carries> => {
+  const [own, connectors, switched] = await Promise.all([
+    readCapture(state),
+    new ConnectorStore(state).all(),
+    switchedTopics(state),
+  ]);
+  const isOver = own === undefined || own.lifecycle?.finalizedAt !== undefined || !isSameSource(own.source, from);
+  const scope = isOver ? undefined : new Scope(own.scope, state.name);
+  const topics = new Set(
+    connectors.flatMap(({ source, topics }) => (source !== undefined && isSameSource(source, from) ? topics : [])),
+  );
+  return (ns) => {
+    const name = formatNamespace(ns);
+    return !switched.has(name) && (topics.has(name) || scope?.has(ns) === true);
+  };
+};
+
 /** Who may not read there has no run whose state lies there either, as far as can be known. */
-const readElsewhere = (source: MongoClient, stateDb: string): Promise<CaptureRecord | undefined> =>
-  new CaptureStore(new StateDb(source, stateDb), "", 0).read().catch((error) => {
-    if (isFerry(error, "FERRY_MONGO_PRIVILEGE")) return undefined;
+const readElsewhere = (from: Deployment, state: StateDb): Promise<Carries> =>
+  carriedFrom(from, state).catch((error) => {
+    if (isFerry(error, "FERRY_MONGO_PRIVILEGE")) return NOTHING;
     throw error;
   });
 
@@ -33,12 +58,9 @@ const readElsewhere = (source: MongoClient, stateDb: string): Promise<CaptureRec
  */
 export const requireNoLoop = async ({ source, target, stateDb, routes, carried }: LoopDeps): Promise<void> => {
   for (const name of new Set([stateDb, reverseState(stateDb), forwardState(stateDb)])) {
-    const other = await readElsewhere(source, name);
-    if (other === undefined || other.lifecycle?.finalizedAt !== undefined) continue;
-    if (!isSameSource(other.source, target)) continue;
-    const scope = new Scope(other.scope, name);
+    const carries = await readElsewhere(target, new StateDb(source, name));
     const both = carried.filter((ns) =>
-      routesOn(routes, formatNamespace(ns)).some((route) => isMongo(route) && scope.has(targetNamespace(route))),
+      routesOn(routes, formatNamespace(ns)).some((route) => isMongo(route) && carries(targetNamespace(route))),
     );
     if (both.length === 0) continue;
     const names = both.slice(0, 5).map(formatNamespace).join(", ");

@@ -137,6 +137,7 @@ export type MemoryPartition = Readonly<{
   slices: number;
   sessions: readonly MemorySession[];
   dropAt: bigint;
+  switchedAt?: bigint;
 }>;
 
 const NEW: MemoryPartition = { epoch: 0, owner: null, slices: 0, sessions: [], dropAt: 0n };
@@ -169,8 +170,8 @@ export class MemoryClaims {
     if (current === undefined) return undefined;
     const lanes = await this.#lanes(route, topic, epoch, { current, wanted });
     if (lanes === undefined) return undefined;
-    const dropAt = (await this.#client.get<MemoryPartition>(key))?.dropAt ?? 0n;
-    const rest = { topicId: undefined, copyAt: 0n, dropAt, droppingAt: 0n };
+    const { dropAt = 0n, switchedAt } = (await this.#client.get<MemoryPartition>(key)) ?? {};
+    const rest = { topicId: undefined, copyAt: 0n, dropAt, droppingAt: 0n, switchedAt };
     return { route, topic, partition: 0, epoch, lanes, sessions, ...rest };
   }
 
@@ -228,6 +229,24 @@ export class MemoryClaims {
     ]);
   }
 }
+
+/** In the steps of `switchRoutes`. */
+export const switchPartition = async (client: MemoryClient, route: string, switchedAt: bigint): Promise<void> => {
+  const key = `partitions ${partitionId(route, 0)}`;
+  const change = (fields: (now: MemoryPartition) => Partial<MemoryPartition>): Promise<MemoryPartition | undefined> =>
+    client.update<MemoryPartition, MemoryPartition | undefined>(key, undefined, (now) => {
+      const next = now && { ...now, ...fields(now) };
+      return [next, next];
+    });
+  const noted = await change(() => ({ switchedAt }));
+  for (const session of noted?.sessions ?? []) session.kill();
+  const fenced = await change(({ epoch }) => ({ epoch: epoch + 1, owner: null, sessions: [] }));
+  for (const { id } of await lanesOf(client, route))
+    await client.update<LaneState, void>(laneKey(id), undefined, (lane) => [
+      lane && { ...lane, epoch: fenced?.epoch ?? lane.epoch },
+      undefined,
+    ]);
+};
 
 /** The lanes' books and places as they stand. */
 export const lanesOf = async (client: MemoryClient, route: string): Promise<readonly LaneState[]> =>

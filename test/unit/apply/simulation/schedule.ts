@@ -20,6 +20,8 @@ export type Step =
   | Readonly<{ do: "takeover"; slices: number }>
   /** A process that was frozen goes on where it stood. */
   | Readonly<{ do: "revive" }>
+  /** What was written by now arrives, then services move to the target: what the source says later was carried back. */
+  | Readonly<{ do: "switch" }>
   /** The process is asked to stop. */
   | Readonly<{ do: "stop" }>
   /** An operator decides on one of the letters. */
@@ -103,6 +105,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: rest },
   { weight: 3, arbitrary: trouble },
   { weight: 1, arbitrary: decision },
+  { weight: 1, arbitrary: rarely.map((now): Step => (now ? { do: "switch" } : { do: "rest", ms: 5 })) },
 );
 
 export const anySchedule: fc.Arbitrary<Schedule> = fc.record({

@@ -42,6 +42,7 @@ export class Source {
   readonly #documents = new Map<number, Fields>();
   readonly #run = new CopyRun(NS, COPY_AT);
   #time = 100;
+  #isSwitched = false;
 
   /** A document that was there before. */
   copied(key: number, isBad: boolean, timestampMs: number): LogRecord & { offset: number } {
@@ -52,8 +53,19 @@ export class Source {
   }
 
   #means({ key, ...more }: Partial<Meaning> & { key?: number }): void {
+    // What is no event of the collection is looked at as ever.
+    if (this.#isSwitched && (key !== undefined || more.isDrop === true)) {
+      this.meanings.push(NOTHING);
+      return;
+    }
     const identity = key === undefined ? undefined : identityOf(keyOf(key));
     this.meanings.push({ ...NOTHING, identity, ...more });
+  }
+
+  /** None of what follows is to be applied. @returns the time behind which it follows */
+  switchOver(): bigint {
+    this.#isSwitched = true;
+    return (BigInt(this.#time) << 32n) | 1n;
   }
 
   /** The record of a step; undefined where there is nothing to do. */

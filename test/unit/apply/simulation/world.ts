@@ -7,7 +7,13 @@ import { MemoryLog } from "#io/log/memoryLog.ts";
 import { seeded } from "#tools/workload/genData.ts";
 import { MemoryClient, MemoryDatabase } from "../../../harness/memory/database.ts";
 import { FakeClock } from "../../../harness/memory/fakeClock.ts";
-import { lanesOf, MemoryLetters, type MemoryPartition, offsetOf } from "../../../harness/memory/state.ts";
+import {
+  lanesOf,
+  MemoryLetters,
+  type MemoryPartition,
+  offsetOf,
+  switchPartition,
+} from "../../../harness/memory/state.ts";
 import type { Schedule, Step } from "./schedule.ts";
 import { documentOf, foldOf, keyOf, Source } from "./source.ts";
 import { ROUTE, SimulatedWorker } from "./worker.ts";
@@ -116,6 +122,8 @@ class World {
         return this.#workers.find(({ isFrozen }) => isFrozen)?.revive();
       case "stop":
         return this.#current.stop();
+      case "switch":
+        return this.#switchOver();
       case "decide":
         return this.#decide(step);
       default: {
@@ -123,6 +131,13 @@ class World {
         if (record !== undefined) await this.#log.append(ROUTE, [record], 0, forever);
       }
     }
+  }
+
+  /** What works meanwhile, or is frozen, does not know of it but by its epoch. */
+  async #switchOver(): Promise<void> {
+    await this.#drain();
+    await switchPartition(this.#observer, ROUTE, this.#source.switchOver());
+    if (this.#schedule.mode !== "transactional") this.#takeOver(this.#schedule.slices);
   }
 
   /**
