@@ -1,12 +1,15 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import type { Bench } from "./lib/bench.ts";
+import { carrying, TOPOLOGIES, type Topology } from "./lib/carriers.ts";
 import { MovingServices } from "./lib/movingServices.ts";
-import { mongodVersion, type Pair, pause, running } from "./lib/pair.ts";
-import { quantile, report, round } from "./lib/report.ts";
+import { pause, running } from "./lib/pair.ts";
+import { median, quantile, report, round } from "./lib/report.ts";
+import { type BenchStack, versionsOf } from "./lib/stack.ts";
 
 /** On each side. */
 const CLIENTS = 100;
@@ -46,6 +49,16 @@ const ready = (args: readonly string[]): Promise<void> =>
     { what: "nothing to be missing", clock: systemClock, timeoutMs: 60_000, everyMs: 500 },
   );
 
+/** Both sides have the same, when what was on its way has arrived. @throws FERRY_TIMEOUT with the last receipt */
+const receiptEqual = (args: readonly string[]): Promise<void> =>
+  waitFor(
+    async () => {
+      const receipt = await ferry(["receipt", ...args]);
+      return JSON.parse(receipt).equal === true ? { done: undefined } : { seen: receipt };
+    },
+    { what: "a receipt that both sides are equal", clock: systemClock, timeoutMs: 60_000, everyMs: 200 },
+  );
+
 /** What one change of sides was like. */
 type Switch = Readonly<{ pauses: readonly number[]; measuredMs: number }>;
 
@@ -62,80 +75,123 @@ const switched = async (
   return { pauses: services.pauses, measuredMs: Number(facts.pause.ms) };
 };
 
+type Field = Readonly<{ stack: BenchStack; there: MongoClient; here: MongoClient }>;
+
 /** There and back, with services on both sides. */
-const roundTrip = async (pair: Pair, clients: number, name: string) => {
-  const uris = { source: pair.source.uri, target: pair.target.uri };
-  const flags = ["--source", uris.source, "--target", uris.target, "--state-db", `ferry_${name}`];
+const roundTrip = async ({ stack, here, there }: Field, topology: Topology, clients: number, name: string) => {
+  const uris = { source: stack.source.uri, target: stack.target.uri };
+  const sides = ["--source", uris.source, "--target", uris.target, "--state-db", `ferry_${name}`];
+  const through = {
+    direct: [],
+    capture: ["--kafka", stack.kafka.bootstrap],
+    connector: ["--kafka", stack.kafka.bootstrap, "--connect", stack.connect.url],
+  }[topology];
   const accept = ["--accept", "FERRY_CUTOVER_UNVERIFIED", "--fence", "validator", "--max-pause", "20s"];
-  await pair.here.db(name).createCollection("users");
+  const users = there.db(name).collection("users");
+  await here.db(name).createCollection("users");
   await using services = new MovingServices(uris, { db: name, coll: "users" });
   await using others = new MovingServices(uris, { db: `${name}_own`, coll: "carts" });
   others.sendTo("target");
-  const carrying = ["--include", `${name}.*`, "--log-level", "error"];
-  await using _run = running(process.execPath, [MAIN, "run", ...flags, ...carrying]);
-  await pause(CALM_MS);
+  await using _run = await carrying(topology, stack, name);
   services.start(clients, EVERY_MS);
   others.start(clients, EVERY_MS);
-  const users = pair.there.db(name).collection("users");
   await waitFor(async () => ((await users.countDocuments()) >= clients ? { done: 1 } : { seen: services.acked }), {
     ...{ what: "services' documents on the target", clock: systemClock, timeoutMs: 60_000 },
   });
-  await pause(CALM_MS);
-  await ready(["cutover", ...flags, ...accept]);
-  const rehearsal = JSON.parse(await ferry(["cutover", ...flags, ...accept, "--rehearse", "--json"]));
+  const cutover = ["cutover", ...sides, ...through, ...accept];
+  await ready(cutover);
+  const rehearsal = JSON.parse(await ferry([...cutover, "--rehearse", "--json"]));
   const before = [performance.now(), services.acked + others.acked] as const;
   await pause(CALM_MS);
   const perSecond = ((services.acked + others.acked - before[1]) * 1000) / (performance.now() - before[0]);
-  const there = await switched(services, "target", ["cutover", ...flags, ...accept, "--on-release", services.release]);
-  await using _reverse = running(process.execPath, [MAIN, "run", "--reverse", ...flags, ...carrying]);
-  await pause(CALM_MS * 2);
+  const forth = await switched(services, "target", [...cutover, "--on-release", services.release]);
+  const carryingBack = ["run", "--reverse", ...sides, "--include", `${name}.*`, "--log-level", "error"];
+  await using _reverse = running(process.execPath, [MAIN, ...carryingBack]);
+  await pause(CALM_MS);
+  await services.held(() => receiptEqual([...sides, "--include", `${name}.*`]));
   const back = await switched(services, "source", [
-    ...["rollback", ...flags, ...accept, "--max-lag", "10s", "--on-release", services.releaseBack],
+    ...["rollback", ...sides, ...accept, "--max-lag", "10s", "--on-release", services.releaseBack],
   ]);
   await pause(CALM_MS / 4);
   const { lost, doubled } = await services.settle("source");
-  return { there, back, lost, doubled, perSecond, expectedMs: Number(rehearsal.expectedPauseMs) };
+  return { topology, forth, back, lost, doubled, perSecond, expectedMs: Number(rehearsal.expectedPauseMs) };
 };
 
-/**
- * `npm run bench -- cutover [--rounds 20] [--scale 1]`: 100 clients write and read on the source and 100 on the target; services
- * are switched over, and back again. The pause is what clients measure, from the last write that one side acknowledged to the first
- * on the other.
- */
-export const benchCutover = async (bench: Bench): Promise<void> => {
-  await using pair = await bench.pair();
-  const clients = bench.sized(CLIENTS);
-  const trips: Awaited<ReturnType<typeof roundTrip>>[] = [];
-  for (let n = 1; n <= bench.rounds; n++) trips.push(await roundTrip(pair, clients, `cut${process.pid}_${n}`));
-  const sum = (of: (trip: (typeof trips)[number]) => number): number => trips.reduce((all, trip) => all + of(trip), 0);
-  const pausesOf = (way: "there" | "back"): readonly number[] => trips.flatMap((trip) => trip[way].pauses);
-  const rows = trips.map(({ there, back, perSecond, expectedMs, lost, doubled }, n) => ({
-    "": `round ${n + 1}`,
-    "operations/s": Math.round(perSecond),
-    "predicted ms": Math.round(expectedMs),
-    "measured by ferry ms": Math.round(there.measuredMs),
-    "clients p50 ms": Math.round(quantile(there.pauses, 0.5)),
-    "clients p95 ms": Math.round(quantile(there.pauses, 0.95)),
-    "back p50 ms": Math.round(quantile(back.pauses, 0.5)),
-    "back p95 ms": Math.round(quantile(back.pauses, 0.95)),
-    lost,
-    doubled,
-  }));
-  const ratios = {
-    pauseP50Ms: Math.round(quantile(pausesOf("there"), 0.5)),
-    pauseP95Ms: Math.round(quantile(pausesOf("there"), 0.95)),
-    "rollback.pauseP50Ms": Math.round(quantile(pausesOf("back"), 0.5)),
-    "rollback.pauseP95Ms": Math.round(quantile(pausesOf("back"), 0.95)),
-    lost: sum(({ lost }) => lost),
-    duplicated: sum(({ doubled }) => doubled),
+type Trip = Awaited<ReturnType<typeof roundTrip>>;
+
+const total = (trips: readonly Trip[], of: (trip: Trip) => number): number =>
+  trips.reduce((all, trip) => all + of(trip), 0);
+
+const pausesOf = (trips: readonly Trip[], way: "forth" | "back"): readonly number[] =>
+  trips.flatMap((trip) => trip[way].pauses);
+
+/** Of all trips of a topology; `prefix` before each key. */
+const ratiosOf = (trips: readonly Trip[], prefix: string): Record<string, number> => {
+  const figures = {
+    pauseP50Ms: Math.round(quantile(pausesOf(trips, "forth"), 0.5)),
+    pauseP95Ms: Math.round(quantile(pausesOf(trips, "forth"), 0.95)),
+    "rollback.pauseP50Ms": Math.round(quantile(pausesOf(trips, "back"), 0.5)),
+    "rollback.pauseP95Ms": Math.round(quantile(pausesOf(trips, "back"), 0.95)),
+    lost: total(trips, ({ lost }) => lost),
+    duplicated: total(trips, ({ doubled }) => doubled),
     predicted: round(
-      sum(({ expectedMs }) => expectedMs) /
+      total(trips, ({ expectedMs }) => expectedMs) /
         Math.max(
           1,
-          sum(({ there }) => there.measuredMs),
+          total(trips, ({ forth }) => forth.measuredMs),
         ),
     ),
   };
-  const versions = { mongod: await mongodVersion(pair), load: `${clients} clients on each side, fence validator` };
-  report({ name: "cutover", rows, ratios, versions }, bench.full);
+  return Object.fromEntries(Object.entries(figures).map(([key, value]) => [prefix + key, value]));
+};
+
+const topologiesOf = ({ flags }: Bench): readonly Topology[] =>
+  flags["topology"] === undefined
+    ? TOPOLOGIES
+    : TOPOLOGIES.filter((name) => flags["topology"]?.split(",").includes(name));
+
+/**
+ * `npm run bench -- cutover [--rounds 20] [--topology direct,capture,connector] [--scale 1]`: 100 clients write and read on the
+ * source and 100 on the target; services are switched over, and back again. The pause is what clients measure, from the last
+ * write that one side acknowledged to the first on the other. `predicted`: the rehearsal's pause over the one that ferry measured.
+ */
+export const benchCutover = async (bench: Bench): Promise<void> => {
+  await using stack = await bench.stack();
+  const [here, there] = await Promise.all([
+    MongoClient.connect(stack.source.uri),
+    MongoClient.connect(stack.target.uri),
+  ]);
+  const clients = bench.sized(CLIENTS);
+  const topologies = topologiesOf(bench);
+  const trips: Trip[] = [];
+  try {
+    for (let n = 1; n <= bench.rounds; n++)
+      for (const topology of topologies) {
+        const trip = await roundTrip({ stack, here, there }, topology, clients, `cut${process.pid}_${topology}_${n}`);
+        trips.push(trip);
+        console.log(`round ${n}  ${topology.padEnd(10)} ${JSON.stringify(ratiosOf([trip], ""))}`);
+      }
+  } finally {
+    await Promise.all([here.close(), there.close()]);
+  }
+  const rows = topologies.map((topology) => {
+    const mine = trips.filter((trip) => trip.topology === topology);
+    return {
+      topology,
+      cutovers: mine.length,
+      "operations/s": Math.round(total(mine, ({ perSecond }) => perSecond) / mine.length),
+      "predicted ms": Math.round(median(mine.map(({ expectedMs }) => expectedMs))),
+      "ferry's ms": Math.round(median(mine.map(({ forth }) => forth.measuredMs))),
+      ...ratiosOf(mine, ""),
+    };
+  });
+  const ratios = Object.assign(
+    {},
+    ...topologies.map((topology) => {
+      const mine = trips.filter((trip) => trip.topology === topology);
+      return ratiosOf(mine, topology === "direct" ? "" : `${topology}.`);
+    }),
+  );
+  const versions = { ...(await versionsOf(stack)), load: `${clients} clients on each side, fence validator` };
+  report({ name: "cutover", rows, ratios, versions }, bench.full && bench.flags["topology"] === undefined);
 };

@@ -44,6 +44,7 @@ export class MovingServices implements AsyncDisposable {
   readonly #accounts = new Map<string, Account>();
   readonly #ns: Readonly<{ db: string; coll: string }>;
   #address: Side = "source";
+  #goOn: PromiseWithResolvers<void> | undefined;
   readonly #stop = new AbortController();
   #running: Promise<unknown> = Promise.resolve();
   readonly refusals = new Set<number>();
@@ -68,6 +69,17 @@ export class MovingServices implements AsyncDisposable {
     writeFileSync(this.#file, side);
   }
 
+  /** Nobody writes while this is at work. */
+  async held<T>(work: () => Promise<T>): Promise<T> {
+    this.#goOn = Promise.withResolvers();
+    try {
+      return await work();
+    } finally {
+      this.#goOn.resolve();
+      this.#goOn = undefined;
+    }
+  }
+
   async #watch(): Promise<void> {
     while (!this.#stop.signal.aborted) {
       this.#address = readFileSync(this.#file, "utf8").trim() === "target" ? "target" : "source";
@@ -79,6 +91,7 @@ export class MovingServices implements AsyncDisposable {
     const account = this.#accounts.get(id);
     if (account === undefined) return;
     while (!this.#stop.signal.aborted) {
+      await this.#goOn?.promise;
       const side = this.#address;
       const coll = this.#clients[side].db(this.#ns.db).collection<{ _id: string }>(this.#ns.coll);
       try {

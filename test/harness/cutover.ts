@@ -27,7 +27,8 @@ export const streaming = async (name: string, bootstrap?: string, connectUrl?: s
     ...(bootstrap === undefined ? [] : ["--kafka", bootstrap]),
     ...(connectUrl === undefined ? [] : ["--connect", connectUrl]),
   ];
-  const urls = ["--source", source.uri, "--target", target.uri, "--state-db", stateDb, ...kafka];
+  const direct = ["--source", source.uri, "--target", target.uri, "--state-db", stateDb];
+  const urls = [...direct, ...kafka];
   const start = async (): Promise<FerryProcess> => {
     const args = ["--state-db", stateDb];
     const sides = { source: source.uri, target: target.uri, include: [`${name}.*`], args };
@@ -61,7 +62,7 @@ export const streaming = async (name: string, bootstrap?: string, connectUrl?: s
       ferry(["run", "--source", target.uri, "--target", source.uri, "--state-db", stateDb, ...args]),
     /** `ferry run --reverse`, at work. */
     reverse: async (): Promise<FerryProcess> => {
-      const flags = ["run", "--reverse", ...urls, "--include", `${name}.*`, "--lease-ms", "1500"];
+      const flags = ["run", "--reverse", ...direct, "--include", `${name}.*`, "--lease-ms", "1500"];
       const process = stack.use(new FerryProcess("reverse", flags, {}, "carrying back"));
       await process.start();
       return process;
