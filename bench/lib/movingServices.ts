@@ -80,6 +80,11 @@ export class MovingServices implements AsyncDisposable {
     }
   }
 
+  /** Does the address say so? */
+  sentTo(side: Side): boolean {
+    return this.#address === side;
+  }
+
   async #watch(): Promise<void> {
     while (!this.#stop.signal.aborted) {
       this.#address = readFileSync(this.#file, "utf8").trim() === "target" ? "target" : "source";

@@ -50,10 +50,7 @@ const areBack = (target: Db): Promise<void> =>
 const letters = (target: MongoClient) => target.db("ferry").collection("deadLetters").countDocuments();
 
 test("an index that comes before the documents it fits refuses none of them, through ferry run", async () => {
-  const [one, other] = await Promise.all([
-    sharedMongo("source", { testCommands: true }),
-    sharedMongo("target", { testCommands: true }),
-  ]);
+  const [one, other] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
   await using source = await new MongoClient(one.uri).connect();
   await using target = await new MongoClient(other.uri).connect();
   const ok = async (...args: string[]): Promise<string> => {

@@ -3,6 +3,7 @@ import { kafkaSeed } from "./kafkaSeed.ts";
 import { Tally } from "./kills.ts";
 import { type Kill, planOf } from "./plan.ts";
 import type { SoakServers } from "./servers.ts";
+import { switchPlanOf, switchSeed } from "./switchSeed.ts";
 
 const spell = ({ phase, who, point, nth }: Kill): string =>
   `${who === "run" ? phase : `${who}/${phase}`} ${point}:${nth}`;
@@ -27,5 +28,22 @@ export const runSeed = async (seed: number, servers: SoakServers, tally: Tally):
   } finally {
     for (const kill of own.reached) tally.add(kill, true);
     for (const kill of own.missed) tally.add(kill, false);
+  }
+};
+
+/** The same for a seed of `npm run soak -- cutover`. */
+export const runSwitchSeed = async (seed: number, servers: SoakServers): Promise<unknown> => {
+  const { topology, victim, state, phase } = switchPlanOf(seed);
+  const started = performance.now();
+  const say = (text: string): void =>
+    console.log(
+      `seed ${seed} ${topology} [${victim} killed, ${state} ${phase}] ${text}, ${((performance.now() - started) / 1000).toFixed(0)} s`,
+    );
+  try {
+    say(await switchSeed(seed, servers));
+    return undefined;
+  } catch (error) {
+    say("did not hold");
+    return error;
   }
 };
