@@ -1,4 +1,4 @@
-import { FerryError } from "#base/errors/ferryError.ts";
+import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { type LookDeps, lettersAndHalts } from "#cutover/ending/lastLook.ts";
@@ -11,6 +11,7 @@ import { ConnectorCapture } from "#source/connector/connectorCapture.ts";
 import { checkCapture } from "#source/connector/connectorHealth.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import type { ConnectRest } from "#source/connector/connectRest.ts";
+import { clusterTime } from "#source/stream/sourceProbe.ts";
 import { readCarriedRun } from "./carriedRun.ts";
 
 export type ConnectorsDeps = Omit<LookDeps, "accepted"> &
@@ -19,6 +20,8 @@ export type ConnectorsDeps = Omit<LookDeps, "accepted"> &
     kafka: KafkaClient;
     rest: ConnectRest;
     accepted: readonly string[];
+    /** Older changes than this may not wait, ms. */
+    maxLagMs: number;
     /** Only some namespaces are switched over: the connectors continue with the others. */
     partly: boolean;
     /** Services of what is switched over write to the target: the run carries it no longer, behind this time. */
@@ -49,10 +52,32 @@ export class Connectors implements Carrier {
       return copying.map(({ _id }) => new FerryError("FERRY_CUTOVER_EARLY", `connector ${_id} copies`));
     const { findings } = await checkCapture({ rest, source, kafka, store: this.#store, clock });
     const known = await lettersAndHalts({ state, routes, accepted: new Set(accepted) });
-    return [
+    const found = [
       ...findings.map(({ code, sentence }) => new FerryError(code, sentence)),
       ...(known === undefined ? [] : [known]),
     ].filter(({ code }) => !accepted.includes(code));
+    const late = found.length === 0 ? await this.#late() : undefined;
+    return late === undefined ? found : [late];
+  }
+
+  /** Nobody notes a connector's lag, so it is tried: what the source has now must arrive within the limit. */
+  async #late(): Promise<FerryError | undefined> {
+    const { source, clock, maxLagMs } = this.#deps;
+    const now = (await clusterTime(source)).toBigInt();
+    const [limit, over] = [new AbortController(), new AbortController()];
+    void clock.sleep(maxLagMs, over.signal).then(
+      () => limit.abort(new FerryError("FERRY_CUTOVER_EARLY", `pending changes take longer than ${maxLagMs} ms`)),
+      () => undefined, // they arrived
+    );
+    try {
+      await this.drainTo(now, limit.signal);
+      return undefined;
+    } catch (error) {
+      if (!isFerry(error) || (error.entry.retry !== "never" && !limit.signal.aborted)) throw error;
+      return error;
+    } finally {
+      over.abort();
+    }
   }
 
   async hurry(): Promise<void> {
