@@ -45,6 +45,12 @@ const plainText = (bytes: Uint8Array, type: number, start: number, end: number):
 /** What a hidden part must have for the rest not to be the whole value: a letter or a digit; zeros before a number are nothing. */
 const TELLING = /[[\p{L}\p{N}]--[0]]/v;
 
+/** Nearly always the first one tells. */
+const tells = (characters: readonly string[], to: number): boolean => {
+  for (let at = 0; at < to; at++) if (TELLING.test(characters[at] ?? "")) return true;
+  return false;
+};
+
 const lastCharacters =
   (count: number): Mask =>
   (bytes, type, start, end) => {
@@ -53,7 +59,7 @@ const lastCharacters =
     if (text === undefined) return "***";
     const characters = [...text];
     const hidden = Math.max(0, characters.length - count);
-    const from = TELLING.test(characters.slice(0, hidden).join("")) ? hidden : characters.length;
+    const from = tells(characters, hidden) ? hidden : characters.length;
     return "*".repeat(from) + characters.slice(from).join("");
   };
 

@@ -70,7 +70,11 @@ export class Children {
 
   /** The rule of the name that lies at `[start, end)`. */
   find(bytes: Uint8Array, start: number, end: number): Rule | undefined {
-    return this.#exact(bytes, start, end) ?? (this.#rest ? this.#spelled(bytes, start, end) : undefined);
+    const exact = this.#exact(bytes, start, end);
+    if (exact !== undefined || !this.#rest) return exact;
+    // Of a hundred names none has a dot: this loop is all that they cost.
+    for (let at = start + this.#shortest; at < end; at++) if (bytes[at] === DOT) return this.#spelled(bytes, start, end);
+    return undefined;
   }
 
   named(name: string): Rule | undefined {
