@@ -13,8 +13,8 @@ import { type BenchStack, versionsOf } from "./lib/stack.ts";
 
 /** On each side. */
 const CLIENTS = 100;
-/** Between two operations of one client, ms: 200 of them make about 4,000 operations a second. */
-const EVERY_MS = 45;
+/** Between two operations of one client, ms: 200 of them make about 3,300 operations a second. */
+const EVERY_MS = 58;
 /** How long services write before, between and after, ms. */
 const CALM_MS = 2000;
 
@@ -60,7 +60,7 @@ const receiptEqual = (args: readonly string[]): Promise<void> =>
   );
 
 /** What one change of sides was like. */
-type Switch = Readonly<{ pauses: readonly number[]; measuredMs: number }>;
+type Switch = Readonly<{ pauses: readonly number[]; measuredMs: number; parts: Readonly<Record<string, number>> }>;
 
 const switched = async (
   services: MovingServices,
@@ -72,7 +72,7 @@ const switched = async (
   await waitFor(async () => (services.areOn(side) ? { done: undefined } : { seen: services.acked }), {
     ...{ what: `services on the ${side}`, clock: systemClock, timeoutMs: 60_000, everyMs: 10 },
   });
-  return { pauses: services.pauses, measuredMs: Number(facts.pause.ms) };
+  return { pauses: services.pauses, measuredMs: Number(facts.pause.ms), parts: facts.pause.parts };
 };
 
 type Field = Readonly<{ stack: BenchStack; there: MongoClient; here: MongoClient }>;
@@ -81,11 +81,8 @@ type Field = Readonly<{ stack: BenchStack; there: MongoClient; here: MongoClient
 const roundTrip = async ({ stack, here, there }: Field, topology: Topology, clients: number, name: string) => {
   const uris = { source: stack.source.uri, target: stack.target.uri };
   const sides = ["--source", uris.source, "--target", uris.target, "--state-db", `ferry_${name}`];
-  const through = {
-    direct: [],
-    capture: ["--kafka", stack.kafka.bootstrap],
-    connector: ["--kafka", stack.kafka.bootstrap, "--connect", stack.connect.url],
-  }[topology];
+  const kafka = topology === "direct" ? [] : ["--kafka", stack.kafka.bootstrap];
+  const through = [...kafka, ...(topology === "connector" ? ["--connect", stack.connect.url] : [])];
   const accept = ["--accept", "FERRY_CUTOVER_UNVERIFIED", "--fence", "validator", "--max-pause", "20s"];
   const users = there.db(name).collection("users");
   await here.db(name).createCollection("users");
@@ -108,13 +105,14 @@ const roundTrip = async ({ stack, here, there }: Field, topology: Topology, clie
   const carryingBack = ["run", "--reverse", ...sides, "--include", `${name}.*`, "--log-level", "error"];
   await using _reverse = running(process.execPath, [MAIN, ...carryingBack]);
   await pause(CALM_MS);
-  await services.held(() => receiptEqual([...sides, "--include", `${name}.*`]));
+  await services.held(() => receiptEqual([...sides, ...kafka, "--include", `${name}.*`]));
   const back = await switched(services, "source", [
     ...["rollback", ...sides, ...accept, "--max-lag", "10s", "--on-release", services.releaseBack],
   ]);
   await pause(CALM_MS / 4);
   const { lost, doubled } = await services.settle("source");
-  return { topology, forth, back, lost, doubled, perSecond, expectedMs: Number(rehearsal.expectedPauseMs) };
+  const expected = { expectedMs: Number(rehearsal.expectedPauseMs), expectedParts: rehearsal.parts };
+  return { topology, forth, back, lost, doubled, perSecond, ...expected };
 };
 
 type Trip = Awaited<ReturnType<typeof roundTrip>>;
@@ -145,6 +143,11 @@ const ratiosOf = (trips: readonly Trip[], prefix: string): Record<string, number
   return Object.fromEntries(Object.entries(figures).map(([key, value]) => [prefix + key, value]));
 };
 
+const partsText = (parts: Readonly<Record<string, number>>): string =>
+  Object.entries(parts)
+    .map(([name, ms]) => `${name} ${Math.round(ms)}`)
+    .join(", ");
+
 const topologiesOf = ({ flags }: Bench): readonly Topology[] =>
   flags["topology"] === undefined
     ? TOPOLOGIES
@@ -170,6 +173,7 @@ export const benchCutover = async (bench: Bench): Promise<void> => {
         const trip = await roundTrip({ stack, here, there }, topology, clients, `cut${process.pid}_${topology}_${n}`);
         trips.push(trip);
         console.log(`round ${n}  ${topology.padEnd(10)} ${JSON.stringify(ratiosOf([trip], ""))}`);
+        console.log(`  the pause ${partsText(trip.forth.parts)}; predicted ${partsText(trip.expectedParts)}`);
       }
   } finally {
     await Promise.all([here.close(), there.close()]);
