@@ -50,7 +50,8 @@ export class MovingServices implements AsyncDisposable {
   readonly refusals = new Set<number>();
 
   constructor(uris: Readonly<{ source: string; target: string }>, ns: Readonly<{ db: string; coll: string }>) {
-    const options = { maxPoolSize: 200, writeConcern: { w: "majority" } } as const;
+    // Each client stands for a service of its own, which does not wait until others have connected.
+    const options = { maxPoolSize: 200, maxConnecting: 100, writeConcern: { w: "majority" } } as const;
     this.#clients = { source: new MongoClient(uris.source, options), target: new MongoClient(uris.target, options) };
     this.#ns = ns;
     this.#file = join(mkdtempSync(join(tmpdir(), "ferry-services-")), "address");
