@@ -28,6 +28,8 @@ const newAccount = (): Account => ({
 
 /** How often the address is looked at, ms, as a service watches its configuration. */
 const WATCH_MS = 5;
+/** How long a client rests whose write was refused, ms: a hundred of them that ask all the time would slow down what they wait for. */
+const REFUSED_MS = 25;
 
 /**
  * Services that write and read where a file says, `source` or `target`, as fast as `pauseMs` between two operations lets them.
@@ -105,7 +107,7 @@ export class MovingServices implements AsyncDisposable {
       } catch (error) {
         if (!(error instanceof MongoServerError)) throw error;
         this.refusals.add(Number(error.code));
-        await new Promise((resolve) => setTimeout(resolve, WATCH_MS));
+        await new Promise((resolve) => setTimeout(resolve, REFUSED_MS));
         continue;
       }
       account.acked++;

@@ -2,7 +2,7 @@
  * Servers that outlive a test file, so that the next one need not start its own: two mongods and a Kafka take several seconds each
  * time, of seventy files. The runner names the folder (`FERRY_TEST_POOL`) and ends what is in it; without it nothing is pooled.
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
@@ -34,24 +34,35 @@ const readJson = <T>(file: string): T | undefined => {
   }
 };
 
+const isHeld = (lock: string): boolean => {
+  const owner = readJson<Running>(lock);
+  return owner !== undefined && isSameProcess(owner.pid, owner.stamp);
+};
+
 /** The slot is this process's, unless another one that lives has it. */
 const take = (slot: string): boolean => {
   const lock = join(slot, LOCK);
-  const mine = JSON.stringify({ pid: process.pid, stamp: processStamp(process.pid) });
+  const mine = `${lock}.${process.pid}`;
+  writeFileSync(mine, JSON.stringify({ pid: process.pid, stamp: processStamp(process.pid) }));
+  /** With its content from the first moment: who sees an empty one would take it for one that was left behind. */
   const isFree = (): boolean => {
     try {
-      writeFileSync(lock, mine, { flag: "wx" });
+      linkSync(mine, lock);
       return true;
     } catch {
       return false;
     }
   };
   if (isFree()) return true;
-  const owner = readJson<Running>(lock);
-  if (owner !== undefined && isSameProcess(owner.pid, owner.stamp)) return false;
+  if (isHeld(lock)) return false;
+  const left = `${lock}.left.${process.pid}`;
   try {
-    renameSync(lock, `${lock}.${process.pid}`); // one of those who see it wins
+    renameSync(lock, left); // one of those who see it wins
   } catch {
+    return false;
+  }
+  if (isHeld(left)) {
+    linkSync(left, lock); // somebody was faster, and it is theirs
     return false;
   }
   return isFree();
@@ -78,7 +89,7 @@ export const pooled = async <T extends Pooled>(pool: string, key: string, kind: 
   const slot = slotOf(pool, key);
   const server = await begin(slot, kind).catch(() => {
     killServersOf(slot);
-    for (const name of readdirSync(slot).filter((name) => name !== LOCK))
+    for (const name of readdirSync(slot).filter((name) => !name.startsWith(LOCK)))
       rmSync(join(slot, name), { recursive: true, force: true });
     return begin(slot, kind);
   });

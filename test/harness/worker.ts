@@ -50,12 +50,14 @@ export class FerryProcess extends Server {
     this.#folder = folder;
   }
 
-  /** One that came to its fault point before it was looked at has started, too. */
+  /** One that came to its fault point before it was looked at has started, too; one that does not become ready is ended. */
   override async start(signal?: AbortSignal): Promise<void> {
     try {
       await super.start(signal);
     } catch (error) {
-      if (!isFerry(error, "FERRY_STACK_CRASHED") || !this.log().includes("fault point")) throw error;
+      if (isFerry(error, "FERRY_STACK_CRASHED") && this.log().includes("fault point")) return;
+      await this.stop();
+      throw error;
     }
   }
 

@@ -39,6 +39,12 @@ export const SETTINGS = {
       pattern: `^${BROKER}(?:\\s*,\\s*${BROKER})*$`,
       description: "Kafka bootstrap servers, host:port, comma-separated.",
     },
+    kafkaConfig: {
+      type: "string",
+      env: "FERRY_KAFKA_CONFIG",
+      description:
+        "Properties file of a Kafka client, as Kafka's own tools take it: security.protocol, sasl.*, ssl.* (docs/53-security.md).",
+    },
     connect: {
       type: "string",
       env: "FERRY_CONNECT",

@@ -138,6 +138,18 @@ export const CATALOGUE = {
     "No Kafka broker can be reached.",
     "Check that the broker runs and that the bootstrap address is right (docs/54-servers.md says when ferry waits).",
   ),
+  FERRY_KAFKA_AUTH: entry(
+    77,
+    "never",
+    "Kafka refused ferry's login.",
+    "Check sasl.mechanism and sasl.jaas.config, or the client's certificate, in the file of --kafka-config.",
+  ),
+  FERRY_KAFKA_TLS: entry(
+    69,
+    "never",
+    "There is no encrypted connection to Kafka.",
+    "The message says why. Check security.protocol and ssl.* in the file of --kafka-config, and the broker's listener.",
+  ),
   FERRY_KAFKA_TRANSIENT: entry(
     75,
     "backoff",

@@ -34,11 +34,14 @@ export type ConnectorsDeps = Omit<LookDeps, "accepted"> &
 
 /** How often the lanes are looked at while services wait, ms. */
 const LOOK_MS = 10;
+/** How long the first look may take, ms. */
+const PROOF_MS = 30_000;
 
 /** The official connectors, with workers behind Kafka. */
 export class Connectors implements Carrier {
   readonly #deps: ConnectorsDeps;
   readonly #store: ConnectorStore;
+  readonly #byName = new Map<string, ConnectorCapture>();
 
   constructor(deps: ConnectorsDeps) {
     this.#deps = deps;
@@ -60,13 +63,21 @@ export class Connectors implements Carrier {
     return late === undefined ? found : [late];
   }
 
-  /** Nobody notes a connector's lag, so it is tried: what the source has now must arrive within the limit. */
+  /**
+   * A connector's lag is noted nowhere, so it is tried: what the source has now must arrive within the limit. The first look proves
+   * what was written since the position that Connect has stored, seconds ago; the second one is measured.
+   */
   async #late(): Promise<FerryError | undefined> {
-    const { source, clock, maxLagMs } = this.#deps;
+    return (await this.#arrives(PROOF_MS)) ?? (await this.#arrives(this.#deps.maxLagMs));
+  }
+
+  /** @returns why what the source has now does not arrive in time */
+  async #arrives(limitMs: number): Promise<FerryError | undefined> {
+    const { source, clock } = this.#deps;
     const now = (await clusterTime(source)).toBigInt();
     const [limit, over] = [new AbortController(), new AbortController()];
-    void clock.sleep(maxLagMs, over.signal).then(
-      () => limit.abort(new FerryError("FERRY_CUTOVER_EARLY", `pending changes take longer than ${maxLagMs} ms`)),
+    void clock.sleep(limitMs, over.signal).then(
+      () => limit.abort(new FerryError("FERRY_CUTOVER_EARLY", `pending changes take longer than ${limitMs} ms`)),
       () => undefined, // they arrived
     );
     try {
@@ -97,7 +108,12 @@ export class Connectors implements Carrier {
     return this.#deps.restoreRest(signal);
   }
 
+  /** The same ones each time: they remember how much is proven, and services wait for the rest only. */
   async #captures(): Promise<readonly ConnectorCapture[]> {
-    return (await this.#store.all()).map(({ _id: name }) => new ConnectorCapture({ ...this.#deps, name }));
+    return (await this.#store.all()).map(({ _id: name }) => {
+      const known = this.#byName.get(name) ?? new ConnectorCapture({ ...this.#deps, name });
+      this.#byName.set(name, known);
+      return known;
+    });
   }
 }

@@ -1,16 +1,16 @@
 import type { Admin, Consumer, RecordsBatch } from "@platformatic/kafka";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { LogRecord } from "#base/flow/types.ts";
+import { clientOptions, type KafkaAddress } from "./address.ts";
 import { kafkaError } from "./kafkaErrors.ts";
 import { library } from "./library.ts";
 
-export type KafkaOptions = Readonly<{
-  /** host:port, comma-separated. */
-  bootstrap: string;
-  clientId: string;
-  /** Under which offsets are shown to Kafka tools. ferry never joins the group: see docs/adr/0003. */
-  group: string;
-}>;
+export type KafkaOptions = KafkaAddress &
+  Readonly<{
+    clientId: string;
+    /** Under which offsets are shown to Kafka tools. ferry never joins the group: see docs/adr/0003. */
+    group: string;
+  }>;
 
 export type FetchRequest = Readonly<{
   topic: string;
@@ -76,18 +76,12 @@ export class KafkaClient implements AsyncDisposable {
 
   constructor(options: KafkaOptions) {
     this.#options = options;
-    // retries off: one retry loop in ferry (flow/retry.ts), which logs and takes a signal.
     this.#consumer = new (library().Consumer)({ ...this.#base(), groupId: options.group });
   }
 
-  #base(): { clientId: string; bootstrapBrokers: string[]; retries: number; timeout: number; connectTimeout: number } {
-    return {
-      clientId: this.#options.clientId,
-      bootstrapBrokers: this.#options.bootstrap.split(",").map((broker) => broker.trim()),
-      retries: 0,
-      timeout: REQUEST_TIMEOUT_MS,
-      connectTimeout: 5000,
-    };
+  #base() {
+    const { clientId } = this.#options;
+    return { ...clientOptions(this.#options, clientId), timeout: REQUEST_TIMEOUT_MS, connectTimeout: 5000 };
   }
 
   #adminClient(): Admin {

@@ -13,13 +13,59 @@ const BY_API_ID: readonly (readonly [string, ErrorCode])[] = [
   ["TOPIC_DELETION_DISABLED", "FERRY_KAFKA_REQUEST"],
 ];
 
-const UNREACHABLE = ["PLT_KFK_NETWORK", "PLT_KFK_TIMEOUT"];
-const REFUSED = [
-  "PLT_KFK_AUTHENTICATION",
-  "PLT_KFK_UNSUPPORTED_COMPRESSION",
-  "PLT_KFK_UNSUPPORTED_API",
-  "PLT_KFK_USER",
+const FOREIGN = "its certificate is of an authority that ssl.truststore.location does not hold";
+const NO_TLS = "that listener speaks no TLS, and security.protocol asks for it";
+const NO_CERTIFICATE = "it takes only clients that show a certificate it knows: ssl.keystore.location";
+
+/** What Node's TLS codes say, in words. Source: Node's documentation, "TLS (SSL)", "X509 certificate error codes". */
+const TLS: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED: "its certificate has expired",
+  CERT_NOT_YET_VALID: "its certificate is not valid yet",
+  DEPTH_ZERO_SELF_SIGNED_CERT: FOREIGN,
+  SELF_SIGNED_CERT_IN_CHAIN: FOREIGN,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: FOREIGN,
+  UNABLE_TO_GET_ISSUER_CERT: FOREIGN,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: FOREIGN,
+  ERR_TLS_CERT_ALTNAME_INVALID: "its certificate is for another name than this address",
+  ERR_SSL_WRONG_VERSION_NUMBER: NO_TLS,
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: NO_TLS,
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: NO_CERTIFICATE,
+  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: NO_CERTIFICATE,
+  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: NO_CERTIFICATE,
+  ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN: NO_CERTIFICATE,
+};
+
+/** The same where there is no code: as the library and Node say it. */
+const TLS_SENTENCES: readonly (readonly [RegExp, string])[] = [
+  [/requires TLS/, "that listener wants TLS: security.protocol"],
+  [/disconnected before secure TLS connection/, NO_TLS],
 ];
+
+/** A broker closes what it does not want without a word. */
+const CLOSED = " (a listener closes what is not as it wants it: TLS, a login, a client's certificate; --kafka-config)";
+
+/** What a look finds in an error, or in those that it was made of. */
+const foundIn = <T>(error: unknown, look: (error: Error) => T | undefined): T | undefined => {
+  if (!(error instanceof Error)) return undefined;
+  const inner: readonly unknown[] = error instanceof AggregateError ? error.errors : [error.cause];
+  return look(error) ?? inner.map((one) => foundIn(one, look)).find((found) => found !== undefined);
+};
+
+/** Why TLS did not come about. */
+const tlsReason = (error: unknown): string | undefined =>
+  foundIn(
+    error,
+    (one) =>
+      TLS[String((one as { code?: unknown }).code)] ??
+      TLS_SENTENCES.find(([sentence]) => sentence.test(one.message))?.[1],
+  );
+
+/** Was a login refused? */
+const isRefusedLogin = (error: unknown): boolean =>
+  foundIn(error, (one) => (one as { code?: unknown }).code === "PLT_KFK_AUTHENTICATION" || undefined) === true;
+
+const UNREACHABLE = ["PLT_KFK_NETWORK", "PLT_KFK_TIMEOUT"];
+const REFUSED = ["PLT_KFK_UNSUPPORTED_COMPRESSION", "PLT_KFK_UNSUPPORTED_API", "PLT_KFK_USER"];
 
 const deepest = (error: Error): string => {
   const inner = error instanceof AggregateError ? (error.errors[0] as unknown) : error.cause;
@@ -37,10 +83,14 @@ const isMistake = (error: unknown): boolean => {
 export const kafkaError = (error: unknown, phase: string): FerryError => {
   if (isFerry(error)) return error;
   if (!(error instanceof Error)) return new FerryError("FERRY_BUG", `${phase}: ${String(error)}`);
-  const detail = `${phase}: ${deepest(error)}`;
+  const reason = deepest(error);
+  const detail = `${phase}: ${reason}${reason === "Connection closed" ? CLOSED : ""}`;
   const { findErrorBy } = library();
   const has = (property: string, value: unknown): boolean => findErrorBy(error, property, value) !== null;
   for (const [apiId, code] of BY_API_ID) if (has("apiId", apiId)) return new FerryError(code, detail, { cause: error });
+  const tls = tlsReason(error);
+  if (tls !== undefined) return new FerryError("FERRY_KAFKA_TLS", `${phase}: ${tls}`, { cause: error });
+  if (isRefusedLogin(error)) return new FerryError("FERRY_KAFKA_AUTH", detail, { cause: error });
   for (const code of UNREACHABLE)
     if (has("code", code))
       return new FerryError("FERRY_KAFKA_UNREACHABLE", detail, {

@@ -1,3 +1,4 @@
+import { clientOptions } from "./address.ts";
 import type { KafkaOptions } from "./client.ts";
 import { kafkaError } from "./kafkaErrors.ts";
 import { library } from "./library.ts";
@@ -13,9 +14,8 @@ export type KafkaSettings = Readonly<{
 
 /** Reads brokers, and the effective settings of these topics. @throws FERRY_KAFKA_* */
 export const readKafkaSettings = async (options: KafkaOptions, topics: readonly string[]): Promise<KafkaSettings> => {
-  const bootstrapBrokers = options.bootstrap.split(",").map((broker) => broker.trim());
   const { Admin, ConfigResourceTypes } = library();
-  const admin = new Admin({ clientId: options.clientId, bootstrapBrokers, retries: 0, timeout: 10_000 });
+  const admin = new Admin({ ...clientOptions(options, options.clientId), timeout: 10_000 });
   try {
     const { brokers } = await admin.metadata({ topics: [] });
     const ids = [...brokers.keys()];

@@ -2,16 +2,17 @@ import type { Connection, Producer, Writer } from "@platformatic/kafka";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
+import { clientOptions, type KafkaAddress } from "./address.ts";
 import { kafkaError } from "./kafkaErrors.ts";
 import { library } from "./library.ts";
 import { type RecordBatch, stamp } from "./recordBatch.ts";
 
-export type ProducerOptions = Readonly<{
-  bootstrap: string;
-  clientId: string;
-  clock: Clock;
-  onRetry: NonNullable<RetryOptions["onRetry"]>;
-}>;
+export type ProducerOptions = KafkaAddress &
+  Readonly<{
+    clientId: string;
+    clock: Clock;
+    onRetry: NonNullable<RetryOptions["onRetry"]>;
+  }>;
 
 type Identity = Readonly<{ producerId: bigint; producerEpoch: number }>;
 
@@ -65,13 +66,8 @@ export class KafkaProducer implements AsyncDisposable {
 
   constructor(options: ProducerOptions) {
     this.#options = options;
-    this.#client = new (library().Producer)({
-      clientId: options.clientId,
-      bootstrapBrokers: options.bootstrap.split(",").map((broker) => broker.trim()),
-      autocreateTopics: false,
-      // One retry loop in ferry (flow/retry.ts), which logs and ends with the producer. The library's own `idempotent` would overrule this.
-      retries: 0,
-    });
+    // The library's own `idempotent` would overrule that there are no retries.
+    this.#client = new (library().Producer)({ ...clientOptions(options, options.clientId), autocreateTopics: false });
   }
 
   /** Resolves when all in-sync replicas have the records, in this order; what may pass is waited for. @throws FERRY_KAFKA_* */

@@ -92,6 +92,15 @@ export const measureBatch = (batch: Uint8Array): { count: number; last: Uint8Arr
   return { count, last: count === 0 ? undefined : batch.subarray(from, to) };
 };
 
+/** The first document of a batch, without dividing it; undefined where it is empty. */
+export const firstOfBatch = (batch: Uint8Array): Uint8Array | undefined => {
+  if (batch.length <= 5) return undefined;
+  let value = 5;
+  while (batch[value] !== 0) value++; // the index, as text
+  value++;
+  return batch.subarray(value, value + int32At(batch, value));
+};
+
 /** Takes a reply's `cursor` apart. */
 const parse = (raw: Uint8Array): RawReply & Readonly<{ id: bigint; collection: string }> => {
   const bytes = Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength);

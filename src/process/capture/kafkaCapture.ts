@@ -2,6 +2,7 @@ import { isMongo, targetNamespace } from "#base/config/destination.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#base/flow/types.ts";
 import { tryingAgain } from "#base/observe/tryingAgain.ts";
 import { writesOf } from "#cutover/ending/lastLook.ts";
+import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { KafkaProducer } from "#io/kafka/producer.ts";
 import { KafkaOutput } from "#io/log/kafkaOutput.ts";
@@ -26,7 +27,7 @@ import { RunLifecycle, type Session } from "./runLifecycle.ts";
 
 export type KafkaCaptureDeps = CaptureDeps &
   Readonly<{
-    settings: Readonly<{ kafka: string }>;
+    settings: Readonly<{ kafka: string; kafkaConfig?: string | undefined }>;
     /** Partitions of topics that do not exist yet. */
     partitions: number;
     budgetMb: number;
@@ -42,9 +43,9 @@ const PRODUCERS = 4;
  */
 export const runKafkaCapture = (deps: KafkaCaptureDeps): Promise<void> =>
   betweenSides(deps, async (sides) => {
-    const { kafka: bootstrap, group } = deps.settings;
-    await using client = new KafkaClient({ bootstrap, clientId: deps.runId, group });
-    const kafka: AwaitedServer = { name: `Kafka at ${bootstrap}`, ask: () => client.topics() };
+    const { kafka: at, group } = deps.settings;
+    await using client = new KafkaClient({ ...kafkaAddress(deps.settings), clientId: deps.runId, group });
+    const kafka: AwaitedServer = { name: `Kafka at ${at}`, ask: () => client.topics() };
     await whenFirstAnswers(kafka, { ...deps, signal: deps.soft }); // before anything is noted
     await captureBetween(deps, sides, client, [...serversOf(sides), kafka]);
   });
@@ -133,11 +134,12 @@ const captureInto = async (deps: KafkaCaptureDeps, setup: Setup, { record, goesO
   // Behind the start position: what changes from here on is in the stream, and followed.
   if (deps.structure && record.phase === "copy") await structure.build(goesOn);
   const onRetry = tryingAgain(logger, "kafka");
+  const address = kafkaAddress(settings);
   await using output = new KafkaOutput({
     client,
     producers: Array.from(
       { length: Math.min(PRODUCERS, deps.partitions) },
-      (_, i) => new KafkaProducer({ bootstrap: settings.kafka, clientId: `${runId}-${i}`, clock, onRetry }),
+      (_, i) => new KafkaProducer({ ...address, clientId: `${runId}-${i}`, clock, onRetry }),
     ),
     partitions: deps.partitions,
     limitBytes: deps.budgetMb * 1024 * 1024,

@@ -2,6 +2,7 @@ import type { RunStore } from "#apply/lanes/runStore.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { Logger } from "#base/observe/log.ts";
+import type { KafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { topicFor } from "#io/kafka/topicName.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
@@ -13,7 +14,7 @@ import type { ConnectorFinding } from "#source/connector/finding.ts";
 
 export type CaptureGuardOptions = Readonly<{
   connectUrl: string;
-  bootstrap: string;
+  kafka: KafkaAddress;
   source: MongoClient;
   connectors: ConnectorStore;
   runs: RunStore;
@@ -35,7 +36,7 @@ export class CaptureGuard implements AsyncDisposable {
 
   constructor(options: CaptureGuardOptions) {
     this.#options = options;
-    this.#kafka = new KafkaClient({ bootstrap: options.bootstrap, clientId: "ferry-capture-guard", group: "ferry" });
+    this.#kafka = new KafkaClient({ ...options.kafka, clientId: "ferry-capture-guard", group: "ferry" });
   }
 
   #rest(signal: AbortSignal): ConnectRest {

@@ -9,6 +9,7 @@ import { listed } from "#base/flow/namespaceFilter.ts";
 import type { Log } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { tryingAgain } from "#base/observe/tryingAgain.ts";
+import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaLog } from "#io/log/kafkaLog.ts";
 import { type MongoClient, openMongo, readTopology, type Topology } from "#io/mongo/connect.ts";
 import { mongoServer, throughOutages } from "#io/mongo/outages.ts";
@@ -33,6 +34,7 @@ export type WorkerSettings = Readonly<{
   target: string;
   /** Needed where no other log is given. */
   kafka?: string | undefined;
+  kafkaConfig?: string | undefined;
   group: string;
   /** Touched after each report to the target: for health checks of containers. */
   aliveFile?: string | undefined;
@@ -168,9 +170,9 @@ const guardOf = (
   source: MongoClient | undefined,
   { connectors, runs }: WorkerStores,
 ): CaptureGuard | undefined => {
-  const { connect: connectUrl, kafka: bootstrap } = settings;
-  if (connectUrl === undefined || bootstrap === undefined || source === undefined) return undefined;
-  return new CaptureGuard({ connectUrl, bootstrap, source, connectors, runs, clock, logger });
+  const { connect: connectUrl } = settings;
+  if (connectUrl === undefined || settings.kafka === undefined || source === undefined) return undefined;
+  return new CaptureGuard({ connectUrl, kafka: kafkaAddress(settings), source, connectors, runs, clock, logger });
 };
 
 const kafkaLog = (
@@ -178,7 +180,7 @@ const kafkaLog = (
   { budget, running }: Readonly<{ budget: ByteBudget; running: () => number }>,
 ): KafkaLog =>
   new KafkaLog({
-    bootstrap: settings.kafka ?? "",
+    ...kafkaAddress(settings),
     clientId: workerId,
     group: settings.group,
     clock,

@@ -1,5 +1,5 @@
 import { identityOf } from "#base/bson/identity.ts";
-import { measureBatch, type RawReply } from "#io/mongo/rawCursor.ts";
+import { firstOfBatch, measureBatch, type RawReply } from "#io/mongo/rawCursor.ts";
 import { documentKeyOf } from "#io/wire/documentKey.ts";
 import { type Bounds, type Side, SideCursor } from "./side.ts";
 
@@ -68,7 +68,7 @@ class WholeReplies implements Match {
     const other = this.#ended ? undefined : await this.#next();
     if (other === undefined || Buffer.compare(reply.batch, other.batch) !== 0) return reply.documents;
     this.last = measureBatch(reply.batch).last ?? this.last;
-    return isLast && !this.#ended && (await this.#next()).documents.length > 0 ? [] : undefined;
+    return isLast && !this.#ended && firstOfBatch((await this.#next()).batch) !== undefined ? [] : undefined;
   }
 
   async #next(): Promise<RawReply> {
@@ -120,7 +120,7 @@ const expectedOf = ({ expect }: RangeDeps, document: Uint8Array): Uint8Array | u
 const following = async (reader: SideCursor, reply: RawReply): Promise<RawReply | undefined> => {
   if (reply.ended) return undefined;
   const next = await reader.next();
-  return next.documents.length === 0 ? undefined : next;
+  return firstOfBatch(next.batch) === undefined ? undefined : next;
 };
 
 /**
@@ -144,7 +144,8 @@ export const compareRange = async (deps: RangeDeps, { from, to }: Bounds): Promi
     while (reply !== undefined) {
       signal.throwIfAborted();
       const behind: RawReply | undefined = await following(reader, reply);
-      const first = behind?.documents[0];
+      // Whoever divides a reply makes an object of each document: equal ones are never divided.
+      const first = behind && firstOfBatch(behind.batch);
       const next = first === undefined ? to : documentKeyOf(first);
       const unclear = await side.match.next(reply, behind === undefined);
       if (unclear !== undefined) {

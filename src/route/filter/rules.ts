@@ -73,7 +73,8 @@ export class Children {
     const exact = this.#exact(bytes, start, end);
     if (exact !== undefined || !this.#rest) return exact;
     // Of a hundred names none has a dot: this loop is all that they cost.
-    for (let at = start + this.#shortest; at < end; at++) if (bytes[at] === DOT) return this.#spelled(bytes, start, end);
+    for (let at = start + this.#shortest; at < end; at++)
+      if (bytes[at] === DOT) return this.#spelled(bytes, start, end);
     return undefined;
   }
 

@@ -5,7 +5,7 @@ import type { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import type { Capture } from "#source/stream/capture.ts";
 import { RestingSource } from "#source/stream/restingSource.ts";
-import { type ResumeToken, tokenTime } from "#source/stream/resumeToken.ts";
+import { laterOf, type ResumeToken, tokenTime } from "#source/stream/resumeToken.ts";
 import { type CaptureConfig, parseConnector } from "./connectorConfig.ts";
 import { type OffsetState, offsetState } from "./connectorOffsets.ts";
 import type { ConnectRest } from "./connectRest.ts";
@@ -22,13 +22,18 @@ export type ConnectorCaptureDeps = Readonly<{
   logger: Logger;
 }>;
 
-/** How often Connect is asked, ms. */
+/** How often Connect is asked, ms; and while something is drained. */
 const LOOK_MS = 100;
+const DRAIN_MS = 20;
+/** Events of one look while something is drained: what is left is proven in one. */
+const DRAIN_EVENTS = 20_000;
 
 /** The official connector, steered through Connect. */
 export class ConnectorCapture implements Capture {
   readonly name: string;
   readonly #deps: ConnectorCaptureDeps;
+  /** Everything up to here is known to be in the topic; a later drain continues there. */
+  #proven: ResumeToken | undefined;
 
   constructor(deps: ConnectorCaptureDeps) {
     this.name = deps.name;
@@ -70,18 +75,18 @@ export class ConnectorCapture implements Capture {
       throw new FerryError("FERRY_USAGE", "draining a connector needs the source and Kafka");
     await new RestingSource({ client: source, clock, logger }).note();
     const capture = await this.#capture();
-    let from: ResumeToken | undefined;
     for (;;) {
       signal.throwIfAborted();
       const stored = await this.#stored(capture);
       if (stored.kind === "streaming") {
         if (tokenTime(stored.token) > at) return;
-        from ??= stored.token;
+        const from: ResumeToken = this.#proven === undefined ? stored.token : laterOf(this.#proven, stored.token);
         const seen = await this.#prove(from, { capture, source, kafka, signal });
+        this.#proven = seen.upTo;
         if (seen.isComplete && tokenTime(seen.upTo) > at) return;
-        from = seen.upTo;
+        if (tokenTime(seen.upTo) > tokenTime(from)) continue; // there is more to look at
       }
-      await clock.sleep(LOOK_MS, signal);
+      await clock.sleep(DRAIN_MS, signal);
     }
   }
 
@@ -95,6 +100,7 @@ export class ConnectorCapture implements Capture {
       reread: async () => from,
       settleMs: 0,
       patienceMs: 0,
+      limit: DRAIN_EVENTS,
     });
     const atStake = findings.find(({ dataAtStake }) => dataAtStake);
     if (atStake !== undefined) throw new FerryError(atStake.code, atStake.sentence);

@@ -5,7 +5,7 @@ import { type DdlKind, formatNamespace } from "#base/flow/types.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { isHistoryLost } from "#io/mongo/serverCodes.ts";
-import { type ResumeToken, secondsOf, tokenTime } from "#source/stream/resumeToken.ts";
+import { laterOf, type ResumeToken, secondsOf, tokenTime } from "#source/stream/resumeToken.ts";
 import { changesAfter, type SeenChanges, type SeenEvent } from "#source/stream/sourceProbe.ts";
 import type { Watch } from "#source/stream/watchLevel.ts";
 import { type CaptureConfig, topicOf } from "./connectorConfig.ts";
@@ -35,6 +35,8 @@ export type ProofRequest = Readonly<{
   settleMs: number;
   /** How long a suspicion is watched before it is reported, ms. */
   patienceMs: number;
+  /** At most so many events are compared; of a busier stream this is a sample. */
+  limit?: number;
 }>;
 
 export type StreamProof = Readonly<{
@@ -49,7 +51,7 @@ export type StreamProof = Readonly<{
   pendingAt?: bigint | undefined;
 }>;
 
-/** At most this many events are compared in one check; of a busier stream this is a sample. */
+/** A check now and then looks at no more events. */
 const MAX_EVENTS = 1000;
 const STREAM_MS = 3000;
 /** Where the first search begins, before the event, ms: what is there is found at little cost. */
@@ -79,7 +81,7 @@ const repeatable = (capture: CaptureConfig): readonly object[] | undefined =>
     : capture.pipeline;
 
 const look = async (request: ProofRequest, after: ResumeToken): Promise<SeenChanges> => {
-  const { capture, source, clock } = request;
+  const { capture, source, clock, limit = MAX_EVENTS } = request;
   return changesAfter(source, {
     watch: probeWatch(capture.watch),
     after,
@@ -88,7 +90,7 @@ const look = async (request: ProofRequest, after: ResumeToken): Promise<SeenChan
       ...(repeatable(capture) ?? [{ $match: { operationType: { $in: [...DDL] } } }]),
     ],
     streamOptions: capture.streamOptions["showExpandedEvents"] === true ? { showExpandedEvents: true } : {},
-    limit: MAX_EVENTS,
+    limit,
     maxMs: STREAM_MS,
     clock,
   });
@@ -238,7 +240,7 @@ export const proveStream = async (request: ProofRequest): Promise<StreamProof> =
   return {
     findings,
     // Not past what is still on its way: it is compared again.
-    verified: pending !== undefined ? before(settled.indexOf(pending)) : sampled ? later(current, upTo) : upTo,
+    verified: pending !== undefined ? before(settled.indexOf(pending)) : sampled ? laterOf(current, upTo) : upTo,
     complete: !sampled && repeatable(capture) !== undefined,
     historyLost: false,
     pendingAt: pending?.at,
@@ -248,8 +250,6 @@ export const proveStream = async (request: ProofRequest): Promise<StreamProof> =
 /** Records that do not carry the event as it was, or go elsewhere: there is nothing to look for. */
 const isReshaped = ({ config, documentsOnly }: CaptureConfig): boolean =>
   documentsOnly || (config["transforms"] ?? "") !== "" || config["topic.mapper"] !== undefined;
-
-const later = (a: ResumeToken, b: ResumeToken): ResumeToken => (tokenTime(a) > tokenTime(b) ? a : b);
 
 const isGone = async (request: ProofRequest): Promise<boolean> => {
   try {

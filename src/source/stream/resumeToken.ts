@@ -46,6 +46,9 @@ export class ResumeToken extends RawValue {
 export const tokenTime = ({ _data }: StoredToken): bigint =>
   /^82[0-9A-F]{16}/i.test(_data) ? BigInt(`0x${_data.slice(2, 18)}`) : 0n;
 
+/** The one that is later, as far as their times tell. */
+export const laterOf = <T extends StoredToken>(a: T, b: T): T => (tokenTime(a) > tokenTime(b) ? a : b);
+
 /** Seconds since the epoch of a 64-bit cluster time. */
 export const secondsOf = (at: bigint): number => Number(at >> 32n);
 

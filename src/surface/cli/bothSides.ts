@@ -3,6 +3,7 @@ import { readConfig } from "#base/config/readConfig.ts";
 import { resolveSettings } from "#base/config/settings.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { NamespaceFilter } from "#base/flow/namespaceFilter.ts";
+import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
@@ -31,11 +32,15 @@ export const withBothSides = (
   work: (deps: CarriedDeps & Readonly<{ signal: AbortSignal; uri: string }>, signals: StopSignals) => Promise<void>,
 ): Promise<void> =>
   withSignals(async (signals) => {
-    const { source: uri, kafka: bootstrap } = resolveSettings(flags, ["source"]);
+    const settings = resolveSettings(flags, ["source"]);
+    const { source: uri } = settings;
     const clientId = appName.replace(" ", "-");
     const filter = new NamespaceFilter(namesIn(flags));
     const { routes } = await readConfig(flags.config);
-    await using kafka = bootstrap === undefined ? undefined : new KafkaClient({ bootstrap, clientId, group: clientId });
+    await using kafka =
+      settings.kafka === undefined
+        ? undefined
+        : new KafkaClient({ ...kafkaAddress(settings), clientId, group: clientId });
     const source = await connectMongo(uri, { appName });
     try {
       const deps = { source, target, state, routes, filter, kafka, clock: systemClock, signal: signals.soft, uri };

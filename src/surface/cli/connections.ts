@@ -32,6 +32,10 @@ const FLAGS = {
 /** What is logged, and no less than that. */
 export const LOG_LEVEL = choiceFlag("--log-level <level>", "least severe level that is logged (default: info)", LEVELS);
 
+/** Adds the flag of Kafka's security. */
+export const withKafkaConfig = (command: Command): Command =>
+  command.option("--kafka-config <file>", "properties of Kafka clients: security.protocol, sasl.*, ssl.*");
+
 /** Adds the flags of addresses, each also from a file; a description of the command's own replaces the usual one. */
 export const withAddresses = (
   command: Command,
@@ -45,6 +49,7 @@ export const withAddresses = (
       `--${name}-file <file>`,
       `file that holds ${FLAGS[name][0] === "uri" ? "the URI" : "the address"}, if it has a password`,
     );
+    if (name === "kafka") withKafkaConfig(command);
   }
   return command;
 };

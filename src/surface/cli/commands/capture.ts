@@ -8,7 +8,7 @@ import { createLogger } from "#base/observe/log.ts";
 import { runKafkaCapture } from "#process/capture/kafkaCapture.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
 import { type CaptureFlags, parseCapture, requireStructure, withCapture } from "../captureFlags.ts";
-import { wholeNumber } from "../connections.ts";
+import { wholeNumber, withKafkaConfig } from "../connections.ts";
 
 const PARTITIONS = "4";
 const BUDGET_MB = "32";
@@ -16,7 +16,7 @@ const LEASE_MS = "3000";
 
 /** `ferry capture`: the source into Kafka, in place of Kafka Connect and the connector. */
 export const registerCapture = (command: Command): void => {
-  withCapture(command.option("--kafka <servers>", "Kafka bootstrap servers"))
+  withCapture(withKafkaConfig(command.option("--kafka <servers>", "Kafka bootstrap servers")))
     .option("--partitions <count>", `partitions of topics that do not exist yet (default: ${PARTITIONS})`)
     .option("--budget-mb <count>", `MB that may wait for Kafka; reading waits at this limit (default: ${BUDGET_MB})`)
     .option(

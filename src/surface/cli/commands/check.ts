@@ -7,6 +7,7 @@ import { BUCKETS } from "#base/flow/buckets.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { parseNames } from "#base/flow/namespaceFilter.ts";
 import { parseNamespace } from "#base/flow/types.ts";
+import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
 import {
@@ -140,7 +141,7 @@ const check = async (flags: CheckFlags): Promise<void> => {
   const apart = await connectOrSay("state", settings.state, results);
   const memory = settings.state === undefined ? target : apart;
   const state = memory && new StateDb(memory, settings.stateDb);
-  const options = { bootstrap: settings.kafka ?? "", clientId: "ferry-check", group: settings.group };
+  const options = { ...kafkaAddress(settings), clientId: "ferry-check", group: settings.group };
   const kafka = settings.kafka === undefined ? undefined : new KafkaClient(options);
   try {
     if (source !== undefined) results.push(...(await checkSource(source, databases.source)));

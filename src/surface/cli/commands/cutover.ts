@@ -8,6 +8,7 @@ import { listed } from "#base/flow/namespaceFilter.ts";
 import { parseFence } from "#cutover/fence/fence.ts";
 import type { CutoverRecord } from "#cutover/machine/record.ts";
 import { cutoverFacts, pauseOf, pauseText } from "#cutover/machine/report.ts";
+import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { reachMongo } from "#io/mongo/reach.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
@@ -150,8 +151,8 @@ const carriedBy = async (flags: CutoverFlags, state: StateDb): Promise<CarriedBy
 };
 
 const kafkaOf = (flags: CutoverFlags): KafkaClient => {
-  const { kafka: bootstrap, group } = resolveSettings(flags, ["kafka"]);
-  return new KafkaClient({ bootstrap, clientId: "ferry-cutover", group });
+  const settings = resolveSettings(flags, ["kafka"]);
+  return new KafkaClient({ ...kafkaAddress(settings), clientId: "ferry-cutover", group: settings.group });
 };
 
 const connectOf = (flags: CutoverFlags, signal: AbortSignal): ConnectRest =>

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { readStackEndpoints, resolveSettings, resolveState } from "#base/config/settings.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
+import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
 import { type ReachDeps, reachMongo } from "#io/mongo/reach.ts";
@@ -79,7 +80,7 @@ const gapFree = async (
       say,
     );
     try {
-      await using kafka = new KafkaClient({ bootstrap: settings.kafka, clientId: "ferry-cx", group: settings.group });
+      await using kafka = new KafkaClient({ ...kafkaAddress(settings), clientId: "ferry-cx", group: settings.group });
       const store = new ConnectorStore(new StateDb(memory, place.stateDb));
       if (flags.acceptGaps === true)
         for (const { code, sentence } of await store.acceptAll(name)) say(`accepted ${code}: ${sentence}`);

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { resolveSettings, resolveState } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
+import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { StateDb } from "#io/state/stateDb.ts";
 import { isSourceConnector, parseConnector, topicsInScope } from "#source/connector/connectorConfig.ts";
@@ -49,7 +50,7 @@ const forget = async (name: string, flags: DelFlags): Promise<void> => {
       await rest.remove(name);
     }
     await store.forget(name);
-    await using kafka = new KafkaClient({ bootstrap: settings.kafka, clientId: "ferry-del", group: settings.group });
+    await using kafka = new KafkaClient({ ...kafkaAddress(settings), clientId: "ferry-del", group: settings.group });
     const capture = config !== undefined && isSourceConnector(config) ? parseConnector(config) : undefined;
     const left = capture === undefined ? (record?.topics ?? []) : topicsInScope(capture, await kafka.topics());
     const advice =

@@ -3,6 +3,7 @@ import { resolveSettings } from "#base/config/settings.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { retry } from "#base/flow/retry.ts";
 import type { LogRecord } from "#base/flow/types.ts";
+import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { topicFor } from "#io/kafka/topicName.ts";
 import { readable } from "#io/wire/readable.ts";
@@ -34,7 +35,7 @@ const kc = async (name: string, flags: KcFlags, signal: AbortSignal): Promise<vo
   const topic = topicFor(name);
   const settings = resolveSettings(flags, ["kafka"]);
   const limit = wholeNumber("--limit", flags.limit, { min: 0 }) || Number.POSITIVE_INFINITY;
-  await using kafka = new KafkaClient({ bootstrap: settings.kafka, clientId: "ferry-kc", group: settings.group });
+  await using kafka = new KafkaClient({ ...kafkaAddress(settings), clientId: "ferry-kc", group: settings.group });
   await kafka.partitions(topic); // a missing topic is an immediate error, not a wait
   const positions = await kafka.offsets(topic, "earliest");
   const ended = new Set<number>();

@@ -6,6 +6,7 @@ import { systemClock } from "#base/flow/clock.ts";
 import { listed } from "#base/flow/namespaceFilter.ts";
 import { endRun } from "#cutover/ending/endRun.ts";
 import { type LookDeps, lettersAndHalts, writesBehind } from "#cutover/ending/lastLook.ts";
+import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { serversOf, throughOutages } from "#io/mongo/outages.ts";
@@ -146,8 +147,8 @@ const acceptedBy = ({ allowWrites, accept }: FinalizeFlags): readonly string[] =
 ];
 
 const kafkaOf = (flags: FinalizeFlags): KafkaClient => {
-  const { kafka: bootstrap, group } = resolveSettings(flags, ["kafka"]);
-  return new KafkaClient({ bootstrap, clientId: "ferry-finalize", group });
+  const settings = resolveSettings(flags, ["kafka"]);
+  return new KafkaClient({ ...kafkaAddress(settings), clientId: "ferry-finalize", group: settings.group });
 };
 
 /** What is known before anything is asked of the run: it would be met at its end again. @throws FERRY_RUN_*, FERRY_CAPTURE_OTHER */

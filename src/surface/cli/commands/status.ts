@@ -3,6 +3,7 @@ import { resolveSettings, stateFolder } from "#base/config/settings.ts";
 import { CATALOGUE } from "#base/errors/catalogue.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
+import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
 import { requireState } from "#io/state/knownState.ts";
@@ -35,12 +36,13 @@ const readSettings = (flags: Flags): ReturnType<typeof resolveSettings<never>> =
 
 /** What is behind Kafka; nothing for a `ferry run`. */
 const openKafka = (
-  { kafka, connect, group }: ReturnType<typeof readSettings>,
+  settings: ReturnType<typeof readSettings>,
   source: MongoClient | undefined,
   state: StateDb | undefined,
 ) => {
+  const { kafka, connect, group } = settings;
   if (kafka === undefined) return { client: undefined, capture: undefined };
-  const client = new KafkaClient({ bootstrap: kafka, clientId: "ferry-status", group });
+  const client = new KafkaClient({ ...kafkaAddress(settings), clientId: "ferry-status", group });
   if (connect === undefined) return { client, capture: undefined };
   const capture = {
     rest: new ConnectRest({ url: connect, clock: systemClock, giveUpAfterMs: ANSWER_MS }),
