@@ -8,10 +8,10 @@ export type KafkaAddress = Readonly<{
 }>;
 
 /** Of the command line and the environment. */
-export type KafkaSettings = Readonly<{ kafka?: string | undefined; kafkaConfig?: string | undefined }>;
+type Given = Readonly<{ kafka?: string | undefined; kafkaConfig?: string | undefined }>;
 
 /** As the settings say it. @throws FERRY_CONFIG */
-export const kafkaAddress = ({ kafka = "", kafkaConfig }: KafkaSettings): KafkaAddress => ({
+export const kafkaAddress = ({ kafka = "", kafkaConfig }: Given): KafkaAddress => ({
   bootstrap: kafka,
   ...(kafkaConfig === undefined ? {} : { security: readKafkaSecurity(kafkaConfig) }),
 });
