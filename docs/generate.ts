@@ -10,6 +10,7 @@ import { ENVIRONMENT, FOR_COMMANDS } from "#base/config/environment.ts";
 import { SETTINGS } from "#base/config/settings.ts";
 import { WORKER_OPTIONS } from "#base/config/workerOptions.ts";
 import { CATALOGUE, type CatalogueEntry } from "#base/errors/catalogue.ts";
+import { LABELS, METRICS, type MetricEntry, type MetricGroup } from "#base/observe/metricCatalogue.ts";
 import { applyFigures, recordedRatios } from "./benchTable.ts";
 import { wrapped } from "./prose.ts";
 
@@ -105,10 +106,55 @@ ${table(
 `;
 };
 
+const GROUPS: Readonly<Record<MetricGroup, string>> = {
+  process: "Every process",
+  apply: "Lanes: `ferry worker` and `ferry run`",
+  capture: "ferry's own capture: `ferry capture` and `ferry run`",
+};
+
+const metricsPage = (): string => {
+  const metrics = Object.entries(METRICS) as [string, MetricEntry][];
+  const tableOf = (group: string): string =>
+    table(
+      ["metric", "kind", "labels", "meaning"],
+      metrics
+        .filter(([, entry]) => entry.group === group)
+        .map(([name, { kind, labels, help }]) => [
+          `\`${name}\``,
+          kind,
+          labels.map((label) => `\`${label}\``).join(", "),
+          help,
+        ]),
+    );
+  const labels = Object.entries(LABELS) as [string, { meaning: string; values?: readonly string[] }][];
+  return `${HEADER}# Metrics
+
+What \`/metrics\` of \`ferry run\`, \`ferry capture\` and \`ferry worker\` says, in Prometheus's text format
+([56-metrics.md](56-metrics.md)). A series is there when there is something to say: a worker without a partition of a route says
+nothing of its lag. Beside these, each process has the usual \`process_*\` and \`nodejs_*\` metrics of prom-client.
+
+${Object.entries(GROUPS)
+  .map(([group, title]) => `## ${title}\n\n${tableOf(group)}`)
+  .join("\n\n")}
+
+## Labels
+
+${table(
+  ["label", "values", "meaning"],
+  labels.map(([name, { meaning, values = [] }]) => [
+    `\`${name}\``,
+    values.map((value) => `\`${value}\``).join(", "),
+    meaning,
+  ]),
+)}
+`;
+};
+
 /** Generated pages by file name below docs/. */
 export const generatedPages = (): Readonly<Record<string, string>> => ({
   "errors.md": wrapped(errorsPage()),
   "config.md": wrapped(configPage()),
+  "metrics.md": wrapped(metricsPage()),
   "ferry.schema.json": `${JSON.stringify(CONFIG, null, 2)}\n`,
 });
 

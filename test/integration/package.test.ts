@@ -21,6 +21,7 @@ const ALLOWED = [
   /^dist\/[\w/]+\.js(\.map)?$/,
   /^dist\/(package\.json|tools\/stack\/kafka-[\d.]+\.sha256)$/,
   /^deploy\/[\w-]+\.json$/,
+  /^deploy\/grafana\/[\w-]+\.(json|yaml)$/,
   /^docs\/(adr\/)?[\w-]+\.md$/,
   /^docs\/ferry\.schema\.json$/,
 ];

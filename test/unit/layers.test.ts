@@ -17,7 +17,7 @@ const HOUSES: Readonly<Record<string, readonly string[]>> = {
   apply: ["plan", "lanes", "deadletter", "conflict", "repair", "barrier", "pipeline"],
   proof: ["structure", "verify", "receipt", "repair"],
   cutover: ["ending", "machine", "fence", "parts"],
-  process: ["report", "worker", "capture", "run", "switch"],
+  process: ["metrics", "report", "worker", "capture", "run", "switch"],
   tools: ["stack", "workload", "check"],
   surface: ["terminal", "completion", "demo", "cli"],
 };

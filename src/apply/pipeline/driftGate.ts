@@ -4,6 +4,7 @@ import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { StateTx } from "#base/flow/stateTx.ts";
 import type { ChangeEvent, LogRecord } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
+import type { Vitals } from "#base/observe/vitals.ts";
 import { CarriedPaths, rulePath, type TargetPath } from "#route/drift/carriedPaths.ts";
 import { deltaShape } from "#route/drift/deltaShape.ts";
 import type { DriftDecision, DriftLedger, DriftRecord } from "#route/drift/ledger.ts";
@@ -23,6 +24,7 @@ export type DriftGateDeps = Readonly<{
   /** Do updates go to the target as deltas? Otherwise they are seen when they have their documents. */
   deltas: boolean;
   logger: Logger;
+  vitals: Vitals;
 }>;
 
 /** How often counts of known fields are written, ms; what is new is written with the batch that has it. */
@@ -199,7 +201,8 @@ export class DriftGate {
   }
 
   #say({ path, type, kind, verdict, firstOffset }: TypeEntry): void {
-    const { logger, where } = this.#deps;
+    const { logger, vitals, where } = this.#deps;
+    vitals.count("ferry_drift_findings_total", { route: where.route, kind });
     const what = kind === "field" ? `new field ${path} (${type})` : `${path} has a new type: ${type}`;
     logger.warn({ ...where, offset: firstOffset }, `${what}; ${SAID[verdict]}`);
   }

@@ -4,7 +4,7 @@ import type { Entry } from "#apply/plan/entry.ts";
 import { type BatchPlan, planBatch, type Writes } from "#apply/plan/plan.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { StateTx } from "#base/flow/stateTx.ts";
-import { NO_COUNTS, type TargetOp } from "#base/flow/types.ts";
+import { type Counts, NO_COUNTS, type TargetOp } from "#base/flow/types.ts";
 import type { Sink } from "#sink/sink.ts";
 import type { ConflictGate, Settlement } from "./conflictGate.ts";
 import type { DriftGate } from "./driftGate.ts";
@@ -25,8 +25,13 @@ export type LaneStepsDeps = Readonly<{
   conflicts: ConflictGate | undefined;
   sink: Sink;
   commit: LaneCommit;
+  /** Called for each commit that is durable. */
+  onSettled: (settled: SettledBatch) => void;
   clock: Clock;
 }>;
+
+/** What a commit has settled: what its events ended as, and what was done on the target. */
+export type SettledBatch = Readonly<{ counts: Counts; ops: readonly TargetOp[] }>;
 
 /** What a commit does, but for drift and conflicts, which every commit has. */
 export type Planned = Readonly<{
@@ -150,7 +155,7 @@ export class LaneSteps {
     patience: number,
     plan: (entries: readonly Entry[]) => Promise<Planned>,
   ): Promise<void> {
-    const { drift, conflicts, commit, clock } = this.#deps;
+    const { drift, conflicts, commit, onSettled, clock } = this.#deps;
     let planned: Planned | undefined;
     let tries = 0;
     const run = async (noteDrift: Note): Promise<void> => {
@@ -163,6 +168,7 @@ export class LaneSteps {
     };
     try {
       await (drift === undefined ? run(async () => undefined) : drift.noting(entries, clock.now(), run));
+      if (planned !== undefined) onSettled({ counts: planned.move.counts, ops: planned.ops });
     } finally {
       this.#since = conflicts?.now() ?? 0;
     }

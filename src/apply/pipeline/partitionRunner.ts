@@ -84,6 +84,7 @@ export class PartitionRunner {
   readonly #nsText: string;
   #copyAt: bigint;
   #perLane: Entry[][];
+  #highWatermark: number | undefined;
   /** The lane that takes all of the batch at hand; undefined: each record goes to its key's. */
   #whole: number | undefined;
 
@@ -92,6 +93,11 @@ export class PartitionRunner {
     this.#nsText = formatNamespace(deps.ns);
     this.#copyAt = deps.claim.copyAt;
     this.#perLane = deps.lanes.map(() => []);
+  }
+
+  /** The log's end as the newest batch tells it; undefined before the first. */
+  get highWatermark(): number | undefined {
+    return this.#highWatermark;
   }
 
   /**
@@ -116,6 +122,7 @@ export class PartitionRunner {
 
   async #take(batch: LogBatch, signal: AbortSignal): Promise<void> {
     const { budget } = this.#deps;
+    this.#highWatermark = batch.highWatermark;
     await budget.take(batch.bytes, signal);
     this.#whole = batch.turn === undefined ? undefined : batch.turn % this.#deps.lanes.length;
     let skipped = 0;

@@ -50,6 +50,7 @@ export class RunningPartition {
   readonly #deps: RunningPartitionDeps;
   readonly #soft = new AbortController();
   readonly #pairs: readonly RunningLane[];
+  readonly #runner: PartitionRunner;
 
   /** Begins to work. */
   constructor(deps: RunningPartitionDeps) {
@@ -61,6 +62,7 @@ export class RunningPartition {
       reader.settled?.(this.offset());
     };
     this.#pairs = deps.writers.map((writer) => ({ writer, lane: new Lane({ ...deps, writer, onApplied }) }));
+    this.#runner = new PartitionRunner({ ...deps, lanes: this.#pairs.map(({ lane }) => lane) });
     reader.awaited?.((offset) => {
       for (const { lane } of this.#pairs) lane.await(offset);
     });
@@ -87,17 +89,31 @@ export class RunningPartition {
     return Math.min(...this.#pairs.map(({ lane }) => lane.offset));
   }
 
+  /** Since when its oldest batch is being written, ms; undefined while none is. */
+  writingSinceMs(): number | undefined {
+    const times = this.#pairs.flatMap(({ lane }) => lane.writing?.sinceMs ?? []);
+    return times.length === 0 ? undefined : Math.min(...times);
+  }
+
+  /** Records of the log behind its position, as far as it knows. */
+  waitingRecords(): number {
+    return Math.max(0, (this.#runner.highWatermark ?? 0) - this.offset());
+  }
+
+  /** Documents whose events wait in the dead letters. */
+  get heldDocuments(): number {
+    return this.#deps.held.size;
+  }
+
   async #work(): Promise<void> {
     const { budget, reader, hard, refresh, begunAt, beside } = this.#deps;
-    const lanes = this.#pairs.map(({ lane }) => lane);
-    const runner = new PartitionRunner({ ...this.#deps, lanes });
     const letters = new Letters({ ...this.#deps, dropAt: begunAt, lanes: this.#pairs });
     using _budget = budget;
     await using _reader = reader;
     await using tasks = new TaskGroup(hard);
     const leaving = AbortSignal.any([this.#soft.signal, tasks.signal]);
     const everySecond = (work: () => Promise<void>): void => tasks.run(() => this.#everySecond(leaving, work));
-    tasks.run(() => runner.run(this.#soft.signal, tasks.signal));
+    tasks.run(() => this.#runner.run(this.#soft.signal, tasks.signal));
     everySecond(() => letters.look());
     for (const work of beside(this.#pairs)) everySecond(work);
     everySecond(refresh);

@@ -13,6 +13,9 @@ const BROKER = String.raw`\s*(?:\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::\d{1,5})?\s*`;
 /** What MongoDB takes as a database's name, but the server's own. */
 const STATE_DB = String.raw`^(?!(?:admin|local|config)$)[^/\\. "$*<>:|?\u0000]{1,63}$`;
 
+/** A port, with or without a host before it. */
+const METRICS_ADDRESS = String.raw`^(?:(?:\[[0-9a-fA-F:.]+\]|[\w.-]+):)?\d{1,5}$`;
+
 /** Where ferry's state is, by default. */
 export const DEFAULT_STATE_DB = "ferry";
 
@@ -71,6 +74,13 @@ export const SETTINGS = {
       env: "FERRY_ALIVE_FILE",
       description: "File that a worker touches after each report to the target, for health checks.",
     },
+    metrics: {
+      type: "string",
+      env: "FERRY_METRICS",
+      pattern: METRICS_ADDRESS,
+      description:
+        "Where `ferry run`, `capture` and `worker` serve /metrics, /healthz and /readyz: PORT or HOST:PORT; without a host, and without --metrics-open, on loopback only.",
+    },
     logLevel: {
       type: "string",
       enum: LEVELS,
@@ -114,12 +124,17 @@ const namesOf = (name: string, env: string) => ({
   fileEnv: `${env}_FILE`,
 });
 
-/** The environment's names of addresses and of files with them: what must not pass on to a process with addresses of its own. */
-export const addressVariables = (): readonly string[] =>
-  ADDRESSES.flatMap((name) => {
+/**
+ * The environment's names of addresses and of files with them, and of the one where a process is asked: what must not pass on to a
+ * process with addresses of its own.
+ */
+export const addressVariables = (): readonly string[] => [
+  ...ADDRESSES.flatMap((name) => {
     const { env, fileEnv } = namesOf(name, (SETTINGS.properties[name] as unknown as { env: string }).env);
     return [env, fileEnv];
-  });
+  }),
+  SETTINGS.properties.metrics.env,
+];
 
 /** Folder of the local stack's state: `$FERRY_HOME`, else `.ferry` in the working directory. */
 export const stateFolder = (env: NodeJS.ProcessEnv = process.env): string =>

@@ -76,6 +76,12 @@ export const CATALOGUE = {
     "The configuration file is not valid.",
     "Fix the setting named in the message. `ferry config check` checks the whole file; docs/35-routes.md explains it.",
   ),
+  FERRY_METRICS_ADDRESS: entry(
+    69,
+    "never",
+    "The address for metrics cannot be used.",
+    "Stop the program that listens there, or give --metrics another address; port 0 takes a free one, and the log names it.",
+  ),
   FERRY_TIMEOUT: entry(
     75,
     "backoff",

@@ -6,6 +6,7 @@ import type { NamespaceSpec } from "#base/flow/namespaceFilter.ts";
 import { type Namespace, parseNamespace } from "#base/flow/types.ts";
 import { unlessStopped } from "#base/flow/unlessStopped.ts";
 import type { Logger } from "#base/observe/log.ts";
+import type { Vitals } from "#base/observe/vitals.ts";
 import type { CaptureOutput } from "#io/log/captureOutput.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { mongoServer, throughOutages } from "#io/mongo/outages.ts";
@@ -55,6 +56,7 @@ export type CaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad
     /** Empty the selected collections on the target (and their topics) first, and start over. */
     replaceTarget: boolean;
     logger: Logger;
+    vitals: Vitals;
     clock: Clock;
     runId: string;
     soft: AbortSignal;
@@ -203,10 +205,10 @@ export const sessionOf = (
     wish: CaptureWish;
   }>,
 ): OwnCapture => {
-  const { routes, readers, spool, clock, logger } = deps;
+  const { routes, readers, spool, clock, logger, vitals } = deps;
   const { record, copySource, output, conflict, wish } = session;
   const leftovers = leftoversOn(source, target, routes, { conflict }, logger);
   const features = featuresOf(deployment.version, record.timeSeries === true);
   const read = { source, copySource, features, scope, readers, spool, leftovers };
-  return new OwnCapture({ ...read, store, record, output, wish, leaseMs, clock, logger });
+  return new OwnCapture({ ...read, store, record, output, wish, leaseMs, clock, logger, vitals });
 };

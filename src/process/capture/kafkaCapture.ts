@@ -133,7 +133,7 @@ const captureInto = async (deps: KafkaCaptureDeps, setup: Setup, { record, goesO
   const { sides, start, client, structure, carried } = setup;
   // Behind the start position: what changes from here on is in the stream, and followed.
   if (deps.structure && record.phase === "copy") await structure.build(goesOn);
-  const onRetry = tryingAgain(logger, "kafka");
+  const onRetry = tryingAgain(deps, "kafka");
   const address = kafkaAddress(settings);
   await using output = new KafkaOutput({
     client,

@@ -2,6 +2,7 @@ import type { Clock } from "#base/flow/clock.ts";
 import { retry, waitFor } from "#base/flow/retry.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { tryingAgain } from "#base/observe/tryingAgain.ts";
+import type { Vitals } from "#base/observe/vitals.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import { topicFor } from "#io/kafka/topicName.ts";
 
@@ -9,6 +10,7 @@ export type ReplaceTopicsDeps = Readonly<{
   client: KafkaClient;
   clock: Clock;
   logger: Logger;
+  vitals: Vitals;
   hard: AbortSignal;
 }>;
 
@@ -23,7 +25,7 @@ const PATIENCE_MS = 30_000;
 export const replaceTopics = async (deps: ReplaceTopicsDeps, namespaces: readonly string[]): Promise<void> => {
   const { client, clock, logger, hard } = deps;
   const patiently = <T>(what: string, work: () => Promise<T>): Promise<T> =>
-    retry(work, { what, clock, signal: hard, giveUpAfterMs: PATIENCE_MS, onRetry: tryingAgain(logger, "kafka") });
+    retry(work, { what, clock, signal: hard, giveUpAfterMs: PATIENCE_MS, onRetry: tryingAgain(deps, "kafka") });
   const existing = new Set(await client.topics());
   for (const topic of namespaces.map(topicFor)) {
     if (!existing.has(topic)) continue;

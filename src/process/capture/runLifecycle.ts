@@ -6,9 +6,11 @@ import { faultPoint } from "#base/flow/fault.ts";
 import { retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import type { Logger } from "#base/observe/log.ts";
+import type { Vitals } from "#base/observe/vitals.ts";
 import { type AwaitedServer, throughOutages } from "#io/mongo/outages.ts";
 import { stateOf } from "#source/capture/captureLifecycle.ts";
 import type { CaptureRecord, CaptureStore } from "#source/capture/captureStore.ts";
+import { captureSamples } from "#source/capture/captureVitals.ts";
 import type { CaptureWish } from "#source/capture/ownCapture.ts";
 import { tokenTime } from "#source/stream/resumeToken.ts";
 import type { Failure } from "#structure/build/build.ts";
@@ -26,6 +28,7 @@ export type LifecycleDeps = Readonly<{
   lastLook: (record: CaptureRecord) => Promise<FerryError | undefined>;
   clock: Clock;
   logger: Logger;
+  vitals: Vitals;
   soft: AbortSignal;
   hard: AbortSignal;
 }>;
@@ -214,13 +217,17 @@ export class RunLifecycle {
     return record;
   }
 
-  /** The source moves on during a pause: for status only, nothing depends on it. */
+  /** The source moves on during a pause: for status and metrics only, nothing depends on it. */
   async #noteStanding(record: CaptureRecord, ended: AbortSignal): Promise<void> {
-    const { store, clock, standingLag } = this.#deps;
+    const { store, clock, vitals, standingLag } = this.#deps;
     const lag = standingLag(record);
+    let lagMs: number | undefined;
+    using _part = vitals.part("capture", () => "paused");
+    using _shown = vitals.show(() => captureSamples({ phase: "paused", lagMs }));
     await every(LAG_MS, { clock, ended, first: "now" }, async () => {
       try {
-        await store.noteLag(await lag(ended));
+        lagMs = await lag(ended);
+        await store.noteLag(lagMs);
       } catch (error) {
         if (!isFerry(error) && !ended.aborted) throw error;
       }

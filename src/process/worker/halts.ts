@@ -21,6 +21,7 @@ type Halt = NonNullable<RunRecord["halted"]>;
 /** The halts among a worker's routes. What one route met is no reason to hold the others up; it is when none is left. */
 export class Halts {
   readonly #deps: HaltsDeps;
+  #known: ReadonlySet<string> = new Set();
 
   constructor(deps: HaltsDeps) {
     this.#deps = deps;
@@ -47,6 +48,11 @@ export class Halts {
     }
   }
 
+  /** The routes that were halted at the last look. */
+  get known(): ReadonlySet<string> {
+    return this.#known;
+  }
+
   /** Which active routes are halted, what the last of these halts says, and whether another route is left to work on. */
   async look(): Promise<Readonly<{ halted: ReadonlySet<string>; last: FerryError | undefined; anyLeft: boolean }>> {
     const { runs, routes } = this.#deps;
@@ -56,8 +62,9 @@ export class Halts {
       return halt === undefined ? [] : [{ name, halt }];
     });
     const last = halts.at(-1);
+    this.#known = new Set(halts.map(({ name }) => name));
     return {
-      halted: new Set(halts.map(({ name }) => name)),
+      halted: this.#known,
       last: last && haltedError(last.name, last.halt),
       anyLeft: halts.length < routes.all().length,
     };

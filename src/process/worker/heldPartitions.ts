@@ -36,6 +36,7 @@ export class HeldPartitions {
   /** Known to be taken over; said once. */
   readonly #lost = new WeakSet<RunningPartition>();
   #leaving = false;
+  #balanced = false;
 
   constructor(deps: HeldPartitionsDeps) {
     this.#deps = deps;
@@ -68,6 +69,11 @@ export class HeldPartitions {
     return this.#leaving;
   }
 
+  /** Has it claimed its share once? */
+  get balanced(): boolean {
+    return this.#balanced;
+  }
+
   /** Claims what is missing of the share, and stops what is beyond it, halted or lost. @throws a halt, where no route is left */
   async balance(tasks: TaskGroup): Promise<void> {
     const { workerId, store, routes, halts } = this.#deps;
@@ -85,6 +91,7 @@ export class HeldPartitions {
       const live = routes.live(route);
       if (live !== undefined) await this.#claim(live, partition, tasks);
     }
+    this.#balanced = true;
   }
 
   /** Takes no more, and lets go of all, each when what was read of it is applied and saved. */

@@ -26,6 +26,7 @@ import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import type { StateSession } from "#base/flow/stateTx.ts";
 import { type Log, type Namespace, parseNamespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
+import type { Vitals } from "#base/observe/vitals.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import type { Throttle } from "#io/pace/throttle.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
@@ -36,6 +37,7 @@ import type { Sink } from "#sink/sink.ts";
 import type { ProvenSource } from "#source/stream/deployment.ts";
 import { StructureFollower } from "#structure/follow/structureFollower.ts";
 import type { Meter } from "./meter.ts";
+import { settledCounter } from "./settledCounter.ts";
 import type { WorkerStores } from "./workerStores.ts";
 
 export type PartitionContext = Readonly<{
@@ -54,6 +56,7 @@ export type PartitionContext = Readonly<{
   throttle: Throttle | undefined;
   options: WorkerOptions;
   logger: Logger;
+  vitals: Vitals;
   clock: Clock;
   hard: AbortSignal;
   onRetry: NonNullable<RetryOptions["onRetry"]>;
@@ -94,14 +97,14 @@ const beginsWithCopy = async ({ claim, log, partitionCount }: PartitionContext, 
 };
 
 const openGate = async (context: PartitionContext, decode: Decoder): Promise<DriftGate | undefined> => {
-  const { stores, filter, logger, claim } = context;
+  const { stores, filter, logger, vitals, claim } = context;
   const policy = context.route.drift;
   if (policy.depth === 0) return undefined;
   const where = { route: claim.route, partition: claim.partition };
   const targetPath = (path: string): string | undefined => (filter === undefined ? path : filter.targetPath(path));
   const hasCopy = (): Promise<boolean> => beginsWithCopy(context, decode);
   const deltas = context.source === undefined || context.options.deltas === "apply";
-  return DriftGate.open({ where, policy, ledger: stores.drift, targetPath, hasCopy, deltas, logger });
+  return DriftGate.open({ where, policy, ledger: stores.drift, targetPath, hasCopy, deltas, logger, vitals });
 };
 
 /** Undefined where the source owns whole documents: then writes of others do not matter. */
@@ -135,7 +138,7 @@ type SharedDeps = Omit<LaneWriterDeps, "drift" | "conflicts" | "collation" | "co
 type LaneParts = Readonly<{ ns: Namespace; sink: Sink; copyGuard: CopyGuard; follower: StructureFollower }>;
 
 const laneDeps = (context: PartitionContext, { ns, sink, copyGuard, follower }: LaneParts): SharedDeps => {
-  const { clock, hard, onRetry, stores, options, logger, source, filter } = context;
+  const { clock, hard, onRetry, stores, options, logger, vitals, claim, source, filter } = context;
   const untilThere = { clock, signal: hard, onRetry };
   const lookup =
     source === undefined ? undefined : new Lookup(source, ns, { what: "looking documents up", ...untilThere });
@@ -151,12 +154,15 @@ const laneDeps = (context: PartitionContext, { ns, sink, copyGuard, follower }: 
     settleInserts: (ops) =>
       retryForever(() => settleInserts(sink, ops), { what: "looking at what is there", ...untilThere }),
     onError: options.onError,
-    // Not the reason: the server's text may hold a value of the document.
-    onDead: ({ lane, offset, code, clash }) =>
+    onSettled: settledCounter(vitals, claim.route),
+    onDead: ({ lane, offset, code, clash }) => {
+      vitals.count("ferry_dead_letters_total", { route: claim.route, code });
+      // Not the reason: the server's text may hold a value of the document.
       logger.warn(
         { lane, offset, code },
         `dead letter${clash === undefined ? "" : `: a value of ${clash.index} is taken`}`,
-      ),
+      );
+    },
     onCopyCollision: (entries) => copyGuard.onCollision(entries),
   };
 };
@@ -173,7 +179,7 @@ const commitOf = (context: PartitionContext, sink: Sink, session: StateSession |
 /** Builds everything one claimed partition needs and sets it to work. @throws FERRY_LOG_*, FERRY_MONGO_* */
 export const openPartition = async (context: PartitionContext): Promise<RunningPartition> => {
   const { claim, route, partitionCount, stores, state, options, ddl: rules, routes, accepted } = context;
-  const { target, source, log, meter, throttle, clock, logger, hard } = context;
+  const { target, source, log, meter, throttle, clock, logger, vitals, hard } = context;
   const { deadLetters, drops, runs, marks, repairs } = stores;
   const ns = parseNamespace(claim.topic);
   const firstOffset = await checkBounds(context);
@@ -230,7 +236,10 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
     batchBytes: options.batchMb * 1024 * 1024,
     batchCount: options.batchCount,
     throttle,
-    onApplied: meter.applied,
+    onApplied: (records, bytes) => {
+      meter.applied(records, bytes);
+      vitals.count("ferry_event_bytes_total", { route: claim.route }, bytes);
+    },
     lane: collation.lane,
     spelled: guard.see,
     dropAt: ddl.dropAt,

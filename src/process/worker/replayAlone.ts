@@ -8,6 +8,7 @@ import type { Clock } from "#base/flow/clock.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { formatNamespace, parseNamespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
+import { NO_VITALS } from "#base/observe/vitals.ts";
 import { MemoryLog } from "#io/log/memoryLog.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { routeNamed, routesOn } from "#route/table/routesOn.ts";
@@ -85,7 +86,14 @@ export const replayAlone = async (
   }
   await using tasks = new TaskGroup(hard);
   const done = new AbortController();
-  await using worker = await Worker.open({ ...deps, routes, log, soft: done.signal, hard: tasks.signal });
+  await using worker = await Worker.open({
+    ...deps,
+    vitals: NO_VITALS,
+    routes,
+    log,
+    soft: done.signal,
+    hard: tasks.signal,
+  });
   tasks.run(() => worker.run());
   tasks.run(() => until().finally(() => done.abort()));
   await tasks.settled();

@@ -7,6 +7,7 @@ import { tryingAgain } from "#base/observe/tryingAgain.ts";
 import { type AwaitedServer, mongoServer, throughOutages, whenFirstAnswers } from "#io/mongo/outages.ts";
 import { rawPathAvailable } from "#io/mongo/rawWrites.ts";
 import { touch } from "./aliveFile.ts";
+import { workerObstacle, workerSamples } from "./workerVitals.ts";
 import { type WorkerDeps, type WorkerParts, wireWorker } from "./workerWiring.ts";
 
 /** How often ownership and new topics are looked at, ms. */
@@ -25,6 +26,8 @@ export class Worker implements AsyncDisposable {
   readonly #deps: WorkerDeps;
   readonly #parts: WorkerParts;
   readonly #startedAt: Date;
+  /** When the target took the last report, ms. */
+  #reportedAt: number | undefined;
 
   private constructor(deps: WorkerDeps, parts: WorkerParts) {
     this.#deps = deps;
@@ -65,9 +68,16 @@ export class Worker implements AsyncDisposable {
     return this.#parts.whyNotOnce === "" ? "exactly-once" : "at-least-once";
   }
 
+  get #obstacle(): string | undefined {
+    const { clock, options } = this.#deps;
+    const silentMs = this.#reportedAt === undefined ? undefined : clock.now() - this.#reportedAt;
+    const { held, halts } = this.#parts;
+    return workerObstacle({ silentMs, leaseMs: options.leaseMs, held, halted: halts.known });
+  }
+
   /** Works until a signal or a failure. @throws what made it stop. */
   async run(): Promise<void> {
-    const { soft, hard, options, clock, logger, log } = this.#deps;
+    const { soft, hard, options, clock, logger, vitals, log } = this.#deps;
     const signal = AbortSignal.any([soft, hard]);
     const servers = [
       mongoServer("the target", this.#parts.target),
@@ -80,6 +90,8 @@ export class Worker implements AsyncDisposable {
       await this.#parts.memory.state.prepare();
       await this.#parts.halts.review(signal);
     });
+    using _part = vitals.part("worker", () => this.#obstacle);
+    using _shown = vitals.show(() => workerSamples(this.#parts, clock.now()));
     await using tasks = new TaskGroup(signal);
     const loop = (everyMs: number, work: () => Promise<void>, signal = tasks.signal): void =>
       tasks.run(() => this.#repeat(everyMs, work, signal));
@@ -101,7 +113,7 @@ export class Worker implements AsyncDisposable {
 
   /** A loop that survives transient errors, and ends with the signal. */
   async #repeat(everyMs: number, work: () => Promise<void>, signal: AbortSignal): Promise<void> {
-    const { clock, logger } = this.#deps;
+    const { clock } = this.#deps;
     let attempt = 0;
     await every(everyMs, { clock, ended: signal, first: "now" }, async () => {
       try {
@@ -110,7 +122,7 @@ export class Worker implements AsyncDisposable {
       } catch (error) {
         if (signal.aborted) return; // whatever was interrupted by the stop is no failure
         if (!isFerry(error) || error.entry.retry === "never") throw error;
-        tryingAgain(logger, "worker")(error, ++attempt, everyMs);
+        tryingAgain(this.#deps, "worker")(error, ++attempt, everyMs);
       }
     });
   }
@@ -131,6 +143,7 @@ export class Worker implements AsyncDisposable {
       throttle: this.#parts.pace?.throttle.state ?? null,
     };
     await this.#parts.stores.store.announce(report, host, process.pid, this.#startedAt, version);
+    this.#reportedAt = clock.now();
     if (settings.aliveFile !== undefined) await touch(settings.aliveFile, clock);
   }
 

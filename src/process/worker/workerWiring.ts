@@ -9,6 +9,7 @@ import { listed } from "#base/flow/namespaceFilter.ts";
 import type { Log } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { tryingAgain } from "#base/observe/tryingAgain.ts";
+import type { Vitals } from "#base/observe/vitals.ts";
 import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaLog } from "#io/log/kafkaLog.ts";
 import { type MongoClient, openMongo, readTopology, type Topology } from "#io/mongo/connect.ts";
@@ -50,6 +51,7 @@ export type WorkerDeps = Readonly<{
   routes: readonly Route[] | undefined;
   ddl: DdlRules;
   logger: Logger;
+  vitals: Vitals;
   clock: Clock;
   workerId: string;
   host: string;
@@ -96,7 +98,7 @@ export type WorkerParts = AsyncDisposable &
  * @throws FERRY_CONFIG, FERRY_MONGO_*, FERRY_USAGE: one clear sentence each
  */
 export const wireWorker = async (deps: WorkerDeps): Promise<WorkerParts> => {
-  const { settings, options, workerId, clock, logger, soft, hard } = deps;
+  const { settings, options, workerId, clock, logger, vitals, soft, hard } = deps;
   // First of all: rules that contradict each other must not be met when half of the work has begun.
   requireFits(deps.routes ?? []);
   const routes = new RouteTable({ configured: deps.routes, topics: options.topics, logger });
@@ -139,15 +141,15 @@ export const wireWorker = async (deps: WorkerDeps): Promise<WorkerParts> => {
   const halts = new Halts({ runs, routes, guard, accepted, logger });
   const log = stack.use(deps.log ?? kafkaLog(deps, { budget, running: () => held.running.size }));
   const watches = stack.use(
-    new TargetWatches({ target, runs, marks, accepted, clock, logger, onRetry: tryingAgain(logger, "target watch") }),
+    new TargetWatches({ target, runs, marks, accepted, clock, logger, onRetry: tryingAgain(deps, "target watch") }),
   );
   const open = (claim: Claim, { route, filter, partitions }: LiveRoute): Promise<RunningPartition> =>
     openPartition({
       ...{ claim, route, filter, partitionCount: partitions, routes: deps.routes, ddl: deps.ddl },
-      ...{ options, accepted, stores, state, target, sinkOf, watches, log, budget, meter, clock, logger, hard },
+      ...{ options, accepted, stores, state, target, sinkOf, watches, log, budget, meter, clock, logger, vitals, hard },
       source: source && provenSource(source, () => connectors.sourceOf(claim.topic)),
       throttle: pace?.throttle,
-      onRetry: tryingAgain(logger, "lane"),
+      onRetry: tryingAgain(deps, "lane"),
     });
   const held = new HeldPartitions({ workerId, store, claims, runs, routes, halts, slices, open, logger, hard });
 
@@ -176,15 +178,15 @@ const guardOf = (
 };
 
 const kafkaLog = (
-  { settings, workerId, clock, logger }: WorkerDeps,
+  deps: WorkerDeps,
   { budget, running }: Readonly<{ budget: ByteBudget; running: () => number }>,
 ): KafkaLog =>
   new KafkaLog({
-    ...kafkaAddress(settings),
-    clientId: workerId,
-    group: settings.group,
-    clock,
+    ...kafkaAddress(deps.settings),
+    clientId: deps.workerId,
+    group: deps.settings.group,
+    clock: deps.clock,
     // Every partition may hold one fetch in advance: together they stay within half of the budget.
     fetchBytes: () => Math.max(256 * 1024, Math.min(2 * 1024 * 1024, budget.limit / 2 / Math.max(1, running()))),
-    onRetry: tryingAgain(logger, "log"),
+    onRetry: tryingAgain(deps, "log"),
   });

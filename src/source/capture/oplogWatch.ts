@@ -2,8 +2,9 @@ import { unlessAborted } from "#base/flow/abort.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { every } from "#base/flow/every.ts";
 import type { Logger } from "#base/observe/log.ts";
+import type { Sample, Vitals } from "#base/observe/vitals.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
-import { oplogRoom } from "#source/stream/oplogRoom.ts";
+import { type OplogNote, oplogRoom } from "#source/stream/oplogRoom.ts";
 import type { ResumeToken } from "#source/stream/resumeToken.ts";
 import type { CaptureStore } from "./captureStore.ts";
 
@@ -17,14 +18,23 @@ export type OplogWatchDeps = Readonly<{
   token: () => ResumeToken;
   clock: Clock;
   logger: Logger;
+  vitals: Vitals;
 }>;
+
+function* roomSamples({ fill, windowSeconds, leftSeconds }: OplogNote): Generator<Sample> {
+  yield ["ferry_oplog_window_seconds", {}, windowSeconds];
+  yield ["ferry_oplog_left_seconds", {}, Math.max(0, leftSeconds)];
+  yield ["ferry_oplog_fill_ratio", {}, fill];
+}
 
 /** Shows the oplog's window at the start and in the capture's record, and warns while the position is about to fall off it. */
 export const watchOplog = async (
-  { source, store, token, clock, logger }: OplogWatchDeps,
+  { source, store, token, clock, logger, vitals }: OplogWatchDeps,
   ended: AbortSignal,
 ): Promise<void> => {
   let isFirst = true;
+  let noted: OplogNote | undefined;
+  using _shown = vitals.show(() => (noted === undefined ? [] : roomSamples(noted)));
   await every(LOOK_MS, { clock, ended, first: "now" }, async () => {
     // A source that is away is met by the reader, which says so.
     const room = await unlessAborted(
@@ -32,6 +42,7 @@ export const watchOplog = async (
       ended,
     );
     if (room !== undefined) {
+      noted = room;
       // A capture that was taken over, and an unreachable target, are handled where the position is saved.
       await store.noteOplog(room).catch(() => undefined);
       const { windowSeconds, leftSeconds, short } = room;

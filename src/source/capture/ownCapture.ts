@@ -8,6 +8,7 @@ import { TaskGroup } from "#base/flow/taskGroup.ts";
 import type { Namespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { tryingAgain } from "#base/observe/tryingAgain.ts";
+import type { Vitals } from "#base/observe/vitals.ts";
 import type { CaptureOutput } from "#io/log/captureOutput.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { Copy } from "#source/copy/copy.ts";
@@ -25,6 +26,7 @@ import {
   type StreamFeatures,
 } from "#source/stream/sourceStream.ts";
 import type { CaptureRecord, CaptureStore } from "./captureStore.ts";
+import { type CaptureFacts, captureSamples } from "./captureVitals.ts";
 import { EventRouter } from "./eventRouter.ts";
 import { watchOplog } from "./oplogWatch.ts";
 import { ReadAhead } from "./readAhead.ts";
@@ -49,6 +51,7 @@ export type OwnCaptureDeps = Readonly<{
   wish: CaptureWish;
   clock: Clock;
   logger: Logger;
+  vitals: Vitals;
 }>;
 
 /** What an operator can request of a running capture. */
@@ -90,9 +93,17 @@ export class OwnCapture {
   #saved: string;
   #progress: () => Pick<SpoolLook, "copied" | "remaining"> = () => ({ copied: 0, remaining: 0 });
   #events = 0;
+  /** Since this process works on it; undefined where it began behind it. */
+  #copied: Copy | undefined;
+  #isStreaming = false;
+  readonly #there: SourceClock;
+  /** When its lease was renewed, ms. */
+  #renewedAt: number;
 
   constructor(deps: OwnCaptureDeps) {
     this.#deps = deps;
+    this.#there = new SourceClock(deps.source, deps.clock);
+    this.#renewedAt = deps.clock.now();
     this.#token = deps.record.token;
     this.#durable = deps.record.token;
     this.#unapplied = new Unapplied(deps.clock, deps.record.token);
@@ -120,10 +131,12 @@ export class OwnCapture {
   }
 
   async #capture(tasks: TaskGroup, stop: AbortSignal, ended: AbortSignal): Promise<void> {
-    const { record, spool: options } = this.#deps;
+    const { record, spool: options, vitals } = this.#deps;
     const { id: capture, generation, start, epoch, phase } = record;
     const owner = { capture, generation, start, epoch: Number(epoch) };
     await using spool = await Spool.open(options, owner, this.#token);
+    using _part = vitals.part("capture", () => this.#obstacle(stop));
+    using _shown = vitals.show(() => captureSamples(this.#facts(spool)));
     // While something is spooled or played, it is the spool's end from which the source must be readable.
     tasks.run(() => watchOplog({ ...this.#deps, token: () => (spool.isEmpty ? this.#token : spool.newest) }, ended));
     tasks.run(() => watchSpool({ ...this.#deps, spool }, ended, tasks.signal));
@@ -132,6 +145,25 @@ export class OwnCapture {
     const copied = phase === "stream" || (await this.#copy(stop, tasks.signal));
     if (copied) await this.#stream(spool, ahead, stop, tasks.signal);
     await ahead.end();
+  }
+
+  #obstacle(stop: AbortSignal): string | undefined {
+    const { clock, leaseMs } = this.#deps;
+    if (stop.aborted) return "stopping";
+    const silentMs = clock.now() - this.#renewedAt;
+    return silentMs > leaseMs ? `its lease was not renewed for ${Math.round(silentMs / 1000)} s` : undefined;
+  }
+
+  #facts(spool: Spool): CaptureFacts {
+    const { record, copySource } = this.#deps;
+    return {
+      phase: this.#isStreaming ? "stream" : "copy",
+      lagMs: this.#isStreaming ? this.#unapplied.age(this.#there.known) : undefined,
+      copy: this.#copied?.progress,
+      estimate: record.estimate === undefined ? undefined : Number(record.estimate),
+      throttle: this.#isStreaming ? undefined : copySource.pace?.state,
+      spool,
+    };
   }
 
   #readAhead(spool: Spool): ReadAhead {
@@ -145,7 +177,7 @@ export class OwnCapture {
       progress: () => this.#progress(),
       clock,
       logger,
-      onRetry: tryingAgain(logger, "capture"),
+      onRetry: tryingAgain(this.#deps, "capture"),
     });
   }
 
@@ -156,7 +188,7 @@ export class OwnCapture {
 
   #retrying(what: string, signal: AbortSignal): RetryOptions {
     const { clock } = this.#deps;
-    return { what, clock, signal, onRetry: tryingAgain(this.#deps.logger, "capture") };
+    return { what, clock, signal, onRetry: tryingAgain(this.#deps, "capture") };
   }
 
   async #renew(ended: AbortSignal): Promise<void> {
@@ -166,6 +198,7 @@ export class OwnCapture {
         retryForever(() => store.renew(), this.#retrying("renewing the lease", ended)),
         ended,
       );
+      this.#renewedAt = clock.now();
     });
   }
 
@@ -181,8 +214,9 @@ export class OwnCapture {
       readers,
       leftovers: record.generation > 1 ? leftovers : undefined,
       clock,
-      onRetry: tryingAgain(this.#deps.logger, "capture"),
+      onRetry: tryingAgain(this.#deps, "capture"),
     });
+    this.#copied = copy;
     const started = clock.now();
     const before = copy.documents;
     const estimate = Number(record.estimate ?? 0);
@@ -223,6 +257,7 @@ export class OwnCapture {
   /** What was spooled, and then what the source has behind it: the same replies, the same way. */
   async #stream(spool: Spool, ahead: ReadAhead, stop: AbortSignal, hard: AbortSignal): Promise<void> {
     const { scope, output, clock, logger } = this.#deps;
+    this.#isStreaming = true;
     const router = new EventRouter({ scope, output, clock, logger });
     for (const { name } of this.#deps.record.topics) await output.open(name);
     await using tasks = new TaskGroup(hard);
@@ -308,11 +343,13 @@ export class OwnCapture {
     spool: Spool,
     signal: AbortSignal,
   ): Promise<void> {
-    const { output, logger } = this.#deps;
+    const { output, logger, vitals } = this.#deps;
     if (batch.events.length > 0) faultPoint("after-events");
     this.#events += batch.events.length;
     this.#unapplied.took(batch.events, batch.token, this.#mark !== undefined, isLive);
     await router.append(batch.events, signal);
+    vitals.count("ferry_captured_events_total", {}, batch.events.length);
+    vitals.count("ferry_captured_bytes_total", {}, batch.bytes);
     this.#token = batch.token;
     if (this.#mark === undefined && batch.token._data !== this.#saved)
       this.#mark = { token: batch.token, ends: output.ends(), played: spool.played };
@@ -323,11 +360,13 @@ export class OwnCapture {
   }
 
   async #noteLag(ended: AbortSignal): Promise<void> {
-    const { source, store, clock } = this.#deps;
-    const there = new SourceClock(source, clock);
+    const { store, clock } = this.#deps;
     await every(LAG_MS, { clock, ended, first: "later" }, async () => {
       await unlessAborted(
-        retryForever(() => store.noteLag(this.#unapplied.age(there.now())), this.#retrying("noting the lag", ended)),
+        retryForever(
+          () => store.noteLag(this.#unapplied.age(this.#there.now())),
+          this.#retrying("noting the lag", ended),
+        ),
         ended,
       );
     });

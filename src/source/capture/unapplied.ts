@@ -65,6 +65,11 @@ export class SourceClock {
     this.#clock = clock;
   }
 
+  /** The same by what is known of it by now: the source is not asked. */
+  get known(): number {
+    return this.#clock.now() + this.#ahead;
+  }
+
   /** Never waits: a source that is away is asked again later. ms since the epoch. */
   now(): number {
     const now = this.#clock.now();
@@ -76,7 +81,7 @@ export class SourceClock {
         })
         .catch(() => undefined); // asked again; the readers of the source report its errors
     }
-    return now + this.#ahead;
+    return this.known;
   }
 }
 

@@ -17,7 +17,18 @@ import { RangeReader } from "./rangeReader.ts";
 import type { RangeRecord, RangeStore } from "./rangeRecord.ts";
 
 /** A range and how far it is in the output. */
-type Running = { readonly record: RangeRecord; at: Binary | null; documents: number; done: boolean; saved: boolean };
+type Running = {
+  readonly record: RangeRecord;
+  at: Binary | null;
+  documents: number;
+  done: boolean;
+  /** Its end is saved; and so many of its documents are downstream, as saved. */
+  saved: boolean;
+  settled: number;
+};
+
+/** How far a copy is, by what is saved: documents that are downstream, earlier processes included. */
+export type CopyProgress = Readonly<{ documents: number; ranges: number; doneRanges: number }>;
 
 export type CopyDeps = Readonly<{
   source: CopySource;
@@ -73,12 +84,21 @@ export class Copy {
       documents: Number(record.documents),
       done: record.done,
       saved: record.done,
+      settled: Number(record.documents),
     }));
   }
 
   /** Documents copied so far, earlier processes included. */
   get documents(): number {
     return this.#ranges.reduce((sum, { documents }) => sum + documents, 0);
+  }
+
+  get progress(): CopyProgress {
+    return {
+      documents: this.#ranges.reduce((sum, { settled }) => sum + settled, 0),
+      ranges: this.#ranges.length,
+      doneRanges: this.#ranges.filter(({ saved }) => saved).length,
+    };
   }
 
   get isDone(): boolean {
@@ -215,6 +235,9 @@ export class Copy {
       signal: hard,
       onRetry,
     });
-    for (const { range, done } of moved) range.saved = done;
+    for (const { range, documents, done } of moved) {
+      range.saved = done;
+      range.settled = documents;
+    }
   }
 }

@@ -11,6 +11,7 @@ import type { SpoolMode } from "#source/spool/spoolNeed.ts";
 import { terminalQuestion } from "#surface/terminal/question.ts";
 import { choiceFlag } from "./choices.ts";
 import { LOG_LEVEL, wholeNumber, withAddresses, withStateFlags } from "./connections.ts";
+import { type MetricsFlags, withMetrics } from "./metricsFlags.ts";
 import { type NamesFlags, namesIn, withNames } from "./namesFlags.ts";
 
 const READERS = "4";
@@ -44,8 +45,9 @@ const copyOrderOf = (text: string): CopyOrder => {
 };
 
 /** Flags of commands that capture by themselves, as commander hands them over. */
-export type CaptureFlags = Omit<Readonly<Record<string, string | undefined>>, keyof NamesFlags> &
-  NamesFlags & {
+export type CaptureFlags = Omit<Readonly<Record<string, string | undefined>>, keyof NamesFlags | keyof MetricsFlags> &
+  NamesFlags &
+  MetricsFlags & {
     recopy?: boolean;
     structure?: boolean;
     allowEmpty?: boolean;
@@ -55,7 +57,10 @@ export type CaptureFlags = Omit<Readonly<Record<string, string | undefined>>, ke
 export const withCapture = (command: Command): Command =>
   withNames(
     withStateFlags(
-      withAddresses(command, { source: "source MongoDB, a replica set or a sharded cluster", target: undefined }),
+      withAddresses(withMetrics(command), {
+        source: "source MongoDB, a replica set or a sharded cluster",
+        target: undefined,
+      }),
     ),
     {
       include: "namespaces to copy and stream (default: everything)",
@@ -113,6 +118,7 @@ export type CaptureOptions = Readonly<{
   spool: OwnCaptureDeps["spool"];
   recopy: boolean;
   structure: boolean;
+  metricsOpen: boolean;
 }> &
   Pick<NamesDeps, "allowEmpty" | "ask">;
 
@@ -123,6 +129,7 @@ export const parseCapture = ({
   recopy = false,
   structure = true,
   allowEmpty = false,
+  metricsOpen = false,
   ...rest
 }: CaptureFlags): CaptureOptions & Readonly<{ texts: Readonly<Record<string, string | undefined>> }> => {
   const texts = rest as Readonly<Record<string, string | undefined>>;
@@ -141,6 +148,7 @@ export const parseCapture = ({
     recopy,
     structure,
     allowEmpty,
+    metricsOpen,
     ask: terminalQuestion(),
     texts,
   };

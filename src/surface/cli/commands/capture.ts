@@ -6,9 +6,12 @@ import { resolveSettings } from "#base/config/settings.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { createLogger } from "#base/observe/log.ts";
 import { runKafkaCapture } from "#process/capture/kafkaCapture.ts";
+import { observed } from "#process/metrics/observed.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
 import { type CaptureFlags, parseCapture, requireStructure, withCapture } from "../captureFlags.ts";
 import { wholeNumber, withKafkaConfig } from "../connections.ts";
+import { metricsPlace } from "../metricsFlags.ts";
+import { VERSION } from "../version.ts";
 
 const PARTITIONS = "4";
 const BUDGET_MB = "32";
@@ -28,25 +31,28 @@ export const registerCapture = (command: Command): void => {
       "drop the selected collections on the target, create their topics again, and start over; stop the workers first",
     )
     .action(async ({ replaceTarget = false, ...flags }: CaptureFlags & { replaceTarget?: boolean }) => {
-      const { texts, ...capture } = parseCapture(flags);
+      const { texts, metricsOpen, ...capture } = parseCapture(flags);
       requireStructure(replaceTarget, capture);
       const settings = resolveSettings(texts, ["source", "target", "kafka"]);
       const { routes } = await readConfig(texts["config"]);
+      const place = metricsPlace(settings.metrics, { metricsOpen });
+      const logger = createLogger(settings.logLevel);
+      const deps = {
+        ...capture,
+        replaceTarget,
+        settings,
+        routes,
+        partitions: wholeNumber("--partitions", texts["partitions"] ?? PARTITIONS),
+        budgetMb: wholeNumber("--budget-mb", texts["budgetMb"] ?? BUDGET_MB),
+        leaseMs: wholeNumber("--lease-ms", texts["leaseMs"] ?? LEASE_MS),
+        logger,
+        clock: systemClock,
+        runId: `${hostname()}-${process.pid}-${randomBytes(2).toString("hex")}`,
+      };
       await withSignals(({ soft, hard }) =>
-        runKafkaCapture({
-          ...capture,
-          replaceTarget,
-          settings,
-          routes,
-          partitions: wholeNumber("--partitions", texts["partitions"] ?? PARTITIONS),
-          budgetMb: wholeNumber("--budget-mb", texts["budgetMb"] ?? BUDGET_MB),
-          leaseMs: wholeNumber("--lease-ms", texts["leaseMs"] ?? LEASE_MS),
-          logger: createLogger(settings.logLevel),
-          clock: systemClock,
-          runId: `${hostname()}-${process.pid}-${randomBytes(2).toString("hex")}`,
-          soft,
-          hard,
-        }),
+        observed(place, { command: "capture", version: VERSION }, logger, (vitals) =>
+          runKafkaCapture({ ...deps, vitals, soft, hard }),
+        ),
       );
     });
 };

@@ -5,10 +5,13 @@ import { readConfig } from "#base/config/readConfig.ts";
 import { resolveSettings } from "#base/config/settings.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { createLogger } from "#base/observe/log.ts";
+import type { Vitals } from "#base/observe/vitals.ts";
+import { observed } from "#process/metrics/observed.ts";
 import { type DirectDeps, runDirect } from "#process/run/direct.ts";
 import { reversed } from "#process/run/reverse.ts";
-import { withSignals } from "#surface/terminal/signals.ts";
+import { type StopSignals, withSignals } from "#surface/terminal/signals.ts";
 import { type CaptureFlags, parseCapture, requireStructure, withCapture } from "../captureFlags.ts";
+import { metricsPlace } from "../metricsFlags.ts";
 import { VERSION } from "../version.ts";
 import { parseWorkerOptions, withWorkerOptions } from "../workerFlags.ts";
 
@@ -27,13 +30,15 @@ export const registerRun = (command: Command): void => {
     );
   withWorkerOptions(command, { without: ["topics"], defaults: DEFAULTS });
   command.action(async ({ replaceTarget = false, reverse = false, ...flags }: RunFlags) => {
-    const { texts, ...capture } = parseCapture(flags);
+    const { texts, metricsOpen, ...capture } = parseCapture(flags);
     requireStructure(replaceTarget, capture);
     const settings = resolveSettings(texts, ["source", "target"]);
     const options = parseWorkerOptions({ budgetMb: String(DEFAULTS.budgetMb), ...texts });
     const { routes, ddl } = await readConfig(texts["config"]);
+    const place = metricsPlace(settings.metrics, { metricsOpen });
+    const logger = createLogger(settings.logLevel);
     const host = hostname();
-    await withSignals(async ({ soft, hard }) => {
+    const work = async ({ soft, hard }: StopSignals, vitals: Vitals): Promise<void> => {
       const deps: DirectDeps = {
         ...capture,
         replaceTarget,
@@ -41,7 +46,8 @@ export const registerRun = (command: Command): void => {
         options,
         routes,
         ddl,
-        logger: createLogger(settings.logLevel),
+        logger,
+        vitals,
         clock: systemClock,
         runId: `${host}-${process.pid}-${randomBytes(2).toString("hex")}`,
         host,
@@ -50,6 +56,9 @@ export const registerRun = (command: Command): void => {
         hard,
       };
       await runDirect(reverse ? await reversed(deps) : deps);
-    });
+    };
+    await withSignals((signals) =>
+      observed(place, { command: "run", version: VERSION }, logger, (vitals) => work(signals, vitals)),
+    );
   });
 };

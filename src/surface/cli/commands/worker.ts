@@ -6,11 +6,16 @@ import { resolveSettings } from "#base/config/settings.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { unlessStopped } from "#base/flow/unlessStopped.ts";
 import { createLogger } from "#base/observe/log.ts";
+import type { Vitals } from "#base/observe/vitals.ts";
+import { observed } from "#process/metrics/observed.ts";
 import { Worker } from "#process/worker/worker.ts";
 import { type StopSignals, withSignals } from "#surface/terminal/signals.ts";
 import { LOG_LEVEL, withAddresses, withStateFlags } from "../connections.ts";
+import { type MetricsFlags, metricsPlace, withMetrics } from "../metricsFlags.ts";
 import { VERSION } from "../version.ts";
 import { parseWorkerOptions, withWorkerOptions } from "../workerFlags.ts";
+
+type WorkerFlags = Omit<Record<string, string | undefined>, keyof MetricsFlags> & MetricsFlags;
 
 /** `ferry worker`: applies topics to the target. Any number of them, anywhere. */
 export const registerWorker = (command: Command): void => {
@@ -25,19 +30,22 @@ export const registerWorker = (command: Command): void => {
     .option("--group <name>", "consumer group that offsets are committed to, for Kafka tools")
     .option("--alive-file <file>", "file to touch after each report to the target, for health checks")
     .addOption(LOG_LEVEL);
-  withWorkerOptions(command);
-  command.action(async (flags: Record<string, string | undefined>) => {
+  withWorkerOptions(withMetrics(command));
+  command.action(async ({ metricsOpen = false, ...flags }: WorkerFlags) => {
     const settings = resolveSettings(flags, ["target", "kafka"]);
     const options = parseWorkerOptions(flags);
     const { routes, ddl } = await readConfig(flags["config"]);
+    const place = metricsPlace(settings.metrics, { metricsOpen });
+    const logger = createLogger(settings.logLevel);
     const host = hostname();
-    const work = async ({ soft, hard }: StopSignals): Promise<void> => {
+    const work = async ({ soft, hard }: StopSignals, vitals: Vitals): Promise<void> => {
       await using worker = await Worker.open({
         settings,
         options,
         routes,
         ddl,
-        logger: createLogger(settings.logLevel),
+        logger,
+        vitals,
         clock: systemClock,
         workerId: `${host}-${process.pid}-${randomBytes(2).toString("hex")}`,
         host,
@@ -47,6 +55,10 @@ export const registerWorker = (command: Command): void => {
       });
       await worker.run();
     };
-    await withSignals((signals) => unlessStopped(work(signals), signals.hard));
+    await withSignals((signals) =>
+      observed(place, { command: "worker", version: VERSION }, logger, (vitals) =>
+        unlessStopped(work(signals, vitals), signals.hard),
+      ),
+    );
   });
 };

@@ -182,6 +182,7 @@ export class SimulatedWorker {
         settleInserts: (ops: Parameters<typeof settleInserts>[1]) => settleInserts(sink, ops),
         onError: "dead-letter",
         onDead: () => undefined,
+        onSettled: () => undefined,
         onCopyCollision: async () => undefined,
       } as const;
       return new LaneWriter(deps, lane, held);

@@ -72,6 +72,7 @@ test("what is wrong with a flag, a file or the environment is one sentence that 
     ["kafka URL", settings({ source: "x", kafka: "http://127.0.0.1:1" }), /kafka is invalid/],
     ["state-db", settings({ source: "x", stateDb: "a.b" }), /stateDb is invalid/],
     ["state-db of the server", settings({ source: "x", stateDb: "admin" }), /stateDb is invalid/],
+    ["metrics without a port", settings({ source: "x", metrics: "127.0.0.1" }), /metrics is invalid: .*HOST:PORT/],
     [
       "conflict merg",
       () => parseWorkerOptions({ conflict: "merg" }),

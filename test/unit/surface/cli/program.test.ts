@@ -34,6 +34,10 @@ test("a command loads what it works with: config schema needs no Kafka client", 
   assert.ok(!loaded.includes("@platformatic/kafka"));
 });
 
+test("what serves metrics is loaded only where they are asked for", () => {
+  assert.ok(!packagesOf("help", "worker").includes("prom-client"));
+});
+
 const helpOf = (command: Command, name: string): string =>
   command.commands.find((one) => one.name() === name)?.helpInformation() ?? "";
 
