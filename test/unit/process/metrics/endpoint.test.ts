@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { test } from "node:test";
 import { isFerry } from "#base/errors/ferryError.ts";
-import { metricsAddress } from "#process/metrics/metricsAddress.ts";
 import { openEndpoint } from "#process/metrics/endpoint.ts";
+import { metricsAddress } from "#process/metrics/metricsAddress.ts";
 
 const ABOUT = { command: "run", version: "0" } as const;
 const ANY = metricsAddress("127.0.0.1:0", false);
