@@ -25,14 +25,14 @@ const sides = async () => {
 const ANY_PORT = ["--metrics", "127.0.0.1:0"];
 const OUTCOMES = ["applied", "superseded", "filtered", "dead"];
 
-/** Scrapes until it is disposed of, as fast as answers come. Every scrape is checked. */
+/** Scrapes until it is disposed of, 20 times a second at most. Every scrape is checked. */
 const scraping = (url: string) => {
   const ending = new AbortController();
   let scrapes = 0;
   const running = (async () => {
     for (; !ending.signal.aborted; scrapes++) {
       await scrape(url);
-      await systemClock.sleep(20);
+      await systemClock.sleep(50);
     }
   })();
   running.catch(() => undefined); // reported by end()
@@ -106,10 +106,10 @@ test("ferry run under load: what it tells adds up with its books, and its end wa
   assert.equal(value("ferry_dead_letter_documents", { route }), 1);
   assert.equal(value("ferry_dead_letters_total", { route }), 1);
   assert.ok((value("ferry_drift_findings_total", { route, kind: "field" }) ?? 0) >= 1);
-  assert.ok((value("ferry_operations_total", { route, op: "insert" }) ?? 0) >= 5000);
+  assert.ok((value("ferry_operations_total", { route, op: "insert" }) ?? 0) >= 3000);
   assert.ok((value("ferry_operations_total", { route, op: "replace" }) ?? 0) > 0);
   assert.ok((value("ferry_event_bytes_total", { route }) ?? 0) > 5000 * 20);
-  assert.ok((value("ferry_copied_documents") ?? 0) >= 4000);
+  assert.ok((value("ferry_copied_documents") ?? 0) >= 3000);
   assert.equal(value("ferry_copy_done_ranges"), value("ferry_copy_ranges"));
   assert.equal(value("ferry_capture_phase", { phase: "stream" }), 1);
   assert.ok((value("ferry_captured_events_total") ?? 0) > 0);
