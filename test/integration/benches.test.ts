@@ -10,6 +10,7 @@ const SCALE = "0.001";
 /** One of each kind: the others are the same with other numbers or rules. */
 const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   apply: { only: "ceiling,1 process,1 task" },
+  cutover: { topology: "direct" },
   filter: { only: "merge,nested rules" },
 };
 
