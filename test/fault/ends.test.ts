@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { type Document, MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
+import { every } from "#base/flow/every.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import { compare } from "../harness/compare.ts";
 import { type DirectStart, directConverged, startCapture, startDirect } from "../harness/directRun.ts";
@@ -90,6 +91,34 @@ test("finalize of a paused run with a backlog that it cannot hold: everything is
   const found = await compare(coll, copy);
   assert.deepEqual({ wrong: found.wrong, source: found.source }, { wrong: 0, source: 602 });
   assert.equal((await run.exited).code, 0);
+});
+
+test("services that still write measurements of a time series keep a run from its end, as all others do", async () => {
+  await using both = await sides("ferry_series");
+  await both.here.db("series").createCollection("w", { timeseries: { timeField: "at", metaField: "m" } });
+  const series = both.here.db("series").collection("w");
+  await series.insertOne({ at: new Date(), m: 0 });
+  await using run = await startDirect(both.options("series.*"));
+  await run.says("copy finished");
+  const writing = new AbortController();
+  const writer = every(50, { clock: systemClock, ended: writing.signal, first: "now" }, async () => {
+    await series.insertOne({ at: new Date(), m: 1 });
+  });
+  try {
+    refused(await both.finalize(), "FERRY_SOURCE_WRITES: the source was written to at");
+  } finally {
+    writing.abort();
+    await writer;
+  }
+  await waitFor(
+    async () => {
+      const { status, out, err } = await both.finalize();
+      return status === 0 ? { done: undefined } : { seen: out + err };
+    },
+    { what: "the end of a source at rest", clock: systemClock, timeoutMs: 30_000 },
+  );
+  const [here, there] = [await series.countDocuments(), await both.there.db("series").collection("w").countDocuments()];
+  assert.equal(there, here);
 });
 
 test("a run does not end while something is known to be missing: another source, writers, letters; letters can be replayed behind the end", async () => {

@@ -144,6 +144,13 @@ test("what goes wrong leaves everything as it was: fences, hooks, writers, an op
   // On a slow machine the limit is reached before the hook.
   if (/FERRY_CUTOVER_HOOK/.test(slow)) assert.match(slow, /killed/);
 
+  // A service that writes now and then is not one that has stopped.
+  const seldom = setInterval(() => void coll.insertOne({ _id: `seldom ${++written}` }).catch(() => undefined), 1500);
+  try {
+    await refused("FERRY_SOURCE_WRITES", "--fence", "none");
+  } finally {
+    clearInterval(seldom);
+  }
   const writer = setInterval(() => void coll.insertOne({ _id: `busy ${++written}` }).catch(() => undefined), 5);
   try {
     await refused("FERRY_SOURCE_WRITES", "--fence", "none");

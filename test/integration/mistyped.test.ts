@@ -48,6 +48,9 @@ test("names that mean nothing are refused, with the one that was meant", async (
       ["worker", "--accept", "FERRY_ROUTE_RULE"],
       /--accept: FERRY_ROUTE_RULE is not an error code; did you mean FERRY_ROUTE_RULES\?/,
     ],
+    [["finalize", "--accept", "FERRY_NONSENSE"], /--accept: FERRY_NONSENSE is not an error code/],
+    [["cutover", "--accept", "FERRY_NONSENSE"], /--accept: FERRY_NONSENSE is not an error code/],
+    [["cutover", "--namespace", ""], /--namespace is empty/],
     [["worker", "--accept", "FERRY_NONSENSE"], /--accept: FERRY_NONSENSE is not an error code/],
     [["worker", "--topics", " , "], /--topics is empty/],
   ];

@@ -25,6 +25,17 @@ test("behind a cutover the former source is kept in step, and services go back w
   await target.deleteOne({ _id: "goes" });
   await target.insertOne({ _id: "new", n: 1 });
 
+  // Another attempt, which goes back, changes nothing of what was sent over; and what differs now is not ferry's to repair.
+  const again = await both.command("cutover", [...args, "--on-release", services.release]);
+  assert.match(again.err, /FERRY_RUN_FINALIZED/);
+  const lifted = await both.command("cutover", ["--abort", "--fence", "validator"]);
+  assert.match(lifted.err, /FERRY_CUTOVER_RELEASED/);
+  const seen = await both.command("verify");
+  assert.match(seen.out + seen.err, /FERRY_VERIFY_WRONG/);
+  const repaired = await both.command("repair", ["--apply"]);
+  assert.match(repaired.err, /FERRY_REPAIR_SWITCHED: services of back\.users were sent to the target/);
+  assert.notEqual(await target.findOne({ _id: "new" }), null);
+
   const rules = join(tempFolder().path, "ferry.yaml");
   writeFileSync(rules, "routes:\n  - { from: back.users, where: { n: 1 } }\n");
   const impossible = await both.command("run", ["--reverse", "--config", rules]);

@@ -152,6 +152,15 @@ const named = (route: Static<typeof ROUTE>): Route => {
 
 const twice = (values: readonly string[]): string | undefined => values.find((value, i) => values.indexOf(value) !== i);
 
+/** @throws FERRY_CONFIG where its aliases would make it larger than any configuration is */
+const plainOf = (document: ReturnType<typeof parseDocument>, file: string): unknown => {
+  try {
+    return document.toJS();
+  } catch (error) {
+    throw invalid(file, error instanceof Error ? error.message : String(error));
+  }
+};
+
 /** The text of a configuration file. @throws FERRY_CONFIG, one sentence that names the place */
 export const parseConfig = (text: string, file: string): Config => {
   const document = parseDocument(text, { prettyErrors: true });
@@ -159,7 +168,7 @@ export const parseConfig = (text: string, file: string): Config => {
   const [flaw] = [...document.errors, ...document.warnings];
   if (flaw !== undefined)
     throw invalid(file, `not valid YAML: ${flaw.message.split("\n")[0]?.replace(/:$/, "") ?? ""}`);
-  const given: unknown = document.toJS();
+  const given = plainOf(document, file);
   if (!Value.Check(CONFIG, given))
     throw invalid(file, complaint(CONFIG, [...Value.Errors(CONFIG, given)] as unknown as ConfigFinding[], "the file"));
   const ddl = { ...DEFAULT_DDL, ...given.ddl };

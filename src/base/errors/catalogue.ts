@@ -296,6 +296,12 @@ export const CATALOGUE = {
     "The copy has not ended, so there is nothing to compare yet.",
     "`ferry status` shows the progress of the copy; run `ferry verify` when it has finished.",
   ),
+  FERRY_REPAIR_SWITCHED: entry(
+    76,
+    "never",
+    "Services write to the target: what differs from the source there may be theirs, and would be lost.",
+    "Look at the documents that `ferry repair` lists, and write by hand what is missing; --include leaves other namespaces to the repair.",
+  ),
   FERRY_REPAIR_WAITS: entry(
     75,
     "backoff",

@@ -106,11 +106,13 @@ export const missingOnTarget = async (
  */
 export const writesBehind = async (
   source: MongoClient,
-  { scope, token }: Pick<StoredCapture, "scope" | "token">,
+  { scope, token, timeSeries = false }: Pick<StoredCapture, "scope" | "token" | "timeSeries">,
   { state, at, signal }: Readonly<{ state: Pick<StateDb, "name">; at: bigint; signal: AbortSignal }>,
 ): Promise<FerryError | undefined> => {
   const from = { at: new Timestamp(at + 1n) };
-  const { at: first } = await firstChange({ source, scope: new Scope(scope, state.name), from, signal });
+  const { at: first } = await firstChange({
+    ...{ source, scope: new Scope(scope, state.name), timeSeries, from, signal },
+  });
   if (first === undefined) return undefined;
   return new FerryError(
     "FERRY_SOURCE_WRITES",
@@ -125,7 +127,7 @@ type SourceDeps = Readonly<{ source: MongoClient; state: StateDb; signal: AbortS
 
 /** The same for a run that is drained, unless writes are accepted. */
 export const writesOf = async (
-  record: Pick<CaptureRecord, "scope" | "token" | "lifecycle">,
+  record: Pick<CaptureRecord, "scope" | "token" | "timeSeries" | "lifecycle">,
   { source, ...deps }: SourceDeps,
 ): Promise<FerryError | undefined> => {
   const { accepted = [], drainTo } = record.lifecycle ?? {};

@@ -1,4 +1,5 @@
 import { FerryError } from "#base/errors/ferryError.ts";
+import type { Clock } from "#base/flow/clock.ts";
 import type { Fence, FenceDeps, FenceKind } from "#cutover/machine/parts.ts";
 import { HookFence } from "./hookFence.ts";
 import { NoFence } from "./noFence.ts";
@@ -18,7 +19,7 @@ export const parseFence = (text: string): FenceChoice => {
 };
 
 /** @throws FERRY_CUTOVER_FENCE where it stops more than what is switched over */
-export const fenceOf = ({ kind, command = "" }: FenceChoice, deps: FenceDeps): Fence => {
+export const fenceOf = ({ kind, command = "" }: FenceChoice, deps: FenceDeps & Readonly<{ clock: Clock }>): Fence => {
   switch (kind) {
     case "user-write-block":
       if (deps.named.length > 0)
@@ -32,7 +33,7 @@ export const fenceOf = ({ kind, command = "" }: FenceChoice, deps: FenceDeps): F
     case "hook":
       return new HookFence(command, deps);
     case "none":
-      return new NoFence(deps.source);
+      return new NoFence(deps);
     default:
       return kind satisfies never;
   }

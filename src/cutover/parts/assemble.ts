@@ -79,7 +79,7 @@ export const assemble = (deps: AssemblyDeps): Parts => {
             tell,
           })
         : new Connectors({ ...deps, kafka: requireKafka(deps.kafka), rest: deps.connect, partly, moved, restoreRest }),
-    fence: fenceOf(deps.fence, { source, namespaces, named }),
+    fence: fenceOf(deps.fence, { source, namespaces, named, clock: deps.clock }),
     proof: new VerifiedProof({ ...deps, accepted: new Set(accepted) }),
     deferred,
     wayBack: new TargetPosition(target),

@@ -10,7 +10,7 @@ import type { StoredCapture } from "#source/capture/captureStore.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 
 /** What is carried to a target, whoever captures it: as much of it as a cutover looks at. */
-export type CarriedRun = Pick<StoredCapture, "topics" | "scope" | "mode" | "token">;
+export type CarriedRun = Pick<StoredCapture, "topics" | "scope" | "mode" | "token" | "timeSeries">;
 
 /** Without what former cutovers have sent over: the newest one counts. @throws FERRY_RUN_NONE, FERRY_MONGO_* */
 export const readCarriedRun = async (state: StateDb): Promise<CarriedRun> => {

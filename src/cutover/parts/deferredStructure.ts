@@ -15,6 +15,8 @@ export type DeferredDeps = Readonly<{
   state: StateDb;
   /** Is a namespace of the source switched over? */
   has: (ns: string) => boolean;
+  /** Codes that the operator takes upon himself. */
+  accepted: readonly string[];
   clock: Clock;
 }>;
 
@@ -31,7 +33,7 @@ export class DeferredStructure implements Deferred {
   /** An index that is not there yet would be built while services wait for it, or without them. */
   async unready(): Promise<readonly FerryError[]> {
     const unbuilt = (await this.#records()).filter(({ state }) => state === "planned" || state === "failed");
-    if (unbuilt.length === 0) return [];
+    if (unbuilt.length === 0 || this.#deps.accepted.includes("FERRY_STRUCTURE_INCOMPLETE")) return [];
     const names = unbuilt.map(
       ({ _id: { ns, index }, reason }) => `${ns} ${index}`.trim() + (reason ? `: ${reason}` : ""),
     );

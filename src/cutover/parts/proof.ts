@@ -50,7 +50,7 @@ export class VerifiedProof implements Proof {
     const known = await missingOnTarget(this.#deps, record);
     if (known !== undefined) return known;
     const scope = named.length === 0 ? record.scope : { include: [...named], exclude: [] };
-    return writesBehind(source, { scope, token: record.token }, { state, at, signal });
+    return writesBehind(source, { ...record, scope }, { state, at, signal });
   }
 
   async #verified(): Promise<Verified> {

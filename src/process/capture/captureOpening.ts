@@ -140,7 +140,7 @@ export const leaving = async (
 export const standingLagOf =
   ({ source, scope, clock }: Pick<CaptureStartDeps, "source" | "scope" | "clock">) =>
   (record: CaptureRecord): ((signal: AbortSignal) => Promise<number>) => {
-    const lag = new StandingLag(source, scope, record.token, clock);
+    const lag = new StandingLag(source, { scope, timeSeries: record.timeSeries === true }, record.token, clock);
     return (signal) => lag.age(signal);
   };
 

@@ -23,9 +23,8 @@ const PAST_BLOCK = [
 
 /** Where the target stood before services were sent there. @throws FERRY_ROLLBACK_NONE */
 const startOf = async (state: StateDb): Promise<Readonly<{ back: StartPoint; names: readonly string[] }>> => {
-  const record = (await new CutoverStore(state, "", 0).latest())?.record;
-  if (record === undefined || !["ending", "over"].includes(record.state))
-    throw new FerryError("FERRY_ROLLBACK_NONE", "no cutover has sent services to this target");
+  const record = await new CutoverStore(state, "", 0).released();
+  if (record === undefined) throw new FerryError("FERRY_ROLLBACK_NONE", "no cutover has sent services to this target");
   if (record.back === undefined)
     throw new FerryError("FERRY_ROLLBACK_NONE", "its cutover noted no position: the target has no change stream");
   const { token, at } = record.back;

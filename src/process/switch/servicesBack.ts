@@ -1,4 +1,5 @@
 import { FerryError } from "#base/errors/ferryError.ts";
+import type { Clock } from "#base/flow/clock.ts";
 import { type Namespace, parseNamespace } from "#base/flow/types.ts";
 import { fenceOf } from "#cutover/fence/fence.ts";
 import { CutoverStore } from "#cutover/machine/cutoverStore.ts";
@@ -19,19 +20,19 @@ export type BackDeps = Readonly<{
   state: StateDb;
   onRelease: string | undefined;
   named: readonly string[];
+  clock: Clock;
 }>;
 
 /** Sends services back, behind the fence that their cutover has left. @throws FERRY_ROLLBACK_NONE where there was none */
-export const servicesBack = async ({ source, target, state, onRelease, named }: BackDeps): Promise<Services> => {
+export const servicesBack = async ({ source, target, state, onRelease, named, clock }: BackDeps): Promise<Services> => {
   const forward = new StateDb(source, forwardState(state.name));
-  const record = (await new CutoverStore(forward, "", 0).latest())?.record;
-  if (record === undefined || !["ending", "over"].includes(record.state))
-    throw new FerryError("FERRY_ROLLBACK_NONE", "no cutover has sent services to this target");
+  const record = await new CutoverStore(forward, "", 0).released();
+  if (record === undefined) throw new FerryError("FERRY_ROLLBACK_NONE", "no cutover has sent services to this target");
   const carried = record.namespaces.length > 0 ? undefined : await readCarriedRun(forward);
   const fenced = carried?.topics.map(({ name }) => name) ?? record.namespaces;
   const namespaces = async (): Promise<readonly Namespace[]> => fenced.map(parseNamespace);
   // What a command has fenced is lifted by the operator's own way of sending services there.
   const kind = record.fence === "hook" ? "none" : record.fence;
-  const fence = fenceOf({ kind }, { source: target, named: record.namespaces, namespaces });
+  const fence = fenceOf({ kind }, { source: target, named: record.namespaces, namespaces, clock });
   return new Reopening(fence, new HookRelease(onRelease, named));
 };

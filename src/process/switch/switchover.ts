@@ -132,15 +132,23 @@ export class Switchover {
     const counts = last !== undefined && last.state !== "aborted";
     const { fence } = this.#deps;
     const parts = await this.#parts(counts ? { named: last.namespaces, fence: fenceIn(last, fence) } : this.#deps);
-    const isReleased = last !== undefined && (mayHaveReleased(last.state) || last.state === "over");
-    if (isReleased && !allowBoth)
-      throw new FerryError("FERRY_CUTOVER_RELEASED", `cutover ${last._id} is ${last.state}`);
+    const released = counts ? last : await this.#released();
+    if (released !== undefined && (mayHaveReleased(released.state) || released.state === "over") && !allowBoth)
+      throw new FerryError("FERRY_CUTOVER_RELEASED", `cutover ${released._id} is ${released.state}`);
     if (last === undefined || isEnd(last.state) || last.state === "ending") return this.#liftOnly(parts);
     const mine = await this.#store.take(last, "lease");
     const machine = this.#machine(parts, mine);
     if (!mayHaveReleased(mine.record.state)) return machine.resume(mine.record);
     const refused = new FerryError("FERRY_CUTOVER_INTERRUPTED", "taken back by the operator");
     return machine.run(await this.#store.move(mine.record, { to: "lifting", lapMs: 0, refused }));
+  }
+
+  /** The newest cutover that has sent services of these names over. */
+  async #released(): Promise<CutoverRecord | undefined> {
+    const { named } = this.#deps;
+    const found = await this.#store.released();
+    if (found === undefined || named.length === 0 || found.namespaces.length === 0) return found;
+    return found.namespaces.some((ns) => named.includes(ns)) ? found : undefined;
   }
 
   async #liftOnly({ fence }: Parts): Promise<undefined> {

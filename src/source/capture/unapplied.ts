@@ -88,14 +88,19 @@ export class SourceClock {
 /** Lag of a run that stands still: the first change behind its position, looked for until there is one. */
 export class StandingLag {
   readonly #source: MongoClient;
-  readonly #scope: Scope;
+  readonly #carried: Readonly<{ scope: Scope; timeSeries: boolean }>;
   readonly #now: SourceClock;
   #seenTo: ResumeToken;
   #first: bigint | undefined;
 
-  constructor(source: MongoClient, scope: Scope, position: ResumeToken, clock: Clock) {
+  constructor(
+    source: MongoClient,
+    carried: Readonly<{ scope: Scope; timeSeries: boolean }>,
+    position: ResumeToken,
+    clock: Clock,
+  ) {
     this.#source = source;
-    this.#scope = scope;
+    this.#carried = carried;
     this.#seenTo = position;
     this.#now = new SourceClock(source, clock);
   }
@@ -104,7 +109,7 @@ export class StandingLag {
   async age(signal: AbortSignal): Promise<number> {
     if (this.#first === undefined) {
       const from = { after: this.#seenTo };
-      const { at, seenTo } = await firstChange({ source: this.#source, scope: this.#scope, from, signal });
+      const { at, seenTo } = await firstChange({ source: this.#source, ...this.#carried, from, signal });
       this.#first = at;
       this.#seenTo = seenTo;
     }

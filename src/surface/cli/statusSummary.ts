@@ -12,15 +12,35 @@ const UNBALANCED = 76;
 
 const lettersTotal = ({ letters }: Status): number => letters.reduce((sum, one) => sum + one.letters, 0);
 
-/** Records in Kafka that no living worker is there for. */
-const orphaned = ({ lanes, workers }: Status): number =>
-  workers.some(({ alive }) => alive) ? 0 : lanes.reduce((sum, { lag }) => sum + lag, 0);
+/** What waits, and no living process is there for it. */
+const orphaned = ({ lanes, workers, own }: Status): readonly Need[] => {
+  const isAlive = workers.some(({ alive }) => alive);
+  const records = isAlive ? 0 : lanes.reduce((sum, { lag }) => sum + lag, 0);
+  const isUnread = own?.mode === "kafka" && lanes.length === 0 && !isAlive && own.documents > 0;
+  const isLeft = own !== null && own.owner === null && own.state === "running" && own.ended === null;
+  return [
+    ...(records > 0 ? [need("FERRY_RUN_BEHIND", `${count(records)} records wait and no worker runs`)] : []),
+    ...(isUnread
+      ? [need("FERRY_RUN_BEHIND", `${count(own.documents)} documents wait in Kafka and no worker runs`)]
+      : []),
+    ...(isLeft && own.lagMs !== null && own.lagMs > 0
+      ? [need("FERRY_RUN_BEHIND", "changes of the source wait and no process captures")]
+      : []),
+  ];
+};
+
+/** Connectors that have failed, but for those whose data is at stake, which say so themselves. */
+const failed = ({ connectors, findings }: Status): readonly Need[] =>
+  connectors.flatMap(({ name, status }) => {
+    const hasFailed = [status.connector, ...status.tasks].some(({ state }) => state === "FAILED");
+    const isSaid = findings.some(({ connector, dataAtStake }) => connector === name && dataAtStake);
+    return hasFailed && !isSaid ? [need("FERRY_CAPTURE_NOT_RUNNING", `${name} has FAILED`)] : [];
+  });
 
 /** The gravest first. */
 const needsOf = (found: Status): readonly Need[] => {
   const { halted, findings, own, unread } = found;
   const letters = lettersTotal(found);
-  const behind = orphaned(found);
   const unbalanced = found.lanes.filter(({ imbalance }) => imbalance !== 0).length;
   return [
     ...halted.map(({ route, code }) => need(code, `${route} is halted (${code})`)),
@@ -28,7 +48,8 @@ const needsOf = (found: Status): readonly Need[] => {
     ...(unbalanced === 0 ? [] : [{ exit: UNBALANCED, text: `the books of ${count(unbalanced)} lanes do not balance` }]),
     ...(own?.ended == null ? [] : [need(own.ended.code, `it ended with ${own.ended.code}`)]),
     ...(letters === 0 ? [] : [need("FERRY_RUN_LETTERS", "decide on the dead letters (`ferry dlq list`)")]),
-    ...(behind === 0 ? [] : [need("FERRY_RUN_BEHIND", `${count(behind)} records wait and no worker runs`)]),
+    ...failed(found),
+    ...orphaned(found),
     ...(unread.length === 0
       ? []
       : [need("FERRY_MONGO_UNREACHABLE", `could not be read: ${unread.map(({ part }) => part).join(", ")}`)]),

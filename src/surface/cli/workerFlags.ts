@@ -15,6 +15,13 @@ export const requireCode = (flag: string, code: string): void => {
   throw new FerryError("FERRY_USAGE", `${flag}: ${code} is not an error code; ${hint}`);
 };
 
+/** What `--accept` names. @throws FERRY_USAGE */
+export const acceptedCodes = (text = ""): readonly string[] => {
+  const codes = listed(text);
+  for (const code of codes) requireCode("--accept", code);
+  return codes;
+};
+
 type Property = Readonly<{
   description: string;
   default: unknown;
@@ -49,7 +56,7 @@ export const parseWorkerOptions = (flags: Readonly<Record<string, string | undef
       return [name, text === undefined ? property.default : parsed(name, text, property)];
     }),
   ) as WorkerOptions;
-  for (const code of listed(options.accept)) requireCode("--accept", code);
+  acceptedCodes(options.accept);
   if (listed(options.topics).length === 0)
     throw new FerryError("FERRY_USAGE", "--topics is empty: nothing would be applied; leave it out for all topics");
   return options;

@@ -31,6 +31,7 @@ import {
 } from "../connections.ts";
 import { milliseconds } from "../timeFlag.ts";
 import { SecondProcess, WATCHING } from "../watchman.ts";
+import { acceptedCodes } from "../workerFlags.ts";
 
 type CutoverFlags = Flags &
   Readonly<{
@@ -95,6 +96,8 @@ const swapped = (flags: CutoverFlags): CutoverFlags => {
 
 const choicesOf = async (flags: CutoverFlags) => {
   const named = listed(flags.namespace ?? "");
+  if (flags.namespace !== undefined && named.length === 0)
+    throw new FerryError("FERRY_USAGE", "--namespace is empty: leave it out to switch everything over");
   return {
     named,
     fence: parseFence(flags.fence ?? (named.length === 0 ? "user-write-block" : "validator")),
@@ -102,7 +105,7 @@ const choicesOf = async (flags: CutoverFlags) => {
     maxLagMs: milliseconds("--max-lag", flags.maxLag),
     routes: (await readConfig(flags.config)).routes,
     onRelease: flags.onRelease,
-    accepted: listed(flags.accept ?? ""),
+    accepted: acceptedCodes(flags.accept),
     verifyRest: flags.verifyRest === true,
     isBack: flags.isBack === true,
   };
@@ -202,7 +205,8 @@ const tellEnd = (flags: CutoverFlags, record: CutoverRecord): void => {
   requireComplete(unrestored);
   if (flags.json === true) return;
   const what = namespaces.length === 0 ? "everything" : namespaces.join(", ");
-  print(sentence(flags, `switched over: ${what} is with the target now, and the source stays fenced`));
+  const fenced = record.fence === "none" ? "nothing keeps writers from the source" : "the source stays fenced";
+  print(sentence(flags, `switched over: ${what} is with the target now, and ${fenced}`));
   print(`the pause was ${pauseText(pauseOf(record))}`);
 };
 

@@ -3,7 +3,6 @@ import { readConfig } from "#base/config/readConfig.ts";
 import { resolveSettings } from "#base/config/settings.ts";
 import { CATALOGUE } from "#base/errors/catalogue.ts";
 import { systemClock } from "#base/flow/clock.ts";
-import { listed } from "#base/flow/namespaceFilter.ts";
 import { endRun } from "#cutover/ending/endRun.ts";
 import { type LookDeps, lettersAndHalts, writesBehind } from "#cutover/ending/lastLook.ts";
 import { kafkaAddress } from "#io/kafka/address.ts";
@@ -31,6 +30,7 @@ import {
   withState,
   withTarget,
 } from "../connections.ts";
+import { acceptedCodes } from "../workerFlags.ts";
 
 const CONNECTOR = ["[connector]", "a connector, by its name in Kafka Connect, instead of ferry's own run"] as const;
 
@@ -142,7 +142,7 @@ type FinalizeFlags = Flags & Readonly<{ config?: string; allowWrites?: boolean; 
 
 /** Error codes that are accepted. */
 const acceptedBy = ({ allowWrites, accept }: FinalizeFlags): readonly string[] => [
-  ...listed(accept ?? ""),
+  ...acceptedCodes(accept),
   ...(allowWrites === true ? ["FERRY_SOURCE_WRITES"] : []),
 ];
 
@@ -199,10 +199,10 @@ const finalize = (flags: FinalizeFlags): Promise<void> =>
       };
       const deps = { ...waiting, ...{ control, source, target, state, routes, kafka, accepted, say, tell } };
       const writes = await throughOutages("finalizing", serversOf({ source, target }), waiting, async () => {
-        const { scope, token } = await endRun(deps, at);
+        const record = await endRun(deps, at);
         // Once more after the end: restoring may have taken long, and nothing is captured any more.
         if (accepted.includes("FERRY_SOURCE_WRITES") || stateOf(asked.record) === "finalized") return undefined;
-        return writesBehind(source, { scope, token }, { state, at: tokenTime(token), signal });
+        return writesBehind(source, record, { state, at: tokenTime(record.token), signal });
       });
       tellEnd((await control.seen()).record, flags.json === true);
       if (writes !== undefined) throw writes;

@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import type { Command } from "commander";
 import { livingWorkers } from "#apply/lanes/livingWorkers.ts";
+import { switchedTopics } from "#apply/lanes/switchedRoutes.ts";
 import type { RepairRecord } from "#apply/repair/repairStore.ts";
 import { bsonText } from "#base/bson/text.ts";
 import { readConfig } from "#base/config/readConfig.ts";
@@ -9,6 +10,8 @@ import { resolveSettings } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { createLogger } from "#base/observe/log.ts";
+import { CutoverStore } from "#cutover/machine/cutoverStore.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { replayAlone } from "#process/worker/replayAlone.ts";
 import {
   askForRepair,
@@ -70,6 +73,17 @@ const facts = ({ pair, wrong }: WrongRoute): object[] =>
     ...(difference === undefined ? {} : { how: difference.kind, path: difference.path }),
   }));
 
+/** What differs where services write to the target is theirs: the source's document would take its place. @throws FERRY_REPAIR_SWITCHED */
+const requireUnswitched = async (state: StateDb, found: readonly WrongRoute[]): Promise<void> => {
+  const [switched, released] = [await switchedTopics(state), await new CutoverStore(state, "", 0).released()];
+  const isTheirs = (topic: string): boolean =>
+    switched.has(topic) ||
+    (released !== undefined && (released.namespaces.length === 0 || released.namespaces.includes(topic)));
+  const [first] = found.filter(({ topic }) => isTheirs(topic));
+  if (first !== undefined)
+    throw new FerryError("FERRY_REPAIR_SWITCHED", `services of ${first.topic} were sent to the target`);
+};
+
 /** @throws FERRY_VERIFY_WRONG for what is wrong still, FERRY_REPAIR_WAITS where nothing carries it out */
 const apply = async (
   flags: RepairFlags,
@@ -77,6 +91,7 @@ const apply = async (
   found: readonly WrongRoute[],
   hard: AbortSignal,
 ): Promise<void> => {
+  await requireUnswitched(deps.state, found);
   const ids = await askForRepair(deps, found);
   const waitMs = wholeNumber("--wait-seconds", flags.waitSeconds) * 1000;
   let records: readonly RepairRecord[] = [];

@@ -69,6 +69,10 @@ const WRONG: readonly (readonly [string, RegExp])[] = [
   ],
   ["routes:\n  - { from: a.b, conflict: merge, drift: { depth: 0 } }\n", /route a\.b: merge needs the drift ledger/],
   ["routes: [\n", /not valid YAML/],
+  [
+    `a: &a [x]\n${"bcdefghij".replace(/./g, (one) => `${one}: &${one} [${Array(9).fill(`*${String.fromCharCode(one.charCodeAt(0) - 1)}`)}]\n`)}`,
+    /Excessive alias count/,
+  ],
   ["routes:\n  - { from: a.b, where: { n: !long 5 } }\n", /not valid YAML: Unresolved tag: !long/],
   ["routes:\n  - { from: 'gl.*' }\n", /route gl\.\*: gl\.\* is not one namespace; a route has no globs/],
   ["routes:\n  - { from: a.b, to: { mongodb: 'a.?' } }\n", /a\.\? is not one namespace/],

@@ -185,16 +185,21 @@ test("one line of summary, and the exit status of the gravest thing that needs a
     ...{ collections: 1, ranges: 1, rangesDone: 1, documents: 2_000_000, copied: 600_000, estimate: 1 },
     ...{ lagMs: 0, ended: null, oplog: null, spool: null },
   };
+  const lanes = [lane(0, 0, { lag: 0 })];
   assert.equal(
-    summaryOf({ ...NOTHING, own, lagMs: 0 }),
+    summaryOf({ ...NOTHING, own, lanes, lagMs: 0 }),
     "running, stream; copied 600,000; lag 0 ms; no dead letters; needs no action",
   );
-  assert.equal(exitOf({ ...NOTHING, own }), 0);
+  assert.equal(exitOf({ ...NOTHING, own, lanes }), 0);
+  assert.match(summaryOf({ ...NOTHING, own }), /needs action: 2,000,000 documents wait in Kafka and no worker runs$/);
+  const left = { ...NOTHING, lanes, own: { ...own, owner: null, lagMs: 13_000 } };
+  assert.match(summaryOf(left), /^not running.*needs action: changes of the source wait and no process captures$/);
+  assert.equal(exitOf(left), 75);
   const letters = [{ route: "a.b", letters: 450 }];
   assert.match(summaryOf({ ...NOTHING, letters }), /; 450 dead letters; needs action: decide on the dead letters/);
   assert.equal(exitOf({ ...NOTHING, letters }), 76);
   const ended = { code: "FERRY_SOURCE_HISTORY_LOST" as const, detail: "gone", at: new Date(0) };
-  const dead = { ...NOTHING, own: { ...own, owner: null, ended } };
+  const dead = { ...NOTHING, lanes, own: { ...own, owner: null, ended } };
   assert.match(summaryOf(dead), /^not running, stream; .*needs action: it ended with FERRY_SOURCE_HISTORY_LOST$/);
   assert.equal(exitOf(dead), 76);
   assert.equal(exitOf({ ...NOTHING, lanes: [lane(0, 0, { lag: 3 })] }), 75, "records, and no worker");
