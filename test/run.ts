@@ -71,12 +71,9 @@ const wanted = (suite: string, parts: readonly string[]): string[] => {
   );
 };
 
-/** Where servers are that one file leaves to the next, in a stage's folder. */
-const POOL = "pool";
-
 const leaked = (folder: string): string[] =>
   readdirSync(folder, { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".pid") && !name.startsWith(POOL))
+    .filter((name) => name.endsWith(".pid"))
     .filter((name) => {
       const running = JSON.parse(readFileSync(join(folder, name), "utf8")) as Running;
       return isSameProcess(running.pid, running.stamp);
@@ -91,12 +88,9 @@ const runStage = async (
 ): Promise<Tally> => {
   using folder = tempFolder();
   const former = process.env["TMPDIR"];
-  const pool = join(folder.path, POOL);
   process.env["TMPDIR"] = folder.path; // the test processes inherit it
-  process.env["FERRY_TEST_POOL"] = pool;
   try {
     const tally = await runFiles(files, atOnce, times, TEST_TIMEOUT_MS, pattern);
-    if (existsSync(pool)) killServersOf(pool);
     const left = leaked(folder.path);
     if (left.length > 0) {
       console.log(`FAIL ${name} left servers running: ${left.join(", ")}`);

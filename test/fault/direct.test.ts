@@ -220,7 +220,7 @@ test("source and target are killed and come back: the run continues, equal", asy
   await source.start();
   await target.node.crash();
   await target.start();
-  await run.says("copy finished", 60_000);
+  await run.says("copy finished", 120_000);
   const load = startLoad(coll, { seed, writers: 5, keys: 500, pauseMs: 20 });
   await waitFor(async () => (load.done() > 300 ? { done: undefined } : { seen: load.done() }), {
     what: "changes",

@@ -4,13 +4,12 @@ import { type KafkaServer, type KafkaServerOptions, startKafka } from "#tools/st
 import { type ConnectServer, type KafkaConnectOptions, startConnect } from "#tools/stack/kafkaConnect.ts";
 import { type MongoOptions, type MongoServer, startMongo } from "#tools/stack/mongod.ts";
 import { removeFolder, tempFolder } from "./folders.ts";
-import { pooled, pooledKafka, pooledMongo } from "./pool.ts";
 
 /**
  * Real servers for tests, each on free ports in a folder of its own:
  *
  *     await using source = await mongo();             // this test's own; may be killed, restarted, broken
- *     const { uri } = await sharedMongo();            // one for the whole test file and, emptied, the next; leave it as you found it
+ *     const { uri } = await sharedMongo();            // one for the whole test file; leave it as you found it
  *
  * What a test starts with `await using` ends with it, also when it fails; what is shared ends with the file; and what a
  * killed test process leaves is ended by the next run. Import this from test files only: it registers a hook.
@@ -36,11 +35,9 @@ const inFolder = async <T extends Owned>(start: (dir: string) => Promise<T>): Pr
   }
 };
 
-const MONGO = { name: "mongo", replSet: "rs0", cacheGb: 0.25, testCommands: true } as const;
-
 /** A mongod of this test's own: replica set `rs0` of one member, 0.25 GB cache, fail points allowed, by default. */
 export const mongo = (options: Partial<MongoOptions> = {}): Promise<MongoServer> =>
-  inFolder((dir) => startMongo({ dir, ...MONGO, ...options }));
+  inFolder((dir) => startMongo({ dir, name: "mongo", replSet: "rs0", cacheGb: 0.25, testCommands: true, ...options }));
 
 /**
  * What a broker does while nobody asks it anything: by default a quarter of a core, of which three run beside each other. None of
@@ -79,18 +76,12 @@ after(async () => {
     if (server.status === "fulfilled") await server.value[Symbol.asyncDispose]();
 });
 
-const pool = process.env["FERRY_TEST_POOL"];
-
 /** The mongod that this test file shares; `name` tells several apart, such as "source" and "target". */
-export const sharedMongo = (name = "mongo", options: Partial<MongoOptions> = {}): Promise<MongoServer> => {
-  const key = `mongo-${name}-${options.nodes ?? 1}`;
-  const all = { ...MONGO, name, ...options };
-  return once(key, () => (pool === undefined ? mongo(all) : pooled(pool, key, pooledMongo(all))));
-};
+export const sharedMongo = (name = "mongo", options: Partial<MongoOptions> = {}): Promise<MongoServer> =>
+  once(`mongo:${name}`, () => mongo({ name, ...options }));
 
 /** The Kafka that this test file shares. */
-export const sharedKafka = (): Promise<KafkaServer> =>
-  once("kafka", () => (pool === undefined ? kafka() : pooled(pool, "kafka", pooledKafka({ props: RESTING }))));
+export const sharedKafka = (): Promise<KafkaServer> => once("kafka", () => kafka());
 
 /** The Kafka Connect that this test file shares, on its shared Kafka. */
 export const sharedConnect = (): Promise<ConnectServer> =>
