@@ -174,15 +174,15 @@ const tellEnd = ({ lifecycle = {}, token }: StoredCapture, asJson: boolean): voi
   print(`the target has everything that the source had up to ${appliedTo}, by the source's clock`);
 };
 
-const finalize = (flags: FinalizeFlags): Promise<void> =>
-  withTarget(flags, "ferry finalize", (target, state) =>
+const finalize = (flags: FinalizeFlags): Promise<void> => {
+  const accepted = acceptedBy(flags); // said before anything is connected
+  return withTarget(flags, "ferry finalize", (target, state) =>
     withSignals(async ({ soft: signal }) => {
       const { source: uri } = resolveSettings(flags, ["source"]);
       const control = new RunControl(state);
       const asked = await control.seen();
       const { mode } = asked.record;
       if (mode === "kafka") resolveSettings(flags, ["kafka"]); // said before anything is asked of the capture
-      const accepted = acceptedBy(flags);
       const { routes } = await readConfig(flags.config);
       const waiting = { clock: systemClock, logger: plainLogger, signal };
       await using clients = new AsyncDisposableStack();
@@ -208,3 +208,4 @@ const finalize = (flags: FinalizeFlags): Promise<void> =>
       if (writes !== undefined) throw writes;
     }),
   );
+};
