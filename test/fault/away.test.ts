@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { MongoClient } from "mongodb";
+import type { MongoClient } from "mongodb";
 import type { RangeRecord } from "#source/copy/rangeRecord.ts";
+import { bothSides } from "../harness/bothSides.ts";
 import { type DirectStart, directConverged, endCapture, startDirect } from "../harness/directRun.ts";
 import { TcpProxy } from "../harness/proxy.ts";
-import { sharedMongo } from "../harness/servers.ts";
 import { FerryProcess } from "../harness/worker.ts";
 
 /** A port where nothing listens until the test starts something. */
@@ -17,14 +17,6 @@ const freePort = async (): Promise<number> => {
 
 const through = (port: number): string => `mongodb://127.0.0.1:${port}/?directConnection=true`;
 
-const sides = async () => {
-  const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
-  const stack = new AsyncDisposableStack();
-  const here = stack.use(await new MongoClient(source.uri).connect());
-  const there = stack.use(await new MongoClient(target.uri).connect());
-  return { source, target, here, there, stack, [Symbol.asyncDispose]: () => stack.disposeAsync() };
-};
-
 const fill = (client: MongoClient, coll: string, count: number) =>
   client
     .db("away")
@@ -32,7 +24,7 @@ const fill = (client: MongoClient, coll: string, count: number) =>
     .insertMany(Array.from({ length: count }, (_, _id) => ({ _id: _id as never, pad: "x".repeat(100) })));
 
 test("servers that are not there yet are waited for, and one that goes away in any phase is", async () => {
-  await using both = await sides();
+  await using both = await bothSides();
   const { here, there, stack, source, target } = both;
   await fill(here, "a", 5000);
   await here.db("away").collection("a").createIndex({ pad: 1 });
@@ -66,7 +58,7 @@ test("servers that are not there yet are waited for, and one that goes away in a
 });
 
 test("a worker and a capture wait for Kafka, and say so; an unknown host is a mistake", async () => {
-  await using both = await sides();
+  await using both = await bothSides();
   const { source, target } = both;
   await fill(both.here, "k", 1);
   const kafka = `127.0.0.1:${await freePort()}`;
@@ -94,7 +86,7 @@ test("a worker and a capture wait for Kafka, and say so; an unknown host is a mi
 });
 
 test("of two processes that start one run at the same time, one runs it, and the other waits and is refused", async () => {
-  await using both = await sides();
+  await using both = await bothSides();
   const { here, there } = both;
   await fill(here, "twice", 3000);
   const options: DirectStart = {
@@ -121,7 +113,7 @@ test("of two processes that start one run at the same time, one runs it, and the
 });
 
 test("the lease of a process that was killed is waited for, however long it is", async () => {
-  await using both = await sides();
+  await using both = await bothSides();
   await fill(both.here, "leased", 10);
   const options: DirectStart = {
     source: both.source.uri,

@@ -8,26 +8,17 @@ import { waitFor } from "#base/flow/retry.ts";
 import type { CaptureRecord } from "#source/capture/captureStore.ts";
 import type { RangeRecord } from "#source/copy/rangeRecord.ts";
 import { type Books, checkBooks } from "../harness/books.ts";
+import { type BothSides, bothSides } from "../harness/bothSides.ts";
 import { type DirectStart, directConverged, startDirect } from "../harness/directRun.ts";
 import { tempFolder } from "../harness/folders.ts";
 import { fill, startLoad, testSeed } from "../harness/load.ts";
-import { mongo, sharedMongo } from "../harness/servers.ts";
+import { mongo } from "../harness/servers.ts";
 
 const DB = "fault";
 
 /** Copied in ranges of about 3000: several chunks each. */
 const DOCUMENTS = 20_000;
 const EXACT = { promoteValues: false } as const;
-
-const sides = async () => {
-  const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
-  const stack = new AsyncDisposableStack();
-  const here = stack.use(await new MongoClient(source.uri).connect());
-  const there = stack.use(await new MongoClient(target.uri).connect());
-  return { source, target, here, there, [Symbol.asyncDispose]: () => stack.disposeAsync() };
-};
-
-type Sides = Awaited<ReturnType<typeof sides>>;
 
 /** Every lane's balance; and how many records they received together. */
 const received = async (there: MongoClient, stateDb: string): Promise<number> => {
@@ -50,7 +41,7 @@ const killed = async (options: DirectStart, fault: string): Promise<void> => {
   assert.equal(signal, "SIGKILL", run.logTail(20));
 };
 
-const optionsFor = (both: Sides, coll: string, stateDb: string, rangeDocuments = 3000): DirectStart => ({
+const optionsFor = (both: BothSides, coll: string, stateDb: string, rangeDocuments = 3000): DirectStart => ({
   source: both.source.uri,
   target: both.target.uri,
   include: [`${DB}.${coll}`],
@@ -76,7 +67,7 @@ const boundOf = ({ from }: RangeRecord): string | undefined =>
 const AT_ONCE = 3;
 
 const duringCopy = async (fault: string, seed: number): Promise<void> => {
-  await using both = await sides();
+  await using both = await bothSides();
   const name = `copy_${fault.replace(/[^a-z0-9]/g, "_")}`;
   const stateDb = `ferry_${name}`;
   const users = both.here.db(DB).collection(name);
@@ -100,7 +91,7 @@ const duringCopy = async (fault: string, seed: number): Promise<void> => {
 };
 
 const duringStream = async (fault: string, seed: number): Promise<void> => {
-  await using both = await sides();
+  await using both = await bothSides();
   const name = `stream_${fault.replace(/[^a-z0-9]/g, "_")}`;
   const stateDb = `ferry_${name}`;
   const users = both.here.db(DB).collection(name);
@@ -128,7 +119,7 @@ test("killed at the worst moments of a copy: resumes by range, equal, nothing fi
   concurrency: AT_ONCE,
 }, async (t) => {
   const seed = testSeed();
-  await using both = await sides();
+  await using both = await bothSides();
   const profile = both.here.db(DB);
   await profile.command({ profile: 1, filter: { op: "query", "command.min": { $exists: true } } });
   const points = ["mid-range:1", "mid-range:2", "after-range:3", "before-checkpoint:1", "after-checkpoint:1"];
@@ -148,7 +139,7 @@ test("killed at the worst moments of the stream: the same events come under the 
 
 /** Killed while replies of the source are in files: kept in mid-copy, played, or played and not removed. */
 const withSpool = async (fault: string, seed: number): Promise<void> => {
-  await using both = await sides();
+  await using both = await bothSides();
   using folder = tempFolder();
   const name = `spool_${fault.replace(/[^a-z0-9]/g, "_")}`;
   const stateDb = `ferry_${name}`;
@@ -189,7 +180,7 @@ test("killed at the worst moments of a spool: gone on with from its last frame, 
 
 test("killed during a rename to a name without events: the copied documents still count as ferry's", async () => {
   const seed = testSeed();
-  await using both = await sides();
+  await using both = await bothSides();
   const coll = both.here.db(DB).collection("fresh_1");
   await fill(coll, 1500, seed);
   const options = { ...optionsFor(both, "fresh_*", "ferry_fresh") };
@@ -240,7 +231,7 @@ test("source and target are killed and come back: the run continues, equal", asy
 
 test("a process that was frozen while another took over is fenced when it comes back", async () => {
   const seed = testSeed();
-  await using both = await sides();
+  await using both = await bothSides();
   const coll = both.here.db(DB).collection("frozen");
   await fill(coll, 2000, seed);
   const options = optionsFor(both, "frozen", "ferry_frozen");

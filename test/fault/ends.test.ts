@@ -2,22 +2,20 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { type Document, MongoClient } from "mongodb";
+import type { Document, MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { every } from "#base/flow/every.ts";
 import { waitFor } from "#base/flow/retry.ts";
+import { bothSides } from "../harness/bothSides.ts";
 import { compare } from "../harness/compare.ts";
 import { type DirectStart, directConverged, startCapture, startDirect } from "../harness/directRun.ts";
 import { type FerryRun, ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
-import { sharedKafka, sharedMongo } from "../harness/servers.ts";
+import { sharedKafka } from "../harness/servers.ts";
 import { FerryProcess, startWorker } from "../harness/worker.ts";
 
 const sides = async (stateDb: string) => {
-  const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
-  const stack = new AsyncDisposableStack();
-  const here = stack.use(await new MongoClient(source.uri).connect());
-  const there = stack.use(await new MongoClient(target.uri).connect());
+  const { source, target, here, there, stack } = await bothSides();
   const state = ["--target", target.uri, "--state-db", stateDb];
   const command = (name: string, ...args: readonly string[]): Promise<FerryRun> =>
     ferry([...name.split(" "), ...state, ...args]);

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Document, MongoClient } from "mongodb";
+import type { Document, MongoClient } from "mongodb";
 import type { LaneRecord } from "#apply/lanes/records.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import type { CaptureRecord } from "#source/capture/captureStore.ts";
 import type { RangeRecord } from "#source/copy/rangeRecord.ts";
+import { bothSides } from "../harness/bothSides.ts";
 import { compare } from "../harness/compare.ts";
 import { type DirectStart, directConverged, endDirect, startDirect } from "../harness/directRun.ts";
 import { type FerryRun, ferry } from "../harness/ferry.ts";
 import { copyHeld, fill, testSeed } from "../harness/load.ts";
-import { sharedMongo } from "../harness/servers.ts";
 import { structureOf } from "../harness/structure.ts";
 
 /** Copied in small steps, this takes longer than a command takes to start. */
@@ -18,10 +18,7 @@ const DOCUMENTS = 15_000;
 
 /** Both sides, clients for them, and commands against the run that a state database is of. */
 const sides = async (stateDb: string) => {
-  const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
-  const stack = new AsyncDisposableStack();
-  const here = stack.use(await new MongoClient(source.uri).connect());
-  const there = stack.use(await new MongoClient(target.uri).connect());
+  const { source, target, here, there, stack } = await bothSides();
   const urls = ["--target", target.uri, "--state-db", stateDb];
   const command = (name: string, ...args: readonly string[]): Promise<FerryRun> =>
     ferry([...name.split(" "), ...urls, ...args]);

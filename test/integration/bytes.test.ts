@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Long, MongoClient } from "mongodb";
+import { Long, type MongoClient } from "mongodb";
 import type { DeadLetterRecord } from "#apply/deadletter/records.ts";
 import type { LaneRecord } from "#apply/lanes/records.ts";
 import { RawValue, rawDocument } from "#base/bson/rawValue.ts";
@@ -12,25 +12,16 @@ import { deleteStatement, modifyStatement } from "#sink/mongo/statements.ts";
 import type { StoredCapture } from "#source/capture/captureStore.ts";
 import { optionsDocument } from "#structure/model/options.ts";
 import { readStructure } from "#structure/model/read.ts";
+import { type BothSides, bothSides } from "../harness/bothSides.ts";
 import { waitConverged } from "../harness/compare.ts";
 import { directConverged, startCapture, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
 import { documentOfParts, double, int32, LATIN1, oddIds, string } from "../harness/oddBytes.ts";
-import { sharedConnect, sharedKafka, sharedMongo } from "../harness/servers.ts";
+import { sharedConnect, sharedKafka } from "../harness/servers.ts";
 import { type FerryProcess, startWorker } from "../harness/worker.ts";
 import { createTopic, recommendedConnector, startConnector } from "../harness/workerConnector.ts";
 
 /** Bytes of a server come back to a server as they were: what goes through objects on the way shows here. */
-
-const sides = async () => {
-  const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
-  const stack = new AsyncDisposableStack();
-  const here = stack.use(await new MongoClient(source.uri).connect());
-  const there = stack.use(await new MongoClient(target.uri).connect());
-  return { source, target, here, there, [Symbol.asyncDispose]: () => stack.disposeAsync() };
-};
-
-type Sides = Awaited<ReturnType<typeof sides>>;
 
 /** Milliseconds, as services number their documents: Int64, of which a position keeps the type apart. */
 const FIRST = 1_795_965_874_000;
@@ -54,7 +45,7 @@ const inserting = (here: MongoClient, db: string) => {
 };
 
 /** Waits until the saved position is that of an Int64, then kills. */
-const killedBehindInt64 = async (both: Sides, run: FerryProcess, stateDb: string): Promise<void> => {
+const killedBehindInt64 = async (both: BothSides, run: FerryProcess, stateDb: string): Promise<void> => {
   const captures = both.there.db(stateDb).collection<StoredCapture>("capture");
   await waitFor(
     async () => {
@@ -69,7 +60,7 @@ const killedBehindInt64 = async (both: Sides, run: FerryProcess, stateDb: string
 
 for (const topology of ["run", "capture"] as const)
   test(`ferry ${topology}: killed after an event of an Int64 _id, it resumes there`, async () => {
-    await using both = await sides();
+    await using both = await bothSides();
     const db = `int64_${topology}`;
     const kafka = topology === "run" ? "" : (await sharedKafka()).bootstrap;
     const options = {
@@ -178,7 +169,7 @@ const lookupOf = (from: string): Buffer =>
   );
 
 test("ferry run: odd _ids and odd structure through a killed copy, stream, rename, dead letter, replay and finalize", async () => {
-  await using both = await sides();
+  await using both = await bothSides();
   const [db, stateDb] = ["odd", "ferry_odd"];
   const { here, there } = both;
   await furnishOddly(here, db);
@@ -253,7 +244,7 @@ test("ferry run: odd _ids and odd structure through a killed copy, stream, renam
 });
 
 test("ferry structure: every byte of views, validators and partial filters is the source's", async () => {
-  await using both = await sides();
+  await using both = await bothSides();
   const db = "odd_structure";
   await furnishOddly(both.here, db);
   const urls = ["--source", both.source.uri, "--target", both.target.uri, "--state-db", `ferry_${db}`];
@@ -274,7 +265,7 @@ test("ferry structure: every byte of views, validators and partial filters is th
 });
 
 test("a connector without updateLookup: updates of odd _ids are looked up, and none counts as deleted since", async () => {
-  await using both = await sides();
+  await using both = await bothSides();
   const [broker, connect] = await Promise.all([sharedKafka(), sharedConnect()]);
   const [db, topic] = ["odd_kn", "odd_kn.docs"];
   // The connector itself makes U+FFFD of other UTF-8 (docs/20-wire.md).

@@ -5,19 +5,12 @@ import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import type { CaptureRecord } from "#source/capture/captureStore.ts";
 import { ResumeToken } from "#source/stream/resumeToken.ts";
+import { bothSides } from "../harness/bothSides.ts";
 import { directConverged, endDirect, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
 import { smallDisk, tempFolder } from "../harness/folders.ts";
 import { copyHeld, fill, startLoad, testSeed } from "../harness/load.ts";
-import { mongo, sharedMongo } from "../harness/servers.ts";
-
-const sides = async () => {
-  const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
-  const stack = new AsyncDisposableStack();
-  const here = stack.use(await new MongoClient(source.uri).connect());
-  const there = stack.use(await new MongoClient(target.uri).connect());
-  return { source, target, here, there, [Symbol.asyncDispose]: () => stack.disposeAsync() };
-};
+import { mongo } from "../harness/servers.ts";
 
 const captureOf = (there: MongoClient, stateDb: string) => there.db(stateDb).collection<CaptureRecord>("capture");
 
@@ -26,7 +19,7 @@ const ancient = (token: string): string => `${token.slice(0, 2)}00000400${token.
 
 test("lost history: stops with its name, keeps the position, and copies again on request, removing what is gone", async () => {
   const seed = testSeed();
-  await using both = await sides();
+  await using both = await bothSides();
   const coll = both.here.db("lost").collection("c");
   await fill(coll, 4000, seed);
   await both.here
@@ -78,7 +71,7 @@ test("lost history: stops with its name, keeps the position, and copies again on
 });
 
 test("an event of more than 16 MB passes: by its key, with the document as it is", async () => {
-  await using both = await sides();
+  await using both = await bothSides();
   const coll = both.here.db("large").collection("c");
   const text = (letter: string, megabytes: number): string => letter.repeat(megabytes * 1024 * 1024);
   await coll.insertOne({ _id: "big" as never, a: text("a", 9), b: text("b", 1) });
@@ -126,7 +119,7 @@ test("a copy that outlasts the oplog: lost without a spool; with one, and a kill
   const seed = testSeed();
   await using source = await mongo({ name: "small", args: ["--oplogSize", "1", "--syncdelay", "1"] });
   await using here = await new MongoClient(source.uri).connect();
-  await using both = await sides();
+  await using both = await bothSides();
   using folder = tempFolder();
   const optionsOf = (name: string, spool: string): Parameters<typeof startDirect>[0] => ({
     source: source.uri,
@@ -172,7 +165,7 @@ const outgrown = async (
   name: string,
   { args, why, resumes }: Readonly<{ args: readonly string[]; why: RegExp; resumes: (() => void) | undefined }>,
 ): Promise<void> => {
-  await using both = await sides();
+  await using both = await bothSides();
   const coll = both.here.db(name).collection("c");
   await fill(coll, 200, testSeed());
   const stateDb = `ferry_${name}`;

@@ -1,17 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Document, MongoClient } from "mongodb";
+import type { Document, MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
+import { bothSides } from "../harness/bothSides.ts";
 import { type DirectStart, directConverged, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
-import { sharedMongo } from "../harness/servers.ts";
 
 const sides = async (stateDb: string) => {
-  const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
-  const stack = new AsyncDisposableStack();
-  const here = stack.use(await new MongoClient(source.uri).connect());
-  const there = stack.use(await new MongoClient(target.uri).connect());
+  const { source, target, here, there, stack } = await bothSides();
   const options = (include: readonly string[], ...args: readonly string[]): DirectStart => ({
     source: source.uri,
     target: target.uri,

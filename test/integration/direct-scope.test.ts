@@ -5,19 +5,12 @@ import { test } from "node:test";
 import { type Document, MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
+import { bothSides } from "../harness/bothSides.ts";
 import { directConverged, endDirect, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
 import { fill, startLoad, testSeed } from "../harness/load.ts";
 import { mongo, sharedMongo } from "../harness/servers.ts";
-
-const sides = async () => {
-  const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
-  const stack = new AsyncDisposableStack();
-  const here = stack.use(await new MongoClient(source.uri).connect());
-  const there = stack.use(await new MongoClient(target.uri).connect());
-  return { source, target, here, there, [Symbol.asyncDispose]: () => stack.disposeAsync() };
-};
 
 const arrives = (there: MongoClient, db: string, coll: string, filter: Document): Promise<void> =>
   waitFor(
@@ -28,7 +21,7 @@ const arrives = (there: MongoClient, db: string, coll: string, filter: Document)
 
 test("globs and exclusions over several databases, and collections that are created later", async () => {
   const seed = testSeed();
-  await using both = await sides();
+  await using both = await bothSides();
   for (const [i, name] of ["users", "orders", "secret", "tmp_a"].entries())
     await fill(both.here.db("shop").collection(name), 300, seed + i);
   await fill(both.here.db("crm").collection("people.with.dots"), 300, seed);
@@ -56,7 +49,7 @@ test("globs and exclusions over several databases, and collections that are crea
 });
 
 test("a collection dropped and made again while it is followed", async () => {
-  await using both = await sides();
+  await using both = await bothSides();
   const coll = both.here.db("drops").collection("c");
   await coll.insertMany(Array.from({ length: 500 }, (_, n) => ({ _id: n as never, n })));
   await using run = await startDirect({
@@ -74,7 +67,7 @@ test("a collection dropped and made again while it is followed", async () => {
 });
 
 test("every _id type at the bounds of ranges is copied once, whatever is asked in between", async () => {
-  await using both = await sides();
+  await using both = await bothSides();
   const coll = both.here.db("mixed").collection("ids");
   await fill(coll, 6000, 7);
   await coll.insertMany(
@@ -126,7 +119,7 @@ const refusals: readonly (readonly [
 ];
 
 test("collections come with their options, indexes and views: relaxed while documents arrive, whole after finalize", async () => {
-  await using both = await sides();
+  await using both = await bothSides();
   const [here, there] = [both.here.db("built"), both.there.db("built")];
   await here.createCollection("users", { validator: { age: { $not: { $lt: 0 } } } });
   await here.collection("users").createIndexes([
@@ -195,7 +188,7 @@ test("collections come with their options, indexes and views: relaxed while docu
 });
 
 test("a target that cannot take the source's structure is refused, except with --no-structure", async () => {
-  await using both = await sides();
+  await using both = await bothSides();
   await both.here.db("unlike").createCollection("c", { collation: { locale: "de" } });
   await both.there.db("unlike").createCollection("c", { collation: { locale: "fr" } });
   const options = {
@@ -215,7 +208,7 @@ test("a target that cannot take the source's structure is refused, except with -
 });
 
 test("refused in one sentence before anything is written", async (t) => {
-  await using both = await sides();
+  await using both = await bothSides();
   await both.here.db("refuse").collection("users").insertOne({ n: 1 });
   await both.here.db("refuse").collection("taken").insertOne({ n: 1 });
   await both.here.db("refuse").createCollection("seen", { viewOn: "users", pipeline: [] });
@@ -247,7 +240,7 @@ test("a standalone source is refused", async () => {
 });
 
 test("a second process for the same target is refused, other namespaces as well", async () => {
-  await using both = await sides();
+  await using both = await bothSides();
   await both.here.db("twice").collection("a").insertOne({ n: 1 });
   const options = {
     source: both.source.uri,
@@ -307,7 +300,7 @@ test("a user who lacks a privilege is refused, with its name", async () => {
 });
 
 test("a source that becomes slow is read less, and more again when it has recovered", async () => {
-  await using both = await sides();
+  await using both = await bothSides();
   await fill(both.here.db("paced").collection("users"), 6000, 5);
   const slow = { failCommands: ["find"], blockConnection: true, blockTimeMS: 150 };
   const failPoint = (mode: string): Promise<Document> =>

@@ -1,29 +1,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Document, MongoClient } from "mongodb";
+import type { Document } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import type { Status } from "#process/report/status.ts";
 import type { CaptureRecord } from "#source/capture/captureStore.ts";
 import type { RangeRecord } from "#source/copy/rangeRecord.ts";
 import { tokenTime } from "#source/stream/resumeToken.ts";
+import { bothSides } from "../harness/bothSides.ts";
 import { directConverged, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
 import { fill, startLoad, testSeed } from "../harness/load.ts";
-import { sharedMongo } from "../harness/servers.ts";
-
-/** Both sides, and clients for them. */
-const sides = async () => {
-  const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
-  const stack = new AsyncDisposableStack();
-  const here = stack.use(await new MongoClient(source.uri).connect());
-  const there = stack.use(await new MongoClient(target.uri).connect());
-  return { source, target, here, there, [Symbol.asyncDispose]: () => stack.disposeAsync() };
-};
 
 test("copies a collection while it is written to, then follows it: equal byte for byte", async () => {
   const seed = testSeed();
-  await using both = await sides();
+  await using both = await bothSides();
   const users = both.here.db("one").collection("users");
   await fill(users, 5000, seed);
   const load = startLoad(users, { seed, writers: 20, keys: 8000, pauseMs: 20 });
@@ -47,7 +38,7 @@ test("copies a collection while it is written to, then follows it: equal byte fo
 });
 
 test("the position moves every second on an idle source, past a write that is not selected; ferry status shows it", async () => {
-  await using both = await sides();
+  await using both = await bothSides();
   await both.here.db("idle").collection("c").insertOne({ n: 1 });
   const stateDb = "ferry_idle";
   await using run = await startDirect({
@@ -83,7 +74,7 @@ test("the position moves every second on an idle source, past a write that is no
 
 test("stopped softly and hard during the copy: it resumes each time", async () => {
   const seed = testSeed();
-  await using both = await sides();
+  await using both = await bothSides();
   const coll = both.here.db("stops").collection("c");
   await fill(coll, 30_000, seed);
   const stateDb = "ferry_stops";

@@ -3,24 +3,17 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { test } from "node:test";
-import { type Document, MongoClient } from "mongodb";
+import type { Document } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
+import { every } from "#base/flow/every.ts";
 import type { Status } from "#process/report/status.ts";
+import { bothSides } from "../harness/bothSides.ts";
 import { directConverged, endDirect, startCapture, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
 import { fill, startLoad, testSeed } from "../harness/load.ts";
 import { metricsUrl, readySays, type Scrape, scrape, scrapedUntil, total } from "../harness/scrape.ts";
-import { sharedKafka, sharedMongo } from "../harness/servers.ts";
+import { sharedKafka } from "../harness/servers.ts";
 import { type FerryProcess, startWorker } from "../harness/worker.ts";
-
-/** Both sides, and clients for them. */
-const sides = async () => {
-  const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
-  const stack = new AsyncDisposableStack();
-  const here = stack.use(await new MongoClient(source.uri).connect());
-  const there = stack.use(await new MongoClient(target.uri).connect());
-  return { source, target, here, there, [Symbol.asyncDispose]: () => stack.disposeAsync() };
-};
 
 const ANY_PORT = ["--metrics", "127.0.0.1:0"];
 const OUTCOMES = ["applied", "superseded", "filtered", "dead"];
@@ -29,12 +22,10 @@ const OUTCOMES = ["applied", "superseded", "filtered", "dead"];
 const scraping = (url: string) => {
   const ending = new AbortController();
   let scrapes = 0;
-  const running = (async () => {
-    for (; !ending.signal.aborted; scrapes++) {
-      await scrape(url);
-      await systemClock.sleep(50);
-    }
-  })();
+  const running = every(50, { clock: systemClock, ended: ending.signal, first: "now" }, async () => {
+    await scrape(url);
+    scrapes++;
+  });
   running.catch(() => undefined); // reported by end()
   return {
     end: async () => {
@@ -61,7 +52,7 @@ const endsInSpiteOfClients = async (process: FerryProcess, url: string): Promise
 
 test("ferry run under load: what it tells adds up with its books, and its end waits for no scrape", async () => {
   const seed = testSeed();
-  await using both = await sides();
+  await using both = await bothSides();
   const users = both.here.db("scraped").collection<Document>("users");
   await fill(users, 5000, seed);
   const route = "scraped.users";
@@ -123,7 +114,7 @@ test("ferry run under load: what it tells adds up with its books, and its end wa
 
 test("ferry capture and two workers: each tells its part; a pause and a target that is away are no readiness", async () => {
   const seed = testSeed();
-  await using both = await sides();
+  await using both = await bothSides();
   const kafka = await sharedKafka();
   const users = both.here.db("shared").collection<Document>("users");
   await fill(users, 2000, seed);
