@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { systemClock } from "#base/flow/clock.ts";
+import { every } from "#base/flow/every.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import { compare } from "../harness/compare.ts";
 import { moved, streaming } from "../harness/cutover.ts";
@@ -144,18 +145,18 @@ test("what goes wrong leaves everything as it was: fences, hooks, writers, an op
   // On a slow machine the limit is reached before the hook.
   if (/FERRY_CUTOVER_HOOK/.test(slow)) assert.match(slow, /killed/);
 
-  // A service that writes now and then is not one that has stopped.
-  const seldom = setInterval(() => void coll.insertOne({ _id: `seldom ${++written}` }).catch(() => undefined), 1500);
-  try {
-    await refused("FERRY_SOURCE_WRITES", "--fence", "none");
-  } finally {
-    clearInterval(seldom);
-  }
-  const writer = setInterval(() => void coll.insertOne({ _id: `busy ${++written}` }).catch(() => undefined), 5);
-  try {
-    await refused("FERRY_SOURCE_WRITES", "--fence", "none");
-  } finally {
-    clearInterval(writer);
+  // A service that writes all the time, and one that writes now and then: neither has stopped.
+  for (const everyMs of [5, 1500]) {
+    const ending = new AbortController();
+    const writer = every(everyMs, { clock: systemClock, ended: ending.signal, first: "now" }, async () => {
+      await coll.insertOne({ _id: `busy ${++written}` });
+    });
+    try {
+      await refused("FERRY_SOURCE_WRITES", "--fence", "none");
+    } finally {
+      ending.abort();
+      await writer;
+    }
   }
 
   const session = both.here.startSession();

@@ -73,21 +73,15 @@ export class Connectors implements Carrier {
 
   /** @returns why what the source has now does not arrive in time */
   async #arrives(limitMs: number): Promise<FerryError | undefined> {
-    const { source, clock } = this.#deps;
-    const now = (await clusterTime(source)).toBigInt();
-    const [limit, over] = [new AbortController(), new AbortController()];
-    void clock.sleep(limitMs, over.signal).then(
-      () => limit.abort(new FerryError("FERRY_CUTOVER_EARLY", `pending changes take longer than ${limitMs} ms`)),
-      () => undefined, // they arrived
-    );
+    const now = (await clusterTime(this.#deps.source)).toBigInt();
+    const limit = AbortSignal.timeout(limitMs);
     try {
-      await this.drainTo(now, limit.signal);
+      await this.drainTo(now, limit);
       return undefined;
     } catch (error) {
-      if (!isFerry(error) || (error.entry.retry !== "never" && !limit.signal.aborted)) throw error;
-      return error;
-    } finally {
-      over.abort();
+      if (isFerry(error) && error.entry.retry === "never") return error;
+      if (!limit.aborted) throw error;
+      return new FerryError("FERRY_CUTOVER_EARLY", `pending changes take longer than ${limitMs} ms`, { cause: error });
     }
   }
 
