@@ -14,6 +14,10 @@ export type ConnectorStatus = Readonly<{
   connector: Readonly<{ state: ConnectorState; worker_id: string; trace?: string }>;
   tasks: readonly TaskStatus[];
 }>;
+/** The connector itself, or the first of its tasks, that has failed. */
+export const failedPart = ({ connector, tasks }: Pick<ConnectorStatus, "connector" | "tasks">) =>
+  [connector, ...tasks].find(({ state }) => state === "FAILED");
+
 export type ConnectorOffset = Readonly<{
   partition: Readonly<Record<string, unknown>>;
   offset: Readonly<Record<string, unknown>> | null;

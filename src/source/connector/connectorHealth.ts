@@ -8,7 +8,7 @@ import { readConnectLog } from "./connectLog.ts";
 import { type CaptureConfig, isSourceConnector, parseConnector } from "./connectorConfig.ts";
 import { offsetState } from "./connectorOffsets.ts";
 import type { ConnectorRecord, ConnectorStore } from "./connectorStore.ts";
-import type { ConnectorView, ConnectRest } from "./connectRest.ts";
+import { type ConnectorView, type ConnectRest, failedPart } from "./connectRest.ts";
 import { type ConnectorFinding, finding } from "./finding.ts";
 import { checkOplog } from "./oplogCheck.ts";
 import { namesRefused } from "./refusedNames.ts";
@@ -114,9 +114,9 @@ const checkConnector = async (
 
 /** What Connect itself says. */
 const checkState = ({ name, status }: ConnectorView, record: ConnectorRecord | undefined): ConnectorFinding[] => {
-  for (const { state, trace } of [status.connector, ...status.tasks]) {
-    if (state !== "FAILED") continue;
-    const { code, line } = readTrace(trace ?? "");
+  const failed = failedPart(status);
+  if (failed !== undefined) {
+    const { code, line } = readTrace(failed.trace ?? "");
     return [finding(code, name, `${name} FAILED: ${line}`, { dataAtStake: code === "FERRY_CAPTURE_HISTORY_LOST" })];
   }
   const { state } = status.connector;

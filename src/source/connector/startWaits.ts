@@ -5,7 +5,7 @@ import { type CaptureConfig, topicsInScope } from "./connectorConfig.ts";
 import { copyIsEmpty, estimateCopy } from "./connectorCopy.ts";
 import { offsetState } from "./connectorOffsets.ts";
 import type { ConnectorRecord } from "./connectorStore.ts";
-import type { ConnectorStatus } from "./connectRest.ts";
+import { type ConnectorStatus, failedPart } from "./connectRest.ts";
 import { patiently } from "./patience.ts";
 import type { StartDeps } from "./startDeps.ts";
 import { readTrace } from "./taskTrace.ts";
@@ -19,11 +19,10 @@ const EMPTY_MS = 5000;
 
 /** @throws the failure of the connector or of one of its tasks, named, when there is one. */
 export const throwIfFailed = (status: ConnectorStatus): void => {
-  for (const { state, trace } of [status.connector, ...status.tasks]) {
-    if (state !== "FAILED") continue;
-    const failure = readTrace(trace ?? "");
-    throw new FerryError(failure.code, `connector ${status.name} FAILED: ${failure.line}`);
-  }
+  const failed = failedPart(status);
+  if (failed === undefined) return;
+  const { code, line } = readTrace(failed.trace ?? "");
+  throw new FerryError(code, `connector ${status.name} FAILED: ${line}`);
 };
 
 export type WaitDeps = Pick<StartDeps, "rest" | "clock" | "signal" | "settleMs">;

@@ -1,5 +1,6 @@
 import { CATALOGUE, type ErrorCode } from "#base/errors/catalogue.ts";
 import type { Status } from "#process/report/status.ts";
+import { failedPart } from "#source/connector/connectRest.ts";
 import { count, duration } from "#surface/terminal/textTable.ts";
 
 /** What needs a person, and the exit status that says so. */
@@ -32,9 +33,8 @@ const orphaned = ({ lanes, workers, own }: Status): readonly Need[] => {
 /** Connectors that have failed, but for those whose data is at stake, which say so themselves. */
 const failed = ({ connectors, findings }: Status): readonly Need[] =>
   connectors.flatMap(({ name, status }) => {
-    const hasFailed = [status.connector, ...status.tasks].some(({ state }) => state === "FAILED");
     const isSaid = findings.some(({ connector, dataAtStake }) => connector === name && dataAtStake);
-    return hasFailed && !isSaid ? [need("FERRY_CAPTURE_NOT_RUNNING", `${name} has FAILED`)] : [];
+    return failedPart(status) !== undefined && !isSaid ? [need("FERRY_CAPTURE_NOT_RUNNING", `${name} has FAILED`)] : [];
   });
 
 /** The gravest first. */
