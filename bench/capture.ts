@@ -1,7 +1,7 @@
-import { fileURLToPath } from "node:url";
 import { MongoClient } from "mongodb";
 import { KafkaClient } from "#io/kafka/client.ts";
 import type { Bench } from "./lib/bench.ts";
+import { MAIN } from "./lib/ferryCommand.ts";
 import { pause, peakRssMb, running } from "./lib/pair.ts";
 import { median, type Row, report, round } from "./lib/report.ts";
 import { type BenchStack, deleteConnector, startConnector, versionsOf } from "./lib/stack.ts";
@@ -10,8 +10,6 @@ import { DB, load, PARTITIONS, recommended } from "./lib/topics.ts";
 const DOCUMENTS = 500_000;
 const COLL = "captured";
 const LIMIT_MS = 180_000;
-const MAIN = fileURLToPath(new URL("../src/surface/cli/main.ts", import.meta.url));
-
 type Outcome = Readonly<{ perSecond: number; rssMb: number | undefined }>;
 
 /** Records of a topic; 0 where there is none yet. */

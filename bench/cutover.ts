@@ -1,11 +1,9 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { fileURLToPath } from "node:url";
 import { MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import type { Bench } from "./lib/bench.ts";
 import { carrying, TOPOLOGIES, type Topology } from "./lib/carriers.ts";
+import { ferry, ferryEnd, MAIN } from "./lib/ferryCommand.ts";
 import { MovingServices } from "./lib/movingServices.ts";
 import { pause, running } from "./lib/pair.ts";
 import { median, quantile, report, round } from "./lib/report.ts";
@@ -18,32 +16,11 @@ const EVERY_MS = 58;
 /** How long services write before, between and after, ms. */
 const CALM_MS = 2000;
 
-const MAIN = fileURLToPath(new URL("../src/surface/cli/main.ts", import.meta.url));
-
-/** `ferry ARGS` to its end. */
-const end = async (args: readonly string[]): Promise<Readonly<{ status: number; said: string }>> => {
-  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
-  let said = "";
-  for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding("utf8").on("data", (text: string) => {
-      said += text;
-    });
-  const [status] = await once(child, "close");
-  return { status, said };
-};
-
-/** The same. @throws with what it said where it fails */
-const ferry = async (args: readonly string[]): Promise<string> => {
-  const { status, said } = await end(args);
-  if (status !== 0) throw new Error(`ferry ${args[0]} ended with ${status}: ${said}`);
-  return said;
-};
-
 /** As an operator would: it is not begun before nothing is missing. */
 const ready = (args: readonly string[]): Promise<void> =>
   waitFor(
     async () => {
-      const { status, said } = await end([...args, "--ready", "--json"]);
+      const { status, said } = await ferryEnd([...args, "--ready", "--json"]);
       return status === 0 ? { done: undefined } : { seen: said };
     },
     { what: "nothing to be missing", clock: systemClock, timeoutMs: 60_000, everyMs: 500 },

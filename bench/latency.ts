@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
 import { MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import type { Bench } from "./lib/bench.ts";
+import { MAIN } from "./lib/ferryCommand.ts";
 import { median, quantile, type Row, report, round } from "./lib/report.ts";
 import { type BenchStack, startConnector, versionsOf } from "./lib/stack.ts";
 import { DB, recommended, user } from "./lib/topics.ts";
@@ -23,8 +23,6 @@ const loadOf = (coll: string, { sized }: Bench): Load => ({
 
 /** As it is recorded. */
 export const LOAD_TEXT = `${PER_SECOND} inserts/s for ${SECONDS} s`;
-
-const MAIN = fileURLToPath(new URL("../src/surface/cli/main.ts", import.meta.url));
 
 type Concern = "w1" | "majority";
 const CONCERNS: readonly Concern[] = ["w1", "majority"];

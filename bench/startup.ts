@@ -1,12 +1,12 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Bench } from "./lib/bench.ts";
+import { MAIN } from "./lib/ferryCommand.ts";
 import { mongodVersion, type Pair, pause } from "./lib/pair.ts";
 import { median, type Row, report } from "./lib/report.ts";
 import { DB } from "./lib/topics.ts";
 
 const COLL = "started";
-const MAIN = new URL("../src/surface/cli/main.ts", import.meta.url).pathname;
 const LIMIT_MS = 60_000;
 const REST_MS = 3000;
 

@@ -1,9 +1,7 @@
-import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
+import { ferry, MAIN } from "./ferryCommand.ts";
 import { running } from "./pair.ts";
 import { type BenchStack, deleteConnector } from "./stack.ts";
 import { recommended } from "./topics.ts";
@@ -11,8 +9,6 @@ import { recommended } from "./topics.ts";
 /** Who carries: `ferry run`; `ferry capture`, Kafka and a worker; the official connector, Kafka and a worker. */
 export const TOPOLOGIES = ["direct", "capture", "connector"] as const;
 export type Topology = (typeof TOPOLOGIES)[number];
-
-const MAIN = fileURLToPath(new URL("../../src/surface/cli/main.ts", import.meta.url));
 
 /** Carries the collection `users` of the database `name`, which exists, until it is disposed of. */
 export const carrying = async (topology: Topology, stack: BenchStack, name: string): Promise<AsyncDisposable> => {
@@ -55,7 +51,7 @@ const beginConnector = async (stack: BenchStack, name: string, flags: readonly s
   const file = join(folder, "connector.json");
   writeFileSync(file, JSON.stringify({ name, config }));
   try {
-    await promisify(execFile)(process.execPath, [MAIN, "cx", file, ...flags, "--connect", stack.connect.url]);
+    await ferry(["cx", file, ...flags, "--connect", stack.connect.url]);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

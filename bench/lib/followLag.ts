@@ -1,14 +1,13 @@
-import { fileURLToPath } from "node:url";
 import type { MongoClient } from "mongodb";
 import { StateDb } from "#io/state/stateDb.ts";
 import { clusterTimeOf } from "#proof/verify/reads.ts";
 import { verifiedUpTo } from "#proof/verify/verifiedUpTo.ts";
 import { secondsOf } from "#source/stream/resumeToken.ts";
+import { MAIN } from "./ferryCommand.ts";
 import { drop, ferryRun, type Pair, pause, peakRssMb, running } from "./pair.ts";
 import { median, quantile } from "./report.ts";
 import { DB, load, random } from "./topics.ts";
 
-const MAIN = fileURLToPath(new URL("../../src/surface/cli/main.ts", import.meta.url));
 const COLL = "followed";
 const STATE_DB = "ferry_bench_follow";
 const DOCUMENTS = 200_000;

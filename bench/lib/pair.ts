@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { MongoClient } from "mongodb";
 import { type MongoOptions, type MongoServer, startMongo } from "#tools/stack/mongod.ts";
+import { MAIN } from "./ferryCommand.ts";
 import { DB } from "./topics.ts";
 
 /** Source and target for a bench without Kafka, and clients for them. */
@@ -45,8 +45,6 @@ export const drop = async ({ there }: Pair, coll: string): Promise<void> => {
 
 export const mongodVersion = async ({ there }: Pair): Promise<string> =>
   String((await there.db("admin").command({ buildInfo: 1 }))["version"]);
-
-const MAIN = fileURLToPath(new URL("../../src/surface/cli/main.ts", import.meta.url));
 
 export const peakRssMb = (child: ChildProcess): number => {
   const status = readFileSync(`/proc/${child.pid}/status`, "utf8");
