@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
+import { ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
 import { sharedKafka, sharedMongo } from "../harness/servers.ts";
 import { WorkerProcess } from "../harness/worker.ts";
@@ -45,12 +46,8 @@ test("a worker touches its alive file after each report, and the images' health 
 
 test("an alive file that cannot be written is an error", async () => {
   const [target, kafka] = await Promise.all([sharedMongo("target"), sharedKafka()]);
-  await using worker = new WorkerProcess({
-    target: target.uri,
-    kafka: kafka.bootstrap,
-    args: ["--topics", "no.such", "--state-db", "ferry_alive", "--alive-file", "/nowhere/at/all"],
-  });
-  await worker.start();
-  await worker.says(/FERRY_USAGE: the alive file cannot be written: ENOENT/);
-  assert.equal((await worker.exited).code, 64);
+  const sides = ["--target", target.uri, "--kafka", kafka.bootstrap, "--state-db", "ferry_alive"];
+  const { status, err } = await ferry(["worker", ...sides, "--topics", "no.such", "--alive-file", "/nowhere/at/all"]);
+  assert.match(err, /FERRY_USAGE: the alive file cannot be written: ENOENT/);
+  assert.equal(status, 64);
 });

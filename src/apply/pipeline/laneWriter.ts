@@ -38,6 +38,10 @@ export type LaneWriterDeps = LaneStepsDeps &
 /** Pieces of this size are no longer small. */
 const MAX_PIECE = 4096;
 
+/** An index that takes longer to be built leaves what it refuses to the dead letters, ms; and how often it is tried. */
+const BUILDING_MS = 60_000;
+const LOOK_MS = 50;
+
 /** Write conflicts in a row after which a batch is made smaller. */
 const PATIENCE = 3;
 
@@ -63,8 +67,8 @@ export class LaneWriter {
   /** Is the batch at hand one that a look did not settle? */
   #replaces = false;
   #pause = 1;
-  /** The record that was tried once more, since an index that refuses it had gone. */
-  #triedAgain: LogRecord | undefined;
+  /** The record that was tried once more, since an index that refuses it had gone or is being built; and since when. */
+  #triedAgain: Readonly<{ record: LogRecord; sinceMs: number }> | undefined;
   /** Entries that go into one transaction while others write the same documents. */
   #atOnce = Number.POSITIVE_INFINITY;
 
@@ -182,12 +186,21 @@ export class LaneWriter {
     }
     const { ops } = await this.steps.plan([entry], "replace", this.#isHeld);
     const way = await makeWay(ops, entry.event?.op === "patch" ? entry.event.key : undefined);
-    // What is away may have gone since the refusal: then it is not in the way a second time.
-    if (way === "removed" || (way === "away" && this.#triedAgain !== entry.record)) {
-      this.#triedAgain = entry.record;
-      return this.#apply([entry], end);
-    }
+    if (way === "removed" || (await this.#mayPass(way, entry.record))) return this.#apply([entry], end);
     await this.#commit([{ ...entry, dead: await reasonOf(error, sink) }], end, "replace");
+  }
+
+  /**
+   * What is away may have gone since the refusal: then it is not in the way a second time. What is being built is waited for.
+   */
+  async #mayPass(way: Way, record: LogRecord): Promise<boolean> {
+    const { clock } = this.#deps;
+    const isFirst = this.#triedAgain?.record !== record;
+    if (isFirst) this.#triedAgain = { record, sinceMs: clock.now() };
+    if (way === "away") return isFirst;
+    if (way !== "building" || clock.now() - (this.#triedAgain?.sinceMs ?? 0) > BUILDING_MS) return false;
+    await clock.sleep(LOOK_MS);
+    return true;
   }
 
   async #commit(entries: readonly Entry[], end: number, how: How): Promise<void> {

@@ -47,6 +47,12 @@ const isLookup = (error: unknown): error is LookupError =>
 const lookupText = ({ code, syscall, hostname }: LookupError): string =>
   `${syscall === "getaddrinfo" ? "the name" : `the ${syscall.slice("query".length).toUpperCase()} record`} ${hostname} cannot be resolved (${code})`;
 
+/** Of the socket itself: the driver passes it on where a command was still being written when the server hung up. */
+const isSocket = (error: unknown): error is Error =>
+  error instanceof Error &&
+  (/^(read|write|connect|shutdown)$/.test(String((error as NodeJS.ErrnoException).syscall)) ||
+    /^ERR_STREAM_/.test(String((error as NodeJS.ErrnoException).code)));
+
 /**
  * A driver error as ours, by numeric code, label and class, never by text. `phase` says what was being done.
  * Total: anything unknown comes back as FERRY_BUG with its cause.
@@ -73,7 +79,7 @@ export const mongoError = (error: unknown, phase: string): FerryError => {
   if (isLookup(error))
     return new FerryError("FERRY_MONGO_UNREACHABLE", `${phase}: ${lookupText(error)}`, { cause: error });
   // Closed topology: another caller's first attempt to connect failed while this one waited for it.
-  if (error instanceof MongoNetworkError || error instanceof MongoTopologyClosedError)
+  if (error instanceof MongoNetworkError || error instanceof MongoTopologyClosedError || isSocket(error))
     return new FerryError("FERRY_MONGO_UNREACHABLE", `${phase}: ${error.message}`, { cause: error });
   if (error instanceof MongoError) {
     // The client's own: a cleared pool, a transaction it already knows to be lost.

@@ -12,8 +12,11 @@ import { readStructure } from "#structure/model/read.ts";
 import { type BuildDeps, command, idempotent, isRefusal } from "./build.ts";
 import { indexOfRecord } from "./finalize.ts";
 
-/** `removed`: an index that was there; `away`: one that had made way already, maybe since the refusal. */
-export type Way = "removed" | "away" | undefined;
+/**
+ * `removed`: an index that was there; `away`: one that had made way already, maybe since the refusal; `building`: one that is being
+ * built, by the owner of another partition: it refuses documents from its beginning, and can be removed at its end.
+ */
+export type Way = "removed" | "away" | "building" | undefined;
 
 export type WayDeps = Omit<BuildDeps, "report"> &
   Readonly<{
@@ -90,15 +93,20 @@ export const makeWay = async (
 ): Promise<Way> => {
   const { target, store } = deps;
   const ns = formatNamespace(to);
-  const records = (await store.of(ns)).filter(({ kind }) => kind === "index");
+  const noted = async () => (await store.of(ns)).filter(({ kind }) => kind === "index");
+  if ((await noted()).length === 0) return undefined;
   const scope = { databases: [to.db], includes: ({ coll }: Namespace) => coll === to.coll };
-  const [there] = records.length === 0 ? [] : (await readStructure(target, scope)).collections;
+  const [there] = (await readStructure(target, scope)).collections;
   if (there === undefined) return undefined;
+  // Read after the indexes: who removes one notes it first, and what is gone is found here.
+  const records = await noted();
   const present = new Map(there.indexes.map((index) => [index.name, index]));
   const candidates = records.flatMap((record) => {
-    const index = present.get(record._id.index) ?? (record.held.includes("index") ? indexOfRecord(record) : undefined);
+    const isKnown = record.held.includes("index") || record.state === "planned";
+    const index = present.get(record._id.index) ?? (isKnown ? indexOfRecord(record) : undefined);
     return index === undefined ? [] : [index];
   });
+  const planned = new Set(records.filter(({ state }) => state === "planned").map(({ _id }) => _id.index));
   if (candidates.length === 0) return undefined;
   const before = key === undefined ? [] : await readByKeys(target, to.db, to.coll, [key]);
   const names = await refusing(deps, there, candidates, { ops, before });
@@ -116,6 +124,7 @@ export const makeWay = async (
     deps.onAway(name);
   }
   if (removed.length > 0) return "removed";
+  if (names.some((name) => planned.has(name))) return "building";
   return names.length > 0 ? "away" : undefined;
 };
 

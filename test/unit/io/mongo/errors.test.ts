@@ -23,6 +23,23 @@ test("a missing login is reported as such, not as a missing privilege", () => {
   assert.match(message, /: command listCollections requires authentication \(13\)$/);
 });
 
+test("a socket that breaks while a command is still being written is a server that went away", () => {
+  for (const facts of [
+    { syscall: "write", code: "ECONNRESET" },
+    { syscall: "write", code: "EPIPE" },
+    { syscall: "read", code: "ETIMEDOUT" },
+    { code: "ERR_STREAM_DESTROYED" },
+  ]) {
+    const error = mongoError(Object.assign(new Error(`${facts.syscall} ${facts.code}`), facts), "looking");
+    assert.equal(error.code, "FERRY_MONGO_UNREACHABLE", facts.code);
+    assert.equal(error.entry.retry, "backoff");
+  }
+  assert.equal(
+    mongoError(Object.assign(new Error(), { syscall: "open", code: "ENOENT" }), "looking").code,
+    "FERRY_BUG",
+  );
+});
+
 /**
  * What a code means for what was being written: `passes` is tried again, `refused` sets one document aside, the others stop.
  * Names as in the server's error_codes.yml.
