@@ -47,4 +47,9 @@ test("the connector and a name that Kafka refuses: status says which one it is, 
   assert.match(said, /w7\.üñï/);
   assert.match(said, /topic\.namespace\.map/);
   assert.match(said, /"\$ne":"üñï"/);
+  // What is refused because of another topic is named too, with the topic that workers know it by.
+  await db.collection("pl_ain").insertOne({ n: 1 });
+  await db.collection("pl.ain").insertOne({ n: 1 });
+  const beside = await status(/w7\.pl[._]ain/);
+  assert.match(beside, /\\"w7\.pl(_ain\\":\\"w7\.\.pl_5fain|\.ain\\":\\"w7\.\.pl_2eain)\\"/);
 });

@@ -12,9 +12,9 @@ import { type Change, TestTopic } from "../harness/loadTopic.ts";
 import { sharedKafka, sharedMongo } from "../harness/servers.ts";
 import { runWorker, startWorker } from "../harness/worker.ts";
 
-/** Kafka keys tell spellings of one `_id` apart, and Kafka refuses names that MongoDB takes. */
+/** Kafka keys tell spellings of one `_id` apart, and Kafka refuses names that MongoDB takes, some only beside each other. */
 
-const NAMES = ["plain", "üñï", "my orders", "x_y z", "long".repeat(61)];
+const NAMES = ["plain", "üñï", "my orders", "x_y z", "long".repeat(61), "x_y", "x.y"];
 
 const spellings = (i: number, text: boolean): readonly unknown[] => [
   new Int32(i),

@@ -12,6 +12,7 @@ import { compileWhere } from "#route/filter/where.ts";
 import type { CaptureRecord } from "#source/capture/captureStore.ts";
 import { ResumeToken } from "#source/stream/resumeToken.ts";
 import { startDirect } from "../harness/directRun.ts";
+import { ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
 import { testSeed } from "../harness/load.ts";
 import { sharedMongo } from "../harness/servers.ts";
@@ -325,4 +326,28 @@ test("documents that enter and leave the filter: in the stream, and while the hi
   await using run = await startDirect({ ...options, args: [...args, "--recopy"] });
   await run.says("copy finished");
   await converged();
+});
+
+test("a collection whose collation compares text otherwise halts the route, whoever makes its structure, and whenever it comes", async () => {
+  const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
+  await using here = await new MongoClient(source.uri).connect();
+  const db = here.db("where_collated");
+  const collation = { locale: "en", strength: 2 };
+  const people = await db.createCollection("people");
+  await people.insertOne({ name: "ada" });
+  const config = join(tempFolder().path, "ferry.yaml");
+  writeFileSync(config, "routes:\n  - { name: text, from: where_collated.people, where: { name: ada } }\n");
+  const args = ["--config", config, "--state-db", "ferry_collated", "--no-structure"];
+  await using run = await startDirect({ source: source.uri, target: target.uri, args });
+  await run.says("copy finished");
+  await people.drop();
+  await db.createCollection("people", { collation });
+  await people.insertOne({ name: "ADA" });
+  assert.equal((await run.exited).code, 76);
+  assert.match(run.log(), /FERRY_ROUTE_COLLATION: .*text: where compares text, and where_collated\.people/);
+
+  const again = ["--state-db", "ferry_collated_2", "--source", source.uri, "--target", target.uri];
+  const { status, err } = await ferry(["run", "--config", config, "--no-structure", ...again]);
+  assert.equal(status, 76, err);
+  assert.match(err, /FERRY_ROUTE_COLLATION/);
 });

@@ -255,6 +255,10 @@ export const CATALOGUE = {
     "The rules of a route were changed after its first start.",
     "Documents that are already applied follow the old rules until their next change. To copy all of them again, give the route a new `name` and `conflict: mirror`. To leave them as they are, start a worker with --accept FERRY_ROUTE_RULES.",
   ),
+  FERRY_ROUTE_COLLATION: halting(
+    "The `where` of a route compares text byte by byte, and its collection compares text by a default collation: `find` would select other documents.",
+    "Select by a field that is no text, or carry the collection without `where`; then `ferry resume` the route.",
+  ),
   FERRY_ROUTE_MOVED: entry(
     64,
     "never",
@@ -537,7 +541,7 @@ export const CATALOGUE = {
   FERRY_CAPTURE_TOPIC_NAME: entry(
     69,
     "never",
-    "Kafka refuses the topic name of a collection (it accepts letters, digits, `.`, `_` and `-`, at most 249), so the connector's task failed.",
+    "Kafka refuses the topic name of a collection (it accepts letters, digits, `.`, `_` and `-`, at most 249, and no two names that differ only in `.` and `_`), so the connector's task failed.",
     "Map the collection to another topic in topic.namespace.map or exclude it in the pipeline, and run `ferry cx FILE` again; `ferry capture` supports such names.",
     "connector",
   ),

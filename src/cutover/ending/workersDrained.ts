@@ -5,7 +5,7 @@ import type { Route } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
-import { topicFor } from "#io/kafka/topicName.ts";
+import { topicAmong } from "#io/kafka/topicName.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import type { CaptureRecord } from "#source/capture/captureStore.ts";
 import { haltOf } from "./lastLook.ts";
@@ -38,7 +38,7 @@ const endsNow = async ({ kafka, topics }: DrainDeps): Promise<Ends> => {
   const existing = new Set(await kafka.topics());
   const ends = new Map<string, readonly number[]>();
   for (const { name, next } of topics) {
-    const topic = topicFor(name);
+    const topic = topicAmong(name, existing);
     if (existing.has(topic)) ends.set(name, await kafka.offsets(topic, "latest"));
     else if (Number(next) > 0) throw new FerryError("FERRY_KAFKA_TOPIC_MISSING", `${topic} was deleted from Kafka`);
   }

@@ -4,6 +4,7 @@ import type { LogRecord } from "#base/flow/types.ts";
 import { clientOptions, type KafkaAddress } from "./address.ts";
 import { kafkaError } from "./kafkaErrors.ts";
 import { library } from "./library.ts";
+import { topicAmong } from "./topicName.ts";
 
 export type KafkaOptions = KafkaAddress &
   Readonly<{
@@ -73,6 +74,7 @@ export class KafkaClient implements AsyncDisposable {
   readonly #consumer: Consumer;
   readonly #options: KafkaOptions;
   #admin: Admin | undefined;
+  readonly #topicOf = new Map<string, string>();
 
   constructor(options: KafkaOptions) {
     this.#options = options;
@@ -101,6 +103,16 @@ export class KafkaClient implements AsyncDisposable {
   async topics(): Promise<string[]> {
     const names = await this.#do("listing topics", () => this.#adminClient().listTopics());
     return names.filter((name) => !name.startsWith("__")).sort();
+  }
+
+  /** How the topic of a namespace is called here, or would be: see topicAmong. @param ns `db.collection` */
+  async topicOf(ns: string): Promise<string> {
+    const known = this.#topicOf.get(ns);
+    if (known !== undefined) return known;
+    const existing = new Set(await this.topics());
+    const topic = topicAmong(ns, existing);
+    if (existing.has(topic)) this.#topicOf.set(ns, topic);
+    return topic;
   }
 
   /** Topic names with the internal ones. */

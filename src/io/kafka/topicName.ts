@@ -6,12 +6,16 @@ import { createHash } from "node:crypto";
  * of UTF-8 but `a-z A-Z 0-9 . -` is `_` and two hex digits: `shop.my orders` is `shop..my_20orders`. No collection's name
  * begins with a dot, so no namespace is called like an encoded one. Where that is too long it is `db...` and a digest,
  * which does not tell the namespace: its records do.
+ *
+ * Kafka takes no two topics that differ in nothing but `.` and `_`: `shop.order_items` beside `shop.order.items`. The one that comes
+ * second is encoded as well, with its dots: no two such names differ in so little.
  */
 
 /** Kafka's own limit (org.apache.kafka.common.internals.Topic). */
 const MAX_LENGTH = 249;
 const LEGAL = /^[a-zA-Z0-9._-]+$/;
 const ENCODED = /^([^.]+)\.\.(?!\.)(.+)$/;
+const DOT = "_2e";
 const DIGEST = /^[^.]+\.{3}[\w-]{43}$/;
 
 const encoded = (name: string): string =>
@@ -32,14 +36,33 @@ const decoded = (name: string): string =>
 export const isTopicName = (name: string): boolean =>
   LEGAL.test(name) && name.length <= MAX_LENGTH && name !== "." && name !== "..";
 
-/** The topic of a namespace. @param ns `db.collection` */
-export const topicFor = (ns: string): string => {
-  if (isTopicName(ns)) return ns;
+/** The names that the topic of a namespace can have, the first that Kafka takes first; each is of one namespace alone. */
+export const topicsFor = (ns: string): readonly string[] => {
   const dot = ns.indexOf(".");
-  const db = encoded(ns.slice(0, dot));
-  const topic = `${db}..${encoded(ns.slice(dot + 1))}`;
-  if (topic.length <= MAX_LENGTH) return topic;
-  return `${db}...${createHash("sha256").update(ns).digest("base64url")}`;
+  const [db, coll] = [encoded(ns.slice(0, dot)), encoded(ns.slice(dot + 1))];
+  const spare = `${db}..${coll.replaceAll(".", DOT)}`;
+  const digest = `${db}...${createHash("sha256").update(ns).digest("base64url")}`;
+  const names = [isTopicName(ns) ? ns : `${db}..${coll}`, ...(spare.includes("_") ? [spare] : [])];
+  return [...names.filter(isTopicName), digest];
+};
+
+/** The topic of a namespace, where no other's is in its way. @param ns `db.collection` */
+export const topicFor = (ns: string): string => topicsFor(ns)[0] ?? ns;
+
+/** What Kafka takes for one name (org.apache.kafka.common.internals.Topic, unifyCollisionChars). */
+const unified = (topic: string): string => topic.replaceAll(".", "_");
+
+/** Which topics Kafka does not take beside the ones that are there. */
+export const collidesWith = (existing: Iterable<string>): ((topic: string) => boolean) => {
+  const names = new Map(Array.from(existing, (name) => [unified(name), name]));
+  return (topic) => (names.get(unified(topic)) ?? topic) !== topic;
+};
+
+/** The topic of a namespace among those that are there: its own, else the first that Kafka would take. @param ns `db.collection` */
+export const topicAmong = (ns: string, existing: ReadonlySet<string>): string => {
+  const names = topicsFor(ns);
+  const isTaken = collidesWith(existing);
+  return names.findLast((name) => existing.has(name)) ?? names.find((name) => !isTaken(name)) ?? topicFor(ns);
 };
 
 /** The namespace of a topic, its own name where it is no encoded one; undefined where only its records tell. */
@@ -48,5 +71,5 @@ export const namespaceFor = (topic: string): string | undefined => {
   const [, db, coll] = ENCODED.exec(topic) ?? [];
   if (db === undefined || coll === undefined) return topic;
   const ns = `${decoded(db)}.${decoded(coll)}`;
-  return topicFor(ns) === topic ? ns : topic; // another program's name
+  return topicsFor(ns).includes(topic) ? ns : topic; // another program's name
 };

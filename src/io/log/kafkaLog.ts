@@ -3,7 +3,7 @@ import type { Clock } from "#base/flow/clock.ts";
 import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import { formatNamespace, type Log, type LogBatch, type LogPartition, type LogRecord } from "#base/flow/types.ts";
 import { type FetchResult, KafkaClient, type KafkaOptions } from "#io/kafka/client.ts";
-import { namespaceFor, topicFor } from "#io/kafka/topicName.ts";
+import { namespaceFor } from "#io/kafka/topicName.ts";
 import { createDecoder } from "#io/wire/decode.ts";
 
 export type KafkaLogOptions = KafkaOptions &
@@ -31,7 +31,7 @@ class KafkaPartition implements LogPartition {
 
   constructor(options: KafkaLogOptions, topic: string, index: number) {
     this.#options = options;
-    this.#topic = topicFor(topic);
+    this.#topic = topic;
     this.#index = index;
     this.#client = new KafkaClient(options);
   }
@@ -42,8 +42,10 @@ class KafkaPartition implements LogPartition {
       Math.max(MIN_WIRE_BYTES, Math.round(this.#options.fetchBytes() / this.#ratio)),
     );
     return retryForever(
-      () =>
-        this.#client.fetch({ topic: this.#topic, partition: this.#index, offset, maxBytes, maxWaitMs: LONG_POLL_MS }),
+      async () => {
+        const topic = await this.#client.topicOf(this.#topic);
+        return this.#client.fetch({ topic, partition: this.#index, offset, maxBytes, maxWaitMs: LONG_POLL_MS });
+      },
       {
         what: `reading ${this.#topic} [${this.#index}]`,
         clock: this.#options.clock,
@@ -111,39 +113,40 @@ export class KafkaLog implements Log {
     for (const [index, offset] of (await this.#client.offsets(topic, "earliest")).entries())
       for (const record of await this.#look(topic, index, offset, LOOK_BYTES)) {
         const ns = this.#decode(record).event?.ns;
-        if (ns === undefined || topicFor(formatNamespace(ns)) !== topic) continue;
+        if (ns === undefined || (await this.#client.topicOf(formatNamespace(ns))) !== topic) continue;
         this.#named.set(topic, formatNamespace(ns));
         return formatNamespace(ns);
       }
     return undefined;
   }
 
-  partitions(topic: string): Promise<number> {
-    return this.#client.partitions(topicFor(topic));
+  async partitions(topic: string): Promise<number> {
+    return this.#client.partitions(await this.#client.topicOf(topic));
   }
 
   /** The topic's id: another one under the same name is another topic. */
-  topicId(topic: string): Promise<string> {
-    return this.#client.topicId(topicFor(topic));
+  async topicId(topic: string): Promise<string> {
+    return this.#client.topicId(await this.#client.topicOf(topic));
   }
 
   /** First offset held and next offset to be written, per partition. */
   async bounds(topic: string): Promise<{ earliest: number[]; latest: number[] }> {
+    const name = await this.#client.topicOf(topic);
     const [earliest, latest] = await Promise.all([
-      this.#client.offsets(topicFor(topic), "earliest"),
-      this.#client.offsets(topicFor(topic), "latest"),
+      this.#client.offsets(name, "earliest"),
+      this.#client.offsets(name, "latest"),
     ]);
     return { earliest, latest };
   }
 
   /** First offset whose record was written at `timeMs` or later; the end where there is none yet. */
-  offsetAt(topic: string, index: number, timeMs: number): Promise<number> {
-    return this.#client.offsetAt(topicFor(topic), index, timeMs);
+  async offsetAt(topic: string, index: number, timeMs: number): Promise<number> {
+    return this.#client.offsetAt(await this.#client.topicOf(topic), index, timeMs);
   }
 
   /** Some records from `offset` on, to look at; none where the log has none. */
-  peek(topic: string, index: number, offset: number): Promise<readonly LogRecord[]> {
-    return this.#look(topicFor(topic), index, offset, MIN_WIRE_BYTES);
+  async peek(topic: string, index: number, offset: number): Promise<readonly LogRecord[]> {
+    return this.#look(await this.#client.topicOf(topic), index, offset, MIN_WIRE_BYTES);
   }
 
   async #look(topic: string, index: number, offset: number, maxBytes: number): Promise<readonly LogRecord[]> {
@@ -159,8 +162,8 @@ export class KafkaLog implements Log {
   }
 
   /** Shows positions to Kafka tools under the group; the truth is in the lane records. */
-  showOffsets(topic: string, offsets: ReadonlyMap<number, number>): Promise<void> {
-    return this.#client.showOffsets(topicFor(topic), offsets);
+  async showOffsets(topic: string, offsets: ReadonlyMap<number, number>): Promise<void> {
+    return this.#client.showOffsets(await this.#client.topicOf(topic), offsets);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

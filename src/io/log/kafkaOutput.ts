@@ -7,7 +7,6 @@ import { waitFor } from "#base/flow/retry.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import type { KafkaProducer } from "#io/kafka/producer.ts";
 import { type RecordBatch, RecordBatchWriter } from "#io/kafka/recordBatch.ts";
-import { topicFor } from "#io/kafka/topicName.ts";
 import type { CapturedRecord } from "#io/wire/captured.ts";
 import { Places } from "./places.ts";
 
@@ -148,12 +147,13 @@ class Sender {
 
 /**
  * Where `ferry capture` writes: Kafka topics, named and keyed as the recommended connector does it. Here they are called by
- * their namespaces; `topicFor` says how Kafka calls them.
+ * their namespaces; the client knows how Kafka calls them.
  */
 export class KafkaOutput implements AsyncDisposable {
   readonly #options: KafkaOutputOptions;
   readonly #share: BudgetShare;
   readonly #senders: readonly Sender[];
+  readonly #names = new Map<string, string>();
   readonly #partitions = new Map<string, number>();
   readonly #places = new Map<string, Places>();
   readonly #queues = new Map<string, readonly Queue[]>();
@@ -175,7 +175,7 @@ export class KafkaOutput implements AsyncDisposable {
   async open(topic: string): Promise<void> {
     if (this.#partitions.has(topic)) return;
     const { client, partitions, clock } = this.#options;
-    const name = topicFor(topic);
+    const name = await client.topicOf(topic);
     if (!(await client.topics()).includes(name)) await client.createTopic(name, partitions, TOPIC, BROKER_DEFAULT);
     const found = await waitFor(
       async () => {
@@ -185,6 +185,7 @@ export class KafkaOutput implements AsyncDisposable {
       { what: `topic ${name}`, clock, timeoutMs: READY_MS },
     );
     this.#places.set(topic, new Places(found, await this.#options.isCollated(topic)));
+    this.#names.set(topic, name);
     this.#partitions.set(topic, found);
     this.#ends.set(topic, 0);
   }
@@ -212,7 +213,7 @@ export class KafkaOutput implements AsyncDisposable {
     if (queues === undefined) {
       queues = Array.from({ length: this.#partitions.get(topic) ?? 1 }, (_, partition) => {
         const sender = this.#senders[partition % this.#senders.length] as Sender;
-        return sender.queue(topicFor(topic), partition);
+        return sender.queue(this.#names.get(topic) ?? topic, partition);
       });
       this.#queues.set(topic, queues);
     }

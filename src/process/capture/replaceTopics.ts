@@ -4,7 +4,7 @@ import type { Logger } from "#base/observe/log.ts";
 import { tryingAgain } from "#base/observe/tryingAgain.ts";
 import type { Vitals } from "#base/observe/vitals.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
-import { topicFor } from "#io/kafka/topicName.ts";
+import { topicAmong } from "#io/kafka/topicName.ts";
 
 export type ReplaceTopicsDeps = Readonly<{
   client: KafkaClient;
@@ -27,7 +27,8 @@ export const replaceTopics = async (deps: ReplaceTopicsDeps, namespaces: readonl
   const patiently = <T>(what: string, work: () => Promise<T>): Promise<T> =>
     retry(work, { what, clock, signal: hard, giveUpAfterMs: PATIENCE_MS, onRetry: tryingAgain(deps, "kafka") });
   const existing = new Set(await client.topics());
-  for (const topic of namespaces.map(topicFor)) {
+  for (const ns of namespaces) {
+    const topic = topicAmong(ns, existing);
     if (!existing.has(topic)) continue;
     const { partitions, replicas, configs } = await patiently(`settings of ${topic}`, () => client.shape(topic));
     await patiently(`deleting ${topic}`, () => client.deleteTopic(topic));

@@ -1,5 +1,4 @@
 import type { KafkaClient } from "#io/kafka/client.ts";
-import { topicFor } from "#io/kafka/topicName.ts";
 import { createDecoder } from "#io/wire/decode.ts";
 import { lastMsOf } from "#source/stream/resumeToken.ts";
 import type { CaptureLine, LaneLine, WorkerLine } from "./status.ts";
@@ -13,13 +12,13 @@ const ONE_RECORD_BYTES = 1024;
  */
 export const oldestWaiting = async (kafka: KafkaClient, lanes: readonly LaneLine[]): Promise<number | undefined> => {
   const behind = lanes.filter(({ lag }) => lag > 0);
-  const firsts = Map.groupBy(behind, ({ topic, partition }) => `${topicFor(topic)}/${partition}`);
+  const firsts = Map.groupBy(behind, ({ topic, partition }) => `${topic}/${partition}`);
   const decode = createDecoder();
   const times: number[] = [];
   for (const group of firsts.values()) {
     const [{ topic, partition }] = group as [LaneLine];
     const offset = Math.min(...group.map((lane) => lane.offset));
-    const what = { topic: topicFor(topic), partition, offset, maxBytes: ONE_RECORD_BYTES, maxWaitMs: 1 };
+    const what = { topic: await kafka.topicOf(topic), partition, offset, maxBytes: ONE_RECORD_BYTES, maxWaitMs: 1 };
     const [record] = (await kafka.fetch(what)).records;
     if (record === undefined) continue;
     const { event } = decode(record);

@@ -8,7 +8,7 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { type Counts, imbalance, NO_COUNTS } from "#base/flow/types.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
-import { topicFor } from "#io/kafka/topicName.ts";
+import { topicAmong } from "#io/kafka/topicName.ts";
 import { translated } from "#io/mongo/errors.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { isDataTopic } from "#io/wire/topics.ts";
@@ -127,6 +127,7 @@ const numbers = (longs: Readonly<Record<string, Long>>): Record<string, number> 
 const laneLines = async (state: StateDb, ends: readonly TopicEnd[]): Promise<LaneLine[]> => {
   const { lanes, partitions } = await readLanes(state);
   const byId = new Map(partitions.map((record) => [record._id, record]));
+  const topics = new Set(ends.map(({ topic }) => topic));
   const endOf = new Map(ends.map(({ topic, partition, offset }) => [`${topic}/${partition}`, offset]));
   return lanes.flatMap((lane) => {
     const record = byId.get(partitionId(lane.route, lane.partition));
@@ -142,7 +143,7 @@ const laneLines = async (state: StateDb, ends: readonly TopicEnd[]): Promise<Lan
         owner: record?.owner ?? null,
         epoch: Number(lane.epoch),
         offset,
-        lag: Math.max(0, (endOf.get(`${topicFor(lane.topic)}/${lane.partition}`) ?? offset) - offset),
+        lag: Math.max(0, (endOf.get(`${topicAmong(lane.topic, topics)}/${lane.partition}`) ?? offset) - offset),
         counts,
         filteredBy: numbers(lane.filteredBy ?? {}),
         imbalance: imbalance(counts),

@@ -4,7 +4,7 @@ import type { Clock } from "#base/flow/clock.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { KafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
-import { topicFor } from "#io/kafka/topicName.ts";
+import { topicsFor } from "#io/kafka/topicName.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { parseConnector, topicsInScope } from "#source/connector/connectorConfig.ts";
 import { checkCapture } from "#source/connector/connectorHealth.ts";
@@ -80,11 +80,11 @@ export class CaptureGuard implements AsyncDisposable {
   ): Promise<void> {
     const config = await rest.config(found.connector);
     const known = (await this.#options.connectors.find(found.connector))?.topics ?? [];
-    const topics = routes.flatMap(({ from }) => [from, topicFor(from)]);
+    const topics = routes.flatMap(({ from }) => [from, ...topicsFor(from)]);
     const scope = new Set([...known, ...(config === undefined ? [] : topicsInScope(parseConnector(config), topics))]);
     const error = new FerryError(found.code, found.sentence);
     const concerned = routes.filter(
-      ({ from }) => (scope.has(from) || scope.has(topicFor(from))) && !accepted.has(found.code),
+      ({ from }) => [from, ...topicsFor(from)].some((topic) => scope.has(topic)) && !accepted.has(found.code),
     );
     for (const { name } of concerned) await this.#options.runs.halt(name, error);
     if (concerned.length > 0) throw error;

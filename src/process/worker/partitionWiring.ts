@@ -7,6 +7,7 @@ import type { Beginning } from "#apply/lanes/records.ts";
 import { ConflictGate } from "#apply/pipeline/conflictGate.ts";
 import { CopyGuard } from "#apply/pipeline/copyGuard.ts";
 import { DriftGate } from "#apply/pipeline/driftGate.ts";
+import { FilterCollation } from "#apply/pipeline/filterCollation.ts";
 import { LaneWriter, type LaneWriterDeps } from "#apply/pipeline/laneWriter.ts";
 import { Lookup } from "#apply/pipeline/lookup.ts";
 import { checkKeys } from "#apply/pipeline/partitionRunner.ts";
@@ -207,6 +208,7 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
   const deps = laneDeps(context, { ns, sink, copyGuard, follower });
   const to = isMongo(route) ? targetNamespace(route) : undefined;
   const collation = await TargetCollation.open({ target, to, source, from: ns });
+  const filtered = await FilterCollation.open({ route, from: ns, source, target, logger });
   const guard = new SpellingGuard({
     claim,
     partitionCount,
@@ -246,7 +248,7 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
     begunAt: ddl.begunAt,
     onDdl: async (event, record) => {
       await ddl.on(event, record);
-      await collation.look(); // another incarnation may compare by another rule
+      await Promise.all([collation.look(), filtered.look()]); // another incarnation may compare by another rule
     },
     see: drift === undefined ? undefined : (entry) => drift.see(entry),
     onCopyRun: (copyAt) => copyGuard.onCopyRun(copyAt),

@@ -3,7 +3,6 @@ import { recordsBehind } from "#apply/lanes/recordsBehind.ts";
 import type { Route } from "#base/config/routes.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
-import { topicFor } from "#io/kafka/topicName.ts";
 import { translated } from "#io/mongo/errors.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 
@@ -75,7 +74,7 @@ export class AppliedThroughKafka {
     const { kafka, settleMs, clock } = this.#deps;
     const due = this.#marks.filter(({ ends, askedAt }) => ends === undefined && clock.now() - askedAt >= settleMs);
     if (due.length === 0) return;
-    const ends = await kafka.offsets(topicFor(this.#topic), "latest");
+    const ends = await kafka.offsets(await kafka.topicOf(this.#topic), "latest");
     for (const mark of due) mark.ends = ends;
   }
 

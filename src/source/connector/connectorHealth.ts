@@ -132,12 +132,12 @@ const checkState = ({ name, status }: ConnectorView, record: ConnectorRecord | u
 const withNames = async (
   findings: readonly ConnectorFinding[],
   capture: CaptureConfig,
-  { source }: ConnectorHealthDeps,
+  { source, kafka }: ConnectorHealthDeps,
 ): Promise<ConnectorFinding[]> => {
   const more: ConnectorFinding[] = [];
   for (const one of findings) {
     const names =
-      one.code === "FERRY_CAPTURE_TOPIC_NAME" && source !== undefined ? await namesRefused(capture, source) : [];
+      one.code === "FERRY_CAPTURE_TOPIC_NAME" && source !== undefined ? await namesRefused(capture, source, kafka) : [];
     more.push(names.length === 0 ? one : { ...one, sentence: [one.sentence, ...names].join("; ") });
   }
   return more;

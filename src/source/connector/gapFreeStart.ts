@@ -51,7 +51,7 @@ const storedOffset = async ({ name, capture }: StartRequest, deps: StartDeps): P
 export const startConnector = async (request: StartRequest, deps: StartDeps): Promise<StartOutcome> => {
   const { name, capture } = request;
   requireSuitable(name, capture);
-  for (const refused of await namesRefused(capture, deps.source))
+  for (const refused of await namesRefused(capture, deps.source, deps.kafka))
     say(deps, `Kafka accepts no topic with this name, and the connector would fail: ${refused}`);
   const known = await deps.store.find(name);
   if (known !== undefined) requireSamePartition(name, capture, known.partition);

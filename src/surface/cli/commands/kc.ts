@@ -5,7 +5,6 @@ import { retry } from "#base/flow/retry.ts";
 import type { LogRecord } from "#base/flow/types.ts";
 import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
-import { topicFor } from "#io/kafka/topicName.ts";
 import { readable } from "#io/wire/readable.ts";
 import { print, printData } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
@@ -32,10 +31,10 @@ export const registerKc = (command: Command): void => {
 };
 
 const kc = async (name: string, flags: KcFlags, signal: AbortSignal): Promise<void> => {
-  const topic = topicFor(name);
   const settings = resolveSettings(flags, ["kafka"]);
   const limit = wholeNumber("--limit", flags.limit, { min: 0 }) || Number.POSITIVE_INFINITY;
   await using kafka = new KafkaClient({ ...kafkaAddress(settings), clientId: "ferry-kc", group: settings.group });
+  const topic = await kafka.topicOf(name);
   await kafka.partitions(topic); // a missing topic is an immediate error, not a wait
   const positions = await kafka.offsets(topic, "earliest");
   const ended = new Set<number>();
