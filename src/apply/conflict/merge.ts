@@ -1,3 +1,4 @@
+import { nameText } from "#base/bson/nameText.ts";
 import { BsonType, Cursor } from "#base/bson/walk.ts";
 import { BsonWriter } from "#base/bson/writer.ts";
 
@@ -16,7 +17,7 @@ const elementsOf = (bytes: Uint8Array, start: number): Element[] => {
   while (cursor.next())
     found.push({
       type: cursor.type,
-      name: Buffer.from(bytes.subarray(cursor.nameStart, cursor.nameEnd)).toString(),
+      name: nameText(bytes, cursor.nameStart, cursor.nameEnd),
       from: cursor.nameStart - 1,
       start: cursor.valueStart,
       end: cursor.valueEnd,

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { BsonType, Cursor, rawValue } from "#base/bson/walk.ts";
 import { BsonWriter } from "#base/bson/writer.ts";
 import type { PatchEvent } from "#base/flow/types.ts";
@@ -18,8 +19,9 @@ export const deltaShape = ({ key, update }: Pick<PatchEvent, "key" | "update">):
   const cursor = new Cursor();
   if (fields !== undefined) cursor.open(fields);
   while (fields !== undefined && cursor.next()) {
-    const path = Buffer.from(fields.subarray(cursor.nameStart, cursor.nameEnd)).toString();
-    if (doubt(path) === undefined)
+    const name = fields.subarray(cursor.nameStart, cursor.nameEnd);
+    const path = Buffer.from(name).toString();
+    if (doubt(path) === undefined && isUtf8(name))
       nest(writer, path.split("."), cursor.type, fields.subarray(cursor.valueStart, cursor.valueEnd));
   }
   writer.close(whole);

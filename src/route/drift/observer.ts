@@ -1,3 +1,4 @@
+import { nameBytes, nameText } from "#base/bson/nameText.ts";
 import { BsonType, Cursor } from "#base/bson/walk.ts";
 import { typeName } from "./typeNames.ts";
 
@@ -74,7 +75,7 @@ class Level {
   }
 
   add(name: Buffer): Field {
-    const text = name.toString();
+    const text = nameText(name);
     const field = new Field(name, this.prefix === "" ? text : `${this.prefix}.${text}`);
     this.fields.push(field);
     return field;
@@ -167,7 +168,7 @@ export class DriftObserver {
     let field: Field | undefined;
     for (const part of path.split(".")) {
       const plain = part.replace(/(\[\])+$/, "");
-      const name = Buffer.from(plain);
+      const name = nameBytes(plain);
       field = level.fields.find((one) => one.name.equals(name)) ?? level.add(name);
       for (let nested = part.length - plain.length; nested > 0; nested -= 2) field = elementsOf(field);
       level = levelOf(field);

@@ -21,7 +21,7 @@ class World {
       );
     const collection = (name: string) => ({ find: () => ({ toArray: async () => records(name) }) });
     return new AppliedThroughKafka("a.b", {
-      kafka: { offsets: async () => [...this.ends] } as unknown as KafkaClient,
+      kafka: { topicOf: async (ns: string) => ns, offsets: async () => [...this.ends] } as unknown as KafkaClient,
       state: { collection } as unknown as StateDb,
       routes: undefined,
       position: async () => this.position,
@@ -40,7 +40,7 @@ test("a position is on the target when the lanes have passed the ends that the t
   };
   Object.assign(world, { position: 5n, ends: [3, 1] });
   assert.equal(await look(), 0n);
-  Object.assign(world, { position: 9n, ends: [7, 4], offsets: [3, 0] });
+  Object.assign(world, { position: 9n, ends: [7, 4], topicOf: async (ns: string) => ns, offsets: [3, 0] });
   assert.equal(await look(), 0n, "one partition is not there yet");
   world.offsets = [3, 1];
   assert.equal(await look(), 5n, "what came later is not waited for");
@@ -58,6 +58,6 @@ test("through a connector, the ends count that the topic has when the changes ha
   assert.equal(await applied.upTo(), 0n);
   world.now = 12_000;
   assert.equal(await applied.upTo(), 0n, "it has come, and is not applied");
-  Object.assign(world, { now: 13_000, offsets: [1, 0] });
+  Object.assign(world, { now: 13_000, topicOf: async (ns: string) => ns, offsets: [1, 0] });
   assert.equal(await applied.upTo(), 5n);
 });

@@ -49,6 +49,16 @@ test("each path and type is news once, at any depth and through arrays", () => {
   assert.deepEqual(see({ _id: 6, sex: "M", name: "x" }), []);
 });
 
+test("names of bytes that are no UTF-8 are fields of their own, and are known again by their text", () => {
+  const named = (byte: number): Buffer => Buffer.from([12, 0, 0, 0, 16, byte, 0, 1, 0, 0, 0, 0]);
+  const { seeRaw } = observer();
+  assert.deepEqual(seeRaw(named(0xff)), ["\\xff:int:field"]);
+  assert.deepEqual(seeRaw(named(0xfe)), ["\\xfe:int:field"]);
+  const again = observer();
+  settle([again.drift.know("\\xff", 16, "field")]);
+  assert.deepEqual(again.seeRaw(named(0xff)), []);
+});
+
 test("an unjudged field is reported for every document that has it", () => {
   const drift = new DriftObserver(8);
   settle(drift.observe(BSON.serialize({ _id: 1 }), 1n, 1));
