@@ -12,6 +12,8 @@ export const add = (into: Tally, from: Tally): void => {
   for (const name of Object.keys(into) as (keyof Tally)[]) into[name] += from[name];
 };
 
+const END_OF_FILE = new URL("./endOfFile.ts", import.meta.url).href;
+
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
 /**
@@ -33,7 +35,7 @@ export const runFiles = (
       concurrency: atOnce,
       timeout,
       ...(pattern === undefined ? {} : { testNamePatterns: pattern }),
-      execArgv: ["--disable-warning=ExperimentalWarning", "--test-force-exit"],
+      execArgv: ["--disable-warning=ExperimentalWarning", "--import", END_OF_FILE],
     });
     stream.on("test:summary", ({ file, counts, duration_ms }) => {
       if (file !== undefined) {
