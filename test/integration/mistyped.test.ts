@@ -53,6 +53,8 @@ test("names that mean nothing are refused, with the one that was meant", async (
     [["cutover", "--namespace", ""], /--namespace is empty/],
     [["worker", "--accept", "FERRY_NONSENSE"], /--accept: FERRY_NONSENSE is not an error code/],
     [["worker", "--topics", " , "], /--topics is empty/],
+    [["run", "--include", "sh/op.orders"], /"sh\/op\.orders": no database's name has any of/],
+    [["run", "--exclude", "shop old"], /"shop old": no database's name has any of/],
   ];
   const unreachable = [
     "--target",
@@ -93,4 +95,11 @@ test("a configuration that is not UTF-8 is refused", async () => {
   const { status, err } = await ferry(["config", "check", "--config", path]);
   assert.match(err, /it is not UTF-8 text; save it as UTF-8/);
   assert.equal(status, 64);
+});
+
+test("a folder for the spool that cannot be made is refused at the start, not when the target falls behind", async () => {
+  const sides = ["--source", "mongodb://127.0.0.1:1", "--target", "mongodb://127.0.0.1:2"];
+  const { status, err } = await ferry(["run", ...sides, "--spool-dir", "/proc/ferry/spool"]);
+  assert.match(err, /FERRY_FILE: --spool-dir \/proc\/ferry\/spool: there is no such file/);
+  assert.equal(status, 74);
 });

@@ -12,10 +12,13 @@ import { type Config, DEFAULT_DDL, DEFAULT_DRIFT, nameOf, type Route } from "./r
  */
 const closed = { additionalProperties: false } as const;
 
-/** What the server keeps for itself (`system.*`) is no namespace that anybody carries. */
-const NAMESPACE = '^[^.$/\\\\ "]+\\.(?!system\\.)[^$]+$';
+/** What the server keeps for itself (`system.*`, three databases) is no namespace that anybody carries. */
+const NAMESPACE = '^(?!(?:admin|config|local)\\.)[^.$/\\\\ "]+\\.(?!system\\.)[^$]+$';
 
-const NAMED = Type.String({ pattern: NAMESPACE, description: "Target namespace, `db.collection`, not `system.*`." });
+const NAMED = Type.String({
+  pattern: NAMESPACE,
+  description: "Target namespace, `db.collection`: none of the server's own (`system.*`, admin, config, local).",
+});
 
 /** The kinds of targets: one key says which kind it is. A sink that is added has its key here. */
 export const KINDS = Type.Union([Type.Object({ mongodb: NAMED }, { additionalProperties: false })]);
@@ -96,7 +99,8 @@ export const ROUTE = Type.Object(
     ),
     from: Type.String({
       pattern: NAMESPACE,
-      description: "Source namespace, `db.collection`, not `system.*`: the topic of the same name.",
+      description:
+        "Source namespace, `db.collection`, the topic of the same name: none of the server's own (`system.*`, admin, config, local).",
     }),
     to: Type.Optional({ ...DESTINATION, description: "Where to. Default: the same namespace of the MongoDB target." }),
     fields: Type.Optional(FIELDS),

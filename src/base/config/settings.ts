@@ -8,7 +8,8 @@ import { readOneLine } from "./textFile.ts";
 export const LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 
 /** A host, with its port where that is not 9092. */
-const BROKER = String.raw`\s*(?:\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::\d{1,5})?\s*`;
+const PORT = String.raw`(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])`;
+const BROKER = String.raw`\s*(?:\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::${PORT})?\s*`;
 
 /** What MongoDB takes as a database's name, but the server's own. */
 const STATE_DB = String.raw`^(?!(?:admin|local|config)$)[^/\\. "$*<>:|?\u0000]{1,63}$`;

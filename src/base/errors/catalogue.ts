@@ -56,7 +56,7 @@ export const CATALOGUE = {
     64,
     "never",
     "The URI of a MongoDB server is not valid.",
-    "User and password must be percent-encoded: @ is %40, : %3A, / %2F, # %23, ? %3F, % %25, a space %20; node -p \"encodeURIComponent('…')\" does it (docs/52-secrets.md).",
+    "Hosts are host or host:port, with ports from 1 to 65535. User and password must be percent-encoded: @ is %40, : %3A, / %2F, # %23, ? %3F, % %25, a space %20; node -p \"encodeURIComponent('…')\" does it (docs/52-secrets.md).",
   ),
   FERRY_FILE: entry(
     74,

@@ -3,6 +3,9 @@ import { seriesOf } from "./buckets.ts";
 import { quoted } from "./quoted.ts";
 import { type Namespace, parseNamespace } from "./types.ts";
 
+/** What the server allows in no database's name. Source: MongoDB manual, "Naming Restrictions". */
+const NO_DATABASE = /[/\\"$\s\0]/;
+
 /**
  * The one meaning of names and globs over namespaces, for what is carried, left out, built and listed. `*` stands for any
  * characters, `?` for one. The first dot divides database and collection, as it does in a namespace: `sh*.users` is the
@@ -18,12 +21,14 @@ export class NamespacePattern {
   readonly #db: RegExp;
   readonly #coll: RegExp;
 
-  /** @throws FERRY_USAGE where it names no database, or ends where its collection should begin */
+  /** @throws FERRY_USAGE where it can name no database, or ends where its collection should begin */
   constructor(text: string) {
     this.text = text.trim();
     const { db, coll } = parseNamespace(this.text);
     if (db === "" || (coll === "" && this.text.includes(".")))
       throw new FerryError("FERRY_USAGE", `${JSON.stringify(text)} names no namespace; write db.collection or db.*`);
+    if (NO_DATABASE.test(db))
+      throw new FerryError("FERRY_USAGE", `${JSON.stringify(text)}: no database's name has any of / \\ " $ or a blank`);
     this.db = db;
     this.coll = coll === "" ? "*" : coll;
     this.#db = new RegExp(globSource(this.db), "s");

@@ -1,5 +1,6 @@
 import { FerryError } from "#base/errors/ferryError.ts";
 import { shownUri } from "#base/errors/secrets.ts";
+import { hostsOf } from "./uriParts.ts";
 
 /** What user and password cannot hold as it is, since it would end them elsewhere. A colon divides the two once. */
 const UNENCODED = /[@/?#[\]\s]|:.*:|%(?![0-9a-fA-F]{2})/s;
@@ -24,9 +25,17 @@ export const requireEncoded = (uri: string, what = ""): void => {
   if (/\s/.test(rest)) throw refuse("it has a space or a line end");
 };
 
-/** `requireEncoded`, and the scheme. The rest is the driver's to judge. @throws FERRY_URI */
+/** What stands behind a host's colon is a port; an IPv6 address is in brackets. */
+const isPort = (host: string): boolean => {
+  const port = /^(?:\[[^\]]*\]|[^:[]*):(.*)$/s.exec(host)?.[1];
+  return port === undefined || (/^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65_535);
+};
+
+/** `requireEncoded`, the scheme and the ports. The rest is the driver's to judge. @throws FERRY_URI */
 export const requireMongoUri = (uri: string, what = ""): void => {
   if (!/^mongodb(?:\+srv)?:\/\//.test(uri))
     throw refusal(uri, what)("a MongoDB URI begins with mongodb:// or mongodb+srv://");
   requireEncoded(uri, what);
+  const host = hostsOf(uri).find((one) => !isPort(one));
+  if (host !== undefined) throw refusal(uri, what)(`${host}: a port is a number from 1 to 65535`);
 };

@@ -1,7 +1,9 @@
-import { join } from "node:path";
+import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { stateFolder } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
+import { fileReason } from "#base/errors/systemError.ts";
 import type { NamespaceSpec } from "#base/flow/namespaceFilter.ts";
 import type { ReadPreferenceMode } from "#io/mongo/connect.ts";
 import type { NamesDeps } from "#process/capture/carriedNames.ts";
@@ -20,6 +22,24 @@ const RANGE_DOCUMENTS = "50000";
 /** MB. */
 const SPOOL_SIZE = "10240";
 const SPOOL_WHEN: readonly SpoolMode[] = ["auto", "always", "never"];
+
+/** Not by Node's own `recursive`, which never ends where the file system makes no folders at all (/proc). */
+const makeFolder = (dir: string): void => {
+  if (existsSync(dir)) return;
+  if (dirname(dir) !== dir) makeFolder(dirname(dir));
+  mkdirSync(dir, { mode: 0o700 });
+};
+
+/** A folder that was named is made at once: it would be needed when the target falls behind, which is too late to say so. @throws FERRY_FILE */
+const usableFolder = (dir: string): string => {
+  try {
+    makeFolder(resolve(dir));
+    accessSync(dir, constants.W_OK);
+    return dir;
+  } catch (error) {
+    throw new FerryError("FERRY_FILE", `--spool-dir ${dir}: ${fileReason(error)}`, { cause: error });
+  }
+};
 
 const spoolModeOf = (text: string): SpoolMode => {
   const mode = SPOOL_WHEN.find((known) => known === text);
@@ -142,7 +162,7 @@ export const parseCapture = ({
     readPreference: readPreferenceOf(texts["readPreference"] ?? "primary"),
     spool: {
       mode: spoolModeOf(texts["spool"] ?? "auto"),
-      dir: texts["spoolDir"] ?? join(stateFolder(), "spool"),
+      dir: texts["spoolDir"] === undefined ? join(stateFolder(), "spool") : usableFolder(texts["spoolDir"]),
       limitBytes: wholeNumber("--spool-size", texts["spoolSize"] ?? SPOOL_SIZE) * 1024 * 1024,
     },
     recopy,

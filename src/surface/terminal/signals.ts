@@ -1,6 +1,6 @@
 import { constants } from "node:os";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
-import { printFailure } from "./output.ts";
+import { printAside, printFailure } from "./output.ts";
 
 export type StopSignals = Readonly<{ soft: AbortSignal; hard: AbortSignal }>;
 
@@ -8,6 +8,12 @@ const NAMES = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** How long a hard stop waits for calls on their way, ms: a server that does not answer must not hold the process. */
 const HARD_MS = 1000;
+
+/** How long a soft stop may take before it says why the process is still there, ms. */
+const SAID_MS = 3000;
+
+const LINGERS =
+  "stopping: what was read is still being applied, or a server that is away is waited for; a second signal stops at once, and loses nothing";
 
 /**
  * First signal soft (what was read is applied and saved), second hard, third the operating system's own way. `run` is
@@ -18,8 +24,10 @@ export const withSignals = async (run: (signals: StopSignals) => Promise<void>):
   const hard = new AbortController();
   let received: NodeJS.Signals | undefined;
   const onSignal = (signal: NodeJS.Signals): void => {
-    if (received === undefined) soft.abort(new FerryError("FERRY_STOPPED", `stopped by ${signal}`));
-    else if (!hard.signal.aborted) {
+    if (received === undefined) {
+      soft.abort(new FerryError("FERRY_STOPPED", `stopped by ${signal}`));
+      setTimeout(() => printAside(LINGERS), SAID_MS).unref();
+    } else if (!hard.signal.aborted) {
       hard.abort(new FerryError("FERRY_STOPPED", `stopped immediately by a second ${signal}`));
       setTimeout(() => raise(signal), HARD_MS).unref();
     } else process.exit(128 + constants.signals[signal]);

@@ -38,7 +38,7 @@ const WRONG: readonly (readonly [string, RegExp])[] = [
   ],
   ["route: []\n", /unknown key "route"; did you mean "routes"\?/],
   ["routes:\n  - from: users\n", /routes\[0\]\.from is invalid: Source namespace, `db\.collection`/],
-  ["routes:\n  - from: test.system.views\n", /routes\[0\]\.from is invalid: .* not `system\.\*`/],
+  ["routes:\n  - from: test.system.views\n", /routes\[0\]\.from is invalid: .*`system\.\*`/],
   ["routes:\n  - { from: a.b, allow: [c] }\n", /routes\[0\]: unknown key "allow"; it belongs into "fields"/],
   [
     "routes:\n  - { from: a.b, conflict: merged }\n",
@@ -62,6 +62,13 @@ const WRONG: readonly (readonly [string, RegExp])[] = [
     /two routes write to x\.y/,
   ],
   ["routes:\n  - { from: a.b, to: x.y }\n  - { from: a.c, to: { mongodb: x.y } }\n", /two routes write to x\.y/],
+  ...["admin.x", "local.x", "config.x", "x.system.views"].flatMap((name): [string, RegExp][] => [
+    [
+      `routes:\n  - { from: a.b, to: ${name} }\n`,
+      /routes\[0\]\.to is invalid: Target namespace.*none of the server's own/,
+    ],
+    [`routes:\n  - { from: ${name} }\n`, /routes\[0\]\.from is invalid: Source namespace.*none of the server's own/],
+  ]),
   ["routes:\n  - { from: a.b, to: xy }\n", /routes\[0\]\.to is invalid: Target namespace, `db\.collection`/],
   [
     "routes:\n  - { from: a.b, to: { mongo: x.y } }\n",

@@ -24,6 +24,7 @@ test("what is missing or malformed is one sentence that names the setting, and s
   for (const [flags, sentence] of [
     [{}, "connect is not set; give --connect or FERRY_CONNECT, or start a local stack with `ferry stack up`"],
     [{ connect: "user:secret@host" }, "connect is invalid: Base URL of Kafka Connect's REST API, such as"],
+    [{ connect: "http://host", kafka: "a:9092,b:99999" }, "kafka is invalid: Kafka bootstrap servers, host:port"],
     [{ connect: "http:///x", logLevel: "info" }, "connect is invalid: "],
     [{ connect: "http://host", logLevel: "loud" }, "logLevel is invalid: debug, info, warn, error or"],
   ] as const)

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { inspect } from "node:util";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { openMongo } from "#io/mongo/connect.ts";
+import { requireMongoUri } from "#io/mongo/uri.ts";
 import { ferryUri } from "#io/mongo/uriOptions.ts";
 
 /** What users write for their services, and ferry must not inherit. */
@@ -65,6 +66,13 @@ test("unknown options, and connections that ferry cannot use, are refused", () =
   assert.throws(() => ferryUri("mongodb://a/?promoteLongs=false"), refusal(/unknown option promoteLongs/));
   assert.throws(() => ferryUri("mongodb://a/?loadBalanced=true"), refusal(/loadBalanced=true/));
   assert.throws(() => openMongo("mongodb://u:secret@a/?nope=1", { appName: "x" }), refusal(/^(?!.*secret)/));
+  for (const port of ["99999", "65536", "0", "27o17", ""])
+    assert.throws(
+      () => requireMongoUri(`mongodb://u:p@[::1]:27017,a:${port}/db`),
+      refusal(/a port is a number from 1 to 65535/),
+    );
+  for (const hosts of ["a", "a:1,b:65535", "[::1]", "[::1]:27017", "%2Ftmp%2Fmongodb.sock"])
+    requireMongoUri(`mongodb://${hosts}/`);
 });
 
 test("no part of a password is named, whatever character it was meant to be encoded for", () => {
