@@ -1,11 +1,11 @@
 /**
  * `npm run simulate -- [--schedules N] [--seed N] [--path P]`: random schedules of the engine in memory, as many as wanted
- * (`test/unit/apply/simulation`). A failure prints the seed and the path with which it comes back.
+ * (`test/harness/simulation`). A failure prints the seed and the path with which it comes back.
  */
 import { parseArgs } from "node:util";
 import fc from "fast-check";
-import { anySchedule } from "./unit/apply/simulation/schedule.ts";
-import { simulate } from "./unit/apply/simulation/world.ts";
+import { anySchedule } from "./harness/simulation/schedule.ts";
+import { simulate } from "./harness/simulation/world.ts";
 
 const { values } = parseArgs({
   options: {

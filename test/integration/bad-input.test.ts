@@ -49,7 +49,7 @@ const tryAll = async (cases: Readonly<Record<string, Case>>): Promise<void> => {
   assert.deepEqual(wrong, []);
 };
 
-/** Of each kind one that a process is given; all of them, without a process: test/unit/surface/cli/badInput.test.ts. */
+/** Of each kind one that a process is given; all of them, without a process: badUri, badSettings and workerFlags in test/unit. */
 test("what is wrong on the command line or in a file is one sentence, before anything connects", async () => {
   using folder = tempFolder();
   const file = (name: string, text: string): string => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 
 /**
@@ -79,4 +79,34 @@ test("no folder is flat beyond reading, and no room is a second project", () => 
     rooms.filter(([, lines]) => lines > most),
     [],
   );
+});
+
+/** What unit tests cover besides `src`; `harness` is `test/harness`. A test of the whole tree, as this one, stands at the top. */
+const BESIDE_SRC = ["bin", "deploy", "docs", "harness"];
+
+const unitTests = readdirSync(join("test", "unit"), { recursive: true, encoding: "utf8" })
+  .filter((name) => name.endsWith(".test.ts"))
+  .filter((name) => name.includes("/") && !BESIDE_SRC.includes(dirname(name)));
+
+/** What the files import, with what they take from the harness: a test may drive its room through that. */
+const importsOf = (file: string): readonly string[] => {
+  const paths = [...readFileSync(file, "utf8").matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/g)].map(
+    ([, path = ""]) => path,
+  );
+  const helpers = paths.filter((path) => path.startsWith(".")).map((path) => join(dirname(file), path));
+  return [
+    ...paths.filter((path) => path.startsWith("#")).map((path) => path.slice(1)),
+    ...helpers.flatMap((path) => (path.startsWith("src/") ? [path.slice("src/".length)] : importsOf(path))),
+  ];
+};
+
+test("test/unit mirrors src: a unit test lies in the folder of a room, and uses what is in that room", () => {
+  const misplaced = unitTests.flatMap((file) => {
+    const room = roomOf(file);
+    if (!existsSync(join("src", dirname(file))) || !room.includes("/"))
+      return [`${file}: its folder is no room of src`];
+    const uses = importsOf(join("test", "unit", file)).some((path) => roomOf(path) === room);
+    return uses ? [] : [`${file}: uses nothing of ${room}`];
+  });
+  assert.deepEqual(misplaced, []);
 });

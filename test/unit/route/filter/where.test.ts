@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BSON, Decimal128, type Document, Double, Long, ObjectId } from "bson";
-import { compileWhere } from "#route/filter/where.ts";
+import { comparesText, compileWhere } from "#route/filter/where.ts";
 
 const holds = (where: Document, doc: Document): boolean => compileWhere(where)(BSON.serialize(doc));
 
@@ -82,4 +82,9 @@ test("a value that would become another one on its way to BSON is refused", () =
   refused({ $timestamp: { t: -1, i: 0 } }, /\$timestamp needs/);
   refused({ b: 1, "0": 2 }, /names that are numbers lose their order/);
   refused("\ud800", /not valid Unicode/);
+});
+
+test("a filter compares text where it gives a string, and not where it gives numbers, ids or dates", () => {
+  assert.ok(comparesText({ $or: [{ age: 5 }, { name: { $in: ["x"] } }] }));
+  assert.ok(!comparesText({ id: { $oid: "64b7f0c2a1b2c3d4e5f60718" }, at: { $gt: { $date: "2020-01-31" } }, age: 5 }));
 });

@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Binary, BSON, Timestamp } from "bson";
-import { offsetAt, offsetState } from "#source/connector/connectorOffsets.ts";
-import { type ConnectorRecord, isCuredCopy } from "#source/connector/connectorStore.ts";
+import { Binary, BSON } from "bson";
 import { ResumeToken, secondsOf, tokenTime } from "#source/stream/resumeToken.ts";
 
 const DATA = "826B03A809000000022B0229296E04";
@@ -16,35 +14,10 @@ test("a token holds its cluster time", () => {
   assert.equal(tokenTime({ _data: "0123" }), 0n);
 });
 
-test("stored offsets are read as the connector writes them", () => {
-  const stored = (offset: Record<string, unknown> | null) => offsetState([{ partition: { ns: "p" }, offset }], "p");
-  assert.deepEqual(stored({ _id: '{"_id": 42175, "copyingData": true}', copy: "true" }), { kind: "copying" });
-  const streaming = (token: ResumeToken, heartbeat = false) => ({ kind: "streaming", token, heartbeat });
-  assert.deepEqual(stored({ _id: `{"_data": "${DATA}"}` }), streaming(PLAIN));
-  assert.deepEqual(stored({ _id: `{"_data": "${DATA}"}`, HEARTBEAT: "true" }), streaming(PLAIN, true));
-  // As the connector spells it (org.bson.BsonDocument.toJson).
-  const whole = `{"_data": "${DATA}", "_typeBits": {"$binary": {"base64": "gkA=", "subType": "00"}}}`;
-  assert.deepEqual(stored({ _id: whole }), streaming(TOKEN));
-  assert.deepEqual(stored(null), { kind: "none" });
-  assert.deepEqual(stored({ _id: "not json" }), { kind: "none" });
-  assert.deepEqual(offsetState([offsetAt("p", TOKEN)], "other"), { kind: "none" });
-  assert.deepEqual(offsetState([offsetAt("p", TOKEN)], "p"), streaming(TOKEN));
-});
-
 test("a token is kept whole: in a record, and in the text of an offset", () => {
   const kept = BSON.deserialize(BSON.serialize({ before: 1, token: TOKEN, after: 2 }));
   assert.deepEqual(Object.keys(kept), ["before", "token", "after"]);
   assert.deepEqual(ResumeToken.stored(kept["token"]).bytes, TOKEN.bytes);
   assert.deepEqual(ResumeToken.parse(TOKEN.text).bytes, TOKEN.bytes);
   assert.ok(TOKEN.isAt(PLAIN));
-});
-
-test("a second copy is cured by the rewind only when it was made between R0 and the rewind", () => {
-  const at = (t: number): Timestamp => new Timestamp({ t, i: 0 });
-  const started = { r0At: at(100), rewoundAt: at(200) } as ConnectorRecord;
-  const cured = (record: ConnectorRecord, t: number): boolean => isCuredCopy(record, BigInt(t) << 32n);
-  assert.ok(cured(started, 150));
-  assert.ok(!cured(started, 99));
-  assert.ok(!cured(started, 201));
-  assert.ok(cured({ r0At: at(100) } as ConnectorRecord, 1000), "a start that is still under way");
 });

@@ -1,16 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BSON, type Document } from "bson";
+import type { Document } from "bson";
 import { RawValue, rawDocument } from "#base/bson/rawValue.ts";
 import { BsonType } from "#base/bson/walk.ts";
-import { isFerry } from "#base/errors/ferryError.ts";
 import { parseNamespace } from "#base/flow/types.ts";
-import { comparesText } from "#route/filter/where.ts";
-import { type CollectionSpec, wantedIn } from "#structure/model/model.ts";
-import { isTemporary } from "#structure/model/read.ts";
+import type { CollectionSpec } from "#structure/model/model.ts";
 import { type FieldMap, Selection } from "#structure/model/selection.ts";
 import { fitIndex } from "#structure/plan/fields.ts";
-import { readBy, renameIn } from "#structure/plan/views.ts";
+import { renameIn } from "#structure/plan/views.ts";
 import { wantedStructure } from "#structure/plan/wanted.ts";
 import { documentOfParts, int32, LATIN1, string } from "../../../harness/oddBytes.ts";
 import { indexOf as index, optionsOf, plain } from "../../../harness/specs.ts";
@@ -31,22 +28,6 @@ const FIELDS: FieldMap = {
   path: (path) => ({ _id: "_id", mail: "email", name: "name", "name.first": "name.first" })[path],
   masked: (path) => (path.startsWith("name") ? "alike" : undefined),
 };
-
-test("globs select, a name without a dot is a whole database, exclude wins", () => {
-  const selection = new Selection({ routes: undefined, include: ["shop", "a?.users"], exclude: ["shop.tmp*"] });
-  const selected = ["shop.users", "shop.tmp1", "ab.users", "abc.users"].filter(
-    (ns) => selection.destinations(parseNamespace(ns)).length > 0,
-  );
-  assert.deepEqual(selected, ["shop.users", "ab.users"]);
-  assert.throws(
-    () => selection.requireFound([spec("shop.users")]),
-    (error) => isFerry(error, "FERRY_STRUCTURE_SELECTION"),
-  );
-  assert.throws(
-    () => new Selection({ routes: undefined, include: [], exclude: [] }),
-    (error) => isFerry(error, "FERRY_USAGE"),
-  );
-});
 
 test("routes rename collections, their views, and what these read", () => {
   const routes = [
@@ -146,27 +127,6 @@ test("a row filter that compares text is refused on a collection whose collation
   assert.deepEqual(found(true, { collation }), ["refused"]);
   assert.deepEqual(found(false, { collation }), []);
   assert.deepEqual(found(true, {}), []);
-  assert.ok(comparesText({ $or: [{ age: 5 }, { name: { $in: ["x"] } }] }));
-  assert.ok(!comparesText({ id: { $oid: "64b7f0c2a1b2c3d4e5f60718" }, at: { $gt: { $date: "2020-01-31" } }, age: 5 }));
-});
-
-test("a pipeline's collections are found wherever they are named", () => {
-  assert.deepEqual(
-    readBy(optionsOf({ viewOn: "a", pipeline: [{ $lookup: { from: "b", let: { from: "x" } } }, { $unionWith: "c" }] })),
-    ["a", "b", "c"],
-  );
-  const { untouched = rawDocument(BSON.serialize({})) } = optionsOf({
-    untouched: [{ $match: { from: "b" } }, { $project: { coll: "$from" } }],
-  });
-  assert.deepEqual(
-    renameIn(untouched, () => "other"),
-    untouched,
-  );
-});
-
-test("what the server makes for a moment is no collection of anybody's", () => {
-  const names = ["tmpk1TRw.convertToCapped.r2", "tmpvPI8f.renameCollection", "tmp.agg_out.4dc8", "tmp", "tmpusers.x"];
-  assert.deepEqual(names.filter(isTemporary), names.slice(0, 3));
 });
 
 test("names that look like numbers keep their order, and other bytes stay, where a route renames or suits paths", () => {
@@ -193,14 +153,4 @@ test("names that look like numbers keep their order, and other bytes stay, where
   assert.ok("index" in fitted);
   assert.deepEqual(Buffer.from(fitted.index.key.bytes), wanted);
   assert.deepEqual(Buffer.from(fitted.index.options["partialFilterExpression"]?.bytes ?? []), wanted);
-});
-
-test("records of an older ferry, which kept text alone, say the same", () => {
-  const text = '{"key":[["b",{"$numberInt":"1"}],["1",{"$numberInt":"-1"}]],"unique":true}';
-  const { key = rawDocument(documentOfParts()), unique } = wantedIn({ wanted: text });
-  assert.deepEqual(
-    Buffer.from(key.bytes),
-    documentOfParts([BsonType.int32, "b", int32(1)], [BsonType.int32, "1", int32(-1)]),
-  );
-  assert.equal(unique?.text, "true");
 });

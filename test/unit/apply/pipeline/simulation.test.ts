@@ -1,7 +1,7 @@
 import { test } from "node:test";
 import fc from "fast-check";
-import { anySchedule } from "./schedule.ts";
-import { simulate } from "./world.ts";
+import { anySchedule } from "../../../harness/simulation/schedule.ts";
+import { simulate } from "../../../harness/simulation/world.ts";
 
 /** More of them: `npm run simulate`. */
 const SCHEDULES = 500;

@@ -5,15 +5,9 @@ import { isFerry } from "#base/errors/ferryError.ts";
 import { imbalance } from "#base/flow/types.ts";
 import { MemoryLog } from "#io/log/memoryLog.ts";
 import { seeded } from "#tools/workload/genData.ts";
-import { MemoryClient, MemoryDatabase } from "../../../harness/memory/database.ts";
-import { FakeClock } from "../../../harness/memory/fakeClock.ts";
-import {
-  lanesOf,
-  MemoryLetters,
-  type MemoryPartition,
-  offsetOf,
-  switchPartition,
-} from "../../../harness/memory/state.ts";
+import { MemoryClient, MemoryDatabase } from "../memory/database.ts";
+import { FakeClock } from "../memory/fakeClock.ts";
+import { lanesOf, MemoryLetters, type MemoryPartition, offsetOf, switchPartition } from "../memory/state.ts";
 import type { Schedule, Step } from "./schedule.ts";
 import { documentOf, foldOf, keyOf, Source } from "./source.ts";
 import { ROUTE, SimulatedWorker } from "./worker.ts";

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { test } from "node:test";
-import { tempFolder } from "../../../harness/folders.ts";
+import { tempFolder } from "../../harness/folders.ts";
 
 /** The launcher as it is, and as it is on a Node where no process can become another one. */
 const LAUNCHERS = {

@@ -13,10 +13,10 @@ import type { Logger } from "#base/observe/log.ts";
 import type { MemoryLog } from "#io/log/memoryLog.ts";
 import { ServerCode } from "#io/mongo/serverCodes.ts";
 import { createDecoder } from "#io/wire/decode.ts";
-import { MemoryClient, type MemoryDatabase, networkError, passing } from "../../../harness/memory/database.ts";
-import type { FakeClock } from "../../../harness/memory/fakeClock.ts";
-import { MemorySink } from "../../../harness/memory/memorySink.ts";
-import { MemoryClaims, MemoryLetters, type MemoryPartition, MemoryPositions } from "../../../harness/memory/state.ts";
+import { MemoryClient, type MemoryDatabase, networkError, passing } from "../memory/database.ts";
+import type { FakeClock } from "../memory/fakeClock.ts";
+import { MemorySink } from "../memory/memorySink.ts";
+import { MemoryClaims, MemoryLetters, type MemoryPartition, MemoryPositions } from "../memory/state.ts";
 import type { Fault, Mode } from "./schedule.ts";
 import { NS } from "./source.ts";
 
