@@ -24,7 +24,11 @@ const ALLOWED = [
   /^deploy\/grafana\/[\w-]+\.(json|yaml)$/,
   /^docs\/(adr\/)?[\w-]+\.md$/,
   /^docs\/ferry\.schema\.json$/,
+  /^docs\/check_receipt\.py$/,
 ];
+
+/** What pages of the package tell users to run or to read, besides what `dist` mirrors. */
+const NAMED = ["docs/check_receipt.py", "docs/ferry.schema.json", "deploy/recommended-connector.json"];
 
 /** Anything in the environment is npm's business: its registry, proxy and cache. */
 const NPM_MS = 120_000;
@@ -111,6 +115,10 @@ test("npm pack, npm i -g: the installed ferry runs from source to target outside
         .flatMap((name) => [name.replace(/ts$/, "js"), name.replace(/ts$/, "js.map")])
         .filter((name) => !names.includes(`dist/${name}`));
       assert.deepEqual(missing, []);
+      assert.deepEqual(
+        NAMED.filter((name) => !names.includes(name)),
+        [],
+      );
       assert.ok(statSync(tarball).size < LARGEST, `${statSync(tarball).size} bytes`);
     },
   );
