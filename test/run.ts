@@ -1,17 +1,17 @@
 /**
  * `npm test [-- PART ...] [-t PATTERN]`: checks, then every suite, then one summary. A part is `check`, a folder below test/
- * (`unit`), or the path of a test file; of their tests only those whose name matches the pattern. Files run a few at a time; each stage gets a temporary folder that is looked
- * through afterwards, so that no server outlives it.
+ * (`unit`), or the path of a test file; of their tests only those whose name matches the pattern. Files run a few at a time; each
+ * stage gets a temporary folder that is looked through afterwards, so that no server outlives it.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
-import { parseArgs } from "node:util";
 import { ensureJava } from "#tools/stack/javaArtefact.ts";
 import { ensureConnector, ensureKafka } from "#tools/stack/kafkaArtefact.ts";
 import { ensureMongod } from "#tools/stack/mongodArtefact.ts";
 import { isSameProcess } from "#tools/stack/process.ts";
 import type { Running } from "#tools/stack/server.ts";
 import { check } from "./check.ts";
+import { type Choice, choiceOf, nothingRan, USAGE } from "./harness/choice.ts";
 import { killServersOf, tempFolder } from "./harness/folders.ts";
 import { add, none, runFiles, summary, type Tally, type Timed } from "./harness/suite.ts";
 
@@ -119,7 +119,8 @@ const provision = async (): Promise<void> => {
  */
 const JAVA_OPTIONS = "-XX:TieredStopAtLevel=1";
 
-const main = async (parts: readonly string[], pattern: RegExp | undefined): Promise<boolean> => {
+const main = async (choice: Choice): Promise<boolean> => {
+  const { parts, pattern } = choice;
   process.env["JDK_JAVA_OPTIONS"] ??= JAVA_OPTIONS; // the servers inherit it
   const started = performance.now();
   const total = none();
@@ -136,13 +137,17 @@ const main = async (parts: readonly string[], pattern: RegExp | undefined): Prom
     add(total, await runStage(stage, files, fileTimes, pattern));
     stageTimes.push({ what: stage.name, ms: performance.now() - stageStarted });
   }
-  if (parts.length > 0 && total.tests === 0 && stages.length > 0) {
-    console.log(`no test matches ${parts.join(" ")}`);
+  const isNothing = total.tests === 0 && stages.length > 0;
+  if (isNothing) {
+    console.log(nothingRan(choice));
     total.failed += 1;
   }
   summary(total, stageTimes, fileTimes, performance.now() - started);
   return total.failed + total.cancelled === 0;
 };
 
-const { values, positionals } = parseArgs({ options: { t: { type: "string", short: "t" } }, allowPositionals: true });
-process.exitCode = (await main(positionals, values.t === undefined ? undefined : new RegExp(values.t))) ? 0 : 1;
+const choice = choiceOf(process.argv.slice(2));
+if (typeof choice === "string") {
+  console.error(choice);
+  process.exitCode = USAGE;
+} else process.exitCode = (await main(choice)) ? 0 : 1;
