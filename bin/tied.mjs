@@ -1,5 +1,5 @@
 // Loaded before the script where the launcher is another process: a launcher that is gone, however it ended, takes this
-// process with it at once. Otherwise a killed `ferry` would go on writing, and nobody would know.
+// process with it at once. Otherwise a killed `ferry` would silently continue to write.
 import { Socket } from "node:net";
 import { isMainThread } from "node:worker_threads";
 

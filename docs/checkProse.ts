@@ -1,4 +1,4 @@
-/** `npm run check` runs it: width and words of pages, help and catalogue (docs/prose.ts). With `--fix` it wraps the pages. */
+/** `npm run check` runs it: width and words of pages, words of comments, help and catalogue (docs/prose.ts). With `--fix` it wraps the pages. */
 import type { Command } from "commander";
 import { CATALOGUE } from "#base/errors/catalogue.ts";
 import { ferryProgram } from "#surface/cli/program.ts";

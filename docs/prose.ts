@@ -1,8 +1,8 @@
 /**
- * How the pages read: Markdown at one width, and words that an ordinary English-speaking engineer does not stumble over.
- * `npm run check` holds both, `npm run fix` wraps.
+ * How the pages read: Markdown at one width, and words that an ordinary English-speaking engineer does not stumble over. The
+ * words count in comments, titles of tests and changelog fragments as well. `npm run check` holds both, `npm run fix` wraps.
  */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -16,11 +16,12 @@ const BANNED: readonly (readonly [word: RegExp, instead: string])[] = [
   [/\b(somebody|whoever|nobody)\b/i, "name who: a user, a service, no process"],
   [/\b(?:is|are)\s+(?:said|told)\s+(?:to\s+be|of)\b/i, "say it in the active voice"],
   [/\bmend(s|ed|ing)?\b/i, "fix"],
-  [/\bbecomes?\s+of\b/i, "what happens to, what to do with"],
+  [/\b(becomes?|became)\s+of\b/i, "what happens to, what to do with, the outcome of"],
   [/\bgo(?:es|ing)?\s+on\s+with\b/i, "continue, resume"],
   [/\bg(?:ives?|iven|iving)\s+back\b/i, "release, restore"],
   [/\bh(?:eld|olds?)\s+back\b/i, "deferred, withheld"],
   [/\bwithout\s+a\s+word\b/i, "silently"],
+  [/\bt(?:akes?|ook)\s+(?:it\s+)?upon\b/i, "accept"],
   [/\blook(?:s|ed|ing)?\s+after\b/i, "check, watch, manage"],
 ];
 
@@ -111,23 +112,48 @@ export const bannedIn = (text: string): readonly string[] => {
   });
 };
 
+/** The comments of a source file, and the titles of its tests. Strings stay out: a host may be called `nobody.invalid`. */
+export const commentsIn = (source: string): string => {
+  const lines = source.split("\n").map((line) => /^\s*(?:\/\*\*?|\*\/?|\/\/)(.*)|\s\/\/\s(.*)/.exec(line));
+  const comments = lines.map((found) => found?.[1] ?? found?.[2] ?? "");
+  const titles = [...source.matchAll(/\btest\(\s*"([^"\n]*)"/g)].map(([, title = ""]) => title);
+  return [...comments, ...titles].join("\n");
+};
+
+const filesBelow = (folders: readonly string[], name: RegExp): readonly string[] =>
+  folders
+    .filter((folder) => existsSync(join(ROOT, folder))) // after a release there are no fragments
+    .flatMap((folder) =>
+      readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
+        .filter((file) => name.test(file))
+        .map((file) => join(ROOT, folder, file)),
+    );
+
 const pages = (): readonly string[] => [
   ...["README.md", "CONTRIBUTING.md", "SECURITY.md"].map((name) => join(ROOT, name)),
-  ...readdirSync(join(ROOT, "docs"), { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".md"))
-    .map((name) => join(ROOT, "docs", name)),
+  ...filesBelow(["docs"], /\.md$/),
 ];
 
-/** What is wrong with the pages, one sentence each. */
-export const proseComplaints = (): readonly string[] =>
-  pages().flatMap((page) => {
+/** Words of these count, their width does not. */
+const others = (): readonly (readonly [file: string, prose: string])[] => [
+  ...filesBelow(["src", "test", "bench", "bin", "deploy", "docs"], /\.(ts|mjs)$/).map(
+    (file) => [file, commentsIn(readFileSync(file, "utf8"))] as const,
+  ),
+  ...filesBelow(["changelog.d"], /\.md$/).map((file) => [file, readFileSync(file, "utf8")] as const),
+];
+
+/** What is wrong with the pages and the comments, one sentence each. */
+export const proseComplaints = (): readonly string[] => [
+  ...others().flatMap(([file, prose]) => bannedIn(prose).map((banned) => `${relative(ROOT, file)}: ${banned}`)),
+  ...pages().flatMap((page) => {
     const text = readFileSync(page, "utf8");
     const name = relative(ROOT, page);
     return [
       ...(wrapped(text) === text ? [] : [`${name}: is not wrapped at ${WIDTH}; npm run fix`]),
       ...bannedIn(text).map((banned) => `${name}: ${banned}`),
     ];
-  });
+  }),
+];
 
 /** Wraps all pages. */
 export const wrapPages = (): void => {

@@ -10,7 +10,7 @@ const [TSC, BIOME, PROSE] = [
 const CHECKS: readonly Readonly<{ name: string; command: readonly string[] }>[] = [
   { name: "types (tsc)", command: [TSC, "--pretty", "false"] },
   { name: "style (biome)", command: [BIOME, "check", "--diagnostic-level=error", "--max-diagnostics=50", "."] },
-  { name: "prose (docs, help, error catalogue)", command: ["--disable-warning=ExperimentalWarning", PROSE] },
+  { name: "prose (docs, comments, help, error catalogue)", command: ["--disable-warning=ExperimentalWarning", PROSE] },
 ];
 
 /** Runs the checks and prints what they object to. True when nothing does. */

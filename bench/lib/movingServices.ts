@@ -72,7 +72,7 @@ export class MovingServices implements AsyncDisposable {
     writeFileSync(this.#file, side);
   }
 
-  /** Nobody writes while this is at work. */
+  /** No service writes while this is at work. */
   async held<T>(work: () => Promise<T>): Promise<T> {
     this.#goOn = Promise.withResolvers();
     try {

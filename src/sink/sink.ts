@@ -24,7 +24,7 @@ export type Abilities = Readonly<{
  * - `exists`: a document that was tried as a new one is there already; `doc`: the one that was tried, where that is known;
  * - `respelled`: the document is there under another spelling of its `_id`, which no replacement may change;
  * - `rejected`: a document is refused for a reason of its own;
- * - `contended`: somebody else writes the same documents at the same time.
+ * - `contended`: another client writes the same documents at the same time.
  */
 export type Refusal = Readonly<
   { kind: "exists"; doc: Uint8Array | undefined } | { kind: "respelled" | "rejected" | "contended" }

@@ -28,7 +28,7 @@ export class Project implements AsyncDisposable {
     this.#compose = typed(version) ?? [];
   }
 
-  /** Goes on with the other Compose on the same containers and volumes. */
+  /** Continues with the other Compose on the same containers and volumes. */
   use(version: Version): void {
     this.#compose = typed(version) ?? [];
   }

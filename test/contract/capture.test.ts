@@ -251,7 +251,7 @@ test("finalize with Kafka, capture and command killed at each step: equal, nothi
   const uris = { source: source.uri, target: target.uri, kafka: broker.bootstrap };
   const state = ["--state-db", "ferry_end"];
   const options = { ...uris, include: ["end.*"], args: [...state, "--partitions", "2"] };
-  const anew = { ...options, args: [...options.args, "--replace-target"] };
+  const fromStart = { ...options, args: [...options.args, "--replace-target"] };
   const working = { ...uris, args: [...state, "--topics", "end.*"] };
   const finalize = (fault?: string) =>
     ferry(["finalize", "--source", source.uri, "--target", target.uri, "--kafka", broker.bootstrap, ...state], {
@@ -298,7 +298,7 @@ test("finalize with Kafka, capture and command killed at each step: equal, nothi
       assert.equal(refused.status, 64, refused.err);
       assert.match(refused.err, /FERRY_RUN_FINALIZED: .*\n.*--replace-target/);
     }
-    const busy = await endCapture(anew);
+    const busy = await endCapture(fromStart);
     assert.equal(busy.status, 75, busy.err);
     assert.match(busy.err, /FERRY_STRUCTURE_BUSY/);
     assert.ok((await copy.countDocuments()) > 0, "nothing is dropped before");
@@ -309,7 +309,7 @@ test("finalize with Kafka, capture and command killed at each step: equal, nothi
   await coll.deleteMany({ _id: { $type: "string" } as never });
   for (const one of gone) await one.drop();
   {
-    await using capture = await startCapture({ ...anew, env: { FERRY_FAULT: "structure-noted" } });
+    await using capture = await startCapture({ ...fromStart, env: { FERRY_FAULT: "structure-noted" } });
     assert.equal((await capture.exited).signal, "SIGKILL", capture.logTail(20));
   }
   await using _capture = await startCapture(options); // resumes emptying, without the flag

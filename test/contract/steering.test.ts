@@ -1,4 +1,4 @@
-/** What every capture promises to whoever steers it (`src/source/stream/capture.ts`): the real connector, and ferry's own. */
+/** What every capture promises to the code that steers it (`src/source/stream/capture.ts`): the real connector, and ferry's own. */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -69,7 +69,7 @@ test("killed with SIGKILL in any state it goes back within the limit, or on; nev
     assert.match(held.log(), /FERRY_CUTOVER_(PAUSE|INTERRUPTED): cutover \d+ went back/);
     assert.equal(await both.isBlocked(), false);
 
-    // Behind the release there is no way back: it is run again by whoever follows.
+    // After the release there is no way back: the next process resumes it.
     const phase = PHASES[seed % 2] ?? "acted";
     services.longestWait();
     const cut = await both.command("cutover", release, { FERRY_FAULT: faultAt("releasing", phase) });

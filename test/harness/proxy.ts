@@ -26,7 +26,7 @@ export class TcpProxy implements AsyncDisposable {
     this.#targetPort = targetPort;
   }
 
-  /** Listens on a free loopback port, or on this one. Whoever starts it disposes of it. */
+  /** Listens on a free loopback port, or on this one. The caller disposes of it. */
   static async start(targetPort: number, port = 0): Promise<TcpProxy> {
     const proxy = new TcpProxy(targetPort);
     proxy.#server.listen(port, "127.0.0.1");

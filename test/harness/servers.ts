@@ -40,7 +40,7 @@ export const mongo = (options: Partial<MongoOptions> = {}): Promise<MongoServer>
   inFolder((dir) => startMongo({ dir, name: "mongo", replSet: "rs0", cacheGb: 0.25, testCommands: true, ...options }));
 
 /**
- * What a broker does while nobody asks it anything: by default a quarter of a core, of which three run beside each other. None of
+ * What an idle broker does: by default a quarter of a core, of which three run beside each other. None of
  * it changes an answer.
  */
 const RESTING = {

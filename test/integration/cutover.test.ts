@@ -176,7 +176,7 @@ test("what goes wrong leaves everything as it was: fences, hooks, writers, an op
   await goesOn();
   assert.match((await both.command("cutover", ["--abort"])).err, /FERRY_CUTOVER_NONE/);
 
-  // Nobody writes any more: that is proven, and the run ends.
+  // No service writes any more: that is proven, and the run ends.
   const { status, out, err } = await both.command("cutover", [...accept, "--fence", "none"]);
   assert.equal(status, 0, out + err);
   assert.equal((await run.exited).code, 0);

@@ -47,7 +47,7 @@ const delayedSource = async (): Promise<{ proxy: TcpProxy; uri: string; copying:
 /** Writes after the copy's read and before the stream is open: an update, a delete and an insert. */
 const writeInBetween = async (b: CaptureBench, db: string, copying: () => boolean, proxy: TcpProxy): Promise<void> => {
   await waitFor(async () => (copying() && proxy.delayed > 0 ? { done: true } : { seen: `delayed ${proxy.delayed}` }), {
-    what: "the copy's read, with the stream held back",
+    what: "the copy's read, with the stream withheld",
     clock: systemClock,
     timeoutMs: 30_000,
     everyMs: 10,
@@ -310,7 +310,7 @@ test("the run book by its commands, with its file unmodified, and cx killed in t
   assert.match(refused.err, /FERRY_CAPTURE_TOPIC_NOT_EMPTY: test\.users holds 101 records/);
 });
 
-test("a key that nobody knows is refused with the one that was meant; nothing is created", async () => {
+test("an unknown key is refused with the one that was meant; nothing is created", async () => {
   await using b = await bench();
   using folder = tempFolder();
   const connect = await sharedConnect();

@@ -85,7 +85,7 @@ test("--replace-target forgets every former position, and may carry something el
   }
   const before = await both.there.db("former").collection("orders").find().toArray();
   {
-    // Killed while the target is emptied: it goes on with the new scope, with or without the flag.
+    // Killed while the target is emptied: it resumes with the new scope, with or without the flag.
     const options = both.options(["other.*"], "--replace-target");
     await using killed = await startDirect({ ...options, env: { FERRY_FAULT: "structure-noted" } });
     await killed.exited;

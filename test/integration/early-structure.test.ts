@@ -72,7 +72,7 @@ test("an index that comes before the documents it fits refuses none of them, thr
   // Each event by itself: in one batch the last state of a document would hide the ones before it.
   const start = { source: one.uri, target: other.uri, include, args: ["--batch-count", "1"] };
   {
-    // Killed in the copy: whoever goes on reads a structure that is newer than documents of the stream.
+    // Killed in the copy: the next process reads a structure that is newer than documents of the stream.
     await using run = await startDirect({ ...start, env: { FERRY_FAULT: "after-range:1:stop" } });
     await run.says("fault point");
     await happenEarly(here.copy);

@@ -96,7 +96,7 @@ routes:
   assert.equal(filtered, 2); // the copy of 2 and the insert of 4
 });
 
-test("rules that are changed later count from then on, and somebody is told; another target under the same name is refused", async () => {
+test("rules that are changed later count from then on, and a note says so; another target under the same name is refused", async () => {
   const rules = (deny: string, to = "shop.ruled"): string =>
     `routes:\n  - { name: ruled, from: test.ruled, to: { mongodb: ${to} }, fields: { deny: [${deny}] } }\n`;
   await using opened = await open("test.ruled", rules("email"));

@@ -44,7 +44,7 @@ const unsigned = (): string => {
   return `${part({ alg: "none" })}.${part({ sub: "ferry", iat: now, exp: now + 600 })}.`;
 };
 
-/** Gives a token to whoever knows the secret. */
+/** Gives a token to clients that know the secret. */
 const tokens = createServer((request, response) => {
   const [, given = ""] = (request.headers.authorization ?? "").split(" ");
   const isKnown = Buffer.from(given, "base64").toString() === `ferry:${SECRET}`;

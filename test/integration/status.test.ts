@@ -310,7 +310,7 @@ test("a position that leaves the oplog is warned about, and named when the task 
   );
   const found = await waitFor(
     async () => {
-      // The server cuts its oplog when it likes: a task that resumed just before goes on with an open cursor.
+      // The server cuts its oplog when it likes: a task that resumed just before still has an open cursor.
       if ((await b.deps.rest.status("rolled"))?.connector.state !== "STOPPED") await awaitStopped("rolled", b.deps);
       await turnOplog();
       await b.deps.rest.resume("rolled");

@@ -328,7 +328,7 @@ test("documents that enter and leave the filter: in the stream, and while the hi
   await converged();
 });
 
-test("a collection whose collation compares text otherwise halts the route, whoever makes its structure, and whenever it comes", async () => {
+test("a collection whose collation compares text otherwise halts the route, whether ferry or an operator makes its structure, and whenever it comes", async () => {
   const [source, target] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
   await using here = await new MongoClient(source.uri).connect();
   const db = here.db("where_collated");

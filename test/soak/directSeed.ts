@@ -263,7 +263,7 @@ const finalized = async (options: DirectStart, kills: readonly Kill[], tally: Ta
   let isOver = false;
   for (const one of kills) {
     if (!isOver) {
-      // Nobody wants it to be finalized yet, perhaps: then it carries on until it hears of it.
+      // Finalize may not have been asked for yet: then it runs until that is.
       const { status, err } = await endDirect({ ...options, env: faultOf(one) });
       const reached = status === null && err.includes("fault point");
       assert.ok(reached || status === 0, err);

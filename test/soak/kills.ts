@@ -22,7 +22,7 @@ export const reaches = async (process: FerryProcess): Promise<boolean> => {
   return reached;
 };
 
-/** What became of the kills of a seed. */
+/** The outcome of the kills of a seed. */
 export class Tally {
   readonly reached: Kill[] = [];
   readonly missed: Kill[] = [];

@@ -6,7 +6,7 @@ import type { Sink } from "#sink/sink.ts";
 import type { StructureFollower } from "#structure/follow/structureFollower.ts";
 import type { DdlRecord } from "#structure/model/records.ts";
 import { applyDrop, type DropContext } from "./dropBarrier.ts";
-import { copyAnew, obstacle, type RenameContext, routesOver } from "./renameBarrier.ts";
+import { copyAgain, obstacle, type RenameContext, routesOver } from "./renameBarrier.ts";
 
 /** An event is looked at, and never sent on: other UTF-8 in what it says is no reason to stop. */
 const FOR_LOOKING = { validation: { utf8: false } } as const;
@@ -18,11 +18,11 @@ export type DdlContext = Omit<DropContext, "sink" | "prepare"> &
     follower: StructureFollower;
     /** Who owns the target's documents: a drop takes those of its own writers along. */
     policy: ConflictPolicy;
-    /** Codes that the operator takes upon himself while this worker runs. */
+    /** Error codes accepted with --accept while this worker runs. */
     accepted: ReadonlySet<string>;
   }>;
 
-/** Into the journal of changes: what became of this one. */
+/** Into the journal of changes: what was done about this one. */
 type Note = (outcome: DdlRecord["outcome"], steps: readonly string[]) => Promise<void>;
 
 /** What a change of the collection itself does; all lanes of the partition stand before it. */
@@ -165,7 +165,7 @@ export class DdlPolicy {
     const steps: string[] = [];
     for (const route of over) {
       const { source } = context;
-      const copied = source === undefined ? undefined : copyAnew({ ...context, source }, route, event.at);
+      const copied = source === undefined ? undefined : copyAgain({ ...context, source }, route, event.at);
       const count = await copied?.catch((error: unknown) => {
         if (!isFerry(error, "FERRY_MONGO_REJECTED")) throw error;
         return this.#haltBoth(event, record, over, error.detail);

@@ -40,7 +40,7 @@ export const routesOver = (
 };
 
 /** The partition of a barrier that was found in another route's log. */
-const NOBODY = -1;
+const FOREIGN = -1;
 
 /** Why the collection of a route cannot be copied again; undefined if it can. */
 export const obstacle = async (context: RenameContext, route: Route): Promise<string | undefined> => {
@@ -55,14 +55,14 @@ export const obstacle = async (context: RenameContext, route: Route): Promise<st
   if (route.drift.newField !== "pass" || route.drift.typeChange !== "pass")
     return `the drift policy of ${route.name} cannot be applied to documents that are copied again`;
   // Documents that a killed owner copied for this rename are ferry's: a collection with documents is refused earlier.
-  const filling = run?.dropping?.partition === NOBODY;
+  const filling = run?.dropping?.partition === FOREIGN;
   if (begun === undefined && !filling && (await context.sinkOf(route).look()).occupied)
     return `${destinationText(route.to)} has documents, and ${route.name} has not begun`;
   return undefined;
 };
 
 /** A document that is deleted before it is written: its `_id` may be there in another spelling. */
-const anew = (doc: Uint8Array): readonly TargetOp[] => [{ op: "delete", key: doc }, freshWrite(doc)];
+const asNew = (doc: Uint8Array): readonly TargetOp[] => [{ op: "delete", key: doc }, freshWrite(doc)];
 
 const copy = async (context: RenameContext & { source: ProvenSource }, route: Route, at: bigint): Promise<number> => {
   const { drops, source, sinkOf, claim, hard } = context;
@@ -82,7 +82,7 @@ const copy = async (context: RenameContext & { source: ProvenSource }, route: Ro
     } catch (error) {
       // A document that was deleted and inserted while the collection was read may be read twice.
       if (sink.refusal(error)?.kind !== "exists") throw error;
-      await write(documents.flatMap(anew));
+      await write(documents.flatMap(asNew));
     }
     faultPoint("mid-rename");
     count += documents.length;
@@ -94,11 +94,11 @@ const copy = async (context: RenameContext & { source: ProvenSource }, route: Ro
  * Gives a route the collection that another one has become by a rename: its old documents go, the source's present ones are
  * copied, and the log continues after the rename. What the log still holds from before the copy is applied on top of it, which
  * converges as it does after any copy. Where the events of the renamed collection stood in other partitions then does not
- * matter, nor whether anybody has captured them.
+ * matter, nor whether they were captured at all.
  * @returns how many documents were copied; undefined where a later drop or rename was applied already
  * @throws FERRY_FENCED, FERRY_MONGO_*; the next owner of the partition repeats it
  */
-export const copyAnew = async (
+export const copyAgain = async (
   context: RenameContext & { source: ProvenSource },
   route: Route,
   at: bigint,
@@ -108,8 +108,8 @@ export const copyAnew = async (
   if (run?.dropAt !== undefined && run.dropAt.toBigInt() >= at) return undefined;
   const sink = sinkOf(route);
   const incarnations = incarnationsOf(sink);
-  await drops.begin(route.name, NOBODY, at, await incarnations.uuid());
-  await drops.fence(route.name, NOBODY);
+  await drops.begin(route.name, FOREIGN, at, await incarnations.uuid());
+  await drops.fence(route.name, FOREIGN);
   await drops.take({ route: route.name, at, owner: claim });
   // What an owner that was killed in the middle has copied goes as well.
   const there = await incarnations.uuid();

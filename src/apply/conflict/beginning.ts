@@ -20,7 +20,7 @@ export type BeginningContext = Readonly<{
   options: WorkerOptions;
   runs: RunStore;
   marks: MarkStore;
-  /** Codes that the operator takes upon himself. */
+  /** Error codes accepted with --accept. */
   accepted: ReadonlySet<string>;
   logger: Logger;
   clock: Clock;

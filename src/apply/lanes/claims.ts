@@ -148,7 +148,7 @@ export class Claims {
 
   /**
    * Takes the lanes over as they stand. Keys are spread over another number of lanes only while all stand at one position, and
-   * that is looked at when no former owner can move them any more. Undefined where somebody else was faster.
+   * that is looked at when no former owner can move them any more. Undefined where another worker was faster.
    */
   async #takeLanes(
     won: PartitionRecord,
@@ -166,7 +166,7 @@ export class Claims {
     return noted.matchedCount === 1 ? spread : undefined;
   }
 
-  /** Moves lanes to the claim's epoch, never to a lower one, and to a position where one is given. Undefined when somebody was faster. */
+  /** Moves lanes to the claim's epoch, never to a lower one, and to a position where one is given. Undefined when another worker was faster. */
   async #fence(
     won: PartitionRecord,
     slices: number,

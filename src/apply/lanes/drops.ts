@@ -25,7 +25,7 @@ export type DropOwner = Readonly<{
 /** A collection of a route that is copied again after a rename, and the claim under which it is. */
 export type Filling = Readonly<{ route: string; at: bigint; owner: DropOwner }>;
 
-/** After this long the partition is given back, and its next owner repeats the step, ms. */
+/** After this long the partition is released, and its next owner repeats the step, ms. */
 const GIVE_UP_MS = 120_000;
 
 const fillerOf = ({ route, partition, epoch }: DropOwner): string => `${partitionId(route, partition)}#${epoch}`;

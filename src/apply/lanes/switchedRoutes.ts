@@ -7,7 +7,7 @@ import { takeFromOwners } from "./takeFromOwners.ts";
 
 /**
  * Services of this topic write to the target from now on: what the source says behind `at` is applied by none of its routes,
- * whoever captures it and whichever worker reads it. Their positions move on, so that nothing waits for them. May be repeated.
+ * no matter which process captures it and which worker reads it. Their positions move on, so that nothing waits for them. May be repeated.
  * @param at clusterTime of the fence
  * @throws FERRY_MONGO_*
  */

@@ -4,8 +4,8 @@ import type { StateDb } from "#io/state/stateDb.ts";
 import type { LaneRecord, PartitionRecord } from "./records.ts";
 
 /**
- * Takes a route's partitions from their owners: sessions ended, epochs raised, so that no write of theirs succeeds, and whoever
- * claims them next reads what is noted of the route first. @param but a partition that keeps its owner. @throws FERRY_MONGO_*
+ * Takes a route's partitions from their owners: sessions ended, epochs raised, so that no write of theirs succeeds, and the
+ * next owner reads what is noted of the route first. @param but a partition that keeps its owner. @throws FERRY_MONGO_*
  */
 export const takeFromOwners = (state: StateDb, route: string, but?: number): Promise<void> =>
   translated(`fencing the partitions of ${route}`, async () => {

@@ -74,7 +74,7 @@ export class Lane {
     if (end > this.#end) this.#end = end;
   }
 
-  /** Somebody waits until everything before this offset is settled: an idle lane saves its position as soon as it can. */
+  /** A caller waits until everything before this offset is settled: an idle lane saves its position as soon as it can. */
   await(offset: number): void {
     if (offset <= this.#awaited) return;
     this.#awaited = offset;
@@ -127,7 +127,7 @@ export class Lane {
       await this.#work(signal);
     } finally {
       this.#ended = true;
-      // Whoever waits for a job would wait for ever, and the partition's other tasks with it.
+      // A caller that waits for a job would wait for ever, and the partition's other tasks with it.
       for (const { skip } of this.#jobs.splice(0)) skip();
     }
   }

@@ -10,7 +10,7 @@ export type SpellingGuardDeps = Readonly<{
   partitionCount: number;
   policy: ConflictPolicy;
   runs: RunStore;
-  /** Codes that the operator takes upon himself. */
+  /** Error codes accepted with --accept. */
   accepted: ReadonlySet<string>;
   /** May the target hold another text than this one to be the same `_id`? */
   isOpen: (keyed: Uint8Array) => boolean;

@@ -12,7 +12,7 @@ import { type Config, DEFAULT_DDL, DEFAULT_DRIFT, nameOf, type Route } from "./r
  */
 const closed = { additionalProperties: false } as const;
 
-/** What the server keeps for itself (`system.*`, three databases) is no namespace that anybody carries. */
+/** What the server keeps for itself (`system.*`, three databases) is never carried. */
 const NAMESPACE = '^(?!(?:admin|config|local)\\.)[^.$/\\\\ "]+\\.(?!system\\.)[^$]+$';
 
 const NAMED = Type.String({

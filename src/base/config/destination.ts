@@ -24,7 +24,7 @@ export const destinationText = (to: Destination): string =>
         .map(([kind, place]) => `${kind}:${JSON.stringify(place)}`)
         .join();
 
-/** The collection that a route goes to; whoever asks has kept other destinations out. @throws FERRY_BUG */
+/** The collection that a route goes to; callers have kept other destinations out. @throws FERRY_BUG */
 export const targetNamespace = ({ to }: Readonly<{ to: Destination }>): Namespace => {
   assert("mongodb" in to, `${destinationText(to)} is no collection`);
   return parseNamespace(to.mongodb);

@@ -3,7 +3,7 @@ import type { Timestamp } from "bson";
 declare const stateTx: unique symbol;
 
 /**
- * One transaction of the database that ferry remembers with. Opaque: whoever gets one passes it on to stores and, where the
+ * One transaction of the database that ferry remembers with. Opaque: code that gets one passes it on to stores and, where the
  * target lies in the same database, to the sink; what is written with it becomes durable together, or not at all.
  */
 export interface StateTx {

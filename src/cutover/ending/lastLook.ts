@@ -16,7 +16,7 @@ export type LookDeps = Readonly<{
   state: StateDb;
   /** Of the configuration; undefined carries every topic to the namespace of its name. */
   routes: readonly Route[] | undefined;
-  /** Codes that the operator takes upon himself. */
+  /** Error codes accepted with --accept. */
   accepted: ReadonlySet<string>;
 }>;
 

@@ -27,7 +27,7 @@ export type DrainDeps = Readonly<{
 
 const LOOK_MS = 500;
 
-/** Whoever starts a worker beside the command gets this long, ms. */
+/** How long the command waits for a worker to be started, ms. */
 const IDLE_MS = 15_000;
 
 const look = async ({ state, routes }: DrainDeps, ends: Ends): Promise<number | undefined> =>
@@ -46,7 +46,7 @@ const endsNow = async ({ kafka, topics }: DrainDeps): Promise<Ends> => {
 };
 
 /**
- * Waits until the lanes of all routes have passed what is in the topics now. Nobody captures into them any more.
+ * Waits until the lanes of all routes have passed what is in the topics now. No process captures into them any more.
  * @throws FERRY_RUN_HALTED, FERRY_RUN_BEHIND if no process applies it, FERRY_KAFKA_*, FERRY_MONGO_*, the signal's reason
  */
 export const workersDrained = async (deps: DrainDeps): Promise<void> => {

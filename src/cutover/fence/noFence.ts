@@ -15,7 +15,7 @@ const STILL_S = 5n;
 const PATIENCE_MS = 12_000;
 const LOOK_MS = 500;
 
-/** The operator has stopped the writers: nothing is refused, so it is looked whether they have stopped, and that nobody writes later. */
+/** The operator has stopped the writers: nothing is refused, so it is looked whether they have stopped, and that none of them writes later. */
 export class NoFence implements Fence {
   readonly kind = "none";
   readonly #deps: FenceDeps & Readonly<{ clock: Clock }>;

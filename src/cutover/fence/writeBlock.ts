@@ -26,7 +26,7 @@ const NEEDS: readonly Need[] = [
   { db: "", collection: "", cluster: true, actions: ["setUserWriteBlockMode"], why: "the fence user-write-block" },
 ];
 
-/** `setUserWriteBlockMode`: the source refuses the writes of everybody without `bypassWriteBlockingMode`. MongoDB 6.0 and newer. */
+/** `setUserWriteBlockMode`: the source refuses the writes of all users without `bypassWriteBlockingMode`. MongoDB 6.0 and newer. */
 export class WriteBlock implements Fence {
   readonly kind = "user-write-block";
   readonly #source: MongoClient;

@@ -18,7 +18,7 @@ export type Doing = Readonly<{
 export type CutoverStep = Readonly<{
   /** Services can write on neither side, at most for `maxPauseMs`. */
   paused: boolean;
-  /** Its act changes what whoever has taken the cutover over would have to undo: a process that stood still looks before it acts. */
+  /** Its act changes what the next owner of the cutover would have to undo: a process that was frozen checks that it still owns it first. */
   exclusive: boolean;
   /** What is done in this state. It is done again from its beginning after a kill. */
   act: (doing: Doing) => Promise<Found | undefined>;

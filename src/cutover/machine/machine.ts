@@ -39,7 +39,7 @@ export class Machine {
   readonly #deps: MachineDeps;
   /** When the pause began, by `clock`. */
   #pausedAt: number;
-  /** Another process was in this state: what became of its act is not known. */
+  /** Another process was in this state: the outcome of its act is unknown. */
   #again: State | undefined;
 
   constructor(deps: MachineDeps, { pausedMs }: Pick<Seen, "pausedMs">) {
@@ -48,7 +48,7 @@ export class Machine {
   }
 
   /**
-   * Goes on with a cutover whose process is gone: forward where services may have been sent to the target, and back otherwise.
+   * Resumes a cutover whose process is gone: forward where services may have been sent to the target, and back otherwise.
    * @throws as `run`
    */
   async resume(record: CutoverRecord, isOver = isEnd, why = interrupted(record)): Promise<CutoverRecord> {
@@ -85,7 +85,7 @@ export class Machine {
     return current.record;
   }
 
-  /** Whoever took it over while the fence went up here has gone back: the fence may have gone up after that. */
+  /** Another process that took the cutover over while the fence went up here has gone back: the fence may have gone up after that. */
   async #leave({ _id, state }: CutoverRecord): Promise<void> {
     const { memory, parts } = this.#deps;
     if (state !== "fencing") return;

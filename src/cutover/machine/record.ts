@@ -4,7 +4,7 @@ import type { Trouble, Unrestored } from "#source/capture/captureLifecycle.ts";
 import type { StoredToken } from "#source/stream/resumeToken.ts";
 import type { FenceKind } from "./parts.ts";
 
-/** What is done in a state, and what comes after it, is in table.ts. */
+/** What is done in a state, and what comes after it, is in cutoverTable.ts. */
 export type State =
   | "checking"
   | "approaching"

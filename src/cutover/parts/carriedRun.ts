@@ -9,7 +9,7 @@ import { RunControl } from "#source/capture/captureLifecycle.ts";
 import type { StoredCapture } from "#source/capture/captureStore.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 
-/** What is carried to a target, whoever captures it: as much of it as a cutover looks at. */
+/** What is carried to a target, by any kind of capture: as much of it as a cutover looks at. */
 export type CarriedRun = Pick<StoredCapture, "topics" | "scope" | "mode" | "token" | "timeSeries">;
 
 /** Without what former cutovers have sent over: the newest one counts. @throws FERRY_RUN_NONE, FERRY_MONGO_* */

@@ -95,7 +95,7 @@ export class Connectors implements Carrier {
     await workersDrained({ ...this.#deps, topics, signal, lookMs: LOOK_MS, report: () => undefined });
   }
 
-  /** Connectors stay, paused. Whoever resumes one does no harm: what it captures from now on is not applied. */
+  /** Connectors stay, paused. Resuming one does no harm: what it captures from now on is not applied. */
   async end(at: SourceTime, signal: AbortSignal): Promise<readonly Unrestored[]> {
     await this.#deps.moved(at);
     if (!this.#deps.partly) for (const capture of await this.#captures()) await capture.pause(signal);

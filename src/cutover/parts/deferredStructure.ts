@@ -15,7 +15,7 @@ export type DeferredDeps = Readonly<{
   state: StateDb;
   /** Is a namespace of the source switched over? */
   has: (ns: string) => boolean;
-  /** Codes that the operator takes upon himself. */
+  /** Error codes accepted with --accept. */
   accepted: readonly string[];
   clock: Clock;
 }>;

@@ -41,7 +41,7 @@ const TLS_SENTENCES: readonly (readonly [RegExp, string])[] = [
   [/disconnected before secure TLS connection/, NO_TLS],
 ];
 
-/** A broker closes what it does not want without a word. */
+/** A broker silently closes a connection that it does not want. */
 const CLOSED = " (a listener closes what is not as it wants it: TLS, a login, a client's certificate; --kafka-config)";
 
 /** What a look finds in an error, or in those that it was made of. */

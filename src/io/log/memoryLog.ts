@@ -229,7 +229,7 @@ export class MemoryLog implements Log {
     };
   }
 
-  /** Nobody else looks at this log. */
+  /** No other process can look at this log. */
   async showOffsets(): Promise<void> {}
 
   async [Symbol.asyncDispose](): Promise<void> {

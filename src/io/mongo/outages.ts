@@ -79,7 +79,7 @@ export const whenFirstAnswers = (server: AwaitedServer, deps: OutageDeps): Promi
   waitUntilAnswers(server, deps, (error) => isOutage(error) && error.facts["mistake"] !== true);
 
 /**
- * Work that may be done again from its beginning, whatever became of it: where a server goes away in the middle, it is waited
+ * Work that may be done again from its beginning, however far it came: where a server goes away in the middle, it is waited
  * for, and the work is done again. So a phase may call its servers without a thought for outages.
  * @param what as in a sentence: `building the structure`
  * @throws whatever is no outage, the signal's reason

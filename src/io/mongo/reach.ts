@@ -32,14 +32,14 @@ const isMistake = (error: unknown): boolean => {
   return MISTAKES.test(codeOf(error)) || isMistake(error.cause);
 };
 
-/** Nobody listens there yet, or no way leads there yet. */
+/** No process listens there yet, or there is no route to it yet. */
 const isAway = (error: unknown): boolean => error instanceof Error && (AWAY.test(codeOf(error)) || isAway(error.cause));
 
 /** One attempt at a first connection, which ends as soon as no host of the URI can ever answer. */
 class FirstConnection {
   readonly #client: MongoClient;
   readonly #awaited: Awaited;
-  /** What became of each host's last try. */
+  /** The error of each host's last try. */
   readonly #failures = new Map<string, Error>();
   #reject: (error: Error) => void = () => undefined;
   /** The hosts belong to another set than the URI names, and the driver has left all of them out; or there are none (SRV). */

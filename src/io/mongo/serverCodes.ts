@@ -5,7 +5,7 @@ const PASSING = {
   HostUnreachable: 6,
   HostNotFound: 7,
   LockTimeout: 24,
-  /** Cursors go with a restart and with an election: whoever reads opens another one where it was. */
+  /** Cursors go with a restart and with an election: the reader opens another one at the same position. */
   CursorNotFound: 43,
   LockBusy: 46,
   MaxTimeMSExpired: 50,

@@ -4,7 +4,7 @@ import { livingWorkers } from "#apply/lanes/livingWorkers.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 
-/** What became of decided letters within the time given. */
+/** The outcome of decided letters within the time given. */
 export type Decided = Readonly<{
   done: number;
   refused: readonly Readonly<{ id: string; code: string; reason: string }>[];

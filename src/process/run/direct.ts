@@ -167,7 +167,7 @@ const carry = async (deps: DirectDeps, setup: Setup, { record, goesOn, wish }: S
 };
 
 /**
- * Nobody takes a halted route's records out of the log: the whole run stops, with the route's own error. Every route counts,
+ * No lane takes a halted route's records out of the log: the whole run stops, with the route's own error. Every route counts,
  * also one whose collection was created when the run was under way.
  */
 const watchHalts = async (runs: RunStore, clock: Clock, ended: AbortSignal): Promise<void> => {

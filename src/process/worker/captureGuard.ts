@@ -26,7 +26,7 @@ export type CaptureGuardOptions = Readonly<{
 export type Guarded = Readonly<{ name: string; from: string }>;
 
 /**
- * Looks after the connectors that feed a worker's topics: a state RUNNING is no proof of life. A finding that puts data at
+ * Watches the connectors that feed a worker's topics: a state RUNNING is no proof of life. A finding that puts data at
  * stake halts the routes in the connector's scope for every worker; the others are logged once.
  */
 export class CaptureGuard implements AsyncDisposable {
@@ -45,7 +45,7 @@ export class CaptureGuard implements AsyncDisposable {
 
   /**
    * One look. A Connect or source that is away right now is not a finding: what was captured can still be applied.
-   * @param accepted codes that the operator takes upon himself
+   * @param accepted error codes accepted with --accept
    * @returns whether the connectors could be looked at
    * @throws the finding's code where data is at stake, after halting the routes that read its topics.
    */

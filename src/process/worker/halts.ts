@@ -11,7 +11,7 @@ export type HaltsDeps = Readonly<{
   routes: RouteTable;
   /** Looks at the connectors once more before a halt that came from there is lifted; undefined if that is not possible. */
   guard: CaptureGuard | undefined;
-  /** Codes that the operator takes upon himself while this worker runs. */
+  /** Error codes accepted with --accept while this worker runs. */
   accepted: ReadonlySet<string>;
   logger: Logger;
 }>;

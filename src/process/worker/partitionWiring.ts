@@ -65,7 +65,7 @@ export type PartitionContext = Readonly<{
   ddl: DdlRules;
   /** All of the configuration's routes; undefined carries every topic to the namespace of its name. */
   routes: readonly Route[] | undefined;
-  /** Codes that the operator takes upon himself while this worker runs. */
+  /** Error codes accepted with --accept while this worker runs. */
   accepted: ReadonlySet<string>;
 }>;
 

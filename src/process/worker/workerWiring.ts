@@ -87,7 +87,7 @@ export type WorkerParts = AsyncDisposable &
     guard: CaptureGuard | undefined;
     halts: Halts;
     held: HeldPartitions;
-    /** Codes that the operator takes upon himself while this worker runs. */
+    /** Error codes accepted with --accept while this worker runs. */
     accepted: ReadonlySet<string>;
     /** Lanes of a partition, by how many partitions its topic has. */
     slices: (partitionCount: number) => number;

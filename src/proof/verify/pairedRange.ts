@@ -144,7 +144,7 @@ export const compareRange = async (deps: RangeDeps, { from, to }: Bounds): Promi
     while (reply !== undefined) {
       signal.throwIfAborted();
       const behind: RawReply | undefined = await following(reader, reply);
-      // Whoever divides a reply makes an object of each document: equal ones are never divided.
+      // Dividing a reply makes an object of each document: replies that are equal are never divided.
       const first = behind && firstOfBatch(behind.batch);
       const next = first === undefined ? to : documentKeyOf(first);
       const unclear = await side.match.next(reply, behind === undefined);

@@ -101,7 +101,7 @@ export class Verification {
     return known !== undefined && this.#isSame(known) && provenUpTo(known) !== undefined;
   }
 
-  /** Goes on with a pass that was interrupted. @throws FERRY_MONGO_*, the signal's reason */
+  /** Resumes a pass that was interrupted. @throws FERRY_MONGO_*, the signal's reason */
   async pass(): Promise<PassResult> {
     const { store, signal, readers } = this.#deps;
     const { route } = this.#pair;

@@ -1,5 +1,5 @@
 /**
- * A capture as whoever steers it sees it: the official connector's, and ferry's own into Kafka or directly to the target. It is
+ * A capture as the code that steers it sees it: the official connector's, and ferry's own into Kafka or directly to the target. It is
  * started by its own command, which alone knows what a start needs; from then on both are steered alike.
  *
  * The log is what the capture writes to: Kafka, or the target's lanes for `ferry run`.

@@ -16,7 +16,7 @@ export type StreamFeatures = Readonly<{
   expanded: boolean;
   /** `$changeStreamSplitLargeEvent`, since 7.0 and 6.0.9. */
   split: boolean;
-  /** `showSystemEvents`, which no document promises: see run/timeSeries.ts. */
+  /** `showSystemEvents`, which is undocumented: see process/capture/timeSeries.ts. */
   system: boolean;
 }>;
 

@@ -115,7 +115,7 @@ export class StructureFollower {
     for (;;) {
       hard.throwIfAborted();
       const { collections, at = Timestamp.fromBits(0, 0) } = await readStructure(await source(), scope);
-      // Somebody else, who works on another partition, has seen the source later: what was read here is too old.
+      // The owner of another partition has read the source later: what was read here is too old.
       if (!(await this.#store.claimReading(this.#to, at))) continue;
       const steps = await this.#converge(collections, again);
       // Another process read it later while this was being built: one of both must read again, and it is this one.

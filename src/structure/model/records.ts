@@ -39,7 +39,7 @@ export type SelectionRecord = { _id: "selection"; asked: readonly NamespaceSpec[
 /** How far the source was looked at for a namespace. `_id`: target namespace. */
 export type FollowRecord = { _id: string; readAt: Timestamp };
 
-/** A change of structure on the source, and what became of it on the target: `ferry.ddl`. `_id`: `route/partition/offset`. */
+/** A change of structure on the source, and what was done about it on the target: `ferry.ddl`. `_id`: `route/partition/offset`. */
 export type DdlRecord = {
   _id: string;
   route: string;

@@ -53,7 +53,7 @@ export class CarriedStructure {
     this.#leaseMs = leaseMs;
     this.#deps = {
       ...{ source, target, state, routes, clock, signal: hard },
-      awayMs: 0, // waited for around the whole phase, in run/outages.ts
+      awayMs: 0, // the whole phase runs within throughOutages (io/mongo/outages.ts)
       ...selection(deps, state),
       report: (event) => say(logger, event),
     };
@@ -65,7 +65,7 @@ export class CarriedStructure {
   }
 
   /**
-   * Nobody works on what is carried, or on the former routes; lanes of a process that died are waited for.
+   * No worker owns what is carried, or the former routes; lanes of a process that died are waited for.
    * @throws FERRY_STRUCTURE_BUSY, FERRY_MONGO_*
    */
   async idle(former: readonly string[]): Promise<void> {

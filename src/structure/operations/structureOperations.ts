@@ -171,7 +171,7 @@ export type Built = Readonly<{ plan: StructurePlan; failures: readonly Failure[]
 
 /**
  * Builds what is missing on the target, with everything deferred that would reject or delete documents on their way.
- * Whoever was killed calls it again. `replace` empties the selected namespaces and forgets their routes' positions first.
+ * After a kill it is called again. `replace` empties the selected namespaces and forgets their routes' positions first.
  * @throws FERRY_STRUCTURE_REFUSED before anything is written, and what `planOf` throws
  */
 export const buildStructure = async (deps: StructureDeps, options: BuildPlanOptions = {}): Promise<Built> => {
@@ -181,7 +181,7 @@ export const buildStructure = async (deps: StructureDeps, options: BuildPlanOpti
   await wiring.store.rememberAsked(deps);
   if (options.replace === true) await forgetRoutes(deps.state, routeNames(deps, plan));
   const failures = await carryOut(wiring, plan);
-  // Somebody else may have made a collection in between: what is there is looked at, not what was sent.
+  // Another client may have made a collection in between: what is there counts, not what was sent.
   const left = await planOf(deps, { mayLack: true });
   const refused = left.findings.filter(isRefused).map(({ ns, index = "", reason }) => ({ ns, index, reason }));
   return { plan, failures: [...failures, ...refused] };

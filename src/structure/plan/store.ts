@@ -16,7 +16,7 @@ import type {
 } from "#structure/model/records.ts";
 import type { Item } from "./planStructure.ts";
 
-/** What became of an item; what is left out is removed from its record. */
+/** The outcome of an item; what is left out is removed from its record. */
 export type StructureOutcome = Readonly<{
   state: StructureState;
   held?: StructureRecord["held"];
@@ -26,7 +26,7 @@ export type StructureOutcome = Readonly<{
 
 /**
  * The journal of the structure in ferry's database on the target: what ferry manages, what is deferred until finalize,
- * what became of it, and which changes of the source were followed. Every method throws FERRY_MONGO_*.
+ * its outcome, and which changes of the source were followed. Every method throws FERRY_MONGO_*.
  */
 export class StructureStore {
   readonly #structure: Collection<StructureRecord>;

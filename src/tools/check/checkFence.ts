@@ -35,13 +35,13 @@ const whoseOf = (seen: Seen | undefined): Readonly<{ level: "ok" | "fail"; text:
 export const checkFence = (source: MongoClient, state: StateDb): Promise<CheckResult[]> =>
   checking("cutover", async (say) => {
     const [seen, fence] = [await new CutoverStore(state, "", 0).latest(), await fenceOn(source, state)];
-    const remedy = "`ferry cutover --abort` lifts it; `ferry cutover` goes on with what was begun.";
+    const remedy = "`ferry cutover --abort` lifts it; `ferry cutover` resumes it.";
     if (fence !== undefined) {
       const { level, text } = whoseOf(seen);
       say(level, `${fence}, ${text}`, level === "fail" ? remedy : undefined);
     } else if (seen?.free === true && !isEnd(seen.record.state)) {
       const { _id, state } = seen.record;
-      const next = mayHaveReleased(state) ? "`ferry cutover` goes on with it." : remedy;
+      const next = mayHaveReleased(state) ? "`ferry cutover` resumes it." : remedy;
       say("warn", `cutover ${_id} was left behind: it is ${state}, and no process drives it`, next);
     }
   });

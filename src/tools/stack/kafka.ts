@@ -63,7 +63,7 @@ export const brokerProperties = (dir: string, port: number, controllerPort: numb
   "log.cleaner.dedupe.buffer.size": 16 * 2 ** 20,
 });
 
-/** A single-node Kafka: broker and controller in one process. Whoever started it disposes of it. */
+/** A single-node Kafka: broker and controller in one process. The caller disposes of it. */
 export class KafkaServer extends Server {
   get port(): number {
     return this.spec.ports[0] ?? 0;

@@ -53,7 +53,7 @@ export const workerProperties = (bootstrap: string, port: number, pluginPath: st
   "scheduled.rebalance.max.delay.ms": 0,
 });
 
-/** Kafka Connect in distributed mode, one worker. Whoever started it disposes of it. */
+/** Kafka Connect in distributed mode, one worker. The caller disposes of it. */
 export class ConnectServer extends Server {
   get port(): number {
     return this.spec.ports[0] ?? 0;

@@ -98,7 +98,7 @@ const initiate = async (replSet: string, ports: readonly number[]): Promise<void
     throw new FerryError("FERRY_STACK_NOT_READY", `the replica set ${replSet} cannot be initiated: ${reply["errmsg"]}`);
 };
 
-/** A mongod, or a replica set of them, as one handle. Whoever started it disposes of it. */
+/** A mongod, or a replica set of them, as one handle. The caller disposes of it. */
 export class MongoServer implements AsyncDisposable {
   readonly name: string;
   readonly nodes: readonly Server[];

@@ -18,7 +18,7 @@ export const isPortFree = (port: number): Promise<boolean> =>
 /** By then a server listens, or will never, ms. */
 const RESERVED_MS = 120_000;
 
-/** Reservations of this process, given back at its end. */
+/** Reservations of this process, released at its end. */
 const reserved = new Set<string>();
 
 /** Takes a port for this process alone: servers that start at the same time would otherwise find the same one free. */

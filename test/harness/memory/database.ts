@@ -16,7 +16,7 @@ export const networkError = (): FerryError => passing(ServerCode.HostUnreachable
 
 type Written = Readonly<{ value: unknown; version: number }>;
 
-/** As the server's transactionLifetimeLimitSeconds, ms: what nobody ends is in the way for no longer. */
+/** As the server's transactionLifetimeLimitSeconds, ms: a transaction that is never ended blocks others for no longer. */
 const LIFETIME_MS = 60_000;
 
 class MemoryTx {

@@ -154,7 +154,7 @@ export class MemoryClaims {
     this.#transactional = transactional;
   }
 
-  /** @param isExpired does a lease that another has count as run out? Undefined where somebody else has it, or was faster. */
+  /** @param isExpired does a lease that another has count as run out? Undefined where another process has it, or was faster. */
   async claim(route: string, topic: string, wanted: number, isExpired: boolean): Promise<Claim | undefined> {
     const key = `partitions ${partitionId(route, 0)}`;
     const former = (await this.#client.get<MemoryPartition>(key)) ?? { ...NEW, slices: wanted };

@@ -15,7 +15,7 @@ export type Meaning = Readonly<{
   /** The document after it; undefined where it is gone, and for what is no change of a document. */
   change: ((now: Fields | undefined) => Fields | undefined) | undefined;
   isDrop: boolean;
-  /** Can it be applied only once somebody has done something about it, or never? */
+  /** Can it be applied only once an operator has acted, or never? */
   mayBeDead: boolean;
   isHopeless: boolean;
 }>;

@@ -111,7 +111,7 @@ export class SimulatedWorker {
     if (due !== undefined) {
       this.#faults = this.#faults.filter((one) => one !== due);
       if (due.fault === "error") throw networkError();
-      if (due.fault === "conflict") throw passing(ServerCode.WriteConflict, "somebody else writes it");
+      if (due.fault === "conflict") throw passing(ServerCode.WriteConflict, "another client writes it");
       if (due.fault === "kill") this.kill();
       if (due.fault === "freeze") this.#thaw ??= Promise.withResolvers<void>();
     }

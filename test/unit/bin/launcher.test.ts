@@ -11,7 +11,7 @@ const LAUNCHERS = {
   "has ferry beside it": ["--import", "data:text/javascript,process.execve=undefined"],
 } as const;
 
-/** Nobody listens there: ferry waits for it, and says so. */
+/** No process listens there: ferry waits for it, and says so. */
 const WAITING = ["run", "--source", "mongodb://127.0.0.1:1", "--target", "mongodb://127.0.0.1:1"];
 
 /** `node bin/ferry.mjs` that has come to its work; `ended` when no process holds its output any more. */

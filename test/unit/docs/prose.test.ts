@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bannedIn, WIDTH, wrapped } from "../../../docs/prose.ts";
+import { bannedIn, commentsIn, WIDTH, wrapped } from "../../../docs/prose.ts";
 
 const WORD = "word ".repeat(40).trim();
 
@@ -33,4 +33,20 @@ test("banned words are found in prose, not in code", () => {
   assert.deepEqual(bannedIn("It copies `anew` again.\n```\nnobody\n```\n"), []);
   assert.deepEqual(bannedIn("Nobody\nknows"), ['"Nobody": name who: a user, a service, no process']);
   assert.deepEqual(bannedIn("what was held\nback"), ['"held back": deferred, withheld']);
+});
+
+test("of a source file comments and titles of tests count, also across lines, and strings do not", () => {
+  const source = [
+    "/**",
+    " * What was held",
+    " * back.",
+    " */",
+    `const host = "mongodb://nobody.invalid"; ${"//"} it is mended`,
+    `${"test"}("it is made anew", () => undefined);`,
+  ].join("\n");
+  assert.deepEqual(
+    bannedIn(commentsIn(source)).map((banned) => /^"(.*?)"/.exec(banned)?.[1]),
+    ["anew", "mended", "held back"],
+  );
+  assert.equal(commentsIn('open("http://nobody.invalid")').trim(), "");
 });

@@ -12,7 +12,7 @@ import { VERSION } from "../version.ts";
 
 type ReceiptFlags = BothFlags & Readonly<{ out?: string }>;
 
-/** `ferry receipt`: what is on both sides, in a form that anybody can check. */
+/** `ferry receipt`: what is on both sides, in a form that a third party can check. */
 export const registerReceipt = (receipt: Command): void => {
   withCarried(withConnections(receipt, ["source", "target", "kafka", "state"]))
     .option("--out <file>", "output file (default: standard output)")

@@ -31,7 +31,7 @@ test("every state has a way on to an end, and every state before the release a w
     );
   const reached = reach("checking", (one) => [step(one).to, step(one).back]);
   assert.deepEqual([...reached].sort(), [...STATES].sort(), "nothing in the table is unreachable");
-  // Whoever goes back out of a pause lifts the fence.
+  // Going back out of a pause lifts the fence.
   for (const state of STATES) if (step(state).paused) assert.equal(step(state).back, "lifting", state);
 });
 

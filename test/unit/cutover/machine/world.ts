@@ -3,7 +3,7 @@ import type { Clock } from "#base/flow/clock.ts";
 import type { Parts } from "#cutover/machine/parts.ts";
 import type { CutoverMemory, CutoverRecord, Move, Seen } from "#cutover/machine/record.ts";
 
-/** Time that passes only while everybody sleeps. */
+/** Time that passes only while everything sleeps. */
 export class VirtualClock implements Clock {
   #now = 1_000_000;
   readonly #sleepers = new Set<{ at: number; wake: () => void }>();

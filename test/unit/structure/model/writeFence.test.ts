@@ -6,7 +6,7 @@ import { fencedValidation, fencing, lifting, withoutFence } from "#structure/mod
 
 const decoded = (options: Parameters<typeof optionsDocument>[0]) => BSON.deserialize(optionsDocument(options));
 
-test("a fence carries the validation that it stands in for, and whoever reads a structure looks through it", () => {
+test("a fence carries the validation that it stands in for, and a reader of the structure sees that validation", () => {
   const own = { validator: { $jsonSchema: { required: ["n"] } }, validationLevel: "moderate", capped: false };
   const options = optionsIn(BSON.serialize(own));
   const fenced = { ...options, ...fencing(options) };
