@@ -25,7 +25,7 @@ export const isBeforeMove = (
   if (record.offset === move.offset) return false;
   throw new FerryError(
     "FERRY_FENCED",
-    `lane ${lane.id} stands at offset ${record.offset}, neither at ${lane.offset} nor at ${move.offset}`,
+    `lane ${lane.id} is at offset ${record.offset}, neither at ${lane.offset} nor at ${move.offset}`,
   );
 };
 

@@ -114,7 +114,7 @@ const addView = (spec: CollectionSpec, bases: Bases, selection: Selection, { wan
     if (absent.length > 0)
       findings.push({ level: "note", ns: formatNamespace(ns), reason: `reads ${absent.join(", ")}, not carried` });
     if (selection.routed && base?.some(({ fields }) => fields !== undefined))
-      findings.push({ level: "note", ns: formatNamespace(ns), reason: "stands on documents that the route changes" });
+      findings.push({ level: "note", ns: formatNamespace(ns), reason: "reads documents that the route changes" });
   }
 };
 
