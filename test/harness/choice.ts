@@ -11,7 +11,9 @@ export type Choice = Readonly<{
 /** Exit status for a command line that says nothing that can be done (sysexits.h), as `ferry` has it. */
 export const USAGE = 64;
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+/** The first sentence: what is wrong. Node adds advice on escapes that no part and no pattern needs. */
+const reasonOf = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).replace(/\. [\s\S]*/, "");
 
 /** @returns the choice, or why there is none, as a sentence */
 export const choiceOf = (args: readonly string[]): Choice | string => {
@@ -20,7 +22,7 @@ export const choiceOf = (args: readonly string[]): Choice | string => {
     const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
     return { parts: positionals, pattern: values.t === undefined ? undefined : new RegExp(values.t) };
   } catch (error) {
-    return messageOf(error);
+    return reasonOf(error);
   }
 };
 

@@ -22,7 +22,7 @@ test("parts and a pattern choose; what is no pattern or no option is refused in 
   assert.deepEqual(choiceOf(["unit", "-t", "a (lane|key)"]), { parts: ["unit"], pattern: /a (lane|key)/ });
   assert.deepEqual(choiceOf([]), { parts: [], pattern: undefined });
   assert.equal(choiceOf(["-t", "("]), "Invalid regular expression: /(/: Unterminated group");
-  assert.match(String(choiceOf(["--watch"])), /^Unknown option '--watch'/);
+  assert.equal(choiceOf(["--watch"]), "Unknown option '--watch'");
 });
 
 test("npm test -t: a pattern that matches no test fails, one that is invalid is a mistake of usage, and a match runs alone", () => {
