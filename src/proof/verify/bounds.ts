@@ -17,8 +17,8 @@ export const readRanges = async ({ client, ns }: Side): Promise<readonly Bounds[
 };
 
 /** A reply of about this size is long enough to be read at full speed, bytes; some are in memory at the same time. */
-const REPLY_BYTES = 4 * 1024 * 1024;
-const MOST_DOCUMENTS = 10_000;
+const REPLY_BYTES = 2 * 1024 * 1024;
+const MOST_DOCUMENTS = 5_000;
 
 /** Documents of each reply, so that replies are of a good size, whatever the documents'. @throws FERRY_MONGO_* */
 export const batchSizeOf = async ({ client, ns }: Side): Promise<number> => {

@@ -2,6 +2,7 @@ import type { Clock } from "#base/flow/clock.ts";
 import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { formatNamespace } from "#base/flow/types.ts";
+import { heapForComparing } from "#source/copy/copyHeap.ts";
 import type { ChangedBatch } from "./changedKeys.ts";
 import { ChangeFeed } from "./changeFeed.ts";
 import { pairRecheck } from "./pairRecheck.ts";
@@ -70,6 +71,7 @@ export class Follow {
     const [first] = this.#pairs;
     if (first === undefined) return { at: this.#moment, gone: this.#gone };
     const ended = new AbortController();
+    using _heap = heapForComparing();
     await using tasks = new TaskGroup(AbortSignal.any([this.#deps.signal, ended.signal]));
     const { signal } = tasks;
     const source = this.#feed("source", (batch) => this.#sourceChanged(batch, signal), signal);

@@ -5,7 +5,7 @@ import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { formatNamespace } from "#base/flow/types.ts";
 import type { Throttle } from "#io/pace/throttle.ts";
-import { heapForCopying } from "#source/copy/copyHeap.ts";
+import { heapForComparing } from "#source/copy/copyHeap.ts";
 import { batchSizeOf, readRanges } from "./bounds.ts";
 import { compareRange, type Expect, type Onto, type Suspect } from "./pairedRange.ts";
 import { pairRecheck } from "./pairRecheck.ts";
@@ -105,7 +105,7 @@ export class Verification {
   async pass(): Promise<PassResult> {
     const { store, signal, readers } = this.#deps;
     const { route } = this.#pair;
-    using _heap = heapForCopying(); // whole replies lie outside of it, as in a copy
+    using _heap = heapForComparing();
     await this.#pair.learn();
     const record = await this.#begin();
     for await (const key of store.keys(route)) this.#recheck.add([{ key }]);
