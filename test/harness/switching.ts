@@ -64,6 +64,11 @@ export const switching = async ({ source, target, bootstrap, connectUrl }: Switc
     start,
     /** What carries, in the order in which it was started. */
     processes: processes as readonly FerryProcess[],
+    /** `ferry run` once more, where an earlier one has ended. */
+    resumed: async (): Promise<FerryProcess> => {
+      const sides = { source, target, include: [`${name}.*`], args: ["--state-db", stateDb] };
+      return own(await startDirect(sides, "resuming the stream"));
+    },
     /** `ferry COMMAND` with both sides. */
     command: (command: string, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Promise<FerryRun> =>
       ferry([...command.split(" "), ...urls, ...args], { env }),

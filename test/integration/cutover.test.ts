@@ -100,6 +100,12 @@ test("validator, for one namespace: its services move, the others stream on, and
     },
     { what: "the run to leave it out", clock: systemClock, timeoutMs: 20_000 },
   );
+  // Under another name for its state it would be no less of a loop.
+  const round = await both.command("run", ["--include", "some.users", "--state-db", "ferry_some_other"]);
+  assert.match(round.err, /FERRY_RUN_LOOP: .*\(its state: ferry_some_reverse\) carries some\.users$/m);
+  // And one that was killed is no loop when it resumes: it carries that no longer.
+  run.kill("SIGKILL");
+  await both.resumed();
   reverse.kill("SIGTERM");
   await reverse.exited;
   const lifted = await both.command("cutover", ["--abort", "--allow-both"]);

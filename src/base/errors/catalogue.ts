@@ -799,7 +799,7 @@ export const CATALOGUE = {
     76,
     "never",
     "A run the other way carries the same namespaces: changes would go round without end.",
-    "Finalize that run first, or leave its namespaces out of this one.",
+    "Finalize that run first, or leave its namespaces out of this one. If it is never to run again, drop the database of its state, which the message names.",
   ),
   // --- the demo
   FERRY_DEMO_STEP: entry(

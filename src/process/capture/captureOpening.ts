@@ -187,7 +187,7 @@ export const openCapture = async (
   const isFormer = ({ topic, topicId }: KnownRoute): boolean =>
     scope.has(parseNamespace(topic)) || (remembered !== undefined && topicId === remembered.id);
   const former = replaces ? await knownRoutes(state, isFormer) : [];
-  await requireNoLoop({ source, target: other, stateDb: state.name, routes: deps.routes, carried });
+  await requireNoLoop({ source, target: other, state, routes: deps.routes, carried });
   const read = { source, deployment, scope, timeSeries, rangeDocuments, copyOrder, back: deps.back };
   return { start: { ...read, store, mode, leaseMs, clock, logger, soft }, replaces, known, former, carried };
 };
