@@ -105,10 +105,33 @@ test("validator, for one namespace: its services move, the others stream on, and
   assert.match(round.err, /FERRY_RUN_LOOP: .*\(its state: ferry_some_reverse\) carries some\.users$/m);
   // And one that was killed is no loop when it resumes: it carries that no longer.
   run.kill("SIGKILL");
-  await both.resumed();
+  const resumed = await both.resumed();
+  // The next namespace follows: the same run carries it back, too, and each goes back by itself.
+  const next = await both.command("cutover", ["--namespace", "some.orders", ...accept]);
+  assert.equal(next.status, 0, next.out + next.err + resumed.logTail(20));
+  await orders.insertOne({ _id: "new side" });
+  const formerOrders = db.collection<{ _id: string }>("orders");
+  await waitFor(
+    async () => ((await formerOrders.findOne({ _id: "new side" })) ? { done: 1 } : { seen: reverse.logTail(5) }),
+    {
+      ...{ what: "the former source to follow with both", clock: systemClock, timeoutMs: 20_000 },
+    },
+  );
+  const back = await both.command("rollback", ["--namespace", "some.orders", ...accept]);
+  assert.equal(back.status, 0, back.out + back.err + reverse.logTail(20));
+  await formerOrders.insertOne({ _id: "back" });
+  await assert.rejects(orders.insertOne({ _id: "astray" }), { code: 121 }, "the target of what went back is fenced");
+  await assert.rejects(former.insertOne({ _id: "astray" } as never), { code: 121 }, "and the source of what did not");
+  await both.there.db("some").collection<{ _id: string }>("users").insertOne({ _id: "stays" });
+  await waitFor(
+    async () => ((await former.findOne({ _id: "stays" })) === null ? { seen: reverse.logTail(5) } : { done: 1 }),
+    {
+      ...{ what: "the one that stays to be carried back still", clock: systemClock, timeoutMs: 20_000 },
+    },
+  );
   reverse.kill("SIGTERM");
   await reverse.exited;
-  const lifted = await both.command("cutover", ["--abort", "--allow-both"]);
+  const lifted = await both.command("cutover", ["--abort", "--allow-both", "--namespace", "some.users"]);
   assert.equal(lifted.status, 0, lifted.err);
   const [users] = await db.listCollections({ name: "users" }).toArray();
   assert.deepEqual((users as { options?: object }).options, rule);
