@@ -166,6 +166,16 @@ test("what goes wrong leaves everything as it was: fences, hooks, writers, an op
   await refused("FERRY_USAGE: --max-pause", "--max-pause", "soon");
   const noWay = "hook:[ $FERRY_STEP = lift ] || { echo no way; exit 3; }";
   await refused("FERRY_CUTOVER_HOOK: .*ended with status 3: no way", "--fence", noWay);
+  // A command that fails at lifting, too: the operator does it by hand, and says so.
+  const never = await both.command("cutover", [...accept, "--fence", "hook:exit 4"]);
+  assert.match(
+    never.err,
+    /FERRY_CUTOVER_HOOK: .*`lift` ended with status 4; it stays lifting: .*--abort.*--fence none/,
+  );
+  assert.match((await both.command("cutover", ["--abort"])).err, /FERRY_CUTOVER_FENCE: .*or --fence none/);
+  const byHand = await both.command("cutover", ["--abort", "--fence", "none"]);
+  assert.match(byHand.out, /was taken back/, byHand.err);
+  await goesOn();
   // The fence holds, and the release fails: what was restored is deferred again.
   await refused("FERRY_CUTOVER_HOOK: .*`release` ended with status 5", "--on-release", "exit 5");
   const [index] = (await both.there.db("wrong").collection("c").indexes()).filter(({ name }) => name === "at_1");

@@ -12,6 +12,7 @@ import { unready } from "#cutover/machine/readiness.ts";
 import { type CutoverRecord, isSwitchedBy, type Seen } from "#cutover/machine/record.ts";
 import { type RehearsalRecord, RehearsalStore, rehearse } from "#cutover/machine/rehearsal.ts";
 import { watch } from "#cutover/machine/watch.ts";
+import { waysOn } from "#cutover/machine/waysOn.ts";
 import { assemble } from "#cutover/parts/assemble.ts";
 import { readCarriedRun } from "#cutover/parts/carriedRun.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
@@ -64,14 +65,17 @@ const LOOK_MS = 100;
 /** Where nothing is to be watched: without a fence, or in the second process itself. */
 const NO_WATCHMAN: Watchman = { ready: async () => undefined };
 
-/** What a cutover of another process was fenced with; its command is not in the record. @throws FERRY_CUTOVER_FENCE */
+/**
+ * What a cutover of another process was fenced with. Its command is not in the record, and one that fails need not be the last word:
+ * the operator gives another one, or has lifted the fence. @throws FERRY_CUTOVER_FENCE
+ */
 const fenceIn = ({ _id, fence: kind, entered }: CutoverRecord, given: FenceChoice): FenceChoice => {
   if (entered.fencing === undefined) return { kind: "none" };
   if (kind !== "hook") return { kind };
-  if (given.kind === "hook") return given;
+  if (given.kind === "hook" || given.kind === "none") return given;
   throw new FerryError(
     "FERRY_CUTOVER_FENCE",
-    `cutover ${_id} is fenced by a command: give the same --fence hook:COMMAND`,
+    `cutover ${_id} is fenced by a command: give --fence hook:COMMAND again, or --fence none if you have lifted it by hand`,
   );
 };
 
@@ -90,8 +94,26 @@ export class Switchover {
 
   /** What is missing, and what the last rehearsal measured. Writes nothing. */
   async ready(): Promise<Readonly<{ missing: readonly FerryError[]; last: RehearsalRecord | undefined }>> {
-    const missing = await unready(await this.#parts(this.#deps));
+    const former = await this.#unfinished();
+    const missing = former === undefined ? await unready(await this.#parts(this.#deps)) : [former];
     return { missing, last: await new RehearsalStore(this.#deps.state).last() };
+  }
+
+  /** A cutover that has not come to its end comes first: what else is missing would be measured against its fence. */
+  async #unfinished(): Promise<FerryError | undefined> {
+    const former = await this.#latest();
+    if (former === undefined || isEnd(former.record.state)) return undefined;
+    const { record, free } = former;
+    const who = free ? `no process drives it: ${waysOn(record, this.#command)}` : `${record.owner} drives it`;
+    return new FerryError("FERRY_CUTOVER_ALIVE", `${this.#name} ${record._id} is ${record.state}, and ${who}`);
+  }
+
+  get #name(): string {
+    return this.#deps.isBack ? "rollback" : "cutover";
+  }
+
+  get #command(): string {
+    return `ferry ${this.#name}`;
   }
 
   /** Everything but the fence. @throws the first thing that is missing, FERRY_CUTOVER_PAUSE */
@@ -211,7 +233,7 @@ export class Switchover {
   }
 
   #machineDeps(parts: Parts): MachineDeps & Readonly<{ memory: CutoverStore }> {
-    return { ...this.#deps, parts, memory: this.#store, leaseMs: LEASE_MS };
+    return { ...this.#deps, parts, memory: this.#store, leaseMs: LEASE_MS, command: this.#command };
   }
 
   #machine(parts: Parts, seen: Seen): Machine {
