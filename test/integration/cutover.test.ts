@@ -164,6 +164,7 @@ test("what goes wrong leaves everything as it was: fences, hooks, writers, an op
   await refused("FERRY_CUTOVER_FENCE: there is no fence", "--fence", "wall");
   await refused("FERRY_CUTOVER_FENCE: a hook names", "--fence", "hook:");
   await refused("FERRY_USAGE: --max-pause", "--max-pause", "soon");
+  await refused("FERRY_USAGE: --max-pause 300ms is too short: the last 300 ms", "--max-pause", "300ms");
   const noWay = "hook:[ $FERRY_STEP = lift ] || { echo no way; exit 3; }";
   await refused("FERRY_CUTOVER_HOOK: .*ended with status 3: no way", "--fence", noWay);
   // A command that fails at lifting, too: the operator does it by hand, and says so.

@@ -6,6 +6,7 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { listed } from "#base/flow/namespaceFilter.ts";
 import { parseFence } from "#cutover/fence/fence.ts";
+import { WAY_BACK_MS } from "#cutover/machine/machine.ts";
 import type { CutoverRecord } from "#cutover/machine/record.ts";
 import { cutoverFacts, pauseOf, pauseText } from "#cutover/machine/report.ts";
 import { kafkaAddress } from "#io/kafka/address.ts";
@@ -94,6 +95,14 @@ const swapped = (flags: CutoverFlags): CutoverFlags => {
   return { ...rest, source: target, target: source, state: source, stateDb: reverseState(stateDb), isBack: true };
 };
 
+/** @throws FERRY_USAGE where nothing of it would be left */
+const maxPauseOf = ({ maxPause }: CutoverFlags): number => {
+  const ms = milliseconds("--max-pause", maxPause);
+  if (ms > WAY_BACK_MS) return ms;
+  const kept = `the last ${WAY_BACK_MS} ms of it are kept for the way back`;
+  throw new FerryError("FERRY_USAGE", `--max-pause ${maxPause} is too short: ${kept}, so give more`);
+};
+
 const choicesOf = async (flags: CutoverFlags) => {
   const named = listed(flags.namespace ?? "");
   if (flags.namespace !== undefined && named.length === 0)
@@ -101,7 +110,7 @@ const choicesOf = async (flags: CutoverFlags) => {
   return {
     named,
     fence: parseFence(flags.fence ?? (named.length === 0 ? "user-write-block" : "validator")),
-    maxPauseMs: milliseconds("--max-pause", flags.maxPause),
+    maxPauseMs: maxPauseOf(flags),
     maxLagMs: milliseconds("--max-lag", flags.maxLag),
     routes: (await readConfig(flags.config)).routes,
     onRelease: flags.onRelease,
