@@ -72,6 +72,9 @@ export const switching = async ({ source, target, bootstrap, connectUrl }: Switc
     /** `ferry COMMAND` with both sides. */
     command: (command: string, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Promise<FerryRun> =>
       ferry([...command.split(" "), ...urls, ...args], { env }),
+    /** The same, and its stdout is closed as soon as it says this. */
+    readUntil: (readUntil: RegExp, command: string, args: readonly string[] = []): Promise<FerryRun> =>
+      ferry([command, ...urls, ...args], { readUntil }),
     /** `ferry run` from the target to the source, as if there were nothing else. */
     otherWay: (args: readonly string[]): Promise<FerryRun> =>
       ferry(["run", "--source", target, "--target", source, "--state-db", stateDb, ...args]),

@@ -177,6 +177,10 @@ test("what goes wrong leaves everything as it was: fences, hooks, writers, an op
   const byHand = await both.command("cutover", ["--abort", "--fence", "none"]);
   assert.match(byHand.out, /was taken back/, byHand.err);
   await goesOn();
+  // The reader of its stdout goes away: that is a stop like any other.
+  const unread = await both.readUntil(/fencing the source/, "cutover", [...accept, "--on-release", "sleep 1; exit 3"]);
+  assert.equal(unread.err.replace(/^.*trying again\n/gm, ""), "", "nothing but a stop");
+  await goesOn();
   // The fence holds, and the release fails: what was restored is deferred again.
   await refused("FERRY_CUTOVER_HOOK: .*`release` ended with status 5", "--on-release", "exit 5");
   const [index] = (await both.there.db("wrong").collection("c").indexes()).filter(({ name }) => name === "at_1");
