@@ -85,6 +85,12 @@ export const switching = async ({ source, target, bootstrap, connectUrl }: Switc
       await process.start();
       return process;
     },
+    /** `ferry verify --follow` that has proven all there is. */
+    following: async (): Promise<FerryProcess> => {
+      const process = stack.use(new FerryProcess("verify", ["verify", ...urls, "--follow"], {}, "verified up to"));
+      await process.start();
+      return process;
+    },
     /** `ferry cutover` that is expected to stand still at a fault point. */
     frozen: async (args: readonly string[], fault: string): Promise<FerryProcess> => {
       const env = { FERRY_FAULT: `${fault}:stop` };

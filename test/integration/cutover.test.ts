@@ -24,19 +24,24 @@ test("user-write-block: services move with nothing lost or doubled, and the paus
   );
   const verified = await both.command("verify");
   assert.equal(verified.status, 0, verified.out + verified.err);
+  // That all was compared a moment ago does not tell that the last changes will be.
+  const unfollowed = await both.command("cutover", ["--ready", "--max-lag", "60s", "--verify-rest"]);
+  assert.match(unfollowed.out, /FERRY_CUTOVER_UNVERIFIED: .*`ferry verify --follow` is not at work/, unfollowed.err);
   const rehearsed = await both.command("cutover", ["--rehearse", "--max-lag", "60s", "--max-pause", "20s", "--json"]);
   assert.equal(rehearsed.status, 0, rehearsed.err);
   assert.ok(JSON.parse(rehearsed.out).expectedPauseMs > 0);
+  const following = await both.following();
   const { status, out, err } = await both.command("cutover", [
     "--max-lag",
     "60s",
     "--max-pause",
     "20s",
+    "--verify-rest",
     "--on-release",
     services.release,
   ]);
   try {
-    assert.equal(status, 0, out + err + run.logTail(20));
+    assert.equal(status, 0, out + err + run.logTail(20) + following.logTail(5));
     assert.match(out, /the pause was \d+ ms: fencing \d+ ms, draining \d+ ms, proving \d+ ms, restoring/);
     await moved(services);
     assert.deepEqual(await services.settle("target"), { lost: 0, doubled: 0 });
@@ -69,6 +74,9 @@ test("validator, for one namespace: its services move, the others stream on, and
   assert.match(tooMuch.err, /FERRY_CUTOVER_FENCE: user-write-block stops the whole cluster/);
   const accept = ["--accept", "FERRY_CUTOVER_UNVERIFIED", "--max-lag", "60s"];
   const named = ["--namespace", "some.users", ...accept];
+  // What waits of another namespace is no obstacle to this one.
+  const letters = both.there.db("ferry_some").collection("deadLetters");
+  await letters.insertOne({ route: "some.orders", partition: 99 });
   const { status, out, err } = await both.command("cutover", [...named, "--on-release", services.release, "--json"]);
   assert.equal(status, 0, out + err + run.logTail(20));
   await moved(services);
@@ -107,6 +115,9 @@ test("validator, for one namespace: its services move, the others stream on, and
   run.kill("SIGKILL");
   const resumed = await both.resumed();
   // The next namespace follows: the same run carries it back, too, and each goes back by itself.
+  const waits = await both.command("cutover", ["--namespace", "some.orders", ...accept, "--ready"]);
+  assert.match(waits.out, /FERRY_RUN_LETTERS: 1 dead letters wait \(some\.orders: 1\)/, waits.err);
+  await letters.deleteMany({});
   const next = await both.command("cutover", ["--namespace", "some.orders", ...accept]);
   assert.equal(next.status, 0, next.out + next.err + resumed.logTail(20));
   await orders.insertOne({ _id: "new side" });
