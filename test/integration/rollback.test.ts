@@ -51,7 +51,16 @@ test("behind a cutover the former source is kept in step, and services go back w
   );
   await assert.rejects(users.insertOne({ _id: "astray" }), { code: 121 });
 
-  const failed = await both.command("rollback", [...args, "--on-release", "exit 3"]);
+  const ready = ["--fence", "validator", "--max-lag", "60s"];
+  const unproven = await both.command("rollback", ["--ready", ...ready]);
+  assert.match(
+    unproven.out,
+    /FERRY_CUTOVER_UNVERIFIED: `ferry verify --reverse` has not .*: back\.users/,
+    unproven.err,
+  );
+  const proven = await both.command("verify", ["--reverse"]);
+  assert.equal(proven.status, 0, proven.out + proven.err);
+  const failed = await both.command("rollback", [...ready, "--on-release", "exit 3"]);
   assert.match(failed.err, /FERRY_CUTOVER_HOOK: .*went back/);
   await assert.rejects(users.insertOne({ _id: "astray" }), { code: 121 }, "its fence is up again");
   await target.insertOne({ _id: "still there" });

@@ -733,7 +733,7 @@ export const CATALOGUE = {
     75,
     "never",
     "Not everything that is carried was compared with the source.",
-    "Run `ferry verify` first; --accept FERRY_CUTOVER_UNVERIFIED switches without.",
+    "Run the command that the message names, with the same sides and --state-db: `ferry verify` before a cutover, `ferry verify --reverse` before a rollback. --accept FERRY_CUTOVER_UNVERIFIED switches without.",
   ),
   FERRY_CUTOVER_PAUSE: entry(
     75,

@@ -38,6 +38,7 @@ export type AssemblyDeps = Readonly<{
   accepted: readonly string[];
   /** See ProofDeps. */
   verifyRest: boolean;
+  verify: string;
   maxLagMs: number;
   watchman: Watchman;
   clock: Clock;

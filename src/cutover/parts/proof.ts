@@ -20,6 +20,8 @@ export type ProofDeps = LookDeps &
     named: readonly string[];
     /** While services wait, all that they wrote is compared as well, by `ferry verify --follow`. */
     verifyRest: boolean;
+    /** The command that compares what this one switches. */
+    verify: string;
     clock: Clock;
   }>;
 
@@ -32,10 +34,10 @@ export class VerifiedProof implements Proof {
   }
 
   async unready(): Promise<readonly FerryError[]> {
-    const { accepted, verifyRest } = this.#deps;
+    const { accepted, verifyRest, verify } = this.#deps;
     const { unverified, wrong, structure, upTo } = await this.#verified();
     const found = [
-      unverified.length > 0 && unproven(`never verified to the end: ${listed(unverified)}`),
+      unverified.length > 0 && unproven(`\`${verify}\` has not compared to the end: ${listed(unverified)}`),
       wrong > 0 && new FerryError("FERRY_VERIFY_WRONG", `${wrong} documents`),
       structure.length > 0 && new FerryError("FERRY_VERIFY_WRONG", `the structure of ${listed(structure)}`),
       verifyRest && unverified.length === 0 && (await this.#notFollowed(upTo)),
@@ -82,12 +84,12 @@ export class VerifiedProof implements Proof {
 
   /** That it was verified lately does not tell that changes are followed. */
   async #notFollowed(upTo: SourceTime): Promise<FerryError | undefined> {
-    const { source, state } = this.#deps;
+    const { source, state, verify } = this.#deps;
     const routes = (await this.#routes()).map(({ name }) => name);
     const now = (await clusterTime(source)).toBigInt();
     if ((await isFollowed(state, routes)) && secondsOf(now) - secondsOf(upTo) <= FOLLOWED_S) return undefined;
     return unproven(
-      `verified up to ${timeText(upTo)}: \`ferry verify --follow\` is not at work, and --verify-rest needs it`,
+      `verified up to ${timeText(upTo)}: \`${verify} --follow\` is not at work, and --verify-rest needs it`,
     );
   }
 

@@ -229,7 +229,9 @@ export class Switchover {
   async #parts({ named, fence }: Choice, watchman: Watchman = NO_WATCHMAN): Promise<Parts> {
     const { isBack, routes } = this.#deps;
     const services = isBack ? await servicesBack({ ...this.#deps, named }) : undefined;
-    return assemble({ ...this.#deps, routes: isBack ? routesBack(routes) : routes, named, fence, watchman, services });
+    const verify = isBack ? "ferry verify --reverse" : "ferry verify";
+    const sides = { ...this.#deps, routes: isBack ? routesBack(routes) : routes };
+    return assemble({ ...sides, named, fence, watchman, services, verify });
   }
 
   #machineDeps(parts: Parts): MachineDeps & Readonly<{ memory: CutoverStore }> {

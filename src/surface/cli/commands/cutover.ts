@@ -13,7 +13,6 @@ import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { reachMongo } from "#io/mongo/reach.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
-import { reverseState } from "#process/capture/stateNames.ts";
 import { Switchover } from "#process/switch/switchover.ts";
 import { RunControl } from "#source/capture/captureLifecycle.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
@@ -30,6 +29,7 @@ import {
   withPlaces,
   withTarget,
 } from "../connections.ts";
+import { otherWay } from "../otherWay.ts";
 import { milliseconds } from "../timeFlag.ts";
 import { SecondProcess, WATCHING } from "../watchman.ts";
 import { acceptedCodes } from "../workerFlags.ts";
@@ -60,7 +60,7 @@ export const registerCutover = (command: Command): void => {
 
 /** `ferry rollback`: and back. */
 export const registerRollback = (command: Command): void => {
-  withSwitch(command).action((flags: CutoverFlags) => cutover(swapped(flags)));
+  withSwitch(command).action((flags: CutoverFlags) => cutover({ ...otherWay(flags), isBack: true }));
 };
 
 const withSwitch = (command: Command): Command =>
@@ -87,13 +87,6 @@ const withSwitch = (command: Command): Command =>
     .option("--abort", "undo: lift a fence that was left")
     .option("--allow-both", "with --abort: lift the fence although services were sent over")
     .addOption(new Option("--watch <id>").hideHelp());
-
-/** The former target is where services write, and its run's state lies on the former source. */
-const swapped = (flags: CutoverFlags): CutoverFlags => {
-  const { source, target, stateDb } = resolveSettings(flags, ["source", "target"]);
-  const { sourceFile: _, targetFile: __, stateFile: ___, ...rest } = flags;
-  return { ...rest, source: target, target: source, state: source, stateDb: reverseState(stateDb), isBack: true };
-};
 
 /** @throws FERRY_USAGE where nothing of it would be left */
 const maxPauseOf = ({ maxPause }: CutoverFlags): number => {
