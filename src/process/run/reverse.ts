@@ -15,9 +15,10 @@ import type { Back } from "#process/capture/captureStart.ts";
 import { reverseState } from "#process/capture/stateNames.ts";
 import { obstacleBack, routeBack, targetsOf } from "#route/table/reverseRoutes.ts";
 import { routesOn } from "#route/table/routesOn.ts";
-import { type Behind, type CaptureRecord, readCapture } from "#source/capture/captureStore.ts";
+import { readCapture } from "#source/capture/captureStore.ts";
 import { ResumeToken } from "#source/stream/resumeToken.ts";
 import type { StartPoint } from "#source/stream/sourceProbe.ts";
+import { meantOf, type Sent } from "./carriedBack.ts";
 import { type DirectDeps, runDirect } from "./direct.ts";
 
 const APP = "ferry run --reverse";
@@ -34,31 +35,11 @@ const PAST_BLOCK = [
 
 const reaching = ({ clock, logger, soft }: DirectDeps) => ({ appName: APP, clock, logger, signal: soft });
 
-type Sent = readonly [CutoverRecord, ...CutoverRecord[]];
-
 /** Cutovers that have sent services to the target, the newest first. @throws FERRY_ROLLBACK_NONE */
 const sentOver = async (state: StateDb): Promise<Sent> => {
   const [newest, ...others] = await new CutoverStore(state, "", 0).sent();
   if (newest === undefined) throw new FerryError("FERRY_ROLLBACK_NONE", "no cutover has sent services to this target");
   return [newest, ...others];
-};
-
-type Meant = Readonly<{
-  behind: Behind;
-  /** What they sent over is carried back. */
-  records: readonly CutoverRecord[];
-  /** Those of them that the run does not know yet. */
-  added: readonly CutoverRecord[];
-}>;
-
-/** @param known what carries back so far: when that has ended, it has ended for all that was sent over by then */
-const meantOf = (sent: Sent, known: CaptureRecord | undefined): Meant => {
-  const newest = sent[0]._id;
-  const former = known?.behind ?? { after: 0, newest: 0 };
-  const isNew = known?.lifecycle?.finalizedAt !== undefined && newest > former.newest;
-  const after = isNew ? former.newest : former.after;
-  const records = sent.filter(({ _id }) => _id > after);
-  return { behind: { after, newest }, records, added: records.filter(({ _id }) => _id > former.newest) };
 };
 
 /** Where the target stood before the first of them sent services there. @throws FERRY_ROLLBACK_NONE */
