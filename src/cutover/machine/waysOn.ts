@@ -1,6 +1,6 @@
 import type { CutoverRecord } from "./record.ts";
 
-/** What a command's own way of fencing needs on the way back: the record does not hold the command. */
+/** The record does not hold the command that has fenced; and one that fails at lifting, too, may fail each time. */
 const HOOK =
   ", with --fence hook:COMMAND where a command lifts the fence, with --fence none where you have lifted it by hand";
 
@@ -13,12 +13,13 @@ export const waysOn = (
   command: string,
 ): string => {
   const given = fence === "hook" && entered.fencing !== undefined ? HOOK : "";
+  const back = `\`${command} --abort\` takes it back`;
   switch (state) {
     case "ending":
       return `\`${command}\` resumes it`;
     case "releasing":
       return `\`${command}\` tries the release again, \`${command} --abort --allow-both\` takes it back${given}`;
     default:
-      return `\`${command} --abort\` takes it back, \`${command}\` does so and begins again${given}`;
+      return given === "" ? `${back}, \`${command}\` does so and begins again` : `${back}${given}`;
   }
 };
