@@ -45,6 +45,7 @@ const errorsPage = (): string => {
 
 Every error is one sentence with a code; the command's exit status follows from the code. With \`--json\` a
 command prints it as one line of JSON on stderr: \`code\`, \`detail\`, \`hint\`, \`exit\` and \`facts\`.
+A command whose output is no longer read (\`ferry verify … | head\`) ends quietly, as by SIGPIPE, with status 141.
 
 ${table(["code", "what is the case", "what to do", "retried", "exit", "halts its route"], rows)}
 `;

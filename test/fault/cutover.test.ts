@@ -77,6 +77,12 @@ test("killed with SIGKILL in any state it goes back within the limit, or on; nev
     await moved(services);
     assert.equal(await both.isBlocked(), true, "the source stays fenced");
     assert.ok(services.longestWait() < MAX_PAUSE_MS + SLACK_MS);
+    const looked = await both.command("cutover", ["--ready"]);
+    assert.equal(looked.status, 1, looked.err);
+    assert.match(
+      looked.out,
+      /FERRY_CUTOVER_ALIVE: cutover \d+ is ending, and no process drives it: `ferry cutover` resumes it/,
+    );
     const again = await both.command("cutover", release);
     assert.equal(again.status, 0, again.out + again.err + run.logTail(20));
     const [last] = await both.cutovers.find().sort({ _id: -1 }).limit(1).toArray();

@@ -31,6 +31,7 @@ export const NODE_FLAGS = [
 /**
  * Runs `ferry ARGS` to its end, with settings from the arguments and `env` alone: nothing of a developer's own stack.
  * `stopWhen` ends it once what it has printed, or logged, matches: with SIGINT, as Ctrl-C does, or with `signal`.
+ * `readUntil`: its stdout is closed then, as `head` does.
  * @throws FERRY_TIMEOUT with the end of what it said, where it does not end within `timeoutMs`; it is killed then
  */
 export const ferry = async (
@@ -39,6 +40,7 @@ export const ferry = async (
     env?: NodeJS.ProcessEnv;
     stopWhen?: RegExp;
     signal?: NodeJS.Signals;
+    readUntil?: RegExp;
     timeoutMs?: number;
   }> = {},
 ): Promise<FerryRun> => {
@@ -53,6 +55,7 @@ export const ferry = async (
   ] as const)
     stream.setEncoding("utf8").on("data", (text: string) => {
       said[name] += text;
+      if (name === "out" && options.readUntil?.test(said.out)) stream.destroy();
       if (options.stopWhen?.test(said[name])) child.kill(options.signal ?? "SIGINT");
     });
   const [status] = await within(once(child, "close") as Promise<[number | null]>, {

@@ -64,9 +64,17 @@ export const switching = async ({ source, target, bootstrap, connectUrl }: Switc
     start,
     /** What carries, in the order in which it was started. */
     processes: processes as readonly FerryProcess[],
+    /** `ferry run` once more, where an earlier one has ended. */
+    resumed: async (): Promise<FerryProcess> => {
+      const sides = { source, target, include: [`${name}.*`], args: ["--state-db", stateDb] };
+      return own(await startDirect(sides, "resuming the stream"));
+    },
     /** `ferry COMMAND` with both sides. */
     command: (command: string, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Promise<FerryRun> =>
       ferry([...command.split(" "), ...urls, ...args], { env }),
+    /** The same, and its stdout is closed as soon as it says this. */
+    readUntil: (readUntil: RegExp, command: string, args: readonly string[] = []): Promise<FerryRun> =>
+      ferry([command, ...urls, ...args], { readUntil }),
     /** `ferry run` from the target to the source, as if there were nothing else. */
     otherWay: (args: readonly string[]): Promise<FerryRun> =>
       ferry(["run", "--source", target, "--target", source, "--state-db", stateDb, ...args]),
@@ -74,6 +82,12 @@ export const switching = async ({ source, target, bootstrap, connectUrl }: Switc
     reverse: async (): Promise<FerryProcess> => {
       const flags = ["run", "--reverse", ...direct, "--include", `${name}.*`, "--lease-ms", "1500"];
       const process = stack.use(new FerryProcess("reverse", flags, {}, "carrying back"));
+      await process.start();
+      return process;
+    },
+    /** `ferry verify --follow` that has proven all there is. */
+    following: async (): Promise<FerryProcess> => {
+      const process = stack.use(new FerryProcess("verify", ["verify", ...urls, "--follow"], {}, "verified up to"));
       await process.start();
       return process;
     },

@@ -24,19 +24,24 @@ test("user-write-block: services move with nothing lost or doubled, and the paus
   );
   const verified = await both.command("verify");
   assert.equal(verified.status, 0, verified.out + verified.err);
+  // That all was compared a moment ago does not tell that the last changes will be.
+  const unfollowed = await both.command("cutover", ["--ready", "--max-lag", "60s", "--verify-rest"]);
+  assert.match(unfollowed.out, /FERRY_CUTOVER_UNVERIFIED: .*`ferry verify --follow` is not at work/, unfollowed.err);
   const rehearsed = await both.command("cutover", ["--rehearse", "--max-lag", "60s", "--max-pause", "20s", "--json"]);
   assert.equal(rehearsed.status, 0, rehearsed.err);
   assert.ok(JSON.parse(rehearsed.out).expectedPauseMs > 0);
+  const following = await both.following();
   const { status, out, err } = await both.command("cutover", [
     "--max-lag",
     "60s",
     "--max-pause",
     "20s",
+    "--verify-rest",
     "--on-release",
     services.release,
   ]);
   try {
-    assert.equal(status, 0, out + err + run.logTail(20));
+    assert.equal(status, 0, out + err + run.logTail(20) + following.logTail(5));
     assert.match(out, /the pause was \d+ ms: fencing \d+ ms, draining \d+ ms, proving \d+ ms, restoring/);
     await moved(services);
     assert.deepEqual(await services.settle("target"), { lost: 0, doubled: 0 });
@@ -69,6 +74,9 @@ test("validator, for one namespace: its services move, the others stream on, and
   assert.match(tooMuch.err, /FERRY_CUTOVER_FENCE: user-write-block stops the whole cluster/);
   const accept = ["--accept", "FERRY_CUTOVER_UNVERIFIED", "--max-lag", "60s"];
   const named = ["--namespace", "some.users", ...accept];
+  // What waits of another namespace is no obstacle to this one.
+  const letters = both.there.db("ferry_some").collection("deadLetters");
+  await letters.insertOne({ route: "some.orders", partition: 99 });
   const { status, out, err } = await both.command("cutover", [...named, "--on-release", services.release, "--json"]);
   assert.equal(status, 0, out + err + run.logTail(20));
   await moved(services);
@@ -100,9 +108,41 @@ test("validator, for one namespace: its services move, the others stream on, and
     },
     { what: "the run to leave it out", clock: systemClock, timeoutMs: 20_000 },
   );
+  // Under another name for its state it would be no less of a loop.
+  const round = await both.command("run", ["--include", "some.users", "--state-db", "ferry_some_other"]);
+  assert.match(round.err, /FERRY_RUN_LOOP: .*\(its state: ferry_some_reverse\) carries some\.users$/m);
+  // And one that was killed is no loop when it resumes: it carries that no longer.
+  run.kill("SIGKILL");
+  const resumed = await both.resumed();
+  // The next namespace follows: the same run carries it back, too, and each goes back by itself.
+  const waits = await both.command("cutover", ["--namespace", "some.orders", ...accept, "--ready"]);
+  assert.match(waits.out, /FERRY_RUN_LETTERS: 1 dead letters wait \(some\.orders: 1\)/, waits.err);
+  await letters.deleteMany({});
+  const next = await both.command("cutover", ["--namespace", "some.orders", ...accept]);
+  assert.equal(next.status, 0, next.out + next.err + resumed.logTail(20));
+  await orders.insertOne({ _id: "new side" });
+  const formerOrders = db.collection<{ _id: string }>("orders");
+  await waitFor(
+    async () => ((await formerOrders.findOne({ _id: "new side" })) ? { done: 1 } : { seen: reverse.logTail(5) }),
+    {
+      ...{ what: "the former source to follow with both", clock: systemClock, timeoutMs: 20_000 },
+    },
+  );
+  const back = await both.command("rollback", ["--namespace", "some.orders", ...accept]);
+  assert.equal(back.status, 0, back.out + back.err + reverse.logTail(20));
+  await formerOrders.insertOne({ _id: "back" });
+  await assert.rejects(orders.insertOne({ _id: "astray" }), { code: 121 }, "the target of what went back is fenced");
+  await assert.rejects(former.insertOne({ _id: "astray" } as never), { code: 121 }, "and the source of what did not");
+  await both.there.db("some").collection<{ _id: string }>("users").insertOne({ _id: "stays" });
+  await waitFor(
+    async () => ((await former.findOne({ _id: "stays" })) === null ? { seen: reverse.logTail(5) } : { done: 1 }),
+    {
+      ...{ what: "the one that stays to be carried back still", clock: systemClock, timeoutMs: 20_000 },
+    },
+  );
   reverse.kill("SIGTERM");
   await reverse.exited;
-  const lifted = await both.command("cutover", ["--abort", "--allow-both"]);
+  const lifted = await both.command("cutover", ["--abort", "--allow-both", "--namespace", "some.users"]);
   assert.equal(lifted.status, 0, lifted.err);
   const [users] = await db.listCollections({ name: "users" }).toArray();
   assert.deepEqual((users as { options?: object }).options, rule);
@@ -135,8 +175,23 @@ test("what goes wrong leaves everything as it was: fences, hooks, writers, an op
   await refused("FERRY_CUTOVER_FENCE: there is no fence", "--fence", "wall");
   await refused("FERRY_CUTOVER_FENCE: a hook names", "--fence", "hook:");
   await refused("FERRY_USAGE: --max-pause", "--max-pause", "soon");
+  await refused("FERRY_USAGE: --max-pause 300ms is too short: the last 300 ms", "--max-pause", "300ms");
   const noWay = "hook:[ $FERRY_STEP = lift ] || { echo no way; exit 3; }";
   await refused("FERRY_CUTOVER_HOOK: .*ended with status 3: no way", "--fence", noWay);
+  // A command that fails at lifting, too: the operator does it by hand, and says so.
+  const never = await both.command("cutover", [...accept, "--fence", "hook:exit 4"]);
+  assert.match(
+    never.err,
+    /FERRY_CUTOVER_HOOK: .*`lift` ended with status 4; it stays lifting: .*--abort.*--fence none/,
+  );
+  assert.match((await both.command("cutover", ["--abort"])).err, /FERRY_CUTOVER_FENCE: .*or --fence none/);
+  const byHand = await both.command("cutover", ["--abort", "--fence", "none"]);
+  assert.match(byHand.out, /was taken back/, byHand.err);
+  await goesOn();
+  // The reader of its stdout goes away: that is a stop like any other.
+  const unread = await both.readUntil(/fencing the source/, "cutover", [...accept, "--on-release", "sleep 1; exit 3"]);
+  assert.equal(unread.err.replace(/^.*trying again\n/gm, ""), "", "nothing but a stop");
+  await goesOn();
   // The fence holds, and the release fails: what was restored is deferred again.
   await refused("FERRY_CUTOVER_HOOK: .*`release` ended with status 5", "--on-release", "exit 5");
   const [index] = (await both.there.db("wrong").collection("c").indexes()).filter(({ name }) => name === "at_1");

@@ -51,10 +51,34 @@ test("behind a cutover the former source is kept in step, and services go back w
   );
   await assert.rejects(users.insertOne({ _id: "astray" }), { code: 121 });
 
-  const failed = await both.command("rollback", [...args, "--on-release", "exit 3"]);
+  const ready = ["--fence", "validator", "--max-lag", "60s"];
+  const unproven = await both.command("rollback", ["--ready", ...ready]);
+  assert.match(
+    unproven.out,
+    /FERRY_CUTOVER_UNVERIFIED: `ferry verify --reverse` has not .*: back\.users/,
+    unproven.err,
+  );
+  const proven = await both.command("verify", ["--reverse"]);
+  assert.equal(proven.status, 0, proven.out + proven.err);
+  const failed = await both.command("rollback", [...ready, "--on-release", "exit 3"]);
   assert.match(failed.err, /FERRY_CUTOVER_HOOK: .*went back/);
   await assert.rejects(users.insertOne({ _id: "astray" }), { code: 121 }, "its fence is up again");
   await target.insertOne({ _id: "still there" });
+
+  // Killed at the release, and who follows it cannot send services back either: it waits for the operator's word.
+  const left = await both.command("rollback", [...args, "--on-release", "exit 3"], {
+    FERRY_FAULT: "cutover-entered:7",
+  });
+  assert.match(left.err, /fault point/);
+  const named =
+    /FAIL {2}cutover .*the target refuses inserts and updates of back\.users, and rollback 2 \(validator\) left it behind: it is releasing\n *`ferry rollback` tries the release again, `ferry rollback --abort/;
+  await waitFor(
+    async () => {
+      const { out } = await both.command("check", ["--include", "back.*"]);
+      return named.test(out) ? { done: out } : { seen: out };
+    },
+    { what: "the check to name the fence", clock: systemClock, timeoutMs: 20_000, everyMs: 50 },
+  );
 
   const { status, out, err } = await both.command("rollback", [...args, "--on-release", services.releaseBack]);
   assert.equal(status, 0, out + err + reverse.logTail(20));

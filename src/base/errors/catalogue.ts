@@ -733,7 +733,7 @@ export const CATALOGUE = {
     75,
     "never",
     "Not everything that is carried was compared with the source.",
-    "Run `ferry verify` first; --accept FERRY_CUTOVER_UNVERIFIED switches without.",
+    "Run the command that the message names, with the same sides and --state-db: `ferry verify` before a cutover, `ferry verify --reverse` before a rollback. --accept FERRY_CUTOVER_UNVERIFIED switches without.",
   ),
   FERRY_CUTOVER_PAUSE: entry(
     75,
@@ -799,7 +799,7 @@ export const CATALOGUE = {
     76,
     "never",
     "A run the other way carries the same namespaces: changes would go round without end.",
-    "Finalize that run first, or leave its namespaces out of this one.",
+    "Finalize that run first, or leave its namespaces out of this one. If it is never to run again, drop the database of its state, which the message names.",
   ),
   // --- the demo
   FERRY_DEMO_STEP: entry(

@@ -18,6 +18,8 @@ export type LookDeps = Readonly<{
   routes: readonly Route[] | undefined;
   /** Error codes accepted with --accept. */
   accepted: ReadonlySet<string>;
+  /** Only of these routes; undefined: of all. */
+  only?: ReadonlySet<string> | undefined;
 }>;
 
 /** At most so many names in a sentence. */
@@ -26,8 +28,8 @@ const NAMED = 5;
 const listed = (names: readonly string[]): string =>
   names.length <= NAMED ? names.join(", ") : `${names.slice(0, NAMED).join(", ")} and ${names.length - NAMED} more`;
 
-const lettersOf = async ({ state }: LookDeps): Promise<FerryError | undefined> => {
-  const waiting = await new DeadLetterStore(state).counts();
+const lettersOf = async ({ state, only }: LookDeps): Promise<FerryError | undefined> => {
+  const waiting = (await new DeadLetterStore(state).counts()).filter(({ route }) => only?.has(route) !== false);
   const total = waiting.reduce((sum, { letters }) => sum + letters, 0);
   if (total === 0) return undefined;
   const by = listed(waiting.map(({ route, letters }) => `${route}: ${letters}`));
@@ -35,18 +37,16 @@ const lettersOf = async ({ state }: LookDeps): Promise<FerryError | undefined> =
 };
 
 /** The first halted route. @throws FERRY_MONGO_* */
-export const haltOf = async (state: StateDb): Promise<FerryError | undefined> => {
+export const haltOf = async ({ state, only }: Pick<LookDeps, "state" | "only">): Promise<FerryError | undefined> => {
   for (const [route, { halted }] of await readRuns(state))
-    if (halted !== undefined)
+    if (halted !== undefined && only?.has(route) !== false)
       return new FerryError("FERRY_RUN_HALTED", `${route} is halted: ${halted.code}: ${halted.detail}`);
   return undefined;
 };
 
 /** Dead letters and halted routes: the first that is not accepted. @throws FERRY_MONGO_* */
 export const lettersAndHalts = async (deps: LookDeps): Promise<FerryError | undefined> =>
-  [await haltOf(deps.state), await lettersOf(deps)].find(
-    (error) => error !== undefined && !deps.accepted.has(error.code),
-  );
+  [await haltOf(deps), await lettersOf(deps)].find((error) => error !== undefined && !deps.accepted.has(error.code));
 
 /** Names of topics that have records which no route took, or of which a route's `where` let nothing pass. */
 const uncarried = async ({ state, routes }: LookDeps, topics: CaptureRecord["topics"]): Promise<string[]> => {

@@ -7,6 +7,7 @@ import type { Clock } from "#base/flow/clock.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import { topicAmong } from "#io/kafka/topicName.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
+import { routesOn } from "#route/table/routesOn.ts";
 import type { CaptureRecord } from "#source/capture/captureStore.ts";
 import { haltOf } from "./lastLook.ts";
 
@@ -50,13 +51,14 @@ const endsNow = async ({ kafka, topics }: DrainDeps): Promise<Ends> => {
  * @throws FERRY_RUN_HALTED, FERRY_RUN_BEHIND if no process applies it, FERRY_KAFKA_*, FERRY_MONGO_*, the signal's reason
  */
 export const workersDrained = async (deps: DrainDeps): Promise<void> => {
-  const { state, clock, signal, report, lookMs = LOOK_MS } = deps;
+  const { state, routes, topics, clock, signal, report, lookMs = LOOK_MS } = deps;
+  const only = new Set(topics.flatMap(({ name }) => routesOn(routes, name)).map(({ name }) => name));
   const ends = await endsNow(deps);
   for (let idleSince: number | undefined; ; ) {
     signal.throwIfAborted();
     const behind = await look(deps, ends);
     if (behind === 0) return;
-    const halted = await haltOf(state);
+    const halted = await haltOf({ state, only });
     if (halted !== undefined) throw halted;
     report(behind);
     const isIdle = behind === undefined || (await livingWorkers(state)) === 0;

@@ -46,16 +46,14 @@ export class CutoverStore implements CutoverMemory {
     return { record, free, pausedMs: Number(pausedMs) };
   }
 
-  /** The newest that has sent services over; one that went back, or was only tried, does not count. */
-  async released(): Promise<CutoverRecord | undefined> {
-    const [found] = await translated("reading the cutover", () =>
+  /** Those that have sent services over, the newest first; what went back, or was only tried, does not count. */
+  async sent(): Promise<readonly CutoverRecord[]> {
+    return translated("reading the cutovers", () =>
       this.#cutovers
         .find({ state: { $in: ["ending", "over"] } })
         .sort({ _id: -1 })
-        .limit(1)
         .toArray(),
     );
-    return found;
   }
 
   /** A new one, driven by this process. @throws FERRY_CUTOVER_ALIVE while another one has not come to its end */

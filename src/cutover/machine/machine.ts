@@ -7,6 +7,7 @@ import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { type CutoverStep, type Doing, isEnd, mayHaveReleased, TABLE } from "./cutoverTable.ts";
 import type { Parts } from "./parts.ts";
 import type { CutoverMemory, CutoverRecord, Found, Move, Seen, State } from "./record.ts";
+import { waysOn } from "./waysOn.ts";
 
 export type MachineDeps = Readonly<{
   memory: CutoverMemory;
@@ -15,6 +16,8 @@ export type MachineDeps = Readonly<{
   /** The operator's stop: before the release it goes back, afterwards it stops where it is. */
   signal: AbortSignal;
   leaseMs: number;
+  /** What an operator resumes it with, should it stand still. */
+  command: string;
   /** A state was entered. */
   report: (record: CutoverRecord) => void;
   /** A transient error is retried. */
@@ -33,6 +36,10 @@ const OWN = /^FERRY_CUTOVER_/;
 /** Why one goes back whose process is gone. */
 const interrupted = ({ state }: CutoverRecord): FerryError =>
   new FerryError("FERRY_CUTOVER_INTERRUPTED", `the process that drove it ended while ${state}`);
+
+/** It waits in this state for the operator's word. */
+const standing = (record: CutoverRecord, error: FerryError, command: string): FerryError =>
+  new FerryError(error.code, `${error.detail}; it stays ${record.state}: ${waysOn(record, command)}`, { cause: error });
 
 /** Drives a cutover through its table. */
 export class Machine {
@@ -106,7 +113,8 @@ export class Machine {
       return moved;
     } catch (error) {
       const back = this.#backOf(record.state);
-      if (!isFerry(error) || error.code === "FERRY_CUTOVER_TAKEN" || back === record.state) throw error;
+      if (!isFerry(error) || error.code === "FERRY_CUTOVER_TAKEN") throw error;
+      if (back === record.state) throw standing(record, error, this.#deps.command);
       return this.#back(record, { to: back, lapMs: clock.now() - begun, refused: error });
     }
   }

@@ -48,6 +48,10 @@ export type CutoverRecord = {
   unrestored?: Unrestored[];
 };
 
+/** Does it switch over a namespace of the source? */
+export const isSwitchedBy = ({ namespaces }: Pick<CutoverRecord, "namespaces">, name: string): boolean =>
+  namespaces.length === 0 || namespaces.includes(name);
+
 /** A record as it was read. */
 export type Seen = Readonly<{
   record: CutoverRecord;

@@ -38,6 +38,7 @@ export type AssemblyDeps = Readonly<{
   accepted: readonly string[];
   /** See ProofDeps. */
   verifyRest: boolean;
+  verify: string;
   maxLagMs: number;
   watchman: Watchman;
   clock: Clock;
@@ -57,6 +58,10 @@ export const assemble = (deps: AssemblyDeps): Parts => {
     return (named.length === 0 ? carried : named).map(parseNamespace);
   };
   const has = (ns: string): boolean => named.length === 0 || named.includes(ns);
+  const only =
+    named.length === 0
+      ? undefined
+      : new Set(named.flatMap((name) => routesOn(deps.routes, name)).map(({ name }) => name));
   const deferred = new DeferredStructure({ ...deps, has });
   const partly = named.length > 0;
   const moved = async (at: SourceTime): Promise<void> => {
@@ -73,14 +78,25 @@ export const assemble = (deps: AssemblyDeps): Parts => {
             ...deps,
             control: new RunControl(state),
             partly,
+            only,
+            has,
             moved,
             restoreRest,
             say: () => undefined,
             tell,
           })
-        : new Connectors({ ...deps, kafka: requireKafka(deps.kafka), rest: deps.connect, partly, moved, restoreRest }),
+        : new Connectors({
+            ...deps,
+            kafka: requireKafka(deps.kafka),
+            rest: deps.connect,
+            partly,
+            only,
+            has,
+            moved,
+            restoreRest,
+          }),
     fence: fenceOf(deps.fence, { source, namespaces, named, clock: deps.clock }),
-    proof: new VerifiedProof({ ...deps, accepted: new Set(accepted) }),
+    proof: new VerifiedProof({ ...deps, has, only, accepted: new Set(accepted) }),
     deferred,
     wayBack: new TargetPosition(target),
     services: deps.services ?? new HookRelease(deps.onRelease, named),

@@ -28,7 +28,8 @@ export const readCarriedRun = async (state: StateDb): Promise<CarriedRun> => {
   };
 };
 
-const readWhole = async (state: StateDb): Promise<CarriedRun> => {
+/** With it. @throws FERRY_RUN_NONE, FERRY_MONGO_* */
+export const readWhole = async (state: StateDb): Promise<CarriedRun> => {
   const run = await new RunControl(state).read();
   if (run !== undefined) return run.record;
   // ferry does not count a connector's records: what has come to a topic is what its lanes tell.

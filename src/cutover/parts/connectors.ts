@@ -16,6 +16,8 @@ import { readCarriedRun } from "./carriedRun.ts";
 
 export type ConnectorsDeps = Omit<LookDeps, "accepted"> &
   Readonly<{
+    /** Is a namespace of the source switched over? */
+    has: (ns: string) => boolean;
     source: MongoClient;
     kafka: KafkaClient;
     rest: ConnectRest;
@@ -49,12 +51,12 @@ export class Connectors implements Carrier {
   }
 
   async unready(): Promise<readonly FerryError[]> {
-    const { state, routes, accepted, rest, source, kafka, clock } = this.#deps;
+    const { accepted, rest, source, kafka, clock } = this.#deps;
     const copying = (await this.#store.all()).filter((record) => record.state !== "streaming");
     if (copying.length > 0)
       return copying.map(({ _id }) => new FerryError("FERRY_CUTOVER_EARLY", `connector ${_id} copies`));
     const { findings } = await checkCapture({ rest, source, kafka, store: this.#store, clock });
-    const known = await lettersAndHalts({ state, routes, accepted: new Set(accepted) });
+    const known = await lettersAndHalts({ ...this.#deps, accepted: new Set(accepted) });
     const found = [
       ...findings.map(({ code, sentence }) => new FerryError(code, sentence)),
       ...(known === undefined ? [] : [known]),
@@ -90,7 +92,8 @@ export class Connectors implements Carrier {
   }
 
   async drainTo(at: SourceTime, signal: AbortSignal): Promise<void> {
-    const { topics } = await readCarriedRun(this.#deps.state);
+    const { state, has } = this.#deps;
+    const topics = (await readCarriedRun(state)).topics.filter(({ name }) => has(name));
     await Promise.all((await this.#captures()).map((capture) => capture.drainTo(at, signal)));
     await workersDrained({ ...this.#deps, topics, signal, lookMs: LOOK_MS, report: () => undefined });
   }

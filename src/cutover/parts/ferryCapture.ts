@@ -3,7 +3,7 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import { every } from "#base/flow/every.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { type EndDeps, endRun } from "#cutover/ending/endRun.ts";
-import { haltOf, lettersAndHalts } from "#cutover/ending/lastLook.ts";
+import { haltOf, type LookDeps, lettersAndHalts } from "#cutover/ending/lastLook.ts";
 import { workersDrained } from "#cutover/ending/workersDrained.ts";
 import type { Carrier, SourceTime } from "#cutover/machine/parts.ts";
 import type { SeenRun, Unrestored } from "#source/capture/captureLifecycle.ts";
@@ -11,7 +11,10 @@ import { commandOf, stateOf } from "#source/capture/captureLifecycle.ts";
 import { AWAY_MS, RunCapture } from "#source/capture/runCapture.ts";
 
 export type FerryCaptureDeps = EndDeps &
+  Pick<LookDeps, "only"> &
   Readonly<{
+    /** Is a namespace of the source switched over? */
+    has: (ns: string) => boolean;
     logger: Logger;
     /** Older changes than this may not wait, ms. */
     maxLagMs: number;
@@ -39,9 +42,9 @@ export class FerryCapture implements Carrier {
   }
 
   async unready(): Promise<readonly FerryError[]> {
-    const { state, routes, accepted } = this.#deps;
+    const { accepted } = this.#deps;
     const seen = await this.#whenOwned();
-    const known = await lettersAndHalts({ state, routes, accepted: new Set(accepted) });
+    const known = await lettersAndHalts({ ...this.#deps, accepted: new Set(accepted) });
     return [this.#early(seen), known].filter((error) => error !== undefined);
   }
 
@@ -75,11 +78,11 @@ export class FerryCapture implements Carrier {
   }
 
   async drainTo(at: SourceTime, signal: AbortSignal): Promise<void> {
-    const { control, clock, kafka, state } = this.#deps;
+    const { control, clock, kafka, has } = this.#deps;
     const stop = new AbortController();
     const ended = AbortSignal.any([signal, stop.signal]);
     const halts = every(HALT_MS, { clock, ended, first: "now" }, async () => {
-      const halted = await haltOf(state).catch((error: unknown) => error);
+      const halted = await haltOf(this.#deps).catch((error: unknown) => error);
       if (halted !== undefined) stop.abort(halted);
     });
     try {
@@ -87,7 +90,8 @@ export class FerryCapture implements Carrier {
       const { record } = await control.seen();
       if (record.mode === "kafka" && kafka !== undefined)
         await workersDrained({
-          ...{ ...this.#deps, kafka, topics: record.topics, signal: ended, lookMs: LOOK_MS },
+          ...{ ...this.#deps, kafka, signal: ended, lookMs: LOOK_MS },
+          topics: record.topics.filter(({ name }) => has(name)),
           report: () => undefined,
         });
     } finally {

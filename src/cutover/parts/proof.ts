@@ -1,9 +1,11 @@
+import { isMongo } from "#base/config/destination.ts";
+import type { Route } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { type LookDeps, missingOnTarget, writesBehind } from "#cutover/ending/lastLook.ts";
 import type { Proof, SourceTime } from "#cutover/machine/parts.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
-import { type Verified, verifiedUpTo } from "#proof/verify/verifiedUpTo.ts";
+import { isFollowed, type Verified, verifiedUpTo } from "#proof/verify/verifiedUpTo.ts";
 import { routesOn } from "#route/table/routesOn.ts";
 import { secondsOf, timeText } from "#source/stream/resumeToken.ts";
 import { clusterTime } from "#source/stream/sourceProbe.ts";
@@ -12,10 +14,14 @@ import { readCarriedRun } from "./carriedRun.ts";
 export type ProofDeps = LookDeps &
   Readonly<{
     source: MongoClient;
+    /** Is a namespace of the source switched over? */
+    has: (ns: string) => boolean;
     /** Namespaces that are switched over; empty: everything that is carried. */
     named: readonly string[];
     /** While services wait, all that they wrote is compared as well, by `ferry verify --follow`. */
     verifyRest: boolean;
+    /** The command that compares what this one switches. */
+    verify: string;
     clock: Clock;
   }>;
 
@@ -28,10 +34,10 @@ export class VerifiedProof implements Proof {
   }
 
   async unready(): Promise<readonly FerryError[]> {
-    const { accepted, verifyRest } = this.#deps;
+    const { accepted, verifyRest, verify } = this.#deps;
     const { unverified, wrong, structure, upTo } = await this.#verified();
     const found = [
-      unverified.length > 0 && unproven(`never verified to the end: ${listed(unverified)}`),
+      unverified.length > 0 && unproven(`\`${verify}\` has not compared to the end: ${listed(unverified)}`),
       wrong > 0 && new FerryError("FERRY_VERIFY_WRONG", `${wrong} documents`),
       structure.length > 0 && new FerryError("FERRY_VERIFY_WRONG", `the structure of ${listed(structure)}`),
       verifyRest && unverified.length === 0 && (await this.#notFollowed(upTo)),
@@ -44,32 +50,46 @@ export class VerifiedProof implements Proof {
   }
 
   async missing(at: SourceTime, signal: AbortSignal): Promise<FerryError | undefined> {
-    const { source, named, state, verifyRest } = this.#deps;
+    const { source, named, state, verifyRest, has } = this.#deps;
     if (verifyRest) await this.#verifiedTo(at, signal);
     const record = await readCarriedRun(state);
-    const known = await missingOnTarget(this.#deps, record);
+    const topics = record.topics.filter(({ name }) => has(name));
+    const known = await missingOnTarget(this.#deps, { ...record, topics });
     if (known !== undefined) return known;
     const scope = named.length === 0 ? record.scope : { include: [...named], exclude: [] };
     return writesBehind(source, { ...record, scope }, { state, at, signal });
   }
 
-  async #verified(): Promise<Verified> {
-    const { state, named, routes } = this.#deps;
-    const record = await readCarriedRun(state);
-    const meant = record.topics
-      .filter(({ name, next }) => Number(next) > 0 && (named.length === 0 || named.includes(name)))
+  /** What is switched over and has been written to at all. */
+  async #routes(): Promise<readonly Route[]> {
+    const { state, routes, has } = this.#deps;
+    const { topics } = await readCarriedRun(state);
+    return topics
+      .filter(({ name, next }) => Number(next) > 0 && has(name))
       .flatMap(({ name }) => routesOn(routes, name));
-    return verifiedUpTo(
-      state,
-      meant.map(({ name }) => name),
-    );
   }
 
+  async #verified(): Promise<Verified> {
+    const routes = await this.#routes();
+    const found = await verifiedUpTo(
+      this.#deps.state,
+      routes.map(({ name }) => name),
+    );
+    if (this.#deps.named.length === 0) return found;
+    // A collection, or an index of it.
+    const there = routes.filter(isMongo).map(({ to }) => to.mongodb);
+    const isMeant = (part: string): boolean => there.some((ns) => part === ns || part.startsWith(`${ns} `));
+    return { ...found, structure: found.structure.filter(isMeant) };
+  }
+
+  /** That it was verified lately does not tell that changes are followed. */
   async #notFollowed(upTo: SourceTime): Promise<FerryError | undefined> {
-    const now = (await clusterTime(this.#deps.source)).toBigInt();
-    if (secondsOf(now) - secondsOf(upTo) <= FOLLOWED_S) return undefined;
+    const { source, state, verify } = this.#deps;
+    const routes = (await this.#routes()).map(({ name }) => name);
+    const now = (await clusterTime(source)).toBigInt();
+    if ((await isFollowed(state, routes)) && secondsOf(now) - secondsOf(upTo) <= FOLLOWED_S) return undefined;
     return unproven(
-      `verified up to ${timeText(upTo)}: \`ferry verify --follow\` is not at work, and --verify-rest needs it`,
+      `verified up to ${timeText(upTo)}: \`${verify} --follow\` is not at work, and --verify-rest needs it`,
     );
   }
 

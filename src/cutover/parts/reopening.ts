@@ -1,24 +1,24 @@
 import type { Fence, Services } from "#cutover/machine/parts.ts";
 
 /**
- * Services go back to a side that a former cutover has fenced: that fence is lifted before they are sent there, and goes up again
+ * Services go back to a side that former cutovers have fenced: those fences are lifted before they are sent there, and go up again
  * where they were not.
  */
 export class Reopening implements Services {
-  readonly #fence: Fence;
+  readonly #fences: readonly Fence[];
   readonly #services: Services;
 
-  constructor(fence: Fence, services: Services) {
-    this.#fence = fence;
+  constructor(fences: readonly Fence[], services: Services) {
+    this.#fences = fences;
     this.#services = services;
   }
 
   async release(leftMs: number, signal: AbortSignal): Promise<void> {
-    await this.#fence.lift();
+    for (const fence of this.#fences) await fence.lift();
     try {
       await this.#services.release(leftMs, signal);
     } catch (error) {
-      await this.#fence.raise(Math.max(1000, leftMs), new AbortController().signal);
+      for (const fence of this.#fences) await fence.raise(Math.max(1000, leftMs), new AbortController().signal);
       throw error;
     }
   }

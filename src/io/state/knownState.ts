@@ -1,6 +1,7 @@
 import { DEFAULT_STATE_DB } from "#base/config/settings.ts";
 import { nearest } from "#base/config/suggest.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { StateDb } from "./stateDb.ts";
 
@@ -8,6 +9,16 @@ const meant = (word: string, known: readonly string[]): string => {
   const close = nearest(word, known);
   return close === undefined ? "" : `; did you mean ${close}?`;
 };
+
+/** Databases of a deployment that have ferry's state, as far as this user may see them. @throws FERRY_MONGO_* */
+export const databasesWithState = (client: MongoClient): Promise<readonly string[]> =>
+  translated("looking for ferry's state", async () => {
+    const { databases } = await client.db("admin").admin().listDatabases({ nameOnly: true, authorizedDatabases: true });
+    const looked = await Promise.all(
+      databases.map(async ({ name }) => ((await new StateDb(client, name).hasState()) ? [name] : [])),
+    );
+    return looked.flat();
+  });
 
 /**
  * Refuses a database without ferry's state, where an empty answer would look as if all were well. The default is not there
@@ -18,9 +29,7 @@ export const requireState = (state: StateDb): Promise<void> =>
   translated("looking for ferry's state", async () => {
     const { client, name: stateDb } = state;
     if (stateDb === DEFAULT_STATE_DB || (await state.hasState())) return;
-    const { databases } = await client.db("admin").admin().listDatabases({ nameOnly: true, authorizedDatabases: true });
-    const known: string[] = [];
-    for (const { name } of databases) if (await new StateDb(client, name).hasState()) known.push(name);
+    const known = await databasesWithState(client);
     const others = known.length === 0 ? "no other has" : `it is in ${known.join(", ")}${meant(stateDb, known)}`;
     throw new FerryError(
       "FERRY_USAGE",

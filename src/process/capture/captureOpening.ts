@@ -22,11 +22,11 @@ import type { CopySourceDeps } from "#source/copy/steadyCopySource.ts";
 
 import { readDeployment } from "#source/stream/deployment.ts";
 
-import { listNamespaces, type StartPoint } from "#source/stream/sourceProbe.ts";
+import { listNamespaces } from "#source/stream/sourceProbe.ts";
 import { featuresOf } from "#source/stream/sourceStream.ts";
 import { checkDeployments, checkLooking } from "./captureChecks.ts";
 import { scopeOf } from "./captureScope.ts";
-import { type CaptureStartDeps, checkKnown } from "./captureStart.ts";
+import { type Back, type CaptureStartDeps, checkKnown, isWider } from "./captureStart.ts";
 import { carriedNames, type NamesDeps } from "./carriedNames.ts";
 import { leftoversOn } from "./leftovers.ts";
 import { requireNoLoop } from "./loopGuard.ts";
@@ -51,8 +51,8 @@ export type CaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad
     recopy: boolean;
     /** Build collections' options, indexes and views before the copy. */
     structure: boolean;
-    /** Carries back behind a cutover, from where the target stood before services were sent there; undefined: forward. */
-    back?: StartPoint | undefined;
+    /** Carries back behind cutovers; undefined: forward. */
+    back?: Back | undefined;
     /** Empty the selected collections on the target (and their topics) first, and start over. */
     replaceTarget: boolean;
     logger: Logger;
@@ -174,10 +174,10 @@ export const openCapture = async (
   const store = new CaptureStore(state, deps.runId, leaseMs);
   const remembered = await store.read();
   // A fresh start may use other names; its lease protects a live capture.
-  if (remembered !== undefined && !deps.replaceTarget) checkKnown(remembered, { deployment, scope, mode });
+  if (remembered !== undefined && !deps.replaceTarget) checkKnown(remembered, { ...deps, deployment, scope, mode });
   const replaces = deps.replaceTarget || remembered?.phase === "replacing";
   const known = replaces ? undefined : remembered;
-  if (known !== undefined) requireUnfinished(known, recopy);
+  if (known !== undefined && !isWider(deps.back, known)) requireUnfinished(known, recopy);
   const deployments = { source: deployment, target: other };
   const found = await listNamespaces(source, scope.watch);
   const { timeSeries, existing: carried } = await withTimeSeries(
@@ -187,7 +187,7 @@ export const openCapture = async (
   const isFormer = ({ topic, topicId }: KnownRoute): boolean =>
     scope.has(parseNamespace(topic)) || (remembered !== undefined && topicId === remembered.id);
   const former = replaces ? await knownRoutes(state, isFormer) : [];
-  await requireNoLoop({ source, target: other, stateDb: state.name, routes: deps.routes, carried });
+  await requireNoLoop({ source, target: other, state, routes: deps.routes, carried });
   const read = { source, deployment, scope, timeSeries, rangeDocuments, copyOrder, back: deps.back };
   return { start: { ...read, store, mode, leaseMs, clock, logger, soft }, replaces, known, former, carried };
 };

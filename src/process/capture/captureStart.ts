@@ -7,14 +7,24 @@ import { formatNamespace, type Namespace, parseNamespace } from "#base/flow/type
 import type { Logger } from "#base/observe/log.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { commandOf } from "#source/capture/captureLifecycle.ts";
-import type { CaptureRecord, CaptureStore, NewCapture } from "#source/capture/captureStore.ts";
+import type { Behind, CaptureRecord, CaptureStore, NewCapture } from "#source/capture/captureStore.ts";
 import { type CopyOrder, chooseOrder } from "#source/copy/copyOrder.ts";
 import { rangesBetween, readBounds } from "#source/copy/copyRanges.ts";
 import type { RangeRecord } from "#source/copy/rangeRecord.ts";
 import { removeSpools } from "#source/spool/spoolChain.ts";
 import { type Deployment, requireSameSource, sourceOf } from "#source/stream/deployment.ts";
+import { tokenTime } from "#source/stream/resumeToken.ts";
 import type { Scope } from "#source/stream/scope.ts";
 import { noteStart, type StartPoint } from "#source/stream/sourceProbe.ts";
+
+/** How a run carries back behind cutovers. Nothing is copied. */
+export type Back = Readonly<{
+  behind: Behind;
+  /** Of what the run does not carry back yet: both sides were equal here. */
+  start: StartPoint;
+  /** The routes of that, by their names. */
+  begun: readonly string[];
+}>;
 
 export type CaptureStartDeps = Readonly<{
   source: MongoClient;
@@ -29,8 +39,7 @@ export type CaptureStartDeps = Readonly<{
   /** Documents of one range of the copy, about. */
   rangeDocuments: number;
   copyOrder: CopyOrder;
-  /** Nothing is copied, and the stream begins here: both sides are equal there. */
-  back: StartPoint | undefined;
+  back: Back | undefined;
   clock: Clock;
   logger: Logger;
   soft: AbortSignal;
@@ -64,7 +73,7 @@ const plan = async (
  */
 const begin = async (deps: CaptureStartDeps, namespaces: readonly Namespace[]): Promise<boolean> => {
   const { source, scope, store, timeSeries, back, logger } = deps;
-  const { token, at } = back ?? (await noteStart(source, scope.watch));
+  const { token, at } = back?.start ?? (await noteStart(source, scope.watch));
   const { ranges, documents } = back === undefined ? await plan(deps, namespaces, 1) : { ranges: [], documents: 0 };
   const capture: NewCapture = {
     id: randomBytes(8).toString("hex"),
@@ -77,6 +86,7 @@ const begin = async (deps: CaptureStartDeps, namespaces: readonly Namespace[]): 
     token,
     topics: namespaces.map((ns) => ({ name: formatNamespace(ns), next: Long.ZERO })),
     estimate: Long.fromNumber(documents),
+    ...(back === undefined ? {} : { behind: back.behind }),
   };
   if (!(await store.begin(capture, ranges))) return false;
   if (back !== undefined) {
@@ -114,13 +124,45 @@ const beginAgain = async (
   logger.warn({ stage: "copy", count: documents }, `copying again from a new start: generation ${generation}`);
 };
 
-type IdentityDeps = Pick<CaptureStartDeps, "deployment" | "scope" | "mode">;
+/** Were services sent over since, so that there is more to carry back than the record says? */
+export const isWider = (back: Back | undefined, { behind }: Pick<CaptureRecord, "behind">): back is Back =>
+  back !== undefined && back.behind.newest > (behind?.newest ?? 0);
+
+/**
+ * What was sent over since is carried back as well, from where the target stood then. What is carried already is read again
+ * from there, to the same end.
+ */
+const widen = async (
+  { store, scope, logger }: CaptureStartDeps,
+  record: CaptureRecord,
+  { behind, start, begun }: Back,
+  existing: readonly Namespace[],
+): Promise<void> => {
+  const isOver = record.lifecycle?.finalizedAt !== undefined;
+  const next = new Map(record.topics.map(({ name, next: at }) => [name, at]));
+  const names = new Set([...(isOver ? [] : next.keys()), ...existing.map(formatNamespace)]);
+  const token = isOver || tokenTime(record.token) > tokenTime(start.token) ? start.token : record.token;
+  const topics = [...names].map((name) => ({ name, next: next.get(name) ?? Long.ZERO }));
+  await store.widen({ scope: specOf(scope), token, topics, behind }, begun, isOver);
+  const what = isOver ? "" : "; what was carried back already is read again from there";
+  logger.info(
+    { stage: "stream" },
+    `carrying back from where the target stood when more services were sent there${what}`,
+  );
+};
+
+const specOf = ({ spec }: Scope): CaptureRecord["scope"] => ({
+  include: [...spec.include],
+  exclude: [...spec.exclude],
+});
+
+type IdentityDeps = Pick<CaptureStartDeps, "deployment" | "scope" | "mode"> & Partial<Pick<CaptureStartDeps, "back">>;
 
 /** By what a capture is known again. */
 const identityOf = ({ deployment, scope, mode }: IdentityDeps): Pick<CaptureRecord, "mode" | "source" | "scope"> => ({
   mode,
   source: sourceOf(deployment),
-  scope: { include: [...scope.spec.include], exclude: [...scope.spec.exclude] },
+  scope: specOf(scope),
 });
 
 const sameScope = (record: CaptureRecord, scope: Scope): boolean =>
@@ -128,11 +170,11 @@ const sameScope = (record: CaptureRecord, scope: Scope): boolean =>
   JSON.stringify([scope.spec.include, scope.spec.exclude]);
 
 /** Is this the capture that the target remembers? @throws FERRY_CAPTURE_OTHER */
-export const checkKnown = (record: CaptureRecord, { deployment, scope, mode }: IdentityDeps): void => {
+export const checkKnown = (record: CaptureRecord, { deployment, scope, mode, back }: IdentityDeps): void => {
   const other = (what: string): FerryError => new FerryError("FERRY_CAPTURE_OTHER", what);
   if (record.mode !== mode) throw other(`this target is fed by ${commandOf(record)}`);
   requireSameSource(record.source, deployment);
-  if (!sameScope(record, scope)) {
+  if (!sameScope(record, scope) && !isWider(back, record)) {
     const spell = (names: readonly string[], flag: string): string =>
       names.map((name) => ` ${flag} '${name}'`).join("");
     const said = `${spell(record.scope.include, "--include")}${spell(record.scope.exclude, "--exclude")}`;
@@ -208,6 +250,7 @@ export const startCapture = async (
   if (isBegun) return;
   if (known === undefined) checkKnown(record, deps); // another process was faster, and has left since
   if (recopy) return beginAgain(deps, record, existing);
+  if (isWider(deps.back, record)) return widen(deps, record, deps.back, existing);
   const { phase, token } = record;
   deps.logger.info(
     { stage: "capture", position: token._data.slice(0, 18) },

@@ -4,18 +4,19 @@ import type { Route } from "#base/config/routes.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { formatNamespace, type Namespace } from "#base/flow/types.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
+import { databasesWithState } from "#io/state/knownState.ts";
 import { StateDb } from "#io/state/stateDb.ts";
 import { routesOn } from "#route/table/routesOn.ts";
 import { readCapture } from "#source/capture/captureStore.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { type Deployment, isSameSource } from "#source/stream/deployment.ts";
 import { Scope } from "#source/stream/scope.ts";
-import { forwardState, reverseState } from "./stateNames.ts";
 
 export type LoopDeps = Readonly<{
   source: MongoClient;
   target: Deployment;
-  stateDb: string;
+  /** This run's own. */
+  state: StateDb;
   routes: readonly Route[] | undefined;
   /** Of the source. */
   carried: readonly Namespace[];
@@ -53,13 +54,16 @@ const readElsewhere = (from: Deployment, state: StateDb): Promise<Carries> =>
 
 /**
  * A run the other way over the same namespaces would carry back what this one carries, and this one that again, without end. Its
- * state lies on the side that it writes to: this run's source.
+ * state lies on the side that it writes to: this run's source, in whatever database it was told to use. What this run has
+ * carried until services moved is not carried any more.
  * @throws FERRY_RUN_LOOP, FERRY_MONGO_*
  */
-export const requireNoLoop = async ({ source, target, stateDb, routes, carried }: LoopDeps): Promise<void> => {
-  for (const name of new Set([stateDb, reverseState(stateDb), forwardState(stateDb)])) {
+export const requireNoLoop = async ({ source, target, state, routes, carried }: LoopDeps): Promise<void> => {
+  const switched = await switchedTopics(state);
+  const mine = carried.filter((ns) => !switched.has(formatNamespace(ns)));
+  for (const name of await databasesWithState(source)) {
     const carries = await readElsewhere(target, new StateDb(source, name));
-    const both = carried.filter((ns) =>
+    const both = mine.filter((ns) =>
       routesOn(routes, formatNamespace(ns)).some((route) => isMongo(route) && carries(targetNamespace(route))),
     );
     if (both.length === 0) continue;

@@ -1,15 +1,27 @@
+import { switchedTopics } from "#apply/lanes/switchedRoutes.ts";
+import type { Route } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
+import { every } from "#base/flow/every.ts";
 import { NamespacePattern, type NamespaceSpec } from "#base/flow/namespaceFilter.ts";
+import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { isWriteBlocked } from "#cutover/fence/writeBlock.ts";
 import { CutoverStore } from "#cutover/machine/cutoverStore.ts";
-import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
+import { type CutoverRecord, isSwitchedBy } from "#cutover/machine/record.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
 import { lackedPrivilege, readPrivileges } from "#io/mongo/privileges.ts";
+import { reachMongo } from "#io/mongo/reach.ts";
 import { StateDb } from "#io/state/stateDb.ts";
+import type { Back } from "#process/capture/captureStart.ts";
 import { reverseState } from "#process/capture/stateNames.ts";
-import { obstacleBack, routeBack } from "#route/table/reverseRoutes.ts";
+import { obstacleBack, routeBack, targetsOf } from "#route/table/reverseRoutes.ts";
+import { routesOn } from "#route/table/routesOn.ts";
+import { readCapture } from "#source/capture/captureStore.ts";
 import { ResumeToken } from "#source/stream/resumeToken.ts";
 import type { StartPoint } from "#source/stream/sourceProbe.ts";
-import type { DirectDeps } from "./direct.ts";
+import { meantOf, type Sent } from "./carriedBack.ts";
+import { type DirectDeps, runDirect } from "./direct.ts";
+
+const APP = "ferry run --reverse";
 
 const PAST_BLOCK = [
   {
@@ -21,14 +33,21 @@ const PAST_BLOCK = [
   },
 ] as const;
 
-/** Where the target stood before services were sent there. @throws FERRY_ROLLBACK_NONE */
-const startOf = async (state: StateDb): Promise<Readonly<{ back: StartPoint; names: readonly string[] }>> => {
-  const record = await new CutoverStore(state, "", 0).released();
-  if (record === undefined) throw new FerryError("FERRY_ROLLBACK_NONE", "no cutover has sent services to this target");
-  if (record.back === undefined)
+const reaching = ({ clock, logger, soft }: DirectDeps) => ({ appName: APP, clock, logger, signal: soft });
+
+/** Cutovers that have sent services to the target, the newest first. @throws FERRY_ROLLBACK_NONE */
+const sentOver = async (state: StateDb): Promise<Sent> => {
+  const [newest, ...others] = await new CutoverStore(state, "", 0).sent();
+  if (newest === undefined) throw new FerryError("FERRY_ROLLBACK_NONE", "no cutover has sent services to this target");
+  return [newest, ...others];
+};
+
+/** Where the target stood before the first of them sent services there. @throws FERRY_ROLLBACK_NONE */
+const startOf = (records: readonly CutoverRecord[]): StartPoint => {
+  const [first] = records.map(({ back }) => back).sort((a, b) => (a && b ? a.at.compare(b.at) : 0));
+  if (first === undefined || records.some(({ back }) => back === undefined))
     throw new FerryError("FERRY_ROLLBACK_NONE", "its cutover noted no position: the target has no change stream");
-  const { token, at } = record.back;
-  return { back: { token: ResumeToken.stored(token), at }, names: record.namespaces };
+  return { token: ResumeToken.stored(first.token), at: first.at };
 };
 
 /** @throws FERRY_MONGO_PRIVILEGE where a fence keeps ferry out as well */
@@ -49,40 +68,106 @@ const withoutState = ({ include, exclude }: NamespaceSpec, stateDb: string): Nam
   return { include, exclude: isMeant ? [...exclude, `${stateDb}.*`] : exclude };
 };
 
+/** What of the target is carried back: what was sent over by name, and where everything was, what the operator selects. */
+const scopeBack = (records: readonly CutoverRecord[], routes: readonly Route[] | undefined, spec: NamespaceSpec) => {
+  const named = records.flatMap(({ namespaces }) => namespaces).flatMap((name) => targetsOf(routes, name));
+  if (records.every(({ namespaces }) => namespaces.length > 0)) return { include: named, exclude: spec.exclude };
+  return { include: spec.include.length === 0 ? [] : [...spec.include, ...named], exclude: spec.exclude };
+};
+
+/** The routes of what was sent over. */
+const routesOf = (records: readonly CutoverRecord[], routes: readonly Route[] | undefined) =>
+  routes?.filter(({ from }) => records.some((record) => isSwitchedBy(record, from)));
+
 /**
- * The run that keeps the former source in step behind a cutover: the sides and the routes of `ferry run`, the other way, from where
+ * The run that keeps the former source in step behind cutovers: the sides and the routes of `ferry run`, the other way, from where
  * the target stood before services were sent there. Nothing is copied.
  * @param deps as for the run that was switched over
  * @throws FERRY_ROLLBACK_NONE, FERRY_ROLLBACK_ROUTE with every reason, FERRY_MONGO_*
  */
-export const reversed = async (deps: DirectDeps): Promise<DirectDeps> => {
-  const { settings, routes, spec, options } = deps;
+const reversed = async (deps: DirectDeps, memory: StateDb): Promise<DirectDeps & Readonly<{ back: Back }>> => {
+  const { settings, spec, options } = deps;
+  await using clients = new AsyncDisposableStack();
+  const source = await reachMongo(settings.source, { side: "source", ...reaching(deps) });
+  clients.defer(() => source.close());
+  const sent = await sentOver(memory);
+  const stateDb = reverseState(settings.stateDb);
+  const { behind, records, added } = meantOf(sent, await readCapture(new StateDb(source, stateDb)));
+  const routes = routesOf(records, deps.routes);
   const obstacles = (routes ?? []).flatMap((route) => obstacleBack(route) ?? []);
   if (obstacles.length > 0) throw new FerryError("FERRY_ROLLBACK_ROUTE", obstacles.join("; "));
-  await using clients = new AsyncDisposableStack();
-  const open = async (uri: string): Promise<MongoClient> => {
-    const client = await connectMongo(uri, { appName: "ferry run --reverse" });
-    clients.defer(() => client.close());
-    return client;
-  };
-  const { back, names } = await startOf(new StateDb(await open(settings.state ?? settings.target), settings.stateDb));
-  await requirePastFence(await open(settings.source));
+  await requirePastFence(source);
+  const back = routes?.map(routeBack);
+  const begun = added.flatMap(({ namespaces }) => namespaces).flatMap((name) => targetsOf(routes, name));
   return {
     ...deps,
-    settings: {
-      ...settings,
-      source: settings.target,
-      target: settings.source,
-      state: undefined,
-      stateDb: reverseState(settings.stateDb),
-    },
-    routes: routes?.map(routeBack),
-    spec: withoutState({ ...spec, include: names.length > 0 ? names : spec.include }, settings.stateDb),
+    settings: { ...settings, source: settings.target, target: settings.source, state: undefined, stateDb },
+    routes: back,
+    spec: withoutState(scopeBack(records, routes, spec), settings.stateDb),
     // The former source has documents: they are the ones that the forward run carried.
     options: { ...options, conflict: options.conflict === "refuse" ? "mirror" : options.conflict },
     structure: false,
     recopy: false,
     replaceTarget: false,
-    back,
+    back: {
+      behind,
+      start: startOf(added.length > 0 ? added : records),
+      begun: begun.flatMap((name) => routesOn(back, name)).map(({ name }) => name),
+    },
   };
+};
+
+/** How often it is looked whether more services were sent over, ms. */
+const LOOK_MS = 500;
+
+/** Aborts `more` when a cutover behind the `newest` has sent services over and what it switched is carried there no longer. */
+const untilMore = async (
+  state: StateDb,
+  newest: number,
+  { clock, more, ended }: Pick<DirectDeps, "clock"> & Readonly<{ more: AbortController; ended: AbortSignal }>,
+): Promise<void> => {
+  const look = async (): Promise<boolean> => {
+    const later = (await sentOver(state)).filter(({ _id }) => _id > newest);
+    if (later.length === 0) return false;
+    const switched = await switchedTopics(state);
+    const isOut = ({ state, namespaces }: CutoverRecord): boolean =>
+      state === "over" || (namespaces.length > 0 && namespaces.every((name) => switched.has(name)));
+    return later.every(isOut);
+  };
+  await every(LOOK_MS, { clock, ended: AbortSignal.any([ended, more.signal]), first: "later" }, async () => {
+    // A server that is away for a moment is asked again.
+    if (await look().catch(() => false)) more.abort(new FerryError("FERRY_STOPPED", "more services were sent over"));
+  });
+};
+
+/**
+ * `ferry run --reverse`: keeps the former source in step with what cutovers have sent over, until it is stopped or ended. What a
+ * cutover sends over meanwhile is taken in.
+ * @param deps as for the run that was switched over
+ * @throws as `runDirect`, and FERRY_ROLLBACK_NONE, FERRY_ROLLBACK_ROUTE with every reason
+ */
+export const runReversed = async (deps: DirectDeps): Promise<void> => {
+  const { settings, clock } = deps;
+  const client = await reachMongo(settings.state ?? settings.target, { side: "target", ...reaching(deps) });
+  await using clients = new AsyncDisposableStack();
+  clients.defer(() => client.close());
+  const state = new StateDb(client, settings.stateDb);
+  for (;;) {
+    const back = await reversed(deps, state);
+    const [more, ending] = [new AbortController(), new AbortController()];
+    await using tasks = new TaskGroup(deps.hard);
+    const ended = AbortSignal.any([ending.signal, deps.soft, tasks.signal]);
+    tasks.run(() => untilMore(state, back.back.behind.newest, { clock, more, ended }));
+    tasks.run(async () => {
+      try {
+        await runDirect({ ...back, soft: AbortSignal.any([deps.soft, more.signal]), hard: tasks.signal });
+      } catch (error) {
+        if (!more.signal.aborted || error !== more.signal.reason) throw error;
+      } finally {
+        ending.abort();
+      }
+    });
+    await tasks.settled();
+    if (!more.signal.aborted || deps.soft.aborted) return;
+  }
 };

@@ -1,20 +1,24 @@
 import type { Route } from "#base/config/routes.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { type Namespace, parseNamespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
-import type { FenceChoice } from "#cutover/fence/fence.ts";
+import { type FenceChoice, fenceOf } from "#cutover/fence/fence.ts";
 import { CutoverStore } from "#cutover/machine/cutoverStore.ts";
 import { isEnd, mayHaveReleased } from "#cutover/machine/cutoverTable.ts";
 import { Machine, type MachineDeps } from "#cutover/machine/machine.ts";
 import type { Parts, Watchman } from "#cutover/machine/parts.ts";
 import { unready } from "#cutover/machine/readiness.ts";
-import type { CutoverRecord, Seen } from "#cutover/machine/record.ts";
+import { type CutoverRecord, isSwitchedBy, type Seen } from "#cutover/machine/record.ts";
 import { type RehearsalRecord, RehearsalStore, rehearse } from "#cutover/machine/rehearsal.ts";
 import { watch } from "#cutover/machine/watch.ts";
+import { waysOn } from "#cutover/machine/waysOn.ts";
 import { assemble } from "#cutover/parts/assemble.ts";
+import { readCarriedRun } from "#cutover/parts/carriedRun.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
+import { routesBack } from "#route/table/reverseRoutes.ts";
 import type { ConnectRest } from "#source/connector/connectRest.ts";
 import { clusterTime } from "#source/stream/sourceProbe.ts";
 import { servicesBack } from "./servicesBack.ts";
@@ -26,6 +30,7 @@ export type SwitchDeps = Readonly<{
   kafka: KafkaClient | undefined;
   /** Kafka Connect, where connectors capture. */
   connect: ConnectRest | undefined;
+  /** Of the configuration, the way there. */
   routes: readonly Route[] | undefined;
   /** Of the source; empty: everything that is carried. */
   named: readonly string[];
@@ -60,16 +65,22 @@ const LOOK_MS = 100;
 /** Where nothing is to be watched: without a fence, or in the second process itself. */
 const NO_WATCHMAN: Watchman = { ready: async () => undefined };
 
-/** What a cutover of another process was fenced with; its command is not in the record. @throws FERRY_CUTOVER_FENCE */
+/**
+ * What a cutover of another process was fenced with. Its command is not in the record, and one that fails need not be the last word:
+ * the operator gives another one, or has lifted the fence. @throws FERRY_CUTOVER_FENCE
+ */
 const fenceIn = ({ _id, fence: kind, entered }: CutoverRecord, given: FenceChoice): FenceChoice => {
   if (entered.fencing === undefined) return { kind: "none" };
   if (kind !== "hook") return { kind };
-  if (given.kind === "hook") return given;
+  if (given.kind === "hook" || given.kind === "none") return given;
   throw new FerryError(
     "FERRY_CUTOVER_FENCE",
-    `cutover ${_id} is fenced by a command: give the same --fence hook:COMMAND`,
+    `cutover ${_id} is fenced by a command: give --fence hook:COMMAND again, or --fence none if you have lifted it by hand`,
   );
 };
+
+const released = ({ _id, state }: CutoverRecord): FerryError =>
+  new FerryError("FERRY_CUTOVER_RELEASED", `cutover ${_id} is ${state}`);
 
 /** One use of `ferry cutover` or `ferry rollback`, between two connected sides. */
 export class Switchover {
@@ -83,8 +94,26 @@ export class Switchover {
 
   /** What is missing, and what the last rehearsal measured. Writes nothing. */
   async ready(): Promise<Readonly<{ missing: readonly FerryError[]; last: RehearsalRecord | undefined }>> {
-    const missing = await unready(await this.#parts(this.#deps));
+    const former = await this.#unfinished();
+    const missing = former === undefined ? await unready(await this.#parts(this.#deps)) : [former];
     return { missing, last: await new RehearsalStore(this.#deps.state).last() };
+  }
+
+  /** A cutover that has not come to its end comes first: what else is missing would be measured against its fence. */
+  async #unfinished(): Promise<FerryError | undefined> {
+    const former = await this.#latest();
+    if (former === undefined || isEnd(former.record.state)) return undefined;
+    const { record, free } = former;
+    const who = free ? `no process drives it: ${waysOn(record, this.#command)}` : `${record.owner} drives it`;
+    return new FerryError("FERRY_CUTOVER_ALIVE", `${this.#name} ${record._id} is ${record.state}, and ${who}`);
+  }
+
+  get #name(): string {
+    return this.#deps.isBack ? "rollback" : "cutover";
+  }
+
+  get #command(): string {
+    return `ferry ${this.#name}`;
   }
 
   /** Everything but the fence. @throws the first thing that is missing, FERRY_CUTOVER_PAUSE */
@@ -128,14 +157,9 @@ export class Switchover {
    */
   async abort(allowBoth: boolean): Promise<CutoverRecord | undefined> {
     const last = (await this.#latest())?.record;
-    // Without one that counts, the operator says which fence is meant.
-    const counts = last !== undefined && last.state !== "aborted";
-    const { fence } = this.#deps;
-    const parts = await this.#parts(counts ? { named: last.namespaces, fence: fenceIn(last, fence) } : this.#deps);
-    const released = counts ? last : await this.#released();
-    if (released !== undefined && (mayHaveReleased(released.state) || released.state === "over") && !allowBoth)
-      throw new FerryError("FERRY_CUTOVER_RELEASED", `cutover ${released._id} is ${released.state}`);
-    if (last === undefined || isEnd(last.state) || last.state === "ending") return this.#liftOnly(parts);
+    if (last === undefined || isEnd(last.state) || last.state === "ending") return this.#liftLeft(allowBoth);
+    if (mayHaveReleased(last.state) && !allowBoth) throw released(last);
+    const parts = await this.#parts({ named: last.namespaces, fence: fenceIn(last, this.#deps.fence) });
     const mine = await this.#store.take(last, "lease");
     const machine = this.#machine(parts, mine);
     if (!mayHaveReleased(mine.record.state)) return machine.resume(mine.record);
@@ -143,15 +167,21 @@ export class Switchover {
     return machine.run(await this.#store.move(mine.record, { to: "lifting", lapMs: 0, refused }));
   }
 
-  /** The newest cutover that has sent services of these names over. */
-  async #released(): Promise<CutoverRecord | undefined> {
-    const { named } = this.#deps;
-    const found = await this.#store.released();
-    if (found === undefined || named.length === 0 || found.namespaces.length === 0) return found;
-    return found.namespaces.some((ns) => named.includes(ns)) ? found : undefined;
-  }
-
-  async #liftOnly({ fence }: Parts): Promise<undefined> {
+  /** Lifts the fence that the newest cutover of these names stands behind; without one, the operator says which is meant. */
+  async #liftLeft(allowBoth: boolean): Promise<undefined> {
+    const { named, source, state, clock } = this.#deps;
+    const sent = (await this.#store.sent()).find(
+      (record) => named.length === 0 || named.some((name) => isSwitchedBy(record, name)),
+    );
+    if (sent !== undefined && !allowBoth) throw released(sent);
+    const choice = sent && {
+      named: named.length === 0 ? sent.namespaces : named,
+      fence: fenceIn(sent, this.#deps.fence),
+    };
+    const { named: names, fence: kind } = choice ?? this.#deps;
+    const namespaces = async (): Promise<readonly Namespace[]> =>
+      (names.length > 0 ? names : (await readCarriedRun(state)).topics.map(({ name }) => name)).map(parseNamespace);
+    const fence = fenceOf(kind, { source, named: names, namespaces, clock });
     const isUp = (await fence.unready()).some(({ code }) => code === "FERRY_CUTOVER_FENCED");
     if (!isUp && fence.kind !== "hook") throw new FerryError("FERRY_CUTOVER_NONE", "nothing is fenced");
     await fence.lift();
@@ -197,12 +227,15 @@ export class Switchover {
   }
 
   async #parts({ named, fence }: Choice, watchman: Watchman = NO_WATCHMAN): Promise<Parts> {
-    const services = this.#deps.isBack ? await servicesBack({ ...this.#deps, named }) : undefined;
-    return assemble({ ...this.#deps, named, fence, watchman, services });
+    const { isBack, routes } = this.#deps;
+    const services = isBack ? await servicesBack({ ...this.#deps, named }) : undefined;
+    const verify = isBack ? "ferry verify --reverse" : "ferry verify";
+    const sides = { ...this.#deps, routes: isBack ? routesBack(routes) : routes };
+    return assemble({ ...sides, named, fence, watchman, services, verify });
   }
 
   #machineDeps(parts: Parts): MachineDeps & Readonly<{ memory: CutoverStore }> {
-    return { ...this.#deps, parts, memory: this.#store, leaseMs: LEASE_MS };
+    return { ...this.#deps, parts, memory: this.#store, leaseMs: LEASE_MS, command: this.#command };
   }
 
   #machine(parts: Parts, seen: Seen): Machine {

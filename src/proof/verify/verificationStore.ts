@@ -41,6 +41,8 @@ export type VerificationRecord = {
   verifiedTarget?: Timestamp;
   /** Documents that were on their way when this was written. */
   behind?: Long;
+  /** When it was last written by a process that follows changes, by the clock of the state's server. */
+  followedAt?: Date;
 };
 
 /** Up to when the record's pass, or what followed it, has proven its route; undefined where it has not ended. */
@@ -201,7 +203,10 @@ export class VerificationStore {
   /** What was proven by a pass is proven up to a later moment. */
   async advanceVerified(at: Moment, behind: ReadonlyMap<string, number>): Promise<void> {
     const operations = [...behind].map(([_id, waiting]) => ({
-      updateOne: { filter: { _id, finishedAt: { $exists: true } }, update: { $set: progressFields(at, waiting) } },
+      updateOne: {
+        filter: { _id, finishedAt: { $exists: true } },
+        update: { $set: progressFields(at, waiting), $currentDate: { followedAt: true as const } },
+      },
     }));
     await translated("noting how far is verified", () => this.#passes.bulkWrite(operations, { ordered: false }));
   }

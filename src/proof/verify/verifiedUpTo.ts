@@ -1,4 +1,5 @@
 import type { StateDb } from "#io/state/stateDb.ts";
+import { clockOf } from "#source/stream/sourceProbe.ts";
 import { VerificationStore } from "./verificationStore.ts";
 
 /** How far a set of routes is proven. */
@@ -27,4 +28,14 @@ export const verifiedUpTo = async (state: StateDb, routes: readonly string[]): P
     structure: (await store.structure())?.wrong ?? [],
     unverified: routes.filter((_, i) => times[i] === 0n),
   };
+};
+
+/** Who follows writes how far once a second; silent for so long, it has ended or cannot keep up, ms. */
+const SILENT_MS = 5000;
+
+/** Does a process follow the changes of all these routes now (`ferry verify --follow`)? @throws FERRY_MONGO_* */
+export const isFollowed = async (state: StateDb, routes: readonly string[]): Promise<boolean> => {
+  const [records, now] = await Promise.all([new VerificationStore(state).all(routes), clockOf(state.client)]);
+  const times = new Map(records.map(({ _id, followedAt }) => [_id, followedAt?.getTime()]));
+  return routes.every((route) => now - (times.get(route) ?? 0) < SILENT_MS);
 };

@@ -1,7 +1,14 @@
-import { destinationText, targetNamespace } from "#base/config/destination.ts";
+import { destinationText, isMongo, targetNamespace } from "#base/config/destination.ts";
 import { nameOf, type Route } from "#base/config/routes.ts";
 import { formatNamespace } from "#base/flow/types.ts";
 import { RouteFilter } from "#route/filter/routeFilter.ts";
+import { routesOn } from "./routesOn.ts";
+
+/** Where documents of a namespace of the source are on the target. */
+export const targetsOf = (routes: readonly Route[] | undefined, name: string): readonly string[] =>
+  routesOn(routes, name)
+    .filter(isMongo)
+    .map((route) => formatNamespace(targetNamespace(route)));
 
 /** Why what a route made of documents cannot be carried back; undefined where it can. */
 export const obstacleBack = ({ name, where, fields, to }: Route): string | undefined => {
@@ -13,6 +20,10 @@ export const obstacleBack = ({ name, where, fields, to }: Route): string | undef
     ? undefined
     : `${name}: ${masked.join(", ")} is masked, and its values cannot be made readable again`;
 };
+
+/** Those that can be carried back, the other way. */
+export const routesBack = (routes: readonly Route[] | undefined): readonly Route[] | undefined =>
+  routes?.filter((route) => obstacleBack(route) === undefined).map(routeBack);
 
 const lastName = (path: string): string => path.slice(path.lastIndexOf(".") + 1);
 

@@ -6,6 +6,7 @@ import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { FREE } from "#io/mongo/lease.ts";
 import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
+import { forgetRoutes } from "#io/state/forgetRoutes.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { ofPlans, type RangeRecord } from "#source/copy/rangeRecord.ts";
 import type { SourceIdentity } from "#source/stream/deployment.ts";
@@ -26,6 +27,9 @@ export type SpoolNote = {
   full: string | null;
 };
 
+/** The cutovers `after` one up to the `newest`, by their numbers: what they sent over is carried back. Up to `after`, that has ended. */
+export type Behind = { after: number; newest: number };
+
 /**
  * `ferry.capture` on the target, one record: what ferry's own capture must remember. Position and offsets are one document,
  * so that they move in one step on any kind of target.
@@ -36,6 +40,8 @@ export type SpoolNote = {
  */
 export type CaptureRecord = {
   _id: "capture";
+  /** Of a run that carries back: behind which cutovers. */
+  behind?: Behind;
   /** Which capture this is: another one under the same names gets other topics. */
   id: string;
   mode: "direct" | "kafka";
@@ -269,6 +275,27 @@ export class CaptureStore {
     const spool = note === null ? null : { ...note, at: new Date() };
     const { matchedCount } = await translated("noting what is spooled", () =>
       this.#captures.updateOne(this.#mine(), { $set: { spool } }),
+    );
+    this.#check(matchedCount);
+  }
+
+  /**
+   * Carries back behind more cutovers than before.
+   * @param begun routes of what they sent over: if an earlier way back remembers them, it is forgotten
+   * @param isOver the way back behind the former ones has ended: this is a new one
+   * @throws FERRY_FENCED
+   */
+  async widen(
+    fields: Pick<CaptureRecord, "scope" | "token" | "topics"> & Readonly<{ behind: Behind }>,
+    begun: readonly string[],
+    isOver: boolean,
+  ): Promise<void> {
+    await forgetRoutes(this.#state, begun);
+    const { matchedCount } = await translated("noting what else is carried back", () =>
+      this.#captures.updateOne(this.#mine(), {
+        $set: { ...fields, savedAt: new Date() },
+        ...(isOver ? { $unset: { lifecycle: "" } } : {}),
+      }),
     );
     this.#check(matchedCount);
   }

@@ -8,11 +8,18 @@ import { KafkaClient } from "#io/kafka/client.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import type { CarriedDeps } from "#proof/verify/carried.ts";
+import { routesBack } from "#route/table/reverseRoutes.ts";
 import { type StopSignals, withSignals } from "#surface/terminal/signals.ts";
 import type { Flags } from "./connections.ts";
 import { type NamesFlags, namesIn, withNames } from "./namesFlags.ts";
 
-export type BothFlags = Flags & NamesFlags & Readonly<{ config?: string }>;
+export type BothFlags = Flags &
+  NamesFlags &
+  Readonly<{
+    config?: string;
+    /** What carries back is meant; the other flags are those of `otherWay`. */
+    reverse?: boolean;
+  }>;
 
 /** Adds the flags that select namespaces of the run. */
 export const withCarried = (command: Command): Command =>
@@ -36,7 +43,8 @@ export const withBothSides = (
     const { source: uri } = settings;
     const clientId = appName.replace(" ", "-");
     const filter = new NamespaceFilter(namesIn(flags));
-    const { routes } = await readConfig(flags.config);
+    const { routes: given } = await readConfig(flags.config);
+    const routes = flags.reverse === true ? routesBack(given) : given;
     await using kafka =
       settings.kafka === undefined
         ? undefined

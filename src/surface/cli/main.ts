@@ -3,6 +3,7 @@ import { CommanderError } from "commander";
 import { FerryError } from "#base/errors/ferryError.ts";
 
 import { printFailure } from "#surface/terminal/output.ts";
+import { endWithReader } from "#surface/terminal/readerGone.ts";
 import { IS_COMPILED } from "#surface/terminal/self.ts";
 import { ferryProgram } from "./program.ts";
 
@@ -18,6 +19,8 @@ const usage = ({ code, message }: CommanderError): FerryError =>
 
 const failed = (error: unknown): number =>
   printFailure(error instanceof Error ? error : new FerryError("FERRY_BUG", String(error)), json);
+
+endWithReader();
 
 // Node's own report would show an error's properties, and with them a client's options.
 process.on("uncaughtException", (error) => process.exit(failed(error)));

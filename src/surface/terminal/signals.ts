@@ -4,7 +4,8 @@ import { printAside, printFailure } from "./output.ts";
 
 export type StopSignals = Readonly<{ soft: AbortSignal; hard: AbortSignal }>;
 
-const NAMES = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** SIGPIPE: stdout is no longer read, see `endWithReader`. */
+const NAMES = ["SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE"] as const;
 
 /** How long a hard stop waits for calls on their way, ms: a server that does not answer must not hold the process. */
 const HARD_MS = 1000;

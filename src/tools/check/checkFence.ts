@@ -1,47 +1,91 @@
+import { isFerry } from "#base/errors/ferryError.ts";
 import { parseNamespace } from "#base/flow/types.ts";
 import { fencedAmong } from "#cutover/fence/validatorFence.ts";
 import { isWriteBlocked } from "#cutover/fence/writeBlock.ts";
 import { CutoverStore } from "#cutover/machine/cutoverStore.ts";
-import { isEnd, mayHaveReleased } from "#cutover/machine/cutoverTable.ts";
-import type { Seen } from "#cutover/machine/record.ts";
+import { isEnd } from "#cutover/machine/cutoverTable.ts";
+import { type CutoverRecord, isSwitchedBy, type Seen } from "#cutover/machine/record.ts";
+import { waysOn } from "#cutover/machine/waysOn.ts";
+import { readWhole } from "#cutover/parts/carriedRun.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
-import { CaptureStore } from "#source/capture/captureStore.ts";
 import { type CheckResult, checking } from "./checkResult.ts";
 
-/** What is up on the source, as the end of a sentence; undefined where nothing is. */
-const fenceOn = async (source: MongoClient, state: StateDb): Promise<string | undefined> => {
-  if ((await isWriteBlocked(source)) === true) return "the source refuses the writes of all its users";
-  const topics = (await new CaptureStore(state, "", 0).read())?.topics ?? [];
-  const fenced = await fencedAmong(
-    source,
-    topics.map(({ name }) => parseNamespace(name)),
+/** A side that is fenced while services leave it. */
+export type Fenced = Readonly<{
+  client: MongoClient;
+  side: "the source" | "the target";
+  /** Where services go from there. */
+  other: "the source" | "the target";
+  /** Of the run that carries from this side. */
+  state: StateDb;
+  /** What switches them over. */
+  by: "cutover" | "rollback";
+}>;
+
+/** A fence that is up: around a namespace; null: around everything. */
+type Up = string | null;
+
+const fencesOn = async ({ client, state }: Fenced): Promise<readonly Up[]> => {
+  if ((await isWriteBlocked(client)) === true) return [null];
+  const carried = await readWhole(state).catch((error) => {
+    if (isFerry(error, "FERRY_RUN_NONE")) return undefined;
+    throw error;
+  });
+  return fencedAmong(
+    client,
+    (carried?.topics ?? []).map(({ name }) => parseNamespace(name)),
   );
-  return fenced.length === 0 ? undefined : `the source refuses inserts and updates of ${fenced.join(", ")}`;
 };
 
-/** What the newest cutover says of it. */
-const whoseOf = (seen: Seen | undefined): Readonly<{ level: "ok" | "fail"; text: string }> => {
-  if (seen === undefined) return { level: "fail", text: "and no cutover is noted" };
+const isBehind = (record: CutoverRecord, up: Up): boolean =>
+  up === null ? record.fence === "user-write-block" : isSwitchedBy(record, up);
+
+/** What the records say of a fence: `text` is the end of a sentence. */
+type Whose = Readonly<{ level: "ok" | "fail"; text: string; remedy?: string }>;
+
+/** It is that of a cutover which has sent services over, else of the newest one. */
+const whoseOf = (
+  { by, other }: Fenced,
+  up: Up,
+  { sent, seen }: Readonly<{ sent: readonly CutoverRecord[]; seen: Seen | undefined }>,
+): Whose => {
+  const named = ({ _id, fence }: CutoverRecord): string => `${by} ${_id} (${fence})`;
+  const mine = sent.find((record) => isBehind(record, up));
+  if (mine !== undefined) return { level: "ok", text: `since ${named(mine)} sent services to ${other}` };
+  const lifts = `\`ferry ${by} --abort${up === null ? "" : " --fence validator"}\` lifts it.`;
+  if (seen === undefined) return { level: "fail", text: `and no ${by} is noted`, remedy: lifts };
   const { record, free } = seen;
-  const named = `cutover ${record._id} (${record.fence})`;
-  if (record.state === "over" || record.state === "ending")
-    return { level: "ok", text: `since ${named} sent services to the target` };
-  if (!isEnd(record.state) && !free) return { level: "ok", text: `while ${named} is ${record.state}` };
-  return { level: "fail", text: `and ${named} left it behind: it was ${record.state}` };
+  if (!isEnd(record.state) && !free) return { level: "ok", text: `while ${named(record)} is ${record.state}` };
+  const left = `and ${named(record)} left it behind: it ${isEnd(record.state) ? "was" : "is"} ${record.state}`;
+  return { level: "fail", text: left, remedy: isEnd(record.state) ? lifts : goOn(by, record) };
 };
 
-/** A fence that is up, and whose it is; a cutover that a process left behind. Silent where there is neither. */
-export const checkFence = (source: MongoClient, state: StateDb): Promise<CheckResult[]> =>
+const goOn = (by: Fenced["by"], record: CutoverRecord): string => `${waysOn(record, `ferry ${by}`)}.`;
+
+const fenceText = ({ side }: Fenced, ups: readonly Up[]): string =>
+  ups.includes(null)
+    ? `${side} refuses the writes of all its users`
+    : `${side} refuses inserts and updates of ${ups.join(", ")}`;
+
+/** A fence that is up on a side, and whose it is; a cutover that a process left behind. Silent where there is neither. */
+export const checkFence = (fenced: Fenced): Promise<CheckResult[]> =>
   checking("cutover", async (say) => {
-    const [seen, fence] = [await new CutoverStore(state, "", 0).latest(), await fenceOn(source, state)];
-    const remedy = "`ferry cutover --abort` lifts it; `ferry cutover` resumes it.";
-    if (fence !== undefined) {
-      const { level, text } = whoseOf(seen);
-      say(level, `${fence}, ${text}`, level === "fail" ? remedy : undefined);
-    } else if (seen?.free === true && !isEnd(seen.record.state)) {
-      const { _id, state } = seen.record;
-      const next = mayHaveReleased(state) ? "`ferry cutover` resumes it." : remedy;
-      say("warn", `cutover ${_id} was left behind: it is ${state}, and no process drives it`, next);
+    const { state, by } = fenced;
+    if (by === "rollback" && !(await state.hasState())) return; // nothing was ever carried back
+    const store = new CutoverStore(state, "", 0);
+    const [seen, sent, fences] = await Promise.all([store.latest(), store.sent(), fencesOn(fenced)]);
+    const found = fences.map((up) => ({ up, ...whoseOf(fenced, up, { sent, seen }) }));
+    for (const group of Map.groupBy(found, ({ text }) => text).values()) {
+      const ups = group.map(({ up }) => up);
+      for (const { level, text, remedy } of group.slice(0, 1)) say(level, `${fenceText(fenced, ups)}, ${text}`, remedy);
     }
+    const isLeft = seen?.free === true && !isEnd(seen.record.state);
+    if (!isLeft || found.some(({ level }) => level === "fail")) return;
+    const { record } = seen;
+    say(
+      "warn",
+      `${by} ${record._id} was left behind: it is ${record.state}, and no process drives it`,
+      goOn(by, record),
+    );
   });

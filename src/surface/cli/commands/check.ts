@@ -21,6 +21,7 @@ import {
 import { ignoredText } from "#io/mongo/reach.ts";
 import { ferryUri } from "#io/mongo/uriOptions.ts";
 import { StateDb } from "#io/state/stateDb.ts";
+import { reverseState } from "#process/capture/stateNames.ts";
 import { requireFits } from "#sink/open/fits.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { ConnectRest } from "#source/connector/connectRest.ts";
@@ -149,7 +150,10 @@ const check = async (flags: CheckFlags): Promise<void> => {
     if (target !== undefined) results.push(...(await checkTarget(target, databases.target, settings.stateDb, buckets)));
     if (apart !== undefined && target !== undefined) results.push(...(await checkStatePlace(apart, target)));
     if (source !== undefined && target !== undefined && state !== undefined)
-      results.push(...(await checkBoth(flags, { source, target, state })), ...(await checkFence(source, state)));
+      results.push(
+        ...(await checkBoth(flags, { source, target, state })),
+        ...(await checkFences(source, target, state)),
+      );
     if (kafka !== undefined) results.push(...(await checkKafka(kafka, options)));
     if (settings.connect !== undefined) {
       const rest = new ConnectRest({ url: settings.connect, clock: systemClock, giveUpAfterMs: ANSWER_MS });
@@ -160,6 +164,14 @@ const check = async (flags: CheckFlags): Promise<void> => {
   } finally {
     await Promise.allSettled([source?.close(), target?.close(), apart?.close(), kafka?.[Symbol.asyncDispose]()]);
   }
+};
+
+/** Of a cutover, and of a rollback, whose run remembers on the former source. */
+const checkFences = async (source: MongoClient, target: MongoClient, state: StateDb): Promise<CheckResult[]> => {
+  const back = new StateDb(source, reverseState(state.name));
+  const there = { client: source, side: "the source", other: "the target", state, by: "cutover" } as const;
+  const backAgain = { client: target, side: "the target", other: "the source", state: back, by: "rollback" } as const;
+  return [...(await checkFence(there)), ...(await checkFence(backAgain))];
 };
 
 /** The structure of what the flags name, else of the routes, else of `--ns`. */

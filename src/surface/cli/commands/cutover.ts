@@ -6,13 +6,13 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { listed } from "#base/flow/namespaceFilter.ts";
 import { parseFence } from "#cutover/fence/fence.ts";
+import { WAY_BACK_MS } from "#cutover/machine/machine.ts";
 import type { CutoverRecord } from "#cutover/machine/record.ts";
 import { cutoverFacts, pauseOf, pauseText } from "#cutover/machine/report.ts";
 import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { reachMongo } from "#io/mongo/reach.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
-import { reverseState } from "#process/capture/stateNames.ts";
 import { Switchover } from "#process/switch/switchover.ts";
 import { RunControl } from "#source/capture/captureLifecycle.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
@@ -29,6 +29,7 @@ import {
   withPlaces,
   withTarget,
 } from "../connections.ts";
+import { otherWay } from "../otherWay.ts";
 import { milliseconds } from "../timeFlag.ts";
 import { SecondProcess, WATCHING } from "../watchman.ts";
 import { acceptedCodes } from "../workerFlags.ts";
@@ -59,7 +60,7 @@ export const registerCutover = (command: Command): void => {
 
 /** `ferry rollback`: and back. */
 export const registerRollback = (command: Command): void => {
-  withSwitch(command).action((flags: CutoverFlags) => cutover(swapped(flags)));
+  withSwitch(command).action((flags: CutoverFlags) => cutover({ ...otherWay(flags), isBack: true }));
 };
 
 const withSwitch = (command: Command): Command =>
@@ -87,11 +88,12 @@ const withSwitch = (command: Command): Command =>
     .option("--allow-both", "with --abort: lift the fence although services were sent over")
     .addOption(new Option("--watch <id>").hideHelp());
 
-/** The former target is where services write, and its run's state lies on the former source. */
-const swapped = (flags: CutoverFlags): CutoverFlags => {
-  const { source, target, stateDb } = resolveSettings(flags, ["source", "target"]);
-  const { sourceFile: _, targetFile: __, stateFile: ___, ...rest } = flags;
-  return { ...rest, source: target, target: source, state: source, stateDb: reverseState(stateDb), isBack: true };
+/** @throws FERRY_USAGE where nothing of it would be left */
+const maxPauseOf = ({ maxPause }: CutoverFlags): number => {
+  const ms = milliseconds("--max-pause", maxPause);
+  if (ms > WAY_BACK_MS) return ms;
+  const kept = `the last ${WAY_BACK_MS} ms of it are kept for the way back`;
+  throw new FerryError("FERRY_USAGE", `--max-pause ${maxPause} is too short: ${kept}, so give more`);
 };
 
 const choicesOf = async (flags: CutoverFlags) => {
@@ -101,7 +103,7 @@ const choicesOf = async (flags: CutoverFlags) => {
   return {
     named,
     fence: parseFence(flags.fence ?? (named.length === 0 ? "user-write-block" : "validator")),
-    maxPauseMs: milliseconds("--max-pause", flags.maxPause),
+    maxPauseMs: maxPauseOf(flags),
     maxLagMs: milliseconds("--max-lag", flags.maxLag),
     routes: (await readConfig(flags.config)).routes,
     onRelease: flags.onRelease,

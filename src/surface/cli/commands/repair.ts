@@ -11,6 +11,7 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { createLogger } from "#base/observe/log.ts";
 import { CutoverStore } from "#cutover/machine/cutoverStore.ts";
+import { isSwitchedBy } from "#cutover/machine/record.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { replayAlone } from "#process/worker/replayAlone.ts";
 import {
@@ -75,10 +76,9 @@ const facts = ({ pair, wrong }: WrongRoute): object[] =>
 
 /** What differs where services write to the target is theirs: the source's document would take its place. @throws FERRY_REPAIR_SWITCHED */
 const requireUnswitched = async (state: StateDb, found: readonly WrongRoute[]): Promise<void> => {
-  const [switched, released] = [await switchedTopics(state), await new CutoverStore(state, "", 0).released()];
+  const [switched, sent] = [await switchedTopics(state), await new CutoverStore(state, "", 0).sent()];
   const isTheirs = (topic: string): boolean =>
-    switched.has(topic) ||
-    (released !== undefined && (released.namespaces.length === 0 || released.namespaces.includes(topic)));
+    switched.has(topic) || sent.some((record) => isSwitchedBy(record, topic));
   const [first] = found.filter(({ topic }) => isTheirs(topic));
   if (first !== undefined)
     throw new FerryError("FERRY_REPAIR_SWITCHED", `services of ${first.topic} were sent to the target`);

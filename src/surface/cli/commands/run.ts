@@ -8,7 +8,7 @@ import { createLogger } from "#base/observe/log.ts";
 import type { Vitals } from "#base/observe/vitals.ts";
 import { observed } from "#process/metrics/observed.ts";
 import { type DirectDeps, runDirect } from "#process/run/direct.ts";
-import { reversed } from "#process/run/reverse.ts";
+import { runReversed } from "#process/run/reverse.ts";
 import { type StopSignals, withSignals } from "#surface/terminal/signals.ts";
 import { type CaptureFlags, parseCapture, requireStructure, withCapture } from "../captureFlags.ts";
 import { metricsPlace } from "../metricsFlags.ts";
@@ -55,7 +55,7 @@ export const registerRun = (command: Command): void => {
         soft,
         hard,
       };
-      await runDirect(reverse ? await reversed(deps) : deps);
+      await (reverse ? runReversed(deps) : runDirect(deps));
     };
     await withSignals((signals) =>
       observed(place, { command: "run", version: VERSION }, logger, (vitals) => work(signals, vitals)),

@@ -9,6 +9,7 @@ import { plainLogger, print, printJson } from "#surface/terminal/output.ts";
 import { count } from "#surface/terminal/textTable.ts";
 import { type BothFlags, withBothSides, withCarried } from "../bothSides.ts";
 import { wholeNumber, withConnections, withTarget } from "../connections.ts";
+import { otherWay } from "../otherWay.ts";
 import { resultFacts, resultLines, structureLines, verifiedLine } from "../verifyText.ts";
 
 type VerifyFlags = BothFlags & Readonly<{ waitSeconds: string; follow?: boolean; maxSourceLoad?: string }>;
@@ -22,8 +23,9 @@ export const registerVerify = (command: Command): void => {
       "--max-source-load <ms>",
       "slow down while one small read of the source takes longer than this, ms (95th percentile) (default: no limit)",
     )
+    .option("--reverse", "compare what `ferry run --reverse` carries back; the other flags as for that")
     .option("--wait-seconds <n>", "end the pass after this time without progress, although documents are behind", "30")
-    .action(verify);
+    .action((flags: VerifyFlags) => verify(flags.reverse === true ? otherWay(flags) : flags));
 };
 
 const verify = (flags: VerifyFlags): Promise<void> =>

@@ -43,6 +43,7 @@ const machineOf = (world: World, life: Life, signal = new AbortController().sign
   clock: world.clock,
   signal,
   leaseMs: LEASE_MS,
+  command: "ferry cutover",
   report: () => undefined,
   onRetry: () => undefined,
 });

@@ -15,7 +15,7 @@ const reopening = (release: Services["release"]) => {
       await release(...how);
     },
   };
-  return { back: new Reopening(fence, services), done };
+  return { back: new Reopening([fence], services), done };
 };
 
 test("the former fence is lifted before services are sent there", async () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseConfig } from "#base/config/configFile.ts";
-import { obstacleBack, routeBack } from "#route/table/reverseRoutes.ts";
+import { obstacleBack, routeBack, routesBack, targetsOf } from "#route/table/reverseRoutes.ts";
 
 const routesOf = (yaml: string) => parseConfig(`routes:\n${yaml}`, "ferry.yaml").routes ?? [];
 
@@ -31,4 +31,21 @@ test("row filters and masks have no way back, and say why", () => {
   assert.match(obstacleBack(rows) ?? "", /^a\.b: `where` keeps documents on the source/);
   assert.match(obstacleBack(masked) ?? "", /^a\.c: ssn is masked/);
   assert.equal(obstacleBack(free), undefined);
+  const back = routesBack([rows, masked, free]) ?? [];
+  assert.deepEqual(
+    back.map(({ from }) => from),
+    ["a.d"],
+    "what can go back goes back",
+  );
+});
+
+test("what was switched over by the source's name is looked for under the target's", () => {
+  const routes = routesOf(`
+  - { from: shop.users, to: { mongodb: crm.people } }
+  - { from: shop.orders }
+`);
+  assert.deepEqual(targetsOf(routes, "shop.users"), ["crm.people"]);
+  assert.deepEqual(targetsOf(routes, "shop.orders"), ["shop.orders"]);
+  assert.deepEqual(targetsOf(routes, "shop.carts"), []);
+  assert.deepEqual(targetsOf(undefined, "shop.carts"), ["shop.carts"]);
 });
