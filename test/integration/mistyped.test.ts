@@ -97,6 +97,43 @@ test("a configuration that is not UTF-8 is refused", async () => {
   assert.equal(status, 64);
 });
 
+test("a route into ferry's own database halts, through ferry run and through a worker", async () => {
+  const [source, target, kafka] = await Promise.all([sharedMongo("source"), sharedMongo("target"), sharedKafka()]);
+  await using here = await new MongoClient(source.uri).connect();
+  await here.db("own").collection("lanes").insertOne({});
+  const config = join(tempFolder().path, "ferry.yaml");
+  writeFileSync(config, "routes: [{ from: own.lanes, to: ferry_own.lanes }]\n");
+  const sides = ["--source", source.uri, "--target", target.uri, "--state-db", "ferry_own", "--config", config];
+  const reason = /FERRY_STRUCTURE_REFUSED.*ferry_own is ferry's own database/;
+  for (const more of [[], ["--no-structure"]]) {
+    const run = await ferry(["run", ...sides, ...more]);
+    assert.match(run.err, reason);
+    assert.equal(run.status, 76);
+  }
+  const captured = [
+    "--source",
+    source.uri,
+    "--target",
+    target.uri,
+    "--kafka",
+    kafka.bootstrap,
+    "--state-db",
+    "ferry_own",
+  ];
+  const stopWhen = /copy finished/;
+  await ferry(["capture", ...captured, "--include", "own.*"], { stopWhen });
+  const worker = await ferry(["worker", ...sides, "--kafka", kafka.bootstrap], { stopWhen: reason });
+  assert.match(worker.err, reason);
+  await using there = await new MongoClient(target.uri).connect();
+  assert.equal(
+    await there
+      .db("ferry_own")
+      .collection<{ _id: string }>("lanes")
+      .countDocuments({ _id: { $not: /^own/ } }),
+    0,
+  );
+});
+
 test("a folder for the spool that cannot be made is refused at the start, not when the target falls behind", async () => {
   const sides = ["--source", "mongodb://127.0.0.1:1", "--target", "mongodb://127.0.0.1:2"];
   const { status, err } = await ferry(["run", ...sides, "--spool-dir", "/proc/ferry/spool"]);

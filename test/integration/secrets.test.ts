@@ -209,3 +209,15 @@ test("with a working odd password nothing of it is logged, printed, stored, or a
   const quiet = await ferry(["dlq", "list", "--json"], { env });
   assert.deepEqual([quiet.status, quiet.err], [0, ""]);
 });
+
+test("an address where no argument is expected is repeated without its password", async () => {
+  for (const args of [
+    ["run", "mongodb://u:s3cr3t@h"],
+    ["mongodb://u:s3cr3t@h"],
+    ["status", "--nope", "mongodb://u:s3cr3t@h/?x=s3cr3t"],
+  ]) {
+    const { status, out, err } = await ferry(args);
+    assert.equal(status, 64, args.join(" "));
+    assert.doesNotMatch(out + err, /s3cr3t/, args.join(" "));
+  }
+});

@@ -21,5 +21,6 @@ export const nearest = (
     edits: distance(word.toLowerCase(), candidate.toLowerCase()),
   }));
   const [best] = ranked.sort((a, b) => a.edits - b.edits);
-  return best !== undefined && best.edits <= most ? best.candidate : undefined;
+  const isOther = best === undefined || best.edits >= Math.max(word.length, best.candidate.length); // no letter is the same
+  return !isOther && best.edits <= most ? best.candidate : undefined;
 };

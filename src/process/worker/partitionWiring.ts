@@ -177,6 +177,15 @@ const commitOf = (context: PartitionContext, sink: Sink, session: StateSession |
     : outsideCommit(deps, session);
 };
 
+/** Documents among ferry's own positions would be taken for them. @throws FERRY_STRUCTURE_REFUSED */
+const requireForeign = (route: Route, { state, target }: PartitionContext): void => {
+  if (isMongo(route) && state.client === target && targetNamespace(route).db === state.name)
+    throw new FerryError(
+      "FERRY_STRUCTURE_REFUSED",
+      `${route.name}: ${state.name} is ferry's own database on the target`,
+    );
+};
+
 /** Builds everything one claimed partition needs and sets it to work. @throws FERRY_LOG_*, FERRY_MONGO_* */
 export const openPartition = async (context: PartitionContext): Promise<RunningPartition> => {
   const { claim, route, partitionCount, stores, state, options, ddl: rules, routes, accepted } = context;
@@ -187,6 +196,7 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
   const decode = createDecoder();
   if (partitionCount > 1)
     checkKeys(await log.peek(claim.topic, claim.partition, firstOffset), { claim, partitionCount, decode });
+  requireForeign(route, context);
   const sink = context.sinkOf(route);
   if (!sink.can.patches && source === undefined)
     throw new FerryError("FERRY_USAGE", `${sink.name} takes whole documents only: give --source to look them up`);

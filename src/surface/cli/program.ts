@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import type { SettingFlags } from "#base/config/settings.ts";
+import { withoutSecrets } from "#base/errors/secrets.ts";
 import { VERSION } from "./version.ts";
 
 /** Adds arguments, flags and the action to a command that has its name and description. */
@@ -166,8 +167,9 @@ export const ferryProgram = async (words: readonly string[], json = false): Prom
     .description("Live MongoDB to MongoDB migration through Kafka")
     .version(VERSION)
     .exitOverride();
-  if (json) program.configureOutput({ writeErr: () => undefined });
-  else program.showHelpAfterError();
+  // An address may stand where no argument is expected: commander repeats it.
+  program.configureOutput({ writeErr: (text) => void (json || process.stderr.write(withoutSecrets(text))) });
+  if (!json) program.showHelpAfterError();
   for (const { name, description, load } of COMMANDS) {
     const command = program.command(name).description(description);
     if (words.includes(name) || words.includes("completion")) (await load())(command);
