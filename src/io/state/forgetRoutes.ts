@@ -4,7 +4,7 @@ import { quoted } from "#base/flow/quoted.ts";
 import { translated } from "#io/mongo/errors.ts";
 import type { StateDb } from "./stateDb.ts";
 
-const BY_ROUTE = ["deadLetters", "drift", "conflicts", "lanes", "verificationFindings"] as const;
+const BY_ROUTE = ["deadLetters", "drift", "conflicts", "lanes", "verificationFindings", "repairs"] as const;
 const BY_ID = ["verification", "runs"] as const;
 const BY_MARK = ["touched", "settled"] as const;
 
