@@ -170,7 +170,7 @@ const withSpool = async (fault: string, seed: number): Promise<void> => {
   assert.equal(sum, next, "every offset was received once, and none was left out");
 };
 
-test("killed at the worst moments of a spool: gone on with from its last frame, each event once, nothing left behind", {
+test("killed at the worst moments of a spool: resumed from its last frame, each event once, nothing left behind", {
   concurrency: AT_ONCE,
 }, async (t) => {
   const seed = testSeed();

@@ -226,7 +226,7 @@ test("a spool at its bound: said once, shown in the status, nothing lost, also a
   await outgrown("bounded", { args, why: /it holds \d+ bytes, and may hold 1048576/, resumes: undefined });
 });
 
-test("a disk that is full: said, nothing lost, and gone on with as soon as there is room", async (t) => {
+test("a disk that is full: said, nothing lost, and resumed as soon as there is room", async (t) => {
   const disk = smallDisk(1);
   if (typeof disk === "string") return t.skip(`no small file system: ${disk}`);
   using _disk = disk;

@@ -6,7 +6,7 @@ import type { RunRecord } from "./records.ts";
 import { takeFromOwners } from "./takeFromOwners.ts";
 
 /**
- * Services of this topic write to the target from now on: what the source says behind `at` is applied by none of its routes,
+ * Services of this topic write to the target from now on: what the source says after `at` is applied by none of its routes,
  * no matter which process captures it and which worker reads it. Their positions move on, so that nothing waits for them. May be repeated.
  * @param at clusterTime of the fence
  * @throws FERRY_MONGO_*
@@ -28,7 +28,7 @@ export const switchRoutes = async (
   }
 };
 
-/** Topics whose services write to the target, and behind which time of the source. @throws FERRY_MONGO_* */
+/** Topics whose services write to the target, and after which time of the source. @throws FERRY_MONGO_* */
 export const switchedTopics = async (state: StateDb): Promise<ReadonlyMap<string, bigint>> => {
   const runs = [...(await readRuns(state)).values()];
   return new Map(

@@ -58,7 +58,7 @@ export class CopyGuard {
   async #second(what: string, isCured: (record: ConnectorRecord) => boolean): Promise<void> {
     const { claim, connectors, accepted, logger } = this.#context;
     const { topic, partition } = claim;
-    // A killed capture reads the rest of its ranges again, and a re-copy all of them: the stream behind it covers both.
+    // A killed capture reads the rest of its ranges again, and a re-copy all of them: the stream after it covers both.
     if (await connectors.isOwn(topic)) return;
     const starts = (await connectors.all()).filter(({ topics, kind }) => kind === "copy" && topics.includes(topic));
     if (!accepted.has("FERRY_CAPTURE_COPY_AGAIN") && !starts.some(isCured)) {

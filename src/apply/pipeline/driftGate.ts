@@ -61,7 +61,7 @@ export class DriftGate {
   readonly #droppers = new Map<string, Shape | undefined>();
   /** What there is to say of a record; few have anything. */
   readonly #found = new WeakMap<LogRecord, readonly TypeEntry[]>();
-  /** Highest offset of a record that has: the batches behind it need not be looked through. */
+  /** Highest offset of a record that has: the batches after it need not be looked through. */
   #lastFound = -1;
   /** May the first document be the baseline? */
   #mayFound = false;

@@ -18,7 +18,7 @@ export type FilterCollationDeps = Readonly<{
 
 /**
  * Sees to it that a row filter chooses what the source's `find` would choose: it compares text byte by byte, and a collection may
- * compare otherwise. Asked where a partition is opened and behind each change of the collection, which may have been made again.
+ * compare otherwise. Asked where a partition is opened and after each change of the collection, which may have been made again.
  * A worker that has no source looks at the target, which has the source's structure if ferry has built it.
  */
 export class FilterCollation {

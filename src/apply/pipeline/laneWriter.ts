@@ -249,6 +249,6 @@ export class LaneWriter {
   }
 }
 
-/** The copied document that met its `_id`, if it was a copied one: a streamed insert over a copy is everyday life. */
+/** The copied document that met its `_id`, if it was a copied one: a streamed insert over a copy is expected. */
 const copiedWith = (entries: readonly Entry[], doc: Uint8Array | undefined): Entry | undefined =>
   entries.find(({ event }) => event?.op === "write" && event.doc === doc && event.origin === "copy");

@@ -95,7 +95,7 @@ export class RunningPartition {
     return times.length === 0 ? undefined : Math.min(...times);
   }
 
-  /** Records of the log behind its position, as far as it knows. */
+  /** Records of the log after its position, as far as it knows. */
   waitingRecords(): number {
     return Math.max(0, (this.#runner.highWatermark ?? 0) - this.offset());
   }

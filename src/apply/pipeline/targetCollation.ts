@@ -27,7 +27,7 @@ const rule = (collation: Document | undefined): string => JSON.stringify({ ...co
 
 /**
  * What a route's target holds to be one document: `_id`s of one identity, and under a collation texts that only the server
- * can tell to be one. Looked at when a partition is opened and behind each change of the collection, when all lanes stand.
+ * can tell to be one. Looked at when a partition is opened and after each change of the collection, when all lanes stand.
  */
 export class TargetCollation {
   readonly #deps: TargetCollationDeps;

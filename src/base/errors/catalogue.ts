@@ -787,7 +787,7 @@ export const CATALOGUE = {
     64,
     "never",
     "There is nothing to carry back from.",
-    "Changes are carried back behind a cutover that has sent services to the target; give the same --source, --target and --state-db as there.",
+    "Changes are carried back after a cutover that has sent services to the target; give the same --source, --target and --state-db as there.",
   ),
   FERRY_ROLLBACK_ROUTE: entry(
     64,

@@ -1,3 +1,4 @@
+import type { Clock } from "#base/flow/clock.ts";
 import type { Logger } from "./log.ts";
 
 /** What is back sooner was hardly away, ms. */
@@ -5,21 +6,16 @@ const SAY_MS = 1000;
 /** How often it is logged again while it lasts, ms. */
 const AGAIN_MS = 30_000;
 
-type Clock = Readonly<{
-  /** ms */
-  now: () => number;
-}>;
-
 /** Says that something is waited for, and when it is back. */
 export class Awaited {
   readonly #who: string;
-  readonly #clock: Clock;
+  readonly #clock: Pick<Clock, "now">;
   readonly #logger: Logger;
   #since: number | undefined;
   #saidAt: number | undefined;
 
   /** @param who as in a sentence: `the target` */
-  constructor(who: string, { clock, logger }: Readonly<{ clock: Clock; logger: Logger }>) {
+  constructor(who: string, { clock, logger }: Readonly<{ clock: Pick<Clock, "now">; logger: Logger }>) {
     this.#who = who;
     this.#clock = clock;
     this.#logger = logger;

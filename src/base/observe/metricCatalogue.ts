@@ -91,7 +91,7 @@ export const METRICS = {
   ferry_waiting_records: gauge(
     "apply",
     ["route"],
-    "Records of the log behind the positions of the lanes that this process holds.",
+    "Records of the log after the positions of the lanes that this process holds.",
   ),
   ferry_route_partitions: gauge("apply", ["route"], "Partitions of the route's topic."),
   ferry_held_partitions: gauge("apply", ["route"], "Partitions of the route that this process holds and applies."),

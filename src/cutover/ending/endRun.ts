@@ -53,7 +53,7 @@ const finishBehindWorkers = async (deps: EndDeps, record: StoredCapture): Promis
 };
 
 /**
- * Ends a run behind a time of the source: what it had by then is applied, and what was deferred on the target is restored. Asked
+ * Ends a run after a time of the source: what it had by then is applied, and what was deferred on the target is restored. Asked
  * for again, it continues. @returns the run's record at its end
  * @throws FERRY_RUN_*, FERRY_SOURCE_WRITES where the run refuses, FERRY_MONGO_*, FERRY_KAFKA_*, the signal's reason
  */

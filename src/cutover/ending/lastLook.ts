@@ -101,7 +101,7 @@ export const missingOnTarget = async (
 };
 
 /**
- * Do services write to what is carried, behind a cluster time? The source itself is asked: a write after the end is
+ * Do services write to what is carried, after a cluster time? The source itself is asked: a write after the end is
  * permanently missing on the target. @throws FERRY_MONGO_*, the signal's reason
  */
 export const writesBehind = async (

@@ -2,7 +2,7 @@ import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { every } from "#base/flow/every.ts";
 import { faultPoint } from "#base/flow/fault.ts";
-import { retry, retryForever } from "#base/flow/retry.ts";
+import { retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { type CutoverStep, type Doing, isEnd, mayHaveReleased, TABLE } from "./cutoverTable.ts";
 import type { Parts } from "./parts.ts";
@@ -150,12 +150,9 @@ export class Machine {
       if (refused !== undefined) throw refused;
       return found;
     };
-    const giveUpAfterMs = Number.POSITIVE_INFINITY;
     const isPassing = ({ entry, code }: FerryError): boolean => entry.retry !== "never" && !OWN.test(code);
     try {
-      return await retry(attempt, {
-        ...{ what: record.state, clock, signal: time.signal, giveUpAfterMs, isPassing, onRetry },
-      });
+      return await retryForever(attempt, { what: record.state, clock, signal: time.signal, isPassing, onRetry });
     } catch (error) {
       if (time.late.aborted && record.state !== "releasing") throw tooLong(record, error);
       throw error;

@@ -44,7 +44,7 @@ export type AssemblyDeps = Readonly<{
   clock: Clock;
   logger: Logger;
   signal: AbortSignal;
-  /** What happens behind the release, as sentences. */
+  /** What happens after the release, as sentences. */
   tell: (sentence: string) => void;
 }>;
 

@@ -26,7 +26,7 @@ export type ConnectorsDeps = Omit<LookDeps, "accepted"> &
     maxLagMs: number;
     /** Only some namespaces are switched over: the connectors continue with the others. */
     partly: boolean;
-    /** Services of what is switched over write to the target: the run carries it no longer, behind this time. */
+    /** Services of what is switched over write to the target: the run carries it no longer, after this time. */
     moved: (at: SourceTime) => Promise<void>;
     /** Restores what is left of these. */
     restoreRest: (signal: AbortSignal) => Promise<readonly Unrestored[]>;

@@ -20,7 +20,7 @@ export type FerryCaptureDeps = EndDeps &
     maxLagMs: number;
     /** Only some namespaces are switched over: the run continues with the others. */
     partly: boolean;
-    /** Services of what is switched over write to the target: the run carries it no longer, behind this time. */
+    /** Services of what is switched over write to the target: the run carries it no longer, after this time. */
     moved: (at: SourceTime) => Promise<void>;
     /** Restores what is left of these. */
     restoreRest: (signal: AbortSignal) => Promise<readonly Unrestored[]>;

@@ -5,6 +5,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { systemClock } from "#base/flow/clock.ts";
 import { openMongo } from "#io/mongo/connect.ts";
+import { StateDb } from "#io/state/stateDb.ts";
 
 export type ProbeData = Readonly<{ uri: string; stateDb: string; workerId: string }>;
 
@@ -12,7 +13,7 @@ const EVERY_MS = 20;
 
 const { uri, stateDb, workerId } = workerData as ProbeData;
 const client = openMongo(uri, { appName: `${workerId}-probe`, maxPoolSize: 1 });
-const probes = client.db(stateDb).collection<{ _id: string; n: number }>("probes");
+const probes = new StateDb(client, stateDb).collection<{ _id: string; n: number }>("probes");
 
 for (;;) {
   const startedAt = performance.now();

@@ -30,11 +30,8 @@ export const requireState = (state: StateDb): Promise<void> =>
     const { client, name: stateDb } = state;
     if (stateDb === DEFAULT_STATE_DB || (await state.hasState())) return;
     const known = await databasesWithState(client);
-    const others = known.length === 0 ? "no other has" : `it is in ${known.join(", ")}${meant(stateDb, known)}`;
-    throw new FerryError(
-      "FERRY_USAGE",
-      `the target has no state of ferry in database ${stateDb} (--state-db); ${others}`,
-    );
+    const others = known.length === 0 ? "no other has any" : `it is in ${known.join(", ")}${meant(stateDb, known)}`;
+    throw new FerryError("FERRY_USAGE", `there is no state of ferry in database ${stateDb} (--state-db); ${others}`);
   });
 
 /** Refuses the name of a route that has never run. @throws FERRY_USAGE with the names that have; FERRY_MONGO_* */

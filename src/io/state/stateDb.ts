@@ -64,6 +64,8 @@ const COLLECTIONS = {
   rehearsals: {},
   /** What `ferry check` writes to see whether it may; removed again. */
   preflight: {},
+  /** What `--target-latency-ms` writes to see how long the target takes: there, wherever the rest is. */
+  probes: {},
 } as const satisfies Record<string, Kept>;
 
 export type StateCollection = keyof typeof COLLECTIONS;

@@ -34,7 +34,7 @@ const notText = (bytes: Buffer): string => {
     return `The record is neither JSON nor whole BSON: its length says ${claimed} bytes, ${bytes.length} are there.`;
   }
   if (claimed >= 5 && claimed < bytes.length && bytes[claimed - 1] === 0) {
-    return `The record is BSON of ${claimed} bytes with ${bytes.length - claimed} more behind its end.`;
+    return `The record is BSON of ${claimed} bytes with ${bytes.length - claimed} more after its end.`;
   }
   if (bytes[0] === 0)
     return "The record is neither BSON nor JSON; it begins as a schema registry's (Avro, Protobuf), which ferry does not read.";

@@ -51,7 +51,7 @@ export type CaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad
     recopy: boolean;
     /** Build collections' options, indexes and views before the copy. */
     structure: boolean;
-    /** Carries back behind cutovers; undefined: forward. */
+    /** Carries back after cutovers; undefined: forward. */
     back?: Back | undefined;
     /** Empty the selected collections on the target (and their topics) first, and start over. */
     replaceTarget: boolean;
@@ -149,9 +149,9 @@ export type Opening = Readonly<{
   start: CaptureStartDeps;
   /** Starts over, in spite of saved state. */
   replaces: boolean;
-  /** What is gone on with. */
+  /** The capture that is resumed. */
   known: CaptureRecord | undefined;
-  /** Routes of former captures that a new one forgets; empty where the capture is gone on with. */
+  /** Routes of former captures that a new one forgets; empty where the capture is resumed. */
   former: readonly KnownRoute[];
   /** Of the source: what is there and meant. */
   carried: readonly Namespace[];

@@ -17,7 +17,7 @@ import { tokenTime } from "#source/stream/resumeToken.ts";
 import type { Scope } from "#source/stream/scope.ts";
 import { noteStart, type StartPoint } from "#source/stream/sourceProbe.ts";
 
-/** How a run carries back behind cutovers. Nothing is copied. */
+/** How a run carries back after cutovers. Nothing is copied. */
 export type Back = Readonly<{
   behind: Behind;
   /** Of what the run does not carry back yet: both sides were equal here. */

@@ -131,7 +131,7 @@ type Setup = Readonly<{
 const captureInto = async (deps: KafkaCaptureDeps, setup: Setup, { record, goesOn, wish }: Session): Promise<void> => {
   const { settings, logger, clock, soft, hard, runId } = deps;
   const { sides, start, client, structure, carried } = setup;
-  // Behind the start position: what changes from here on is in the stream, and followed.
+  // After the start position: what changes from here on is in the stream, and followed.
   if (deps.structure && record.phase === "copy") await structure.build(goesOn);
   const onRetry = tryingAgain(deps, "kafka");
   const address = kafkaAddress(settings);

@@ -68,7 +68,7 @@ class Looks {
     return this.#draining.signal.aborted ? AbortSignal.any([ended, this.#soon.signal]) : ended;
   }
 
-  /** The record is read behind this: what is saved from now on asks for one more look. */
+  /** The record is read after this: what is saved from now on asks for one more look. */
   begin(): void {
     if (this.#soon.signal.aborted) this.#soon = new AbortController();
   }

@@ -120,7 +120,7 @@ type Setup = Readonly<{
 const carry = async (deps: DirectDeps, setup: Setup, { record, goesOn, wish }: Session): Promise<void> => {
   const { settings, options, clock, soft, hard, runId } = deps;
   const { sides, start, runs, structure, carried } = setup;
-  // Behind the start position: what changes from here on is in the stream, and followed.
+  // After the start position: what changes from here on is in the stream, and followed.
   if (deps.structure && record.phase === "copy") await structure.build(goesOn);
   const positions = await lanePositions(sides.state);
   const saved = new Map(record.topics.map(({ name, next }) => [name, Number(next)]));
@@ -132,7 +132,7 @@ const carry = async (deps: DirectDeps, setup: Setup, { record, goesOn, wish }: S
   const startOf = (topic: string): TopicStart => {
     const { low, high } = positions.get(topic) ?? { low: 0, high: 0 };
     const next = saved.get(topic) ?? 0;
-    // A copy is not repeated in the same order: what it brings now comes behind everything that lanes have seen.
+    // A copy is not repeated in the same order: what it brings now comes after everything that lanes have seen.
     if (record.phase === "copy") return { first: low, next: Math.max(next, high), high: Math.max(next, high) };
     return { first: next, next, high: Math.max(next, high) };
   };

@@ -80,7 +80,7 @@ const routesOf = (records: readonly CutoverRecord[], routes: readonly Route[] | 
   routes?.filter(({ from }) => records.some((record) => isSwitchedBy(record, from)));
 
 /**
- * The run that keeps the former source in step behind cutovers: the sides and the routes of `ferry run`, the other way, from where
+ * The run that keeps the former source in step after cutovers: the sides and the routes of `ferry run`, the other way, from where
  * the target stood before services were sent there. Nothing is copied.
  * @param deps as for the run that was switched over
  * @throws FERRY_ROLLBACK_NONE, FERRY_ROLLBACK_ROUTE with every reason, FERRY_MONGO_*

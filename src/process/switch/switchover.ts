@@ -41,7 +41,7 @@ export type SwitchDeps = Readonly<{
   accepted: readonly string[];
   /** See ProofDeps. */
   verifyRest: boolean;
-  /** Services go back behind a cutover: the sides are the other way round. */
+  /** Services go back after a cutover: the sides are the other way round. */
   isBack: boolean;
   /** Which process this is. */
   owner: string;

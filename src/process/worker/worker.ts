@@ -100,7 +100,7 @@ export class Worker implements AsyncDisposable {
     loop(options.leaseMs / 4, () => this.#heartbeat(), AbortSignal.any([left.signal, hard]));
     const looked = Promise.withResolvers<void>();
     loop(TOPICS_MS, () => this.#discover().finally(looked.resolve));
-    // Behind the first look at the topics: a claim before that finds nothing, and is repeated half a second later.
+    // After the first look at the topics: a claim before that finds nothing, and is repeated half a second later.
     const claiming = unlessAborted(looked.promise, tasks.signal);
     loop(OWNERSHIP_MS, () => claiming.then(() => this.#parts.held.balance(tasks)));
     loop(SHOW_MS, () => this.#show());

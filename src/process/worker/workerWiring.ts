@@ -56,7 +56,7 @@ export type WorkerDeps = Readonly<{
   workerId: string;
   host: string;
   version: string;
-  /** See ConnectOptions: behind a cutover the side that is written to is fenced. */
+  /** See ConnectOptions: after a cutover the side that is written to is fenced. */
   pastValidators?: boolean;
   /** Ends the run when what was read is applied and saved. */
   soft: AbortSignal;

@@ -29,7 +29,7 @@ export class ChangeFeed {
     return this.#upTo;
   }
 
-  /** Runs until the signal, or until a watched collection went and its stream with it. @throws FERRY_MONGO_* (286 where the history is gone) */
+  /** Runs until the signal, or until a watched collection went and its stream with it. @throws FERRY_MONGO_* (ChangeStreamHistoryLost where the history is gone) */
   async run(): Promise<void> {
     for (let goesOn = true; goesOn; ) goesOn = await retryForever(() => this.#stream(), this.#deps.retry);
   }

@@ -66,7 +66,7 @@ export class Follow {
     this.#byTarget = Map.groupBy(this.#pairs, ({ pair }) => formatNamespace(pair.target.ns));
   }
 
-  /** Runs until `onProgress` has enough, or a collection went. @throws FERRY_MONGO_* (286 where a history is gone), the signal's reason */
+  /** Runs until `onProgress` has enough, or a collection went. @throws FERRY_MONGO_* (ChangeStreamHistoryLost where a history is gone), the signal's reason */
   async run(): Promise<FollowEnd> {
     const [first] = this.#pairs;
     if (first === undefined) return { at: this.#moment, gone: this.#gone };

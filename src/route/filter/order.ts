@@ -147,7 +147,7 @@ const compareDocuments = (a: Element, b: Element): number => {
   }
 };
 
-/** Length first, then subtype (it lies behind the length) and bytes. */
+/** Length first, then subtype (it lies after the length) and bytes. */
 const compareBinaries = (a: Element, b: Element): number =>
   by(a.valueEnd - a.valueStart, b.valueEnd - b.valueStart) || Buffer.compare(slice(a, 4), slice(b, 4));
 

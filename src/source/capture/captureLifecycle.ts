@@ -24,7 +24,7 @@ export type Lifecycle = {
   pausedAt?: Date | null;
   /** A cutover waits for it: positions move within milliseconds. */
   hurry?: boolean;
-  /** To be finalized behind this cluster time of the source. */
+  /** To be finalized after this cluster time of the source. */
   drainTo?: Timestamp;
   /** Error codes that are accepted when the run ends. */
   accepted?: string[];

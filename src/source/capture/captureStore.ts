@@ -21,7 +21,7 @@ export type TopicRecord = { name: string; next: Long };
 export type SpoolNote = {
   bytes: number;
   limitBytes: number;
-  /** The position behind it. */
+  /** The position after it. */
   newest: ResumeToken;
   /** Why it takes no more; null where it does. */
   full: string | null;
@@ -40,7 +40,7 @@ export type Behind = { after: number; newest: number };
  */
 export type CaptureRecord = {
   _id: "capture";
-  /** Of a run that carries back: behind which cutovers. */
+  /** Of a run that carries back: after which cutovers. */
   behind?: Behind;
   /** Which capture this is: another one under the same names gets other topics. */
   id: string;
@@ -280,9 +280,9 @@ export class CaptureStore {
   }
 
   /**
-   * Carries back behind more cutovers than before.
+   * Carries back after more cutovers than before.
    * @param begun routes of what they sent over: if an earlier way back remembers them, it is forgotten
-   * @param isOver the way back behind the former ones has ended: this is a new one
+   * @param isOver the way back after the former ones has ended: this is a new one
    * @throws FERRY_FENCED
    */
   async widen(

@@ -65,7 +65,7 @@ export class EventRouter {
   /**
    * A database's own event has no collection. Its collections' drops came before it; the rest must be checked:
    * views and time series. The choice is the same when the stream is read again from a saved position: the topics that are
-   * known then were known at the position, or come with the events behind it.
+   * known then were known at the position, or come with the events after it.
    */
   #topicWithin(db: string, kind: string, parts: ReadonlyMap<string, Part>): string | undefined {
     const { output, logger } = this.#deps;

@@ -20,7 +20,7 @@ export type FirstChangeDeps = Readonly<{
   scope: Scope;
   /** Are time series carried with their measurements? Their changes are those of their buckets, which the server shows if asked. */
   timeSeries: boolean;
-  /** Changes behind this position, or at this cluster time or later. */
+  /** Changes after this position, or at this cluster time or later. */
   from: Exclude<StreamStart, "now">;
   signal: AbortSignal;
 }>;

@@ -93,7 +93,7 @@ export class OwnCapture {
   #saved: string;
   #progress: () => Pick<SpoolLook, "copied" | "remaining"> = () => ({ copied: 0, remaining: 0 });
   #events = 0;
-  /** Since this process works on it; undefined where it began behind it. */
+  /** Since this process works on it; undefined where it began after it. */
   #copied: Copy | undefined;
   #isStreaming = false;
   readonly #there: SourceClock;
@@ -254,7 +254,7 @@ export class OwnCapture {
     return true;
   }
 
-  /** What was spooled, and then what the source has behind it: the same replies, the same way. */
+  /** What was spooled, and then what the source has after it: the same replies, the same way. */
   async #stream(spool: Spool, ahead: ReadAhead, stop: AbortSignal, hard: AbortSignal): Promise<void> {
     const { scope, output, clock, logger } = this.#deps;
     this.#isStreaming = true;
@@ -324,7 +324,7 @@ export class OwnCapture {
       let batch = await unlessAborted(reading, waiting);
       if (stop.aborted) break;
       if (batch === undefined) {
-        // The server would say nothing before the end of its wait: it is asked once more, behind a no-op.
+        // The server would say nothing before the end of its wait: it is asked once more, after a no-op.
         waiting = stop;
         await unlessAborted(resting.note(), stop);
         await stream.interrupt();

@@ -65,7 +65,7 @@ export class RunCapture implements Capture {
   /** @throws FERRY_RUN_NONE, FERRY_RUN_BEHIND where no process drains it, FERRY_MONGO_*, the signal's reason */
   async drainTo(at: bigint, signal: AbortSignal): Promise<void> {
     const { source, clock, logger } = this.#deps;
-    // At the very time there may be more: the position must be behind it, and a source that is fenced is at rest.
+    // At the very time there may be more: the position must be after it, and a source that is fenced is at rest.
     if (source !== undefined) await new RestingSource({ client: source, clock, logger }).note();
     for (let ownedAt = clock.now(); ; ) {
       signal.throwIfAborted();

@@ -10,13 +10,13 @@ import { firstChange } from "./firstChange.ts";
 const SILENT_MS = 3000;
 
 /**
- * The oldest change of the source that is not durable downstream, by the source's own time. Positions are saved behind what
- * is on the target, so it is the first event behind the saved one.
+ * The oldest change of the source that is not durable downstream, by the source's own time. A position is saved when
+ * everything before it is on the target, so it is the first event after the saved one.
  */
 export class Unapplied {
   readonly #clock: Clock;
   #oldest: bigint | undefined;
-  /** The first event behind the position that is about to be saved. */
+  /** The first event after the position that is about to be saved. */
   #next: bigint | undefined;
   #isLive = false;
   #repliedAt: number;
@@ -85,7 +85,7 @@ export class SourceClock {
   }
 }
 
-/** Lag of a run that stands still: the first change behind its position, looked for until there is one. */
+/** Lag of a run that stands still: the first change after its position, looked for until there is one. */
 export class StandingLag {
   readonly #source: MongoClient;
   readonly #carried: Readonly<{ scope: Scope; timeSeries: boolean }>;

@@ -7,7 +7,7 @@ import type { CopySource } from "./copySource.ts";
 /** Bytes of one chunk, about: large enough for the server, small enough that several wait in memory. */
 const CHUNK_BYTES = 2 * 1024 * 1024;
 const MAX_DOCUMENTS = 5000;
-/** Behind a larger chunk nothing is read ahead: with documents of 16 MB every reader would hold two. */
+/** After a larger chunk nothing is read ahead: with documents of 16 MB every reader would hold two. */
 const MAX_AHEAD_BYTES = 4 * 1024 * 1024;
 
 export type Chunk = Readonly<{
@@ -48,7 +48,7 @@ export type ChunkCursorOptions = Readonly<{
   averageBytes: number;
 }>;
 
-/** A cursor of the copy. Each reply is about as large as a chunk, and the one behind it is on its way meanwhile. */
+/** A cursor of the copy. Each reply is about as large as a chunk, and the one after it is on its way meanwhile. */
 export class ChunkCursor implements AsyncDisposable {
   readonly #source: CopySource;
   readonly #cursor: RawCursor;

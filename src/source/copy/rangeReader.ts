@@ -6,7 +6,7 @@ import { type Chunk, ChunkCursor, type ChunkReader } from "./chunkCursor.ts";
 import type { CopySource } from "./copySource.ts";
 
 export type RangeBounds = Readonly<{
-  /** Raw `{ _id }`s. `after` lies within the range: what comes behind it is still to be read. */
+  /** Raw `{ _id }`s. `after` lies within the range: what comes after it is still to be read. */
   from: Uint8Array | undefined;
   to: Uint8Array | undefined;
   after: Uint8Array | undefined;

@@ -52,7 +52,7 @@ export class Spool implements AsyncDisposable {
   #newest: ResumeToken;
   /** Why the last frame was not kept. */
   #full: string | undefined;
-  /** Where playing is: in which segment, counted with the removed ones, and behind which byte of it. */
+  /** Where playing is: in which segment, counted with the removed ones, and after which byte of it. */
   #playing = 0;
   #playedTo = 0;
 
@@ -65,7 +65,7 @@ export class Spool implements AsyncDisposable {
   }
 
   /**
-   * What an earlier process left is checked and gone on with, from the position `from` on; what does not lead on from there is
+   * What an earlier process left is checked and continued, from the position `from` on; what does not lead on from there is
    * removed: the source is asked instead. Writes nothing yet.
    * @throws FERRY_CAPTURE_SPOOL
    */
@@ -85,7 +85,7 @@ export class Spool implements AsyncDisposable {
     return this.#folder;
   }
 
-  /** The position behind everything in it. */
+  /** The position after everything in it. */
   get newest(): ResumeToken {
     return this.#newest;
   }
@@ -140,7 +140,7 @@ export class Spool implements AsyncDisposable {
     return 0;
   }
 
-  /** Behind half a frame nothing may be written. */
+  /** After half a frame nothing may be written. */
   async #takeBack(): Promise<void> {
     const writing = this.#writing;
     await writing?.file.truncate(writing.length).catch(() => this.finish());

@@ -18,7 +18,7 @@ export type SpoolOwner = Readonly<{
 /** One file of a spool, as far as it counts. */
 export type Segment = {
   readonly path: string;
-  /** The position behind which it begins. */
+  /** The position after which it begins. */
   readonly after: ResumeToken;
   /** That of its last frame. */
   last: ResumeToken;
@@ -70,7 +70,7 @@ const inspect = async (
 /** Segments that lead on from each other, from the one that holds the position on. */
 export type Chain = Readonly<{
   segments: Segment[];
-  /** Behind which byte of the first one the position stands. */
+  /** After which byte of the first one the position stands. */
   playedTo: number;
   /** Of the next file: higher than all that are there, also where this process opens its spool again after a pause. */
   number: number;

@@ -48,7 +48,7 @@ export const decodeFrame = (body: Buffer): SpoolFrame => {
   return { events, token, invalidated: (flags & INVALIDATED) !== 0, cutDown: (flags & CUT_DOWN) !== 0 };
 };
 
-/** The first frame of a segment: whose it is, and behind which position it begins. */
+/** The first frame of a segment: whose it is, and after which position it begins. */
 export type SegmentHead = Readonly<{
   format: 1;
   capture: string;

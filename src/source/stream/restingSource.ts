@@ -12,7 +12,7 @@ const REST_MS = 1000;
 const FOR_GOOD = ["FERRY_MONGO_PRIVILEGE", "FERRY_MONGO_COMMAND", "FERRY_MONGO_AUTH"] as const;
 
 /**
- * Keeps the time of a source at rest going. A command that waits for a position behind "now", as finalize does, would wait for the
+ * Keeps the time of a source at rest going. A command that waits for a position after "now", as finalize does, would wait for the
  * server's own no-op, ten to twenty seconds; so ferry writes one. It changes no data and is no event of any change stream.
  * Where the user may not write it, the server's own is waited for. Source: the server command `appendOplogNote`.
  */

@@ -105,7 +105,7 @@ export const changesAfter = async (client: MongoClient, request: ChangesRequest)
   for (let isFirst = true; ; isFirst = false) {
     const { documents, token, ended } = await cursor.next({ batchSize: limit, maxTimeMS: WAIT_MS });
     events.push(...documents.map(toSeen));
-    // A dropped database closes its streams. `end` is behind it then: the connector reopens "from now", the next look there.
+    // A dropped database closes its streams. `end` is after it then: the connector reopens "from now", the next look there.
     // An empty reply whose position stands still: the server waited at the end of its oplog.
     const complete = ended || (!isFirst && documents.length === 0 && token.isAt(end));
     end = token;

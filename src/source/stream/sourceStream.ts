@@ -46,7 +46,7 @@ export type EventBatch = Readonly<{
 }>;
 
 const AT_ONCE = 10_000;
-/** Behind a larger reply nothing is read ahead: events of 16 MB would fill the memory. */
+/** After a larger reply nothing is read ahead: events of 16 MB would fill the memory. */
 const MAX_AHEAD_BYTES = 4 * 1024 * 1024;
 /** After an event that was too large, so many come one by one before the server is asked for full replies again. */
 const CAREFUL = 20;

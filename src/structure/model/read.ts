@@ -113,7 +113,7 @@ const databasesOf = async (client: MongoClient, { databases }: ReadScope): Promi
 
 /**
  * Collections with their options and indexes, time series and views. They are read one after the other: what changes
- * meanwhile has an event, which lies behind `at`.
+ * meanwhile has an event, which lies after `at`.
  * @throws FERRY_MONGO_*
  */
 export const readStructure = (client: MongoClient, scope: ReadScope): Promise<Structure> =>

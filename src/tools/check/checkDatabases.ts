@@ -16,6 +16,7 @@ import {
   targetNeeds,
 } from "#io/mongo/privileges.ts";
 import { atLeast, OLDEST_VERSION } from "#io/mongo/serverVersion.ts";
+import { StateDb } from "#io/state/stateDb.ts";
 import { isSameDeployment, readDeployment } from "#source/stream/deployment.ts";
 import { OPLOG_FULL, oplogFill } from "#source/stream/oplogRoom.ts";
 import { oplogWindow } from "#source/stream/sourceProbe.ts";
@@ -144,11 +145,9 @@ export const checkStatePlace = (state: MongoClient, target: MongoClient): Promis
     );
   });
 
-const PROBE = "preflight";
-
 /** Writes a document of its own, also in a transaction, and removes it. */
 const tryWriting = async (say: Say, target: MongoClient, stateDb: string, transactions: boolean): Promise<void> => {
-  const probes = target.db(stateDb).collection(PROBE);
+  const probes = new StateDb(target, stateDb).collection("preflight");
   await translated(`writing to ${stateDb} on the target`, () => probes.insertOne({ at: new Date() }));
   try {
     if (!transactions) {

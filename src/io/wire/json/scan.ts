@@ -131,7 +131,7 @@ const putCodePoint = (out: BsonWriter, point: number): void => {
 
 const REPLACEMENT = 0xfffd;
 
-/** `at` is behind `\u`. Joins surrogate pairs; a lone half becomes U+FFFD, since UTF-8 has no form for it. */
+/** `at` is after `\u`. Joins surrogate pairs; a lone half becomes U+FFFD, since UTF-8 has no form for it. */
 const copyUnicode = (text: Uint8Array, at: number, out: BsonWriter): number => {
   const unit = hex4(text, at);
   if (unit < 0) return -1;

@@ -167,7 +167,8 @@ const captureLines = ({ own }: Status): string[] => {
 const STATES: Readonly<Record<Exclude<RunState, "running">, string>> = {
   pausing: "pausing: buffered changes are applied first",
   paused: "paused until `ferry resume`: nothing is captured",
-  draining: "draining: it is finalized behind what the source had when `ferry finalize` was called",
+  draining:
+    "draining: it is finalized as soon as everything is applied that the source had when `ferry finalize` was called",
   finalizing: "finalizing: restoring deferred constraints",
   finalized: "finalized: the run is over",
 };

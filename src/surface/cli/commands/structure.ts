@@ -173,7 +173,7 @@ const build = (flags: StructureFlags): Promise<void> =>
   });
 
 /** An active run restores constraints itself, after its drain. @throws FERRY_RUN_ALIVE */
-const requireNobodyAtWork = async ({ state }: Sides): Promise<void> => {
+const requireNoWorkers = async ({ state }: Sides): Promise<void> => {
   const run = await new RunControl(state).read();
   if (run?.owned !== true) return;
   const { record } = run;
@@ -188,7 +188,7 @@ const requireRunsSource = async ({ source, state }: Sides): Promise<void> => {
 
 const finish = (flags: StructureFlags): Promise<void> =>
   connected(flags, async (sides, signal) => {
-    await requireNobodyAtWork(sides);
+    await requireNoWorkers(sides);
     await requireRunsSource(sides);
     const store = new StructureStore(sides.state);
     const given = await wiring(flags, sides, signal);

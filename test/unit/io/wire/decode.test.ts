@@ -137,7 +137,7 @@ const whole = encode(event("insert", { fullDocument: key }));
 const raw: readonly (readonly [string, Uint8Array | string, RegExp])[] = [
   ["empty", "", /is empty/],
   ["truncated BSON", whole.subarray(0, whole.length - 9), /length says \d+ bytes, \d+ are there/],
-  ["trailing bytes", Buffer.concat([whole, Buffer.from("abc")]), /3 more behind its end/],
+  ["trailing bytes", Buffer.concat([whole, Buffer.from("abc")]), /3 more after its end/],
   ["a schema registry's record", Buffer.from("0000000001026162", "hex"), /schema registry/],
   ["plain text", "hello world", /neither BSON nor JSON/],
   ["truncated JSON", '{"_id": {"_data": "82', /damaged JSON/],

@@ -21,7 +21,7 @@ test("a member that has the copy's request and does not answer is named, and so 
   const reply = Promise.withResolvers<number>();
   const answer = source.answer(reply.promise);
   await clock.pass(9000);
-  assert.deepEqual(said, [], "a long reply is everyday life");
+  assert.deepEqual(said, [], "a long reply is expected");
   await clock.pass(3000);
   assert.deepEqual(said, ["waiting for the source's member to copy from (secondary)"]);
   reply.resolve(7);

@@ -81,7 +81,7 @@ test("frames are played in their order, while more are written, with their flags
   assert.equal((await spool.next())?.cutDown, true);
 });
 
-test("it is gone on with after a kill, behind the saved position, in a file of the next process", async () => {
+test("it is resumed after a kill, after the saved position, in a file of the next process", async () => {
   using folder = tempFolder();
   const dir = await left(folder.path, [frame(1), frame(2), frame(3)]);
   {
