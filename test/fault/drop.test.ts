@@ -7,6 +7,7 @@ import { type Document, MongoClient } from "mongodb";
 import { plainRoute } from "#base/config/routes.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
+import { within } from "#io/mongo/session.ts";
 import { StateDb } from "#io/state/stateDb.ts";
 import { workerStores } from "#process/worker/workerStores.ts";
 import { booksOf } from "../harness/books.ts";
@@ -107,6 +108,45 @@ test("a transaction that a killed worker has left in a drop is ended by the next
   assert.equal((await next.runs.run(route.name))?.dropAt?.toBigInt(), drop.at);
   goesOn.resolve();
   await assert.rejects(orphan, { code: "FERRY_FENCED" });
+});
+
+test("a failure that passes by itself, in any statement of a drop's transaction, is tried again, and its effect is there once", async () => {
+  await using client = await new MongoClient((await sharedMongo("target")).uri).connect();
+  const state = new StateDb(client, "ferry_passing");
+  await state.prepare();
+  const { store, claims, drops, runs } = workerStores(
+    { state, workerId: "passing", leaseMs: 60_000, transactional: true },
+    systemClock,
+  );
+  const route = plainRoute("passing.docs").name;
+  await store.register(plainRoute(route), "id", 1, 1);
+  const owner = await claims.claim(route, 0, 1, 0);
+  assert.ok(owner !== undefined);
+  const drop = { route, at: 5n, owner };
+  await drops.begin(route, 0, drop.at, undefined);
+  await drops.take(drop);
+  const copied = client.db("passing").collection<{ _id: string }>("docs");
+  for (const [command, errorCode] of [
+    ["update", 112], // WriteConflict
+    ["insert", 112],
+    ["update", 189], // PrimarySteppedDown
+    ["commitTransaction", 251], // NoSuchTransaction
+  ] as const) {
+    const data = { failCommands: [command], errorCode, errorLabels: ["TransientTransactionError"] };
+    await client.db("admin").command({ configureFailPoint: "failCommand", mode: { times: 1 }, data });
+    let tries = 0;
+    const _id = `${command} ${errorCode}`;
+    await drops.within(drop, async (tx) => {
+      tries++;
+      await copied.insertOne({ _id }, within(tx));
+    });
+    assert.equal(tries, command === "update" ? 1 : 2, `${_id}: the failure came, and was tried again`);
+    assert.equal(await copied.countDocuments({ _id }), 1);
+  }
+  const data = { failCommands: ["update"], errorCode: 112, errorLabels: ["TransientTransactionError"] };
+  await client.db("admin").command({ configureFailPoint: "failCommand", mode: { times: 1 }, data });
+  await drops.finish(drop, new Map());
+  assert.equal((await runs.run(route))?.dropAt?.toBigInt(), drop.at);
 });
 
 test("a worker frozen in the middle of a drop wakes up when another has finished it, and drops nothing", async () => {
