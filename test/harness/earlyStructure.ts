@@ -43,6 +43,18 @@ export const happenEarly = async (db: Db): Promise<void> => {
     await collection.createIndex(key as never, { ...options, name: "early" });
     await collection.updateOne({ _id: `${coll}-1` as never }, { $set: { [field]: second } });
   }
+  await becomesView(db, "viewed");
+};
+
+/** A collection that is dropped, made again by another rule and dropped again; a view has its name in the end. */
+const becomesView = async (db: Db, coll: string): Promise<void> => {
+  const collection = db.collection<{ _id: unknown }>(coll);
+  await collection.insertOne({ _id: 1 });
+  await collection.drop();
+  await db.createCollection(coll, { collation: { locale: "sv", strength: 1 } });
+  await collection.insertMany([{ _id: "a" }, { _id: "b" }]);
+  await collection.drop();
+  await db.createCollection(coll, { viewOn: "sphere", pipeline: [{ $match: { a: 1 } }] });
 };
 
 const COLLS = ["random_a", "random_b"];

@@ -13,7 +13,7 @@ import { type BuildDeps, command, idempotent, isRefusal } from "./build.ts";
 import { indexOfRecord } from "./finalize.ts";
 
 /**
- * `removed`: an index that was there; `away`: one that had made way already, maybe since the refusal; `building`: one that is being
+ * `removed`: an index, or a view, that was there; `away`: one that had made way already, maybe since the refusal; `building`: one that is being
  * built, by the owner of another partition: it refuses documents from its beginning, and can be removed at its end.
  */
 export type Way = "removed" | "away" | "building" | undefined;
@@ -22,7 +22,8 @@ export type WayDeps = Omit<BuildDeps, "report"> &
   Readonly<{
     /** On the target, for documents that are tried alone: ferry's own, where it may create collections. */
     scratchDb: string;
-    onAway: (index: string) => void;
+    /** @param index its name; undefined where it was a view */
+    onAway: (index: string | undefined) => void;
   }>;
 
 /** What decides how a collection keeps documents and makes index keys of them. */
@@ -80,6 +81,17 @@ const refusing = async (
 };
 
 /**
+ * The source has a view now where it had the collection of this document: its drop is still to come, and brings the view back.
+ * @throws FERRY_MONGO_*
+ */
+const removeView = async (deps: WayDeps, { db, coll }: Namespace): Promise<Way> => {
+  const what = `${db}.${coll}: dropping the view, which has the name of a collection whose documents are on their way`;
+  await idempotent(deps, db, what, { drop: coll }, [ServerCode.NamespaceNotFound]);
+  deps.onAway(undefined);
+  return "removed";
+};
+
+/**
  * Removes the indexes of ferry's own that refuse a document. It is older than they are, or newer than their end: the source has
  * it, or had it, without them. Each comes back at an event of the structure that is met later, or at finalize.
  * @param to the target's collection or time series
@@ -93,13 +105,17 @@ export const makeWay = async (
 ): Promise<Way> => {
   const { target, store } = deps;
   const ns = formatNamespace(to);
-  const noted = async () => (await store.of(ns)).filter(({ kind }) => kind === "index");
+  const noted = async () => (await store.of(ns)).filter(({ kind }) => kind === "index" || kind === "view");
   if ((await noted()).length === 0) return undefined;
   const scope = { databases: [to.db], includes: ({ coll }: Namespace) => coll === to.coll };
   const [there] = (await readStructure(target, scope)).collections;
-  if (there === undefined) return undefined;
   // Read after the indexes: who removes one notes it first, and what is gone is found here.
-  const records = await noted();
+  const all = await noted();
+  const records = all.filter(({ kind }) => kind === "index");
+  const hadView = all.length > records.length;
+  if (hadView && there?.kind === "view") return removeView(deps, to);
+  const otherwise = hadView ? "away" : undefined;
+  if (there === undefined) return otherwise;
   const present = new Map(there.indexes.map((index) => [index.name, index]));
   const candidates = records.flatMap((record) => {
     const isKnown = record.held.includes("index") || record.state === "planned";
@@ -107,7 +123,7 @@ export const makeWay = async (
     return index === undefined ? [] : [index];
   });
   const planned = new Set(records.filter(({ state }) => state === "planned").map(({ _id }) => _id.index));
-  if (candidates.length === 0) return undefined;
+  if (candidates.length === 0) return otherwise;
   const before = key === undefined ? [] : await readByKeys(target, to.db, to.coll, [key]);
   const names = await refusing(deps, there, candidates, { ops, before });
   const removed = names.filter((name) => present.has(name));
@@ -125,7 +141,7 @@ export const makeWay = async (
   }
   if (removed.length > 0) return "removed";
   if (names.some((name) => planned.has(name))) return "building";
-  return names.length > 0 ? "away" : undefined;
+  return names.length > 0 ? "away" : otherwise;
 };
 
 const AWAY = "a document on its way does not fit it";

@@ -218,8 +218,10 @@ export class StructureFollower {
   async makeWay(ops: readonly TargetOp[], key: Uint8Array | undefined): Promise<Way> {
     const { target, state, clock, hard, logger, sink } = this.#deps;
     if (!sink.can.structure) return undefined;
-    const onAway = (index: string): void =>
-      logger.info({ ns: this.#to }, `index ${index} rejected a document older than itself: it is removed for now`);
+    const onAway = (index: string | undefined): void => {
+      const what = index === undefined ? "a view" : `index ${index}`;
+      logger.info({ ns: this.#to }, `${what} rejected a document older than itself: it is removed for now`);
+    };
     const deps = { target, scratchDb: state.name, clock, signal: hard, store: this.#store, onAway };
     return makeWay(deps, parseNamespace(this.#to), ops, key);
   }
