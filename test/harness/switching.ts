@@ -1,6 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { MongoClient } from "mongodb";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
 import type { CutoverRecord } from "#cutover/machine/record.ts";
 import { MovingServices } from "../../bench/lib/movingServices.ts";
 import { startCapture, startDirect } from "./directRun.ts";
@@ -88,7 +90,20 @@ export const switching = async ({ source, target, bootstrap, connectUrl }: Switc
     /** `ferry verify --follow` that has proven all there is. */
     following: async (): Promise<FerryProcess> => {
       const process = stack.use(new FerryProcess("verify", ["verify", ...urls, "--follow"], {}, "verified up to"));
+      const since = Date.now();
       await process.start();
+      // It begins where the last verification ended, and has that to catch up with first.
+      await waitFor(
+        async () => {
+          const [last = ""] =
+            process
+              .log()
+              .match(/(?<=verified up to )\S+(?=: )/g)
+              ?.slice(-1) ?? [];
+          return Date.parse(last) >= since - 1000 ? { done: undefined } : { seen: process.logTail(3) };
+        },
+        { what: "the verification to have caught up", clock: systemClock, timeoutMs: 60_000 },
+      );
       return process;
     },
     /** `ferry cutover` that is expected to stand still at a fault point. */
