@@ -7,6 +7,7 @@ import { waitFor } from "#base/flow/retry.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import type { KafkaProducer } from "#io/kafka/producer.ts";
 import { type RecordBatch, RecordBatchWriter } from "#io/kafka/recordBatch.ts";
+import { topicAmong } from "#io/kafka/topicName.ts";
 import type { CapturedRecord } from "#io/wire/captured.ts";
 import { Places } from "./places.ts";
 
@@ -175,8 +176,9 @@ export class KafkaOutput implements AsyncDisposable {
   async open(topic: string): Promise<void> {
     if (this.#partitions.has(topic)) return;
     const { client, partitions, clock } = this.#options;
-    const name = await client.topicOf(topic);
-    if (!(await client.topics()).includes(name)) await client.createTopic(name, partitions, TOPIC, BROKER_DEFAULT);
+    const existing = new Set(await client.topics());
+    const name = topicAmong(topic, existing);
+    if (!existing.has(name)) await client.createTopic(name, partitions, TOPIC, BROKER_DEFAULT);
     const found = await waitFor(
       async () => {
         const count = await client.partitions(name).catch(() => 0);
