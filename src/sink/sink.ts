@@ -17,6 +17,11 @@ export type Abilities = Readonly<{
   keys: boolean;
   /** Does it take changes of a document? Otherwise each update needs its whole document, and so the worker a source. */
   patches: boolean;
+  /**
+   * Are documents kept byte for byte? Otherwise `read` answers what the target keeps of them, and a fresh document goes over what
+   * is there as any other does.
+   */
+  verbatim: boolean;
 }>;
 
 /**
@@ -49,6 +54,8 @@ export interface Sink {
   /** The target, as text in messages. */
   readonly name: string;
   readonly can: Abilities;
+  /** Most documents that one batch should have, where that is fewer than what a server takes at once. */
+  readonly batchCount: number | undefined;
   /** Makes the target ready for its first write. Idempotent, and safe for several workers at once. */
   prepare(): Promise<void>;
   /** Are there documents? `at`: the target's clusterTime by now, where it has one. */

@@ -17,6 +17,7 @@ const DECODERS: Readonly<Record<string, string>> = {
   "apply/barrier/ddlPolicy.ts": "what a change of structure says of itself, for the journal",
   "tools/stack/mongoCommand.ts": "answers of a server of ferry's own stack",
   "structure/model/model.ts": "records of an older ferry, which kept text alone",
+  "sink/cognito/attributeText.ts": "attributes of a Cognito user are text; none of it goes to a MongoDB server",
   "io/wire/keyText.ts": "single values, to be spelled as the Java driver does it",
 };
 

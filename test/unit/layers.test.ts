@@ -12,7 +12,7 @@ const HOUSES: Readonly<Record<string, readonly string[]>> = {
   io: ["mongo", "kafka", "wire", "state", "log", "pace"],
   source: ["stream", "copy", "spool", "connector", "capture"],
   route: ["filter", "drift", "table"],
-  sink: ["mongo", "open"],
+  sink: ["mongo", "cognito", "open"],
   structure: ["model", "plan", "build", "operations", "follow"],
   apply: ["plan", "lanes", "deadletter", "conflict", "repair", "barrier", "pipeline"],
   proof: ["structure", "verify", "receipt", "repair"],

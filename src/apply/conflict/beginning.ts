@@ -3,7 +3,7 @@ import type { Timestamp } from "bson";
 import type { Claim } from "#apply/lanes/claims.ts";
 import type { Beginning, Rules } from "#apply/lanes/records.ts";
 import type { RunStore } from "#apply/lanes/runStore.ts";
-import { destinationText } from "#base/config/destination.ts";
+import { destinationRules, destinationText } from "#base/config/destination.ts";
 import type { ConflictPolicy, Route } from "#base/config/routes.ts";
 import type { WorkerOptions } from "#base/config/workerOptions.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
@@ -87,7 +87,7 @@ const begin = async (
 export const rulesOf = ({ to, fields, where }: Pick<Route, "to" | "fields" | "where">): Rules => ({
   to: destinationText(to),
   digest: createHash("sha256")
-    .update(JSON.stringify([fields, where]))
+    .update(JSON.stringify([fields, where, ...destinationRules(to)]))
     .digest("hex")
     .slice(0, 16),
 });

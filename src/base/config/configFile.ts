@@ -2,6 +2,7 @@ import { type Static, Type } from "typebox";
 import { Value } from "typebox/value";
 import { parseDocument } from "yaml";
 import { FerryError } from "#base/errors/ferryError.ts";
+import { COGNITO } from "./cognitoDestination.ts";
 import { type ConfigFinding, complaint } from "./complaint.ts";
 import { destinationOf, destinationText } from "./destination.ts";
 import { type Config, DEFAULT_DDL, DEFAULT_DRIFT, nameOf, type Route } from "./routes.ts";
@@ -21,7 +22,7 @@ const NAMED = Type.String({
 });
 
 /** The kinds of targets: one key says which kind it is. A sink that is added has its key here. */
-export const KINDS = Type.Union([Type.Object({ mongodb: NAMED }, { additionalProperties: false })]);
+export const KINDS = Type.Union([Type.Object({ mongodb: NAMED }, closed), Type.Object({ cognito: COGNITO }, closed)]);
 
 /** As the configuration spells it: a namespace alone is a collection of the MongoDB target. */
 export const DESTINATION = Type.Union([NAMED, ...KINDS.anyOf]);

@@ -16,13 +16,16 @@ export const destinationOf = (given: Static<typeof DESTINATION> | undefined, fro
 export const isMongo = <R extends Readonly<{ to: Destination }>>(route: R): route is R & { to: MongoDestination } =>
   "mongodb" in route.to;
 
-/** A destination as records and messages call it: of a collection, its namespace. Two destinations have two texts. */
+/** A destination as records and messages call it: a collection by its namespace. Two places have two texts. */
 export const destinationText = (to: Destination): string =>
-  "mongodb" in to
-    ? to.mongodb
-    : Object.entries(to)
-        .map(([kind, place]) => `${kind}:${JSON.stringify(place)}`)
-        .join();
+  "mongodb" in to ? to.mongodb : `cognito:${to.cognito.userPoolId}`;
+
+/** The rules that a destination adds to its route's own: none for a collection, which takes documents as they are. */
+export const destinationRules = (to: Destination): readonly unknown[] => {
+  if ("mongodb" in to) return [];
+  const { username, attributes, enabled } = to.cognito;
+  return [username, attributes, enabled];
+};
 
 /** The collection that a route goes to; callers have kept other destinations out. @throws FERRY_BUG */
 export const targetNamespace = ({ to }: Readonly<{ to: Destination }>): Namespace => {

@@ -137,6 +137,32 @@ export const CATALOGUE = {
     "The message has the server's code and text; fix the cause and start again.",
   ),
 
+  // --- Amazon Cognito
+  FERRY_COGNITO_UNREACHABLE: entry(
+    69,
+    "backoff",
+    "Amazon Cognito cannot be reached, or failed to serve a call.",
+    "ferry retries; check the network, `region` and `endpoint` of the route, and AWS's service health.",
+  ),
+  FERRY_COGNITO_THROTTLED: entry(
+    75,
+    "backoff",
+    "Amazon Cognito refused a call because its request rate quota is used up.",
+    "ferry slows down by itself; others in the account and region use the same quota: lower `quotas` of the route to leave them some.",
+  ),
+  FERRY_COGNITO_ACCESS: halting(
+    "Amazon Cognito refused ferry's credentials, or ferry has none.",
+    "Give credentials and a region as for the AWS CLI (environment, profile, role); docs/36-cognito.md lists the actions that ferry calls.",
+  ),
+  FERRY_COGNITO_POOL: halting(
+    "The user pool cannot take the users of a route.",
+    "The message names what is missing or in the way; change the pool or the route's `to: { cognito: … }`.",
+  ),
+  FERRY_COGNITO_REJECTED: halting(
+    "A document cannot become a user of the pool, or Amazon Cognito refused the user.",
+    "Check the dead letters: each names the attribute. Fix the document or the route's `attributes`.",
+  ),
+
   // --- Kafka
   FERRY_KAFKA_UNREACHABLE: entry(
     69,

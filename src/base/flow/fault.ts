@@ -60,6 +60,10 @@ export const FAULT_POINTS = [
   "before-checkpoint",
   /** Capture: the position is saved. */
   "after-checkpoint",
+  /** A change of a Cognito user is noted, and no call is made. */
+  "user-noted",
+  /** Its calls are made, and it is not settled. */
+  "user-changed",
   /** Everything is saved, and the partition is not released. */
   "before-release",
 ] as const;

@@ -45,6 +45,8 @@ const COLLECTIONS = {
   conflicts: { inTransactions: true, indexes: [{ key: { route: 1, storedAt: 1 } }, { key: { route: 1, key: 1 } }] },
   /** Documents that are to be written again. */
   repairs: { inTransactions: true, indexes: [{ key: { state: 1, route: 1, partition: 1 } }] },
+  /** Which user of a Cognito pool each document is, and what the pool was given of it. */
+  cognitoUsers: { indexes: [{ key: { pool: 1, usernames: 1 }, unique: true }] },
   /** ferry's own capture, one record, and the ranges of its copy. */
   capture: {},
   copyRanges: {},

@@ -7,6 +7,7 @@ import type { Clock } from "#base/flow/clock.ts";
 import { every } from "#base/flow/every.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { formatNamespace, type Namespace } from "#base/flow/types.ts";
+import { tryingAgain } from "#base/observe/tryingAgain.ts";
 import { lastLook } from "#cutover/ending/lastLook.ts";
 import type { CaptureOutput } from "#io/log/captureOutput.ts";
 import { MemoryLog, type TopicStart } from "#io/log/memoryLog.ts";
@@ -26,6 +27,7 @@ import { type CaptureStartDeps, replaceCapture, startCapture } from "#process/ca
 import { RunLifecycle, type Session } from "#process/capture/runLifecycle.ts";
 import { Worker } from "#process/worker/worker.ts";
 import { routesOn } from "#route/table/routesOn.ts";
+import { requirePlaces } from "#sink/open/fits.ts";
 import { openCopySource } from "#source/copy/steadyCopySource.ts";
 import { CarriedStructure } from "#structure/operations/carriedStructure.ts";
 
@@ -97,6 +99,7 @@ const beginBetween = async (deps: DirectDeps, sides: Sides): Promise<Begun> => {
   const runs = new RunStore(state, runId);
   const routes = carried.flatMap((ns) => routesOn(deps.routes, formatNamespace(ns)));
   await checkRights({ source, target, carried, routes, stateDb: state.name });
+  await requirePlaces(routes, { ...deps, signal: deps.soft, onRetry: tryingAgain(deps.logger, "sink") });
   if (known === undefined && !replaces && deps.back === undefined) await checkEmpty(target, runs, routes, options);
   const structure = new CarriedStructure({ ...deps, leaseMs }, sides);
   if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);

@@ -53,6 +53,8 @@ export type PartitionContext = Readonly<{
   watches: TargetWatches;
   log: Log;
   budget: ByteBudget;
+  /** Of partitions whose sinks take small batches only, since they are slow. */
+  aside: ByteBudget;
   meter: Meter;
   throttle: Throttle | undefined;
   options: WorkerOptions;
@@ -244,9 +246,9 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
     decode,
     deadLetters,
     held,
-    budget: new BudgetShare(context.budget),
+    budget: new BudgetShare(sink.batchCount === undefined ? context.budget : context.aside),
     batchBytes: options.batchMb * 1024 * 1024,
-    batchCount: options.batchCount,
+    batchCount: Math.min(options.batchCount, sink.batchCount ?? options.batchCount),
     throttle,
     onApplied: (records, bytes) => {
       meter.applied(records, bytes);

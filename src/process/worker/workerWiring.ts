@@ -1,6 +1,7 @@
 import { TargetWatches } from "#apply/conflict/targetWatches.ts";
 import type { Claim } from "#apply/lanes/claims.ts";
 import type { RunningPartition } from "#apply/pipeline/runningPartition.ts";
+import { destinationText } from "#base/config/destination.ts";
 import type { DdlRules, Route } from "#base/config/routes.ts";
 import type { WorkerOptions } from "#base/config/workerOptions.ts";
 import { ByteBudget } from "#base/flow/byteBudget.ts";
@@ -18,7 +19,7 @@ import { reachMongo, sayIgnored } from "#io/mongo/reach.ts";
 import { Pace, TARGET_PROBE } from "#io/pace/pace.ts";
 import { type LiveRoute, RouteTable } from "#route/table/routeTable.ts";
 import { requireFits } from "#sink/open/fits.ts";
-import { sinkOpener } from "#sink/open/openSink.ts";
+import { kindOfSink, sinkOpener } from "#sink/open/openSink.ts";
 import { provenSource } from "#source/stream/deployment.ts";
 import { CaptureGuard } from "./captureGuard.ts";
 import { Halts } from "./halts.ts";
@@ -64,11 +65,18 @@ export type WorkerDeps = Readonly<{
   hard: AbortSignal;
 }>;
 
+/** What routes with slow targets may hold in memory, as a part of what all others may: these never wait for them. */
+const ASIDE = 0.25;
+
 /** Why a write could be applied twice, as the end of a sentence; empty where it cannot. */
 const whyNotOnce = (topology: Topology, { apart }: OpenState): string => {
   if (topology.kind === "standalone") return ", since it has no transactions";
   return apart === undefined ? "" : ", since ferry's state is on another deployment";
 };
+
+/** The same of a route whose target takes no part in a transaction. */
+const whyOutside = (route: Route | undefined): string =>
+  route === undefined ? "" : `, since ${destinationText(route.to)} takes no part in transactions (route ${route.name})`;
 
 /** What a worker works with. Disposing of it closes every connection. */
 export type WorkerParts = AsyncDisposable &
@@ -131,8 +139,10 @@ export const wireWorker = async (deps: WorkerDeps): Promise<WorkerParts> => {
   const stores = workerStores({ state, workerId, leaseMs: options.leaseMs, transactional }, clock);
   const { store, claims, runs, connectors, marks } = stores;
   const reason = whyNotOnce(topology, memory);
-  const sinkOf = sinkOpener({ target, transactional: reason === "" });
+  const outside = (deps.routes ?? []).find(({ to }) => !kindOfSink(to).can.transactions);
+  const sinkOf = sinkOpener({ target, transactional: reason === "", state, clock, logger, signal: hard });
   const budget = new ByteBudget(options.budgetMb * 1024 * 1024);
+  const aside = new ByteBudget(budget.limit * ASIDE);
   const meter = new Meter(clock);
   const accepted = new Set(listed(options.accept));
   const slices = (partitionCount: number): number => options.slices || Math.max(1, Math.ceil(4 / partitionCount));
@@ -146,7 +156,8 @@ export const wireWorker = async (deps: WorkerDeps): Promise<WorkerParts> => {
   const open = (claim: Claim, { route, filter, partitions }: LiveRoute): Promise<RunningPartition> =>
     openPartition({
       ...{ claim, route, filter, partitionCount: partitions, routes: deps.routes, ddl: deps.ddl },
-      ...{ options, accepted, stores, state, target, sinkOf, watches, log, budget, meter, clock, logger, vitals, hard },
+      ...{ options, accepted, stores, state, target, sinkOf, watches, log, budget, aside },
+      ...{ meter, clock, logger, vitals, hard },
       source: source && provenSource(source, () => connectors.sourceOf(claim.topic)),
       throttle: pace?.throttle,
       onRetry: tryingAgain(deps, "lane"),
@@ -155,7 +166,18 @@ export const wireWorker = async (deps: WorkerDeps): Promise<WorkerParts> => {
 
   const kept = stack.move();
   return {
-    ...{ target, topology, memory, whyNotOnce: reason, stores, routes, log, budget, meter, pace },
+    ...{
+      target,
+      topology,
+      memory,
+      whyNotOnce: reason || whyOutside(outside),
+      stores,
+      routes,
+      log,
+      budget,
+      meter,
+      pace,
+    },
     ...{ guard, halts, held, accepted, slices },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };

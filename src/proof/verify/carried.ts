@@ -9,6 +9,7 @@ import type { MongoClient } from "#io/mongo/connect.ts";
 import { knownRoutes } from "#io/state/forgetRoutes.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { routesOn } from "#route/table/routesOn.ts";
+import { kindOfSink } from "#sink/open/openSink.ts";
 import { type CaptureRecord, readCapture } from "#source/capture/captureStore.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { tokenTime } from "#source/stream/resumeToken.ts";
@@ -101,7 +102,8 @@ export const readCarried = async (deps: CarriedDeps): Promise<Carried> => {
   const routes = topics
     .filter((name) => deps.filter.has(parseNamespace(name)))
     .sort()
-    .flatMap((name) => routesOn(deps.routes, name));
+    .flatMap((name) => routesOn(deps.routes, name))
+    .filter(({ to }) => kindOfSink(to).can.verbatim); // what a target keeps in a form of its own is not compared
   if (routes.length === 0) throw new FerryError("FERRY_USAGE", "nothing that is carried fits --include and --exclude");
   return { routes, applied };
 };

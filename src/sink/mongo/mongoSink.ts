@@ -78,6 +78,7 @@ export const MONGO_ABILITIES: Abilities = {
   incarnations: true,
   keys: true,
   patches: true,
+  verbatim: true,
 };
 
 /**
@@ -86,6 +87,7 @@ export const MONGO_ABILITIES: Abilities = {
  */
 export class MongoSink implements Sink, Incarnations {
   readonly can: Abilities;
+  readonly batchCount = undefined;
   readonly incarnations = this;
   readonly #client: MongoClient;
   readonly #db: Db;

@@ -1,19 +1,39 @@
 import { type Destination, targetNamespace } from "#base/config/destination.ts";
+import type { Route } from "#base/config/routes.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
+import type { AccountDeps } from "#sink/cognito/cognitoAccount.ts";
+import { COGNITO_ABILITIES } from "#sink/cognito/cognitoSink.ts";
+import { type CognitoDeps, cognitoSinks, requireMapping, requirePoolOf } from "#sink/cognito/openCognito.ts";
 import { MONGO_ABILITIES, MongoSink } from "#sink/mongo/mongoSink.ts";
 import type { Abilities, Sink } from "#sink/sink.ts";
 
 /** What the sinks of a process are opened with. */
-export type SinkDeps = Readonly<{
-  target: MongoClient;
-  /** False on a standalone target, which has no transactions. */
-  transactional: boolean;
+export type SinkDeps = CognitoDeps &
+  Readonly<{
+    target: MongoClient;
+    /** False on a standalone target, which has no transactions. */
+    transactional: boolean;
+  }>;
+
+/** What a place is looked at with, before there is anything else. */
+export type LookDeps = AccountDeps;
+
+type Routed = Pick<Route, "name" | "to">;
+
+/** The sink of a route. Nothing is read or written yet. */
+export type SinkOf = (route: Routed) => Sink;
+
+/** A kind of target. */
+type Kind = Readonly<{
+  /** What it can do at best. */
+  can: Abilities;
+  /** What its sinks are opened by; what they share is made once. */
+  opening: (deps: SinkDeps) => SinkOf;
+  /** Refuses a destination whose own rules contradict themselves. @throws FERRY_CONFIG */
+  requireRules: (to: Destination) => void;
+  /** Looks whether the place itself can take documents, and writes nothing. @throws one clear sentence */
+  requirePlace: (to: Destination, deps: LookDeps) => Promise<void>;
 }>;
-
-type Routed = Readonly<{ to: Destination }>;
-
-/** A kind of target: what it can do at best, and how one of its sinks is opened. */
-type Kind = Readonly<{ can: Abilities; open: (route: Routed, deps: SinkDeps) => Sink }>;
 
 type KindName = Destination extends infer D ? (D extends unknown ? keyof D : never) : never;
 
@@ -21,20 +41,27 @@ type KindName = Destination extends infer D ? (D extends unknown ? keyof D : nev
 const KINDS: Readonly<Record<KindName, Kind>> = {
   mongodb: {
     can: MONGO_ABILITIES,
-    open: (route, { target, transactional }) =>
-      new MongoSink(target, targetNamespace(route), { ...MONGO_ABILITIES, transactions: transactional }),
+    opening:
+      ({ target, transactional }) =>
+      (route) =>
+        new MongoSink(target, targetNamespace(route), { ...MONGO_ABILITIES, transactions: transactional }),
+    requireRules: () => undefined,
+    requirePlace: async () => undefined, // looked at with the deployment that it is in
   },
+  cognito: { can: COGNITO_ABILITIES, opening: cognitoSinks, requireRules: requireMapping, requirePlace: requirePoolOf },
 };
 
-const kindOf = (to: Destination): Kind => KINDS[Object.keys(to)[0] as KindName];
+const kindName = (to: Destination): KindName => Object.keys(to)[0] as KindName;
 
-/** What a destination's kind can do at best. */
-export const abilitiesOf = (to: Destination): Abilities => kindOf(to).can;
+/** The kind of a destination. */
+export const kindOfSink = (to: Destination): Kind => KINDS[kindName(to)];
 
-/** The sink of a route. Nothing is read or written yet. */
-export type SinkOf = (route: Routed) => Sink;
-
-export const sinkOpener =
-  (deps: SinkDeps): SinkOf =>
-  (route) =>
-    kindOf(route.to).open(route, deps);
+export const sinkOpener = (deps: SinkDeps): SinkOf => {
+  const opened = new Map<KindName, SinkOf>();
+  return (route) => {
+    const name = kindName(route.to);
+    const open = opened.get(name) ?? KINDS[name].opening(deps);
+    opened.set(name, open);
+    return open(route);
+  };
+};

@@ -25,6 +25,7 @@ const ABILITIES: Abilities = {
   incarnations: true,
   keys: true,
   patches: true,
+  verbatim: true,
 };
 
 const decode = (document: Uint8Array): Document => BSON.deserialize(document, { promoteValues: false });
@@ -68,6 +69,7 @@ const patched = (bytes: Uint8Array, changes: readonly Uint8Array[]): Uint8Array 
 export class MemorySink implements Sink, Incarnations {
   readonly name: string;
   readonly can: Abilities;
+  readonly batchCount = undefined;
   readonly incarnations = this;
   readonly #client: MemoryClient;
   readonly #options: MemorySinkOptions;

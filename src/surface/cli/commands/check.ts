@@ -32,6 +32,7 @@ import { bucketsIn, checkSource, checkStatePlace, checkTarget } from "#tools/che
 import { checkFence } from "#tools/check/checkFence.ts";
 import { checkConnect, checkKafka } from "#tools/check/checkKafka.ts";
 import { type CheckResult, checking } from "#tools/check/checkResult.ts";
+import { checkSinks } from "#tools/check/checkSinks.ts";
 import { checkStructure } from "#tools/check/checkStructure.ts";
 import { checkContainers } from "#tools/stack/containerChecks.ts";
 import { type Flags, withConnections } from "../connections.ts";
@@ -154,6 +155,7 @@ const check = async (flags: CheckFlags): Promise<void> => {
         ...(await checkBoth(flags, { source, target, state })),
         ...(await checkFences(source, target, state)),
       );
+    results.push(...(await checkSinks((await readConfig(flags.config)).routes ?? [])));
     if (kafka !== undefined) results.push(...(await checkKafka(kafka, options)));
     if (settings.connect !== undefined) {
       const rest = new ConnectRest({ url: settings.connect, clock: systemClock, giveUpAfterMs: ANSWER_MS });

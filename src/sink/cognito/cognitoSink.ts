@@ -1,0 +1,194 @@
+import { BSON, type Timestamp } from "bson";
+import { identityOf } from "#base/bson/identity.ts";
+import { rawId } from "#base/bson/rawValue.ts";
+import type { CognitoPlace } from "#base/config/cognitoDestination.ts";
+import { assert, FerryError, isFerry } from "#base/errors/ferryError.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import { faultPoint } from "#base/flow/fault.ts";
+import { inParallel } from "#base/flow/inParallel.ts";
+import type { TargetOp } from "#base/flow/types.ts";
+import type { Logger } from "#base/observe/log.ts";
+import { ServerCode } from "#io/mongo/serverCodes.ts";
+import { documentKeyOf } from "#io/wire/documentKey.ts";
+import type { Abilities, Explanation, Refusal, Sink } from "#sink/sink.ts";
+import { type PoolRules, poolRulesOf, requirePool, writtenNames } from "./poolRules.ts";
+import type { BookOfUsers, UserRecord } from "./userBook.ts";
+import { GONE, UserChange } from "./userChange.ts";
+import { UserMapping, type WantedUser, wantedHash } from "./userMapping.ts";
+import type { PoolCalls } from "./userPool.ts";
+
+export const COGNITO_ABILITIES: Abilities = {
+  transactions: false,
+  structure: false,
+  foreignWrites: false,
+  incarnations: false,
+  keys: false,
+  patches: false,
+  verbatim: false,
+};
+
+export type CognitoSinkDeps = Readonly<{
+  route: string;
+  place: CognitoPlace;
+  pool: PoolCalls;
+  book: BookOfUsers;
+  clock: Clock;
+  logger: Logger;
+}>;
+
+/** Users that are changed at the same time: enough to use a quota that answers slowly. */
+const AT_ONCE = 32;
+/** How often it says how many calls it made and saved, ms. */
+const SAY_MS = 10_000;
+/** At the default quotas this many users take some ten seconds: so long a stop, or a dead letter's replay, waits for a batch. */
+const BATCH = 250;
+
+/** What a document says of its user; undefined where the document is gone. `key`: raw documentKey. */
+type Wish = Readonly<{ key: Uint8Array; user: WantedUser | undefined }>;
+
+/** Refused because the username is another document's. */
+type Taken = Readonly<{ username: string }>;
+
+const taken = (username: string): FerryError =>
+  new FerryError("FERRY_COGNITO_REJECTED", "username is, or was, that of another document's user", {
+    cause: { username } satisfies Taken,
+    facts: { attribute: "username", serverCode: ServerCode.DuplicateKey },
+  });
+
+/**
+ * A user pool of Amazon Cognito. A document is one user; what the route's `attributes` do not name stays out. Nothing is written
+ * in a transaction: each change is written down before it, made by calls that may be repeated, and settled after it. A document
+ * that changes nothing of what Cognito keeps costs no call.
+ */
+export class CognitoSink implements Sink {
+  readonly can = COGNITO_ABILITIES;
+  readonly batchCount = BATCH;
+  readonly incarnations = undefined;
+  readonly #deps: CognitoSinkDeps;
+  readonly #mapping: UserMapping;
+  #opened: Promise<Readonly<{ rules: PoolRules; change: UserChange }>> | undefined;
+  #counts = { changed: 0, unchanged: 0 };
+  #saidAt: number;
+
+  /** @throws FERRY_CONFIG */
+  constructor(deps: CognitoSinkDeps) {
+    this.#deps = deps;
+    this.#mapping = new UserMapping(deps.place);
+    this.#saidAt = deps.clock.now();
+  }
+
+  get name(): string {
+    return `pool ${this.#deps.pool.id}`;
+  }
+
+  /** The pool is made by its owner: ferry looks whether it can take the route's users. @throws FERRY_COGNITO_* */
+  async prepare(): Promise<void> {
+    this.#opened = undefined;
+    await this.#open();
+  }
+
+  #open(): Promise<Readonly<{ rules: PoolRules; change: UserChange }>> {
+    this.#opened ??= this.#look().catch((error: unknown) => {
+      this.#opened = undefined; // the next one looks again
+      throw error;
+    });
+    return this.#opened;
+  }
+
+  async #look(): Promise<Readonly<{ rules: PoolRules; change: UserChange }>> {
+    const { pool, place, clock } = this.#deps;
+    const rules = poolRulesOf(await pool.describe());
+    requirePool(rules, place);
+    const fixed = [...rules.attributes.values()].filter(({ isMutable }) => !isMutable).map(({ name }) => name);
+    const change = new UserChange(pool, {
+      written: new Set(writtenNames(place)),
+      fixed: new Set(fixed),
+      now: () => new Date(clock.now()),
+    });
+    return { rules, change };
+  }
+
+  async look(): Promise<Readonly<{ occupied: boolean; at: Timestamp | undefined }>> {
+    return { occupied: await this.#deps.pool.hasUsers(), at: undefined };
+  }
+
+  /** Of each document that has a user: `_id`, and the user's attributes under their own names, as text. */
+  async read(keys: readonly Uint8Array[]): Promise<readonly Uint8Array[]> {
+    const { pool, book } = this.#deps;
+    const documents: Uint8Array[] = [];
+    const known = [...(await book.read(keys)).values()].filter(({ hash }) => hash !== GONE);
+    await inParallel(known, AT_ONCE, async ({ documentKey, username, names }) => {
+      const user = username === undefined ? undefined : await pool.user(username);
+      if (user === undefined) return;
+      const kept = [...user.attributes].filter(([name]) => names.includes(name));
+      documents.push(BSON.serialize({ _id: rawId(documentKey.buffer), ...Object.fromEntries(kept.sort()) }));
+    });
+    return documents;
+  }
+
+  // biome-ignore lint/correctness/useYield: `can.keys` is false
+  async *keys(): AsyncGenerator<readonly Uint8Array[]> {
+    assert(false, `${this.name} does not list its keys`);
+  }
+
+  async write(ops: readonly TargetOp[]): Promise<void> {
+    const { book, place } = this.#deps;
+    const { rules, change } = await this.#open();
+    const wishes = this.#wishes(ops, rules); // a document that cannot be a user is refused before the first call
+    const known = await book.read([...wishes.values()].map(({ key }) => key));
+    const due = [...wishes].filter(([identity, { user }]) => isDue(known.get(identity), user, place));
+    this.#counts.unchanged += wishes.size - due.length;
+    await inParallel(due, AT_ONCE, async ([identity, wish]) => {
+      await this.#make(change, known.get(identity), wish);
+      this.#counts.changed++;
+    });
+    this.#say();
+  }
+
+  /** The last state of each document, by identity. @throws FERRY_COGNITO_REJECTED */
+  #wishes(ops: readonly TargetOp[], rules: PoolRules): ReadonlyMap<string, Wish> {
+    const wishes = new Map<string, Wish>();
+    for (const op of ops) {
+      assert(op.op !== "patch", `${this.name} takes whole documents only`);
+      const user = op.op === "write" ? this.#mapping.user(op.doc, rules) : undefined;
+      wishes.set(identityOf(op.key), { key: documentKeyOf(op.key), user });
+    }
+    return wishes;
+  }
+
+  async #make(change: UserChange, record: UserRecord | undefined, { key, user }: Wish): Promise<void> {
+    const { book, place } = this.#deps;
+    const names = user === undefined ? [] : [...user.attributes.keys()];
+    const begun = await book.begin({ key, username: user?.username, names });
+    if (begun === undefined) throw taken(user?.username ?? "");
+    faultPoint("user-noted");
+    const settled = await change.make(record, user, place.onDelete);
+    faultPoint("user-changed");
+    await (settled === undefined ? book.forget(key, begun) : book.settle(key, begun, settled));
+  }
+
+  #say(): void {
+    const { logger, clock, route } = this.#deps;
+    if (clock.now() - this.#saidAt < SAY_MS) return;
+    this.#saidAt = clock.now();
+    const { changed, unchanged } = this.#counts;
+    logger.info({ route }, `${this.name}: ${changed} users changed, ${unchanged} unchanged at no call`);
+  }
+
+  refusal(error: unknown): Refusal | undefined {
+    return isFerry(error, "FERRY_COGNITO_REJECTED") ? { kind: "rejected" } : undefined;
+  }
+
+  async explain(error: unknown): Promise<Explanation> {
+    if (!isFerry(error) || error.facts["serverCode"] !== ServerCode.DuplicateKey) return {};
+    const { username } = error.cause as Taken;
+    const other = await this.#deps.book.holder(username).catch(() => undefined);
+    return { serverCode: ServerCode.DuplicateKey, clash: { index: "username", other } };
+  }
+}
+
+/** Is there anything to change of a user? */
+const isDue = (record: UserRecord | undefined, user: WantedUser | undefined, { onDelete }: CognitoPlace): boolean => {
+  if (user !== undefined) return record?.hash !== wantedHash(user);
+  return record !== undefined && onDelete !== "keep" && record.hash !== GONE;
+};

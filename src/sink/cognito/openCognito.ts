@@ -1,0 +1,56 @@
+import type { CognitoPlace } from "#base/config/cognitoDestination.ts";
+import { type Destination, destinationText } from "#base/config/destination.ts";
+import { assert } from "#base/errors/ferryError.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import type { Logger } from "#base/observe/log.ts";
+import { tryingAgain } from "#base/observe/tryingAgain.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
+import { type AccountDeps, CognitoAccount } from "./cognitoAccount.ts";
+import { CognitoSink } from "./cognitoSink.ts";
+import { poolRulesOf, requirePool } from "./poolRules.ts";
+import { UserBook } from "./userBook.ts";
+import { UserMapping } from "./userMapping.ts";
+import { UserPool } from "./userPool.ts";
+
+export type CognitoDeps = Readonly<{ state: StateDb; clock: Clock; logger: Logger; signal: AbortSignal }>;
+
+const placeOf = (to: Destination): CognitoPlace => {
+  assert("cognito" in to, `${destinationText(to)} is no user pool`);
+  return to.cognito;
+};
+
+/** Opens sinks whose pools share the quotas of their account and region. */
+export const cognitoSinks = ({ state, clock, logger, signal }: CognitoDeps) => {
+  const accounts = new Map<string, CognitoAccount>();
+  const accountOf = (place: CognitoPlace): CognitoAccount => {
+    const key = `${place.region} ${place.endpoint}`;
+    const deps: AccountDeps = { clock, signal, onRetry: tryingAgain(logger, "cognito") };
+    const account = accounts.get(key) ?? new CognitoAccount(place, deps);
+    accounts.set(key, account);
+    return account;
+  };
+  return ({ name: route, to }: Readonly<{ name: string; to: Destination }>): CognitoSink => {
+    const place = placeOf(to);
+    const pool = new UserPool(accountOf(place), place.userPoolId);
+    return new CognitoSink({
+      route,
+      place,
+      pool,
+      book: new UserBook(state, { route, pool: pool.id }, clock),
+      clock,
+      logger,
+    });
+  };
+};
+
+/** @throws FERRY_CONFIG for rules that contradict themselves */
+export const requireMapping = (to: Destination): void => {
+  new UserMapping(placeOf(to));
+};
+
+/** Looks whether the pool of a destination is there and can take its users, and writes nothing. @throws FERRY_COGNITO_* */
+export const requirePoolOf = async (to: Destination, deps: AccountDeps): Promise<void> => {
+  const place = placeOf(to);
+  const pool = new UserPool(new CognitoAccount(place, deps), place.userPoolId);
+  requirePool(poolRulesOf(await pool.describe()), place);
+};

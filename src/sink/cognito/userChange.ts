@@ -1,0 +1,124 @@
+import type { CognitoPlace } from "#base/config/cognitoDestination.ts";
+import { isAnswer } from "./cognitoErrors.ts";
+import type { Settled, UserRecord } from "./userBook.ts";
+import { type WantedUser, wantedHash } from "./userMapping.ts";
+import type { Attributes, PoolCalls } from "./userPool.ts";
+
+/** What is known of the user under the wanted name. `enabled` is undefined where it is not known. */
+type Known = Readonly<{ sub: string; names: readonly string[]; enabled: boolean | undefined }>;
+
+/** In place of the hash: the document is gone, and its user disabled. */
+export const GONE = "gone";
+
+/** A user that others create and delete at the same time is created and updated in turns; not for ever. */
+const MOST_TURNS = 5;
+
+export type ChangeRules = Readonly<{
+  /** Attributes that are the route's: others of a user stay as they are. */
+  written: ReadonlySet<string>;
+  /** Attributes that are set when a user is created, and never again. */
+  fixed: ReadonlySet<string>;
+  now: () => Date;
+}>;
+
+/** The names that the document has in the pool besides this one, and whose accounts are still to be disabled. */
+const givenUp = (record: UserRecord | undefined, wanted: string): readonly string[] => {
+  const done = new Set(record?.former?.map(({ username }) => username));
+  return (record?.usernames ?? []).filter((username) => username !== wanted && !done.has(username));
+};
+
+/** What ferry noted, where the user has this name. After a change that was cut off it is not known whether it is enabled. */
+const knownAs = (record: UserRecord | undefined, username: string): Known | undefined => {
+  if (record?.username !== username) return undefined;
+  const { sub = "", names, hash, enabled } = record;
+  return { sub, names, enabled: hash === undefined ? undefined : enabled };
+};
+
+/**
+ * Makes the user in the pool what its document says, whatever is there: each call may have been made before, by a process that did
+ * not come to note it.
+ */
+export class UserChange {
+  readonly #pool: PoolCalls;
+  readonly #rules: ChangeRules;
+
+  constructor(pool: PoolCalls, rules: ChangeRules) {
+    this.#pool = pool;
+    this.#rules = rules;
+  }
+
+  /**
+   * @param wanted undefined where the document is gone
+   * @returns what to settle; undefined where nothing of the user is left
+   * @throws what the pool's calls throw
+   */
+  async make(
+    record: UserRecord | undefined,
+    wanted: WantedUser | undefined,
+    onDelete: CognitoPlace["onDelete"],
+  ): Promise<Settled | undefined> {
+    if (wanted !== undefined) return this.#put(record, wanted);
+    if (record === undefined) return undefined;
+    if (onDelete !== "delete") return this.#disable(record);
+    for (const name of record.usernames) await this.#pool.delete(name);
+    return undefined;
+  }
+
+  async #put(record: UserRecord | undefined, wanted: WantedUser): Promise<Settled> {
+    const { username, attributes, enabled } = wanted;
+    const known = await this.#written(knownAs(record, username), wanted);
+    if (known.enabled !== enabled) await (enabled ? this.#pool.enable(username) : this.#pool.disable(username));
+    const former = (record?.former ?? []).filter((one) => one.username !== username);
+    for (const name of givenUp(record, username)) {
+      await this.#pool.disable(name); // behind the new one: there is always one that the user can sign in with
+      former.push({ username: name, sub: (name === record?.username && record.sub) || null, at: this.#rules.now() });
+    }
+    return { username, sub: known.sub, names: [...attributes.keys()], enabled, hash: wantedHash(wanted), former };
+  }
+
+  /** The user stays, and may not sign in. */
+  async #disable(record: UserRecord): Promise<Settled> {
+    const { usernames, username = usernames.at(-1) ?? "", sub = "", names, former = [] } = record;
+    const others = givenUp(record, username);
+    for (const name of [username, ...others]) await this.#pool.disable(name);
+    const at = this.#rules.now();
+    const also = others.map((name) => ({ username: name, sub: null, at }));
+    return { username, sub, names, enabled: false, hash: GONE, former: [...former, ...also] };
+  }
+
+  /** Created or updated, and the other where Cognito says so. */
+  async #written(noted: Known | undefined, { username, attributes }: WantedUser): Promise<Known> {
+    let known = noted;
+    for (let turn = 1; ; turn++) {
+      try {
+        if (known === undefined) return await this.#created(username, attributes);
+        await this.#updated(known, username, attributes);
+        return known;
+      } catch (error) {
+        const isThere = isAnswer(error, "UsernameExistsException");
+        if (turn === MOST_TURNS || !(isThere || isAnswer(error, "UserNotFoundException"))) throw error;
+        known = isThere ? await this.#found(username) : undefined;
+      }
+    }
+  }
+
+  async #created(username: string, attributes: Attributes): Promise<Known> {
+    const sub = await this.#pool.create(username, attributes);
+    return { sub, names: [...attributes.keys()], enabled: true };
+  }
+
+  async #updated({ names }: Known, username: string, attributes: Attributes): Promise<void> {
+    const { fixed } = this.#rules;
+    const changeable = new Map([...attributes].filter(([name]) => !fixed.has(name)));
+    const removed = names.filter((name) => !attributes.has(name) && !fixed.has(name));
+    if (changeable.size > 0) await this.#pool.setAttributes(username, changeable);
+    if (removed.length > 0) await this.#pool.deleteAttributes(username, removed);
+  }
+
+  /** Undefined where it has gone since. */
+  async #found(username: string): Promise<Known | undefined> {
+    const user = await this.#pool.user(username);
+    const isOurs = (name: string): boolean => this.#rules.written.has(name);
+    return user && { sub: user.sub, enabled: user.enabled, names: [...user.attributes.keys()].filter(isOurs) };
+  }
+}

@@ -1,0 +1,123 @@
+import type { AttributeType, UserPoolType } from "@aws-sdk/client-cognito-identity-provider";
+import { FerryError } from "#base/errors/ferryError.ts";
+import type { CognitoAccount } from "./cognitoAccount.ts";
+import { isAnswer } from "./cognitoErrors.ts";
+
+/** Attributes of a user, by name. */
+export type Attributes = ReadonlyMap<string, string>;
+
+/** A user as the pool has it. */
+export type PoolUser = Readonly<{ sub: string; enabled: boolean; attributes: Attributes }>;
+
+const listOf = (attributes: Attributes): AttributeType[] => [...attributes].map(([Name, Value]) => ({ Name, Value }));
+
+const mapOf = (attributes: readonly AttributeType[] | undefined): Attributes =>
+  new Map((attributes ?? []).map(({ Name = "", Value = "" }) => [Name, Value]));
+
+const subOf = (attributes: Attributes): string => attributes.get("sub") ?? "";
+
+/** The calls that ferry makes to one pool. Every method throws what `CognitoAccount.call` throws. */
+export class UserPool {
+  readonly id: string;
+  readonly #account: CognitoAccount;
+
+  constructor(account: CognitoAccount, id: string) {
+    this.#account = account;
+    this.id = id;
+  }
+
+  /** @throws FERRY_COGNITO_POOL where there is none of this id */
+  async describe(): Promise<UserPoolType> {
+    const { UserPool } = await this.#account.call("UserPoolRead", `reading pool ${this.id}`, (sdk, client, options) =>
+      client.send(new sdk.DescribeUserPoolCommand({ UserPoolId: this.id }), options),
+    );
+    if (UserPool === undefined) throw new FerryError("FERRY_COGNITO_POOL", `there is no pool ${this.id}`);
+    return UserPool;
+  }
+
+  async hasUsers(): Promise<boolean> {
+    const { Users = [] } = await this.#account.call("UserList", `listing users of ${this.id}`, (sdk, client, options) =>
+      client.send(new sdk.ListUsersCommand({ UserPoolId: this.id, Limit: 1 }), options),
+    );
+    return Users.length > 0;
+  }
+
+  /** Undefined where there is none of this name. */
+  async user(username: string): Promise<PoolUser | undefined> {
+    try {
+      const found = await this.#account.call("UserRead", "reading a user", (sdk, client, options) =>
+        client.send(new sdk.AdminGetUserCommand(this.#named(username)), options),
+      );
+      const attributes = mapOf(found.UserAttributes);
+      return { sub: subOf(attributes), enabled: found.Enabled !== false, attributes };
+    } catch (error) {
+      if (isAnswer(error, "UserNotFoundException")) return undefined;
+      throw error;
+    }
+  }
+
+  /** Without a message and a password. @returns its `sub` @throws UsernameExistsException as an answer */
+  async create(username: string, attributes: Attributes): Promise<string> {
+    const input = { ...this.#named(username), UserAttributes: listOf(attributes), MessageAction: "SUPPRESS" } as const;
+    const { User } = await this.#account.call("UserCreation", "creating a user", (sdk, client, options) =>
+      client.send(new sdk.AdminCreateUserCommand(input), options),
+    );
+    return subOf(mapOf(User?.Attributes));
+  }
+
+  /** Sets these, and leaves others as they are. @throws UserNotFoundException as an answer */
+  async setAttributes(username: string, attributes: Attributes): Promise<void> {
+    const input = { ...this.#named(username), UserAttributes: listOf(attributes) };
+    await this.#account.call("UserUpdate", "updating a user", (sdk, client, options) =>
+      client.send(new sdk.AdminUpdateUserAttributesCommand(input), options),
+    );
+  }
+
+  /** @throws UserNotFoundException as an answer */
+  async deleteAttributes(username: string, names: readonly string[]): Promise<void> {
+    const input = { ...this.#named(username), UserAttributeNames: [...names] };
+    await this.#account.call("UserUpdate", "removing attributes of a user", (sdk, client, options) =>
+      client.send(new sdk.AdminDeleteUserAttributesCommand(input), options),
+    );
+  }
+
+  /** @throws UserNotFoundException as an answer */
+  async enable(username: string): Promise<void> {
+    await this.#account.call("UserUpdate", "enabling a user", (sdk, client, options) =>
+      client.send(new sdk.AdminEnableUserCommand(this.#named(username)), options),
+    );
+  }
+
+  /** A no-op where there is none of this name. */
+  async disable(username: string): Promise<void> {
+    await unlessGone(
+      this.#account.call("UserUpdate", "disabling a user", (sdk, client, options) =>
+        client.send(new sdk.AdminDisableUserCommand(this.#named(username)), options),
+      ),
+    );
+  }
+
+  /** A no-op where there is none of this name. */
+  async delete(username: string): Promise<void> {
+    await unlessGone(
+      this.#account.call("UserUpdate", "deleting a user", (sdk, client, options) =>
+        client.send(new sdk.AdminDeleteUserCommand(this.#named(username)), options),
+      ),
+    );
+  }
+
+  #named(Username: string): Readonly<{ UserPoolId: string; Username: string }> {
+    return { UserPoolId: this.id, Username };
+  }
+}
+
+/** The same, whatever makes them. */
+export type PoolCalls = Pick<UserPool, keyof UserPool>;
+
+const unlessGone = async (call: Promise<unknown>): Promise<void> => {
+  try {
+    await call;
+  } catch (error) {
+    if (!isAnswer(error, "UserNotFoundException")) throw error;
+  }
+};

@@ -1,0 +1,62 @@
+import { Binary, ObjectId } from "bson";
+import { identityOf } from "#base/bson/identity.ts";
+import type { BookOfUsers, Intent, Settled, UserRecord } from "#sink/cognito/userBook.ts";
+
+/** A route's book of users in memory. */
+export class MemoryBook implements BookOfUsers {
+  readonly #records = new Map<string, UserRecord>();
+
+  async read(keys: readonly Uint8Array[]): Promise<ReadonlyMap<string, UserRecord>> {
+    return new Map(
+      keys.map(identityOf).flatMap((identity) => {
+        const record = this.#records.get(identity);
+        return record === undefined ? [] : [[identity, copyOf(record)]];
+      }),
+    );
+  }
+
+  async begin({ key, username, names }: Intent): Promise<ObjectId | undefined> {
+    const identity = identityOf(key);
+    const holder = username === undefined ? undefined : await this.holder(username);
+    if (holder !== undefined && identityOf(holder) !== identity) return undefined;
+    const { hash: _, ...known } = this.#records.get(identity) ?? {
+      _id: { route: "memory", key: new Binary(Buffer.from(identity, "latin1")) },
+      documentKey: new Binary(key),
+      pool: "memory_pool",
+      usernames: [],
+      names: [],
+      former: [],
+    };
+    const change = new ObjectId();
+    this.#records.set(identity, {
+      ...known,
+      usernames: [...new Set([...known.usernames, ...(username === undefined ? [] : [username])])],
+      names: [...new Set([...known.names, ...names])],
+      former: (known.former ?? []).filter((one) => one.username !== username),
+      change,
+      changedAt: new Date(0),
+    });
+    return change;
+  }
+
+  async settle(key: Uint8Array, change: ObjectId, settled: Settled): Promise<void> {
+    const known = this.#records.get(identityOf(key));
+    if (known?.change !== change) return;
+    const usernames = [settled.username, ...settled.former.map(({ username }) => username)];
+    this.#records.set(identityOf(key), { ...known, ...settled, usernames });
+  }
+
+  async forget(key: Uint8Array, change: ObjectId): Promise<void> {
+    if (this.#records.get(identityOf(key))?.change === change) this.#records.delete(identityOf(key));
+  }
+
+  async holder(username: string): Promise<Uint8Array | undefined> {
+    return [...this.#records.values()].find(({ usernames }) => usernames.includes(username))?.documentKey.buffer;
+  }
+}
+
+const copyOf = (record: UserRecord): UserRecord => ({
+  ...record,
+  usernames: [...record.usernames],
+  names: [...record.names],
+});

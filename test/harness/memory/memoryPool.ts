@@ -1,0 +1,105 @@
+import type { UserPoolType } from "@aws-sdk/client-cognito-identity-provider";
+import { FerryError } from "#base/errors/ferryError.ts";
+import type { UserAnswer } from "#sink/cognito/cognitoErrors.ts";
+import type { Attributes, PoolCalls, PoolUser } from "#sink/cognito/userPool.ts";
+
+/** What a test does to a call: nothing, or one of these as if the process had ended there. */
+export type CallFault = "before" | "after" | undefined;
+
+/** The end of the process, as the code under test sees it. */
+export class Cut extends Error {}
+
+type Stored = { sub: string; enabled: boolean; attributes: Map<string, string> };
+
+const answered = (answer: UserAnswer): FerryError =>
+  new FerryError("FERRY_COGNITO_REJECTED", answer, { facts: { answer } });
+
+/** A user pool in memory that answers as Cognito does, as far as ferry's calls go. */
+export class MemoryPool implements PoolCalls {
+  readonly id = "memory_pool";
+  readonly #description: UserPoolType;
+  readonly #users = new Map<string, Stored>();
+  /** Names of the calls that changed something, in their order. */
+  readonly calls: string[] = [];
+  /** Asked before each of them. */
+  fault: (call: string) => CallFault = () => undefined;
+  #subs = 0;
+
+  constructor(description: UserPoolType) {
+    this.#description = description;
+  }
+
+  /** Everything that it has, by username. */
+  get users(): ReadonlyMap<string, PoolUser> {
+    return this.#users;
+  }
+
+  async describe(): Promise<UserPoolType> {
+    return this.#description;
+  }
+
+  async hasUsers(): Promise<boolean> {
+    return this.#users.size > 0;
+  }
+
+  async user(username: string): Promise<PoolUser | undefined> {
+    return this.#users.get(username);
+  }
+
+  create(username: string, attributes: Attributes): Promise<string> {
+    return this.#change("create", () => {
+      if (this.#users.has(username)) throw answered("UsernameExistsException");
+      const sub = `sub-${++this.#subs}`;
+      this.#users.set(username, { sub, enabled: true, attributes: new Map([["sub", sub], ...attributes]) });
+      return sub;
+    });
+  }
+
+  setAttributes(username: string, attributes: Attributes): Promise<void> {
+    return this.#change("setAttributes", () => {
+      const user = this.#known(username);
+      for (const [name, value] of attributes) user.attributes.set(name, value);
+    });
+  }
+
+  deleteAttributes(username: string, names: readonly string[]): Promise<void> {
+    return this.#change("deleteAttributes", () => {
+      const user = this.#known(username);
+      for (const name of names) user.attributes.delete(name);
+    });
+  }
+
+  enable(username: string): Promise<void> {
+    return this.#change("enable", () => {
+      this.#known(username).enabled = true;
+    });
+  }
+
+  disable(username: string): Promise<void> {
+    return this.#change("disable", () => {
+      const user = this.#users.get(username);
+      if (user !== undefined) user.enabled = false;
+    });
+  }
+
+  delete(username: string): Promise<void> {
+    return this.#change("delete", () => {
+      this.#users.delete(username);
+    });
+  }
+
+  #known(username: string): Stored {
+    const user = this.#users.get(username);
+    if (user === undefined) throw answered("UserNotFoundException");
+    return user;
+  }
+
+  async #change<T>(call: string, effect: () => T): Promise<T> {
+    const fault = this.fault(call);
+    if (fault === "before") throw new Cut(call);
+    this.calls.push(call);
+    const result = effect();
+    if (fault === "after") throw new Cut(call);
+    return result;
+  }
+}

@@ -1,0 +1,228 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { isDeepStrictEqual } from "node:util";
+import { type Document, MongoClient } from "mongodb";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
+import { CognitoServer, CREDENTIALS, type SeenUser } from "../harness/cognito/cognitoServer.ts";
+import { directConverged, startDirect } from "../harness/directRun.ts";
+import { ferry } from "../harness/ferry.ts";
+import { removeFolder, tempFolder } from "../harness/folders.ts";
+import { TestTopic } from "../harness/loadTopic.ts";
+import { sharedKafka, sharedMongo } from "../harness/servers.ts";
+import { startWorker } from "../harness/worker.ts";
+
+let cognito: CognitoServer;
+before(async () => {
+  cognito = await CognitoServer.start();
+});
+after(() => cognito[Symbol.asyncDispose]());
+
+const ATTRIBUTES = "{ email: email, given_name: firstname, family_name: lastname, custom:plan: plan }";
+const SCHEMA = [{ Name: "plan", AttributeDataType: "String", Mutable: true }] as const;
+/** What a test of seconds needs; AWS allows less. */
+const FAST = "{ UserCreation: 2000, UserUpdate: 2000, UserRead: 2000, UserList: 2000 }";
+
+type Setup = Readonly<{ db: string; pool?: string; endpoint?: string; attributes?: string; quotas?: string }>;
+
+const setUp = async ({ db, ...given }: Setup) => {
+  const [from, to] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
+  const [source, target] = await Promise.all([new MongoClient(from.uri).connect(), new MongoClient(to.uri).connect()]);
+  const pool = given.pool ?? (await cognito.createPool({ Schema: [...SCHEMA] }));
+  const folder = tempFolder().path;
+  const config = join(folder, "ferry.yaml");
+  writeFileSync(
+    config,
+    `routes:
+  - from: ${db}.users
+  - name: ${db}-pool
+    from: ${db}.users
+    to:
+      cognito:
+        userPoolId: ${pool}
+        region: local
+        endpoint: ${given.endpoint ?? cognito.endpoint}
+        username: user-{_id}
+        attributes: ${given.attributes ?? ATTRIBUTES}
+        quotas: ${given.quotas ?? FAST}
+    fields: { deny: [age, sex] }
+`,
+  );
+  const env = { ...CREDENTIALS };
+  const options = { source: from.uri, target: to.uri, env, args: ["--config", config, "--state-db", `ferry_${db}`] };
+  cognito.proxy.taken();
+  return {
+    source,
+    target,
+    pool,
+    options,
+    users: source.db(db).collection<{ _id: number }>("users"),
+    namespace: `${db}.users`,
+    check: () => ferry(["check", "--source", from.uri, "--target", to.uri, ...options.args], { env }),
+    [Symbol.asyncDispose]: async () => {
+      cognito.proxy.fault = () => undefined;
+      await Promise.all([source.close(), target.close()]);
+      removeFolder(folder);
+    },
+  };
+};
+
+const user = (_id: number, more: Document = {}): { _id: number } & Document => ({
+  _id,
+  firstname: `f${_id}`,
+  lastname: `l${_id}`,
+  email: `u${_id}@x.example`,
+  age: _id,
+  sex: "F",
+  ...more,
+});
+
+/** What the pool is to have of a document. */
+const poolUser = ({ _id, firstname, lastname, email, plan }: Document): [string, SeenUser] => {
+  const names = { given_name: firstname, family_name: lastname, ...(plan && { "custom:plan": plan }) };
+  return [`user-${_id}`, { enabled: true, attributes: { email, email_verified: "true", ...names } }];
+};
+
+const poolBecomes = (
+  pool: string,
+  documents: readonly Document[],
+  disabled: readonly Document[] = [],
+): Promise<void> => {
+  const gone = disabled.map(poolUser).map(([name, seen]) => [name, { ...seen, enabled: false }]);
+  const wanted = Object.fromEntries([...documents.map(poolUser), ...gone]);
+  return waitFor(
+    async () => {
+      const seen = await cognito.users(pool);
+      return isDeepStrictEqual(seen, wanted) ? { done: undefined } : { seen };
+    },
+    { what: "the pool to have what the documents say", clock: systemClock, timeoutMs: 60_000 },
+  );
+};
+
+test("101 users go to MongoDB with all fields, and to the pool without age and sex; changes follow, and cost what they must", async () => {
+  await using opened = await setUp({ db: "cognitofirst" });
+  const { source, target, users, pool, options, namespace } = opened;
+  const documents = Array.from({ length: 101 }, (_, i) => user(i));
+  await users.insertMany(documents);
+  await using run = await startDirect({ ...options, include: [namespace] });
+  await poolBecomes(pool, documents);
+  assert.deepEqual(await target.db("cognitofirst").collection("users").find().sort({ _id: 1 }).toArray(), documents);
+  assert.equal(cognito.proxy.taken()["AdminCreateUser"], 101);
+  await run.says(/effect is at-least-once, since cognito:local_\w+ takes no part in transactions/);
+
+  // Of fields that Cognito does not keep, none costs a call.
+  for (let round = 0; round < 5; round++) await users.updateMany({}, { $inc: { age: 1 } });
+  await users.updateOne({ _id: 3 }, { $set: { email: "new@x.example", plan: "gold" }, $unset: { notes: "" } });
+  await users.deleteOne({ _id: 4 });
+  const next = documents.filter(({ _id }) => _id !== 4);
+  const changed = next.map((one) => (one["_id"] === 3 ? { ...one, email: "new@x.example", plan: "gold" } : one));
+  await poolBecomes(pool, changed, [user(4)]);
+  assert.deepEqual(cognito.proxy.taken(), { AdminUpdateUserAttributes: 1, AdminDisableUser: 1 });
+
+  await users.updateOne({ _id: 3 }, { $unset: { plan: "" } });
+  await users.insertOne(user(200));
+  const last = [...changed.map(({ plan: _, ...one }) => one), user(200)];
+  await poolBecomes(pool, last, [user(4)]);
+  const kept = await target.db("ferry_cognitofirst").collection("cognitoUsers").find().toArray();
+  assert.equal(kept.length, 102);
+  assert.ok(kept.every(({ sub }) => /^[0-9a-f-]{36}$/.test(sub)));
+  await directConverged(source, target, namespace);
+});
+
+test("a document that cannot be a user becomes a dead letter that names the attribute, and the others go on", async () => {
+  await using opened = await setUp({ db: "cognitoletter" });
+  const { target, users, pool, options, namespace } = opened;
+  await users.insertMany([user(1), user(2, { email: "none" }), user(3)]);
+  await using _run = await startDirect({ ...options, include: [namespace] });
+  await poolBecomes(pool, [user(1), user(3)]);
+  const letters = (): Promise<Document[]> =>
+    target.db("ferry_cognitoletter").collection("deadLetters").find().toArray();
+  const [letter] = await letters();
+  assert.equal(letter?.["code"], "FERRY_COGNITO_REJECTED");
+  assert.match(letter?.["reason"], /email is not an e-mail address/);
+});
+
+test("throttling, failures and cut connections end in the same pool", async () => {
+  await using opened = await setUp({ db: "cognitostorm" });
+  const { users, pool, options, namespace } = opened;
+  const documents = Array.from({ length: 60 }, (_, i) => user(i));
+  await users.insertMany(documents);
+  const faults = ["throttle", "fail", undefined, "cut-before", "throttle", "cut-after", undefined] as const;
+  let calls = 0;
+  cognito.proxy.fault = ({ username }) => (username === "" ? undefined : faults[calls++ % faults.length]);
+  await using _run = await startDirect({ ...options, include: [namespace] });
+  await poolBecomes(pool, documents);
+  for (const one of documents) await users.updateOne({ _id: one["_id"] }, { $set: { plan: `p${one["_id"]}` } });
+  await poolBecomes(
+    pool,
+    documents.map((one) => ({ ...one, plan: `p${one["_id"]}` })),
+  );
+});
+
+test("killed in the middle of a user's change, the next process brings the pool to what the documents say", async () => {
+  await using opened = await setUp({ db: "cognitokill" });
+  const { users, pool, options, namespace } = opened;
+  const documents = Array.from({ length: 40 }, (_, i) => user(i));
+  await users.insertMany(documents);
+  for (const fault of ["user-noted:7", "user-changed:15", "before-commit:1"]) {
+    const env = { ...options.env, FERRY_FAULT: fault };
+    await using run = await startDirect({ ...options, env, include: [namespace] });
+    await run.exited;
+  }
+  await users.updateOne({ _id: 5 }, { $set: { plan: "late" } });
+  await users.deleteOne({ _id: 6 });
+  await using _run = await startDirect({ ...options, include: [namespace] });
+  const left = documents
+    .filter(({ _id }) => _id !== 6)
+    .map((one) => (one["_id"] === 5 ? { ...one, plan: "late" } : one));
+  await poolBecomes(pool, left, [user(6)]);
+});
+
+test("behind Kafka a pool's quota holds up its own route, and not the one beside it", async () => {
+  await using opened = await setUp({ db: "cognitoworker", quotas: "{ UserCreation: 8 }" });
+  const { target, pool, options } = opened;
+  const broker = await sharedKafka();
+  await using topic = await TestTopic.create(broker.bootstrap, "cognitoworker.users", 2);
+  const documents = Array.from({ length: 60 }, (_, i) => user(i));
+  await topic.send(documents.map((doc) => ({ op: "copy", doc })));
+  await using _worker = await startWorker({ ...options, kafka: broker.bootstrap });
+  await waitFor(
+    async () => {
+      const seen = await target.db("cognitoworker").collection("users").countDocuments();
+      return seen === documents.length ? { done: undefined } : { seen };
+    },
+    { what: "the collection to have everything", clock: systemClock, timeoutMs: 30_000 },
+  );
+  assert.ok(Object.keys(await cognito.users(pool)).length < documents.length);
+  await poolBecomes(pool, documents);
+  const times = cognito.proxy.calls.filter(({ action }) => action === "AdminCreateUser").map(({ at }) => at);
+  const seconds = (Math.max(...times) - Math.min(...times)) / 1000;
+  const theory = documents.length / 8;
+  assert.ok(seconds > 0.9 * theory && seconds < 1.3 * theory, `${seconds} s, by the quota ${theory} s`);
+});
+
+test("what cannot work is refused by ferry check, in one clear sentence each, and before ferry run writes anything", async () => {
+  const byEmail = await cognito.createPool({ UsernameAttributes: ["email"] });
+  const cases: [setup: Omit<Setup, "db">, env: Record<string, string>, sentence: RegExp][] = [
+    [{ pool: "local_missing" }, {}, /FERRY_COGNITO_(POOL|ACCESS): .*local_missing/],
+    [{ attributes: "{ email: email, custom:rank: rank }" }, {}, /has no attribute custom:rank/],
+    [{ pool: byEmail, attributes: "{ email: email }" }, {}, /its users have no username but email/],
+    [{}, { AWS_ACCESS_KEY_ID: "", AWS_SECRET_ACCESS_KEY: "" }, /FERRY_COGNITO_ACCESS: .*credentials/i],
+    [{ endpoint: "http://127.0.0.1:9" }, {}, /FERRY_COGNITO_UNREACHABLE: .*ECONNREFUSED/],
+  ];
+  for (const [setup, env, sentence] of cases) {
+    await using opened = await setUp({ db: "cognitorefused", ...setup });
+    Object.assign(opened.options.env, env);
+    const checked = await opened.check();
+    assert.equal(checked.status, 1, checked.out);
+    assert.match(checked.out, new RegExp(`FAIL +sink +${sentence.source}`, sentence.flags));
+  }
+  await using opened = await setUp({ db: "cognitorefused", attributes: "{ email: email, custom:rank: rank }" });
+  await opened.users.insertOne(user(1));
+  await using run = await startDirect({ ...opened.options, include: [opened.namespace] }, "FERRY_COGNITO_POOL");
+  assert.equal((await run.exited).code, 76);
+  const { databases } = await opened.target.db("admin").admin().listDatabases();
+  assert.ok(!databases.some(({ name }) => ["cognitorefused", "ferry_cognitorefused"].includes(name)));
+});

@@ -1,0 +1,201 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { BSON, type Document, Int32 } from "bson";
+import fc from "fast-check";
+import type { CognitoPlace } from "#base/config/cognitoDestination.ts";
+import type { TargetOp } from "#base/flow/types.ts";
+import { createLogger } from "#base/observe/log.ts";
+import { CognitoSink } from "#sink/cognito/cognitoSink.ts";
+import { poolDescription } from "../../../harness/cognito/poolDescription.ts";
+import { FakeClock } from "../../../harness/memory/fakeClock.ts";
+import { MemoryBook } from "../../../harness/memory/memoryBook.ts";
+import { Cut, MemoryPool } from "../../../harness/memory/memoryPool.ts";
+
+const ATTRIBUTES = { email: "email", given_name: "name", "custom:tenant": "tenant" };
+
+const open = (more: Partial<CognitoPlace> = {}) => {
+  const pool = new MemoryPool(poolDescription());
+  const place = { userPoolId: "memory_pool", username: "login", attributes: ATTRIBUTES, enabled: "active", ...more };
+  const book = new MemoryBook();
+  const sink = new CognitoSink({
+    route: "r",
+    place,
+    pool,
+    book,
+    clock: new FakeClock(),
+    logger: createLogger("silent"),
+  });
+  return { pool, book, sink };
+};
+
+const keyOf = (id: number): Uint8Array => BSON.serialize({ _id: new Int32(id) });
+const write = (id: number, fields: Document): TargetOp => ({
+  op: "write",
+  key: keyOf(id),
+  doc: BSON.serialize({ _id: new Int32(id), ...fields }),
+  fresh: false,
+});
+const remove = (id: number): TargetOp => ({ op: "delete", key: keyOf(id) });
+
+/** Users as `username: attributes`, without `sub`; those that are disabled are marked. */
+const seen = ({ users }: MemoryPool): Record<string, unknown> =>
+  Object.fromEntries(
+    [...users].map(([username, { enabled, attributes }]) => {
+      const { sub: _, ...own } = Object.fromEntries(attributes);
+      return [enabled ? username : `${username} (disabled)`, own];
+    }),
+  );
+
+const contact = (email: string) => ({ email, email_verified: "true" });
+
+test("a document becomes a user, is updated, loses attributes, and is disabled when it is deleted", async () => {
+  const { pool, sink } = open();
+  await sink.write([write(1, { login: "ann", email: "a@x.example", name: "Ann", age: 4 })]);
+  assert.deepEqual(seen(pool), { ann: { ...contact("a@x.example"), given_name: "Ann" } });
+  await sink.write([write(1, { login: "ann", email: "b@x.example" })]);
+  assert.deepEqual(seen(pool), { ann: contact("b@x.example") });
+  assert.deepEqual(pool.calls.splice(0), ["create", "setAttributes", "deleteAttributes"]);
+  await sink.write([remove(1)]);
+  await sink.write([remove(1), remove(2)]);
+  assert.deepEqual(seen(pool), { "ann (disabled)": contact("b@x.example") });
+  await sink.write([write(1, { login: "ann", email: "b@x.example" })]);
+  assert.deepEqual(seen(pool), { ann: contact("b@x.example") });
+  assert.deepEqual(pool.calls, ["disable", "setAttributes", "enable"]);
+});
+
+test("what changes nothing of what Cognito keeps costs no call, and of many states the last one is written", async () => {
+  const { pool, sink } = open();
+  const state = (age: number, name = "Ann"): TargetOp => write(1, { login: "ann", name, age });
+  await sink.write([state(1), state(2)]);
+  for (let age = 3; age < 100; age++) await sink.write([state(age)]);
+  await sink.write([state(1, "B"), remove(1), state(2, "C"), state(3)]);
+  assert.deepEqual(pool.calls, ["create"]);
+});
+
+test("a document of another process's user is updated, and one of a user that is gone is created", async () => {
+  const { pool, sink } = open();
+  await pool.create(
+    "ann",
+    new Map([
+      ["given_name", "Old"],
+      ["custom:plan", "theirs"],
+    ]),
+  );
+  await sink.write([write(1, { login: "ann", email: "a@x.example" })]);
+  assert.deepEqual(seen(pool), { ann: { "custom:plan": "theirs", ...contact("a@x.example") } });
+  await pool.delete("ann");
+  await sink.write([write(1, { login: "ann", name: "Ann" })]);
+  assert.deepEqual(seen(pool), { ann: { given_name: "Ann" } });
+});
+
+test("attributes that Cognito sets once are given with the creation alone", async () => {
+  const { pool, sink } = open();
+  await sink.write([write(1, { login: "ann", tenant: "a", name: "Ann" })]);
+  await sink.write([write(1, { login: "ann", tenant: "b", name: "Bea" })]);
+  assert.deepEqual(seen(pool), { ann: { "custom:tenant": "a", given_name: "Bea" } });
+});
+
+test("another username is another user: created first, then the former one is disabled, and kept from others", async () => {
+  const { pool, sink, book } = open();
+  await sink.write([write(1, { login: "ann", name: "Ann" })]);
+  await sink.write([write(1, { login: "bea", name: "Ann" })]);
+  assert.deepEqual(seen(pool), { "ann (disabled)": { given_name: "Ann" }, bea: { given_name: "Ann" } });
+  const [record] = (await book.read([keyOf(1)])).values();
+  assert.deepEqual(
+    record?.former?.map(({ username, sub }) => [username, sub]),
+    [["ann", "sub-1"]],
+  );
+  const error = await sink.write([write(2, { login: "ann" })]).catch((thrown: unknown) => thrown);
+  assert.deepEqual(sink.refusal(error), { kind: "rejected" });
+  const { clash, serverCode } = await sink.explain(error);
+  assert.equal(serverCode, 11000, "it may be a matter of order, so it is tried again by the clock");
+  assert.deepEqual([clash?.index, clash?.other], ["username", keyOf(1)]);
+  await sink.write([write(1, { login: "ann", name: "Ann" })]);
+  assert.deepEqual(seen(pool), { ann: { given_name: "Ann" }, "bea (disabled)": { given_name: "Ann" } });
+});
+
+test("a document that cannot be a user is refused before any call of its batch", async () => {
+  const { pool, sink } = open();
+  const error = await sink
+    .write([write(1, { login: "ann" }), write(2, { login: "bea", email: "none" })])
+    .catch((thrown: unknown) => thrown);
+  assert.match(String(error), /FERRY_COGNITO_REJECTED: email is not an e-mail address/);
+  assert.deepEqual(pool.calls, []);
+});
+
+test("on deletion users are deleted, or kept, as the route says", async () => {
+  for (const [onDelete, left] of [
+    ["delete", {}],
+    ["keep", { bea: {}, "ann (disabled)": {} }],
+  ] as const) {
+    const { pool, sink } = open({ onDelete });
+    await sink.write([write(1, { login: "ann" })]);
+    await sink.write([write(1, { login: "bea" })]);
+    await sink.write([remove(1)]);
+    assert.deepEqual(seen(pool), left);
+  }
+});
+
+const anyState = fc.record(
+  {
+    variant: fc.constantFrom("a", "b", "c"),
+    email: fc.constantFrom("a@x.example", "b@x.example"),
+    name: fc.constantFrom("n", "m"),
+    active: fc.boolean(),
+  },
+  { requiredKeys: ["variant"] },
+);
+const anyStep = fc.record({
+  id: fc.constantFrom(1, 2),
+  state: fc.option(anyState, { nil: undefined }),
+  /** At which of its calls the process ends, if it makes so many, and on which side of it. */
+  cut: fc.option(fc.record({ at: fc.nat(4), side: fc.constantFrom("before", "after") }), { nil: undefined }),
+});
+
+/** What a model says of the pool: each document's user as its last state has it, and nobody else who may sign in. */
+const expected = (last: ReadonlyMap<number, Document | undefined>): Record<string, unknown> =>
+  Object.fromEntries(
+    [...last].flatMap(([, state]) => {
+      if (state === undefined || state["active"] === false) return [];
+      const { login, email, name } = state;
+      return [[login, { ...(email && contact(email)), ...(name && { given_name: name }) }]];
+    }),
+  );
+
+test("wherever a process ends, the next one brings the pool to what the documents say", async () => {
+  for (const onDelete of ["disable", "delete"] as const)
+    await fc.assert(
+      fc.asyncProperty(fc.array(anyStep, { maxLength: 12 }), async (steps) => {
+        const { pool, sink } = open({ onDelete });
+        const last = new Map<number, Document | undefined>();
+        const owed = new Set<number>(); // what was cut off is read again, in its newest state by then
+        const apply = async (): Promise<void> => {
+          const ops = [...owed].map((id) => {
+            const state = last.get(id);
+            return state === undefined ? remove(id) : write(id, state);
+          });
+          await sink.write(ops);
+          owed.clear();
+        };
+        for (const { id, state, cut } of steps) {
+          last.set(id, state && { ...state, login: `${id}-${state.variant}` });
+          owed.add(id);
+          let calls = 0;
+          pool.fault = () => (cut !== undefined && calls++ === cut.at ? (cut.side as "before" | "after") : undefined);
+          await apply().catch((error: unknown) => {
+            if (!(error instanceof Cut)) throw error;
+          });
+          pool.fault = () => undefined;
+        }
+        await apply();
+        const users = seen(pool);
+        const enabled = Object.fromEntries(Object.entries(users).filter(([name]) => !name.endsWith("(disabled)")));
+        assert.deepEqual(enabled, expected(last));
+        const before = pool.calls.length;
+        for (const id of last.keys()) owed.add(id);
+        await apply();
+        assert.equal(pool.calls.length, before, "what is there already costs no call");
+      }),
+      { numRuns: 300, seed: 20261130 },
+    );
+});
