@@ -6,10 +6,12 @@ import { isDeepStrictEqual } from "node:util";
 import { type Document, MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
+import { oneOf, seeded } from "#tools/workload/genData.ts";
 import { CognitoServer, CREDENTIALS, type SeenUser } from "../harness/cognito/cognitoServer.ts";
 import { directConverged, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
 import { removeFolder, tempFolder } from "../harness/folders.ts";
+import { testSeed } from "../harness/load.ts";
 import { TestTopic } from "../harness/loadTopic.ts";
 import { sharedKafka, sharedMongo } from "../harness/servers.ts";
 import { startWorker } from "../harness/worker.ts";
@@ -149,9 +151,9 @@ test("throttling, failures and cut connections end in the same pool", async () =
   const { users, pool, options, namespace } = opened;
   const documents = Array.from({ length: 60 }, (_, i) => user(i));
   await users.insertMany(documents);
-  const faults = ["throttle", "fail", undefined, "cut-before", "throttle", "cut-after", undefined] as const;
-  let calls = 0;
-  cognito.proxy.fault = ({ username }) => (username === "" ? undefined : faults[calls++ % faults.length]);
+  const random = seeded(testSeed());
+  const faults = ["throttle", "fail", "cut-before", "cut-after"] as const;
+  cognito.proxy.fault = ({ username }) => (username !== "" && random() < 0.4 ? oneOf(random, faults) : undefined);
   await using _run = await startDirect({ ...options, include: [namespace] });
   await poolBecomes(pool, documents);
   for (const one of documents) await users.updateOne({ _id: one["_id"] }, { $set: { plan: `p${one["_id"]}` } });
@@ -215,12 +217,12 @@ test("what cannot work is refused by ferry check, in one clear sentence each, an
   for (const [setup, env, sentence] of cases) {
     await using opened = await setUp({ db: "cognitorefused", ...setup });
     Object.assign(opened.options.env, env);
+    await opened.users.replaceOne({ _id: 1 }, user(1), { upsert: true });
     const checked = await opened.check();
     assert.equal(checked.status, 1, checked.out);
-    assert.match(checked.out, new RegExp(`FAIL +sink +${sentence.source}`, sentence.flags));
+    assert.match(checked.out, new RegExp(`FAIL +sink .*${sentence.source}`, sentence.flags));
   }
   await using opened = await setUp({ db: "cognitorefused", attributes: "{ email: email, custom:rank: rank }" });
-  await opened.users.insertOne(user(1));
   await using run = await startDirect({ ...opened.options, include: [opened.namespace] }, "FERRY_COGNITO_POOL");
   assert.equal((await run.exited).code, 76);
   const { databases } = await opened.target.db("admin").admin().listDatabases();

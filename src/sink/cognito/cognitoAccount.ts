@@ -29,6 +29,9 @@ const TIMEOUTS = { connectionTimeout: 5000, requestTimeout: 20_000 } as const;
 /** Pauses after a refused call, ms: drawn from 0 to a limit that doubles. */
 const PAUSES = { pauseMs: 100, maxPauseMs: 20_000 } as const;
 
+/** Failures of one call in a row that are not yet a failure of its batch. */
+const PATIENCE = 3;
+
 /**
  * One AWS account in one region: its client, and the quotas that all its pools share. Credentials are found as the AWS SDK finds
  * them (environment, profile, role).
@@ -46,7 +49,8 @@ export class CognitoAccount {
   }
 
   /**
-   * Makes a call when it is its turn in its quota; one that Cognito refuses for its quota is made again after a pause.
+   * Makes a call when it is its turn in its quota. One that Cognito refuses for its quota is made again after a pause, and so is
+   * one that fails, some times: it may have been carried out.
    * @param what for the error
    * @throws FERRY_COGNITO_* but THROTTLED, or the signal's reason
    */
@@ -65,7 +69,9 @@ export class CognitoAccount {
         throw failure;
       }
     };
-    const isPassing = ({ code }: FerryError): boolean => code === "FERRY_COGNITO_THROTTLED";
+    let failures = 0;
+    const isPassing = ({ code }: FerryError): boolean =>
+      code === "FERRY_COGNITO_THROTTLED" || (code === "FERRY_COGNITO_UNREACHABLE" && ++failures < PATIENCE);
     return retryForever(attempt, { what, clock, signal, onRetry, isPassing, ...PAUSES });
   }
 

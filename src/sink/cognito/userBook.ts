@@ -35,7 +35,7 @@ export type UserRecord = {
 };
 
 /** What a change has made of the user. */
-export type Settled = Required<Pick<UserRecord, "username" | "sub" | "names" | "enabled" | "hash" | "former">>;
+export type SettledUser = Required<Pick<UserRecord, "username" | "sub" | "names" | "enabled" | "hash" | "former">>;
 
 /** Before anything of a user is changed. */
 export type Intent = Readonly<{
@@ -103,7 +103,7 @@ export class UserBook {
   }
 
   /** No-op where another change has begun meanwhile. */
-  async settle(key: Uint8Array, change: ObjectId, settled: Settled): Promise<void> {
+  async settle(key: Uint8Array, change: ObjectId, settled: SettledUser): Promise<void> {
     const { username, former } = settled;
     const usernames = [username, ...former.map((one) => one.username)];
     await translated("noting what became of a user", () =>

@@ -1,6 +1,6 @@
 import type { CognitoPlace } from "#base/config/cognitoDestination.ts";
 import { isAnswer } from "./cognitoErrors.ts";
-import type { Settled, UserRecord } from "./userBook.ts";
+import type { SettledUser, UserRecord } from "./userBook.ts";
 import { type WantedUser, wantedHash } from "./userMapping.ts";
 import type { Attributes, PoolCalls } from "./userPool.ts";
 
@@ -56,7 +56,7 @@ export class UserChange {
     record: UserRecord | undefined,
     wanted: WantedUser | undefined,
     onDelete: CognitoPlace["onDelete"],
-  ): Promise<Settled | undefined> {
+  ): Promise<SettledUser | undefined> {
     if (wanted !== undefined) return this.#put(record, wanted);
     if (record === undefined) return undefined;
     if (onDelete !== "delete") return this.#disable(record);
@@ -64,7 +64,7 @@ export class UserChange {
     return undefined;
   }
 
-  async #put(record: UserRecord | undefined, wanted: WantedUser): Promise<Settled> {
+  async #put(record: UserRecord | undefined, wanted: WantedUser): Promise<SettledUser> {
     const { username, attributes, enabled } = wanted;
     const known = await this.#written(knownAs(record, username), wanted);
     if (known.enabled !== enabled) await (enabled ? this.#pool.enable(username) : this.#pool.disable(username));
@@ -77,7 +77,7 @@ export class UserChange {
   }
 
   /** The user stays, and may not sign in. */
-  async #disable(record: UserRecord): Promise<Settled> {
+  async #disable(record: UserRecord): Promise<SettledUser> {
     const { usernames, username = usernames.at(-1) ?? "", sub = "", names, former = [] } = record;
     const others = givenUp(record, username);
     for (const name of [username, ...others]) await this.#pool.disable(name);

@@ -1,7 +1,7 @@
 import type { Route } from "#base/config/routes.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { Abilities } from "#sink/sink.ts";
-import { kindOfSink, type LookDeps } from "./openSink.ts";
+import { kindOfSink, type PlaceDeps } from "./openSink.ts";
 
 /** What a route wants and its target cannot do; undefined where it fits. */
 export const misfitOf = ({ conflict = "mirror" }: Pick<Route, "conflict">, can: Abilities): string | undefined =>
@@ -29,6 +29,6 @@ export const requireFits = (routes: readonly Route[]): void => {
 };
 
 /** Refuses, before anything is written, places that cannot take their routes' documents. @throws one clear sentence of the place's kind */
-export const requirePlaces = async (routes: readonly Route[], deps: LookDeps): Promise<void> => {
+export const requirePlaces = async (routes: readonly Route[], deps: PlaceDeps): Promise<void> => {
   for (const { to } of routes) await kindOfSink(to).requirePlace(to, deps);
 };

@@ -16,7 +16,7 @@ export type SinkDeps = CognitoDeps &
   }>;
 
 /** What a place is looked at with, before there is anything else. */
-export type LookDeps = AccountDeps;
+export type PlaceDeps = AccountDeps;
 
 type Routed = Pick<Route, "name" | "to">;
 
@@ -32,7 +32,7 @@ type Kind = Readonly<{
   /** Refuses a destination whose own rules contradict themselves. @throws FERRY_CONFIG */
   requireRules: (to: Destination) => void;
   /** Looks whether the place itself can take documents, and writes nothing. @throws one clear sentence */
-  requirePlace: (to: Destination, deps: LookDeps) => Promise<void>;
+  requirePlace: (to: Destination, deps: PlaceDeps) => Promise<void>;
 }>;
 
 type KindName = Destination extends infer D ? (D extends unknown ? keyof D : never) : never;

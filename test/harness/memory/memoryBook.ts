@@ -1,6 +1,6 @@
 import { Binary, ObjectId } from "bson";
 import { identityOf } from "#base/bson/identity.ts";
-import type { BookOfUsers, Intent, Settled, UserRecord } from "#sink/cognito/userBook.ts";
+import type { BookOfUsers, Intent, SettledUser, UserRecord } from "#sink/cognito/userBook.ts";
 
 /** A route's book of users in memory. */
 export class MemoryBook implements BookOfUsers {
@@ -39,7 +39,7 @@ export class MemoryBook implements BookOfUsers {
     return change;
   }
 
-  async settle(key: Uint8Array, change: ObjectId, settled: Settled): Promise<void> {
+  async settle(key: Uint8Array, change: ObjectId, settled: SettledUser): Promise<void> {
     const known = this.#records.get(identityOf(key));
     if (known?.change !== change) return;
     const usernames = [settled.username, ...settled.former.map(({ username }) => username)];
