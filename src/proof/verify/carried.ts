@@ -1,3 +1,4 @@
+import { destinationText } from "#base/config/destination.ts";
 import type { Route } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
@@ -32,6 +33,8 @@ export type CarriedDeps = Readonly<{
 /** What a run carries, and how far it has come. */
 export type Carried = Readonly<{
   routes: readonly Route[];
+  /** Routes whose targets keep documents in a form of their own: nothing compares these. */
+  uncompared: readonly Route[];
   applied: (topic: string) => Promise<bigint | undefined>;
 }>;
 
@@ -99,11 +102,19 @@ const byConnectors = async (deps: CarriedDeps): Promise<Found> => {
 export const readCarried = async (deps: CarriedDeps): Promise<Carried> => {
   const record = await readCapture(deps.state);
   const { topics, applied } = record === undefined ? await byConnectors(deps) : byCapture(deps, record);
-  const routes = topics
+  const carried = topics
     .filter((name) => deps.filter.has(parseNamespace(name)))
     .sort()
-    .flatMap((name) => routesOn(deps.routes, name))
-    .filter(({ to }) => kindOfSink(to).can.verbatim); // what a target keeps in a form of its own is not compared
-  if (routes.length === 0) throw new FerryError("FERRY_USAGE", "nothing that is carried fits --include and --exclude");
-  return { routes, applied };
+    .flatMap((name) => routesOn(deps.routes, name));
+  const [routes, uncompared] = [true, false].map((verbatim) =>
+    carried.filter(({ to }) => kindOfSink(to).can.verbatim === verbatim),
+  ) as [Route[], Route[]];
+  if (routes.length === 0)
+    throw new FerryError(
+      "FERRY_USAGE",
+      uncompared.length === 0
+        ? "nothing that is carried fits --include and --exclude"
+        : `only collections are compared, not ${uncompared.map(({ to }) => destinationText(to)).join(", ")}`,
+    );
+  return { routes, uncompared, applied };
 };

@@ -23,6 +23,8 @@ export type VerifyDeps = CarriedDeps &
 
 export type VerifyReport = Readonly<{
   routes: readonly PassResult[];
+  /** Names of routes whose targets are not compared. */
+  uncompared: readonly string[];
   structure: readonly StructureDifference[];
 }>;
 
@@ -92,5 +94,6 @@ export const verifyNamespaces = async (deps: VerifyDeps): Promise<VerifyReport> 
     results.push(result);
     onResult(result);
   }
-  return { routes: results, structure: await lookAtStructure(deps, carried, store) };
+  const uncompared = carried.uncompared.map(({ name }) => name);
+  return { routes: results, uncompared, structure: await lookAtStructure(deps, carried, store) };
 };

@@ -8,7 +8,7 @@ import { faultPoint } from "#base/flow/fault.ts";
 import { inParallel } from "#base/flow/inParallel.ts";
 import type { TargetOp } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
-import { ServerCode } from "#io/mongo/serverCodes.ts";
+import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import { documentKeyOf } from "#io/wire/documentKey.ts";
 import type { Abilities, Explanation, Refusal, Sink } from "#sink/sink.ts";
 import { type PoolRules, poolRulesOf, requirePool, writtenNames } from "./poolRules.ts";
@@ -180,7 +180,7 @@ export class CognitoSink implements Sink {
   }
 
   async explain(error: unknown): Promise<Explanation> {
-    if (!isFerry(error) || error.facts["serverCode"] !== ServerCode.DuplicateKey) return {};
+    if (!isFerry(error) || !hasServerCode(error, ServerCode.DuplicateKey)) return {};
     const { username } = error.cause as Taken;
     const other = await this.#deps.book.holder(username).catch(() => undefined);
     return { serverCode: ServerCode.DuplicateKey, clash: { index: "username", other } };

@@ -16,7 +16,7 @@ export type UserRecord = {
   pool: string;
   /**
    * Every username that the document has or had in the pool. No other document may have one of them: it would get the account, and
-   * its `sub`, of somebody else.
+   * its `sub`, of another user.
    */
   usernames: string[];
   /** The one that it has, and Cognito's own id of it. Absent until the first call has come through. */

@@ -55,8 +55,11 @@ const limitsOf = (flags: VerifyFlags, uri: string): Limits => {
 
 const once = async (flags: VerifyFlags, deps: VerifyDeps): Promise<void> => {
   const report = await verifyNamespaces(deps);
-  if (flags.json === true) printJson({ routes: report.routes.map(resultFacts), structure: report.structure });
-  else for (const line of structureLines(report.structure)) print(line);
+  const { uncompared, structure } = report;
+  if (flags.json === true) printJson({ routes: report.routes.map(resultFacts), uncompared, structure });
+  else
+    for (const line of [...uncompared.map((route) => `${route}: not compared`), ...structureLines(structure)])
+      print(line);
   conclude(report);
 };
 
