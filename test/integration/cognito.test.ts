@@ -8,7 +8,7 @@ import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import { oneOf, seeded } from "#tools/workload/genData.ts";
 import { CognitoServer, CREDENTIALS, type SeenUser } from "../harness/cognito/cognitoServer.ts";
-import { directConverged, startDirect } from "../harness/directRun.ts";
+import { directConverged, endDirect, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
 import { removeFolder, tempFolder } from "../harness/folders.ts";
 import { testSeed } from "../harness/load.ts";
@@ -222,9 +222,12 @@ test("what cannot work is refused by ferry check, in one clear sentence each, an
     assert.equal(checked.status, 1, checked.out);
     assert.match(checked.out, new RegExp(`FAIL +sink .*${sentence.source}`, sentence.flags));
   }
-  await using opened = await setUp({ db: "cognitorefused", attributes: "{ email: email, custom:rank: rank }" });
-  await using run = await startDirect({ ...opened.options, include: [opened.namespace] }, "FERRY_COGNITO_POOL");
-  assert.equal((await run.exited).code, 76);
+  // A database of its own: the checks above have written their probe, and removed it.
+  await using opened = await setUp({ db: "cognitounwritten", attributes: "{ email: email, custom:rank: rank }" });
+  await opened.users.insertOne(user(1));
+  const refused = await endDirect({ ...opened.options, include: [opened.namespace] });
+  assert.equal(refused.status, 76);
+  assert.match(refused.err, /FERRY_COGNITO_POOL: pool local_\w+: it has no attribute custom:rank/);
   const { databases } = await opened.target.db("admin").admin().listDatabases();
-  assert.ok(!databases.some(({ name }) => ["cognitorefused", "ferry_cognitorefused"].includes(name)));
+  assert.ok(!databases.some(({ name }) => ["cognitounwritten", "ferry_cognitounwritten"].includes(name)));
 });
