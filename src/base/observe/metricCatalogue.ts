@@ -22,7 +22,7 @@ export const LABELS = {
   side: { meaning: "Whose services a throttle spares.", values: ["source", "target"] },
   stage: {
     meaning: "Which part of the process tries again.",
-    values: ["worker", "lane", "log", "target watch", "capture", "kafka"],
+    values: ["worker", "lane", "log", "target watch", "sink", "capture", "kafka"],
   },
   phase: { meaning: "What a capture is doing.", values: ["copy", "stream", "paused"] },
   command: { meaning: "The command that the process was started as.", values: ["run", "capture", "worker"] },

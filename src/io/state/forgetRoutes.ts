@@ -47,7 +47,7 @@ export const requireIdle = async (state: StateDb, routes: readonly string[]): Pr
 
 /**
  * Forgets that routes have begun: their positions, books, dead letters and drift. The next worker reads their topics from the
- * beginning. Decisions about drift stay. May be repeated.
+ * beginning. Decisions about drift stay, and which user of a pool each document is: their accounts stay too. May be repeated.
  * @throws FERRY_STRUCTURE_BUSY while a worker owns one of their partitions
  */
 export const forgetRoutes = (state: StateDb, routes: readonly string[]): Promise<void> =>

@@ -99,7 +99,7 @@ const beginBetween = async (deps: DirectDeps, sides: Sides): Promise<Begun> => {
   const runs = new RunStore(state, runId);
   const routes = carried.flatMap((ns) => routesOn(deps.routes, formatNamespace(ns)));
   await checkRights({ source, target, carried, routes, stateDb: state.name });
-  await requirePlaces(routes, { ...deps, signal: deps.soft, onRetry: tryingAgain(deps.logger, "sink") });
+  await requirePlaces(routes, { ...deps, signal: deps.soft, onRetry: tryingAgain(deps, "sink") });
   if (known === undefined && !replaces && deps.back === undefined) await checkEmpty(target, runs, routes, options);
   const structure = new CarriedStructure({ ...deps, leaseMs }, sides);
   if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);

@@ -140,7 +140,7 @@ export const wireWorker = async (deps: WorkerDeps): Promise<WorkerParts> => {
   const { store, claims, runs, connectors, marks } = stores;
   const reason = whyNotOnce(topology, memory);
   const outside = (deps.routes ?? []).find(({ to }) => !kindOfSink(to).can.transactions);
-  const sinkOf = sinkOpener({ target, transactional: reason === "", state, clock, logger, signal: hard });
+  const sinkOf = sinkOpener({ target, transactional: reason === "", state, clock, logger, vitals, signal: hard });
   const budget = new ByteBudget(options.budgetMb * 1024 * 1024);
   const aside = new ByteBudget(budget.limit * ASIDE);
   const meter = new Meter(clock);

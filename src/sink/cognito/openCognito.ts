@@ -4,6 +4,7 @@ import { assert } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { tryingAgain } from "#base/observe/tryingAgain.ts";
+import type { Vitals } from "#base/observe/vitals.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { type AccountDeps, CognitoAccount } from "./cognitoAccount.ts";
 import { CognitoSink } from "./cognitoSink.ts";
@@ -12,7 +13,7 @@ import { UserBook } from "./userBook.ts";
 import { UserMapping } from "./userMapping.ts";
 import { UserPool } from "./userPool.ts";
 
-export type CognitoDeps = Readonly<{ state: StateDb; clock: Clock; logger: Logger; signal: AbortSignal }>;
+export type CognitoDeps = Readonly<{ state: StateDb; clock: Clock; logger: Logger; vitals: Vitals; signal: AbortSignal }>;
 
 const placeOf = (to: Destination): CognitoPlace => {
   assert("cognito" in to, `${destinationText(to)} is no user pool`);
@@ -20,12 +21,12 @@ const placeOf = (to: Destination): CognitoPlace => {
 };
 
 /** Opens sinks whose pools share the quotas of their account and region. */
-export const cognitoSinks = ({ state, clock, logger, signal }: CognitoDeps) => {
+export const cognitoSinks = (deps: CognitoDeps) => {
+  const { state, clock, logger, signal } = deps;
   const accounts = new Map<string, CognitoAccount>();
   const accountOf = (place: CognitoPlace): CognitoAccount => {
     const key = `${place.region} ${place.endpoint}`;
-    const deps: AccountDeps = { clock, signal, onRetry: tryingAgain(logger, "cognito") };
-    const account = accounts.get(key) ?? new CognitoAccount(place, deps);
+    const account = accounts.get(key) ?? new CognitoAccount(place, { clock, signal, onRetry: tryingAgain(deps, "sink") });
     accounts.set(key, account);
     return account;
   };
