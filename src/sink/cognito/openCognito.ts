@@ -13,7 +13,13 @@ import { UserBook } from "./userBook.ts";
 import { UserMapping } from "./userMapping.ts";
 import { UserPool } from "./userPool.ts";
 
-export type CognitoDeps = Readonly<{ state: StateDb; clock: Clock; logger: Logger; vitals: Vitals; signal: AbortSignal }>;
+export type CognitoDeps = Readonly<{
+  state: StateDb;
+  clock: Clock;
+  logger: Logger;
+  vitals: Vitals;
+  signal: AbortSignal;
+}>;
 
 const placeOf = (to: Destination): CognitoPlace => {
   assert("cognito" in to, `${destinationText(to)} is no user pool`);

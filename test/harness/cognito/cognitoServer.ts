@@ -26,8 +26,7 @@ export const CREDENTIALS = {
 export type SeenUser = Readonly<{ enabled: boolean; attributes: Readonly<Record<string, string>> }>;
 
 /**
- * cognito-local, which answers as Amazon Cognito over HTTP, behind a proxy that adds what it lacks. Whoever starts it disposes of
- * it.
+ * cognito-local, which answers as Amazon Cognito over HTTP, behind a proxy that adds what it lacks. Its caller disposes of it.
  */
 export class CognitoServer implements AsyncDisposable {
   readonly proxy: CognitoProxy;

@@ -152,7 +152,7 @@ const anyStep = fc.record({
   cut: fc.option(fc.record({ at: fc.nat(4), side: fc.constantFrom("before", "after") }), { nil: undefined }),
 });
 
-/** What a model says of the pool: each document's user as its last state has it, and nobody else who may sign in. */
+/** What a model says of the pool: each document's user as its last state has it, and no other user who may sign in. */
 const expected = (last: ReadonlyMap<number, Document | undefined>): Record<string, unknown> =>
   Object.fromEntries(
     [...last].flatMap(([, state]) => {
