@@ -2,18 +2,20 @@
  * One look at both sides of a collection by a process of its own: `raw` reads them and compares nothing, `ferry` verifies them.
  * Usage: verifyPass.ts SOURCE TARGET raw|ferry STATE_DB ROUTE (JSON) → { documents, perSecond, wrong, rssMb }
  */
+
 import { readFileSync } from "node:fs";
 import { targetNamespace } from "#base/config/destination.ts";
 import type { Route } from "#base/config/routes.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { parseNamespace } from "#base/flow/types.ts";
+import type { CollectionAt } from "#io/mongo/collections.ts";
 import { connectMongo } from "#io/mongo/connect.ts";
 import { measureBatch } from "#io/mongo/rawCursor.ts";
 import { StateDb } from "#io/state/stateDb.ts";
 import { batchSizeOf, readRanges } from "#proof/verify/bounds.ts";
 import { clusterTimeOf } from "#proof/verify/reads.ts";
 import { pairOf } from "#proof/verify/routePairs.ts";
-import { type Bounds, type Side, SideCursor } from "#proof/verify/side.ts";
+import { type Bounds, SideCursor } from "#proof/verify/side.ts";
 import { Verification } from "#proof/verify/verification.ts";
 import { VerificationStore } from "#proof/verify/verificationStore.ts";
 
@@ -26,7 +28,7 @@ if (source === undefined || target === undefined) throw new Error("both sides ar
 const route = JSON.parse(text) as Route;
 const signal = AbortSignal.timeout(600_000);
 
-const readSide = async (side: Side, bounds: Bounds, batchSize: number): Promise<number> => {
+const readSide = async (side: CollectionAt, bounds: Bounds, batchSize: number): Promise<number> => {
   await using cursor = await SideCursor.open(side, bounds, batchSize);
   for (let count = 0; ; ) {
     const reply = await cursor.next();
@@ -36,8 +38,8 @@ const readSide = async (side: Side, bounds: Bounds, batchSize: number): Promise<
 };
 
 const readBoth = async (): Promise<{ documents: number; wrong: number }> => {
-  const here: Side = { client: source, ns: parseNamespace(route.from) };
-  const there: Side = { client: target, ns: targetNamespace(route) };
+  const here: CollectionAt = { client: source, ns: parseNamespace(route.from) };
+  const there: CollectionAt = { client: target, ns: targetNamespace(route) };
   const [ranges, batchSize] = [[...(await readRanges(here))], await batchSizeOf(here)];
   let documents = 0;
   await Promise.all(

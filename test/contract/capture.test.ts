@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Binary, BSON, type Document, Double, Int32, Long, MongoClient, ObjectId, Timestamp } from "mongodb";
-import type { LaneRecord } from "#apply/lanes/records.ts";
+import type { LaneRecord } from "#apply/lanes/laneRecords.ts";
 import { identityOf } from "#base/bson/identity.ts";
 import { plainSpelling } from "#base/bson/spelling.ts";
 import { systemClock } from "#base/flow/clock.ts";

@@ -4,7 +4,7 @@ import { BSON, Int32 } from "bson";
 import { MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
-import type { DdlRecord } from "#structure/model/records.ts";
+import type { DdlRecord } from "#structure/model/structureRecords.ts";
 import { compareLive } from "../harness/compare.ts";
 import { ferry } from "../harness/ferry.ts";
 import { ddlRecord, eventsFrom, randomChanges, TestTopic } from "../harness/loadTopic.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { BSON, type Document, MongoClient } from "mongodb";
-import type { LaneRecord } from "#apply/lanes/records.ts";
+import type { LaneRecord } from "#apply/lanes/laneRecords.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import type { CaptureRecord } from "#source/capture/captureStore.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { systemClock } from "#base/flow/clock.ts";
-import { seeded } from "#tools/workload/genData.ts";
+import { seeded } from "#tools/workload/people.ts";
 import { booksOf } from "../harness/books.ts";
 import { waitConverged } from "../harness/compare.ts";
 import { Crew } from "../harness/crew.ts";

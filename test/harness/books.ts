@@ -1,5 +1,5 @@
 import type { MongoClient } from "mongodb";
-import type { LaneRecord } from "#apply/lanes/records.ts";
+import type { LaneRecord } from "#apply/lanes/laneRecords.ts";
 import { type Counts, imbalance, NO_COUNTS } from "#base/flow/types.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 

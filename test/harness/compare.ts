@@ -1,5 +1,5 @@
 import type { Collection, Document, MongoClient } from "mongodb";
-import type { LaneRecord } from "#apply/lanes/records.ts";
+import type { LaneRecord } from "#apply/lanes/laneRecords.ts";
 import { identityOf } from "#base/bson/identity.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";

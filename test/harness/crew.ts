@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Random } from "#tools/workload/genData.ts";
+import type { Random } from "#tools/workload/people.ts";
 import { startWorker, type WorkerProcess, type WorkerStart } from "./worker.ts";
 
 /** Workers that are replaced as soon as they are killed. */

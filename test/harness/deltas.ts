@@ -1,7 +1,7 @@
 import { BSON, type Collection, type Db, type Document, Double, Int32, Long } from "mongodb";
 import { Cursor, rawValue } from "#base/bson/walk.ts";
 import { BsonWriter } from "#base/bson/writer.ts";
-import { oneOf, type Random } from "#tools/workload/genData.ts";
+import { oneOf, type Random } from "#tools/workload/people.ts";
 
 /** Field names of documents that are updated at random: some that sort apart from where they stand. */
 export const updateNames = ["z", "m", "a", "k1", "k10", "k2", "o", "list"] as const;

@@ -2,8 +2,8 @@ import { randomInt } from "node:crypto";
 import type { Collection, Document, MongoClient } from "mongodb";
 import { Decimal128, Double, Int32, Long, ObjectId, Timestamp } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
-import { oneOf, type Random, seeded } from "#tools/workload/genData.ts";
 import { runWorkload, type Subject } from "#tools/workload/genDataWorkload.ts";
+import { oneOf, type Random, seeded } from "#tools/workload/people.ts";
 
 /** `FERRY_SEED`, or a fresh one. Printed, so that a run can be repeated. */
 export const testSeed = (): number => {

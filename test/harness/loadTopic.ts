@@ -1,13 +1,13 @@
 import { ProduceAcks, Producer } from "@platformatic/kafka";
 import { BSON, type Document, Int32, Timestamp } from "bson";
 import type { MongoClient } from "mongodb";
-import type { LaneRecord } from "#apply/lanes/records.ts";
+import type { LaneRecord } from "#apply/lanes/laneRecords.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import { parseNamespace } from "#base/flow/types.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { rawInsert } from "#io/mongo/rawWrites.ts";
-import { oneOf, seeded } from "#tools/workload/genData.ts";
+import { oneOf, seeded } from "#tools/workload/people.ts";
 import { type Comparison, compare } from "./compare.ts";
 import { createTopic } from "./workerConnector.ts";
 

@@ -9,7 +9,7 @@ import { txOf } from "#io/mongo/session.ts";
 import { createDecoder } from "#io/wire/decode.ts";
 import { RouteFilter } from "#route/filter/routeFilter.ts";
 import { MongoSink } from "#sink/mongo/mongoSink.ts";
-import type { Random } from "#tools/workload/genData.ts";
+import type { Random } from "#tools/workload/people.ts";
 import { compare } from "../harness/compare.ts";
 import { eventsSince, randomUpdate, randomValue, updateNames, withImages } from "../harness/deltas.ts";
 import { eachSeed } from "../harness/load.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Long, type MongoClient } from "mongodb";
-import type { DeadLetterRecord } from "#apply/deadletter/records.ts";
-import type { LaneRecord } from "#apply/lanes/records.ts";
+import type { DeadLetterRecord } from "#apply/deadletter/letterRecords.ts";
+import type { LaneRecord } from "#apply/lanes/laneRecords.ts";
 import { RawValue, rawDocument } from "#base/bson/rawValue.ts";
 import { BsonType } from "#base/bson/walk.ts";
 import { systemClock } from "#base/flow/clock.ts";

@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from "node:util";
 import { type Document, MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
-import { oneOf, seeded } from "#tools/workload/genData.ts";
+import { oneOf, seeded } from "#tools/workload/people.ts";
 import { CognitoServer, CREDENTIALS, type SeenUser } from "../harness/cognito/cognitoServer.ts";
 import { directConverged, endDirect, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";

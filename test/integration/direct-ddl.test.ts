@@ -6,7 +6,7 @@ import { type Collection, type Db, MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import { MongoSink } from "#sink/mongo/mongoSink.ts";
-import type { DdlRecord } from "#structure/model/records.ts";
+import type { DdlRecord } from "#structure/model/structureRecords.ts";
 import { compare } from "../harness/compare.ts";
 import {
   before,

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { BSON, type Db, type Document, MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
-import { seeded } from "#tools/workload/genData.ts";
+import { seeded } from "#tools/workload/people.ts";
 import { compare } from "../harness/compare.ts";
 import { startCapture, startDirect } from "../harness/directRun.ts";
 import { beforeEarly, beforeRandom, EARLY, happenEarly, RANDOM, randomStep } from "../harness/earlyStructure.ts";

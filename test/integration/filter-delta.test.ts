@@ -11,7 +11,7 @@ import { createDecoder } from "#io/wire/decode.ts";
 import { RouteFilter } from "#route/filter/routeFilter.ts";
 import type { FieldRules } from "#route/filter/rules.ts";
 import { MongoSink } from "#sink/mongo/mongoSink.ts";
-import { oneOf, type Random } from "#tools/workload/genData.ts";
+import { oneOf, type Random } from "#tools/workload/people.ts";
 import { eventsSince, randomUpdate, randomValue, updateNames, withImages } from "../harness/deltas.ts";
 import { eachSeed } from "../harness/load.ts";
 import { isRefusal } from "../harness/refusal.ts";

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { systemClock } from "#base/flow/clock.ts";
 import { connectMongo } from "#io/mongo/connect.ts";
-import type { Person } from "#tools/workload/genData.ts";
 import { runWorkload } from "#tools/workload/genDataWorkload.ts";
+import type { Person } from "#tools/workload/people.ts";
 import { ferry } from "../harness/ferry.ts";
 import { sharedMongo } from "../harness/servers.ts";
 

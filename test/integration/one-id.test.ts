@@ -6,7 +6,7 @@ import { TargetCollation } from "#apply/pipeline/targetCollation.ts";
 import { rawId } from "#base/bson/rawValue.ts";
 import { classesOf } from "#io/mongo/collation.ts";
 import { rawInsert } from "#io/mongo/rawWrites.ts";
-import { oneOf, seeded } from "#tools/workload/genData.ts";
+import { oneOf, seeded } from "#tools/workload/people.ts";
 import { compare } from "../harness/compare.ts";
 import { directConverged, startDirect } from "../harness/directRun.ts";
 import { testSeed } from "../harness/load.ts";

@@ -5,7 +5,7 @@ import { settleInserts } from "#apply/pipeline/settleInserts.ts";
 import type { Entry } from "#apply/plan/entry.ts";
 import { planBatch } from "#apply/plan/plan.ts";
 import { MongoSink } from "#sink/mongo/mongoSink.ts";
-import { oneOf, seeded } from "#tools/workload/genData.ts";
+import { oneOf, seeded } from "#tools/workload/people.ts";
 import { directConverged, startCapture } from "../harness/directRun.ts";
 import { testSeed } from "../harness/load.ts";
 import { type Change, TestTopic } from "../harness/loadTopic.ts";

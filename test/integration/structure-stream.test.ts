@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { MongoClient } from "mongodb";
-import type { DdlRecord } from "#structure/model/records.ts";
+import type { DdlRecord } from "#structure/model/structureRecords.ts";
 import { recommended } from "../harness/capture.ts";
 import { before, happen, sameAgain } from "../harness/ddlScenarios.ts";
 import { ferry } from "../harness/ferry.ts";

@@ -4,7 +4,7 @@ import type { Document } from "bson";
 import { MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { type BuildProgress, progressText, withProgress } from "#structure/build/buildProgress.ts";
-import type { StructureRecord } from "#structure/model/records.ts";
+import type { StructureRecord } from "#structure/model/structureRecords.ts";
 import { type FerryRun, ferry } from "../harness/ferry.ts";
 import { sharedMongo } from "../harness/servers.ts";
 import { furnish, structureOf } from "../harness/structure.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { Int32 } from "bson";
 import { type Collection, type Document, MongoClient } from "mongodb";
-import type { WorkerRecord, WorkerReport } from "#apply/lanes/records.ts";
+import type { WorkerRecord, WorkerReport } from "#apply/lanes/laneRecords.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import { ferry } from "../harness/ferry.ts";

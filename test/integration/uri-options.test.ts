@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { BSON, Int32, MongoClient, type Timestamp } from "mongodb";
 import { openMongo } from "#io/mongo/connect.ts";
 import { readByKeys } from "#io/mongo/rawReads.ts";
-import { oneOf, seeded } from "#tools/workload/genData.ts";
+import { oneOf, seeded } from "#tools/workload/people.ts";
 import { directConverged, endDirect, startCapture, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
 import { testSeed } from "../harness/load.ts";

@@ -5,7 +5,7 @@ import { type Db, type Document, MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import { rawDelete, rawInsert, rawUpdate } from "#io/mongo/rawWrites.ts";
-import { oneOf, type Random, seeded } from "#tools/workload/genData.ts";
+import { oneOf, type Random, seeded } from "#tools/workload/people.ts";
 import { booksOf } from "../harness/books.ts";
 import { compare, waitConverged } from "../harness/compare.ts";
 import { testSeed } from "../harness/load.ts";

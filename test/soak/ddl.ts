@@ -1,6 +1,6 @@
 import type { Db, Document } from "mongodb";
 import type { FaultPoint } from "#base/flow/fault.ts";
-import { oneOf, type Random } from "#tools/workload/genData.ts";
+import { oneOf, type Random } from "#tools/workload/people.ts";
 
 type Change =
   | ("index" | "dropIndex" | "collMod")

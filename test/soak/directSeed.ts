@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import type { Db, Document, MongoClient } from "mongodb";
-import type { LaneRecord } from "#apply/lanes/records.ts";
+import type { LaneRecord } from "#apply/lanes/laneRecords.ts";
 import { BUCKETS } from "#base/flow/buckets.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import type { CaptureRecord } from "#source/capture/captureStore.ts";
 import type { RangeRecord } from "#source/copy/rangeRecord.ts";
-import { seeded } from "#tools/workload/genData.ts";
+import { seeded } from "#tools/workload/people.ts";
 import { type Books, checkBooks } from "../harness/books.ts";
 import { compareLive } from "../harness/compare.ts";
 import { type DirectStart, endDirect, startDirect } from "../harness/directRun.ts";

@@ -3,7 +3,7 @@ import type { Collection, Db, Document } from "mongodb";
 import { RawValue } from "#base/bson/rawValue.ts";
 import { BsonType } from "#base/bson/walk.ts";
 import { systemClock } from "#base/flow/clock.ts";
-import { between, type Random } from "#tools/workload/genData.ts";
+import { between, type Random } from "#tools/workload/people.ts";
 
 const EVERY_MS = 25;
 const KEYS = 60;

@@ -1,5 +1,5 @@
 import { FAULT_POINTS, type FaultPoint } from "#base/flow/fault.ts";
-import { between, oneOf, type Random, seeded } from "#tools/workload/genData.ts";
+import { between, oneOf, type Random, seeded } from "#tools/workload/people.ts";
 
 /** While documents are copied; while changes are followed; when it is stopped; when deferred constraints are restored. */
 export type Phase = "copy" | "stream" | "stop" | "finalize";

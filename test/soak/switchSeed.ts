@@ -6,7 +6,7 @@ import { every } from "#base/flow/every.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import { STATES } from "#cutover/machine/cutoverTable.ts";
 import type { State } from "#cutover/machine/record.ts";
-import { oneOf, seeded } from "#tools/workload/genData.ts";
+import { oneOf, seeded } from "#tools/workload/people.ts";
 import type { MovingServices } from "../../bench/lib/movingServices.ts";
 import { type Switching, switching } from "../harness/switching.ts";
 import type { FerryProcess } from "../harness/worker.ts";

@@ -1,36 +1,52 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { test } from "node:test";
 
 /** One name means one thing across the tree: who has read it once knows it, and a search finds one place. */
 
 const files = readdirSync("src", { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
 
+type Named = readonly [name: string, file: string];
+
 /** The exported names of a file; re-exports are none of its own. */
 const EXPORTED =
   /^export (?:declare )?(?:abstract )?(?:async )?(?:const|let|function\*?|class|type|interface) +([A-Za-z_$][\w$]*)/gm;
 
-const namesOf = (file: string): readonly string[] => [
-  // A value and a type of one name are one thing, as with constants and the type of their values.
-  ...new Set([...readFileSync(join("src", file), "utf8").matchAll(EXPORTED)].map(([, name = ""]) => name)),
-];
+/** The types that a file keeps to itself, also those in the body of a function. */
+const LOCAL_TYPES =
+  /^ *(?:declare )?(?:abstract )?(?:class|type|interface) +([A-Za-z_$][\w$]*)(?= *[={<]| extends | implements )/gm;
 
-const twice = (named: readonly (readonly [name: string, file: string])[]): readonly string[] =>
-  [...Map.groupBy(named, ([name]) => name)]
+const named = (pattern: RegExp): readonly Named[] =>
+  files.flatMap((file) => {
+    const names = [...readFileSync(join("src", file), "utf8").matchAll(pattern)].map(([, name = ""]) => name);
+    // A value and a type of one name are one thing, as with constants and the type of their values.
+    return [...new Set(names)].map((name): Named => [name, file]);
+  });
+
+const twice = (names: readonly Named[]): readonly string[] =>
+  [...Map.groupBy(names, ([name]) => name)]
     .filter(([, places]) => places.length > 1)
     .map(([name, places]) => `${name}: ${places.map(([, file]) => file).join(", ")}`);
 
+const exported = named(EXPORTED);
+
 test("no name is exported from two files", () => {
-  assert.deepEqual(twice(files.flatMap((file) => namesOf(file).map((name) => [name, file] as const))), []);
+  assert.deepEqual(twice(exported), []);
 });
 
-/** What a room keeps in ferry's database: the room's name says of what. */
-const OF_A_ROOM = ["records.ts", "store.ts"];
+test("no file has a type of its own under a name that another file exports", () => {
+  const places = new Map(exported);
+  const clashes = named(LOCAL_TYPES)
+    .filter(([name, file]) => places.has(name) && places.get(name) !== file)
+    .map(([name, file]) => `${name} in ${file} is another one than in ${places.get(name)}`);
+  assert.deepEqual(clashes, []);
+});
 
-test("no two files have one name, but a command's file, which is called like it, and a room's store and records", () => {
-  const others = files.filter(
-    (file) => !file.startsWith(join("surface", "cli", "commands")) && !OF_A_ROOM.includes(basename(file)),
-  );
-  assert.deepEqual(twice(others.map((file) => [basename(file), file] as const)), []);
+/** A command's file is called like the command that it registers. */
+const COMMANDS = join("surface", "cli", "commands");
+
+test("no two files have one name, but a command's file, which is called like the command", () => {
+  const others = files.filter((file) => dirname(file) !== COMMANDS);
+  assert.deepEqual(twice(others.map((file): Named => [basename(file), file])), []);
 });

@@ -4,7 +4,7 @@ import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { type DdlEvent, formatNamespace, type LogRecord, type Namespace } from "#base/flow/types.ts";
 import type { Sink } from "#sink/sink.ts";
 import type { StructureFollower } from "#structure/follow/structureFollower.ts";
-import type { DdlRecord } from "#structure/model/records.ts";
+import type { DdlRecord } from "#structure/model/structureRecords.ts";
 import { applyDrop, type DropContext } from "./dropBarrier.ts";
 import { copyAgain, obstacle, type RenameContext, routesOver } from "./renameBarrier.ts";
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Timestamp } from "bson";
 import type { Claim } from "#apply/lanes/claims.ts";
-import type { Beginning, Rules } from "#apply/lanes/records.ts";
+import type { Beginning, Rules } from "#apply/lanes/laneRecords.ts";
 import type { RunStore } from "#apply/lanes/runStore.ts";
 import { destinationRules, destinationText } from "#base/config/destination.ts";
 import type { ConflictPolicy, Route } from "#base/config/routes.ts";

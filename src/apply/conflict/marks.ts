@@ -5,7 +5,7 @@ import type { Collection, Document } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { within } from "#io/mongo/session.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
-import { fieldKey, type Mark, type MarkId, type Settled } from "./records.ts";
+import { fieldKey, type Mark, type MarkId, type Settled } from "./conflictRecords.ts";
 
 /** One write on the target that was not ferry's. `fields`: dotted paths; undefined for the whole document. */
 export type ForeignWrite = Readonly<{

@@ -8,11 +8,11 @@ import { BsonWriter } from "#base/bson/writer.ts";
  */
 export type IsSource = (path: string) => boolean;
 
-type Element = Readonly<{ type: number; name: string; from: number; start: number; end: number }>;
+type ElementSpan = Readonly<{ type: number; name: string; from: number; start: number; end: number }>;
 
-const elementsOf = (bytes: Uint8Array, start: number): Element[] => {
+const elementsOf = (bytes: Uint8Array, start: number): ElementSpan[] => {
   const cursor = new Cursor();
-  const found: Element[] = [];
+  const found: ElementSpan[] = [];
   if (!cursor.open(bytes, start)) return found;
   while (cursor.next())
     found.push({
@@ -31,7 +31,7 @@ const pathOf = (prefix: string, name: string): string => (prefix === "" ? name :
 const keepOwn = (
   writer: BsonWriter,
   target: Uint8Array,
-  elements: readonly Element[],
+  elements: readonly ElementSpan[],
   prefix: string,
   isSource: IsSource,
 ): void => {
@@ -101,7 +101,12 @@ export const remainder = (target: Uint8Array, isSource: IsSource): Uint8Array | 
   return writer.take();
 };
 
-const sameValue = (one: Uint8Array, a: Element | undefined, other: Uint8Array, b: Element | undefined): boolean => {
+const sameValue = (
+  one: Uint8Array,
+  a: ElementSpan | undefined,
+  other: Uint8Array,
+  b: ElementSpan | undefined,
+): boolean => {
   if (a === undefined || b === undefined) return a === b;
   return a.type === b.type && Buffer.compare(one.subarray(a.start, a.end), other.subarray(b.start, b.end)) === 0;
 };
@@ -118,7 +123,7 @@ export const differsAt = (one: Uint8Array, other: Uint8Array, path: string): boo
   !sameValue(one, elementAt(one, 0, path), other, elementAt(other, 0, path));
 
 /** The element of a dotted path; names may have dots of their own. */
-const elementAt = (bytes: Uint8Array, start: number, path: string): Element | undefined => {
+const elementAt = (bytes: Uint8Array, start: number, path: string): ElementSpan | undefined => {
   for (const element of elementsOf(bytes, start)) {
     const { name, type } = element;
     if (name === path) return element;

@@ -1,10 +1,10 @@
 import { Binary, Long, Timestamp } from "bson";
 import type { Entry } from "#apply/plan/entry.ts";
 import { identityOf } from "#base/bson/identity.ts";
-import type { ChangeEvent, DeleteEvent, NoopEvent, PatchEvent, WriteEvent } from "#base/flow/types.ts";
+import type { ChangeEvent, DocumentEvent, NoopEvent } from "#base/flow/types.ts";
 import { withDocument } from "#base/flow/withDocument.ts";
+import { type ConflictRecord, fieldName, KEPT_BYTES, type Mark } from "./conflictRecords.ts";
 import { differing, differsAt, type IsSource, merge, remainder, topLevelNames } from "./merge.ts";
-import { type ConflictRecord, fieldName, KEPT_BYTES, type Mark } from "./records.ts";
 
 /** A document that another client wrote since ferry did. */
 export type Touched = Readonly<{
@@ -27,18 +27,19 @@ export type ResolveOptions = Readonly<{
   isSource: IsSource;
 }>;
 
-type Keyed = WriteEvent | PatchEvent | DeleteEvent;
-
 /** What a batch does to one touched document. */
-type Case = Touched & { last: Readonly<{ entry: Entry; event: Keyed }> | undefined; now: Uint8Array | undefined };
+type Case = Touched & {
+  last: Readonly<{ entry: Entry; event: DocumentEvent }> | undefined;
+  now: Uint8Array | undefined;
+};
 
 const kept = ({ ns, origin, at }: ChangeEvent): NoopEvent => ({ op: "noop", reason: "keep-target", ns, origin, at });
 
-const isKeyed = (event: ChangeEvent | undefined): event is Keyed =>
+const isKeyed = (event: ChangeEvent | undefined): event is DocumentEvent =>
   event?.op === "write" || event?.op === "patch" || event?.op === "delete";
 
 /** The event as it may be carried out on a document that is not the source's alone. */
-const merged = (event: Keyed, one: Case, isSource: IsSource): Keyed => {
+const merged = (event: DocumentEvent, one: Case, isSource: IsSource): DocumentEvent => {
   if (event.op === "patch") return event; // it touches the source's fields only
   const { now } = one;
   if (event.op === "write") {
@@ -67,7 +68,7 @@ const writtenPaths = ({ mark, settled, current }: Touched): readonly string[] | 
 
 type Judgement = Readonly<{ winner: "source" | "target"; why: string; fields: readonly string[] }>;
 
-const judgeMerge = (one: Case, event: Keyed, isSource: IsSource): Judgement | undefined => {
+const judgeMerge = (one: Case, event: DocumentEvent, isSource: IsSource): Judgement | undefined => {
   const { current, now } = one;
   const written = writtenPaths(one);
   if (written?.length === 0) return undefined; // nothing new since the last time
@@ -92,7 +93,7 @@ const judgeMerge = (one: Case, event: Keyed, isSource: IsSource): Judgement | un
     : { winner: "source", why: "both wrote the same fields, and the source owns the fields it sends", fields };
 };
 
-const judgeKept = ({ current }: Case, event: Keyed): Judgement | undefined => {
+const judgeKept = ({ current }: Case, event: DocumentEvent): Judgement | undefined => {
   if (event.op === "delete")
     return current === undefined
       ? undefined

@@ -1,5 +1,5 @@
 import { Timestamp } from "bson";
-import type { RunRecord } from "#apply/lanes/records.ts";
+import type { RunRecord } from "#apply/lanes/laneRecords.ts";
 import type { RunStore } from "#apply/lanes/runStore.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";

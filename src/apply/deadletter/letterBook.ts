@@ -1,5 +1,5 @@
 import type { StateTx } from "#base/flow/stateTx.ts";
-import type { DeadLetter, DeadLetterRecord, Why } from "./records.ts";
+import type { DeadLetter, DeadLetterRecord, Why } from "./letterRecords.ts";
 
 /** The dead letters of a partition, as its owner works with them. */
 export interface LetterBook {

@@ -9,7 +9,7 @@ import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import { LaneSession } from "#io/mongo/session.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { isOpen } from "./drops.ts";
-import { type LaneRecord, laneId, type PartitionRecord, partitionId, type RunRecord } from "./records.ts";
+import { type LaneRecord, laneId, type PartitionRecord, partitionId, type RunRecord } from "./laneRecords.ts";
 
 /** A lane as its owner knows it. `offset` is the next one to read. */
 export type LaneState = Readonly<{

@@ -7,7 +7,7 @@ import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { within } from "#io/mongo/session.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
-import { type LaneRecord, partitionId, type RunRecord } from "./records.ts";
+import { type LaneRecord, partitionId, type RunRecord } from "./laneRecords.ts";
 import { takeFromOwners } from "./takeFromOwners.ts";
 
 /**

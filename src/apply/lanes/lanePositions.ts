@@ -8,7 +8,7 @@ import { within } from "#io/mongo/session.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import type { LaneState } from "./claims.ts";
 import type { LaneMove, LanePositions } from "./laneCommit.ts";
-import type { LaneRecord } from "./records.ts";
+import type { LaneRecord } from "./laneRecords.ts";
 
 /** Is a lane that stands like this before a move (true), or at its end (false)? @throws FERRY_FENCED */
 export const isBeforeMove = (

@@ -3,7 +3,13 @@ import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { FREE } from "#io/mongo/lease.ts";
 import type { OwnerOptions } from "./claims.ts";
-import { type LaneRecord, type PartitionRecord, partitionId, type WorkerRecord, type WorkerReport } from "./records.ts";
+import {
+  type LaneRecord,
+  type PartitionRecord,
+  partitionId,
+  type WorkerRecord,
+  type WorkerReport,
+} from "./laneRecords.ts";
 
 /** Who is alive and who owns what, as the server's clock sees it. `owner` is null for a free or expired partition. */
 export type Ownership = Readonly<{

@@ -1,5 +1,5 @@
 import type { StateDb } from "#io/state/stateDb.ts";
-import type { WorkerRecord } from "./records.ts";
+import type { WorkerRecord } from "./laneRecords.ts";
 
 /** A worker that has not been heard of for this long counts as gone, ms. */
 export const ALIVE_MS = 10_000;

@@ -1,6 +1,6 @@
 import { translated } from "#io/mongo/errors.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
-import type { LaneRecord, PartitionRecord, RunRecord } from "./records.ts";
+import type { LaneRecord, PartitionRecord, RunRecord } from "./laneRecords.ts";
 
 /** Every lane and every partition, by route, partition and slice. @throws FERRY_MONGO_* */
 export const readLanes = async (

@@ -1,6 +1,6 @@
 import type { Route } from "#base/config/routes.ts";
 import { routesOn } from "#route/table/routesOn.ts";
-import { type LaneRecord, type PartitionRecord, partitionId } from "./records.ts";
+import { type LaneRecord, type PartitionRecord, partitionId } from "./laneRecords.ts";
 
 /** Next offset of each partition of a topic. */
 export type Ends = ReadonlyMap<string, readonly number[]>;

@@ -4,8 +4,8 @@ import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
+import type { Beginning, Rules, RunRecord } from "./laneRecords.ts";
 import { readRuns } from "./readLanes.ts";
-import type { Beginning, Rules, RunRecord } from "./records.ts";
 
 /** What is noted of each route as a whole: how it began, by which rules, and whether it is halted. Every method throws FERRY_MONGO_*. */
 export class RunStore {

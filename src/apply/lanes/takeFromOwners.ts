@@ -1,7 +1,7 @@
 import { Long } from "bson";
 import { translated } from "#io/mongo/errors.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
-import type { LaneRecord, PartitionRecord } from "./records.ts";
+import type { LaneRecord, PartitionRecord } from "./laneRecords.ts";
 
 /**
  * Takes a route's partitions from their owners: sessions ended, epochs raised, so that no write of theirs succeeds, and the

@@ -1,8 +1,8 @@
 import type { Timestamp } from "bson";
+import type { ConflictRecord } from "#apply/conflict/conflictRecords.ts";
+import type { ConflictStore } from "#apply/conflict/conflictStore.ts";
 import type { MarkStore } from "#apply/conflict/marks.ts";
-import type { ConflictRecord } from "#apply/conflict/records.ts";
 import { type ResolveOptions, resolve, type Touched } from "#apply/conflict/resolve.ts";
-import type { ConflictStore } from "#apply/conflict/store.ts";
 import type { TargetWatch } from "#apply/conflict/targetWatch.ts";
 import type { Entry } from "#apply/plan/entry.ts";
 import { keyOf } from "#apply/plan/entry.ts";

@@ -1,4 +1,4 @@
-import type { DeadLetter } from "#apply/deadletter/records.ts";
+import type { DeadLetter } from "#apply/deadletter/letterRecords.ts";
 import type { LaneState } from "#apply/lanes/claims.ts";
 import type { LaneMove } from "#apply/lanes/laneCommit.ts";
 import { type DeadReason, keyOf } from "#apply/plan/entry.ts";

@@ -1,5 +1,5 @@
 import type { LetterBook } from "#apply/deadletter/letterBook.ts";
-import type { DeadLetter } from "#apply/deadletter/records.ts";
+import type { DeadLetter } from "#apply/deadletter/letterRecords.ts";
 import type { LaneState } from "#apply/lanes/claims.ts";
 import { Contended } from "#apply/lanes/laneCommit.ts";
 import type { Entry } from "#apply/plan/entry.ts";

@@ -1,5 +1,5 @@
 import type { LetterBook } from "#apply/deadletter/letterBook.ts";
-import { type DeadLetterRecord, identityText, isDue, whyOf } from "#apply/deadletter/records.ts";
+import { type DeadLetterRecord, identityText, isDue, whyOf } from "#apply/deadletter/letterRecords.ts";
 import type { Claim } from "#apply/lanes/claims.ts";
 import type { Entry } from "#apply/plan/entry.ts";
 import type { Clock } from "#base/flow/clock.ts";

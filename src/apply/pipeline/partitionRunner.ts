@@ -7,13 +7,12 @@ import { faultPoint } from "#base/flow/fault.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import {
   type DdlEvent,
-  type DeleteEvent,
+  type DocumentEvent,
   formatNamespace,
   type LogBatch,
   type LogPartition,
   type LogRecord,
   type Namespace,
-  type PatchEvent,
   recordBytes,
   type WriteEvent,
 } from "#base/flow/types.ts";
@@ -175,7 +174,7 @@ export class PartitionRunner {
       : looking.then(() => this.#sort(entry, event, keyed));
   }
 
-  #sort(entry: Entry, event: WriteEvent | PatchEvent | DeleteEvent, keyed: Uint8Array): boolean | Promise<boolean> {
+  #sort(entry: Entry, event: DocumentEvent, keyed: Uint8Array): boolean | Promise<boolean> {
     const slice = this.#whole ?? this.#slice(keyed);
     if (event.op === "write" && event.origin === "copy" && event.at !== this.#copyAt)
       return this.#newCopyRun(slice, entry, event);

@@ -1,5 +1,5 @@
 import { Binary } from "bson";
-import { KEPT_BYTES } from "#apply/conflict/records.ts";
+import { KEPT_BYTES } from "#apply/conflict/conflictRecords.ts";
 import type { Claim } from "#apply/lanes/claims.ts";
 import type { Entry } from "#apply/plan/entry.ts";
 import type { RepairRecord, RepairStore } from "#apply/repair/repairStore.ts";

@@ -1,5 +1,5 @@
 import type { Claim } from "#apply/lanes/claims.ts";
-import { partitionId } from "#apply/lanes/records.ts";
+import { partitionId } from "#apply/lanes/laneRecords.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
 import { unlessAborted } from "#base/flow/abort.ts";
 import type { BudgetShare } from "#base/flow/byteBudget.ts";

@@ -4,6 +4,7 @@ import type {
   Counts,
   DdlEvent,
   DeleteEvent,
+  DocumentEvent,
   FilteredBy,
   NoopEvent,
   PatchEvent,
@@ -42,8 +43,6 @@ export type BatchPlanOptions = Readonly<{
   identify?: ((key: Uint8Array) => string) | undefined;
 }>;
 
-type Change = WriteEvent | PatchEvent | DeleteEvent;
-
 /** What is left of one key's events: the last whole state, then the deltas after it. */
 type Slot = {
   base: WriteEvent | DeleteEvent | undefined;
@@ -67,7 +66,7 @@ const supersede = (slot: Slot, event: WriteEvent | DeleteEvent): number => {
 };
 
 /** @returns how many earlier events it supersedes */
-const fold = (slots: Map<string, Slot>, entry: Entry, event: Change): number => {
+const fold = (slots: Map<string, Slot>, entry: Entry, event: DocumentEvent): number => {
   const identity = identityOf(event.key);
   let slot = slots.get(identity);
   if (slot === undefined) {

@@ -9,7 +9,7 @@ export type ConfigFinding = Readonly<{
   params: Readonly<Record<string, unknown>>;
 }>;
 
-type Node = Readonly<{
+type SchemaNode = Readonly<{
   items?: TSchema;
   properties?: Readonly<Record<string, TSchema>>;
   patternProperties?: Readonly<Record<string, TSchema>>;
@@ -18,7 +18,7 @@ type Node = Readonly<{
   pattern?: string;
 }>;
 
-const alternatives = (schema: TSchema): readonly Node[] => (schema as Node).anyOf ?? [schema as Node];
+const alternatives = (schema: TSchema): readonly SchemaNode[] => (schema as SchemaNode).anyOf ?? [schema as SchemaNode];
 
 const inside = (schema: TSchema, part: string): TSchema[] =>
   alternatives(schema).flatMap(({ items, properties, patternProperties }) => {

@@ -86,8 +86,8 @@ export const WORKER_OPTIONS = {
   additionalProperties: false,
 } as const;
 
-type Options = typeof WORKER_OPTIONS.properties;
+type OptionSchemas = typeof WORKER_OPTIONS.properties;
 
 type ValueOf<P> = P extends { enum: readonly (infer V)[] } ? V : P extends { type: "integer" } ? number : string;
 
-export type WorkerOptions = { [K in keyof Options]: ValueOf<Options[K]> };
+export type WorkerOptions = { [K in keyof OptionSchemas]: ValueOf<OptionSchemas[K]> };

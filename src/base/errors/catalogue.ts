@@ -18,13 +18,13 @@ export type CatalogueEntry = Readonly<{
   /** To continue would harm data: the route that meets it is halted, for every worker. */
   halts: boolean;
   /** Where it is found, and must be looked for again before it counts as over; undefined where ferry meets it at work. */
-  foundAt: Place | undefined;
+  foundAt: FoundAt | undefined;
 }>;
 
 /** The official connector; the servers that `ferry stack` runs, whose errors are in no other log. */
-type Place = "connector" | "stack";
+type FoundAt = "connector" | "stack";
 
-const entry = (exit: number, retry: Retry, meaning: string, hint: string, foundAt?: Place): CatalogueEntry => ({
+const entry = (exit: number, retry: Retry, meaning: string, hint: string, foundAt?: FoundAt): CatalogueEntry => ({
   meaning,
   hint,
   retry,
@@ -33,7 +33,7 @@ const entry = (exit: number, retry: Retry, meaning: string, hint: string, foundA
   foundAt,
 });
 
-const halting = (meaning: string, hint: string, foundAt?: Place): CatalogueEntry => ({
+const halting = (meaning: string, hint: string, foundAt?: FoundAt): CatalogueEntry => ({
   ...entry(76, "never", meaning, hint, foundAt),
   halts: true,
 });

@@ -98,7 +98,10 @@ export type DdlEvent = EventBase &
     command: Uint8Array;
   }>;
 
-export type ChangeEvent = WriteEvent | PatchEvent | DeleteEvent | NoopEvent | DdlEvent;
+/** What happened to one document: these have its key. */
+export type DocumentEvent = WriteEvent | PatchEvent | DeleteEvent;
+
+export type ChangeEvent = DocumentEvent | NoopEvent | DdlEvent;
 
 /** One record of a log, undecoded. Offsets fit a double (2^53) and are numbers on the hot path. */
 export type LogRecord = Readonly<{

@@ -1,7 +1,7 @@
 import { Timestamp } from "bson";
-import { DeadLetterStore } from "#apply/deadletter/store.ts";
+import { DeadLetterStore } from "#apply/deadletter/deadLetterStore.ts";
+import { type LaneRecord, partitionId } from "#apply/lanes/laneRecords.ts";
 import { readLanes, readRuns } from "#apply/lanes/readLanes.ts";
-import { type LaneRecord, partitionId } from "#apply/lanes/records.ts";
 import type { Route } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";

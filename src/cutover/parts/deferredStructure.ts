@@ -6,8 +6,8 @@ import type { StateDb } from "#io/state/stateDb.ts";
 import type { Unrestored } from "#source/capture/captureLifecycle.ts";
 import { type FinalizeDeps, finalizeStructure } from "#structure/build/finalize.ts";
 import { deferAgain, restoreCheap } from "#structure/build/restoreCheap.ts";
-import type { StructureRecord } from "#structure/model/records.ts";
-import { StructureStore } from "#structure/plan/store.ts";
+import type { StructureRecord } from "#structure/model/structureRecords.ts";
+import { StructureStore } from "#structure/plan/structureStore.ts";
 
 export type DeferredDeps = Readonly<{
   source: MongoClient;

@@ -25,7 +25,7 @@ export type MemoryLogOptions = Readonly<{
   readersOf: (topic: string) => readonly string[];
 }>;
 
-type Chunk = Readonly<{
+type LogChunk = Readonly<{
   records: readonly LogRecord[];
   bytes: number;
   first: number;
@@ -44,7 +44,7 @@ const isCopied = ([first]: readonly LogRecord[]): boolean =>
 const PEEKED = 100;
 
 class Topic {
-  readonly chunks: Chunk[] = [];
+  readonly chunks: LogChunk[] = [];
   readonly settled = new Map<string, number>();
   readonly waiting = new Set<() => void>();
   /** Called with the offset that a caller waits for. */
@@ -70,7 +70,7 @@ class Topic {
   }
 
   /** What lies from `offset` on in the first chunk that reaches beyond it. */
-  from(offset: number): Chunk | undefined {
+  from(offset: number): LogChunk | undefined {
     const chunk = this.chunks.find(({ end }) => end > offset);
     if (chunk === undefined || chunk.first >= offset) return chunk;
     const records = chunk.records.slice(offset - chunk.first);

@@ -1,6 +1,10 @@
 import { textIn } from "#base/bson/rawValue.ts";
-import type { Db, Document } from "./connect.ts";
+import type { Namespace } from "#base/flow/types.ts";
+import type { Db, Document, MongoClient } from "./connect.ts";
 import { translated } from "./errors.ts";
+
+/** One collection of one deployment. */
+export type CollectionAt = Readonly<{ client: MongoClient; ns: Namespace }>;
 
 /** What a name of a database stands for. */
 export type CollectionKind = "collection" | "timeseries" | "view";

@@ -12,13 +12,13 @@ import { translated } from "./errors.ts";
 import { failedRule } from "./failedRule.ts";
 import { within } from "./session.ts";
 
-type Sequence = { push(document: Document, raw: Uint8Array): number };
-type SequenceClass = new (field: string) => Sequence;
+type DriverSequence = { push(document: Document, raw: Uint8Array): number };
+type DriverSequenceClass = new (field: string) => DriverSequence;
 
-const loadSequence = (): SequenceClass | undefined => {
+const loadSequence = (): DriverSequenceClass | undefined => {
   try {
     const found = (
-      createRequire(import.meta.url)("mongodb/lib/cmap/commands.js") as { DocumentSequence?: SequenceClass }
+      createRequire(import.meta.url)("mongodb/lib/cmap/commands.js") as { DocumentSequence?: DriverSequenceClass }
     ).DocumentSequence;
     return typeof found?.prototype.push === "function" ? found : undefined;
   } catch {

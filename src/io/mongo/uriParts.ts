@@ -1,7 +1,7 @@
 /** MongoDB connection strings, taken apart only as far as hosts and options. Source: the Connection String Specification. */
-type Parts = Readonly<{ head: string; hosts: string; tail: string }>;
+type UriParts = Readonly<{ head: string; hosts: string; tail: string }>;
 
-export const split = (uri: string): Parts | undefined => {
+export const split = (uri: string): UriParts | undefined => {
   const found = /^(mongodb(?:\+srv)?:\/\/(?:[^/?]*@)?)([^/?]*)(.*)$/s.exec(uri);
   if (found === null) return undefined;
   const [, head = "", hosts = "", tail = ""] = found;

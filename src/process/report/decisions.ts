@@ -1,5 +1,5 @@
-import type { DeadLetterRecord } from "#apply/deadletter/records.ts";
-import type { DeadLetterStore } from "#apply/deadletter/store.ts";
+import type { DeadLetterStore } from "#apply/deadletter/deadLetterStore.ts";
+import type { DeadLetterRecord } from "#apply/deadletter/letterRecords.ts";
 import { livingWorkers } from "#apply/lanes/livingWorkers.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { StateDb } from "#io/state/stateDb.ts";

@@ -1,7 +1,7 @@
 import type { DriftLedger, Place } from "#route/drift/ledger.ts";
 import type { DriftKind, Verdict } from "#route/drift/observer.ts";
 
-type Moment = Readonly<{ seconds: number; increment: number; partition: number; offset: number }>;
+type TimelinePlace = Readonly<{ seconds: number; increment: number; partition: number; offset: number }>;
 
 /** One type of one path of a route, over all of its lanes. */
 export type DriftLine = Readonly<{
@@ -12,21 +12,21 @@ export type DriftLine = Readonly<{
   baseline: boolean;
   /** What is done with it now: the operator's word where there is one. */
   outcome: Verdict;
-  first: Moment;
-  last: Moment;
+  first: TimelinePlace;
+  last: TimelinePlace;
   count: number;
   /** `{ _id }` of the first document, raw. */
   example: Uint8Array | null;
 }>;
 
-const moment = ({ at, partition, offset }: Place): Moment => ({
+const moment = ({ at, partition, offset }: Place): TimelinePlace => ({
   seconds: at.getHighBitsUnsigned(),
   increment: at.getLowBitsUnsigned(),
   partition,
   offset: Number(offset),
 });
 
-const before = (a: Moment, b: Moment): boolean =>
+const before = (a: TimelinePlace, b: TimelinePlace): boolean =>
   a.seconds < b.seconds || (a.seconds === b.seconds && a.increment < b.increment);
 
 /** The ledger, earliest first. @throws FERRY_MONGO_* */

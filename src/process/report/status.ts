@@ -1,8 +1,8 @@
 import type { Long } from "bson";
-import { DeadLetterStore } from "#apply/deadletter/store.ts";
+import { DeadLetterStore } from "#apply/deadletter/deadLetterStore.ts";
+import { type LaneRecord, partitionId, type WorkerRecord } from "#apply/lanes/laneRecords.ts";
 import { ALIVE_MS } from "#apply/lanes/livingWorkers.ts";
 import { readLanes, readRuns } from "#apply/lanes/readLanes.ts";
-import { type LaneRecord, partitionId, type WorkerRecord } from "#apply/lanes/records.ts";
 import type { ErrorCode } from "#base/errors/catalogue.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";

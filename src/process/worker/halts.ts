@@ -1,4 +1,4 @@
-import type { RunRecord } from "#apply/lanes/records.ts";
+import type { RunRecord } from "#apply/lanes/laneRecords.ts";
 import type { RunStore } from "#apply/lanes/runStore.ts";
 import { CATALOGUE } from "#base/errors/catalogue.ts";
 import { FerryError } from "#base/errors/ferryError.ts";

@@ -1,6 +1,6 @@
 import type { Claim, Claims } from "#apply/lanes/claims.ts";
+import { partitionId } from "#apply/lanes/laneRecords.ts";
 import type { LaneStore, Ownership } from "#apply/lanes/laneStore.ts";
-import { partitionId } from "#apply/lanes/records.ts";
 import type { RunStore } from "#apply/lanes/runStore.ts";
 import type { RunningPartition } from "#apply/pipeline/runningPartition.ts";
 import { isFerry } from "#base/errors/ferryError.ts";

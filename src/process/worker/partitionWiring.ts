@@ -3,7 +3,7 @@ import { beginRoute } from "#apply/conflict/beginning.ts";
 import type { TargetWatches } from "#apply/conflict/targetWatches.ts";
 import type { Claim } from "#apply/lanes/claims.ts";
 import { type LaneCommit, outsideCommit, transactionalCommit } from "#apply/lanes/laneCommit.ts";
-import type { Beginning } from "#apply/lanes/records.ts";
+import type { Beginning } from "#apply/lanes/laneRecords.ts";
 import { ConflictGate } from "#apply/pipeline/conflictGate.ts";
 import { CopyGuard } from "#apply/pipeline/copyGuard.ts";
 import { DriftGate } from "#apply/pipeline/driftGate.ts";

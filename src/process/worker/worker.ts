@@ -1,4 +1,4 @@
-import { partitionId } from "#apply/lanes/records.ts";
+import { partitionId } from "#apply/lanes/laneRecords.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
 import { unlessAborted } from "#base/flow/abort.ts";
 import { every } from "#base/flow/every.ts";

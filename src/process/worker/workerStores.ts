@@ -1,6 +1,6 @@
+import { ConflictStore } from "#apply/conflict/conflictStore.ts";
 import { MarkStore } from "#apply/conflict/marks.ts";
-import { ConflictStore } from "#apply/conflict/store.ts";
-import { DeadLetterStore } from "#apply/deadletter/store.ts";
+import { DeadLetterStore } from "#apply/deadletter/deadLetterStore.ts";
 import { Claims, type OwnerOptions } from "#apply/lanes/claims.ts";
 import { Drops } from "#apply/lanes/drops.ts";
 import type { LanePositions } from "#apply/lanes/laneCommit.ts";

@@ -1,6 +1,7 @@
+import type { CollectionAt } from "#io/mongo/collections.ts";
 import { batchSizeOf, readRanges } from "#proof/verify/bounds.ts";
 import { Digest } from "#proof/verify/digest.ts";
-import { type Bounds, type Side, SideCursor } from "#proof/verify/side.ts";
+import { type Bounds, SideCursor } from "#proof/verify/side.ts";
 import type { Pair } from "#proof/verify/verification.ts";
 import type { DocumentSet } from "./format.ts";
 
@@ -10,7 +11,7 @@ const READERS = 2;
 const setOf = (digest: Digest): DocumentSet => ({ count: digest.count, digest: digest.sum() });
 
 const each = async (
-  side: Side,
+  side: CollectionAt,
   bounds: Bounds,
   batchSize: number,
   take: (document: Uint8Array) => void,

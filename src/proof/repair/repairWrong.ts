@@ -1,5 +1,5 @@
 import { Binary, type ObjectId } from "bson";
-import type { PartitionRecord } from "#apply/lanes/records.ts";
+import type { PartitionRecord } from "#apply/lanes/laneRecords.ts";
 import { type NewRepair, type RepairRecord, RepairStore } from "#apply/repair/repairStore.ts";
 import { hashIdentity } from "#base/bson/identity.ts";
 import type { Clock } from "#base/flow/clock.ts";

@@ -1,5 +1,6 @@
 import { identityOf } from "#base/bson/identity.ts";
 import type { Namespace } from "#base/flow/types.ts";
+import type { CollectionAt } from "#io/mongo/collections.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { RawCursor } from "#io/mongo/rawCursor.ts";
 
@@ -17,13 +18,11 @@ async function* identities(client: MongoClient, { db, coll }: Namespace): AsyncG
   }
 }
 
-type Side = Readonly<{ client: MongoClient; ns: Namespace }>;
-
 /**
  * Do two capped collections have what both hold in one order? What only one of them holds does not count: the oldest go, and the
  * newest come, while they are read. @throws FERRY_MONGO_*
  */
-export const haveOneOrder = async (source: Side, target: Side): Promise<boolean> => {
+export const haveOneOrder = async (source: CollectionAt, target: CollectionAt): Promise<boolean> => {
   const places = new Map<string, number>();
   for await (const identity of identities(target.client, target.ns)) places.set(identity, places.size);
   let last = -1;

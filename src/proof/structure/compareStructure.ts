@@ -1,7 +1,7 @@
 import { formatNamespace } from "#base/flow/types.ts";
 import { type CollectionSpec, differences, type IndexSpec, sameKey } from "#structure/model/model.ts";
-import type { StructureRecord } from "#structure/model/records.ts";
 import type { Held } from "#structure/model/relax.ts";
+import type { StructureRecord } from "#structure/model/structureRecords.ts";
 import type { Wanted } from "#structure/plan/wanted.ts";
 
 /** A collection, view or index of the target that is not as it should be in the end. */
@@ -35,7 +35,7 @@ const keyOf = (ns: string, index: string): string => `${ns}\0${index}`;
 const deferredOf = (record: ReturnType<Journal["get"]>): ReadonlySet<string> =>
   new Set((record?.held ?? []).flatMap((held) => HELD[held]));
 
-class Comparison {
+class StructureComparison {
   readonly found: StructureDifference[] = [];
   readonly #journal: Journal;
 
@@ -93,7 +93,9 @@ export const compareStructure = (
   journal: readonly StructureRecord[],
 ): readonly StructureDifference[] => {
   const there = new Map(present.map((spec) => [formatNamespace(spec.ns), spec]));
-  const comparison = new Comparison(new Map(journal.map((record) => [keyOf(record._id.ns, record._id.index), record])));
+  const comparison = new StructureComparison(
+    new Map(journal.map((record) => [keyOf(record._id.ns, record._id.index), record])),
+  );
   for (const { spec } of wanted) comparison.collection(spec, there.get(formatNamespace(spec.ns)));
   return comparison.found;
 };

@@ -8,7 +8,7 @@ import { isOn } from "#structure/model/options.ts";
 import { readStructure } from "#structure/model/read.ts";
 import { Selection } from "#structure/model/selection.ts";
 import { routed } from "#structure/operations/structureOperations.ts";
-import { StructureStore } from "#structure/plan/store.ts";
+import { StructureStore } from "#structure/plan/structureStore.ts";
 import { type Wanted, wantedStructure } from "#structure/plan/wanted.ts";
 import { haveOneOrder } from "./cappedOrder.ts";
 import { compareStructure, type StructureDifference } from "./compareStructure.ts";

@@ -1,4 +1,4 @@
-import type { LaneRecord, PartitionRecord } from "#apply/lanes/records.ts";
+import type { LaneRecord, PartitionRecord } from "#apply/lanes/laneRecords.ts";
 import { recordsBehind } from "#apply/lanes/recordsBehind.ts";
 import type { Route } from "#base/config/routes.ts";
 import type { Clock } from "#base/flow/clock.ts";
@@ -17,7 +17,7 @@ export type KafkaAppliedDeps = Readonly<{
   clock: Clock;
 }>;
 
-type Mark = { readonly at: bigint; readonly askedAt: number; ends: readonly number[] | undefined };
+type NotedPosition = { readonly at: bigint; readonly askedAt: number; ends: readonly number[] | undefined };
 
 /** A look at the lanes is as good as the next one for so long, ms. */
 const FRESH_MS = 100;
@@ -33,7 +33,7 @@ export class AppliedThroughKafka {
   readonly #deps: KafkaAppliedDeps;
   readonly #topic: string;
   /** Oldest first. */
-  #marks: Mark[] = [];
+  #marks: NotedPosition[] = [];
   #applied = 0n;
   #lookedAt = Number.NEGATIVE_INFINITY;
 

@@ -1,13 +1,14 @@
+import type { CollectionAt } from "#io/mongo/collections.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { sampleBounds } from "#source/copy/copyRanges.ts";
-import type { Bounds, Side } from "./side.ts";
+import type { Bounds } from "./side.ts";
 
 /** Documents of one range, about: what a restart repeats at most of it is less, since ranges save their progress. */
 const RANGE_DOCUMENTS = 250_000;
 const MAX_RANGES = 256;
 
 /** Divides a collection into ranges that can be compared concurrently; together they hold every `_id`, now and later. @throws FERRY_MONGO_* */
-export const readRanges = async ({ client, ns }: Side): Promise<readonly Bounds[]> => {
+export const readRanges = async ({ client, ns }: CollectionAt): Promise<readonly Bounds[]> => {
   const count = await translated(`dividing ${ns.db}.${ns.coll}`, () =>
     client.db(ns.db).collection(ns.coll).estimatedDocumentCount(),
   );
@@ -21,7 +22,7 @@ const REPLY_BYTES = 2 * 1024 * 1024;
 const MOST_DOCUMENTS = 5_000;
 
 /** Documents of each reply, so that replies are of a good size, whatever the documents'. @throws FERRY_MONGO_* */
-export const batchSizeOf = async ({ client, ns }: Side): Promise<number> => {
+export const batchSizeOf = async ({ client, ns }: CollectionAt): Promise<number> => {
   const stats = await translated(`asking for the size of ${ns.db}.${ns.coll}`, () =>
     client
       .db(ns.db)

@@ -70,9 +70,9 @@ const throughKafka = (
   };
 };
 
-type Found = Readonly<{ topics: readonly string[]; applied: Carried["applied"] }>;
+type CarriedTopics = Readonly<{ topics: readonly string[]; applied: Carried["applied"] }>;
 
-const byCapture = (deps: CarriedDeps, record: CaptureRecord): Found => {
+const byCapture = (deps: CarriedDeps, record: CaptureRecord): CarriedTopics => {
   if (record.phase !== "stream") throw copying("documents are being copied");
   const topics = record.topics.map(({ name }) => name);
   const position = remembered(deps.clock, async () => {
@@ -83,7 +83,7 @@ const byCapture = (deps: CarriedDeps, record: CaptureRecord): Found => {
   return { topics, applied: throughKafka(deps, async () => (await position()) ?? 0n, 0) };
 };
 
-const byConnectors = async (deps: CarriedDeps): Promise<Found> => {
+const byConnectors = async (deps: CarriedDeps): Promise<CarriedTopics> => {
   const { state, source, filter } = deps;
   const connectors = await new ConnectorStore(state).all();
   const unfinished = connectors.find(

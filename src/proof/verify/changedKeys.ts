@@ -3,13 +3,13 @@ import { find, rawValue } from "#base/bson/walk.ts";
 import { assert } from "#base/errors/ferryError.ts";
 import { seriesOf } from "#base/flow/buckets.ts";
 import { formatNamespace, type Namespace } from "#base/flow/types.ts";
+import type { CollectionAt } from "#io/mongo/collections.ts";
 import type { Document, MongoClient } from "#io/mongo/connect.ts";
 import { documentKeyOf } from "#io/wire/documentKey.ts";
 import { ChangeCursor } from "#source/stream/changeCursor.ts";
 import { tokenTime } from "#source/stream/resumeToken.ts";
 import type { Watch } from "#source/stream/watchLevel.ts";
 import { timestampOf } from "./reads.ts";
-import type { Side } from "./side.ts";
 
 const AT_ONCE = 10_000;
 const WAIT_MS = 500;
@@ -96,7 +96,7 @@ export class ChangedKeys implements AsyncDisposable {
  * went meanwhile. @throws FERRY_MONGO_*, the signal's reason
  */
 export const changedBetween = async (
-  { client, ns }: Side,
+  { client, ns }: CollectionAt,
   keys: readonly Uint8Array[],
   after: bigint,
   upTo: bigint,

@@ -1,6 +1,6 @@
 import type { MarkStore } from "#apply/conflict/marks.ts";
-import type { DeadLetterStore } from "#apply/deadletter/store.ts";
-import type { Beginning } from "#apply/lanes/records.ts";
+import type { DeadLetterStore } from "#apply/deadletter/deadLetterStore.ts";
+import type { Beginning } from "#apply/lanes/laneRecords.ts";
 import type { RunStore } from "#apply/lanes/runStore.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";

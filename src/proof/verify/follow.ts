@@ -2,13 +2,13 @@ import type { Clock } from "#base/flow/clock.ts";
 import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { formatNamespace } from "#base/flow/types.ts";
+import type { CollectionAt } from "#io/mongo/collections.ts";
 import { heapForComparing } from "#source/copy/copyHeap.ts";
 import type { ChangedBatch } from "./changedKeys.ts";
 import { ChangeFeed } from "./changeFeed.ts";
 import { pairRecheck } from "./pairRecheck.ts";
 import { clusterTimeOf } from "./reads.ts";
 import type { Moment, Recheck } from "./recheck.ts";
-import type { Side } from "./side.ts";
 import type { Pair } from "./verification.ts";
 import type { VerificationStore } from "./verificationStore.ts";
 
@@ -152,10 +152,10 @@ export class Follow {
    * A moment begins on the source; its time on the target is when everything up to it has been applied. So what the pipeline wrote
    * on the way to it was seen, too: a document that was right for a while, between two writes, is looked at again.
    */
-  async #takeMoments(feeds: readonly ChangeFeed[], sides: readonly Side[], signal: AbortSignal): Promise<void> {
+  async #takeMoments(feeds: readonly ChangeFeed[], sides: readonly CollectionAt[], signal: AbortSignal): Promise<void> {
     const { clock } = this.#deps;
     const options = this.#patient(signal);
-    const [here, there] = sides as [Side, Side];
+    const [here, there] = sides as [CollectionAt, CollectionAt];
     for (;;) {
       const source = await retryForever(() => clusterTimeOf(here.client), options);
       while (!(await retryForever(() => this.#isApplied(source), options))) await clock.sleep(PAUSE_MS, signal);

@@ -1,7 +1,8 @@
 import { identityOf } from "#base/bson/identity.ts";
+import type { CollectionAt } from "#io/mongo/collections.ts";
 import { firstOfBatch, measureBatch, type RawReply } from "#io/mongo/rawCursor.ts";
 import { documentKeyOf } from "#io/wire/documentKey.ts";
-import { type Bounds, type Side, SideCursor } from "./side.ts";
+import { type Bounds, SideCursor } from "./side.ts";
 
 /** What the target should hold of a source document; undefined: nothing. Pure. */
 export type Expect = (document: Uint8Array) => Uint8Array | undefined;
@@ -28,8 +29,8 @@ export const isRight = (
 export type Suspect = Readonly<{ kind: "missing" | "extra" | "different"; key: Uint8Array }>;
 
 export type RangeDeps = Readonly<{
-  source: Side;
-  target: Side;
+  source: CollectionAt;
+  target: CollectionAt;
   /** Undefined where documents are carried as they are: then whole replies are compared. */
   expect: Expect | undefined;
   /** Undefined where the source owns whole documents. */

@@ -1,9 +1,9 @@
 import { Timestamp } from "bson";
 import { identityOf } from "#base/bson/identity.ts";
+import type { CollectionAt } from "#io/mongo/collections.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { readByKeys, readFrom } from "#io/mongo/rawReads.ts";
-import type { Side } from "./side.ts";
 
 /** Keys of one query: below the limit of a command with `_id`s of some kilobytes. */
 const KEYS_AT_ONCE = 500;
@@ -21,7 +21,7 @@ export const clusterTimeOf = async (client: MongoClient): Promise<bigint> => {
  * @param keys raw `{ _id }`s. @throws FERRY_MONGO_*
  */
 export const readVersions = async (
-  { client, ns }: Side,
+  { client, ns }: CollectionAt,
   keys: readonly Uint8Array[],
   notBefore: bigint,
 ): Promise<ReadonlyMap<string, Uint8Array>> => {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { MarkStore } from "#apply/conflict/marks.ts";
-import { DeadLetterStore } from "#apply/deadletter/store.ts";
+import { DeadLetterStore } from "#apply/deadletter/deadLetterStore.ts";
 import { RunStore } from "#apply/lanes/runStore.ts";
 import { targetNamespace } from "#base/config/destination.ts";
 import type { Route } from "#base/config/routes.ts";

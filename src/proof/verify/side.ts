@@ -1,10 +1,7 @@
-import type { Namespace } from "#base/flow/types.ts";
-import type { Document, MongoClient } from "#io/mongo/connect.ts";
+import type { CollectionAt } from "#io/mongo/collections.ts";
+import type { Document } from "#io/mongo/connect.ts";
 import { idRange } from "#io/mongo/idRange.ts";
 import { RawCursor, type RawReply } from "#io/mongo/rawCursor.ts";
-
-/** One collection of one side. */
-export type Side = Readonly<{ client: MongoClient; ns: Namespace }>;
 
 /** Raw `{ _id }`s: from the first, which belongs to it, to the second, which does not; undefined: to that end of the collection. */
 export type Bounds = Readonly<{ from: Uint8Array | undefined; to: Uint8Array | undefined }>;
@@ -24,7 +21,7 @@ export class SideCursor implements AsyncDisposable {
   }
 
   /** @param batchSize documents of each reply; the same on both sides, so that equal documents make equal replies. @throws FERRY_MONGO_* */
-  static async open({ client, ns }: Side, { from, to }: Bounds, batchSize: number): Promise<SideCursor> {
+  static async open({ client, ns }: CollectionAt, { from, to }: Bounds, batchSize: number): Promise<SideCursor> {
     const { way, highest } = idRange(from, to);
     const phase = `verifying ${ns.db}.${ns.coll}`;
     const open = (how: Document): Promise<RawCursor> => {

@@ -4,6 +4,7 @@ import type { Clock } from "#base/flow/clock.ts";
 import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { formatNamespace } from "#base/flow/types.ts";
+import type { CollectionAt } from "#io/mongo/collections.ts";
 import type { Throttle } from "#io/pace/throttle.ts";
 import { heapForComparing } from "#source/copy/copyHeap.ts";
 import { batchSizeOf, readRanges } from "./bounds.ts";
@@ -11,7 +12,6 @@ import { compareRange, type Expect, type Onto, type Suspect } from "./pairedRang
 import { pairRecheck } from "./pairRecheck.ts";
 import { clusterTimeOf, timestampOf } from "./reads.ts";
 import type { Recheck, RecheckDeps, Wrong } from "./recheck.ts";
-import type { Side } from "./side.ts";
 import {
   leftOf,
   provenUpTo,
@@ -23,8 +23,8 @@ import {
 /** One route as the verifier sees it. */
 export type Pair = Readonly<{
   route: string;
-  source: Side;
-  target: Side;
+  source: CollectionAt;
+  target: CollectionAt;
   /** What the target should hold of a source document; undefined where it is carried as it is. */
   expect: Expect | undefined;
   /** Undefined where the source owns whole documents. */

@@ -14,12 +14,12 @@ import { isWhole, type Rule, unlisted } from "./rules.ts";
 export type FilteredDelta = Readonly<{ update: Uint8Array | undefined }> | Readonly<{ unclear: string }>;
 
 /** Where a path leads: the rule there and its new spelling. `inArray`: its last component is an index. */
-type Place = Readonly<{ rule: Rule; path: string; inArray: boolean }>;
+type ResolvedPath = Readonly<{ rule: Rule; path: string; inArray: boolean }>;
 
 const IS_INDEX = /^\d+$/;
 
 /** Follows a path of steps and indexes of arrays; undefined where rules leave its field out. */
-const follow = (root: Rule, path: string): Place | undefined => {
+const follow = (root: Rule, path: string): ResolvedPath | undefined => {
   const parts = path.split(".");
   const spelled: string[] = [];
   let rule = root;
@@ -58,7 +58,7 @@ class Unclear extends Error {}
 /** Applies rules to one updateDescription. `update` is validated BSON. */
 export const filterDelta = (update: Uint8Array, root: Rule, documents: DocumentFilter): FilteredDelta => {
   const doubt = doubtOf(update);
-  const place = (path: string): Place | undefined => {
+  const place = (path: string): ResolvedPath | undefined => {
     const why = doubt(path);
     if (why !== undefined) throw new Unclear(why);
     return follow(root, path);
@@ -73,7 +73,7 @@ export const filterDelta = (update: Uint8Array, root: Rule, documents: DocumentF
 
 const filtered = (
   update: Uint8Array,
-  place: (path: string) => Place | undefined,
+  place: (path: string) => ResolvedPath | undefined,
   documents: DocumentFilter,
 ): Uint8Array | undefined => {
   const removed = listOf<string>(update, "removedFields").flatMap((path) => place(path)?.path ?? []);

@@ -71,7 +71,7 @@ const REPORT_MS = 10_000;
 const LAG_MS = 1000;
 
 /** A position, and where the topics ended when it was reached. */
-type Mark = Readonly<{
+type SavePoint = Readonly<{
   token: ResumeToken;
   ends: ReadonlyMap<string, number>;
   /** Segments of the spool that lie before it. */
@@ -89,7 +89,7 @@ export class OwnCapture {
   /** Everything before it is durable downstream. */
   #durable: ResumeToken;
   /** The newest position that could be saved next; replaced when the last one was saved. */
-  #mark: Mark | undefined;
+  #mark: SavePoint | undefined;
   #saved: string;
   #progress: () => Pick<SpoolLook, "copied" | "remaining"> = () => ({ copied: 0, remaining: 0 });
   #events = 0;

@@ -191,13 +191,13 @@ const verdict = (
 };
 
 /** unclear: it could not be searched. pending: the first event that is still on its way. */
-type Comparison = Readonly<{
+type TopicComparison = Readonly<{
   findings: readonly ConnectorFinding[];
   unclear: boolean;
   pending?: SeenEvent | undefined;
 }>;
 
-const compare = async (request: ProofRequest, settled: readonly SeenEvent[]): Promise<Comparison> => {
+const compare = async (request: ProofRequest, settled: readonly SeenEvent[]): Promise<TopicComparison> => {
   const unclear = { findings: [], unclear: true };
   const suspected = await missingOf(request, settled, NEAR_MS);
   if (suspected === undefined) return unclear;

@@ -17,7 +17,7 @@ import { RangeReader } from "./rangeReader.ts";
 import type { RangeRecord, RangeStore } from "./rangeRecord.ts";
 
 /** A range and how far it is in the output. */
-type Running = {
+type CopyingRange = {
   readonly record: RangeRecord;
   at: Binary | null;
   documents: number;
@@ -54,7 +54,7 @@ const AVERAGE_BYTES = 1024;
 const UNKNOWN_BYTES = 16 * 1024 * 1024;
 
 /** What the newest chunk of a collection was like. */
-type Seen = Readonly<{ averageBytes: number; chunkBytes: number }>;
+type ChunkSize = Readonly<{ averageBytes: number; chunkBytes: number }>;
 
 /** A view or a time series may have taken the name; a `find` would read what it shows. @throws FERRY_MONGO_* */
 const isCollection = async (source: CopySource, { db, coll }: Namespace): Promise<boolean> => {
@@ -71,9 +71,9 @@ const bytesOf = (value: Binary | null): Uint8Array | undefined => value?.buffer;
  */
 export class Copy {
   readonly #deps: CopyDeps;
-  readonly #ranges: Running[];
+  readonly #ranges: CopyingRange[];
   readonly #reading = new ByteBudget(READ_BYTES);
-  readonly #seen = new Map<string, Seen>();
+  readonly #seen = new Map<string, ChunkSize>();
   #next = 0;
 
   constructor(ranges: readonly RangeRecord[], deps: CopyDeps) {
@@ -130,7 +130,7 @@ export class Copy {
     }
   }
 
-  async #copyRange(range: Running, stop: AbortSignal, hard: AbortSignal): Promise<void> {
+  async #copyRange(range: CopyingRange, stop: AbortSignal, hard: AbortSignal): Promise<void> {
     const { clock, onRetry } = this.#deps;
     const what = `copying ${range.record._id}`;
     for (let ended = false; !ended && !stop.aborted; ) {
@@ -149,7 +149,7 @@ export class Copy {
   }
 
   /** True when the range has no more. */
-  async #readRange(range: Running, stop: AbortSignal, hard: AbortSignal): Promise<boolean> {
+  async #readRange(range: CopyingRange, stop: AbortSignal, hard: AbortSignal): Promise<boolean> {
     const { source, output, clock } = this.#deps;
     const { topic, index, from, to } = range.record;
     const ns = parseNamespace(topic);
@@ -189,7 +189,7 @@ export class Copy {
   }
 
   /** Its collection has gone since, and its drop is in the stream: what has its name now is nothing that this range is of. */
-  #pass(range: Running): true {
+  #pass(range: CopyingRange): true {
     range.done = true;
     return true;
   }

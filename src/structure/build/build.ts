@@ -8,9 +8,9 @@ import type { MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import { indexCommand, indexKeyText } from "#structure/model/model.ts";
-import type { StructureRecord } from "#structure/model/records.ts";
+import type { StructureRecord } from "#structure/model/structureRecords.ts";
 import type { BuildPlan, Item, StructureStep } from "#structure/plan/planStructure.ts";
-import type { StructureStore } from "#structure/plan/store.ts";
+import type { StructureStore } from "#structure/plan/structureStore.ts";
 import { type BuildProgress, withProgress } from "./buildProgress.ts";
 
 /** Progress while structure is built or finalized. */

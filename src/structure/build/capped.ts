@@ -1,6 +1,7 @@
 import { identityOf } from "#base/bson/identity.ts";
 import { faultPoint } from "#base/flow/fault.ts";
 import type { Namespace } from "#base/flow/types.ts";
+import type { CollectionAt } from "#io/mongo/collections.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { readByKeys } from "#io/mongo/rawReads.ts";
@@ -37,11 +38,7 @@ const present = async (
   return found ?? { options: {}, indexes: [] };
 };
 
-const fill = async (
-  { target }: BuildDeps,
-  ns: Namespace,
-  order: Readonly<{ client: MongoClient; ns: Namespace }>,
-): Promise<number> => {
+const fill = async ({ target }: BuildDeps, ns: Namespace, order: CollectionAt): Promise<number> => {
   const call = { db: target.db(ns.db), coll: REBUILT + ns.coll, ordered: true };
   let count = 0;
   for await (const keys of inOrder(order.client, order.ns)) {
@@ -62,7 +59,7 @@ export const rebuildCapped = async (
   deps: BuildDeps,
   ns: Namespace,
   options: Options,
-  order: Readonly<{ client: MongoClient; ns: Namespace }> | undefined,
+  order: CollectionAt | undefined,
 ): Promise<Readonly<{ before: number; after: number }>> => {
   const { target } = deps;
   const { db, coll } = ns;

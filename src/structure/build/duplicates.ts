@@ -2,12 +2,13 @@ import type { RawValue } from "#base/bson/rawValue.ts";
 import { bsonText } from "#base/bson/text.ts";
 import type { FerryError } from "#base/errors/ferryError.ts";
 import type { Namespace } from "#base/flow/types.ts";
+import type { CollectionAt } from "#io/mongo/collections.ts";
 import type { Document, MongoClient } from "#io/mongo/connect.ts";
 import { duplicateOf, violationsOf } from "#io/mongo/errors.ts";
 import { readAll } from "#io/mongo/rawCursor.ts";
 import { type IndexSpec, keyParts } from "#structure/model/model.ts";
 import { optionsIn } from "#structure/model/options.ts";
-import type { Duplicate } from "#structure/model/records.ts";
+import type { Duplicate } from "#structure/model/structureRecords.ts";
 
 /** So many values are named, with so many documents each: enough to see what is wrong. */
 const VALUES = 20;
@@ -15,9 +16,11 @@ const DOCUMENTS = 5;
 
 const text = (value: RawValue): string => JSON.stringify(value);
 
-type Place = Readonly<{ client: MongoClient; ns: Namespace }>;
-
-const find = ({ client, ns: { db, coll } }: Place, filter: Document, projection: Document): Promise<Uint8Array[]> =>
+const find = (
+  { client, ns: { db, coll } }: CollectionAt,
+  filter: Document,
+  projection: Document,
+): Promise<Uint8Array[]> =>
   readAll(
     {
       client,
@@ -28,7 +31,7 @@ const find = ({ client, ns: { db, coll } }: Place, filter: Document, projection:
     DOCUMENTS,
   );
 
-const describe = async (place: Place, index: IndexSpec, ids: readonly RawValue[]): Promise<Duplicate> => {
+const describe = async (place: CollectionAt, index: IndexSpec, ids: readonly RawValue[]): Promise<Duplicate> => {
   const projection = Object.fromEntries([["_id", 0], ...keyParts(index).map(({ path }) => [path, 1])]) as Document;
   const [found] = await find(place, { _id: { $eq: ids[0] } }, projection);
   const values = found === undefined ? "{}" : bsonText(found);

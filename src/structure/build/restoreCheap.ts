@@ -1,8 +1,8 @@
 import { parseNamespace } from "#base/flow/types.ts";
 import { ServerCode } from "#io/mongo/serverCodes.ts";
 import { type Options, rawBoolean, rawInt32, rawSubdocument, rawText } from "#structure/model/options.ts";
-import type { StructureRecord } from "#structure/model/records.ts";
 import { type Held, LONGEST_TTL } from "#structure/model/relax.ts";
+import type { StructureRecord } from "#structure/model/structureRecords.ts";
 import { type Failure, idempotent } from "./build.ts";
 import { type FinalizeDeps, refusal, restore } from "./finalize.ts";
 

@@ -17,12 +17,12 @@ import { carryOut, stepText } from "#structure/build/build.ts";
 import { makeWay, type Way } from "#structure/build/makeWay.ts";
 import type { CollectionSpec } from "#structure/model/model.ts";
 import { readStructure } from "#structure/model/read.ts";
-import type { DdlRecord } from "#structure/model/records.ts";
 import { serverAbilitiesOf } from "#structure/model/relax.ts";
 import { Selection } from "#structure/model/selection.ts";
+import type { DdlRecord } from "#structure/model/structureRecords.ts";
 import { routed } from "#structure/operations/structureOperations.ts";
 import { planStructure } from "#structure/plan/planStructure.ts";
-import { StructureStore } from "#structure/plan/store.ts";
+import { StructureStore } from "#structure/plan/structureStore.ts";
 import { wantedStructure } from "#structure/plan/wanted.ts";
 
 export type FollowerDeps = Readonly<{

@@ -6,7 +6,7 @@ import type { Namespace } from "#base/flow/types.ts";
 import type { CollectionKind } from "#io/mongo/collections.ts";
 import type { Document } from "#io/mongo/connect.ts";
 import { isOn, meaningOf, type Options, optionsDocument, optionsIn, optionsWithin, textOf } from "./options.ts";
-import type { StructureRecord } from "./records.ts";
+import type { StructureRecord } from "./structureRecords.ts";
 
 /** What a collection is besides its documents, as a server lists it. */
 export type CollectionSpec = Readonly<{

@@ -8,7 +8,7 @@ import { forgetRoutes, requireIdle } from "#io/state/forgetRoutes.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import type { Failure, StructureEvent } from "#structure/build/build.ts";
 import { progressText } from "#structure/build/buildProgress.ts";
-import { StructureStore } from "#structure/plan/store.ts";
+import { StructureStore } from "#structure/plan/structureStore.ts";
 import {
   buildStructure,
   finalize,

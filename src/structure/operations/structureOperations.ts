@@ -21,7 +21,7 @@ import { readStructure } from "#structure/model/read.ts";
 import { serverAbilitiesOf } from "#structure/model/relax.ts";
 import { type FieldMap, type RoutedNamespace, Selection } from "#structure/model/selection.ts";
 import { type BuildPlan, planStructure } from "#structure/plan/planStructure.ts";
-import { StructureStore } from "#structure/plan/store.ts";
+import { StructureStore } from "#structure/plan/structureStore.ts";
 import { type StructureFinding, type Wanted, wantedStructure } from "#structure/plan/wanted.ts";
 
 export type StructureDeps = Readonly<{

@@ -18,7 +18,6 @@ import {
   rawText,
   without,
 } from "#structure/model/options.ts";
-import type { StructureRecord } from "#structure/model/records.ts";
 import {
   type Held,
   impossible,
@@ -27,6 +26,7 @@ import {
   relaxIndexes,
   type ServerAbilities,
 } from "#structure/model/relax.ts";
+import type { StructureRecord } from "#structure/model/structureRecords.ts";
 import type { StructureFinding, Wanted } from "./wanted.ts";
 
 /** The final state of an item, and what of it is deferred: goes into the journal with its step. */

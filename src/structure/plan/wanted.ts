@@ -20,7 +20,7 @@ export type StructureFinding = Readonly<{
 /** A collection as it should be on the target in the end. */
 export type Wanted = Readonly<{ from: string; spec: CollectionSpec }>;
 
-type Found = { wanted: Wanted[]; findings: StructureFinding[] };
+type WantedStructure = { wanted: Wanted[]; findings: StructureFinding[] };
 
 const fitIndexes = (
   indexes: readonly IndexSpec[],
@@ -65,7 +65,7 @@ const COLLATED =
 const addCollection = (
   spec: CollectionSpec,
   { ns, fields, chosen = false, byText = false }: RoutedTarget,
-  { wanted, findings }: Found,
+  { wanted, findings }: WantedStructure,
 ): void => {
   const name = formatNamespace(ns);
   if (spec.kind === "timeseries" && (fields !== undefined || chosen)) {
@@ -94,7 +94,12 @@ const baseOf = (options: Options): string => textOf(options["viewOn"]) ?? "";
 type Bases = ReadonlyMap<string, readonly RoutedTarget[]>;
 
 /** Where a view's own collection goes; a view on a view goes where that one goes. */
-const addView = (spec: CollectionSpec, bases: Bases, selection: Selection, { wanted, findings }: Found): void => {
+const addView = (
+  spec: CollectionSpec,
+  bases: Bases,
+  selection: Selection,
+  { wanted, findings }: WantedStructure,
+): void => {
   const { db } = spec.ns;
   const base = bases.get(formatNamespace({ db, coll: baseOf(spec.options) }));
   for (const target of new Set((base ?? [{ ns: spec.ns }]).map(({ ns }) => ns.db))) {
@@ -122,8 +127,8 @@ const addView = (spec: CollectionSpec, bases: Bases, selection: Selection, { wan
  * The source's structure as the target should have it: renamed, and suited to what the routes' field rules make of the
  * documents. Collections first, views last. Pure.
  */
-export const wantedStructure = (source: readonly CollectionSpec[], selection: Selection): Readonly<Found> => {
-  const found: Found = { wanted: [], findings: [] };
+export const wantedStructure = (source: readonly CollectionSpec[], selection: Selection): Readonly<WantedStructure> => {
+  const found: WantedStructure = { wanted: [], findings: [] };
   const bases = new Map<string, readonly RoutedTarget[]>();
   for (const spec of source.filter(({ kind }) => kind !== "view")) {
     const destinations = selection.destinations(spec.ns);

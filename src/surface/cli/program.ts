@@ -6,13 +6,13 @@ import { VERSION } from "./version.ts";
 /** Adds arguments, flags and the action to a command that has its name and description. */
 type Register = (command: Command) => void;
 
-type Entry = Readonly<{ name: string; description: string; load: () => Promise<Register> }>;
+type CommandEntry = Readonly<{ name: string; description: string; load: () => Promise<Register> }>;
 
 /**
  * Every command. Its module, and with it what it imports (drivers, schemas), is loaded only when the command line names it:
  * `ferry --version` and `ferry --help` need none.
  */
-const COMMANDS: readonly Entry[] = [
+const COMMANDS: readonly CommandEntry[] = [
   {
     name: "capture",
     description: "copy and stream a source into Kafka topics, without the connector",

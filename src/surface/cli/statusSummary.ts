@@ -4,9 +4,9 @@ import { failedPart } from "#source/connector/connectRest.ts";
 import { count, duration } from "#surface/terminal/textTable.ts";
 
 /** What needs a person, and the exit status that says so. */
-type Need = Readonly<{ exit: number; text: string }>;
+type Attention = Readonly<{ exit: number; text: string }>;
 
-const need = (code: ErrorCode, text: string): Need => ({ exit: CATALOGUE[code].exit, text });
+const need = (code: ErrorCode, text: string): Attention => ({ exit: CATALOGUE[code].exit, text });
 
 /** Books that do not balance: the data path is not to be trusted. */
 const UNBALANCED = 76;
@@ -14,7 +14,7 @@ const UNBALANCED = 76;
 const lettersTotal = ({ letters }: Status): number => letters.reduce((sum, one) => sum + one.letters, 0);
 
 /** What waits, and no living process is there for it. */
-const orphaned = ({ lanes, workers, own }: Status): readonly Need[] => {
+const orphaned = ({ lanes, workers, own }: Status): readonly Attention[] => {
   const isAlive = workers.some(({ alive }) => alive);
   const records = isAlive ? 0 : lanes.reduce((sum, { lag }) => sum + lag, 0);
   const isUnread = own?.mode === "kafka" && lanes.length === 0 && !isAlive && own.documents > 0;
@@ -31,14 +31,14 @@ const orphaned = ({ lanes, workers, own }: Status): readonly Need[] => {
 };
 
 /** Connectors that have failed, but for those whose data is at stake, which say so themselves. */
-const failed = ({ connectors, findings }: Status): readonly Need[] =>
+const failed = ({ connectors, findings }: Status): readonly Attention[] =>
   connectors.flatMap(({ name, status }) => {
     const isSaid = findings.some(({ connector, dataAtStake }) => connector === name && dataAtStake);
     return failedPart(status) !== undefined && !isSaid ? [need("FERRY_CAPTURE_NOT_RUNNING", `${name} has FAILED`)] : [];
   });
 
 /** The gravest first. */
-const needsOf = (found: Status): readonly Need[] => {
+const needsOf = (found: Status): readonly Attention[] => {
   const { halted, findings, own, unread } = found;
   const letters = lettersTotal(found);
   const unbalanced = found.lanes.filter(({ imbalance }) => imbalance !== 0).length;

@@ -3,7 +3,7 @@ import { parseNamespace } from "#base/flow/types.ts";
 import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
 import { seriesNames, showsBuckets, unseen } from "#process/capture/timeSeries.ts";
 import { planOf, type StructureDeps } from "#structure/operations/structureOperations.ts";
-import { StructureStore } from "#structure/plan/store.ts";
+import { StructureStore } from "#structure/plan/structureStore.ts";
 import type { StructureFinding, Wanted } from "#structure/plan/wanted.ts";
 import { type CheckResult, checking } from "./checkResult.ts";
 

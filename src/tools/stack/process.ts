@@ -19,10 +19,10 @@ const boot = (): string => {
   return bootId;
 };
 
-type Seen = Readonly<{ state: string; started: string }>;
+type ProcessState = Readonly<{ state: string; started: string }>;
 
 /** State (its first letter, as `ps` shows it) and start of a process; undefined where there is none. */
-const look = (pid: number): Seen | undefined => {
+const look = (pid: number): ProcessState | undefined => {
   if (existsSync("/proc/self/stat")) {
     const stat = procStat(pid);
     return stat === undefined ? undefined : { state: stat[0] ?? "", started: `${boot()}:${stat[19]}` };

@@ -5,7 +5,7 @@ import { retry } from "#base/flow/retry.ts";
 import type { Collection, Document } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
-import { between, nextId, oneOf, person, type Random, seeded } from "./genData.ts";
+import { between, nextId, oneOf, person, type Random, seeded } from "./people.ts";
 
 /** What a workload did, acknowledged by the server. `missed`: updates and deletes of documents that were gone, and refusals. */
 export type WorkloadCounts = { inserted: number; updated: number; replaced: number; deleted: number; missed: number };

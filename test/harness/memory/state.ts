@@ -10,11 +10,11 @@ import {
   nextTry,
   toRecord,
   type Why,
-} from "#apply/deadletter/records.ts";
+} from "#apply/deadletter/letterRecords.ts";
 import type { Claim, LaneState } from "#apply/lanes/claims.ts";
 import type { LaneMove, LanePositions } from "#apply/lanes/laneCommit.ts";
 import { isBeforeMove, requireBalance } from "#apply/lanes/lanePositions.ts";
-import { laneId, partitionId } from "#apply/lanes/records.ts";
+import { laneId, partitionId } from "#apply/lanes/laneRecords.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { StateTx } from "#base/flow/stateTx.ts";
 import { type Counts, NO_COUNTS } from "#base/flow/types.ts";

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { type DeadLetterRecord, identityText, type LetterState } from "#apply/deadletter/records.ts";
+import { type DeadLetterRecord, identityText, type LetterState } from "#apply/deadletter/letterRecords.ts";
 import { identityOf } from "#base/bson/identity.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
 import { imbalance } from "#base/flow/types.ts";
 import { MemoryLog } from "#io/log/memoryLog.ts";
-import { seeded } from "#tools/workload/genData.ts";
+import { seeded } from "#tools/workload/people.ts";
 import { MemoryClient, MemoryDatabase } from "../memory/database.ts";
 import { FakeClock } from "../memory/fakeClock.ts";
 import { lanesOf, MemoryLetters, type MemoryPartition, offsetOf, switchPartition } from "../memory/state.ts";

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import type { ConflictRecord } from "#apply/conflict/records.ts";
-import { ConflictStore } from "#apply/conflict/store.ts";
+import type { ConflictRecord } from "#apply/conflict/conflictRecords.ts";
+import { ConflictStore } from "#apply/conflict/conflictStore.ts";
 import { bsonText } from "#base/bson/text.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { print, printData } from "#surface/terminal/output.ts";

@@ -218,9 +218,9 @@ const tellAbort = (flags: CutoverFlags, record: CutoverRecord | undefined): void
   else print(sentence(flags, `cutover ${record._id} was taken back: services write to the source`));
 };
 
-type Readiness = Awaited<ReturnType<Switchover["ready"]>>;
+type CutoverReadiness = Awaited<ReturnType<Switchover["ready"]>>;
 
-const tellReady = (flags: CutoverFlags, { missing, last }: Readiness): void => {
+const tellReady = (flags: CutoverFlags, { missing, last }: CutoverReadiness): void => {
   if (missing.length > 0) process.exitCode = 1;
   if (flags.json === true) {
     const reasons = missing.map(({ code, detail, entry }) => ({ code, detail, hint: entry.hint }));

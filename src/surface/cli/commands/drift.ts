@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { DeadLetterStore } from "#apply/deadletter/store.ts";
+import { DeadLetterStore } from "#apply/deadletter/deadLetterStore.ts";
 import { bsonText } from "#base/bson/text.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { type DriftLine, readTimeline } from "#process/report/driftTimeline.ts";

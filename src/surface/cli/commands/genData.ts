@@ -7,8 +7,8 @@ import { connectMongo } from "#io/mongo/connect.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
 import { count } from "#surface/terminal/textTable.ts";
-import { insertPeople } from "#tools/workload/genData.ts";
 import { runWorkload } from "#tools/workload/genDataWorkload.ts";
+import { insertPeople } from "#tools/workload/people.ts";
 import { choiceFlag } from "../choices.ts";
 import { type Flags, wholeNumber, withConnections } from "../connections.ts";
 

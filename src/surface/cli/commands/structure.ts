@@ -13,7 +13,7 @@ import { readDeployment, requireSameSource } from "#source/stream/deployment.ts"
 import { namespaceOf, type StructureEvent, stepText } from "#structure/build/build.ts";
 import { progressText } from "#structure/build/buildProgress.ts";
 import { wantedIn } from "#structure/model/model.ts";
-import type { DdlRecord, StructureRecord } from "#structure/model/records.ts";
+import type { DdlRecord, StructureRecord } from "#structure/model/structureRecords.ts";
 import {
   buildStructure,
   finalize,
@@ -22,7 +22,7 @@ import {
   type StructureDeps,
   type StructurePlan,
 } from "#structure/operations/structureOperations.ts";
-import { StructureStore } from "#structure/plan/store.ts";
+import { StructureStore } from "#structure/plan/structureStore.ts";
 import type { StructureFinding } from "#structure/plan/wanted.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
@@ -68,9 +68,12 @@ export const registerStructure = (command: Command): void => {
     .action(status);
 };
 
-type Sides = Readonly<{ source: MongoClient | undefined; target: MongoClient; state: StateDb }>;
+type StructureSides = Readonly<{ source: MongoClient | undefined; target: MongoClient; state: StateDb }>;
 
-const connected = (flags: StructureFlags, work: (sides: Sides, signal: AbortSignal) => Promise<void>): Promise<void> =>
+const connected = (
+  flags: StructureFlags,
+  work: (sides: StructureSides, signal: AbortSignal) => Promise<void>,
+): Promise<void> =>
   withPlaces(flags, "ferry structure", async (target, state) => {
     const { source: uri } = resolveSettings(flags, []);
     const source = uri === undefined ? undefined : await connectMongo(uri, { appName: "ferry structure" });
@@ -83,7 +86,7 @@ const connected = (flags: StructureFlags, work: (sides: Sides, signal: AbortSign
 
 const wiring = async (
   flags: StructureFlags,
-  { target, state }: Sides,
+  { target, state }: StructureSides,
   signal: AbortSignal,
 ): Promise<Omit<StructureDeps, "source">> => ({
   target,
@@ -173,7 +176,7 @@ const build = (flags: StructureFlags): Promise<void> =>
   });
 
 /** An active run restores constraints itself, after its drain. @throws FERRY_RUN_ALIVE */
-const requireNoWorkers = async ({ state }: Sides): Promise<void> => {
+const requireNoWorkers = async ({ state }: StructureSides): Promise<void> => {
   const run = await new RunControl(state).read();
   if (run?.owned !== true) return;
   const { record } = run;
@@ -181,7 +184,7 @@ const requireNoWorkers = async ({ state }: Sides): Promise<void> => {
 };
 
 /** What is built at the end comes from the source that the run began with. @throws FERRY_CAPTURE_OTHER */
-const requireRunsSource = async ({ source, state }: Sides): Promise<void> => {
+const requireRunsSource = async ({ source, state }: StructureSides): Promise<void> => {
   const run = await new RunControl(state).read();
   if (run !== undefined && source !== undefined) requireSameSource(run.record.source, await readDeployment(source));
 };

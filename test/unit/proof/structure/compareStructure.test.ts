@@ -4,7 +4,7 @@ import type { Document } from "bson";
 import { parseNamespace } from "#base/flow/types.ts";
 import { compareStructure } from "#proof/structure/compareStructure.ts";
 import type { CollectionSpec, IndexSpec } from "#structure/model/model.ts";
-import type { StructureRecord } from "#structure/model/records.ts";
+import type { StructureRecord } from "#structure/model/structureRecords.ts";
 import { indexOf as index, optionsOf } from "../../../harness/specs.ts";
 
 const spec = (options: Document, indexes: readonly IndexSpec[] = [], kind: CollectionSpec["kind"] = "collection") => ({

@@ -5,8 +5,8 @@ import { parseNamespace } from "#base/flow/types.ts";
 import { stepText } from "#structure/build/build.ts";
 import { type CollectionSpec, type IndexSpec, specText } from "#structure/model/model.ts";
 import { optionsDocument } from "#structure/model/options.ts";
-import type { StructureRecord } from "#structure/model/records.ts";
 import { serverAbilitiesOf } from "#structure/model/relax.ts";
+import type { StructureRecord } from "#structure/model/structureRecords.ts";
 import { type PlanInput, planStructure } from "#structure/plan/planStructure.ts";
 import { indexOf as index, optionsOf, plain } from "../../../harness/specs.ts";
 

@@ -17,7 +17,7 @@ import {
   nextTry,
   toRecord,
   type Why,
-} from "./records.ts";
+} from "./letterRecords.ts";
 
 type ChunkRecord = { _id: string; letter: string; n: number; data: Binary };
 

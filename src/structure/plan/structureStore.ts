@@ -13,7 +13,7 @@ import type {
   SelectionRecord,
   StructureRecord,
   StructureState,
-} from "#structure/model/records.ts";
+} from "#structure/model/structureRecords.ts";
 import type { Item } from "./planStructure.ts";
 
 /** The outcome of an item; what is left out is removed from its record. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { Collection } from "#io/mongo/connect.ts";
-import { between, insertPeople, type Person, person, seeded } from "#tools/workload/genData.ts";
+import { between, insertPeople, type Person, person, seeded } from "#tools/workload/people.ts";
 import { FakeClock } from "../../../harness/memory/fakeClock.ts";
 
 test("a person is the same for the same seed and _id, and the later schema adds a field to some and changes nothing else", () => {

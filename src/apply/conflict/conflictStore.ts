@@ -4,7 +4,7 @@ import type { Collection, Document } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { within } from "#io/mongo/session.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
-import type { ConflictRecord } from "./records.ts";
+import type { ConflictRecord } from "./conflictRecords.ts";
 
 /** Which conflicts are meant; what is left out does not limit. */
 export type ConflictFilter = Readonly<{

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type DeadLetter, identityBinary, identityText, isDue, nextTry, toRecord } from "#apply/deadletter/records.ts";
+import {
+  type DeadLetter,
+  identityBinary,
+  identityText,
+  isDue,
+  nextTry,
+  toRecord,
+} from "#apply/deadletter/letterRecords.ts";
 import { ServerCode } from "#io/mongo/serverCodes.ts";
 
 const LETTER: DeadLetter = {
