@@ -1,69 +1,78 @@
-/** How a partition is taken over: `Claims` on a server, and the ones in memory that the simulation works with. */
+/** How a partition is taken over, over ferry's database and over the records in memory that the simulation works with. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { MongoClient } from "mongodb";
+import type { ClaimRecords } from "#apply/lanes/claimRecords.ts";
+import { ClaimStore } from "#apply/lanes/claimStore.ts";
 import { type Claim, Claims, type LaneState } from "#apply/lanes/claims.ts";
-import type { LanePositions } from "#apply/lanes/laneCommit.ts";
+import type { LaneMove, LanePositions } from "#apply/lanes/laneCommit.ts";
 import { LanePositionStore } from "#apply/lanes/lanePositions.ts";
 import { LaneStore } from "#apply/lanes/laneStore.ts";
+import { partitionId } from "#apply/lanes/laneRecords.ts";
+import { takeFromOwners } from "#apply/lanes/takeFromOwners.ts";
 import { systemClock } from "#base/flow/clock.ts";
-import { waitFor } from "#base/flow/retry.ts";
 import { NO_COUNTS } from "#base/flow/types.ts";
 import { StateDb } from "#io/state/stateDb.ts";
+import { MemoryClaimRecords } from "../harness/memory/claims.ts";
 import { MemoryClient, MemoryDatabase } from "../harness/memory/database.ts";
-import { MemoryClaims, MemoryPositions } from "../harness/memory/state.ts";
+import { FakeClock } from "../harness/memory/fakeClock.ts";
+import { MemoryPositions } from "../harness/memory/state.ts";
 import { sharedMongo } from "../harness/servers.ts";
 
 const ROUTE = "test.claims";
+const LEASE_MS = 500;
 
+/** The time of a form's leases: its own, or that of a test. */
 type Opened = AsyncDisposable &
-  Readonly<{
-    /** A worker takes the partition, whose former lease has run out, and wants so many lanes. */
-    claim: (workerId: string, wanted: number) => Promise<Claim>;
-    release: (workerId: string, claim: Claim) => Promise<void>;
-    positions: LanePositions;
-  }>;
+  Readonly<{ records: ClaimRecords; positions: LanePositions; wait: (ms: number) => Promise<void> }>;
 
-const FORMS: Readonly<Record<string, (registered: number) => Promise<Opened>>> = {
-  mongodb: async (registered) => {
+const FORMS: Readonly<Record<string, (slices: number) => Promise<Opened>>> = {
+  mongodb: async (slices) => {
     const client = await new MongoClient((await sharedMongo()).uri).connect();
     const state = new StateDb(client, `ferry_${randomUUID().slice(0, 8)}`);
     await state.prepare();
-    const optionsOf = (workerId: string) => ({ state, workerId, leaseMs: 1, transactional: true });
-    await new LaneStore(optionsOf("any")).register({ name: ROUTE, from: ROUTE }, "id", 1, registered);
+    const lanes = new LaneStore({ state, workerId: "any", leaseMs: LEASE_MS });
+    await lanes.register({ name: ROUTE, from: ROUTE }, "id", 1, slices);
     return {
-      claim: (workerId, wanted) =>
-        waitFor(
-          async () => {
-            const done = await new Claims(optionsOf(workerId)).claim(ROUTE, 0, wanted, 0);
-            return done === undefined ? { seen: "leased" } : { done };
-          },
-          { what: "the lease to run out", clock: systemClock, timeoutMs: 10_000, everyMs: 5 },
-        ),
-      release: (workerId, claim) => new Claims(optionsOf(workerId)).release(claim),
+      records: new ClaimStore(state),
       positions: new LanePositionStore(state),
+      wait: (ms) => systemClock.sleep(ms),
       [Symbol.asyncDispose]: () => client.close(),
     };
   },
-  memory: async () => {
-    const client = new MemoryClient(new MemoryDatabase());
-    const claimsOf = (workerId: string) => new MemoryClaims(client, workerId, true);
+  memory: async (slices) => {
+    const clock = new FakeClock();
+    const client = new MemoryClient(new MemoryDatabase(() => clock.now()));
+    const records = new MemoryClaimRecords(client);
+    await records.register(ROUTE, ROUTE, slices);
     return {
-      claim: async (workerId, wanted) => {
-        const claim = await claimsOf(workerId).claim(ROUTE, ROUTE, wanted, true);
-        return claim ?? assert.fail("another was faster");
-      },
-      release: (workerId, claim) => claimsOf(workerId).release(claim),
+      records,
       positions: new MemoryPositions(client),
+      wait: (ms) => clock.pass(ms),
       [Symbol.asyncDispose]: async () => undefined,
     };
   },
 };
 
+const claimsOf = ({ records }: Opened, workerId: string): Claims =>
+  new Claims({ records, workerId, leaseMs: LEASE_MS, transactional: true });
+
+/** Claims the partition as soon as it is free. */
+const claimed = async (opened: Opened, workerId: string, wanted: number): Promise<Claim> => {
+  for (let waited = 0; waited < 20_000; waited += 50) {
+    const claim = await claimsOf(opened, workerId).claim(ROUTE, 0, wanted, 0);
+    if (claim !== undefined) return claim;
+    await opened.wait(50);
+  }
+  return assert.fail("the lease does not run out");
+};
+
+const move = (offset: number): LaneMove => ({ offset, at: 1n, logTimeMs: 1, counts: NO_COUNTS, filteredBy: {} });
+
 const moveTo = (positions: LanePositions, lane: LaneState | undefined, offset: number): Promise<boolean> => {
   assert.ok(lane !== undefined);
-  return positions.move(lane, { offset, at: 1n, logTimeMs: 1, counts: NO_COUNTS, filteredBy: {} }, undefined);
+  return positions.move(lane, move(offset), undefined);
 };
 
 const placesOf = ({ lanes }: Claim): readonly (readonly [slice: number, offset: number])[] =>
@@ -72,7 +81,9 @@ const placesOf = ({ lanes }: Claim): readonly (readonly [slice: number, offset: 
 for (const [form, open] of Object.entries(FORMS)) {
   test(`${form}: lanes are as many as are wanted, while all of them stand at one position`, async () => {
     await using opened = await open(4);
-    const { claim, release, positions } = opened;
+    const { positions } = opened;
+    const claim = (workerId: string, wanted: number): Promise<Claim> => claimed(opened, workerId, wanted);
+    const release = (workerId: string, claim: Claim): Promise<void> => claimsOf(opened, workerId).release(claim);
     const first = await claim("a", 2);
     assert.deepEqual(placesOf(first), [
       [0, 0],
@@ -118,15 +129,57 @@ for (const [form, open] of Object.entries(FORMS)) {
 
   test(`${form}: a former owner that is thought to be gone moves no lane any more`, async () => {
     await using opened = await open(2);
-    const { claim, positions } = opened;
-    const former = await claim("frozen", 2);
+    const { positions } = opened;
+    const former = await claimed(opened, "frozen", 2);
     await moveTo(positions, former.lanes[0], 5);
-    const next = await claim("next", 1);
+    const next = await claimed(opened, "next", 1);
     assert.deepEqual(placesOf(next), [
       [0, 5],
       [1, 0],
     ]);
     for (const lane of former.lanes) await assert.rejects(moveTo(positions, lane, 6), { code: "FERRY_FENCED" });
     assert.ok(await moveTo(positions, next.lanes[1], 5));
+  });
+
+  test(`${form}: a lease holds as long as it is renewed, by its owner alone`, async () => {
+    await using opened = await open(1);
+    const [owner, other] = [claimsOf(opened, "owner"), claimsOf(opened, "other")];
+    assert.equal(await owner.claim("no.route", 0, 1, 0), undefined);
+    const claim = await claimed(opened, "owner", 1);
+    for (let renewed = 0; renewed < 4; renewed++) {
+      await opened.wait(LEASE_MS / 2);
+      await owner.renew([partitionId(ROUTE, 0)]);
+    }
+    assert.equal(await other.claim(ROUTE, 0, 1, 0), undefined, "longer than a lease, and renewed");
+    await other.renew([partitionId(ROUTE, 0)]);
+    await opened.wait(LEASE_MS + 1);
+    const taken = await other.claim(ROUTE, 0, 1, 0);
+    assert.equal(taken?.epoch, claim.epoch + 1);
+    await owner.renew([partitionId(ROUTE, 0)]);
+    await owner.release(claim);
+    assert.equal(await owner.claim(ROUTE, 0, 1, 0), undefined, "a former owner gives nothing back");
+  });
+
+  test(`${form}: a takeover ends what its former owner has open, and an expelled owner writes no more`, async () => {
+    await using opened = await open(1);
+    const { records, positions } = opened;
+    const former = await claimed(opened, "frozen", 1);
+    const [session, lane] = [former.sessions[0], former.lanes[0]];
+    assert.ok(session !== undefined && lane !== undefined);
+    const [held, goesOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const orphan = session.transaction("a frozen owner's", async (tx) => {
+      await positions.move(lane, move(3), tx);
+      held.resolve();
+      await goesOn.promise;
+      return true;
+    });
+    await held.promise;
+    const next = await claimed(opened, "next", 1);
+    assert.deepEqual(placesOf(next), [[0, 0]], "not waited for");
+    goesOn.resolve();
+    await assert.rejects(orphan, { code: "FERRY_MONGO_TRANSIENT" });
+    await takeFromOwners(records, ROUTE);
+    await assert.rejects(moveTo(positions, next.lanes[0], 4), { code: "FERRY_FENCED" });
+    assert.equal((await claimed(opened, "third", 1)).epoch, next.epoch + 2, "free at once, and one epoch more");
   });
 }

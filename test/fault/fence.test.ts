@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Int32 } from "bson";
 import { MongoClient } from "mongodb";
+import { ClaimStore } from "#apply/lanes/claimStore.ts";
 import { Claims } from "#apply/lanes/claims.ts";
 import { outsideCommit, transactionalCommit } from "#apply/lanes/laneCommit.ts";
 import { LanePositionStore } from "#apply/lanes/lanePositions.ts";
@@ -145,7 +146,7 @@ for (const transactional of [true, false])
       await store.register({ name, from }, "topic-id", 1, 1);
       const claim = await waitFor(
         async () => {
-          const done = await new Claims(options).claim(name, 0, 1, 0);
+          const done = await new Claims({ ...options, records: new ClaimStore(state) }).claim(name, 0, 1, 0);
           return done === undefined ? { seen: "another's" } : { done };
         },
         { what: "the partition to be free", clock: systemClock, timeoutMs: 10_000, everyMs: 5 },

@@ -1,15 +1,7 @@
-import { Long, Timestamp } from "bson";
 import { faultPoint } from "#base/flow/fault.ts";
 import type { StateSession } from "#base/flow/stateTx.ts";
-import { type Counts, NO_COUNTS } from "#base/flow/types.ts";
-import type { Collection } from "#io/mongo/connect.ts";
-import { translated } from "#io/mongo/errors.ts";
-import { FREE } from "#io/mongo/lease.ts";
-import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
-import { LaneSession } from "#io/mongo/session.ts";
-import type { StateDb } from "#io/state/stateDb.ts";
-import { isOpen } from "./drops.ts";
-import { type LaneRecord, laneId, type PartitionRecord, partitionId, type RunRecord } from "./laneRecords.ts";
+import type { Counts } from "#base/flow/types.ts";
+import type { ClaimRecords, Lease, PartitionState, RouteNotes } from "./claimRecords.ts";
 
 /** A lane as its owner knows it. `offset` is the next one to read. */
 export type LaneState = Readonly<{
@@ -44,45 +36,26 @@ export type Claim = Readonly<{
   switchedAt: bigint | undefined;
 }>;
 
-/** Who owns partitions, and where that is noted. */
-export type OwnerOptions = Readonly<{
-  state: StateDb;
-  workerId: string;
-  /** How long a silent owner keeps its partitions, ms, by the server's clock. */
-  leaseMs: number;
-  /** False on a standalone target: no sessions, no transactions. */
-  transactional: boolean;
-}>;
+export type ClaimsDeps = Lease &
+  Readonly<{
+    records: ClaimRecords;
+    /** False on a standalone target: no sessions, no transactions. */
+    transactional: boolean;
+  }>;
 
-const toLane = (record: LaneRecord): LaneState => ({
-  id: record._id,
-  route: record.route,
-  topic: record.topic,
-  partition: record.partition,
-  slice: record.slice,
-  epoch: Number(record.epoch),
-  offset: Number(record.offset),
-  at: record.at.toBigInt(),
-  logTimeMs: record.logTime.getTime(),
-  counts: Object.fromEntries(Object.entries(record.counts).map(([name, n]) => [name, Number(n)])) as Counts,
-});
+/** May this partition be claimed while its route stands like this? A drop's own partition must continue after a crash. */
+const isOpen = ({ dropping }: RouteNotes, partition: number): boolean =>
+  dropping === undefined || dropping.partition === partition;
 
-const longs = (counts: Counts): LaneRecord["counts"] =>
-  Object.fromEntries(Object.entries(counts).map(([name, n]) => [name, Long.fromNumber(n)])) as LaneRecord["counts"];
-
-/** Takes partitions over, and gives them back. Every method throws FERRY_MONGO_*. */
+/**
+ * Takes partitions over, and gives them back. Ownership by lease is only about progress; safety comes from the epoch, which
+ * every write of a lane must match (`laneCommit.ts`). Every method throws FERRY_MONGO_*.
+ */
 export class Claims {
-  readonly #options: OwnerOptions;
-  readonly #partitions: Collection<PartitionRecord>;
-  readonly #lanes: Collection<LaneRecord>;
-  readonly #runs: Collection<RunRecord>;
+  readonly #deps: ClaimsDeps;
 
-  constructor(options: OwnerOptions) {
-    this.#options = options;
-    const { state } = options;
-    this.#partitions = state.collection("partitions");
-    this.#lanes = state.collection("lanes");
-    this.#runs = state.collection("runs");
+  constructor(deps: ClaimsDeps) {
+    this.#deps = deps;
   }
 
   /**
@@ -91,59 +64,41 @@ export class Claims {
    * Undefined if another worker was faster.
    */
   async claim(route: string, partition: number, wantedSlices: number, firstOffset: number): Promise<Claim | undefined> {
-    const { state, workerId, leaseMs, transactional } = this.#options;
-    const { client } = state;
-    const _id = partitionId(route, partition);
-    return translated(`claiming ${_id}`, async () => {
-      const former = await this.#partitions.findOne({ _id, $expr: FREE });
-      if (former === null) return undefined;
-      if (former.owner !== null && former.sessions.length > 0) {
-        await client.db("admin").command({ killSessions: former.sessions.map((id) => ({ id })) });
-      }
-      // At most so many lanes; what is too many is never used.
-      const sessions = Array.from(
-        { length: transactional ? Math.max(former.slices, wantedSlices) : 0 },
-        () => new LaneSession(client),
-      );
-      const won = await this.#partitions.findOneAndUpdate(
-        { _id, epoch: former.epoch, slices: former.slices, $expr: FREE },
-        [
-          {
-            $set: {
-              owner: workerId,
-              epoch: { $add: ["$epoch", Long.ONE] },
-              expiresAt: { $add: ["$$NOW", leaseMs] },
-              sessions: sessions.map(({ id }) => id),
-            },
-          },
-        ],
-        { returnDocument: "after" },
-      );
-      if (won === null) {
-        await Promise.all(sessions.map((session) => session.end()));
-        return undefined;
-      }
-      faultPoint("mid-claim");
-      const epoch = Number(won.epoch);
-      const lanes = await this.#takeLanes(won, wantedSlices, firstOffset);
-      if (lanes === undefined) return this.#giveBack(route, partition, epoch, sessions);
-      // Looked at after the lanes are ours: a drop that began before is seen here, one that begins later fences them.
-      const run = await this.#runs.findOne({ _id: route });
-      if (!isOpen(run, partition)) return this.#giveBack(route, partition, epoch, sessions);
-      return {
-        route,
-        topic: won.topic,
-        partition,
-        epoch,
-        lanes,
-        sessions,
-        topicId: won.topicId,
-        copyAt: won.copyAt?.toBigInt() ?? 0n,
-        dropAt: run?.dropAt?.toBigInt() ?? 0n,
-        droppingAt: run?.dropping?.at.toBigInt() ?? 0n,
-        switchedAt: run?.switched?.at.toBigInt(),
-      };
-    });
+    const { records, transactional } = this.#deps;
+    const former = await records.free({ route, partition });
+    if (former === undefined) return undefined;
+    if (former.owner !== null && former.sessions.length > 0) await records.endSessions(former.sessions);
+    // At most so many lanes; what is too many is never used.
+    const count = transactional ? Math.max(former.slices, wantedSlices) : 0;
+    const sessions = Array.from({ length: count }, () => records.session());
+    const won = await records.take(
+      former,
+      this.#deps,
+      sessions.map(({ id }) => id),
+    );
+    if (won === undefined) {
+      await Promise.all(sessions.map((session) => session.end()));
+      return undefined;
+    }
+    faultPoint("mid-claim");
+    return this.#complete(won, sessions, await this.#takeLanes(won, wantedSlices, firstOffset));
+  }
+
+  /** Undefined, with the partition released, where it may not be worked on now. */
+  async #complete(
+    { route, topic, partition, epoch, topicId, copyAt }: PartitionState,
+    sessions: readonly StateSession[],
+    lanes: readonly LaneState[] | undefined,
+  ): Promise<Claim | undefined> {
+    // Looked at after the lanes are ours: a drop that began before is seen here, one that begins later fences them.
+    const notes = lanes && (await this.#deps.records.notes(route));
+    if (lanes === undefined || notes === undefined || !isOpen(notes, partition)) {
+      await this.#giveBack({ route, partition, epoch, sessions });
+      return undefined;
+    }
+    const { dropAt, dropping, switchedAt } = notes;
+    const droppingAt = dropping?.at ?? 0n;
+    return { route, topic, partition, epoch, lanes, sessions, topicId, copyAt, dropAt, droppingAt, switchedAt };
   }
 
   /**
@@ -151,93 +106,53 @@ export class Claims {
    * that is looked at when no former owner can move them any more. Undefined where another worker was faster.
    */
   async #takeLanes(
-    won: PartitionRecord,
+    won: PartitionState,
     wanted: number,
     firstOffset: number,
   ): Promise<readonly LaneState[] | undefined> {
-    const { route, partition, slices } = won;
-    const isNew = (await this.#lanes.countDocuments({ route, partition }, { limit: 1 })) === 0;
-    const lanes = await this.#fence(won, isNew ? wanted : slices, firstOffset);
-    if (lanes === undefined || slices === wanted) return lanes;
+    const { records } = this.#deps;
+    const count = (await records.hasLanes(won)) ? won.slices : wanted;
+    const lanes = await this.#fence(won, count, async () => ({
+      // A lane added later starts where its neighbours stand, not at the beginning of the log.
+      first: (await records.lowestOffset(won)) ?? firstOffset,
+    }));
+    if (lanes === undefined || won.slices === wanted) return lanes;
     const [offset, ...others] = new Set(lanes.map((lane) => lane.offset));
     if (offset === undefined || others.length > 0) return lanes;
-    const spread = await this.#fence(won, wanted, firstOffset, offset);
-    const noted = await this.#partitions.updateOne({ _id: won._id, epoch: won.epoch }, { $set: { slices: wanted } });
-    return noted.matchedCount === 1 ? spread : undefined;
+    const spread = await this.#fence(won, wanted, async () => ({ offset }));
+    return (await records.noteSlices(won, wanted)) ? spread : undefined;
   }
 
-  /** Moves lanes to the claim's epoch, never to a lower one, and to a position where one is given. Undefined when another worker was faster. */
+  /** Moves lanes to the claim's epoch, never to a lower one. Undefined when another worker was faster. */
   async #fence(
-    won: PartitionRecord,
+    won: PartitionState,
     slices: number,
-    firstOffset: number,
-    place?: number,
+    to: () => Promise<Parameters<ClaimRecords["fence"]>[2]>,
   ): Promise<readonly LaneState[] | undefined> {
     const lanes: LaneState[] = [];
     for (let slice = 0; slice < slices; slice++) {
-      const lane = await this.#fenceOne(won, slice, firstOffset, place);
+      const lane = await this.#deps.records.fence(won, slice, await to());
       if (lane === undefined) return undefined;
       lanes.push(lane);
     }
     return lanes;
   }
 
-  async #fenceOne(
-    { route, topic, partition, epoch }: PartitionRecord,
-    slice: number,
-    firstOffset: number,
-    place: number | undefined,
-  ): Promise<LaneState | undefined> {
-    const _id = laneId(route, partition, slice);
-    const fresh = {
-      ...{
-        route,
-        topic,
-        partition,
-        slice,
-        at: Timestamp.fromBits(0, 0),
-        logTime: new Date(0),
-        counts: longs(NO_COUNTS),
-      },
-      ...(place === undefined ? { offset: Long.fromNumber(await this.#startOf(route, partition, firstOffset)) } : {}),
-    };
-    const moved = { epoch, ...(place === undefined ? {} : { offset: Long.fromNumber(place) }) };
-    try {
-      const record = await this.#lanes.findOneAndUpdate(
-        { _id, epoch: { $lte: epoch } },
-        { $set: moved, $currentDate: { updatedAt: true }, $setOnInsert: fresh },
-        { upsert: true, returnDocument: "after" },
-      );
-      return record === null ? undefined : toLane(record);
-    } catch (error) {
-      // The lane is there, in a higher epoch.
-      if (hasServerCode(error, ServerCode.DuplicateKey)) return undefined;
-      throw error;
-    }
-  }
-
-  /** A lane added later starts where its neighbours stand, not at the beginning of the log. */
-  async #startOf(route: string, partition: number, firstOffset: number): Promise<number> {
-    const neighbour = await this.#lanes.findOne({ route, partition }, { sort: { offset: 1 } });
-    return neighbour === null ? firstOffset : Number(neighbour.offset);
+  /**
+   * Renews the leases on the partitions (`route/partition`) that this worker works on, and on no others: one that it owns by the
+   * record only (the target went away in the middle of a claim or a release) must run out.
+   */
+  async renew(claimed: readonly string[]): Promise<void> {
+    await this.#deps.records.renew(claimed, this.#deps);
   }
 
   /** Gives a partition back. A no-op if it was taken over meanwhile. */
-  async release({ route, partition, epoch, sessions }: Claim): Promise<void> {
-    await translated(`releasing ${route}/${partition}`, () => this.#giveBack(route, partition, epoch, sessions));
+  release(claim: Claim): Promise<void> {
+    return this.#giveBack(claim);
   }
 
-  async #giveBack(
-    route: string,
-    partition: number,
-    epoch: number,
-    sessions: readonly StateSession[],
-  ): Promise<undefined> {
-    await Promise.all(sessions.map((session) => session.end()));
-    await this.#partitions.updateOne(
-      { _id: partitionId(route, partition), epoch: Long.fromNumber(epoch), owner: this.#options.workerId },
-      { $set: { owner: null, expiresAt: null, sessions: [] } },
-    );
-    return undefined;
+  async #giveBack(claim: Pick<Claim, "route" | "partition" | "epoch" | "sessions">): Promise<void> {
+    await Promise.all(claim.sessions.map((session) => session.end()));
+    await this.#deps.records.giveBack(claim, this.#deps.workerId);
   }
 }

@@ -7,6 +7,7 @@ import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { within } from "#io/mongo/session.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
+import { ClaimStore } from "./claimStore.ts";
 import { type LaneRecord, partitionId, type RunRecord } from "./laneRecords.ts";
 import { takeFromOwners } from "./takeFromOwners.ts";
 
@@ -69,7 +70,7 @@ export class Drops {
 
   /** Takes every other partition from its owner: sessions ended, epochs raised, so that no write of theirs succeeds. */
   async fence(route: string, partition: number): Promise<void> {
-    await takeFromOwners(this.#state, route, partition);
+    await takeFromOwners(new ClaimStore(this.#state), route, partition);
   }
 
   /** The owner that copies the collection again is recorded: a former owner that wakes up can no longer write. */
@@ -127,7 +128,3 @@ export class Drops {
     await this.#runs.updateOne(dropping, opened, options);
   }
 }
-
-/** May this partition be claimed while its route's run stands like this? The drop's own partition must continue after a crash. */
-export const isOpen = (run: RunRecord | null, partition: number): boolean =>
-  run?.dropping === undefined || run.dropping.partition === partition;

@@ -2,14 +2,9 @@ import { Long, Timestamp } from "bson";
 import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { FREE } from "#io/mongo/lease.ts";
-import type { OwnerOptions } from "./claims.ts";
-import {
-  type LaneRecord,
-  type PartitionRecord,
-  partitionId,
-  type WorkerRecord,
-  type WorkerReport,
-} from "./laneRecords.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
+import type { Lease } from "./claimRecords.ts";
+import { type LaneRecord, type PartitionRecord, partitionId, type WorkerRecord, type WorkerReport } from "./laneRecords.ts";
 
 /** Who is alive and who owns what, as the server's clock sees it. `owner` is null for a free or expired partition. */
 export type Ownership = Readonly<{
@@ -17,18 +12,16 @@ export type Ownership = Readonly<{
   partitions: readonly Readonly<{ route: string; partition: number; owner: string | null; epoch: number }>[];
 }>;
 
-/**
- * The lane records in ferry's database on the target: positions, epochs, leases, who is alive. Ownership by lease is only
- * about progress; safety comes from the epoch, which every write of a lane must match (see `laneCommit.ts`).
- * Every method throws FERRY_MONGO_*.
- */
+export type LaneStoreOptions = Lease & Readonly<{ state: StateDb }>;
+
+/** Who is alive, and which partitions there are for them, in ferry's database. Every method throws FERRY_MONGO_*. */
 export class LaneStore {
-  readonly #options: OwnerOptions;
+  readonly #options: LaneStoreOptions;
   readonly partitions: Collection<PartitionRecord>;
   readonly lanes: Collection<LaneRecord>;
   readonly workers: Collection<WorkerRecord>;
 
-  constructor(options: OwnerOptions) {
+  constructor(options: LaneStoreOptions) {
     this.#options = options;
     const { state } = options;
     this.partitions = state.collection("partitions");
@@ -44,19 +37,6 @@ export class LaneStore {
         [{ $set: { host, pid, startedAt, version, report: { $literal: report }, seenAt: "$$NOW" } }],
         { upsert: true },
       ),
-    );
-  }
-
-  /**
-   * Renews the leases on the partitions that this worker works on, and on no others: one that it owns by the record only
-   * (the target went away in the middle of a claim or a release) must run out.
-   */
-  async renew(claimed: readonly string[]): Promise<void> {
-    const { workerId, leaseMs } = this.#options;
-    await translated("renewing leases", () =>
-      this.partitions.updateMany({ _id: { $in: [...claimed] }, owner: workerId }, [
-        { $set: { expiresAt: { $add: ["$$NOW", leaseMs] } } },
-      ]),
     );
   }
 

@@ -1,8 +1,9 @@
 import { Timestamp } from "bson";
 import { translated } from "#io/mongo/errors.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
-import type { RunRecord } from "./laneRecords.ts";
+import { ClaimStore } from "./claimStore.ts";
 import { readRuns } from "./readLanes.ts";
+import type { RunRecord } from "./laneRecords.ts";
 import { takeFromOwners } from "./takeFromOwners.ts";
 
 /**
@@ -24,7 +25,7 @@ export const switchRoutes = async (
         .collection<RunRecord>("runs")
         .updateOne({ _id: route }, { $set: { switched: { topic, at: new Timestamp(at) } } }, { upsert: true }),
     );
-    await takeFromOwners(state, route);
+    await takeFromOwners(new ClaimStore(state), route);
   }
 };
 

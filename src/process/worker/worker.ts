@@ -129,7 +129,7 @@ export class Worker implements AsyncDisposable {
 
   async #heartbeat(): Promise<void> {
     const { host, version, clock, settings } = this.#deps;
-    await this.#parts.stores.store.renew(this.#parts.held.claimed);
+    await this.#parts.stores.claims.renew(this.#parts.held.claimed);
     if (this.#parts.held.leaving) return;
     const running = this.#parts.held.running;
     const oldest = [...running.values()].flatMap((partition) => partition.oldestMs() ?? []);

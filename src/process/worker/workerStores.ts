@@ -1,7 +1,9 @@
-import { ConflictStore } from "#apply/conflict/conflictStore.ts";
 import { MarkStore } from "#apply/conflict/marks.ts";
+import { ConflictStore } from "#apply/conflict/conflictStore.ts";
 import { DeadLetterStore } from "#apply/deadletter/deadLetterStore.ts";
-import { Claims, type OwnerOptions } from "#apply/lanes/claims.ts";
+import type { Lease } from "#apply/lanes/claimRecords.ts";
+import { ClaimStore } from "#apply/lanes/claimStore.ts";
+import { Claims } from "#apply/lanes/claims.ts";
 import { Drops } from "#apply/lanes/drops.ts";
 import type { LanePositions } from "#apply/lanes/laneCommit.ts";
 import { LanePositionStore } from "#apply/lanes/lanePositions.ts";
@@ -9,6 +11,7 @@ import { LaneStore } from "#apply/lanes/laneStore.ts";
 import { RunStore } from "#apply/lanes/runStore.ts";
 import { RepairStore } from "#apply/repair/repairStore.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
 import { DriftLedger } from "#route/drift/ledger.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 
@@ -27,13 +30,16 @@ export type WorkerStores = Readonly<{
   repairs: RepairStore;
 }>;
 
+/** Who owns partitions, and where that is noted. `transactional`: false on a standalone target. */
+export type OwnerOptions = Lease & Readonly<{ state: StateDb; transactional: boolean }>;
+
 /** Nothing is read or written yet. */
 export const workerStores = (options: OwnerOptions, clock: Clock): WorkerStores => {
   const { state, workerId } = options;
   return {
     store: new LaneStore(options),
     positions: new LanePositionStore(state),
-    claims: new Claims(options),
+    claims: new Claims({ ...options, records: new ClaimStore(state) }),
     runs: new RunStore(state, workerId),
     deadLetters: new DeadLetterStore(state),
     connectors: new ConnectorStore(state),

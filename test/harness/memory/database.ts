@@ -1,5 +1,7 @@
+import { Binary } from "bson";
+import type { OwnerSession } from "#apply/lanes/claimRecords.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
-import type { StateSession, StateTx } from "#base/flow/stateTx.ts";
+import type { StateTx } from "#base/flow/stateTx.ts";
 import { ServerCode } from "#io/mongo/serverCodes.ts";
 
 /**
@@ -38,12 +40,26 @@ const memoryTx = (tx: StateTx | undefined): MemoryTx | undefined => tx as unknow
 export class MemoryDatabase {
   readonly #values = new Map<string, Written>();
   readonly #open = new Set<MemoryTx>();
-  readonly #now: () => number;
+  readonly #sessions = new Map<number, MemorySession>();
+  /** The time, ms. */
+  readonly now: () => number;
   #version = 0;
+  #sessionCount = 0;
 
-  /** @param now the time, ms */
   constructor(now: () => number = Date.now) {
-    this.#now = now;
+    this.now = now;
+  }
+
+  /** @returns the id under which anyone may end it */
+  register(session: MemorySession): Binary {
+    const bytes = Buffer.alloc(16);
+    bytes.writeUInt32LE(++this.#sessionCount);
+    this.#sessions.set(this.#sessionCount, session);
+    return new Binary(bytes);
+  }
+
+  sessionOf(id: Binary): MemorySession | undefined {
+    return this.#sessions.get(Buffer.from(id.buffer).readUInt32LE());
   }
 
   /** Keys with this beginning, and their values, as they are committed. */
@@ -58,14 +74,14 @@ export class MemoryDatabase {
   }
 
   begin(): MemoryTx {
-    const tx = new MemoryTx(this.#version, this.#now() + LIFETIME_MS);
+    const tx = new MemoryTx(this.#version, this.now() + LIFETIME_MS);
     this.#open.add(tx);
     return tx;
   }
 
   /** @throws a write conflict where another has written the key since the transaction began, or is about to */
   change(key: string, value: unknown, tx: MemoryTx | undefined): void {
-    for (const other of this.#open) if (other.until < this.#now()) this.abort(other);
+    for (const other of this.#open) if (other.until < this.now()) this.abort(other);
     const isTaken = [...this.#open].some((other) => other !== tx && other.changes.has(key));
     if (isTaken || (tx !== undefined && (this.#values.get(key)?.version ?? 0) > tx.version))
       throw passing(ServerCode.WriteConflict, `${key} is being written by another`);
@@ -131,9 +147,21 @@ export class MemoryClient {
   session(): MemorySession {
     return new MemorySession(this.#db, this.#gate);
   }
+
+  /** As `killSessions`: what is open in them is given up. */
+  async endSessions(ids: readonly Binary[]): Promise<void> {
+    await this.#gate("ending sessions");
+    for (const id of ids) this.#db.sessionOf(id)?.kill();
+  }
+
+  /** The database's clock, ms. */
+  now(): number {
+    return this.#db.now();
+  }
 }
 
-export class MemorySession implements StateSession {
+export class MemorySession implements OwnerSession {
+  readonly id: Binary;
   readonly #db: MemoryDatabase;
   readonly #gate: Gate;
   #tx: MemoryTx | undefined;
@@ -141,6 +169,7 @@ export class MemorySession implements StateSession {
   constructor(db: MemoryDatabase, gate: Gate) {
     this.#db = db;
     this.#gate = gate;
+    this.id = db.register(this);
   }
 
   async transaction(what: string, work: (tx: StateTx) => Promise<boolean>): Promise<void> {
@@ -157,7 +186,7 @@ export class MemorySession implements StateSession {
     }
   }
 
-  /** As `killSessions`, from anywhere: what is open is given up. */
+  /** From anywhere: what is open is given up. */
   kill(): void {
     if (this.#tx !== undefined) this.#db.abort(this.#tx);
   }

@@ -18,6 +18,8 @@ export type Step =
   | Readonly<{ do: "fault"; fault: Fault; after: number }>
   /** Another process takes the partition over, whatever the former one is doing. */
   | Readonly<{ do: "takeover"; slices: number }>
+  /** Another process waits until the lease of the one that works has run out. */
+  | Readonly<{ do: "standby"; slices: number }>
   /** A process that was frozen goes on where it stood. */
   | Readonly<{ do: "revive" }>
   /** What was written by now arrives, then services move to the target: what the source says later was carried back. */
@@ -84,14 +86,15 @@ const trouble: fc.Arbitrary<Step> = fc.oneof(
       after: fc.nat(25),
     }),
   },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant("takeover" as const), slices }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("takeover" as const), slices }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("standby" as const), slices }) },
   { weight: 2, arbitrary: fc.constant({ do: "revive" as const }) },
   { weight: 1, arbitrary: fc.constant({ do: "stop" as const }) },
 );
 
 const rest: fc.Arbitrary<Step> = fc.record({
   do: fc.constant("rest" as const),
-  ms: fc.constantFrom(1, 5, 20, 100, 1100),
+  ms: fc.constantFrom(1, 5, 20, 100, 1100, 3500),
 });
 
 const decision: fc.Arbitrary<Step> = fc.record({

@@ -1,5 +1,6 @@
-import type { Claim } from "#apply/lanes/claims.ts";
+import { type Claim, Claims } from "#apply/lanes/claims.ts";
 import { outsideCommit, transactionalCommit } from "#apply/lanes/laneCommit.ts";
+import { partitionId } from "#apply/lanes/laneRecords.ts";
 import { LaneWriter } from "#apply/pipeline/laneWriter.ts";
 import { RunningPartition } from "#apply/pipeline/runningPartition.ts";
 import { settleInserts } from "#apply/pipeline/settleInserts.ts";
@@ -7,16 +8,18 @@ import { hashIdentity, identityOf } from "#base/bson/identity.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { BudgetShare, ByteBudget } from "#base/flow/byteBudget.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { every } from "#base/flow/every.ts";
 import type { StateTx } from "#base/flow/stateTx.ts";
 import type { DdlEvent } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { MemoryLog } from "#io/log/memoryLog.ts";
 import { ServerCode } from "#io/mongo/serverCodes.ts";
 import { createDecoder } from "#io/wire/decode.ts";
+import { MemoryClaimRecords } from "../memory/claims.ts";
 import { MemoryClient, type MemoryDatabase, networkError, passing } from "../memory/database.ts";
 import type { FakeClock } from "../memory/fakeClock.ts";
 import { MemorySink } from "../memory/memorySink.ts";
-import { MemoryClaims, MemoryLetters, type MemoryPartition, MemoryPositions } from "../memory/state.ts";
+import { MemoryLetters, MemoryPositions } from "../memory/state.ts";
 import type { Fault, Mode } from "./schedule.ts";
 import { NS } from "./source.ts";
 
@@ -33,14 +36,23 @@ export type Surroundings = Readonly<{
   random: () => number;
   /** Does the target refuse bad documents now? */
   refusesBad: () => boolean;
+  /** A process has claimed the partition, and has not begun to work on it. */
+  onClaim: (by: SimulatedWorker) => void;
 }>;
 
 const silent: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+
+const unlessItPasses = (error: unknown): void => {
+  if (!isFerry(error)) throw error;
+};
 
 const never = (): Promise<never> => new Promise(() => undefined);
 
 /** How long a process rests before it claims again, ms. */
 const AGAIN_MS = 400;
+/** A silent owner keeps its partition for so long, and renews its lease so often, ms. */
+const LEASE_MS = 3000;
+const RENEW_MS = 1000;
 
 /** A worker's process: it can be killed or frozen before any of its steps. */
 export class SimulatedWorker {
@@ -48,7 +60,8 @@ export class SimulatedWorker {
   readonly #around: Surroundings;
   readonly #client: MemoryClient;
   readonly #clock: Clock;
-  readonly #claims: MemoryClaims;
+  readonly #records: MemoryClaimRecords;
+  readonly #claims: Claims;
   readonly #slices: number;
   readonly #hard = new AbortController();
   #faults: { fault: Fault; after: number }[] = [];
@@ -66,7 +79,13 @@ export class SimulatedWorker {
       now: () => around.clock.now(),
       sleep: (ms, signal) => (this.#isDead ? never() : around.clock.sleep(ms, signal).then(() => this.#unlessDead())),
     };
-    this.#claims = new MemoryClaims(this.#client, name, around.mode !== "standalone");
+    this.#records = new MemoryClaimRecords(this.#client);
+    const transactional = around.mode !== "standalone";
+    this.#claims = new Claims({ records: this.#records, workerId: name, leaseMs: LEASE_MS, transactional });
+  }
+
+  get isWorking(): boolean {
+    return this.#partition !== undefined;
   }
 
   get isFrozen(): boolean {
@@ -118,13 +137,21 @@ export class SimulatedWorker {
     await this.#unlessDead();
   }
 
-  /** Claims the partition and works on it until it is stopped. @throws what no worker may meet */
-  async run(isTakeover: boolean): Promise<void> {
-    for (let takes = isTakeover; !this.#isStopped; ) {
+  /**
+   * Claims the partition and works on it until it is stopped. @param takesOver does not wait until another's lease has run out
+   * @throws what no worker may meet
+   */
+  async run(takesOver: boolean): Promise<void> {
+    const former = new MemoryClaimRecords(new MemoryClient(this.#around.db));
+    for (let takes = takesOver; !this.#isStopped; ) {
       try {
-        const claim = await this.#claims.claim(ROUTE, ROUTE, this.#slices, takes);
-        if (claim !== undefined) takes = false;
-        if (claim !== undefined) await this.#work(claim);
+        if (takes) await former.expire({ route: ROUTE, partition: 0 });
+        const claim = await this.#claims.claim(ROUTE, 0, this.#slices, 0);
+        if (claim !== undefined) {
+          takes = false;
+          this.#around.onClaim(this);
+          await this.#work(claim);
+        }
       } catch (error) {
         if (!isFerry(error) || (error.entry.retry !== "backoff" && error.code !== "FERRY_FENCED")) throw error;
       }
@@ -133,15 +160,19 @@ export class SimulatedWorker {
   }
 
   async #work(claim: Claim): Promise<void> {
+    const ending = new AbortController();
+    const renewing = every(RENEW_MS, { clock: this.#clock, ended: ending.signal, first: "later" }, () =>
+      this.#claims.renew([partitionId(ROUTE, 0)]).catch(unlessItPasses),
+    );
     try {
       this.#partition = await this.#open(claim);
       if (this.#isStopped) this.#partition.stop();
       await this.#partition.done;
     } finally {
       this.#partition = undefined;
-      await this.#claims.release(claim).catch((error: unknown) => {
-        if (!isFerry(error)) throw error; // the next one takes it over
-      });
+      await this.#claims.release(claim).catch(unlessItPasses); // the lease runs out
+      ending.abort();
+      await renewing;
     }
   }
 
@@ -224,15 +255,14 @@ export class SimulatedWorker {
    * The collection goes and its drop is remembered: in the claim's own transaction, which its next owner ends, or without one
    * in an order that may be repeated.
    */
-  async #drop({ epoch, sessions: [session] }: Claim, { at }: DdlEvent): Promise<void> {
-    const key = `partitions ${ROUTE}/0`;
+  async #drop(claim: Claim, { at }: DdlEvent): Promise<void> {
+    const [session] = claim.sessions;
     const work = async (tx: StateTx | undefined): Promise<boolean> => {
       for (const identity of this.#around.db.all<Uint8Array>(`docs ${ROUTE}/`).keys())
         await this.#client.put(`docs ${ROUTE}/${identity}`, undefined, tx);
-      const isMine = await this.#client.update<MemoryPartition, boolean>(key, tx, (now) =>
-        now?.epoch === epoch ? [{ ...now, dropAt: at }, true] : [now, false],
-      );
-      if (!isMine) throw new FerryError("FERRY_FENCED", "another worker has the partition");
+      if (!(await this.#records.isIn(claim, tx)))
+        throw new FerryError("FERRY_FENCED", "another worker has the partition");
+      await this.#records.note(ROUTE, { dropAt: at }, tx);
       return true;
     };
     if (session === undefined) await work(undefined);

@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
 import { type DeadLetterRecord, identityText, type LetterState } from "#apply/deadletter/letterRecords.ts";
+import { takeFromOwners } from "#apply/lanes/takeFromOwners.ts";
 import { identityOf } from "#base/bson/identity.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
 import { imbalance } from "#base/flow/types.ts";
 import { MemoryLog } from "#io/log/memoryLog.ts";
 import { seeded } from "#tools/workload/people.ts";
+import { MemoryClaimRecords } from "../memory/claims.ts";
 import { MemoryClient, MemoryDatabase } from "../memory/database.ts";
 import { FakeClock } from "../memory/fakeClock.ts";
-import { lanesOf, MemoryLetters, type MemoryPartition, offsetOf, switchPartition } from "../memory/state.ts";
+import { lanesOf, MemoryLetters, offsetOf } from "../memory/state.ts";
 import type { Schedule, Step } from "./schedule.ts";
 import { documentOf, foldOf, keyOf, Source } from "./source.ts";
 import { ROUTE, SimulatedWorker } from "./worker.ts";
@@ -30,6 +32,7 @@ class World {
   readonly #log = new MemoryLog({ id: "simulated", limitBytes: Number.MAX_SAFE_INTEGER, readersOf: () => [ROUTE] });
   readonly #source = new Source();
   readonly #observer = new MemoryClient(this.#db);
+  readonly #records = new MemoryClaimRecords(this.#observer);
   readonly #letters = new MemoryLetters(this.#observer, this.#clock);
   readonly #workers: SimulatedWorker[] = [];
   readonly #discarded = new Set<number>();
@@ -46,6 +49,7 @@ class World {
 
   async run(): Promise<void> {
     try {
+      await this.#records.register(ROUTE, ROUTE, this.#schedule.slices);
       this.#start(this.#schedule.slices, false);
       await this.#copy();
       for (const step of this.#schedule.steps) await this.#do(step);
@@ -62,18 +66,19 @@ class World {
   }
 
   get #current(): SimulatedWorker {
-    return this.#workers.at(-1) as SimulatedWorker;
+    return this.#workers.findLast(({ isWorking }) => isWorking) ?? (this.#workers.at(-1) as SimulatedWorker);
   }
 
-  #start(slices: number, isTakeover: boolean): void {
+  #start(slices: number, takesOver: boolean): void {
     const { mode, batchCount, budgetBytes } = this.#schedule;
     const around = {
       ...{ mode, batchCount, budgetBytes, db: this.#db, log: this.#log, clock: this.#clock, random: this.random },
       refusesBad: () => this.#refusesBad,
+      onClaim: (by: SimulatedWorker) => this.#claimed(by),
     };
     const worker = new SimulatedWorker(`worker-${this.#workers.length}`, slices, around);
     this.#workers.push(worker);
-    worker.run(isTakeover).catch((error: unknown) => {
+    worker.run(takesOver).catch((error: unknown) => {
       this.#failure ??= error;
     });
   }
@@ -82,6 +87,12 @@ class World {
   #takeOver(slices: number): void {
     if (this.#schedule.mode !== "transactional") for (const worker of this.#workers) worker.kill();
     this.#start(slices, true);
+  }
+
+  /** Likewise a process whose lease has run out. */
+  #claimed(by: SimulatedWorker): void {
+    if (this.#schedule.mode === "transactional") return;
+    for (const worker of this.#workers) if (worker !== by && worker.isWorking) worker.kill();
   }
 
   async #pass(ms: number): Promise<void> {
@@ -112,6 +123,8 @@ class World {
         return this.#current.arm(step.fault, step.after);
       case "takeover":
         return this.#takeOver(step.slices);
+      case "standby":
+        return this.#start(step.slices, false);
       case "revive":
         return this.#workers.find(({ isFrozen }) => isFrozen)?.revive();
       case "stop":
@@ -130,7 +143,9 @@ class World {
   /** What works meanwhile, or is frozen, does not know of it but by its epoch. */
   async #switchOver(): Promise<void> {
     await this.#drain();
-    await switchPartition(this.#observer, ROUTE, this.#source.switchOver());
+    // In the steps of `switchRoutes`: noted, then fenced.
+    await this.#records.note(ROUTE, { switchedAt: this.#source.switchOver() });
+    await takeFromOwners(this.#records, ROUTE);
     if (this.#schedule.mode !== "transactional") this.#takeOver(this.#schedule.slices);
   }
 
@@ -176,7 +191,7 @@ class World {
   }
 
   async #lanes(): ReturnType<typeof lanesOf> {
-    const partition = await this.#observer.get<MemoryPartition>(`partitions ${ROUTE}/0`);
+    const [partition] = await this.#records.partitionsOf(ROUTE);
     return (await lanesOf(this.#observer, ROUTE)).filter(({ slice }) => slice < (partition?.slices ?? 0));
   }
 
