@@ -8,8 +8,8 @@ import { ClaimStore } from "#apply/lanes/claimStore.ts";
 import { type Claim, Claims, type LaneState } from "#apply/lanes/claims.ts";
 import type { LaneMove, LanePositions } from "#apply/lanes/laneCommit.ts";
 import { LanePositionStore } from "#apply/lanes/lanePositions.ts";
-import { LaneStore } from "#apply/lanes/laneStore.ts";
 import { partitionId } from "#apply/lanes/laneRecords.ts";
+import { LaneStore } from "#apply/lanes/laneStore.ts";
 import { takeFromOwners } from "#apply/lanes/takeFromOwners.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { NO_COUNTS } from "#base/flow/types.ts";
@@ -77,6 +77,15 @@ const moveTo = (positions: LanePositions, lane: LaneState | undefined, offset: n
 
 const placesOf = ({ lanes }: Claim): readonly (readonly [slice: number, offset: number])[] =>
   lanes.map(({ slice, offset }) => [slice, offset]);
+
+/** Records whose fences wait for this. */
+const beforeFence = (records: ClaimRecords, work: () => Promise<void>): ClaimRecords =>
+  new Proxy(records, {
+    get: (target, name) => {
+      const method = Reflect.get(target, name).bind(target) as (...args: unknown[]) => Promise<unknown>;
+      return name !== "fence" ? method : (...args: unknown[]) => work().then(() => method(...args));
+    },
+  });
 
 for (const [form, open] of Object.entries(FORMS)) {
   test(`${form}: lanes are as many as are wanted, while all of them stand at one position`, async () => {
@@ -181,5 +190,34 @@ for (const [form, open] of Object.entries(FORMS)) {
     await takeFromOwners(records, ROUTE);
     await assert.rejects(moveTo(positions, next.lanes[0], 4), { code: "FERRY_FENCED" });
     assert.equal((await claimed(opened, "third", 1)).epoch, next.epoch + 2, "free at once, and one epoch more");
+  });
+
+  test(`${form}: a first owner that is taken over before it has its lanes begins with as many as its successor knows of`, async () => {
+    await using opened = await open(2);
+    const { records, positions } = opened;
+    const { promise: goesOn, resolve: go } = Promise.withResolvers<void>();
+    const options = { leaseMs: LEASE_MS, transactional: true };
+    const slow = new Claims({ ...options, workerId: "slow", records: beforeFence(records, () => goesOn) });
+    const first = slow.claim(ROUTE, 0, 2, 0);
+    await opened.wait(LEASE_MS + 50);
+    let former: Claim | undefined;
+    const comesThrough = async (): Promise<void> => {
+      if (former !== undefined) return;
+      go();
+      former = await first;
+      assert.ok(former !== undefined);
+      await moveTo(positions, former.lanes[0], 5);
+    };
+    const faster = new Claims({ ...options, workerId: "faster", records: beforeFence(records, comesThrough) });
+    const next = await faster.claim(ROUTE, 0, 3, 0);
+    assert.ok(next !== undefined);
+    assert.deepEqual(
+      placesOf(next),
+      [
+        [0, 5],
+        [1, 0],
+      ],
+      "over three lanes the second one's events would be skipped by the first",
+    );
   });
 }

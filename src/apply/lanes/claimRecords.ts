@@ -58,7 +58,6 @@ export interface ClaimRecords {
   /** Aborts what is open in these sessions, of any process. */
   endSessions(ids: readonly Binary[]): Promise<void>;
 
-  hasLanes(place: PartitionPlace): Promise<boolean>;
   /** The lowest offset of the partition's lanes; undefined where it has none. */
   lowestOffset(place: PartitionPlace): Promise<number | undefined>;
   /**

@@ -126,13 +126,6 @@ export class ClaimStore implements ClaimRecords {
     await translated("ending a former owner's sessions", () => this.#state.client.db("admin").command(command));
   }
 
-  async hasLanes({ route, partition }: PartitionPlace): Promise<boolean> {
-    const found = await translated("reading the lanes", () =>
-      this.#lanes.countDocuments({ route, partition }, { limit: 1 }),
-    );
-    return found > 0;
-  }
-
   async lowestOffset({ route, partition }: PartitionPlace): Promise<number | undefined> {
     const lowest = await translated("reading the lanes", () =>
       this.#lanes.findOne({ route, partition }, { sort: { offset: 1 } }),

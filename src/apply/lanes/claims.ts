@@ -111,8 +111,8 @@ export class Claims {
     firstOffset: number,
   ): Promise<readonly LaneState[] | undefined> {
     const { records } = this.#deps;
-    const count = (await records.hasLanes(won)) ? won.slices : wanted;
-    const lanes = await this.#fence(won, count, async () => ({
+    // As many as the record says, also where none is there yet: the former owner may be about to begin with these.
+    const lanes = await this.#fence(won, won.slices, async () => ({
       // A lane added later starts where its neighbours stand, not at the beginning of the log.
       first: (await records.lowestOffset(won)) ?? firstOffset,
     }));

@@ -4,7 +4,13 @@ import { translated } from "#io/mongo/errors.ts";
 import { FREE } from "#io/mongo/lease.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import type { Lease } from "./claimRecords.ts";
-import { type LaneRecord, type PartitionRecord, partitionId, type WorkerRecord, type WorkerReport } from "./laneRecords.ts";
+import {
+  type LaneRecord,
+  type PartitionRecord,
+  partitionId,
+  type WorkerRecord,
+  type WorkerReport,
+} from "./laneRecords.ts";
 
 /** Who is alive and who owns what, as the server's clock sees it. `owner` is null for a free or expired partition. */
 export type Ownership = Readonly<{

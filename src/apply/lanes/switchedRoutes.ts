@@ -2,8 +2,8 @@ import { Timestamp } from "bson";
 import { translated } from "#io/mongo/errors.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { ClaimStore } from "./claimStore.ts";
-import { readRuns } from "./readLanes.ts";
 import type { RunRecord } from "./laneRecords.ts";
+import { readRuns } from "./readLanes.ts";
 import { takeFromOwners } from "./takeFromOwners.ts";
 
 /**

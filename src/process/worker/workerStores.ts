@@ -1,5 +1,5 @@
-import { MarkStore } from "#apply/conflict/marks.ts";
 import { ConflictStore } from "#apply/conflict/conflictStore.ts";
+import { MarkStore } from "#apply/conflict/marks.ts";
 import { DeadLetterStore } from "#apply/deadletter/deadLetterStore.ts";
 import type { Lease } from "#apply/lanes/claimRecords.ts";
 import { ClaimStore } from "#apply/lanes/claimStore.ts";

@@ -106,10 +106,6 @@ export class MemoryClaimRecords implements ClaimRecords {
     return this.#client.endSessions(ids);
   }
 
-  async hasLanes({ route }: PartitionPlace): Promise<boolean> {
-    return (await lanesOf(this.#client, route)).length > 0;
-  }
-
   async lowestOffset({ route }: PartitionPlace): Promise<number | undefined> {
     const offsets = (await lanesOf(this.#client, route)).map(({ offset }) => offset);
     return offsets.length === 0 ? undefined : Math.min(...offsets);
