@@ -14,6 +14,7 @@ import { measureBatch } from "#io/mongo/rawCursor.ts";
 import { StateDb } from "#io/state/stateDb.ts";
 import { batchSizeOf, readRanges } from "#proof/verify/bounds.ts";
 import { clusterTimeOf } from "#proof/verify/reads.ts";
+import { comparedPair } from "#proof/verify/pair.ts";
 import { pairOf } from "#proof/verify/routePairs.ts";
 import { type Bounds, SideCursor } from "#proof/verify/side.ts";
 import { Verification } from "#proof/verify/verification.ts";
@@ -59,7 +60,7 @@ const verify = async (): Promise<{ documents: number; wrong: number }> => {
   const store = new VerificationStore(state);
   const applied = (): Promise<bigint> => clusterTimeOf(source); // no writes
   const pair = await pairOf(route, { source, target, state, applied, clock: systemClock, signal });
-  return new Verification(pair, {
+  return new Verification(comparedPair(pair), {
     ...{
       store,
       clock: systemClock,

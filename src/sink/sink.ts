@@ -18,8 +18,8 @@ export type Abilities = Readonly<{
   /** Does it take changes of a document? Otherwise each update needs its whole document, and so the worker a source. */
   patches: boolean;
   /**
-   * Are documents kept byte for byte? Otherwise `read` answers what the target keeps of them, and a fresh document goes over what
-   * is there as any other does.
+   * Are documents kept byte for byte? Otherwise `read` answers what the target keeps of them (`form`), and a fresh document goes
+   * over what is there as any other does.
    */
   verbatim: boolean;
 }>;
@@ -45,6 +45,27 @@ export type Explanation = Readonly<{
   serverCode?: number | undefined;
   clash?: Clash | undefined;
 }>;
+
+/** What a target keeps of a document, both raw. Pure. @throws the refusal, as `Sink.write` would, of one that it cannot keep */
+export type Keeps = (document: Uint8Array) => Uint8Array;
+
+/** How documents are compared with what a target keeps of them in a form of its own. */
+export type Form = Readonly<{
+  /** What `read` answers of a document that is as it should be. */
+  keeps: Keeps;
+  /** Does the target keep what it has of a document that is gone? */
+  keepsGone: boolean;
+  /** Goes through everything that the target has. */
+  survey: () => Promise<Survey>;
+}>;
+
+/** What a target had at one time. */
+export interface Survey {
+  /** Raw documentKeys of those of these documents that it had otherwise, or not at all. @param documents as the route's rules leave them */
+  unlike(documents: readonly Uint8Array[]): Promise<readonly Uint8Array[]>;
+  /** Raw documentKeys of all that it had, in batches of about so many; what is known to be of a document that is gone is left out. */
+  keys(batch: number): AsyncIterable<readonly Uint8Array[]>;
+}
 
 /**
  * Where a route's documents go: one collection or pool of one target. Every implementation passes test/contract/sink.test.ts;
@@ -77,6 +98,8 @@ export interface Sink {
   refusal(error: unknown): Refusal | undefined;
   /** More about a refusal; asks the target where it helps. Never throws. */
   explain(error: unknown): Promise<Explanation>;
+  /** How documents are compared with what it keeps of them; undefined with `can.verbatim`. */
+  readonly form: (() => Promise<Form>) | undefined;
   /** Undefined without `can.incarnations`. */
   readonly incarnations: Incarnations | undefined;
 }

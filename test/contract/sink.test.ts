@@ -11,7 +11,6 @@ import { identityOf } from "#base/bson/identity.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import type { StateTx } from "#base/flow/stateTx.ts";
 import { freshWrite, type TargetOp } from "#base/flow/types.ts";
-import { createLogger } from "#base/observe/log.ts";
 import { LaneSession } from "#io/mongo/session.ts";
 import { StateDb } from "#io/state/stateDb.ts";
 import { CognitoAccount } from "#sink/cognito/cognitoAccount.ts";
@@ -99,9 +98,9 @@ const SINKS: Readonly<Record<string, () => Promise<Opened>>> = {
     const place = { userPoolId: pool.id, username: "user-{_id}", attributes: ATTRIBUTES, onDelete: "delete" } as const;
     const book = new UserBook(state, { route: "contract", pool: pool.id }, systemClock);
     const sink = new CognitoSink({
-      ...{ route: "contract", place, pool, book },
+      ...{ place, pool, book },
       clock: systemClock,
-      logger: createLogger("silent"),
+      tally: { add: async () => undefined },
     });
     await sink.prepare();
     const kept = stack.move();
@@ -112,7 +111,7 @@ const SINKS: Readonly<Record<string, () => Promise<Opened>>> = {
         const { _id, a, b } = BSON.deserialize(document);
         const attributes = Object.entries({ "custom:a": a, "custom:b": b }).filter(([, value]) => value !== undefined);
         const texts = attributes.map(([name, value]) => [name, String(value)]);
-        return BSON.serialize({ _id: new Int32(_id), ...Object.fromEntries(texts) });
+        return BSON.serialize({ _id: new Int32(_id), username: `user-${_id}`, enabled: true, ...Object.fromEntries(texts) });
       },
       inTx: () => assert.fail("it has no transactions"),
       [Symbol.asyncDispose]: () => kept.disposeAsync(),

@@ -27,7 +27,15 @@ const SCHEMA = [{ Name: "plan", AttributeDataType: "String", Mutable: true }] as
 /** What a test of seconds needs; AWS allows less. */
 const FAST = "{ UserCreation: 2000, UserUpdate: 2000, UserRead: 2000, UserList: 2000 }";
 
-type Setup = Readonly<{ db: string; pool?: string; endpoint?: string; attributes?: string; quotas?: string }>;
+type Setup = Readonly<{
+  db: string;
+  pool?: string;
+  /** False: none is named. */
+  region?: false;
+  endpoint?: string;
+  attributes?: string;
+  quotas?: string;
+}>;
 
 const setUp = async ({ db, ...given }: Setup) => {
   const [from, to] = await Promise.all([sharedMongo("source"), sharedMongo("target")]);
@@ -44,7 +52,7 @@ const setUp = async ({ db, ...given }: Setup) => {
     to:
       cognito:
         userPoolId: ${pool}
-        region: local
+        ${given.region === false ? "" : "region: local"}
         endpoint: ${given.endpoint ?? cognito.endpoint}
         username: user-{_id}
         attributes: ${given.attributes ?? ATTRIBUTES}
@@ -122,6 +130,9 @@ test("101 users go to MongoDB with all fields, and to the pool without age and s
   const changed = next.map((one) => (one["_id"] === 3 ? { ...one, email: "new@x.example", plan: "gold" } : one));
   await poolBecomes(pool, changed, [user(4)]);
   assert.deepEqual(cognito.proxy.taken(), { AdminUpdateUserAttributes: 1, AdminDisableUser: 1 });
+  const { out: status } = await ferry(["status", "--target", options.target, ...options.args.slice(2)]);
+  const [, saved = ""] = / 103 users changed +(\d+) documents needed no call/.exec(status) ?? [];
+  assert.ok(Number(saved) >= 101, `each of 101 documents changed in five rounds: ${status}`);
 
   await users.updateOne({ _id: 3 }, { $unset: { plan: "" } });
   await users.insertOne(user(200));
@@ -131,6 +142,28 @@ test("101 users go to MongoDB with all fields, and to the pool without age and s
   assert.equal(kept.length, 102);
   assert.ok(kept.every(({ sub }) => /^[0-9a-f-]{36}$/.test(sub)));
   await directConverged(source, target, namespace);
+
+  // What others do to the pool: seen by ferry verify, undone by ferry repair; users that are not the route's stay.
+  const ofPool = async (...command: string[]) => {
+    const { status, out } = await ferry([...command, "--source", options.source, "--target", options.target, ...options.args], options);
+    return { status, out };
+  };
+  assert.match((await ofPool("verify")).out, /^cognitofirst-pool: 102 documents compared, all equal;/m);
+  await cognito.change(pool, "user-5", { email: "theirs@x.example" });
+  await cognito.remove(pool, "user-6");
+  await cognito.enable(pool, "user-4");
+  await cognito.create(pool, "theirs");
+  cognito.proxy.taken();
+  const found = await ofPool("verify");
+  assert.equal(found.status, 76);
+  assert.match(found.out, /^cognitofirst-pool: 102 documents compared, 3 wrong;/m);
+  for (const one of [/"?_id"?.*5.* different, value at email/, /6.* missing/, /4.* extra/]) assert.match(found.out, one);
+  const { ListUsers, AdminGetUser = 0 } = cognito.proxy.taken();
+  assert.equal(ListUsers, 2, "103 users on pages of 60");
+  assert.ok(AdminGetUser < 12, `only those that differ are read one by one: ${AdminGetUser}`);
+  assert.match((await ofPool("repair", "--apply")).out, /2 written again, 1 deleted/);
+  assert.match((await ofPool("verify")).out, /^cognitofirst-pool: 102 documents compared, all equal;/m);
+  assert.deepEqual((await cognito.users(pool))["theirs"], { enabled: true, attributes: {} });
 });
 
 test("a document that cannot be a user becomes a dead letter that names the attribute, and the others go on", async () => {
@@ -207,12 +240,22 @@ test("behind Kafka a pool's quota holds up its own route, and not the one beside
 
 test("what cannot work is refused by ferry check, in one clear sentence each, and before ferry run writes anything", async () => {
   const byEmail = await cognito.createPool({ UsernameAttributes: ["email"] });
+  const requiring = await cognito.createPool({
+    Schema: [{ Name: "nickname", AttributeDataType: "String", Mutable: true, Required: true }],
+  });
   const cases: [setup: Omit<Setup, "db">, env: Record<string, string>, sentence: RegExp][] = [
     [{ pool: "local_missing" }, {}, /FERRY_COGNITO_(POOL|ACCESS): .*local_missing/],
     [{ attributes: "{ email: email, custom:rank: rank }" }, {}, /has no attribute custom:rank/],
     [{ pool: byEmail, attributes: "{ email: email }" }, {}, /its users have no username but email/],
     [{}, { AWS_ACCESS_KEY_ID: "", AWS_SECRET_ACCESS_KEY: "" }, /FERRY_COGNITO_ACCESS: .*credentials/i],
     [{ endpoint: "http://127.0.0.1:9" }, {}, /FERRY_COGNITO_UNREACHABLE: .*ECONNREFUSED/],
+    [{ region: false }, {}, /FERRY_COGNITO_ACCESS: .*Region is missing/],
+    [{ pool: requiring, attributes: "{ email: email }" }, {}, /it requires nickname, which the route's attributes do/],
+    [
+      { pool: requiring, attributes: "{ email: email, nickname: nick }" },
+      {},
+      /would refuse 1 of 1 sampled documents, the first one because nickname is required by the pool/,
+    ],
   ];
   for (const [setup, env, sentence] of cases) {
     await using opened = await setUp({ db: "cognitorefused", ...setup });

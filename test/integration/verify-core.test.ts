@@ -4,8 +4,9 @@ import { BSON, Decimal128, type Document, Double, Int32, Long } from "bson";
 import { MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { StateDb } from "#io/state/stateDb.ts";
+import { comparedPair, type Pair } from "#proof/verify/pair.ts";
 import { clusterTimeOf } from "#proof/verify/reads.ts";
-import { type Pair, type PassResult, Verification, type VerificationDeps } from "#proof/verify/verification.ts";
+import { type PassResult, Verification, type VerificationDeps } from "#proof/verify/verification.ts";
 import { VerificationStore } from "#proof/verify/verificationStore.ts";
 import { sharedMongo } from "../harness/servers.ts";
 
@@ -64,7 +65,7 @@ const verify = async ({ here, there, ns }: Twins, rules: Partial<Pair> = {}): Pr
     graceMs: 1000,
     patienceMs: 30_000,
   };
-  return new Verification(pair, deps).pass();
+  return new Verification(comparedPair(pair), deps).pass();
 };
 
 const users = (count: number): Document[] =>

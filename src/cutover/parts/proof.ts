@@ -60,13 +60,14 @@ export class VerifiedProof implements Proof {
     return writesBehind(source, { ...record, scope }, { state, at, signal });
   }
 
-  /** What is switched over and has been written to at all. */
+  /** What is switched over and has been written to at all. Services wait for collections, and not for what else is carried. */
   async #routes(): Promise<readonly Route[]> {
     const { state, routes, has } = this.#deps;
     const { topics } = await readCarriedRun(state);
     return topics
       .filter(({ name, next }) => Number(next) > 0 && has(name))
-      .flatMap(({ name }) => routesOn(routes, name));
+      .flatMap(({ name }) => routesOn(routes, name))
+      .filter(isMongo);
   }
 
   async #verified(): Promise<Verified> {

@@ -5,7 +5,7 @@ import { translated } from "#io/mongo/errors.ts";
 import type { StateDb } from "./stateDb.ts";
 
 const BY_ROUTE = ["deadLetters", "drift", "conflicts", "lanes", "verificationFindings", "repairs"] as const;
-const BY_ID = ["verification", "runs"] as const;
+const BY_ID = ["verification", "runs", "cognitoRoutes"] as const;
 const BY_MARK = ["touched", "settled"] as const;
 
 const forget = async (state: StateDb, route: string): Promise<void> => {

@@ -47,6 +47,8 @@ const COLLECTIONS = {
   repairs: { inTransactions: true, indexes: [{ key: { state: 1, route: 1, partition: 1 } }] },
   /** Which user of a Cognito pool each document is, and what the pool was given of it. */
   cognitoUsers: { indexes: [{ key: { pool: 1, usernames: 1 }, unique: true }] },
+  /** How many documents a route to a Cognito pool has changed there, and how many needed no call. */
+  cognitoRoutes: {},
   /** ferry's own capture, one record, and the ranges of its copy. */
   capture: {},
   copyRanges: {},

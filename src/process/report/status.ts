@@ -12,6 +12,7 @@ import { topicAmong } from "#io/kafka/topicName.ts";
 import { translated } from "#io/mongo/errors.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { isDataTopic } from "#io/wire/topics.ts";
+import { readTallies, type TallyLine } from "#sink/cognito/routeTally.ts";
 import { type RunState, stateOf, type Trouble } from "#source/capture/captureLifecycle.ts";
 import { type CaptureRecord, readCapture, type StoredCapture } from "#source/capture/captureStore.ts";
 import { type CaptureLook, type ConnectorHealthDeps, checkCapture } from "#source/connector/connectorHealth.ts";
@@ -94,6 +95,8 @@ export type Status = Readonly<{
   lanes: readonly LaneLine[];
   workers: readonly WorkerLine[];
   halted: readonly RouteNote[];
+  /** Routes to pools, whose quotas dictate how long they take. `leftMs`: what waits, at that pace; null where it is not known. */
+  pools: readonly (TallyLine & Readonly<{ leftMs: number | null }>)[];
   /** Dead letters that wait, by route. */
   letters: readonly Readonly<{ route: string; letters: number }>[];
   /** What an operator should know of an active route. */
@@ -269,6 +272,16 @@ const captureLine = async (state: StateDb): Promise<CaptureLine | null> => {
   };
 };
 
+/**
+ * How many records of a route wait, at most: in Kafka those that its lanes have not read; of a `ferry run` that copies one
+ * collection those that the source estimated beyond what was received. Undefined where nothing tells.
+ */
+const waitingOf = (lanes: readonly LaneLine[], { own, kafka }: Readonly<{ own: CaptureLine | null; kafka: boolean }>): number | undefined => {
+  if (kafka) return lanes.reduce((sum, { lag }) => sum + lag, 0);
+  if (own === null || own.phase !== "copy" || own.estimate === null || own.collections > 1) return undefined;
+  return Math.max(0, own.estimate - lanes.reduce((sum, { counts }) => sum + counts.received, 0));
+};
+
 /** How long a part may take, ms: one that does not answer must not hide the rest. */
 const PART_MS = 10_000;
 
@@ -300,16 +313,23 @@ export const readStatus = async ({ kafka, state, capture }: StatusDeps): Promise
     part<ConnectorView[]>("connectors", [], capture && (() => capture.rest.all())),
   ]);
   const ends = await part<TopicEnd[]>("end offsets", [], kafka && (() => readEnds(kafka, topics)));
-  const [own, lanes, workers, runs, letters, look] = await Promise.all([
+  const [own, lanes, workers, runs, letters, tallies, look] = await Promise.all([
     part<CaptureLine | null>("own capture", null, state && (() => captureLine(state))),
     part<LaneLine[]>("lanes", [], state && (() => laneLines(state, ends))),
     part<WorkerLine[]>("workers", [], state && (() => readWorkers(state))),
     part<Pick<Status, "halted" | "notes">>("runs", { halted: [], notes: [] }, state && (() => runNotes(state))),
     part<Status["letters"]>("dead letters", [], state && (() => new DeadLetterStore(state).counts())),
+    part<readonly TallyLine[]>("pools", [], state && (() => readTallies(state))),
     part<CaptureLook>("capture", { findings: [], pendingAt: undefined }, capture && (() => checkCapture(capture))),
   ]);
   const waitingMs = await part<number | undefined>("lag", undefined, kafka && (() => oldestWaiting(kafka, lanes)));
   const lagMs = lagOfAll({ own, workers, waitingMs, pendingAt: look.pendingAt, now: Date.now() });
+  const pools = tallies.map((tally) => {
+    const ofRoute = lanes.filter(({ route }) => route === tally.route);
+    const waiting = waitingOf(ofRoute, { own, kafka: kafka !== undefined });
+    return { ...tally, leftMs: waiting === undefined ? null : (waiting / Math.max(tally.perSecond, 0.01)) * 1000 };
+  });
   const { findings } = look;
-  return { topics: topics.sort(), connectors, ends, own, lagMs, lanes, workers, ...runs, letters, findings, unread };
+  const told = { topics: topics.sort(), connectors, ends, own, lagMs, lanes, workers, pools };
+  return { ...told, ...runs, letters, findings, unread };
 };

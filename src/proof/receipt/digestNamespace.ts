@@ -1,8 +1,8 @@
 import type { CollectionAt } from "#io/mongo/collections.ts";
 import { batchSizeOf, readRanges } from "#proof/verify/bounds.ts";
 import { Digest } from "#proof/verify/digest.ts";
+import type { Pair } from "#proof/verify/pair.ts";
 import { type Bounds, SideCursor } from "#proof/verify/side.ts";
-import type { Pair } from "#proof/verify/verification.ts";
 import type { DocumentSet } from "./format.ts";
 
 /** Ranges that are read concurrently, of each side. */

@@ -8,7 +8,7 @@ import type { StateDb } from "#io/state/stateDb.ts";
 import { ChangedKeys } from "#proof/verify/changedKeys.ts";
 import { clusterTimeOf } from "#proof/verify/reads.ts";
 import { pairOf } from "#proof/verify/routePairs.ts";
-import type { Pair } from "#proof/verify/verification.ts";
+import type { Pair } from "#proof/verify/pair.ts";
 import { digestNamespace } from "./digestNamespace.ts";
 import type { Receipt, ReceiptNamespace, ReceiptTime } from "./format.ts";
 

@@ -6,17 +6,18 @@ import type { Clock } from "#base/flow/clock.ts";
 import { translated } from "#io/mongo/errors.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { type CarriedDeps, readCarried } from "#proof/verify/carried.ts";
+import { comparedRoute } from "#proof/verify/comparedRoute.ts";
 import { pairRecheck } from "#proof/verify/pairRecheck.ts";
 import type { Wrong } from "#proof/verify/recheck.ts";
-import { pairOf } from "#proof/verify/routePairs.ts";
-import type { Pair } from "#proof/verify/verification.ts";
+import type { Judged } from "#proof/verify/verification.ts";
 import { VerificationStore } from "#proof/verify/verificationStore.ts";
 import { GRACE_MS } from "#proof/verify/verifyNamespaces.ts";
+import type { SinkOf } from "#sink/open/openSink.ts";
 
-export type RepairDeps = CarriedDeps & Readonly<{ clock: Clock; signal: AbortSignal }>;
+export type RepairDeps = CarriedDeps & Readonly<{ clock: Clock; signal: AbortSignal; sinkOf: SinkOf }>;
 
 /** One route's documents that are still wrong. */
-export type WrongRoute = Readonly<{ pair: Pair; topic: string; wrong: readonly Wrong[] }>;
+export type WrongRoute = Readonly<{ pair: Judged; topic: string; wrong: readonly Wrong[] }>;
 
 /** Documents that are checked, and repaired, in one batch. */
 const AT_ONCE = 1000;
@@ -26,7 +27,7 @@ const SETTLE_MS = 30_000;
 
 /** Looks at these until each is settled. Verdicts are written down. */
 const settled = async (
-  pair: Pair,
+  pair: Judged,
   keys: readonly Uint8Array[],
   store: VerificationStore,
   { clock, signal }: RepairDeps,
@@ -50,13 +51,13 @@ const settled = async (
  */
 export const stillWrong = async (deps: RepairDeps): Promise<readonly WrongRoute[]> => {
   const store = new VerificationStore(deps.state);
-  const { routes, applied } = await readCarried(deps);
+  const { routes, kept, applied } = await readCarried(deps);
   const found: WrongRoute[] = [];
-  for (const route of routes) {
+  for (const route of [...routes, ...kept]) {
     const keys: Uint8Array[] = [];
     for await (const key of store.keys(route.name)) keys.push(key);
     if (keys.length === 0) continue;
-    const pair = await pairOf(route, { ...deps, applied });
+    const pair = await comparedRoute(route, { ...deps, applied });
     await pair.learn();
     const wrong: Wrong[] = [];
     for (let from = 0; from < keys.length; from += AT_ONCE)

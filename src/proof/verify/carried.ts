@@ -32,9 +32,10 @@ export type CarriedDeps = Readonly<{
 
 /** What a run carries, and how far it has come. */
 export type Carried = Readonly<{
+  /** Routes to collections, which are compared side by side, and followed. */
   routes: readonly Route[];
-  /** Routes whose targets keep documents in a form of their own: nothing compares these. */
-  uncompared: readonly Route[];
+  /** Routes whose targets keep documents in a form of their own: a pass compares these. */
+  kept: readonly Route[];
   applied: (topic: string) => Promise<bigint | undefined>;
 }>;
 
@@ -106,15 +107,17 @@ export const readCarried = async (deps: CarriedDeps): Promise<Carried> => {
     .filter((name) => deps.filter.has(parseNamespace(name)))
     .sort()
     .flatMap((name) => routesOn(deps.routes, name));
-  const [routes, uncompared] = [true, false].map((verbatim) =>
+  const [routes, kept] = [true, false].map((verbatim) =>
     carried.filter(({ to }) => kindOfSink(to).can.verbatim === verbatim),
   ) as [Route[], Route[]];
-  if (routes.length === 0)
-    throw new FerryError(
-      "FERRY_USAGE",
-      uncompared.length === 0
-        ? "nothing that is carried fits --include and --exclude"
-        : `only collections are compared, not ${uncompared.map(({ to }) => destinationText(to)).join(", ")}`,
-    );
-  return { routes, uncompared, applied };
+  if (carried.length === 0) throw new FerryError("FERRY_USAGE", "nothing that is carried fits --include and --exclude");
+  return { routes, kept, applied };
+};
+
+/** The routes of it that go to collections. @throws what `readCarried` throws, FERRY_USAGE where there is none */
+export const readCarriedCollections = async (deps: CarriedDeps): Promise<Carried> => {
+  const carried = await readCarried(deps);
+  if (carried.routes.length > 0) return carried;
+  const places = carried.kept.map(({ to }) => destinationText(to)).join(", ");
+  throw new FerryError("FERRY_USAGE", `${places}: this works on collections; \`ferry verify --once\` compares other targets`);
 };

@@ -6,10 +6,10 @@ import type { CollectionAt } from "#io/mongo/collections.ts";
 import { heapForComparing } from "#source/copy/copyHeap.ts";
 import type { ChangedBatch } from "./changedKeys.ts";
 import { ChangeFeed } from "./changeFeed.ts";
+import { judgedPair, type Pair } from "./pair.ts";
 import { pairRecheck } from "./pairRecheck.ts";
 import { clusterTimeOf } from "./reads.ts";
 import type { Moment, Recheck } from "./recheck.ts";
-import type { Pair } from "./verification.ts";
 import type { VerificationStore } from "./verificationStore.ts";
 
 export type FollowDeps = Readonly<{
@@ -61,7 +61,7 @@ export class Follow {
     this.#deps = deps;
     this.#moment = from;
     this.#sourceUpTo = from.source;
-    this.#pairs = pairs.map((pair) => ({ pair, recheck: pairRecheck(pair, deps), hasWrong: true }));
+    this.#pairs = pairs.map((pair) => ({ pair, recheck: pairRecheck(judgedPair(pair), deps), hasWrong: true }));
     this.#bySource = Map.groupBy(this.#pairs, ({ pair }) => formatNamespace(pair.source.ns));
     this.#byTarget = Map.groupBy(this.#pairs, ({ pair }) => formatNamespace(pair.target.ns));
   }

@@ -2,12 +2,13 @@ import { isFerry } from "#base/errors/ferryError.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { isHistoryLost } from "#io/mongo/serverCodes.ts";
 import type { Pace } from "#io/pace/pace.ts";
-import { readCarried } from "./carried.ts";
+import { readCarriedCollections } from "./carried.ts";
 import { Follow } from "./follow.ts";
 import { clusterTimeOf } from "./reads.ts";
 import type { Moment } from "./recheck.ts";
+import { comparedPair, type Pair } from "./pair.ts";
 import { pairOf } from "./routePairs.ts";
-import { type Pair, Verification } from "./verification.ts";
+import { Verification } from "./verification.ts";
 import { provenUpTo, VerificationStore } from "./verificationStore.ts";
 import { type Verified, verifiedUpTo } from "./verifiedUpTo.ts";
 import { GRACE_MS, lookAtStructure, openPace, passDeps, type VerifyDeps } from "./verifyNamespaces.ts";
@@ -49,7 +50,7 @@ const prove = async (
   signal: AbortSignal,
 ): Promise<void> => {
   for (const pair of pairs) {
-    const verification = new Verification(pair, { ...passDeps(deps, store, pace), signal });
+    const verification = new Verification(comparedPair(pair), { ...passDeps(deps, store, pace), signal });
     if (!(await verification.isProven())) deps.onResult(await verification.pass());
   }
 };
@@ -57,7 +58,7 @@ const prove = async (
 /** Until the signal or `onVerified` ends it, or other collections are carried than in the beginning. */
 const followOnce = async (deps: FollowNamespacesDeps, store: VerificationStore): Promise<"ended" | "again"> => {
   const { state, clock, signal, onVerified } = deps;
-  const carried = await readCarried(deps);
+  const carried = await readCarriedCollections(deps);
   const routes = carried.routes.map(({ name }) => name);
   const pairs: Pair[] = [];
   for (const route of carried.routes) pairs.push(await pairOf(route, { ...deps, applied: carried.applied }));
@@ -75,7 +76,7 @@ const followOnce = async (deps: FollowNamespacesDeps, store: VerificationStore):
       if (await onVerified(await verifiedUpTo(state, routes))) answer = "ended";
       if (answer === "ended" || clock.now() - carriedAt < CARRIED_MS) return answer === "ended";
       carriedAt = clock.now();
-      return (await readCarried(deps)).routes.map(({ name }) => name).join() !== routes.join();
+      return (await readCarriedCollections(deps)).routes.map(({ name }) => name).join() !== routes.join();
     };
     const { gone } = await new Follow(pairs, from, {
       ...{ ...deps, store, onProgress, graceMs: GRACE_MS, signal: tasks.signal },
@@ -104,7 +105,7 @@ export const followNamespaces = async (deps: FollowNamespacesDeps): Promise<void
       if ((await followOnce(deps, store)) === "ended") return;
     } catch (error) {
       if (!isFerry(error) || !isHistoryLost(error)) throw error;
-      const { routes } = await readCarried(deps);
+      const { routes } = await readCarriedCollections(deps);
       await store.forget(routes.map(({ name }) => name));
     }
 };

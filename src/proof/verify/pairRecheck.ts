@@ -2,13 +2,13 @@ import type { Clock } from "#base/flow/clock.ts";
 import { changedBetween } from "./changedKeys.ts";
 import { clusterTimeOf, readVersions } from "./reads.ts";
 import { Recheck, type Versions } from "./recheck.ts";
-import type { Pair } from "./verification.ts";
+import type { Judged } from "./verification.ts";
 
 export type PairRecheckDeps = Readonly<{ clock: Clock; signal: AbortSignal; graceMs: number }>;
 
-/** Looks at both sides of one pair. */
-export const pairRecheck = (pair: Pair, { clock, signal, graceMs }: PairRecheckDeps): Recheck => {
-  const { source, target, applied, expect, onto, learn, excused } = pair;
+/** Looks at both sides of one route. */
+export const pairRecheck = (pair: Judged, { clock, signal, graceMs }: PairRecheckDeps): Recheck => {
+  const { source, readTarget, applied, expect, onto, learn, excused } = pair;
   let sourceAt = 0n;
   const readSource = async (keys: readonly Uint8Array[], notBefore: bigint): Promise<Versions> => {
     const documents = await readVersions(source, keys, notBefore > sourceAt ? notBefore : sourceAt);
@@ -16,11 +16,6 @@ export const pairRecheck = (pair: Pair, { clock, signal, graceMs }: PairRecheckD
     const at = await clusterTimeOf(source.client);
     if (at > sourceAt) sourceAt = at;
     return { documents, at };
-  };
-  const readTarget = async (keys: readonly Uint8Array[]): Promise<Versions> => {
-    // Asked for before the read: what was applied by now is in it.
-    const at = await clusterTimeOf(target.client);
-    return { documents: await readVersions(target, keys, at), at };
   };
   return new Recheck({
     ...{ readSource, readTarget, applied, expect, onto, learn, excused, graceMs },

@@ -118,7 +118,7 @@ const expectedOf = ({ expect }: RangeDeps, document: Uint8Array): Uint8Array | u
   expect === undefined ? document : expect(document);
 
 /** The reply behind one, where it has documents: a cursor may end with an empty one. */
-const following = async (reader: SideCursor, reply: RawReply): Promise<RawReply | undefined> => {
+export const following = async (reader: SideCursor, reply: RawReply): Promise<RawReply | undefined> => {
   if (reply.ended) return undefined;
   const next = await reader.next();
   return firstOfBatch(next.batch) === undefined ? undefined : next;

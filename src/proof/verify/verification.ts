@@ -8,10 +8,11 @@ import type { CollectionAt } from "#io/mongo/collections.ts";
 import type { Throttle } from "#io/pace/throttle.ts";
 import { heapForComparing } from "#source/copy/copyHeap.ts";
 import { batchSizeOf, readRanges } from "./bounds.ts";
-import { compareRange, type Expect, type Onto, type Suspect } from "./pairedRange.ts";
+import type { Expect, Onto, RangeDeps, Suspect } from "./pairedRange.ts";
 import { pairRecheck } from "./pairRecheck.ts";
 import { clusterTimeOf, timestampOf } from "./reads.ts";
 import type { Recheck, RecheckDeps, Wrong } from "./recheck.ts";
+import type { Bounds } from "./side.ts";
 import {
   leftOf,
   provenUpTo,
@@ -20,11 +21,12 @@ import {
   type VerificationStore,
 } from "./verificationStore.ts";
 
-/** One route as the verifier sees it. */
-export type Pair = Readonly<{
+/** One route, as far as its suspects are judged. */
+export type Judged = Readonly<{
   route: string;
   source: CollectionAt;
-  target: CollectionAt;
+  /** The target's documents of these raw `{ _id }`s, in the form of `expect`; never older than what was applied by now. */
+  readTarget: RecheckDeps["readTarget"];
   /** What the target should hold of a source document; undefined where it is carried as it is. */
   expect: Expect | undefined;
   /** Undefined where the source owns whole documents. */
@@ -39,6 +41,23 @@ export type Pair = Readonly<{
   applied: () => Promise<bigint | undefined>;
   excused: RecheckDeps["excused"];
 }>;
+
+/** What a comparison tells while it works. */
+export type RangeWork = Pick<RangeDeps, "batchSize" | "suspect" | "progress" | "signal">;
+
+/** One route, as its documents are compared for the first time. */
+export type Compared = Judged &
+  Readonly<{
+    /** The target, as records call it. */
+    to: string;
+    /** The target's clusterTime; 0n where it has none. */
+    targetTime: () => Promise<bigint>;
+    /** Before the ranges of a pass. */
+    open: (suspect: RangeDeps["suspect"]) => Promise<Comparison>;
+  }>;
+
+/** Compares a range: the source's documents with what the target has between the same bounds. */
+export type Comparison = (work: RangeWork, bounds: Bounds) => Promise<void>;
 
 export type VerificationDeps = Readonly<{
   store: VerificationStore;
@@ -71,6 +90,8 @@ export type PassResult = Readonly<{
   at: bigint;
 }>;
 
+type RangeReading = Readonly<{ compare: Comparison; batchSize: number; signal: AbortSignal }>;
+
 /** Documents of each second look. */
 const LOOK = 1000;
 /** With more suspects than these in memory the first pass waits. */
@@ -81,7 +102,7 @@ const EXAMPLES = 20;
 
 /** One pass over one route: every range compared once, what differs looked at again until it is settled or wrong. */
 export class Verification {
-  readonly #pair: Pair;
+  readonly #pair: Compared;
   readonly #deps: VerificationDeps;
   readonly #recheck: Recheck;
   #wrong = 0;
@@ -89,7 +110,7 @@ export class Verification {
   #documents = 0;
   readonly #examples: Wrong[] = [];
 
-  constructor(pair: Pair, deps: VerificationDeps) {
+  constructor(pair: Compared, deps: VerificationDeps) {
     this.#pair = pair;
     this.#deps = deps;
     this.#recheck = pairRecheck(pair, deps);
@@ -114,10 +135,12 @@ export class Verification {
     this.#documents = record.ranges.reduce((sum, { documents }) => sum + Number(documents), 0);
     const reading = { left: readers };
     await using tasks = new TaskGroup(signal);
+    const opened = retryForever(() => this.#open(tasks.signal), this.#patient(tasks.signal));
     for (let reader = 0; reader < readers; reader++)
       tasks.run(async () => {
+        const compare = await opened;
         for (let next = queue.shift(); next !== undefined; next = queue.shift())
-          await this.#range(next[0], next[1], batchSize, tasks.signal);
+          await this.#range(next[0], next[1], { compare, batchSize, signal: tasks.signal });
         reading.left--;
       });
     tasks.run(() => this.#look(() => reading.left === 0, tasks.signal));
@@ -136,8 +159,8 @@ export class Verification {
   }
 
   get #what(): Pick<VerificationRecord, "from" | "to" | "rules"> {
-    const { source, target, rules } = this.#pair;
-    return { from: formatNamespace(source.ns), to: formatNamespace(target.ns), rules };
+    const { source, to, rules } = this.#pair;
+    return { from: formatNamespace(source.ns), to, rules };
   }
 
   #isSame(known: VerificationRecord): boolean {
@@ -147,22 +170,34 @@ export class Verification {
 
   async #begin(): Promise<VerificationRecord> {
     const { store } = this.#deps;
-    const { route, source, target } = this.#pair;
+    const { route, source, targetTime } = this.#pair;
     const known = await store.read(route);
     const isSame = known !== undefined && this.#isSame(known);
     if (isSame && known.finishedAt === undefined) return known;
     const [startedSource, startedTarget] = (
-      await Promise.all([source, target].map(({ client }) => clusterTimeOf(client)))
+      await Promise.all([clusterTimeOf(source.client), targetTime()])
     ).map(timestampOf) as [Timestamp, Timestamp];
     const bounds = await readRanges(source);
     const record = { _id: route, ...this.#what, pass: (known?.pass ?? 0) + 1, startedSource, startedTarget };
     return store.begin(record, bounds, !isSame);
   }
 
+  #open(signal: AbortSignal): Promise<Comparison> {
+    const { store } = this.#deps;
+    const { open, route } = this.#pair;
+    return open(async (suspects) => {
+      await store.suspect(
+        route,
+        suspects.map(({ key }) => key),
+      );
+      await this.#suspect(suspects, signal);
+    });
+  }
+
   /** One range, from its saved progress. Transient errors are retried from there. */
-  async #range(index: number, range: RangeProgress, batchSize: number, signal: AbortSignal): Promise<void> {
+  async #range(index: number, range: RangeProgress, { compare, batchSize, signal }: RangeReading): Promise<void> {
     const { store, clock, onProgress } = this.#deps;
-    const { source, target, expect, onto, route } = this.#pair;
+    const { route } = this.#pair;
     let bounds = leftOf(range);
     let documents = Number(range.documents);
     let savedAt = clock.now();
@@ -175,9 +210,9 @@ export class Verification {
     };
     const options = this.#patient(signal);
     const attempt = (): Promise<void> =>
-      compareRange(
+      compare(
         {
-          ...{ source, target, expect, onto, signal, batchSize },
+          ...{ signal, batchSize },
           suspect: async (suspects) => {
             for (const { key } of suspects) found.push(key);
             await this.#suspect(suspects, signal);

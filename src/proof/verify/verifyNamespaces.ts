@@ -4,8 +4,9 @@ import { Pace, SOURCE_PROBE } from "#io/pace/pace.ts";
 import type { SourceProbeData } from "#io/pace/readProbe.ts";
 import type { StructureDifference } from "#proof/structure/compareStructure.ts";
 import { settledStructure } from "#proof/structure/settledStructure.ts";
+import type { SinkOf } from "#sink/open/openSink.ts";
 import { type Carried, type CarriedDeps, readCarried } from "./carried.ts";
-import { pairOf } from "./routePairs.ts";
+import { comparedRoute } from "./comparedRoute.ts";
 import { type PassResult, Verification, type VerificationDeps } from "./verification.ts";
 import { VerificationStore } from "./verificationStore.ts";
 
@@ -23,8 +24,6 @@ export type VerifyDeps = CarriedDeps &
 
 export type VerifyReport = Readonly<{
   routes: readonly PassResult[];
-  /** Names of routes whose targets are not compared. */
-  uncompared: readonly string[];
   structure: readonly StructureDifference[];
 }>;
 
@@ -56,8 +55,8 @@ export const lookAtStructure = async (
 };
 
 /** Tells passes how much of the time they may read; the caller disposes of it. */
-export const openPace = ({ sourceLoad, clock }: VerifyDeps, { routes }: Carried): Pace | undefined => {
-  const [first] = routes;
+export const openPace = ({ sourceLoad, clock }: VerifyDeps, { routes, kept }: Carried): Pace | undefined => {
+  const [first] = [...routes, ...kept];
   if (sourceLoad === undefined || first === undefined) return undefined;
   const { uri, limitMs } = sourceLoad;
   const data: SourceProbeData = {
@@ -81,19 +80,18 @@ export const passDeps = (deps: VerifyDeps, store: VerificationStore, pace: Pace 
  * One pass over everything that is meant: is everything on the target that should be there, documents and structure? A pass that
  * was interrupted resumes. @throws what `readCarried` throws, the signal's reason
  */
-export const verifyNamespaces = async (deps: VerifyDeps): Promise<VerifyReport> => {
+export const verifyNamespaces = async (deps: VerifyDeps & Readonly<{ sinkOf: SinkOf }>): Promise<VerifyReport> => {
   const { state, onResult } = deps;
   const carried = await readCarried(deps);
   const store = new VerificationStore(state);
   await state.prepare();
   await using pace = openPace(deps, carried);
   const results: PassResult[] = [];
-  for (const route of carried.routes) {
-    const pair = await pairOf(route, { ...deps, applied: carried.applied });
-    const result = await new Verification(pair, passDeps(deps, store, pace)).pass();
+  for (const route of [...carried.routes, ...carried.kept]) {
+    const compared = await comparedRoute(route, { ...deps, applied: carried.applied });
+    const result = await new Verification(compared, passDeps(deps, store, pace)).pass();
     results.push(result);
     onResult(result);
   }
-  const uncompared = carried.uncompared.map(({ name }) => name);
-  return { routes: results, uncompared, structure: await lookAtStructure(deps, carried, store) };
+  return { routes: results, structure: await lookAtStructure(deps, carried, store) };
 };

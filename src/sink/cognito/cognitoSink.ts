@@ -1,19 +1,20 @@
-import { BSON, type Timestamp } from "bson";
+import type { Timestamp } from "bson";
 import { identityOf } from "#base/bson/identity.ts";
-import { rawId } from "#base/bson/rawValue.ts";
 import type { CognitoPlace } from "#base/config/cognitoDestination.ts";
 import { assert, FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { faultPoint } from "#base/flow/fault.ts";
 import { inParallel } from "#base/flow/inParallel.ts";
 import type { TargetOp } from "#base/flow/types.ts";
-import type { Logger } from "#base/observe/log.ts";
 import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import { documentKeyOf } from "#io/wire/documentKey.ts";
-import type { Abilities, Explanation, Refusal, Sink } from "#sink/sink.ts";
+import type { Abilities, Explanation, Form, Refusal, Sink } from "#sink/sink.ts";
+import { asWanted, keepsUsers, keptUser, lasting } from "./keptUser.ts";
 import { type PoolRules, poolRulesOf, requirePool, writtenNames } from "./poolRules.ts";
-import type { BookOfUsers, UserRecord } from "./userBook.ts";
-import { GONE, UserChange } from "./userChange.ts";
+import { PoolSurvey } from "./poolSurvey.ts";
+import type { TallyOfRoute } from "./routeTally.ts";
+import { type BookOfUsers, GONE, type UserRecord } from "./userBook.ts";
+import { UserChange } from "./userChange.ts";
 import { UserMapping, type WantedUser, wantedHash } from "./userMapping.ts";
 import type { PoolCalls } from "./userPool.ts";
 
@@ -28,18 +29,15 @@ export const COGNITO_ABILITIES: Abilities = {
 };
 
 export type CognitoSinkDeps = Readonly<{
-  route: string;
   place: CognitoPlace;
   pool: PoolCalls;
   book: BookOfUsers;
   clock: Clock;
-  logger: Logger;
+  tally: TallyOfRoute;
 }>;
 
 /** Users that are changed at the same time: enough to use a quota that answers slowly. */
 const AT_ONCE = 32;
-/** How often it says how many calls it made and saved, ms. */
-const SAY_MS = 10_000;
 /** At the default quotas this many users take some ten seconds: so long a stop, or a dead letter's replay, waits for a batch. */
 const BATCH = 250;
 
@@ -66,15 +64,15 @@ export class CognitoSink implements Sink {
   readonly incarnations = undefined;
   readonly #deps: CognitoSinkDeps;
   readonly #mapping: UserMapping;
+  /** Names of the attributes that are the route's. */
+  readonly #written: ReadonlySet<string>;
   #opened: Promise<Readonly<{ rules: PoolRules; change: UserChange }>> | undefined;
-  #counts = { changed: 0, unchanged: 0 };
-  #saidAt: number;
 
   /** @throws FERRY_CONFIG */
   constructor(deps: CognitoSinkDeps) {
     this.#deps = deps;
     this.#mapping = new UserMapping(deps.place);
-    this.#saidAt = deps.clock.now();
+    this.#written = new Set(writtenNames(deps.place));
   }
 
   get name(): string {
@@ -101,7 +99,7 @@ export class CognitoSink implements Sink {
     requirePool(rules, place);
     const fixed = [...rules.attributes.values()].filter(({ isMutable }) => !isMutable).map(({ name }) => name);
     const change = new UserChange(pool, {
-      written: new Set(writtenNames(place)),
+      written: this.#written,
       fixed: new Set(fixed),
       now: () => new Date(clock.now()),
     });
@@ -112,18 +110,37 @@ export class CognitoSink implements Sink {
     return { occupied: await this.#deps.pool.hasUsers(), at: undefined };
   }
 
-  /** Of each document that has a user: `_id`, and the user's attributes under their own names, as text. */
+  /** Of each document that has a user: the user as `keptUser` shows it. One that is another than was noted is noted as such. */
   async read(keys: readonly Uint8Array[]): Promise<readonly Uint8Array[]> {
-    const { pool, book } = this.#deps;
+    const { rules } = await this.#open();
     const documents: Uint8Array[] = [];
-    const known = [...(await book.read(keys)).values()].filter(({ hash }) => hash !== GONE);
-    await inParallel(known, AT_ONCE, async ({ documentKey, username, names }) => {
-      const user = username === undefined ? undefined : await pool.user(username);
-      if (user === undefined) return;
-      const kept = [...user.attributes].filter(([name]) => names.includes(name));
-      documents.push(BSON.serialize({ _id: rawId(documentKey.buffer), ...Object.fromEntries(kept.sort()) }));
+    const known = await this.#deps.book.read(keys);
+    await inParallel([...known.values()], AT_ONCE, async (record) => {
+      const user = await this.#userOf(record);
+      if (user !== undefined) documents.push(keptUser(record.documentKey.buffer, lasting(user, rules)));
     });
     return documents;
+  }
+
+  /** Undefined where the document has none, or one that may not sign in since the document is gone. */
+  async #userOf({ documentKey, username, hash, change }: UserRecord): Promise<WantedUser | undefined> {
+    const { pool, book } = this.#deps;
+    const found = username === undefined ? undefined : await pool.user(username);
+    const user = username === undefined || found === undefined ? undefined : asWanted({ username, ...found }, this.#written);
+    if (hash === GONE && user?.enabled !== true) return undefined;
+    if (hash !== undefined && (user === undefined || wantedHash(user) !== hash)) await book.doubt(documentKey.buffer, change);
+    return user;
+  }
+
+  async form(): Promise<Form> {
+    const { pool, book, place } = this.#deps;
+    const { rules } = await this.#open();
+    const parts = { pool, book, rules, mapping: this.#mapping, written: this.#written };
+    return {
+      keeps: keepsUsers(this.#mapping, rules),
+      keepsGone: place.onDelete === "keep",
+      survey: () => PoolSurvey.take(parts),
+    };
   }
 
   // biome-ignore lint/correctness/useYield: `can.keys` is false
@@ -132,17 +149,13 @@ export class CognitoSink implements Sink {
   }
 
   async write(ops: readonly TargetOp[]): Promise<void> {
-    const { book, place } = this.#deps;
+    const { book, place, tally } = this.#deps;
     const { rules, change } = await this.#open();
     const wishes = this.#wishes(ops, rules); // a document that cannot be a user is refused before the first call
     const known = await book.read([...wishes.values()].map(({ key }) => key));
     const due = [...wishes].filter(([identity, { user }]) => isDue(known.get(identity), user, place));
-    this.#counts.unchanged += wishes.size - due.length;
-    await inParallel(due, AT_ONCE, async ([identity, wish]) => {
-      await this.#make(change, known.get(identity), wish);
-      this.#counts.changed++;
-    });
-    this.#say();
+    await inParallel(due, AT_ONCE, ([identity, wish]) => this.#make(change, known.get(identity), wish));
+    await tally.add({ changed: due.length, unchanged: wishes.size - due.length });
   }
 
   /** The last state of each document, by identity. @throws FERRY_COGNITO_REJECTED */
@@ -165,14 +178,6 @@ export class CognitoSink implements Sink {
     const settled = await change.make(record, user, place.onDelete);
     faultPoint("user-changed");
     await (settled === undefined ? book.forget(key, begun) : book.settle(key, begun, settled));
-  }
-
-  #say(): void {
-    const { logger, clock, route } = this.#deps;
-    if (clock.now() - this.#saidAt < SAY_MS) return;
-    this.#saidAt = clock.now();
-    const { changed, unchanged } = this.#counts;
-    logger.info({ route }, `${this.name}: ${changed} users changed, ${unchanged} unchanged at no call`);
   }
 
   refusal(error: unknown): Refusal | undefined {

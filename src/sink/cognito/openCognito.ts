@@ -6,9 +6,12 @@ import type { Logger } from "#base/observe/log.ts";
 import { tryingAgain } from "#base/observe/tryingAgain.ts";
 import type { Vitals } from "#base/observe/vitals.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
+import type { Keeps } from "#sink/sink.ts";
 import { type AccountDeps, CognitoAccount } from "./cognitoAccount.ts";
 import { CognitoSink } from "./cognitoSink.ts";
+import { keepsUsers } from "./keptUser.ts";
 import { poolRulesOf, requirePool } from "./poolRules.ts";
+import { RouteTally } from "./routeTally.ts";
 import { UserBook } from "./userBook.ts";
 import { UserMapping } from "./userMapping.ts";
 import { UserPool } from "./userPool.ts";
@@ -28,26 +31,25 @@ const placeOf = (to: Destination): CognitoPlace => {
 
 /** Opens sinks whose pools share the quotas of their account and region. */
 export const cognitoSinks = (deps: CognitoDeps) => {
-  const { state, clock, logger, signal } = deps;
+  const { state, clock, signal } = deps;
   const accounts = new Map<string, CognitoAccount>();
   const accountOf = (place: CognitoPlace): CognitoAccount => {
     const key = `${place.region} ${place.endpoint}`;
-    const account =
-      accounts.get(key) ?? new CognitoAccount(place, { clock, signal, onRetry: tryingAgain(deps, "sink") });
+    const account = accounts.get(key) ?? new CognitoAccount(place, { clock, signal, onRetry: tryingAgain(deps, "sink") });
     accounts.set(key, account);
     return account;
+  };
+  const tallies = new Map<string, RouteTally>();
+  const tallyOf = (of: Readonly<{ route: string; pool: string }>): RouteTally => {
+    const tally = tallies.get(of.route) ?? new RouteTally(of, deps);
+    tallies.set(of.route, tally);
+    return tally;
   };
   return ({ name: route, to }: Readonly<{ name: string; to: Destination }>): CognitoSink => {
     const place = placeOf(to);
     const pool = new UserPool(accountOf(place), place.userPoolId);
-    return new CognitoSink({
-      route,
-      place,
-      pool,
-      book: new UserBook(state, { route, pool: pool.id }, clock),
-      clock,
-      logger,
-    });
+    const of = { route, pool: pool.id };
+    return new CognitoSink({ place, pool, book: new UserBook(state, of, clock), tally: tallyOf(of), clock });
   };
 };
 
@@ -56,9 +58,15 @@ export const requireMapping = (to: Destination): void => {
   new UserMapping(placeOf(to));
 };
 
-/** Looks whether the pool of a destination is there and can take its users, and writes nothing. @throws FERRY_COGNITO_* */
-export const requirePoolOf = async (to: Destination, deps: AccountDeps): Promise<void> => {
+/**
+ * Looks whether the pool of a destination is there and can take its users, and writes nothing.
+ * @returns what it keeps of a document
+ * @throws FERRY_COGNITO_*
+ */
+export const requirePoolOf = async (to: Destination, deps: AccountDeps): Promise<Keeps> => {
   const place = placeOf(to);
   const pool = new UserPool(new CognitoAccount(place, deps), place.userPoolId);
-  requirePool(poolRulesOf(await pool.describe()), place);
+  const rules = poolRulesOf(await pool.describe());
+  requirePool(rules, place);
+  return keepsUsers(new UserMapping(place), rules);
 };

@@ -25,14 +25,28 @@ export type UserRecord = {
   /** Attributes that the user may have from ferry. */
   names: string[];
   enabled?: boolean;
-  /** Of what the pool was given. Absent while a change is under way, or was cut off: then the next one is made whatever it is. */
+  /**
+   * Of what the pool was given. Absent while a change is under way, was cut off, or the pool was seen to have something else: then the
+   * next one is made whatever it is.
+   */
   hash?: string;
+  /** As a survey of the pool found the user under this name. */
+  seen?: { survey: ObjectId } & SeenState;
   /** The change that is under way, or was the last. */
   change: ObjectId;
   changedAt: Date;
   /** Usernames that were given up. Their accounts are disabled. */
   former?: { username: string; sub: string | null; at: Date }[];
 };
+
+/** In place of the hash: the document is gone, and its user disabled. */
+export const GONE = "gone";
+
+/** What a listing says of a user. `hash`: of what is compared. */
+export type SeenState = { enabled: boolean; hash: string };
+
+/** One user of a listing. */
+export type SeenUser = SeenState & Readonly<{ username: string }>;
 
 /** What a change has made of the user. */
 export type SettledUser = Required<Pick<UserRecord, "username" | "sub" | "names" | "enabled" | "hash" | "former">>;
@@ -114,6 +128,38 @@ export class UserBook {
   /** The user is gone from the pool. No-op where another change has begun meanwhile. */
   async forget(key: Uint8Array, change: ObjectId): Promise<void> {
     await translated("forgetting a user", () => this.#users.deleteOne({ _id: this.#idOf(key), change }));
+  }
+
+  /** The pool has something else than what it was given. No-op where another change has begun meanwhile. */
+  async doubt(key: Uint8Array, change: ObjectId): Promise<void> {
+    await translated("noting that a user is another", () =>
+      this.#users.updateOne({ _id: this.#idOf(key), change }, { $unset: { hash: true } }),
+    );
+  }
+
+  /** Notes users of a survey, those that are the route's. */
+  async see(survey: ObjectId, users: readonly SeenUser[]): Promise<void> {
+    if (users.length === 0) return;
+    const updates = users.map(({ username, ...state }) => ({
+      updateOne: {
+        filter: { pool: this.#pool, usernames: username, username, "_id.route": this.#route },
+        update: { $set: { seen: { survey, ...state } } },
+      },
+    }));
+    await translated("noting the pool's users", () => this.#users.bulkWrite(updates, { ordered: false }));
+  }
+
+  /** Raw documentKeys of those that a survey has seen, but for disabled users of documents that are gone. */
+  async *seen(survey: ObjectId, batch: number): AsyncGenerator<readonly Uint8Array[]> {
+    const filter = {
+      ...{ "_id.route": this.#route, "seen.survey": survey },
+      $or: [{ hash: { $ne: GONE } }, { "seen.enabled": true }],
+    };
+    const found = this.#users.find(filter, { projection: { documentKey: 1 }, batchSize: batch });
+    for (;;) {
+      if (!(await translated("reading the pool's users", () => found.hasNext()))) return;
+      yield found.readBufferedDocuments(batch).map(({ documentKey }) => documentKey.buffer);
+    }
   }
 
   /** Raw documentKey of the document that has the username; undefined where none has it. */

@@ -1,14 +1,11 @@
 import type { CognitoPlace } from "#base/config/cognitoDestination.ts";
 import { isAnswer } from "./cognitoErrors.ts";
-import type { SettledUser, UserRecord } from "./userBook.ts";
+import { GONE, type SettledUser, type UserRecord } from "./userBook.ts";
 import { type WantedUser, wantedHash } from "./userMapping.ts";
 import type { Attributes, PoolCalls } from "./userPool.ts";
 
 /** What is known of the user under the wanted name. `enabled` is undefined where it is not known. */
 type Known = Readonly<{ sub: string; names: readonly string[]; enabled: boolean | undefined }>;
-
-/** In place of the hash: the document is gone, and its user disabled. */
-export const GONE = "gone";
 
 /** A user that others create and delete at the same time is created and updated in turns; not for ever. */
 const MOST_TURNS = 5;
@@ -25,13 +22,6 @@ export type ChangeRules = Readonly<{
 const givenUp = (record: UserRecord | undefined, wanted: string): readonly string[] => {
   const done = new Set(record?.former?.map(({ username }) => username));
   return (record?.usernames ?? []).filter((username) => username !== wanted && !done.has(username));
-};
-
-/** What ferry noted, where the user has this name. After a change that was cut off it is not known whether it is enabled. */
-const knownAs = (record: UserRecord | undefined, username: string): Known | undefined => {
-  if (record?.username !== username) return undefined;
-  const { sub = "", names, hash, enabled } = record;
-  return { sub, names, enabled: hash === undefined ? undefined : enabled };
 };
 
 /**
@@ -66,7 +56,7 @@ export class UserChange {
 
   async #put(record: UserRecord | undefined, wanted: WantedUser): Promise<SettledUser> {
     const { username, attributes, enabled } = wanted;
-    const known = await this.#written(knownAs(record, username), wanted);
+    const known = await this.#written(await this.#noted(record, username), wanted);
     if (known.enabled !== enabled) await (enabled ? this.#pool.enable(username) : this.#pool.disable(username));
     const former = (record?.former ?? []).filter((one) => one.username !== username);
     for (const name of givenUp(record, username)) {
@@ -113,6 +103,13 @@ export class UserChange {
     const removed = names.filter((name) => !attributes.has(name) && !fixed.has(name));
     if (changeable.size > 0) await this.#pool.setAttributes(username, changeable);
     if (removed.length > 0) await this.#pool.deleteAttributes(username, removed);
+  }
+
+  /** What is noted of the user under this name; what the pool has, after a change that was cut off, or where it has something else. */
+  async #noted(record: UserRecord | undefined, username: string): Promise<Known | undefined> {
+    if (record?.username !== username) return undefined;
+    const { sub = "", names, hash, enabled } = record;
+    return hash === undefined ? this.#found(username) : { sub, names, enabled };
   }
 
   /** Undefined where it has gone since. */

@@ -13,7 +13,7 @@ import { usernamePieces } from "./usernameTemplate.ts";
 /** What a document says its user is to be. */
 export type WantedUser = Readonly<{
   username: string;
-  /** By name, in the order of names; those without a value are not there. */
+  /** By name; those without a value are not there. */
   attributes: ReadonlyMap<string, string>;
   enabled: boolean;
 }>;
@@ -21,7 +21,7 @@ export type WantedUser = Readonly<{
 /** One text for all that Cognito is to keep of a user: equal where no call is needed. */
 export const wantedHash = ({ username, attributes, enabled }: WantedUser): string =>
   createHash("sha256")
-    .update(JSON.stringify([username, [...attributes], enabled]))
+    .update(JSON.stringify([username, [...attributes].sort(), enabled]))
     .digest("hex");
 
 /** Letters, marks, symbols, numbers and punctuation. Source: AdminCreateUser, "Username". */

@@ -9,12 +9,23 @@ export type Attributes = ReadonlyMap<string, string>;
 /** A user as the pool has it. */
 export type PoolUser = Readonly<{ sub: string; enabled: boolean; attributes: Attributes }>;
 
+/** The same with its username. */
+export type NamedUser = PoolUser & Readonly<{ username: string }>;
+
 const listOf = (attributes: Attributes): AttributeType[] => [...attributes].map(([Name, Value]) => ({ Name, Value }));
 
 const mapOf = (attributes: readonly AttributeType[] | undefined): Attributes =>
   new Map((attributes ?? []).map(({ Name = "", Value = "" }) => [Name, Value]));
 
 const subOf = (attributes: Attributes): string => attributes.get("sub") ?? "";
+
+const userOf = (enabled: boolean | undefined, given: readonly AttributeType[] | undefined): PoolUser => {
+  const attributes = mapOf(given);
+  return { sub: subOf(attributes), enabled: enabled !== false, attributes };
+};
+
+/** Most users that Cognito lists at a time. */
+const PAGE = 60;
 
 /** The calls that ferry makes to one pool. Every method throws what `CognitoAccount.call` throws. */
 export class UserPool {
@@ -42,14 +53,29 @@ export class UserPool {
     return Users.length > 0;
   }
 
+  /** All users, page by page. Those that come or go meanwhile may be there or not. */
+  async *list(): AsyncGenerator<readonly NamedUser[]> {
+    let token: string | undefined;
+    do {
+      const input = { UserPoolId: this.id, Limit: PAGE, ...(token === undefined ? {} : { PaginationToken: token }) };
+      const page = await this.#account.call("UserList", `listing users of ${this.id}`, (sdk, client, options) =>
+        client.send(new sdk.ListUsersCommand(input), options),
+      );
+      yield (page.Users ?? []).map(({ Username = "", Enabled, Attributes }) => ({
+        username: Username,
+        ...userOf(Enabled, Attributes),
+      }));
+      token = page.PaginationToken;
+    } while (token !== undefined);
+  }
+
   /** Undefined where there is none of this name. */
   async user(username: string): Promise<PoolUser | undefined> {
     try {
       const found = await this.#account.call("UserRead", "reading a user", (sdk, client, options) =>
         client.send(new sdk.AdminGetUserCommand(this.#named(username)), options),
       );
-      const attributes = mapOf(found.UserAttributes);
-      return { sub: subOf(attributes), enabled: found.Enabled !== false, attributes };
+      return userOf(found.Enabled, found.UserAttributes);
     } catch (error) {
       if (isAnswer(error, "UserNotFoundException")) return undefined;
       throw error;

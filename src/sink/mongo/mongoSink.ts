@@ -88,6 +88,7 @@ export const MONGO_ABILITIES: Abilities = {
 export class MongoSink implements Sink, Incarnations {
   readonly can: Abilities;
   readonly batchCount = undefined;
+  readonly form = undefined;
   readonly incarnations = this;
   readonly #client: MongoClient;
   readonly #db: Db;

@@ -5,7 +5,7 @@ import type { AccountDeps } from "#sink/cognito/cognitoAccount.ts";
 import { COGNITO_ABILITIES } from "#sink/cognito/cognitoSink.ts";
 import { type CognitoDeps, cognitoSinks, requireMapping, requirePoolOf } from "#sink/cognito/openCognito.ts";
 import { MONGO_ABILITIES, MongoSink } from "#sink/mongo/mongoSink.ts";
-import type { Abilities, Sink } from "#sink/sink.ts";
+import type { Abilities, Keeps, Sink } from "#sink/sink.ts";
 
 /** What the sinks of a process are opened with. */
 export type SinkDeps = CognitoDeps &
@@ -31,8 +31,12 @@ type Kind = Readonly<{
   opening: (deps: SinkDeps) => SinkOf;
   /** Refuses a destination whose own rules contradict themselves. @throws FERRY_CONFIG */
   requireRules: (to: Destination) => void;
-  /** Looks whether the place itself can take documents, and writes nothing. @throws one clear sentence */
-  requirePlace: (to: Destination, deps: PlaceDeps) => Promise<void>;
+  /**
+   * Looks whether the place itself can take documents, and writes nothing.
+   * @returns what it keeps of a document
+   * @throws one clear sentence
+   */
+  requirePlace: (to: Destination, deps: PlaceDeps) => Promise<Keeps>;
 }>;
 
 type KindName = Destination extends infer D ? (D extends unknown ? keyof D : never) : never;
@@ -46,7 +50,7 @@ const KINDS: Readonly<Record<KindName, Kind>> = {
       (route) =>
         new MongoSink(target, targetNamespace(route), { ...MONGO_ABILITIES, transactions: transactional }),
     requireRules: () => undefined,
-    requirePlace: async () => undefined, // looked at with the deployment that it is in
+    requirePlace: async () => (document) => document, // looked at with the deployment that it is in
   },
   cognito: { can: COGNITO_ABILITIES, opening: cognitoSinks, requireRules: requireMapping, requirePlace: requirePoolOf },
 };

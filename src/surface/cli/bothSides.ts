@@ -3,12 +3,15 @@ import { readConfig } from "#base/config/readConfig.ts";
 import { resolveSettings } from "#base/config/settings.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { NamespaceFilter } from "#base/flow/namespaceFilter.ts";
+import { NO_VITALS } from "#base/observe/vitals.ts";
 import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import type { CarriedDeps } from "#proof/verify/carried.ts";
 import { routesBack } from "#route/table/reverseRoutes.ts";
+import { type SinkOf, sinkOpener } from "#sink/open/openSink.ts";
+import { plainLogger } from "#surface/terminal/output.ts";
 import { type StopSignals, withSignals } from "#surface/terminal/signals.ts";
 import type { Flags } from "./connections.ts";
 import { type NamesFlags, namesIn, withNames } from "./namesFlags.ts";
@@ -28,6 +31,8 @@ export const withCarried = (command: Command): Command =>
     exclude: "namespaces to skip",
   });
 
+type BothSides = CarriedDeps & Readonly<{ signal: AbortSignal; uri: string; sinkOf: SinkOf }>;
+
 /**
  * Works on what is carried between source and target, and on Kafka where it is given: only a run without it can do without.
  * @throws FERRY_USAGE, FERRY_CONFIG, FERRY_MONGO_*
@@ -36,7 +41,7 @@ export const withBothSides = (
   flags: BothFlags,
   appName: string,
   { target, state }: Readonly<{ target: MongoClient; state: StateDb }>,
-  work: (deps: CarriedDeps & Readonly<{ signal: AbortSignal; uri: string }>, signals: StopSignals) => Promise<void>,
+  work: (deps: BothSides, signals: StopSignals) => Promise<void>,
 ): Promise<void> =>
   withSignals(async (signals) => {
     const settings = resolveSettings(flags, ["source"]);
@@ -51,7 +56,10 @@ export const withBothSides = (
         : new KafkaClient({ ...kafkaAddress(settings), clientId, group: clientId });
     const source = await connectMongo(uri, { appName });
     try {
-      const deps = { source, target, state, routes, filter, kafka, clock: systemClock, signal: signals.soft, uri };
+      const { soft: signal } = signals;
+      const opening = { target, state, clock: systemClock, logger: plainLogger, vitals: NO_VITALS, signal };
+      const sinkOf = sinkOpener({ ...opening, transactional: false }); // it reads, and writes nothing
+      const deps = { source, target, state, routes, filter, kafka, clock: systemClock, signal, uri, sinkOf };
       await work(deps, signals);
     } finally {
       await source.close();

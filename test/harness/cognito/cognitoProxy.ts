@@ -19,6 +19,17 @@ const refusal = (status: number, __type: string, message: string): Answer => ({
   body: JSON.stringify({ __type, message }),
 });
 
+/** The part of a list that was asked for; the token says where the next one begins. */
+const pageOf = (
+  { status, body }: Answer,
+  { Limit = 60, PaginationToken = "0" }: Readonly<{ Limit?: number; PaginationToken?: string }>,
+): Answer => {
+  const { Users, ...rest } = JSON.parse(body) as { Users: unknown[] };
+  const [from, end] = [Number(PaginationToken), Number(PaginationToken) + Limit];
+  const more = end < Users.length ? { PaginationToken: String(end) } : {};
+  return { status, body: JSON.stringify({ ...rest, Users: Users.slice(from, end), ...more }) };
+};
+
 const bodyOf = async (stream: IncomingMessage): Promise<string> => {
   stream.setEncoding("utf8");
   let body = "";
@@ -28,7 +39,7 @@ const bodyOf = async (stream: IncomingMessage): Promise<string> => {
 
 /**
  * Stands before cognito-local, counts calls, and adds what Amazon Cognito does and cognito-local does not: refusals for a quota,
- * failures, cut connections, and UserNotFoundException where cognito-local says that the caller is not authorized.
+ * failures, cut connections, pages of lists, and UserNotFoundException where cognito-local says that the caller is not authorized.
  */
 export class CognitoProxy implements AsyncDisposable {
   readonly calls: Call[] = [];
@@ -77,6 +88,7 @@ export class CognitoProxy implements AsyncDisposable {
     if (fault === "throttle") return refusal(400, "TooManyRequestsException", "Rate exceeded");
     if (fault === "fail") return refusal(500, "InternalErrorException", "Something went wrong");
     const answer = await this.#forwarded(incoming, body);
+    if (action === "ListUsers" && answer.status === 200) return pageOf(answer, JSON.parse(body));
     const isAboutUser = action.startsWith("Admin") && answer.body.includes("NotAuthorizedException");
     return isAboutUser ? refusal(400, "UserNotFoundException", "User does not exist.") : answer;
   }

@@ -2,6 +2,10 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import {
+  AdminCreateUserCommand,
+  AdminDeleteUserCommand,
+  AdminEnableUserCommand,
+  AdminUpdateUserAttributesCommand,
   CognitoIdentityProviderClient,
   CreateUserPoolCommand,
   type CreateUserPoolCommandInput,
@@ -91,6 +95,24 @@ export class CognitoServer implements AsyncDisposable {
       return [Username, { enabled: Enabled, attributes: Object.fromEntries(attributes) }];
     });
     return Object.fromEntries(users);
+  }
+
+  /** What others do to users of a pool: past the proxy. */
+  async create(UserPoolId: string, Username: string): Promise<void> {
+    await this.#direct.send(new AdminCreateUserCommand({ UserPoolId, Username }));
+  }
+
+  async change(UserPoolId: string, Username: string, attributes: Readonly<Record<string, string>>): Promise<void> {
+    const UserAttributes = Object.entries(attributes).map(([Name, Value]) => ({ Name, Value }));
+    await this.#direct.send(new AdminUpdateUserAttributesCommand({ UserPoolId, Username, UserAttributes }));
+  }
+
+  async enable(UserPoolId: string, Username: string): Promise<void> {
+    await this.#direct.send(new AdminEnableUserCommand({ UserPoolId, Username }));
+  }
+
+  async remove(UserPoolId: string, Username: string): Promise<void> {
+    await this.#direct.send(new AdminDeleteUserCommand({ UserPoolId, Username }));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,6 @@
 import { Binary, ObjectId } from "bson";
 import { identityOf } from "#base/bson/identity.ts";
-import type { BookOfUsers, Intent, SettledUser, UserRecord } from "#sink/cognito/userBook.ts";
+import { type BookOfUsers, GONE, type Intent, type SeenUser, type SettledUser, type UserRecord } from "#sink/cognito/userBook.ts";
 
 /** A route's book of users in memory. */
 export class MemoryBook implements BookOfUsers {
@@ -48,6 +48,25 @@ export class MemoryBook implements BookOfUsers {
 
   async forget(key: Uint8Array, change: ObjectId): Promise<void> {
     if (this.#records.get(identityOf(key))?.change === change) this.#records.delete(identityOf(key));
+  }
+
+  async doubt(key: Uint8Array, change: ObjectId): Promise<void> {
+    const record = this.#records.get(identityOf(key));
+    if (record?.change !== change) return;
+    const { hash: _, ...known } = record;
+    this.#records.set(identityOf(key), known);
+  }
+
+  async see(survey: ObjectId, users: readonly SeenUser[]): Promise<void> {
+    for (const { username, ...state } of users)
+      for (const [identity, record] of this.#records)
+        if (record.username === username) this.#records.set(identity, { ...record, seen: { survey, ...state } });
+  }
+
+  async *seen(survey: ObjectId): AsyncGenerator<readonly Uint8Array[]> {
+    yield [...this.#records.values()]
+      .filter(({ seen, hash }) => seen?.survey === survey && (hash !== GONE || seen.enabled))
+      .map(({ documentKey }) => documentKey.buffer);
   }
 
   async holder(username: string): Promise<Uint8Array | undefined> {

@@ -1,7 +1,7 @@
 import type { UserPoolType } from "@aws-sdk/client-cognito-identity-provider";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { UserAnswer } from "#sink/cognito/cognitoErrors.ts";
-import type { Attributes, PoolCalls, PoolUser } from "#sink/cognito/userPool.ts";
+import type { Attributes, NamedUser, PoolCalls, PoolUser } from "#sink/cognito/userPool.ts";
 
 /** What a test does to a call: nothing, or one of these as if the process had ended there. */
 export type CallFault = "before" | "after" | undefined;
@@ -40,6 +40,10 @@ export class MemoryPool implements PoolCalls {
 
   async hasUsers(): Promise<boolean> {
     return this.#users.size > 0;
+  }
+
+  async *list(): AsyncGenerator<readonly NamedUser[]> {
+    yield [...this.#users].map(([username, user]) => ({ username, ...user }));
   }
 
   async user(username: string): Promise<PoolUser | undefined> {

@@ -70,6 +70,7 @@ export class MemorySink implements Sink, Incarnations {
   readonly name: string;
   readonly can: Abilities;
   readonly batchCount = undefined;
+  readonly form = undefined;
   readonly incarnations = this;
   readonly #client: MemoryClient;
   readonly #options: MemorySinkOptions;

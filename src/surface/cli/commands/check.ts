@@ -155,7 +155,7 @@ const check = async (flags: CheckFlags): Promise<void> => {
         ...(await checkBoth(flags, { source, target, state })),
         ...(await checkFences(source, target, state)),
       );
-    results.push(...(await checkSinks((await readConfig(flags.config)).routes ?? [])));
+    results.push(...(await checkSinks((await readConfig(flags.config)).routes ?? [], source)));
     if (kafka !== undefined) results.push(...(await checkKafka(kafka, options)));
     if (settings.connect !== undefined) {
       const rest = new ConnectRest({ url: settings.connect, clock: systemClock, giveUpAfterMs: ANSWER_MS });

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { type Receipt, readReceipt } from "#proof/receipt/format.ts";
 import { differencesFrom, makeReceipt, routeOf } from "#proof/receipt/makeReceipt.ts";
-import { readCarried } from "#proof/verify/carried.ts";
+import { readCarriedCollections } from "#proof/verify/carried.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
 import { count } from "#surface/terminal/textTable.ts";
 import { type BothFlags, withBothSides, withCarried } from "../bothSides.ts";
@@ -26,7 +26,7 @@ export const registerReceipt = (receipt: Command): void => {
 const make = (flags: ReceiptFlags): Promise<void> =>
   withTarget(flags, "ferry receipt", (target, state) =>
     withBothSides(flags, "ferry receipt", { target, state }, async (deps) => {
-      const { routes } = await readCarried(deps);
+      const { routes } = await readCarriedCollections(deps);
       const receipt = await makeReceipt({ ...deps, routes, version: VERSION });
       if (flags.out === undefined) return printJson(receipt, 2);
       writeFileSync(flags.out, `${JSON.stringify(receipt, null, 2)}\n`);

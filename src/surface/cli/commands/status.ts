@@ -208,6 +208,14 @@ const workerLine = ({ id, alive, seenMsAgo, report }: WorkerLine): string[] => [
   ...throttleText(report.throttle),
 ];
 
+const poolLine = ({ route, pool, changed, unchanged, perSecond, leftMs }: Status["pools"][number]): string[] => [
+  route,
+  `pool ${pool}`,
+  `${count(changed)} users changed`,
+  `${count(unchanged)} documents needed no call`,
+  `at most ${count(perSecond)}/s lately${leftMs === null || leftMs === 0 ? "" : `: about ${duration(leftMs)} for what waits`}`,
+];
+
 const throttleText = (throttle: WorkerLine["report"]["throttle"]): string[] => {
   if (throttle === null) return [];
   const { share, latencyMs, limitMs } = throttle;
@@ -242,6 +250,7 @@ export const formatStatus = (found: Status): string =>
     ...section("ferry's own capture:", [...captureLines(found), ...stateLines(found)]),
     ...section("Worker lanes:", found.lanes.length === 0 ? [] : [table(found.lanes.map(laneLine))]),
     ...section("Workers:", found.workers.length === 0 ? [] : [table(found.workers.map(workerLine))]),
+    ...section("User pools:", found.pools.length === 0 ? [] : [table(found.pools.map(poolLine))]),
     ...section(
       "Dead letters:",
       found.letters.map(({ route, letters }) => `${route}  ${count(letters)}`),

@@ -4,6 +4,7 @@ import { systemClock } from "#base/flow/clock.ts";
 import { followNamespaces } from "#proof/verify/followNamespaces.ts";
 import type { Verified } from "#proof/verify/verifiedUpTo.ts";
 import { type VerifyDeps, type VerifyReport, verifyNamespaces } from "#proof/verify/verifyNamespaces.ts";
+import type { SinkOf } from "#sink/open/openSink.ts";
 import { timeText } from "#source/stream/resumeToken.ts";
 import { plainLogger, print, printJson } from "#surface/terminal/output.ts";
 import { count } from "#surface/terminal/textTable.ts";
@@ -53,13 +54,11 @@ const limitsOf = (flags: VerifyFlags, uri: string): Limits => {
   };
 };
 
-const once = async (flags: VerifyFlags, deps: VerifyDeps): Promise<void> => {
+const once = async (flags: VerifyFlags, deps: VerifyDeps & Readonly<{ sinkOf: SinkOf }>): Promise<void> => {
   const report = await verifyNamespaces(deps);
-  const { uncompared, structure } = report;
-  if (flags.json === true) printJson({ routes: report.routes.map(resultFacts), uncompared, structure });
-  else
-    for (const line of [...uncompared.map((route) => `${route}: not compared`), ...structureLines(structure)])
-      print(line);
+  const { structure } = report;
+  if (flags.json === true) printJson({ routes: report.routes.map(resultFacts), structure });
+  else for (const line of structureLines(structure)) print(line);
   conclude(report);
 };
 

@@ -4,8 +4,8 @@ import { BSON, type Document, Int32 } from "bson";
 import fc from "fast-check";
 import type { CognitoPlace } from "#base/config/cognitoDestination.ts";
 import type { TargetOp } from "#base/flow/types.ts";
-import { createLogger } from "#base/observe/log.ts";
 import { CognitoSink } from "#sink/cognito/cognitoSink.ts";
+import type { Tally } from "#sink/cognito/routeTally.ts";
 import { poolDescription } from "../../../harness/cognito/poolDescription.ts";
 import { FakeClock } from "../../../harness/memory/fakeClock.ts";
 import { MemoryBook } from "../../../harness/memory/memoryBook.ts";
@@ -17,15 +17,15 @@ const open = (more: Partial<CognitoPlace> = {}) => {
   const pool = new MemoryPool(poolDescription());
   const place = { userPoolId: "memory_pool", username: "login", attributes: ATTRIBUTES, enabled: "active", ...more };
   const book = new MemoryBook();
+  const tallies: Tally[] = [];
   const sink = new CognitoSink({
-    route: "r",
     place,
     pool,
     book,
     clock: new FakeClock(),
-    logger: createLogger("silent"),
+    tally: { add: async (tally) => void tallies.push(tally) },
   });
-  return { pool, book, sink };
+  return { pool, book, sink, tallies };
 };
 
 const keyOf = (id: number): Uint8Array => BSON.serialize({ _id: new Int32(id) });
@@ -46,6 +46,8 @@ const seen = ({ users }: MemoryPool): Record<string, unknown> =>
     }),
   );
 
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
+
 const contact = (email: string) => ({ email, email_verified: "true" });
 
 test("a document becomes a user, is updated, loses attributes, and is disabled when it is deleted", async () => {
@@ -64,12 +66,17 @@ test("a document becomes a user, is updated, loses attributes, and is disabled w
 });
 
 test("what changes nothing of what Cognito keeps costs no call, and of many states the last one is written", async () => {
-  const { pool, sink } = open();
+  const { pool, sink, tallies } = open();
   const state = (age: number, name = "Ann"): TargetOp => write(1, { login: "ann", name, age });
   await sink.write([state(1), state(2)]);
   for (let age = 3; age < 100; age++) await sink.write([state(age)]);
   await sink.write([state(1, "B"), remove(1), state(2, "C"), state(3)]);
   assert.deepEqual(pool.calls, ["create"]);
+  assert.deepEqual(
+    [tallies.length, tallies.reduce((sum, { unchanged }) => sum + unchanged, 0)],
+    [99, 98],
+    "the number saved is counted",
+  );
 });
 
 test("a document of another process's user is updated, and one of a user that is gone is created", async () => {
@@ -134,6 +141,33 @@ test("on deletion users are deleted, or kept, as the route says", async () => {
     await sink.write([remove(1)]);
     assert.deepEqual(seen(pool), left);
   }
+});
+
+test("what others changed in the pool is seen by a survey and by a read, and the next write undoes it, whatever its hash", async () => {
+  const { pool, sink } = open();
+  const documents = [1, 2, 3, 4].map((id) => write(id, { login: `u${id}`, name: "Ann", email: "a@x.example" }));
+  const states = documents.flatMap((op) => (op.op === "write" ? op.doc : []));
+  await sink.write(documents);
+  await sink.write([remove(4)]);
+  const { keeps, survey } = await sink.form();
+  const idsOf = (keys: readonly Uint8Array[]): number[] => keys.map((key) => BSON.deserialize(key)["_id"]);
+  assert.deepEqual(idsOf(await (await survey()).unlike(states)), [4]);
+
+  await pool.setAttributes("u1", new Map([["given_name", "Eve"]]));
+  await pool.delete("u2");
+  await pool.enable("u4");
+  await pool.create("theirs", new Map());
+  const surveyed = await survey();
+  assert.deepEqual(idsOf(await surveyed.unlike(states)), [1, 2]);
+  assert.deepEqual(idsOf((await Array.fromAsync(surveyed.keys(10))).flat()), [1, 3, 4], "4 may sign in, though it is gone");
+
+  const read = async (): Promise<string[]> => (await sink.read([1, 2, 3, 4].map(keyOf))).map(hex).sort();
+  const wanted = states.slice(0, 3).map((state) => hex(keeps(state)));
+  assert.notDeepEqual(await read(), wanted);
+  pool.calls.length = 0;
+  await sink.write([...documents.slice(0, 3), remove(4)]);
+  assert.deepEqual(await read(), wanted);
+  assert.deepEqual(pool.calls.sort(), ["create", "disable", "setAttributes"], "and nothing for the one that is right");
 });
 
 const anyState = fc.record(

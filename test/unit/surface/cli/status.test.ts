@@ -14,6 +14,7 @@ const NOTHING: Status = {
   lagMs: null,
   lanes: [],
   workers: [],
+  pools: [],
   halted: [],
   letters: [],
   notes: [],
@@ -170,6 +171,22 @@ test("what is halted, needs attention or could not be read is shown with code an
     `  ${CATALOGUE.FERRY_ROUTE_RULES.hint}`,
   ]);
   assert.deepEqual(sectionOf(text, "Could not be read:"), ["source: FERRY_MONGO_UNREACHABLE: no"]);
+});
+
+test("a route to a pool says what it changed and saved, and how long its quota needs for what waits", () => {
+  const pool = { route: "users-to-cognito", pool: "eu_a", changed: 1_001, unchanged: 100_000, perSecond: 49.8 };
+  const text = formatStatus({
+    ...NOTHING,
+    pools: [
+      { ...pool, leftMs: 7_200_000 },
+      { ...pool, route: "all", leftMs: null },
+    ],
+  });
+  const cells = "pool eu_a  1,001 users changed  100,000 documents needed no call  at most 50/s lately";
+  assert.deepEqual(sectionOf(text, "User pools:"), [
+    `users-to-cognito  ${cells}: about 2 h 0 min for what waits`,
+    `all               ${cells}`,
+  ]);
 });
 
 test("a part that is empty has no title, but the list of connectors is always there", () => {
