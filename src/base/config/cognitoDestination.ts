@@ -15,7 +15,10 @@ const QUOTAS = Type.Object(
     UserUpdate: rate("Changes of a user: attributes, enabling, disabling, deleting. Default: 25."),
     UserRead: rate("AdminGetUser. Default: 120."),
     UserList: rate("ListUsers. Default: 30."),
+    UserResourceUpdate: rate("Users that join or leave a group. Default: 25."),
     UserPoolRead: rate("DescribeUserPool. Default: 15."),
+    UserPoolUpdate: rate("AddCustomAttributes, for `ferry check --create-attributes`. Default: 15."),
+    UserPoolResourceRead: rate("ListGroups. Default: 5, AWS's for one pool."),
   },
   closed,
 );
@@ -39,6 +42,12 @@ export const COGNITO = Type.Object(
     }),
     enabled: Type.Optional(
       Type.String({ ...PATH, description: "Path of a boolean: may the user sign in? Without it every user may." }),
+    ),
+    groups: Type.Optional(
+      Type.String({
+        ...PATH,
+        description: "Path of the names of the user's groups, a list or one. Only groups from there are taken away again.",
+      }),
     ),
     onDelete: Type.Optional(
       Type.Union([Type.Literal("disable"), Type.Literal("delete"), Type.Literal("keep")], {

@@ -23,8 +23,8 @@ export const destinationText = (to: Destination): string =>
 /** The rules that a destination adds to its route's own: none for a collection, which takes documents as they are. */
 export const destinationRules = (to: Destination): readonly unknown[] => {
   if ("mongodb" in to) return [];
-  const { username, attributes, enabled } = to.cognito;
-  return [username, attributes, enabled];
+  const { username, attributes, enabled, groups } = to.cognito;
+  return groups === undefined ? [username, attributes, enabled] : [username, attributes, enabled, groups];
 };
 
 /** The collection that a route goes to; callers have kept other destinations out. @throws FERRY_BUG */

@@ -10,8 +10,9 @@ import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import { documentKeyOf } from "#io/wire/documentKey.ts";
 import type { Abilities, Explanation, Form, Refusal, Sink } from "#sink/sink.ts";
 import { asWanted, keepsUsers, keptUser, lasting } from "./keptUser.ts";
-import { type PoolRules, poolRulesOf, requirePool, writtenNames } from "./poolRules.ts";
+import { type PoolRules, writtenNames } from "./poolRules.ts";
 import { PoolSurvey } from "./poolSurvey.ts";
+import { readPool } from "./readPool.ts";
 import type { TallyOfRoute } from "./routeTally.ts";
 import { type BookOfUsers, GONE, type UserRecord } from "./userBook.ts";
 import { UserChange } from "./userChange.ts";
@@ -95,8 +96,7 @@ export class CognitoSink implements Sink {
 
   async #look(): Promise<Readonly<{ rules: PoolRules; change: UserChange }>> {
     const { pool, place, clock } = this.#deps;
-    const rules = poolRulesOf(await pool.describe());
-    requirePool(rules, place);
+    const rules = await readPool(pool, place);
     const fixed = [...rules.attributes.values()].filter(({ isMutable }) => !isMutable).map(({ name }) => name);
     const change = new UserChange(pool, {
       written: this.#written,
@@ -123,10 +123,10 @@ export class CognitoSink implements Sink {
   }
 
   /** Undefined where the document has none, or one that may not sign in since the document is gone. */
-  async #userOf({ documentKey, username, hash, change }: UserRecord): Promise<WantedUser | undefined> {
+  async #userOf({ documentKey, username, hash, change, groups }: UserRecord): Promise<WantedUser | undefined> {
     const { pool, book } = this.#deps;
     const found = username === undefined ? undefined : await pool.user(username);
-    const user = username === undefined || found === undefined ? undefined : asWanted({ username, ...found }, this.#written);
+    const user = username === undefined || found === undefined ? undefined : asWanted({ username, ...found }, this.#written, groups);
     if (hash === GONE && user?.enabled !== true) return undefined;
     if (hash !== undefined && (user === undefined || wantedHash(user) !== hash)) await book.doubt(documentKey.buffer, change);
     return user;
@@ -172,7 +172,7 @@ export class CognitoSink implements Sink {
   async #make(change: UserChange, record: UserRecord | undefined, { key, user }: Wish): Promise<void> {
     const { book, place } = this.#deps;
     const names = user === undefined ? [] : [...user.attributes.keys()];
-    const begun = await book.begin({ key, username: user?.username, names });
+    const begun = await book.begin({ key, username: user?.username, names, groups: user?.groups ?? [] });
     if (begun === undefined) throw taken(user?.username ?? "");
     faultPoint("user-noted");
     const settled = await change.make(record, user, place.onDelete);

@@ -4,16 +4,25 @@ import type { PoolRules } from "./poolRules.ts";
 import type { UserMapping, WantedUser } from "./userMapping.ts";
 import type { NamedUser } from "./userPool.ts";
 
-/** What of a user is compared: an attribute that is set once, with the creation, need not follow its document. */
+/**
+ * What of a user is compared. An attribute that is set once, with the creation, need not follow its document; groups are in no list
+ * of users.
+ */
 export const lasting = (user: WantedUser, { attributes: rules }: Pick<PoolRules, "attributes">): WantedUser => ({
   ...user,
+  groups: [],
   attributes: new Map([...user.attributes].filter(([name]) => rules.get(name)?.isMutable !== false)),
 });
 
-/** A user of the pool as a document would want it. @param names of the attributes that are the route's */
-export const asWanted = ({ username, enabled, attributes }: NamedUser, names: ReadonlySet<string>): WantedUser => ({
+/** A user of the pool as a document would want it. @param names of the attributes that are the route's; groups are taken as noted */
+export const asWanted = (
+  { username, enabled, attributes }: NamedUser,
+  names: ReadonlySet<string>,
+  groups: readonly string[] = [],
+): WantedUser => ({
   username,
   enabled,
+  groups,
   attributes: new Map([...attributes].filter(([name, value]) => names.has(name) && value !== "")),
 });
 

@@ -10,7 +10,7 @@ import type { Keeps } from "#sink/sink.ts";
 import { type AccountDeps, CognitoAccount } from "./cognitoAccount.ts";
 import { CognitoSink } from "./cognitoSink.ts";
 import { keepsUsers } from "./keptUser.ts";
-import { poolRulesOf, requirePool } from "./poolRules.ts";
+import { readPool } from "./readPool.ts";
 import { RouteTally } from "./routeTally.ts";
 import { UserBook } from "./userBook.ts";
 import { UserMapping } from "./userMapping.ts";
@@ -53,20 +53,21 @@ export const cognitoSinks = (deps: CognitoDeps) => {
   };
 };
 
+/** What a pool is looked at with. `createAttributes`: custom ones that the route names and the pool lacks are added to it. */
+export type PoolLookDeps = AccountDeps & Readonly<{ createAttributes?: boolean }>;
+
 /** @throws FERRY_CONFIG for rules that contradict themselves */
 export const requireMapping = (to: Destination): void => {
   new UserMapping(placeOf(to));
 };
 
 /**
- * Looks whether the pool of a destination is there and can take its users, and writes nothing.
+ * Looks whether the pool of a destination is there and can take its users; writes no more than the attributes that are asked for.
  * @returns what it keeps of a document
  * @throws FERRY_COGNITO_*
  */
-export const requirePoolOf = async (to: Destination, deps: AccountDeps): Promise<Keeps> => {
+export const requirePoolOf = async (to: Destination, deps: PoolLookDeps): Promise<Keeps> => {
   const place = placeOf(to);
   const pool = new UserPool(new CognitoAccount(place, deps), place.userPoolId);
-  const rules = poolRulesOf(await pool.describe());
-  requirePool(rules, place);
-  return keepsUsers(new UserMapping(place), rules);
+  return keepsUsers(new UserMapping(place), await readPool(pool, place, deps.createAttributes));
 };

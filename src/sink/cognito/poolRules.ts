@@ -20,6 +20,8 @@ export type PoolRules = Readonly<{
   signInWith: readonly string[];
   /** Are `Ann` and `ann` two users? */
   isCaseSensitive: boolean;
+  /** Names of its groups; none where the route has no use for them. */
+  groups: ReadonlySet<string>;
 }>;
 
 /** Longest value of any attribute, and longest username. Source: Amazon Cognito, "Quotas". */
@@ -36,7 +38,7 @@ const limit = (given: string | undefined, otherwise: number): number =>
   given === undefined || given === "" ? otherwise : Number(given);
 
 /** @param pool as DescribeUserPool answers it */
-export const poolRulesOf = (pool: UserPoolType): PoolRules => {
+export const poolRulesOf = (pool: UserPoolType, groups: readonly string[] = []): PoolRules => {
   const attributes = (pool.SchemaAttributes ?? []).flatMap((one): [string, AttributeRule][] => {
     if (one.Name === undefined) return [];
     const type = one.AttributeDataType ?? "String";
@@ -60,8 +62,10 @@ export const poolRulesOf = (pool: UserPoolType): PoolRules => {
     attributes: new Map(attributes),
     signInWith: pool.UsernameAttributes ?? [],
     isCaseSensitive: pool.UsernameConfiguration?.CaseSensitive === true,
+    groups: new Set(groups),
   };
 };
+
 
 /** The attributes that a route writes: those it names, and what says that a contact is the user's. */
 export const writtenNames = ({ attributes }: Pick<CognitoPlace, "attributes">): readonly string[] => {
@@ -70,14 +74,25 @@ export const writtenNames = ({ attributes }: Pick<CognitoPlace, "attributes">): 
   return [...new Set([...named, ...implied])];
 };
 
+/** Attributes that a route writes and its pool has not. */
+const missingNames = ({ attributes }: PoolRules, place: CognitoPlace): readonly string[] =>
+  writtenNames(place).filter((name) => !attributes.has(name));
+
+const CUSTOM = "custom:";
+
+/** Custom attributes that can be added to the pool for a route, without the prefix that Cognito puts before them. */
+export const addableNames = (rules: PoolRules, place: CognitoPlace): readonly string[] =>
+  missingNames(rules, place).flatMap((name) => (name.startsWith(CUSTOM) ? name.slice(CUSTOM.length) : []));
+
 /** Why a pool cannot take a route's users, one sentence each; none where it can. */
 export const poolFlaws = (rules: PoolRules, place: CognitoPlace): readonly string[] => {
   const { attributes, signInWith } = rules;
   const flaws: string[] = [];
   if (signInWith.length > 0)
     flaws.push(`its users have no username but ${signInWith.join(" or ")}; a route needs a pool with usernames`);
-  const missing = writtenNames(place).filter((name) => !attributes.has(name));
-  if (missing.length > 0) flaws.push(`it has no attribute ${missing.join(", ")}; create them in the pool first`);
+  const missing = missingNames(rules, place);
+  if (missing.length > 0)
+    flaws.push(`it has no attribute ${missing.join(", ")} (\`ferry check --create-attributes\` adds custom ones)`);
   if (place.attributes["sub"] !== undefined) flaws.push("sub is Cognito's own, and cannot be written");
   const absent = [...attributes.values()].filter(
     ({ name, isRequired }) => isRequired && !writtenNames(place).includes(name),

@@ -7,7 +7,10 @@ export const DEFAULT_QUOTAS = {
   UserUpdate: 25,
   UserRead: 120,
   UserList: 30,
+  UserResourceUpdate: 25,
   UserPoolRead: 15,
+  UserPoolUpdate: 15,
+  UserPoolResourceRead: 5, // of one pool
 } as const satisfies Required<NonNullable<CognitoPlace["quotas"]>>;
 
 export type QuotaClass = keyof typeof DEFAULT_QUOTAS;
@@ -74,6 +77,9 @@ export const quotasOf = (given: CognitoPlace["quotas"], clock: Clock): Readonly<
     UserUpdate: quota("UserUpdate"),
     UserRead: quota("UserRead"),
     UserList: quota("UserList"),
+    UserResourceUpdate: quota("UserResourceUpdate"),
     UserPoolRead: quota("UserPoolRead"),
+    UserPoolUpdate: quota("UserPoolUpdate"),
+    UserPoolResourceRead: quota("UserPoolResourceRead"),
   };
 };

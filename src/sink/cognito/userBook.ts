@@ -24,6 +24,8 @@ export type UserRecord = {
   sub?: string;
   /** Attributes that the user may have from ferry. */
   names: string[];
+  /** Groups that the user may be in from ferry. */
+  groups?: string[];
   enabled?: boolean;
   /**
    * Of what the pool was given. Absent while a change is under way, was cut off, or the pool was seen to have something else: then the
@@ -49,7 +51,7 @@ export type SeenState = { enabled: boolean; hash: string };
 export type SeenUser = SeenState & Readonly<{ username: string }>;
 
 /** What a change has made of the user. */
-export type SettledUser = Required<Pick<UserRecord, "username" | "sub" | "names" | "enabled" | "hash" | "former">>;
+export type SettledUser = Required<Pick<UserRecord, "username" | "sub" | "names" | "groups" | "enabled" | "hash" | "former">>;
 
 /** Before anything of a user is changed. */
 export type Intent = Readonly<{
@@ -58,6 +60,7 @@ export type Intent = Readonly<{
   /** Undefined where the user is to go. */
   username: string | undefined;
   names: readonly string[];
+  groups: readonly string[];
 }>;
 
 const AT_ONCE = 1000;
@@ -97,13 +100,13 @@ export class UserBook {
   }
 
   /** @returns the change to settle; undefined where the username is another document's */
-  async begin({ key, username, names }: Intent): Promise<ObjectId | undefined> {
+  async begin({ key, username, names, groups }: Intent): Promise<ObjectId | undefined> {
     const change = new ObjectId();
     const update = {
       $set: { documentKey: new Binary(key), pool: this.#pool, change, changedAt: new Date(this.#clock.now()) },
       $unset: { hash: true as const },
       $pull: { former: { username } }, // it may be enabled from now on
-      $addToSet: { names: { $each: [...names] }, usernames: { $each: username === undefined ? [] : [username] } },
+      $addToSet: { names: { $each: [...names] }, groups: { $each: [...groups] }, usernames: { $each: username === undefined ? [] : [username] } },
     };
     try {
       await translated("noting a change of a user", () =>

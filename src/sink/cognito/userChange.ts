@@ -5,7 +5,13 @@ import { type WantedUser, wantedHash } from "./userMapping.ts";
 import type { Attributes, PoolCalls } from "./userPool.ts";
 
 /** What is known of the user under the wanted name. `enabled` is undefined where it is not known. */
-type Known = Readonly<{ sub: string; names: readonly string[]; enabled: boolean | undefined }>;
+type Known = Readonly<{
+  sub: string;
+  names: readonly string[];
+  enabled: boolean | undefined;
+  /** That it is in. */
+  groups: readonly string[];
+}>;
 
 /** A user that others create and delete at the same time is created and updated in turns; not for ever. */
 const MOST_TURNS = 5;
@@ -58,22 +64,42 @@ export class UserChange {
     const { username, attributes, enabled } = wanted;
     const known = await this.#written(await this.#noted(record, username), wanted);
     if (known.enabled !== enabled) await (enabled ? this.#pool.enable(username) : this.#pool.disable(username));
+    await this.#regroup(username, wanted.groups, { isIn: known.groups, given: record?.groups ?? [] });
     const former = (record?.former ?? []).filter((one) => one.username !== username);
     for (const name of givenUp(record, username)) {
-      await this.#pool.disable(name); // behind the new one: there is always one that the user can sign in with
+      await this.#giveUp(name, record); // behind the new one: there is always one that the user can sign in with
       former.push({ username: name, sub: (name === record?.username && record.sub) || null, at: this.#rules.now() });
     }
-    return { username, sub: known.sub, names: [...attributes.keys()], enabled, hash: wantedHash(wanted), former };
+    const names = [...attributes.keys()];
+    const groups = [...wanted.groups];
+    return { username, sub: known.sub, names, groups, enabled, hash: wantedHash(wanted), former };
+  }
+
+  /** Groups that others gave the user stay. @param known `isIn`: at least these; `given`: by ferry, as far as is known */
+  async #regroup(
+    username: string,
+    wanted: readonly string[],
+    { isIn, given }: Readonly<{ isIn: readonly string[]; given: readonly string[] }>,
+  ): Promise<void> {
+    for (const group of wanted) if (!isIn.includes(group)) await this.#pool.join(username, group);
+    for (const group of given) if (!wanted.includes(group)) await this.#pool.leave(username, group);
   }
 
   /** The user stays, and may not sign in. */
   async #disable(record: UserRecord): Promise<SettledUser> {
-    const { usernames, username = usernames.at(-1) ?? "", sub = "", names, former = [] } = record;
+    const { usernames, username = usernames.at(-1) ?? "", sub = "", names, groups = [], former = [] } = record;
     const others = givenUp(record, username);
-    for (const name of [username, ...others]) await this.#pool.disable(name);
+    await this.#pool.disable(username);
+    for (const name of others) await this.#giveUp(name, record);
     const at = this.#rules.now();
     const also = others.map((name) => ({ username: name, sub: null, at }));
-    return { username, sub, names, enabled: false, hash: GONE, former: [...former, ...also] };
+    return { username, sub, names, groups, enabled: false, hash: GONE, former: [...former, ...also] };
+  }
+
+  /** No document has the account any more. */
+  async #giveUp(username: string, record: UserRecord | undefined): Promise<void> {
+    await this.#pool.disable(username);
+    for (const group of record?.groups ?? []) await this.#pool.leave(username, group);
   }
 
   /** Created or updated, and the other where Cognito says so. */
@@ -94,7 +120,7 @@ export class UserChange {
 
   async #created(username: string, attributes: Attributes): Promise<Known> {
     const sub = await this.#pool.create(username, attributes);
-    return { sub, names: [...attributes.keys()], enabled: true };
+    return { sub, names: [...attributes.keys()], enabled: true, groups: [] };
   }
 
   async #updated({ names }: Known, username: string, attributes: Attributes): Promise<void> {
@@ -108,14 +134,15 @@ export class UserChange {
   /** What is noted of the user under this name; what the pool has, after a change that was cut off, or where it has something else. */
   async #noted(record: UserRecord | undefined, username: string): Promise<Known | undefined> {
     if (record?.username !== username) return undefined;
-    const { sub = "", names, hash, enabled } = record;
-    return hash === undefined ? this.#found(username) : { sub, names, enabled };
+    const { sub = "", names, hash, enabled, groups = [] } = record;
+    return hash === undefined ? this.#found(username) : { sub, names, enabled, groups };
   }
 
   /** Undefined where it has gone since. */
   async #found(username: string): Promise<Known | undefined> {
     const user = await this.#pool.user(username);
     const isOurs = (name: string): boolean => this.#rules.written.has(name);
-    return user && { sub: user.sub, enabled: user.enabled, names: [...user.attributes.keys()].filter(isOurs) };
+    const names = [...(user?.attributes.keys() ?? [])].filter(isOurs);
+    return user && { sub: user.sub, enabled: user.enabled, names, groups: [] }; // joining a group again changes nothing
   }
 }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type RawValue, rawDocument, rawField } from "#base/bson/rawValue.ts";
+import { elementsOf, type RawValue, rawDocument, rawField } from "#base/bson/rawValue.ts";
 import { BsonType } from "#base/bson/walk.ts";
 import type { CognitoPlace } from "#base/config/cognitoDestination.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
@@ -16,16 +16,20 @@ export type WantedUser = Readonly<{
   /** By name; those without a value are not there. */
   attributes: ReadonlyMap<string, string>;
   enabled: boolean;
+  /** Names in order; none where the route maps none. */
+  groups: readonly string[];
 }>;
 
 /** One text for all that Cognito is to keep of a user: equal where no call is needed. */
-export const wantedHash = ({ username, attributes, enabled }: WantedUser): string =>
+export const wantedHash = ({ username, attributes, enabled, groups }: WantedUser): string =>
   createHash("sha256")
-    .update(JSON.stringify([username, [...attributes].sort(), enabled]))
+    .update(JSON.stringify([username, [...attributes].sort(), enabled, groups]))
     .digest("hex");
 
 /** Letters, marks, symbols, numbers and punctuation. Source: AdminCreateUser, "Username". */
 const USERNAME = /^[\p{L}\p{M}\p{S}\p{N}\p{P}]+$/u;
+
+type Mapped = Pick<CognitoPlace, "username" | "attributes" | "enabled" | "groups">;
 
 type Names = readonly string[];
 
@@ -47,14 +51,16 @@ export class UserMapping {
   readonly #username: ReturnType<typeof usernamePieces>;
   readonly #attributes: readonly (readonly [name: string, path: Names])[];
   readonly #enabled: Names | undefined;
+  readonly #groups: Names | undefined;
 
   /** @throws FERRY_CONFIG for a path that is none */
-  constructor({ username, attributes, enabled }: Pick<CognitoPlace, "username" | "attributes" | "enabled">) {
+  constructor({ username, attributes, enabled, groups }: Mapped) {
     this.#username = usernamePieces(username);
     this.#attributes = Object.entries(attributes)
       .map(([name, path]) => [name, fieldNames(path, `attributes.${name}`)] as const)
       .sort(([a], [b]) => (a < b ? -1 : 1));
     this.#enabled = enabled === undefined ? undefined : fieldNames(enabled, "enabled");
+    this.#groups = groups === undefined ? undefined : fieldNames(groups, "groups");
   }
 
   /** @param document raw, as the route's rules leave it @throws FERRY_COGNITO_REJECTED that names the attribute */
@@ -64,6 +70,7 @@ export class UserMapping {
       username: pool.isCaseSensitive ? username : username.toLowerCase(),
       attributes: this.#attributesOf(document, pool),
       enabled: this.#isEnabled(document),
+      groups: this.#groupsOf(document, pool),
     };
   }
 
@@ -115,6 +122,20 @@ export class UserMapping {
 
   #names(attribute: string): boolean {
     return this.#attributes.some(([name]) => name === attribute);
+  }
+
+  #groupsOf(document: Uint8Array, pool: PoolRules): readonly string[] {
+    const value = this.#groups && valueAt(document, this.#groups);
+    if (isNothing(value)) return [];
+    const names = value.type === BsonType.array ? elementsOf(value) : [value];
+    const groups = names.flatMap((name) => {
+      const read = attributeText(name, "groups", "String");
+      if ("flaw" in read) throw refused("groups", `cannot be set: ${read.flaw}`);
+      if (read.text !== undefined && !pool.groups.has(read.text))
+        throw refused("groups", "has a name that is no group of the pool");
+      return read.text ?? [];
+    });
+    return [...new Set(groups)].sort();
   }
 
   /** A document that does not say is a user who may sign in. */

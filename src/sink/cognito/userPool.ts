@@ -2,6 +2,7 @@ import type { AttributeType, UserPoolType } from "@aws-sdk/client-cognito-identi
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { CognitoAccount } from "./cognitoAccount.ts";
 import { isAnswer } from "./cognitoErrors.ts";
+import { LONGEST_VALUE } from "./poolRules.ts";
 
 /** Attributes of a user, by name. */
 export type Attributes = ReadonlyMap<string, string>;
@@ -24,8 +25,9 @@ const userOf = (enabled: boolean | undefined, given: readonly AttributeType[] | 
   return { sub: subOf(attributes), enabled: enabled !== false, attributes };
 };
 
-/** Most users that Cognito lists at a time. */
+/** Most users, or groups, that Cognito lists at a time, and most attributes that it adds. */
 const PAGE = 60;
+const MOST_ADDED = 25;
 
 /** The calls that ferry makes to one pool. Every method throws what `CognitoAccount.call` throws. */
 export class UserPool {
@@ -44,6 +46,37 @@ export class UserPool {
     );
     if (UserPool === undefined) throw new FerryError("FERRY_COGNITO_POOL", `there is no pool ${this.id}`);
     return UserPool;
+  }
+
+  /** Names of its groups. */
+  async groups(): Promise<readonly string[]> {
+    const names: string[] = [];
+    let token: string | undefined;
+    do {
+      const input = { UserPoolId: this.id, Limit: PAGE, ...(token === undefined ? {} : { NextToken: token }) };
+      const page = await this.#account.call(
+        "UserPoolResourceRead",
+        `listing groups of ${this.id}`,
+        (sdk, client, options) => client.send(new sdk.ListGroupsCommand(input), options),
+      );
+      names.push(...(page.Groups ?? []).flatMap(({ GroupName }) => GroupName ?? []));
+      token = page.NextToken;
+    } while (token !== undefined);
+    return names;
+  }
+
+  /** Custom attributes for texts of any length that may be changed. @param names without `custom:` */
+  async addAttributes(names: readonly string[]): Promise<void> {
+    const CustomAttributes = names.map((Name) => ({
+      ...{ Name, AttributeDataType: "String", Mutable: true } as const,
+      StringAttributeConstraints: { MinLength: "0", MaxLength: String(LONGEST_VALUE) },
+    }));
+    for (let from = 0; from < names.length; from += MOST_ADDED) {
+      const input = { UserPoolId: this.id, CustomAttributes: CustomAttributes.slice(from, from + MOST_ADDED) };
+      await this.#account.call("UserPoolUpdate", `adding attributes to ${this.id}`, (sdk, client, options) =>
+        client.send(new sdk.AddCustomAttributesCommand(input), options),
+      );
+    }
   }
 
   async hasUsers(): Promise<boolean> {
@@ -104,6 +137,24 @@ export class UserPool {
     const input = { ...this.#named(username), UserAttributeNames: [...names] };
     await this.#account.call("UserUpdate", "removing attributes of a user", (sdk, client, options) =>
       client.send(new sdk.AdminDeleteUserAttributesCommand(input), options),
+    );
+  }
+
+  /** No-op where the user is in it. @throws UserNotFoundException as an answer */
+  async join(username: string, group: string): Promise<void> {
+    const input = { ...this.#named(username), GroupName: group };
+    await this.#account.call("UserResourceUpdate", "adding a user to a group", (sdk, client, options) =>
+      client.send(new sdk.AdminAddUserToGroupCommand(input), options),
+    );
+  }
+
+  /** A no-op where there is none of this name, or it is not in the group. */
+  async leave(username: string, group: string): Promise<void> {
+    const input = { ...this.#named(username), GroupName: group };
+    await unlessGone(
+      this.#account.call("UserResourceUpdate", "removing a user from a group", (sdk, client, options) =>
+        client.send(new sdk.AdminRemoveUserFromGroupCommand(input), options),
+      ),
     );
   }
 

@@ -1,9 +1,8 @@
 import { type Destination, targetNamespace } from "#base/config/destination.ts";
 import type { Route } from "#base/config/routes.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
-import type { AccountDeps } from "#sink/cognito/cognitoAccount.ts";
 import { COGNITO_ABILITIES } from "#sink/cognito/cognitoSink.ts";
-import { type CognitoDeps, cognitoSinks, requireMapping, requirePoolOf } from "#sink/cognito/openCognito.ts";
+import { type CognitoDeps, cognitoSinks, type PoolLookDeps, requireMapping, requirePoolOf } from "#sink/cognito/openCognito.ts";
 import { MONGO_ABILITIES, MongoSink } from "#sink/mongo/mongoSink.ts";
 import type { Abilities, Keeps, Sink } from "#sink/sink.ts";
 
@@ -16,7 +15,7 @@ export type SinkDeps = CognitoDeps &
   }>;
 
 /** What a place is looked at with, before there is anything else. */
-export type PlaceDeps = AccountDeps;
+export type PlaceDeps = PoolLookDeps;
 
 type Routed = Pick<Route, "name" | "to">;
 
@@ -32,7 +31,7 @@ type Kind = Readonly<{
   /** Refuses a destination whose own rules contradict themselves. @throws FERRY_CONFIG */
   requireRules: (to: Destination) => void;
   /**
-   * Looks whether the place itself can take documents, and writes nothing.
+   * Looks whether the place itself can take documents, and writes no more than what is asked for to make it ready.
    * @returns what it keeps of a document
    * @throws one clear sentence
    */

@@ -16,7 +16,10 @@ const ANSWER_MS = 20_000;
 const SAMPLE = 1000;
 
 /** The places of routes that go to no collection; where the source is known, whether its documents can go there. */
-export const checkSinks = async (routes: readonly Route[], source: MongoClient | undefined): Promise<CheckResult[]> => {
+export const checkSinks = async (
+  routes: readonly Route[],
+  { source, createAttributes }: Readonly<{ source: MongoClient | undefined; createAttributes: boolean }>,
+): Promise<CheckResult[]> => {
   const results: CheckResult[] = [];
   for (const route of routes) {
     const { can, requirePlace } = kindOfSink(route.to);
@@ -24,7 +27,8 @@ export const checkSinks = async (routes: readonly Route[], source: MongoClient |
     const found = await checking("sink", async (say) => {
       const place = destinationText(route.to);
       const signal = AbortSignal.timeout(ANSWER_MS);
-      const keeps = await requirePlace(route.to, { clock: systemClock, signal, onRetry: () => undefined });
+      const deps = { clock: systemClock, signal, onRetry: () => undefined, createAttributes };
+      const keeps = await requirePlace(route.to, deps);
       say("ok", `${route.name}: ${place} can take its documents, at-least-once with idempotent calls`);
       if (source === undefined) return;
       const { tried, refused, why } = await trySample(route, source, keeps);

@@ -15,7 +15,7 @@ export class MemoryBook implements BookOfUsers {
     );
   }
 
-  async begin({ key, username, names }: Intent): Promise<ObjectId | undefined> {
+  async begin({ key, username, names, groups }: Intent): Promise<ObjectId | undefined> {
     const identity = identityOf(key);
     const holder = username === undefined ? undefined : await this.holder(username);
     if (holder !== undefined && identityOf(holder) !== identity) return undefined;
@@ -32,6 +32,7 @@ export class MemoryBook implements BookOfUsers {
       ...known,
       usernames: [...new Set([...known.usernames, ...(username === undefined ? [] : [username])])],
       names: [...new Set([...known.names, ...names])],
+      groups: [...new Set([...(known.groups ?? []), ...groups])],
       former: (known.former ?? []).filter((one) => one.username !== username),
       change,
       changedAt: new Date(0),

@@ -9,7 +9,7 @@ export type CallFault = "before" | "after" | undefined;
 /** The end of the process, as the code under test sees it. */
 export class Cut extends Error {}
 
-type Stored = { sub: string; enabled: boolean; attributes: Map<string, string> };
+type Stored = { sub: string; enabled: boolean; attributes: Map<string, string>; groups: Set<string> };
 
 const answered = (answer: UserAnswer): FerryError =>
   new FerryError("FERRY_COGNITO_REJECTED", answer, { facts: { answer } });
@@ -30,12 +30,22 @@ export class MemoryPool implements PoolCalls {
   }
 
   /** Everything that it has, by username. */
-  get users(): ReadonlyMap<string, PoolUser> {
+  get users(): ReadonlyMap<string, PoolUser & Readonly<{ groups: ReadonlySet<string> }>> {
     return this.#users;
   }
 
   async describe(): Promise<UserPoolType> {
     return this.#description;
+  }
+
+  async groups(): Promise<readonly string[]> {
+    return ["admins", "editors"];
+  }
+
+  async addAttributes(names: readonly string[]): Promise<void> {
+    this.#description.SchemaAttributes?.push(
+      ...names.map((name) => ({ Name: `custom:${name}`, AttributeDataType: "String" as const, Mutable: true })),
+    );
   }
 
   async hasUsers(): Promise<boolean> {
@@ -54,7 +64,7 @@ export class MemoryPool implements PoolCalls {
     return this.#change("create", () => {
       if (this.#users.has(username)) throw answered("UsernameExistsException");
       const sub = `sub-${++this.#subs}`;
-      this.#users.set(username, { sub, enabled: true, attributes: new Map([["sub", sub], ...attributes]) });
+      this.#users.set(username, { sub, enabled: true, attributes: new Map([["sub", sub], ...attributes]), groups: new Set() });
       return sub;
     });
   }
@@ -70,6 +80,18 @@ export class MemoryPool implements PoolCalls {
     return this.#change("deleteAttributes", () => {
       const user = this.#known(username);
       for (const name of names) user.attributes.delete(name);
+    });
+  }
+
+  join(username: string, group: string): Promise<void> {
+    return this.#change("join", () => {
+      this.#known(username).groups.add(group);
+    });
+  }
+
+  leave(username: string, group: string): Promise<void> {
+    return this.#change("leave", () => {
+      this.#users.get(username)?.groups.delete(group);
     });
   }
 

@@ -45,6 +45,7 @@ type CheckFlags = Flags &
     config?: string;
     printRoles?: boolean;
     containers?: boolean;
+    createAttributes?: boolean;
   }>;
 
 /** `ferry check`: can this migration work, and what would stop it? */
@@ -53,6 +54,7 @@ export const registerCheck = (command: Command): void => {
     .option("--ns <db.collection>", "collection to migrate (default: those of the routes, else everything)")
     .option("--containers", "check only what compose.yaml needs: a Docker engine, memory, free ports")
     .option("--config <file>", "routes and their rules (default: ferry.yaml here, if it exists)")
+    .option("--create-attributes", "add to Cognito pools the custom attributes that routes name and they lack")
     .option("--print-roles", "print the roles with the least privileges that ferry needs, for mongosh, and exit");
   withNames(command, {
     include:
@@ -155,7 +157,8 @@ const check = async (flags: CheckFlags): Promise<void> => {
         ...(await checkBoth(flags, { source, target, state })),
         ...(await checkFences(source, target, state)),
       );
-    results.push(...(await checkSinks((await readConfig(flags.config)).routes ?? [], source)));
+    const { routes = [] } = await readConfig(flags.config);
+    results.push(...(await checkSinks(routes, { source, createAttributes: flags.createAttributes === true })));
     if (kafka !== undefined) results.push(...(await checkKafka(kafka, options)));
     if (settings.connect !== undefined) {
       const rest = new ConnectRest({ url: settings.connect, clock: systemClock, giveUpAfterMs: ANSWER_MS });

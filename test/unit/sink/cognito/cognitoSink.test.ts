@@ -5,6 +5,7 @@ import fc from "fast-check";
 import type { CognitoPlace } from "#base/config/cognitoDestination.ts";
 import type { TargetOp } from "#base/flow/types.ts";
 import { CognitoSink } from "#sink/cognito/cognitoSink.ts";
+import { readPool } from "#sink/cognito/readPool.ts";
 import type { Tally } from "#sink/cognito/routeTally.ts";
 import { poolDescription } from "../../../harness/cognito/poolDescription.ts";
 import { FakeClock } from "../../../harness/memory/fakeClock.ts";
@@ -25,7 +26,7 @@ const open = (more: Partial<CognitoPlace> = {}) => {
     clock: new FakeClock(),
     tally: { add: async (tally) => void tallies.push(tally) },
   });
-  return { pool, book, sink, tallies };
+  return { pool, book, sink, tallies, place };
 };
 
 const keyOf = (id: number): Uint8Array => BSON.serialize({ _id: new Int32(id) });
@@ -40,9 +41,10 @@ const remove = (id: number): TargetOp => ({ op: "delete", key: keyOf(id) });
 /** Users as `username: attributes`, without `sub`; those that are disabled are marked. */
 const seen = ({ users }: MemoryPool): Record<string, unknown> =>
   Object.fromEntries(
-    [...users].map(([username, { enabled, attributes }]) => {
+    [...users].map(([username, { enabled, attributes, groups }]) => {
       const { sub: _, ...own } = Object.fromEntries(attributes);
-      return [enabled ? username : `${username} (disabled)`, own];
+      const all = groups.size === 0 ? own : { ...own, groups: [...groups].sort() };
+      return [enabled ? username : `${username} (disabled)`, all];
     }),
   );
 
@@ -170,12 +172,38 @@ test("what others changed in the pool is seen by a survey and by a read, and the
   assert.deepEqual(pool.calls.sort(), ["create", "disable", "setAttributes"], "and nothing for the one that is right");
 });
 
+test("a user is in the groups of its document, and in those that others gave it", async () => {
+  const { pool, sink, book } = open({ groups: "roles" });
+  const state = (...roles: string[]): TargetOp => write(1, { login: "ann", roles });
+  const groups = (): string[] => [...(pool.users.get("ann")?.groups ?? [])].sort();
+  await sink.write([state("editors")]);
+  await pool.join("ann", "theirs");
+  await sink.write([state("admins", "editors")]);
+  assert.deepEqual(groups(), ["admins", "editors", "theirs"]);
+  await sink.write([state("admins")]);
+  await sink.write([state("admins", "admins")]);
+  assert.deepEqual(groups(), ["admins", "theirs"]);
+  const changes = pool.calls.filter((call) => call === "join" || call === "leave");
+  assert.deepEqual(changes, ["join", "join", "join", "leave"]);
+  const [record] = (await book.read([keyOf(1)])).values();
+  assert.deepEqual(record?.groups, ["admins"]);
+  await assert.rejects(sink.write([state("unknown")]), /groups has a name that is no group of the pool/);
+});
+
+test("custom attributes that a pool lacks are added to it where that is asked for, and others are not", async () => {
+  const { pool, place } = open({ attributes: { email: "email", "custom:rank": "rank", "custom:plan": "plan" } });
+  await assert.rejects(readPool(pool, place), /has no attribute custom:rank \(`ferry check --create-attributes` adds custom ones\)/);
+  assert.ok((await readPool(pool, place, true)).attributes.has("custom:rank"));
+  await assert.rejects(readPool(pool, { ...place, attributes: { nickname: "nick" } }, true), /has no attribute nickname/);
+});
+
 const anyState = fc.record(
   {
     variant: fc.constantFrom("a", "b", "c"),
     email: fc.constantFrom("a@x.example", "b@x.example"),
     name: fc.constantFrom("n", "m"),
     active: fc.boolean(),
+    roles: fc.subarray(["admins", "editors"]),
   },
   { requiredKeys: ["variant"] },
 );
@@ -191,8 +219,9 @@ const expected = (last: ReadonlyMap<number, Document | undefined>): Record<strin
   Object.fromEntries(
     [...last].flatMap(([, state]) => {
       if (state === undefined || state["active"] === false) return [];
-      const { login, email, name } = state;
-      return [[login, { ...(email && contact(email)), ...(name && { given_name: name }) }]];
+      const { login, email, name, roles = [] } = state;
+      const groups = roles.length > 0 && { groups: roles };
+      return [[login, { ...(email && contact(email)), ...(name && { given_name: name }), ...groups }]];
     }),
   );
 
@@ -200,7 +229,7 @@ test("wherever a process ends, the next one brings the pool to what the document
   for (const onDelete of ["disable", "delete"] as const)
     await fc.assert(
       fc.asyncProperty(fc.array(anyStep, { maxLength: 12 }), async (steps) => {
-        const { pool, sink } = open({ onDelete });
+        const { pool, sink } = open({ onDelete, groups: "roles" });
         const last = new Map<number, Document | undefined>();
         const owed = new Set<number>(); // what was cut off is read again, in its newest state by then
         const apply = async (): Promise<void> => {
