@@ -34,6 +34,7 @@ type Setup = Readonly<{
   region?: false;
   endpoint?: string;
   attributes?: string;
+  groups?: string;
   quotas?: string;
 }>;
 
@@ -57,6 +58,7 @@ const setUp = async ({ db, ...given }: Setup) => {
         username: user-{_id}
         attributes: ${given.attributes ?? ATTRIBUTES}
         quotas: ${given.quotas ?? FAST}
+        ${given.groups === undefined ? "" : `groups: ${given.groups}`}
     fields: { deny: [age, sex] }
 `,
   );
@@ -70,7 +72,8 @@ const setUp = async ({ db, ...given }: Setup) => {
     options,
     users: source.db(db).collection<{ _id: number }>("users"),
     namespace: `${db}.users`,
-    check: () => ferry(["check", "--source", from.uri, "--target", to.uri, ...options.args], { env }),
+    check: (...more: string[]) =>
+      ferry(["check", "--source", from.uri, "--target", to.uri, ...options.args, ...more], { env }),
     [Symbol.asyncDispose]: async () => {
       cognito.proxy.fault = () => undefined;
       await Promise.all([source.close(), target.close()]);
@@ -167,9 +170,10 @@ test("101 users go to MongoDB with all fields, and to the pool without age and s
 });
 
 test("a document that cannot be a user becomes a dead letter that names the attribute, and the others go on", async () => {
-  await using opened = await setUp({ db: "cognitoletter" });
+  await using opened = await setUp({ db: "cognitoletter", groups: "roles" });
   const { target, users, pool, options, namespace } = opened;
-  await users.insertMany([user(1), user(2, { email: "none" }), user(3)]);
+  for (const group of ["admins", "editors"]) await cognito.createGroup(pool, group);
+  await users.insertMany([user(1, { roles: ["editors", "admins"] }), user(2, { email: "none" }), user(3)]);
   await using _run = await startDirect({ ...options, include: [namespace] });
   await poolBecomes(pool, [user(1), user(3)]);
   const letters = (): Promise<Document[]> =>
@@ -177,6 +181,16 @@ test("a document that cannot be a user becomes a dead letter that names the attr
   const [letter] = await letters();
   assert.equal(letter?.["code"], "FERRY_COGNITO_REJECTED");
   assert.match(letter?.["reason"], /email is not an e-mail address/);
+  assert.deepEqual(await cognito.groupsOf(pool, "user-1"), ["admins", "editors"]);
+  await users.updateOne({ _id: 1 }, { $set: { roles: "admins", email: "next@x.example" } });
+  await poolBecomes(pool, [user(1, { email: "next@x.example" }), user(3)]);
+  await waitFor(
+    async () => {
+      const seen = await cognito.groupsOf(pool, "user-1");
+      return isDeepStrictEqual(seen, ["admins"]) ? { done: undefined } : { seen };
+    },
+    { what: "the user to have left a group", clock: systemClock, timeoutMs: 10_000 },
+  );
 });
 
 test("throttling, failures and cut connections end in the same pool", async () => {
@@ -264,6 +278,12 @@ test("what cannot work is refused by ferry check, in one clear sentence each, an
     const checked = await opened.check();
     assert.equal(checked.status, 1, checked.out);
     assert.match(checked.out, new RegExp(`FAIL +sink .*${sentence.source}`, sentence.flags));
+  }
+  {
+    await using opened = await setUp({ db: "cognitorefused", attributes: "{ email: email, custom:rank: rank }" });
+    const added = await opened.check("--create-attributes");
+    assert.match(added.out, /ok +sink .*can take its documents/);
+    assert.match((await opened.check()).out, /ok +sink .*can take its documents/, "they are in the pool now");
   }
   // A database of its own: the checks above have written their probe, and removed it.
   await using opened = await setUp({ db: "cognitounwritten", attributes: "{ email: email, custom:rank: rank }" });

@@ -12,7 +12,7 @@ import { type Expect, following, type Onto } from "./pairedRange.ts";
 import { readVersions } from "./reads.ts";
 import { judgedBy, type PairDeps } from "./routePairs.ts";
 import { SideCursor } from "./side.ts";
-import type { Compared, Comparison } from "./verification.ts";
+import type { Compared, RangeComparison } from "./verification.ts";
 
 export type KeptDeps = PairDeps & Readonly<{ sinkOf: SinkOf }>;
 
@@ -81,7 +81,7 @@ const withoutDocument = async (
 };
 
 const comparingWith =
-  (survey: Survey, source: CollectionAt, carried: Expect): Comparison =>
+  (survey: Survey, source: CollectionAt, carried: Expect): RangeComparison =>
   async ({ batchSize, suspect, progress, signal }, bounds) => {
     await using reader = await SideCursor.open(source, bounds, batchSize);
     let reply = await reader.next();

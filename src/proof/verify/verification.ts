@@ -53,11 +53,11 @@ export type Compared = Judged &
     /** The target's clusterTime; 0n where it has none. */
     targetTime: () => Promise<bigint>;
     /** Before the ranges of a pass. */
-    open: (suspect: RangeDeps["suspect"]) => Promise<Comparison>;
+    open: (suspect: RangeDeps["suspect"]) => Promise<RangeComparison>;
   }>;
 
 /** Compares a range: the source's documents with what the target has between the same bounds. */
-export type Comparison = (work: RangeWork, bounds: Bounds) => Promise<void>;
+export type RangeComparison = (work: RangeWork, bounds: Bounds) => Promise<void>;
 
 export type VerificationDeps = Readonly<{
   store: VerificationStore;
@@ -90,7 +90,7 @@ export type PassResult = Readonly<{
   at: bigint;
 }>;
 
-type RangeReading = Readonly<{ compare: Comparison; batchSize: number; signal: AbortSignal }>;
+type RangeReading = Readonly<{ compare: RangeComparison; batchSize: number; signal: AbortSignal }>;
 
 /** Documents of each second look. */
 const LOOK = 1000;
@@ -182,7 +182,7 @@ export class Verification {
     return store.begin(record, bounds, !isSame);
   }
 
-  #open(signal: AbortSignal): Promise<Comparison> {
+  #open(signal: AbortSignal): Promise<RangeComparison> {
     const { store } = this.#deps;
     const { open, route } = this.#pair;
     return open(async (suspects) => {

@@ -44,14 +44,14 @@ export const checkSinks = async (
   return results;
 };
 
-type Trial = Readonly<{
+type SampleTrial = Readonly<{
   tried: number;
   refused: number;
   /** Of the first that is refused. */
   why: string;
 }>;
 
-const trySample = async (route: Route, source: MongoClient, keeps: Keeps): Promise<Trial> => {
+const trySample = async (route: Route, source: MongoClient, keeps: Keeps): Promise<SampleTrial> => {
   const { db, coll } = parseNamespace(route.from);
   const filter = new RouteFilter(route);
   const documents = (await sampleRaw(source, db, coll, SAMPLE)).flatMap((before) => filter.document(before) ?? []);

@@ -5,8 +5,10 @@ import {
   AdminCreateUserCommand,
   AdminDeleteUserCommand,
   AdminEnableUserCommand,
+  AdminListGroupsForUserCommand,
   AdminUpdateUserAttributesCommand,
   CognitoIdentityProviderClient,
+  CreateGroupCommand,
   CreateUserPoolCommand,
   type CreateUserPoolCommandInput,
   ListUsersCommand,
@@ -87,6 +89,16 @@ export class CognitoServer implements AsyncDisposable {
     return UserPool?.Id ?? "";
   }
 
+  async createGroup(UserPoolId: string, GroupName: string): Promise<void> {
+    await this.#direct.send(new CreateGroupCommand({ UserPoolId, GroupName }));
+  }
+
+  /** Names, sorted. */
+  async groupsOf(UserPoolId: string, Username: string): Promise<readonly string[]> {
+    const { Groups = [] } = await this.#direct.send(new AdminListGroupsForUserCommand({ UserPoolId, Username }));
+    return Groups.flatMap(({ GroupName }) => GroupName ?? []).sort();
+  }
+
   /** All users of a pool, by username. cognito-local lists all on one page. */
   async users(pool: string): Promise<Readonly<Record<string, SeenUser>>> {
     const { Users = [] } = await this.#direct.send(new ListUsersCommand({ UserPoolId: pool }));
@@ -99,7 +111,7 @@ export class CognitoServer implements AsyncDisposable {
 
   /** What others do to users of a pool: past the proxy. */
   async create(UserPoolId: string, Username: string): Promise<void> {
-    await this.#direct.send(new AdminCreateUserCommand({ UserPoolId, Username }));
+    await this.#direct.send(new AdminCreateUserCommand({ UserPoolId, Username, MessageAction: "SUPPRESS" }));
   }
 
   async change(UserPoolId: string, Username: string, attributes: Readonly<Record<string, string>>): Promise<void> {
