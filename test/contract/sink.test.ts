@@ -111,7 +111,12 @@ const SINKS: Readonly<Record<string, () => Promise<Opened>>> = {
         const { _id, a, b } = BSON.deserialize(document);
         const attributes = Object.entries({ "custom:a": a, "custom:b": b }).filter(([, value]) => value !== undefined);
         const texts = attributes.map(([name, value]) => [name, String(value)]);
-        return BSON.serialize({ _id: new Int32(_id), username: `user-${_id}`, enabled: true, ...Object.fromEntries(texts) });
+        return BSON.serialize({
+          _id: new Int32(_id),
+          username: `user-${_id}`,
+          enabled: true,
+          ...Object.fromEntries(texts),
+        });
       },
       inTx: () => assert.fail("it has no transactions"),
       [Symbol.asyncDispose]: () => kept.disposeAsync(),

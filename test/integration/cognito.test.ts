@@ -148,7 +148,10 @@ test("101 users go to MongoDB with all fields, and to the pool without age and s
 
   // What others do to the pool: seen by ferry verify, undone by ferry repair; users that are not the route's stay.
   const ofPool = async (...command: string[]) => {
-    const { status, out } = await ferry([...command, "--source", options.source, "--target", options.target, ...options.args], options);
+    const { status, out } = await ferry(
+      [...command, "--source", options.source, "--target", options.target, ...options.args],
+      options,
+    );
     return { status, out };
   };
   assert.match((await ofPool("verify")).out, /^cognitofirst-pool: 102 documents compared, all equal;/m);
@@ -160,7 +163,8 @@ test("101 users go to MongoDB with all fields, and to the pool without age and s
   const found = await ofPool("verify");
   assert.equal(found.status, 76);
   assert.match(found.out, /^cognitofirst-pool: 102 documents compared, 3 wrong;/m);
-  for (const one of [/"?_id"?.*5.* different, value at email/, /6.* missing/, /4.* extra/]) assert.match(found.out, one);
+  for (const one of [/"?_id"?.*5.* different, value at email/, /6.* missing/, /4.* extra/])
+    assert.match(found.out, one);
   const { ListUsers, AdminGetUser = 0 } = cognito.proxy.taken();
   assert.equal(ListUsers, 2, "103 users on pages of 60");
   assert.ok(AdminGetUser < 12, `only those that differ are read one by one: ${AdminGetUser}`);

@@ -46,7 +46,8 @@ export const COGNITO = Type.Object(
     groups: Type.Optional(
       Type.String({
         ...PATH,
-        description: "Path of the names of the user's groups, a list or one. Only groups from there are taken away again.",
+        description:
+          "Path of the names of the user's groups, a list or one. Only groups from there are taken away again.",
       }),
     ),
     onDelete: Type.Optional(

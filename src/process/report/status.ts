@@ -276,7 +276,10 @@ const captureLine = async (state: StateDb): Promise<CaptureLine | null> => {
  * How many records of a route wait, at most: in Kafka those that its lanes have not read; of a `ferry run` that copies one
  * collection those that the source estimated beyond what was received. Undefined where nothing tells.
  */
-const waitingOf = (lanes: readonly LaneLine[], { own, kafka }: Readonly<{ own: CaptureLine | null; kafka: boolean }>): number | undefined => {
+const waitingOf = (
+  lanes: readonly LaneLine[],
+  { own, kafka }: Readonly<{ own: CaptureLine | null; kafka: boolean }>,
+): number | undefined => {
   if (kafka) return lanes.reduce((sum, { lag }) => sum + lag, 0);
   if (own === null || own.phase !== "copy" || own.estimate === null || own.collections > 1) return undefined;
   return Math.max(0, own.estimate - lanes.reduce((sum, { counts }) => sum + counts.received, 0));

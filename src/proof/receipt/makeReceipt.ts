@@ -6,9 +6,9 @@ import type { Namespace } from "#base/flow/types.ts";
 import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { ChangedKeys } from "#proof/verify/changedKeys.ts";
+import type { Pair } from "#proof/verify/pair.ts";
 import { clusterTimeOf } from "#proof/verify/reads.ts";
 import { pairOf } from "#proof/verify/routePairs.ts";
-import type { Pair } from "#proof/verify/pair.ts";
 import { digestNamespace } from "./digestNamespace.ts";
 import type { Receipt, ReceiptNamespace, ReceiptTime } from "./format.ts";
 

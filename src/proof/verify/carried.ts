@@ -119,5 +119,8 @@ export const readCarriedCollections = async (deps: CarriedDeps): Promise<Carried
   const carried = await readCarried(deps);
   if (carried.routes.length > 0) return carried;
   const places = carried.kept.map(({ to }) => destinationText(to)).join(", ");
-  throw new FerryError("FERRY_USAGE", `${places}: this works on collections; \`ferry verify --once\` compares other targets`);
+  throw new FerryError(
+    "FERRY_USAGE",
+    `${places}: this works on collections; \`ferry verify --once\` compares other targets`,
+  );
 };

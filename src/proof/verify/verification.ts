@@ -174,9 +174,9 @@ export class Verification {
     const known = await store.read(route);
     const isSame = known !== undefined && this.#isSame(known);
     if (isSame && known.finishedAt === undefined) return known;
-    const [startedSource, startedTarget] = (
-      await Promise.all([clusterTimeOf(source.client), targetTime()])
-    ).map(timestampOf) as [Timestamp, Timestamp];
+    const [startedSource, startedTarget] = (await Promise.all([clusterTimeOf(source.client), targetTime()])).map(
+      timestampOf,
+    ) as [Timestamp, Timestamp];
     const bounds = await readRanges(source);
     const record = { _id: route, ...this.#what, pass: (known?.pass ?? 0) + 1, startedSource, startedTarget };
     return store.begin(record, bounds, !isSame);

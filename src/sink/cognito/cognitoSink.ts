@@ -126,9 +126,13 @@ export class CognitoSink implements Sink {
   async #userOf({ documentKey, username, hash, change, groups }: UserRecord): Promise<WantedUser | undefined> {
     const { pool, book } = this.#deps;
     const found = username === undefined ? undefined : await pool.user(username);
-    const user = username === undefined || found === undefined ? undefined : asWanted({ username, ...found }, this.#written, groups);
+    const user =
+      username === undefined || found === undefined
+        ? undefined
+        : asWanted({ username, ...found }, this.#written, groups);
     if (hash === GONE && user?.enabled !== true) return undefined;
-    if (hash !== undefined && (user === undefined || wantedHash(user) !== hash)) await book.doubt(documentKey.buffer, change);
+    if (hash !== undefined && (user === undefined || wantedHash(user) !== hash))
+      await book.doubt(documentKey.buffer, change);
     return user;
   }
 

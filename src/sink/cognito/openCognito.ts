@@ -35,7 +35,8 @@ export const cognitoSinks = (deps: CognitoDeps) => {
   const accounts = new Map<string, CognitoAccount>();
   const accountOf = (place: CognitoPlace): CognitoAccount => {
     const key = `${place.region} ${place.endpoint}`;
-    const account = accounts.get(key) ?? new CognitoAccount(place, { clock, signal, onRetry: tryingAgain(deps, "sink") });
+    const account =
+      accounts.get(key) ?? new CognitoAccount(place, { clock, signal, onRetry: tryingAgain(deps, "sink") });
     accounts.set(key, account);
     return account;
   };

@@ -66,7 +66,6 @@ export const poolRulesOf = (pool: UserPoolType, groups: readonly string[] = []):
   };
 };
 
-
 /** The attributes that a route writes: those it names, and what says that a contact is the user's. */
 export const writtenNames = ({ attributes }: Pick<CognitoPlace, "attributes">): readonly string[] => {
   const named = Object.keys(attributes);

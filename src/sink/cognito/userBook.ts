@@ -51,7 +51,9 @@ export type SeenState = { enabled: boolean; hash: string };
 export type SeenUser = SeenState & Readonly<{ username: string }>;
 
 /** What a change has made of the user. */
-export type SettledUser = Required<Pick<UserRecord, "username" | "sub" | "names" | "groups" | "enabled" | "hash" | "former">>;
+export type SettledUser = Required<
+  Pick<UserRecord, "username" | "sub" | "names" | "groups" | "enabled" | "hash" | "former">
+>;
 
 /** Before anything of a user is changed. */
 export type Intent = Readonly<{
@@ -106,7 +108,11 @@ export class UserBook {
       $set: { documentKey: new Binary(key), pool: this.#pool, change, changedAt: new Date(this.#clock.now()) },
       $unset: { hash: true as const },
       $pull: { former: { username } }, // it may be enabled from now on
-      $addToSet: { names: { $each: [...names] }, groups: { $each: [...groups] }, usernames: { $each: username === undefined ? [] : [username] } },
+      $addToSet: {
+        names: { $each: [...names] },
+        groups: { $each: [...groups] },
+        usernames: { $each: username === undefined ? [] : [username] },
+      },
     };
     try {
       await translated("noting a change of a user", () =>

@@ -68,7 +68,7 @@ export class UserPool {
   /** Custom attributes for texts of any length that may be changed. @param names without `custom:` */
   async addAttributes(names: readonly string[]): Promise<void> {
     const CustomAttributes = names.map((Name) => ({
-      ...{ Name, AttributeDataType: "String", Mutable: true } as const,
+      ...({ Name, AttributeDataType: "String", Mutable: true } as const),
       StringAttributeConstraints: { MinLength: "0", MaxLength: String(LONGEST_VALUE) },
     }));
     for (let from = 0; from < names.length; from += MOST_ADDED) {

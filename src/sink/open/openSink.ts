@@ -2,7 +2,13 @@ import { type Destination, targetNamespace } from "#base/config/destination.ts";
 import type { Route } from "#base/config/routes.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { COGNITO_ABILITIES } from "#sink/cognito/cognitoSink.ts";
-import { type CognitoDeps, cognitoSinks, type PoolLookDeps, requireMapping, requirePoolOf } from "#sink/cognito/openCognito.ts";
+import {
+  type CognitoDeps,
+  cognitoSinks,
+  type PoolLookDeps,
+  requireMapping,
+  requirePoolOf,
+} from "#sink/cognito/openCognito.ts";
 import { MONGO_ABILITIES, MongoSink } from "#sink/mongo/mongoSink.ts";
 import type { Abilities, Keeps, Sink } from "#sink/sink.ts";
 

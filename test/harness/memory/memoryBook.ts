@@ -1,6 +1,13 @@
 import { Binary, ObjectId } from "bson";
 import { identityOf } from "#base/bson/identity.ts";
-import { type BookOfUsers, GONE, type Intent, type SeenUser, type SettledUser, type UserRecord } from "#sink/cognito/userBook.ts";
+import {
+  type BookOfUsers,
+  GONE,
+  type Intent,
+  type SeenUser,
+  type SettledUser,
+  type UserRecord,
+} from "#sink/cognito/userBook.ts";
 
 /** A route's book of users in memory. */
 export class MemoryBook implements BookOfUsers {
@@ -25,6 +32,7 @@ export class MemoryBook implements BookOfUsers {
       pool: "memory_pool",
       usernames: [],
       names: [],
+      groups: [],
       former: [],
     };
     const change = new ObjectId();

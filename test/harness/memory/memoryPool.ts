@@ -64,7 +64,12 @@ export class MemoryPool implements PoolCalls {
     return this.#change("create", () => {
       if (this.#users.has(username)) throw answered("UsernameExistsException");
       const sub = `sub-${++this.#subs}`;
-      this.#users.set(username, { sub, enabled: true, attributes: new Map([["sub", sub], ...attributes]), groups: new Set() });
+      this.#users.set(username, {
+        sub,
+        enabled: true,
+        attributes: new Map([["sub", sub], ...attributes]),
+        groups: new Set(),
+      });
       return sub;
     });
   }

@@ -161,7 +161,11 @@ test("what others changed in the pool is seen by a survey and by a read, and the
   await pool.create("theirs", new Map());
   const surveyed = await survey();
   assert.deepEqual(idsOf(await surveyed.unlike(states)), [1, 2]);
-  assert.deepEqual(idsOf((await Array.fromAsync(surveyed.keys(10))).flat()), [1, 3, 4], "4 may sign in, though it is gone");
+  assert.deepEqual(
+    idsOf((await Array.fromAsync(surveyed.keys(10))).flat()),
+    [1, 3, 4],
+    "4 may sign in, though it is gone",
+  );
 
   const read = async (): Promise<string[]> => (await sink.read([1, 2, 3, 4].map(keyOf))).map(hex).sort();
   const wanted = states.slice(0, 3).map((state) => hex(keeps(state)));
@@ -192,9 +196,15 @@ test("a user is in the groups of its document, and in those that others gave it"
 
 test("custom attributes that a pool lacks are added to it where that is asked for, and others are not", async () => {
   const { pool, place } = open({ attributes: { email: "email", "custom:rank": "rank", "custom:plan": "plan" } });
-  await assert.rejects(readPool(pool, place), /has no attribute custom:rank \(`ferry check --create-attributes` adds custom ones\)/);
+  await assert.rejects(
+    readPool(pool, place),
+    /has no attribute custom:rank \(`ferry check --create-attributes` adds custom ones\)/,
+  );
   assert.ok((await readPool(pool, place, true)).attributes.has("custom:rank"));
-  await assert.rejects(readPool(pool, { ...place, attributes: { nickname: "nick" } }, true), /has no attribute nickname/);
+  await assert.rejects(
+    readPool(pool, { ...place, attributes: { nickname: "nick" } }, true),
+    /has no attribute nickname/,
+  );
 });
 
 const anyState = fc.record(
