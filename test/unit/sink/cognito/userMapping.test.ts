@@ -159,7 +159,7 @@ test("a pool that cannot take a route's users is told why, in one sentence for e
   });
   assert.deepEqual(poolFlaws(rules, place), [
     "its users have no username but email; a route needs a pool with usernames",
-    "it has no attribute custom:rank; create them in the pool first",
+    "it has no attribute custom:rank (`ferry check --create-attributes` adds custom ones)",
     "sub is Cognito's own, and cannot be written",
     "it requires given_name, which the route's attributes do not name",
   ]);
