@@ -10,20 +10,24 @@ export type EveryOptions = Readonly<{
   ended: AbortSignal;
   /** When the work is done first: immediately, or after `ms`. */
   first: "now" | "later";
+  /** What ends the next wait, `ended` at the latest: for a loop that may be woken. Asked before each. */
+  woken?: () => AbortSignal;
 }>;
 
 /**
  * The one periodic loop: does the work, waits `ms`, and does it again until `ended` aborts. Never does it twice at a time.
+ * @param ms asked before each wait, where it changes
  * @throws what `work` throws, which ends the loop
  */
 export const every = async (
-  ms: number,
-  { clock, ended, first }: EveryOptions,
+  ms: number | (() => number),
+  { clock, ended, first, woken = () => ended }: EveryOptions,
   work: () => Promise<void>,
 ): Promise<void> => {
-  if (first === "later") await pauseFor(clock, ms, ended);
+  const pause = (): Promise<void> => pauseFor(clock, typeof ms === "number" ? ms : ms(), woken());
+  if (first === "later") await pause();
   while (!ended.aborted) {
     await work();
-    await pauseFor(clock, ms, ended);
+    await pause();
   }
 };

@@ -1,5 +1,6 @@
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "./clock.ts";
+import { lookUntil } from "./lookUntil.ts";
 
 export type RetryOptions = Readonly<{
   /** What is being tried, for the warning and the final error. */
@@ -71,18 +72,15 @@ export const waitFor = async <T>(
   probe: () => Promise<{ done: T } | { seen: unknown }>,
   options: WaitOptions,
 ): Promise<T> => {
-  const deadline = options.clock.now() + options.timeoutMs;
-  for (;;) {
-    options.signal?.throwIfAborted();
+  const { what, clock, timeoutMs, everyMs = 100, signal } = options;
+  const deadline = clock.now() + timeoutMs;
+  const { done } = await lookUntil(everyMs, options, async () => {
+    signal?.throwIfAborted();
     const answer = await probe();
-    if ("done" in answer) return answer.done;
-    if (options.clock.now() >= deadline) {
-      const seen = typeof answer.seen === "string" ? answer.seen : JSON.stringify(answer.seen);
-      throw new FerryError(
-        "FERRY_TIMEOUT",
-        `${options.what}: timed out after ${options.timeoutMs} ms; last state: ${seen}`,
-      );
-    }
-    await options.clock.sleep(options.everyMs ?? 100, options.signal);
-  }
+    if ("done" in answer) return answer;
+    if (clock.now() < deadline) return undefined;
+    const seen = typeof answer.seen === "string" ? answer.seen : JSON.stringify(answer.seen);
+    throw new FerryError("FERRY_TIMEOUT", `${what}: timed out after ${timeoutMs} ms; last state: ${seen}`);
+  });
+  return done;
 };

@@ -1,4 +1,5 @@
 import type { Clock } from "#base/flow/clock.ts";
+import { lookUntil } from "#base/flow/lookUntil.ts";
 import { type RunControl, type RunState, type SeenRun, stateOf } from "#source/capture/captureLifecycle.ts";
 
 /** How often the run's record is looked at, ms. */
@@ -18,7 +19,7 @@ export const watchRun = async (
   enough: (seen: SeenRun, state: RunState) => boolean,
 ): Promise<SeenRun> => {
   let said = "";
-  for (;;) {
+  return lookUntil(LOOK_MS, { clock, signal }, async () => {
     signal.throwIfAborted();
     const seen = await control.seen();
     const state = stateOf(seen.record);
@@ -26,6 +27,6 @@ export const watchRun = async (
     const now = `${state} ${seen.record.phase} ${seen.owned}`;
     if (now !== said) say(seen, state);
     said = now;
-    await clock.sleep(LOOK_MS, signal);
-  }
+    return undefined;
+  });
 };

@@ -4,6 +4,7 @@ import { type Ends, recordsBehind } from "#apply/lanes/recordsBehind.ts";
 import type { Route } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { lookUntil } from "#base/flow/lookUntil.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import { topicAmong } from "#io/kafka/topicName.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
@@ -54,22 +55,22 @@ export const workersDrained = async (deps: DrainDeps): Promise<void> => {
   const { state, routes, topics, clock, signal, report, lookMs = LOOK_MS } = deps;
   const only = new Set(topics.flatMap(({ name }) => routesOn(routes, name)).map(({ name }) => name));
   const ends = await endsNow(deps);
-  for (let idleSince: number | undefined; ; ) {
+  let idleSince: number | undefined;
+  await lookUntil(lookMs, { clock, signal }, async () => {
     signal.throwIfAborted();
     const behind = await look(deps, ends);
-    if (behind === 0) return;
+    if (behind === 0) return true;
     const halted = await haltOf({ state, only });
     if (halted !== undefined) throw halted;
     report(behind);
     const isIdle = behind === undefined || (await livingWorkers(state)) === 0;
     idleSince = isIdle ? (idleSince ?? clock.now()) : undefined;
-    if (idleSince !== undefined && clock.now() - idleSince > IDLE_MS)
-      throw new FerryError(
-        "FERRY_RUN_BEHIND",
-        behind === undefined
-          ? `no worker has read all of ${[...ends.keys()].join(", ")}`
-          : `${behind} records wait in Kafka, and no worker runs`,
-      );
-    await clock.sleep(lookMs, signal);
-  }
+    if (idleSince === undefined || clock.now() - idleSince <= IDLE_MS) return false;
+    throw new FerryError(
+      "FERRY_RUN_BEHIND",
+      behind === undefined
+        ? `no worker has read all of ${[...ends.keys()].join(", ")}`
+        : `${behind} records wait in Kafka, and no worker runs`,
+    );
+  });
 };

@@ -2,6 +2,7 @@ import { Timestamp } from "bson";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { seriesOf } from "#base/flow/buckets.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { lookUntil } from "#base/flow/lookUntil.ts";
 import { formatNamespace } from "#base/flow/types.ts";
 import type { Fence, FenceDeps, SourceTime } from "#cutover/machine/parts.ts";
 import { firstChange } from "#source/capture/firstChange.ts";
@@ -27,13 +28,14 @@ export class NoFence implements Fence {
   /** Resolves when the source is still, or is not going to be. */
   async unready(): Promise<readonly FerryError[]> {
     const { clock } = this.#deps;
-    for (const since = clock.now(); ; await clock.sleep(LOOK_MS)) {
+    const since = clock.now();
+    return lookUntil(LOOK_MS, { clock }, async () => {
       const at = await this.#written();
       if (at === undefined) return [];
-      if (clock.now() - since < PATIENCE_MS) continue;
+      if (clock.now() - since < PATIENCE_MS) return undefined;
       const how = `the source was written to at ${timeText(at)}, and is never still for ${STILL_S} s`;
       return [new FerryError("FERRY_SOURCE_WRITES", `${how}: stop its services first, or give another --fence`)];
-    }
+    });
   }
 
   /** @returns when one of the last seconds' changes was made */

@@ -1,5 +1,6 @@
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { lookUntil } from "#base/flow/lookUntil.ts";
 import { retryForever } from "#base/flow/retry.ts";
 import type { CutoverStore } from "./cutoverStore.ts";
 import { isEnd, mayHaveReleased, TABLE } from "./cutoverTable.ts";
@@ -40,17 +41,14 @@ const reasonOf = ({ record: { state, maxPauseMs }, free }: Seen): FerryError | u
 export const watch = async (deps: WatchDeps): Promise<void> => {
   const { memory, clock, id, signal, onRetry } = deps;
   const patience = { what: "watching the cutover", clock, signal, onRetry };
-  for (;;) {
+  await lookUntil(LOOK_MS, { clock, signal }, async () => {
     const seen = await retryForever(() => memory.latest(), patience);
-    if (seen === undefined || seen.record._id !== id || isPast(seen.record.state)) return;
-    if (mustAct(seen)) {
-      const mine = await retryForever(() => memory.take(seen.record, "force"), patience).catch(() => undefined); // it has gone on meanwhile
-      if (mine !== undefined) {
-        const left = await new Machine(deps, mine).resume(mine.record, isPast, reasonOf(seen));
-        if (!isEnd(left.state)) await memory.leave(left); // what takes long is for `ferry cutover`, as soon as it is started again
-        return;
-      }
-    }
-    await clock.sleep(LOOK_MS, signal);
-  }
+    if (seen === undefined || seen.record._id !== id || isPast(seen.record.state)) return true;
+    if (!mustAct(seen)) return false;
+    const mine = await retryForever(() => memory.take(seen.record, "force"), patience).catch(() => undefined);
+    if (mine === undefined) return false; // it has gone on meanwhile
+    const left = await new Machine(deps, mine).resume(mine.record, isPast, reasonOf(seen));
+    if (!isEnd(left.state)) await memory.leave(left); // what takes long is for `ferry cutover`, as soon as it is started again
+    return true;
+  });
 };

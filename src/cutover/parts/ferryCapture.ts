@@ -1,6 +1,7 @@
 import { Timestamp } from "bson";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { every } from "#base/flow/every.ts";
+import { lookUntil } from "#base/flow/lookUntil.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { type EndDeps, endRun } from "#cutover/ending/endRun.ts";
 import { haltOf, type LookDeps, lettersAndHalts } from "#cutover/ending/lastLook.ts";
@@ -52,12 +53,11 @@ export class FerryCapture implements Carrier {
   async #whenOwned(): Promise<SeenRun> {
     const { control, clock } = this.#deps;
     const since = clock.now();
-    for (;;) {
+    return lookUntil(AWAY_MS / 10, { clock }, async () => {
       const seen = await control.seen();
       const isAway = !seen.owned && stateOf(seen.record) === "running" && seen.record.ended == null;
-      if (!isAway || clock.now() - since > AWAY_MS) return seen;
-      await clock.sleep(AWAY_MS / 10);
-    }
+      return (!isAway || clock.now() - since > AWAY_MS) && seen;
+    });
   }
 
   #early(seen: SeenRun): FerryError | undefined {

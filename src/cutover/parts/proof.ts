@@ -2,6 +2,7 @@ import { isMongo } from "#base/config/destination.ts";
 import type { Route } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { lookUntil } from "#base/flow/lookUntil.ts";
 import { type LookDeps, missingOnTarget, writesBehind } from "#cutover/ending/lastLook.ts";
 import type { Proof, SourceTime } from "#cutover/machine/parts.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
@@ -96,12 +97,11 @@ export class VerifiedProof implements Proof {
 
   /** @throws FERRY_VERIFY_WRONG as soon as something is, the signal's reason */
   async #verifiedTo(at: SourceTime, signal: AbortSignal): Promise<void> {
-    for (;;) {
+    await lookUntil(LOOK_MS, { clock: this.#deps.clock, signal }, async () => {
       const { upTo, wrong } = await this.#verified();
       if (wrong > 0) throw new FerryError("FERRY_VERIFY_WRONG", `${wrong} documents`);
-      if (upTo >= at) return;
-      await this.#deps.clock.sleep(LOOK_MS, signal);
-    }
+      return upTo >= at;
+    });
   }
 }
 

@@ -2,26 +2,15 @@
  * A thread that asks the target for one small majority write again and again, and tells how long each took: what a
  * service of the target waits for. In a thread of its own, since the worker's own turns would count as the target's time.
  */
-import { parentPort, workerData } from "node:worker_threads";
-import { systemClock } from "#base/flow/clock.ts";
+import { workerData } from "node:worker_threads";
 import { openMongo } from "#io/mongo/connect.ts";
 import { StateDb } from "#io/state/stateDb.ts";
+import { timedAgain } from "./timedAgain.ts";
 
 export type ProbeData = Readonly<{ uri: string; stateDb: string; workerId: string }>;
-
-const EVERY_MS = 20;
 
 const { uri, stateDb, workerId } = workerData as ProbeData;
 const client = openMongo(uri, { appName: `${workerId}-probe`, maxPoolSize: 1 });
 const probes = new StateDb(client, stateDb).collection<{ _id: string; n: number }>("probes");
 
-for (;;) {
-  const startedAt = performance.now();
-  try {
-    await probes.updateOne({ _id: workerId }, { $inc: { n: 1 } }, { upsert: true });
-    parentPort?.postMessage(performance.now() - startedAt);
-  } catch {
-    // A target that is away is no slow one: the lanes notice it themselves.
-  }
-  await systemClock.sleep(EVERY_MS);
-}
+await timedAgain(() => probes.updateOne({ _id: workerId }, { $inc: { n: 1 } }, { upsert: true }));

@@ -2,10 +2,10 @@
  * A thread that reads one document of the source again and again, and tells how long each read took: what a service of the
  * source waits for. It never writes there. In a thread of its own, since the copy's own turns would count as the source's time.
  */
-import { parentPort, workerData } from "node:worker_threads";
-import { systemClock } from "#base/flow/clock.ts";
+import { workerData } from "node:worker_threads";
 import type { Namespace } from "#base/flow/types.ts";
 import { openMongo, type ReadPreferenceMode } from "#io/mongo/connect.ts";
+import { timedAgain } from "./timedAgain.ts";
 
 export type SourceProbeData = Readonly<{
   uri: string;
@@ -14,19 +14,8 @@ export type SourceProbeData = Readonly<{
   readPreference: ReadPreferenceMode;
 }>;
 
-const EVERY_MS = 20;
-
 const { uri, appName, ns, readPreference } = workerData as SourceProbeData;
 const client = openMongo(uri, { appName, maxPoolSize: 1, readPreference });
 const documents = client.db(ns.db).collection(ns.coll);
 
-for (;;) {
-  const startedAt = performance.now();
-  try {
-    await documents.findOne({}, { projection: { _id: 1 }, raw: true });
-    parentPort?.postMessage(performance.now() - startedAt);
-  } catch {
-    // A source that is away is no slow one: the readers notice it themselves.
-  }
-  await systemClock.sleep(EVERY_MS);
-}
+await timedAgain(() => documents.findOne({}, { projection: { _id: 1 }, raw: true }));

@@ -3,6 +3,7 @@ import { Long } from "bson";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { seriesOf } from "#base/flow/buckets.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { lookUntil } from "#base/flow/lookUntil.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
@@ -195,7 +196,8 @@ const claim = async ({ store, leaseMs, clock, logger, soft }: ClaimDeps): Promis
   const patienceMs = leaseMs * 2 + 1000;
   const since = clock.now();
   let lease: CaptureRecord | undefined;
-  while (!(await store.claim())) {
+  await lookUntil(LEASE_LOOK_MS, { clock, signal: soft }, async () => {
+    if (await store.claim()) return true;
     const record = await store.read();
     const owner = record?.owner ?? "another process";
     if (lease === undefined && record !== undefined) {
@@ -205,8 +207,8 @@ const claim = async ({ store, leaseMs, clock, logger, soft }: ClaimDeps): Promis
     const isRenewed = record?.expiresAt?.getTime() !== lease?.expiresAt?.getTime() || record?.owner !== lease?.owner;
     if (isRenewed && clock.now() - since > patienceMs)
       throw new FerryError("FERRY_CAPTURE_TAKEN", `${owner} captures into this target and renews its lease`);
-    await clock.sleep(LEASE_LOOK_MS, soft);
-  }
+    return false;
+  });
   if (lease !== undefined)
     logger.info({ stage: "capture", ms: clock.now() - since }, "the lease has ended: continuing");
 };

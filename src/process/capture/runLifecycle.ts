@@ -1,7 +1,7 @@
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { unlessAborted } from "#base/flow/abort.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import { every, pauseFor } from "#base/flow/every.ts";
+import { every } from "#base/flow/every.ts";
 import { faultPoint } from "#base/flow/fault.ts";
 import { retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
@@ -174,9 +174,10 @@ export class RunLifecycle {
 
   async #untilTurned(turned: AbortController, looks: Looks, ended: AbortSignal): Promise<void> {
     const { clock, logger } = this.#deps;
-    for (let told = false; !ended.aborted && !turned.signal.aborted; ) {
-      await pauseFor(clock, LOOK_MS, looks.or(ended)); // woken by a saved position as well
-      if (ended.aborted) return;
+    let told = false;
+    const over = AbortSignal.any([ended, turned.signal]);
+    const woken = (): AbortSignal => looks.or(over); // by a saved position as well
+    await every(LOOK_MS, { clock, ended: over, first: "later", woken }, async () => {
       looks.begin();
       const record = await this.#read();
       const state = stateOf(record);
@@ -187,7 +188,7 @@ export class RunLifecycle {
       told ||= state === "draining";
       if (state === "pausing" || state === "paused" || isDrained(record))
         turned.abort(new FerryError("FERRY_STOPPED", `requested by an operator: ${state}`));
-    }
+    });
   }
 
   /** The record as soon as no pause is requested; undefined if the run is stopped before. */
@@ -200,12 +201,13 @@ export class RunLifecycle {
     logger.info({ stage: "paused" }, `paused: nothing is written to ${writesTo} until \`ferry resume\``);
     await this.owning(async () => {
       const ending = new AbortController();
-      const noting = this.#noteStanding(record, AbortSignal.any([ending.signal, soft]));
+      const ended = AbortSignal.any([ending.signal, soft]);
+      const noting = this.#noteStanding(record, ended);
       try {
-        while (isPaused(record) && !soft.aborted) {
-          await pauseFor(clock, LOOK_MS, soft);
+        await every(LOOK_MS, { clock, ended, first: "later" }, async () => {
           record = await this.#read();
-        }
+          if (!isPaused(record)) ending.abort();
+        });
       } finally {
         ending.abort();
         await unlessAborted(noting, ending.signal);

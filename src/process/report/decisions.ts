@@ -2,6 +2,7 @@ import type { DeadLetterStore } from "#apply/deadletter/deadLetterStore.ts";
 import type { DeadLetterRecord } from "#apply/deadletter/letterRecords.ts";
 import { livingWorkers } from "#apply/lanes/livingWorkers.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { lookUntil } from "#base/flow/lookUntil.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 
 /** The outcome of decided letters within the time given. */
@@ -30,25 +31,25 @@ export const awaitDecided = async (
   const attempts = new Map(chosen.map(({ _id, attempts: n }) => [_id, n]));
   const ids = [...attempts.keys()];
   const deadline = clock.now() + waitMs;
-  for (;;) {
+  return lookUntil(LOOK_MS, { clock }, async () => {
     const left = await store.list({ ids }, ids.length + 1);
     const refused = left.filter(({ _id, state, attempts: n }) => state === "waiting" && n > (attempts.get(_id) ?? 0));
     const open = left.length - refused.length;
     const workers = await livingWorkers(state);
     const behind = left.every(({ state }) => state === "waiting"); // what waits behind a refused one stays where it is
-    if (open === 0 || (refused.length > 0 && behind) || workers === 0 || clock.now() > deadline)
-      return {
-        done: ids.length - left.length,
-        refused: refused.map(({ _id, code, reason }) => ({ id: _id, code, reason })),
-        open,
-        workers,
-      };
-    await clock.sleep(LOOK_MS);
-  }
+    const isOver = open === 0 || (refused.length > 0 && behind) || workers === 0 || clock.now() > deadline;
+    if (!isOver) return undefined;
+    return {
+      done: ids.length - left.length,
+      refused: refused.map(({ _id, code, reason }) => ({ id: _id, code, reason })),
+      open,
+      workers,
+    };
+  });
 };
 
 /** Waits until a worker has announced itself, or the time is over. */
 export const awaitWorker = async ({ state, clock, waitMs }: Omit<DecisionDeps, "store">): Promise<void> => {
   const deadline = clock.now() + waitMs;
-  while ((await livingWorkers(state)) === 0 && clock.now() < deadline) await clock.sleep(LOOK_MS);
+  await lookUntil(LOOK_MS, { clock }, async () => (await livingWorkers(state)) > 0 || clock.now() >= deadline);
 };

@@ -1,6 +1,7 @@
 import type { Route } from "#base/config/routes.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { lookUntil } from "#base/flow/lookUntil.ts";
 import { type Namespace, parseNamespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { type FenceChoice, fenceOf } from "#cutover/fence/fence.ts";
@@ -190,12 +191,14 @@ export class Switchover {
 
   /** The newest one. A process that was killed a moment ago still has its lease: whether it renews it is waited for. */
   async #latest(): Promise<Seen | undefined> {
-    const { clock, signal } = this.#deps;
-    for (const since = clock.now(); ; await clock.sleep(LOOK_MS, signal)) {
-      const found = await this.#store.latest();
-      if (found === undefined || found.free || isEnd(found.record.state)) return found;
-      if (clock.now() - since > 2 * LEASE_MS) return found;
-    }
+    const { clock } = this.#deps;
+    const since = clock.now();
+    const { found } = await lookUntil(LOOK_MS, this.#deps, async () => {
+      const seen = await this.#store.latest();
+      const isKnown = seen === undefined || seen.free || isEnd(seen.record.state);
+      return (isKnown || clock.now() - since > 2 * LEASE_MS) && { found: seen };
+    });
+    return found;
   }
 
   /** @returns it, where services may have been sent to the target */
@@ -217,12 +220,11 @@ export class Switchover {
       return await machine.run(record);
     } catch (error) {
       if (!isFerry(error, "FERRY_CUTOVER_TAKEN")) throw error;
-      for (;;) {
+      return lookUntil(LOOK_MS, this.#deps, async () => {
         const now = (await this.#store.latest())?.record;
         if (now?._id !== record._id) throw error;
-        if (isEnd(now.state) || now.state === "ending") return now;
-        await this.#deps.clock.sleep(LOOK_MS, this.#deps.signal);
-      }
+        return (isEnd(now.state) || now.state === "ending") && now;
+      });
     }
   }
 

@@ -3,6 +3,7 @@ import type { PartitionRecord } from "#apply/lanes/laneRecords.ts";
 import { type NewRepair, type RepairRecord, RepairStore } from "#apply/repair/repairStore.ts";
 import { hashIdentity } from "#base/bson/identity.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { lookUntil } from "#base/flow/lookUntil.ts";
 import { translated } from "#io/mongo/errors.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { type CarriedDeps, readCarried } from "#proof/verify/carried.ts";
@@ -36,12 +37,15 @@ const settled = async (
   recheck.add(keys.map((key) => ({ key })));
   const found: Wrong[] = [];
   const deadline = clock.now() + SETTLE_MS;
-  while (recheck.size > 0 && clock.now() < deadline) {
-    const { right, wrong, excused } = await recheck.look(AT_ONCE);
-    await store.judge(pair.route, wrong, [...right, ...excused]);
-    found.push(...wrong);
-    if (right.length + wrong.length + excused.length === 0) await clock.sleep(LOOK_MS, signal);
-  }
+  await lookUntil(LOOK_MS, { clock, signal }, async () => {
+    while (recheck.size > 0 && clock.now() < deadline) {
+      const { right, wrong, excused } = await recheck.look(AT_ONCE);
+      await store.judge(pair.route, wrong, [...right, ...excused]);
+      found.push(...wrong);
+      if (right.length + wrong.length + excused.length === 0) return false;
+    }
+    return true;
+  });
   return found;
 };
 
@@ -105,11 +109,10 @@ export const awaitRepairs = async (
 ): Promise<readonly RepairRecord[]> => {
   const store = new RepairStore(state);
   const deadline = clock.now() + waitMs;
-  for (;;) {
+  return lookUntil(LOOK_MS, { clock, signal }, async () => {
     const records = await store.of(ids);
-    if (records.every(({ state }) => state !== "asked") || clock.now() > deadline) return records;
-    await clock.sleep(LOOK_MS, signal);
-  }
+    return (records.every(({ state }) => state !== "asked") || clock.now() > deadline) && records;
+  });
 };
 
 /** What is wrong of these routes after a repair. @throws FERRY_MONGO_*, the signal's reason */

@@ -1,4 +1,5 @@
 import type { Clock } from "#base/flow/clock.ts";
+import { lookUntil } from "#base/flow/lookUntil.ts";
 import { clusterTime } from "#source/stream/sourceProbe.ts";
 import type { StructureDifference } from "./compareStructure.ts";
 import { type StructureVerifyDeps, verifyStructure } from "./verifyStructure.ts";
@@ -28,7 +29,11 @@ export const settledStructure = async (deps: SettleDeps): Promise<readonly Struc
   if (first.every(({ deferred }) => deferred)) return first;
   const seenAt = (await clusterTime(source)).toBigInt();
   const deadline = clock.now() + PATIENCE_MS;
-  while (((await applied()) ?? 0n) < seenAt && clock.now() < deadline) await clock.sleep(LOOK_MS, signal);
+  await lookUntil(
+    LOOK_MS,
+    { clock, signal },
+    async () => ((await applied()) ?? 0n) >= seenAt || clock.now() >= deadline,
+  );
   const known = new Set(first.map(spelled));
   return (await verifyStructure(deps)).filter((found) => found.deferred || known.has(spelled(found)));
 };

@@ -3,6 +3,7 @@ import type { DeadLetterStore } from "#apply/deadletter/deadLetterStore.ts";
 import type { Beginning } from "#apply/lanes/laneRecords.ts";
 import type { RunStore } from "#apply/lanes/runStore.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { lookUntil } from "#base/flow/lookUntil.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { ResumeToken, tokenTime } from "#source/stream/resumeToken.ts";
 import { clusterTimeOf } from "./reads.ts";
@@ -27,12 +28,12 @@ const LOOK_MS = 200;
 const marksAreCurrent = async ({ route, target, runs, clock, signal }: ExcuseDeps): Promise<void> => {
   const now = await clusterTimeOf(target);
   const deadline = clock.now() + WATCHED_MS;
-  while (clock.now() < deadline) {
+  await lookUntil(LOOK_MS, { clock, signal }, async () => {
     const watched = (await runs.run(route))?.watched;
     const token = typeof watched === "string" ? { _data: watched } : watched;
-    if (token !== undefined && tokenTime(ResumeToken.stored(token)) >= now) return;
-    await clock.sleep(LOOK_MS, signal);
-  }
+    const isCurrent = token !== undefined && tokenTime(ResumeToken.stored(token)) >= now;
+    return isCurrent || clock.now() >= deadline;
+  });
 };
 
 /** What the target's services wrote, and the policy leaves to them. */

@@ -1,4 +1,6 @@
 import type { Clock } from "#base/flow/clock.ts";
+import { every } from "#base/flow/every.ts";
+import { lookUntil } from "#base/flow/lookUntil.ts";
 import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { formatNamespace } from "#base/flow/types.ts";
@@ -145,7 +147,8 @@ export class Follow {
   }
 
   async #untilRoom(signal: AbortSignal): Promise<void> {
-    while (this.#waiting > MOST_CHANGED) await this.#deps.clock.sleep(PAUSE_MS, signal);
+    const { clock } = this.#deps;
+    await lookUntil(PAUSE_MS, { clock, signal }, async () => this.#waiting <= MOST_CHANGED);
   }
 
   /**
@@ -156,14 +159,14 @@ export class Follow {
     const { clock } = this.#deps;
     const options = this.#patient(signal);
     const [here, there] = sides as [CollectionAt, CollectionAt];
-    for (;;) {
+    const until = (look: () => Promise<boolean>): Promise<true> => lookUntil(PAUSE_MS, { clock, signal }, look);
+    await every(PAUSE_MS, { clock, ended: signal, first: "now" }, async () => {
       const source = await retryForever(() => clusterTimeOf(here.client), options);
-      while (!(await retryForever(() => this.#isApplied(source), options))) await clock.sleep(PAUSE_MS, signal);
+      await until(() => retryForever(() => this.#isApplied(source), options));
       const target = await retryForever(() => clusterTimeOf(there.client), options);
-      while (feeds.some(({ upTo }, i) => upTo < (i === 0 ? source : target))) await clock.sleep(PAUSE_MS, signal);
+      await until(async () => feeds.every(({ upTo }, i) => upTo >= (i === 0 ? source : target)));
       this.#moment = { source, target };
-      await clock.sleep(PAUSE_MS, signal);
-    }
+    });
   }
 
   async #isApplied(at: bigint): Promise<boolean> {
@@ -174,17 +177,22 @@ export class Follow {
   async #look(signal: AbortSignal): Promise<void> {
     const { clock } = this.#deps;
     const options = this.#patient(signal);
-    for (;;) {
-      let judged = 0;
-      for (const followed of this.#pairs) {
-        const { right, wrong, excused } = await retryForever(() => followed.recheck.look(LOOK), options);
-        judged += right.length + wrong.length + excused.length;
-        const settled = followed.hasWrong ? [...right, ...excused] : [];
-        if (wrong.length + settled.length > 0)
-          await retryForever(() => this.#deps.store.judge(followed.pair.route, wrong, settled), options);
-      }
-      if (judged < LOOK) await clock.sleep(PAUSE_MS, signal);
+    await every(PAUSE_MS, { clock, ended: signal, first: "now" }, async () => {
+      while ((await this.#judge(options)) >= LOOK); // there is more to look at
+    });
+  }
+
+  /** One look at each route. @returns how many documents are settled by it */
+  async #judge(options: RetryOptions): Promise<number> {
+    let judged = 0;
+    for (const followed of this.#pairs) {
+      const { right, wrong, excused } = await retryForever(() => followed.recheck.look(LOOK), options);
+      judged += right.length + wrong.length + excused.length;
+      const settled = followed.hasWrong ? [...right, ...excused] : [];
+      if (wrong.length + settled.length > 0)
+        await retryForever(() => this.#deps.store.judge(followed.pair.route, wrong, settled), options);
     }
+    return judged;
   }
 
   /** What is wrong may have been put right by whatever no stream tells of, and is looked at again. */
@@ -203,13 +211,13 @@ export class Follow {
   async #save(signal: AbortSignal): Promise<void> {
     const { store, clock, onProgress } = this.#deps;
     const options = this.#patient(signal);
-    for (let turn = 0; ; turn++) {
-      if (turn % WRONG_EVERY === 0) await retryForever(() => this.#lookAtWrong(), options);
+    let turn = 0;
+    await lookUntil(SAVE_MS, { clock, signal }, async () => {
+      if (turn++ % WRONG_EVERY === 0) await retryForever(() => this.#lookAtWrong(), options);
       const at = this.#verified;
       const behind = new Map(this.#pairs.map(({ pair, recheck }) => [pair.route, recheck.waiting]));
       await retryForever(() => store.advanceVerified(at, behind), options);
-      if ((await onProgress(at, behind)) || this.#gone.size > 0) return;
-      await clock.sleep(SAVE_MS, signal);
-    }
+      return (await onProgress(at, behind)) || this.#gone.size > 0;
+    });
   }
 }

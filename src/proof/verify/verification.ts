@@ -1,6 +1,7 @@
 import type { Timestamp } from "bson";
 import type { ConflictPolicy } from "#base/config/routes.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { lookUntil } from "#base/flow/lookUntil.ts";
 import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { formatNamespace } from "#base/flow/types.ts";
@@ -249,31 +250,35 @@ export class Verification {
 
   async #suspect(suspects: readonly Suspect[], signal: AbortSignal): Promise<void> {
     this.#recheck.add(suspects);
-    while (this.#recheck.size > MOST_SUSPECTS) await this.#deps.clock.sleep(PAUSE_MS, signal);
+    const { clock } = this.#deps;
+    await lookUntil(PAUSE_MS, { clock, signal }, async () => this.#recheck.size <= MOST_SUSPECTS);
   }
 
   /** Looks at what is suspect until nothing is and nothing more comes. */
   async #look(isOver: () => boolean, signal: AbortSignal): Promise<void> {
-    const { store, clock, patienceMs } = this.#deps;
-    const { route } = this.#pair;
+    const { clock, patienceMs } = this.#deps;
     const options = this.#patient(signal);
     let movedAt = clock.now();
-    for (;;) {
-      const last = isOver();
-      if (!last) movedAt = clock.now();
-      if (clock.now() - movedAt >= patienceMs) return;
-      if (this.#recheck.size === 0) {
-        if (last) return;
-        await clock.sleep(PAUSE_MS, signal);
-        continue;
+    await lookUntil(PAUSE_MS, { clock, signal }, async () => {
+      for (;;) {
+        const last = isOver();
+        if (!last) movedAt = clock.now();
+        if (clock.now() - movedAt >= patienceMs) return true;
+        if (this.#recheck.size === 0) return last;
+        if ((await this.#judge(options)) === 0) return false;
+        movedAt = clock.now();
       }
-      const { right, excused, wrong } = await retryForever(() => this.#recheck.look(LOOK), options);
-      await retryForever(() => store.judge(route, wrong, [...right, ...excused]), options);
-      this.#wrong += wrong.length;
-      this.#excused += excused.length;
-      this.#examples.push(...wrong.slice(0, EXAMPLES - this.#examples.length));
-      if (right.length + wrong.length + excused.length === 0) await clock.sleep(PAUSE_MS, signal);
-      else movedAt = clock.now();
-    }
+    });
+  }
+
+  /** One look. @returns how many suspects are settled by it */
+  async #judge(options: RetryOptions): Promise<number> {
+    const { store } = this.#deps;
+    const { right, excused, wrong } = await retryForever(() => this.#recheck.look(LOOK), options);
+    await retryForever(() => store.judge(this.#pair.route, wrong, [...right, ...excused]), options);
+    this.#wrong += wrong.length;
+    this.#excused += excused.length;
+    this.#examples.push(...wrong.slice(0, EXAMPLES - this.#examples.length));
+    return right.length + wrong.length + excused.length;
   }
 }

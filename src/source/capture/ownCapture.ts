@@ -1,7 +1,7 @@
 import { Long } from "bson";
 import { unlessAborted } from "#base/flow/abort.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import { every, pauseFor } from "#base/flow/every.ts";
+import { every } from "#base/flow/every.ts";
 import { faultPoint } from "#base/flow/fault.ts";
 import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
@@ -375,11 +375,9 @@ export class OwnCapture {
   async #saveNowAndThen(spool: Spool, ended: AbortSignal, hard: AbortSignal): Promise<void> {
     const { clock, wish } = this.#deps;
     const patient = AbortSignal.any([ended, wish.draining]);
-    while (!ended.aborted) {
-      const [ms, signal] = wish.draining.aborted ? ([DRAIN_MS, ended] as const) : ([SAVE_MS, patient] as const);
-      await pauseFor(clock, ms, signal);
-      if (!ended.aborted) await this.#save(spool, hard);
-    }
+    const ms = (): number => (wish.draining.aborted ? DRAIN_MS : SAVE_MS);
+    const woken = (): AbortSignal => (wish.draining.aborted ? ended : patient);
+    await every(ms, { clock, ended, first: "later", woken }, () => this.#save(spool, hard));
   }
 
   async #save(spool: Spool, hard: AbortSignal, soon = this.#deps.wish.draining.aborted): Promise<void> {

@@ -1,7 +1,7 @@
 import { isFerry } from "#base/errors/ferryError.ts";
 import { unlessAborted } from "#base/flow/abort.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import { pauseFor } from "#base/flow/every.ts";
+import { lookUntil } from "#base/flow/lookUntil.ts";
 import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import type { TaskGroup } from "#base/flow/taskGroup.ts";
 import type { Logger } from "#base/observe/log.ts";
@@ -102,14 +102,14 @@ export class ReadAhead {
     }
   }
 
-  /** Resolves with true as soon as it is needed, with false at the end. */
+  /** Resolves with true as soon as it is needed, with false where it never is. @throws the signal's reason at the end */
   async #isNeeded(ended: AbortSignal): Promise<boolean> {
     const { mode, spool, source, start, progress, clock } = this.#deps;
     if (mode === "never") return false;
     if (mode === "always" || !spool.isEmpty) return true;
     const began = clock.now();
     let first: SpoolLook | undefined;
-    while (!ended.aborted) {
+    return lookUntil(LOOK_MS, { clock, signal: ended }, async () => {
       // A source that is away is met by the copy, which says so.
       const oplog = await unlessAborted(
         oplogRoom(source, start).catch(() => undefined),
@@ -117,10 +117,8 @@ export class ReadAhead {
       );
       const now: SpoolLook = { ms: clock.now() - began, oplog, ...progress() };
       first ??= now;
-      if (!ended.aborted && needsSpool(first, now)) return true;
-      await pauseFor(clock, LOOK_MS, ended);
-    }
-    return false;
+      return !ended.aborted && needsSpool(first, now);
+    });
   }
 
   /** Resolves with the bytes of a reply that there was no room for, undefined where the file system has none, and 0 at the end. */

@@ -1,5 +1,6 @@
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { lookUntil } from "#base/flow/lookUntil.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import type { Capture } from "#source/stream/capture.ts";
@@ -42,13 +43,12 @@ export class RunCapture implements Capture {
   /** @throws FERRY_RUN_NONE, FERRY_RUN_FINALIZED, FERRY_RUN_FINALIZING, FERRY_MONGO_*, the signal's reason */
   async pause(signal: AbortSignal): Promise<void> {
     const { control, clock } = this.#deps;
-    const { record } = await this.#deps.control.seen();
+    const { record } = await control.seen();
     if (!(await control.pause())) refuse(record);
-    for (;;) {
-      const seen = await this.#deps.control.seen();
-      if (stateOf(seen.record) === "paused" || !seen.owned) return;
-      await clock.sleep(PAUSE_MS, signal);
-    }
+    await lookUntil(PAUSE_MS, { clock, signal }, async () => {
+      const seen = await control.seen();
+      return stateOf(seen.record) === "paused" || !seen.owned;
+    });
   }
 
   /** @throws as `pause` */
@@ -64,17 +64,16 @@ export class RunCapture implements Capture {
 
   /** @throws FERRY_RUN_NONE, FERRY_RUN_BEHIND where no process drains it, FERRY_MONGO_*, the signal's reason */
   async drainTo(at: bigint, signal: AbortSignal): Promise<void> {
-    const { source, clock, logger } = this.#deps;
+    const { control, source, clock, logger } = this.#deps;
     // At the very time there may be more: the position must be after it, and a source that is fenced is at rest.
     if (source !== undefined) await new RestingSource({ client: source, clock, logger }).note();
-    for (let ownedAt = clock.now(); ; ) {
-      signal.throwIfAborted();
-      const { record, owned } = await this.#deps.control.seen();
+    let ownedAt = clock.now();
+    await lookUntil(DRAIN_MS, { clock, signal }, async () => {
+      const { record, owned } = await control.seen();
       if (owned) ownedAt = clock.now();
-      if (record.phase === "stream" && tokenTime(record.token) > at) return;
-      if (clock.now() - ownedAt > AWAY_MS)
-        throw new FerryError("FERRY_RUN_BEHIND", `${commandOf(record)} is not running`);
-      await clock.sleep(DRAIN_MS, signal);
-    }
+      if (record.phase === "stream" && tokenTime(record.token) > at) return true;
+      if (clock.now() - ownedAt <= AWAY_MS) return false;
+      throw new FerryError("FERRY_RUN_BEHIND", `${commandOf(record)} is not running`);
+    });
   }
 }

@@ -1,5 +1,5 @@
 import type { Clock } from "#base/flow/clock.ts";
-import { pauseFor } from "#base/flow/every.ts";
+import { every } from "#base/flow/every.ts";
 import type { Spool } from "#source/spool/spool.ts";
 import type { CaptureRecord, CaptureStore, SpoolNote } from "./captureStore.ts";
 
@@ -25,13 +25,10 @@ export const watchSpool = async (
   hard: AbortSignal,
 ): Promise<void> => {
   let noted = record.spool == null ? "null" : "";
-  for (let isLast = false; !isLast; ) {
-    await pauseFor(clock, LOOK_MS, ended);
-    if (hard.aborted) return;
-    isLast = ended.aborted;
+  const look = async (): Promise<void> => {
     const note = noteOf(spool);
     const text = JSON.stringify(note);
-    if (text === noted) continue;
+    if (text === noted) return;
     // A capture that was taken over, and an unreachable target, are handled where the position is saved.
     await store.noteSpool(note).then(
       () => {
@@ -39,5 +36,7 @@ export const watchSpool = async (
       },
       () => undefined,
     );
-  }
+  };
+  await every(LOOK_MS, { clock, ended: AbortSignal.any([ended, hard]), first: "later" }, look);
+  if (!hard.aborted) await look(); // what the end leaves there
 };

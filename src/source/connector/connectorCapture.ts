@@ -1,5 +1,6 @@
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { lookUntil } from "#base/flow/lookUntil.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
@@ -28,6 +29,8 @@ const DRAIN_MS = 20;
 /** Events of one look while something is drained: what is left is proven in one. */
 const DRAIN_EVENTS = 20_000;
 
+type DrainSides = Pick<ProofRequest, "capture" | "source" | "kafka"> & Readonly<{ signal: AbortSignal }>;
+
 /** The official connector, steered through Connect. */
 export class ConnectorCapture implements Capture {
   readonly name: string;
@@ -44,12 +47,11 @@ export class ConnectorCapture implements Capture {
   async pause(signal: AbortSignal): Promise<void> {
     const { rest, clock } = this.#deps;
     await rest.pause(this.name);
-    for (;;) {
+    await lookUntil(LOOK_MS, { clock, signal }, async () => {
       const status = await rest.status(this.name);
       const states = status === undefined ? [] : [status.connector, ...status.tasks].map(({ state }) => state);
-      if (states.length > 0 && states.every((state) => state !== "RUNNING" && state !== "RESTARTING")) return;
-      await clock.sleep(LOOK_MS, signal);
-    }
+      return states.length > 0 && states.every((state) => state !== "RUNNING" && state !== "RESTARTING");
+    });
   }
 
   /** @throws FERRY_CONNECT_* */
@@ -75,26 +77,26 @@ export class ConnectorCapture implements Capture {
       throw new FerryError("FERRY_USAGE", "draining a connector needs the source and Kafka");
     await new RestingSource({ client: source, clock, logger }).note();
     const capture = await this.#capture();
+    await lookUntil(DRAIN_MS, { clock, signal }, () => this.#isDrained(at, { capture, source, kafka, signal }));
+  }
+
+  /** Looks as long as there is more to look at. */
+  async #isDrained(at: bigint, sides: DrainSides): Promise<boolean> {
     for (;;) {
-      signal.throwIfAborted();
-      const stored = await this.#stored(capture);
-      if (stored.kind === "streaming") {
-        if (tokenTime(stored.token) > at) return;
-        const from: ResumeToken = this.#proven === undefined ? stored.token : laterOf(this.#proven, stored.token);
-        const seen = await this.#prove(from, { capture, source, kafka, signal });
-        this.#proven = seen.upTo;
-        if (seen.isComplete && tokenTime(seen.upTo) > at) return;
-        if (tokenTime(seen.upTo) > tokenTime(from)) continue; // there is more to look at
-      }
-      await clock.sleep(DRAIN_MS, signal);
+      sides.signal.throwIfAborted();
+      const stored = await this.#stored(sides.capture);
+      if (stored.kind !== "streaming") return false;
+      if (tokenTime(stored.token) > at) return true;
+      const from: ResumeToken = this.#proven === undefined ? stored.token : laterOf(this.#proven, stored.token);
+      const seen = await this.#prove(from, sides);
+      this.#proven = seen.upTo;
+      if (seen.isComplete && tokenTime(seen.upTo) > at) return true;
+      if (tokenTime(seen.upTo) <= tokenTime(from)) return false;
     }
   }
 
   /** Up to where the topic has everything that the source did after a position. */
-  async #prove(
-    from: ResumeToken,
-    sides: Pick<ProofRequest, "capture" | "source" | "kafka" | "signal">,
-  ): Promise<Readonly<{ upTo: ResumeToken; isComplete: boolean }>> {
+  async #prove(from: ResumeToken, sides: DrainSides): Promise<Readonly<{ upTo: ResumeToken; isComplete: boolean }>> {
     const { verified, complete, pendingAt, findings } = await proveStream({
       ...{ ...sides, connector: this.name, from, current: from, clock: this.#deps.clock },
       reread: async () => from,
