@@ -9,7 +9,8 @@ const BY_ID = ["verification", "runs", "cognitoRoutes"] as const;
 const BY_MARK = ["touched", "settled"] as const;
 
 const forget = async (state: StateDb, route: string): Promise<void> => {
-  const chunks: Document = { letter: { $regex: `^${quoted(route)}/` } };
+  // A letter is `route/partition/offset`, and one route's name may be the beginning of another's: `a` and `a/b`.
+  const chunks: Document = { letter: { $regex: `^${quoted(route)}/\\d+/\\d+$` } };
   await state.collection("deadLetterChunks").deleteMany(chunks);
   for (const name of BY_ROUTE) await state.collection(name).deleteMany({ route });
   for (const name of BY_MARK) await state.collection(name).deleteMany({ "_id.route": route });

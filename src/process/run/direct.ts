@@ -10,9 +10,8 @@ import { formatNamespace, type Namespace } from "#base/flow/types.ts";
 import { tryingAgain } from "#base/observe/tryingAgain.ts";
 import { lastLook } from "#cutover/ending/lastLook.ts";
 import type { CaptureOutput } from "#io/log/captureOutput.ts";
-import { MemoryLog, type TopicStart } from "#io/log/memoryLog.ts";
+import { MemoryLog } from "#io/log/memoryLog.ts";
 import { serversOf, throughOutages } from "#io/mongo/outages.ts";
-import type { StateDb } from "#io/state/stateDb.ts";
 import { checkEmpty, checkRights } from "#process/capture/captureChecks.ts";
 import {
   betweenSides,
@@ -30,6 +29,7 @@ import { routesOn } from "#route/table/routesOn.ts";
 import { requirePlaces } from "#sink/open/fits.ts";
 import { openCopySource } from "#source/copy/steadyCopySource.ts";
 import { CarriedStructure } from "#structure/operations/carriedStructure.ts";
+import { topicStarts } from "./topicStarts.ts";
 
 export type DirectDeps = CaptureDeps &
   Readonly<{
@@ -38,20 +38,6 @@ export type DirectDeps = CaptureDeps &
     host: string;
     version: string;
   }>;
-
-/** Lowest and highest position of a topic's lanes. */
-const lanePositions = async (state: StateDb): Promise<ReadonlyMap<string, Readonly<{ low: number; high: number }>>> => {
-  const found = new Map<string, { low: number; high: number }>();
-  for (const { topic, offset } of await readPositions(state)) {
-    const known = found.get(topic);
-    if (known === undefined) found.set(topic, { low: offset, high: offset });
-    else {
-      known.low = Math.min(known.low, offset);
-      known.high = Math.max(known.high, offset);
-    }
-  }
-  return found;
-};
 
 /** How often halted routes are looked for, ms. */
 const HALT_MS = 500;
@@ -125,20 +111,12 @@ const carry = async (deps: DirectDeps, setup: Setup, { record, goesOn, wish }: S
   const { sides, start, runs, structure, carried } = setup;
   // After the start position: what changes from here on is in the stream, and followed.
   if (deps.structure && record.phase === "copy") await structure.build(goesOn);
-  const positions = await lanePositions(sides.state);
-  const saved = new Map(record.topics.map(({ name, next }) => [name, Number(next)]));
+  const startOf = topicStarts(record, await readPositions(sides.state));
   const log = new MemoryLog({
     id: record.id,
     limitBytes: options.budgetMb * 1024 * 1024,
     readersOf: (topic) => routesOn(deps.routes, topic).map(({ name }) => name),
   });
-  const startOf = (topic: string): TopicStart => {
-    const { low, high } = positions.get(topic) ?? { low: 0, high: 0 };
-    const next = saved.get(topic) ?? 0;
-    // A copy is not repeated in the same order: what it brings now comes after everything that lanes have seen.
-    if (record.phase === "copy") return { first: low, next: Math.max(next, high), high: Math.max(next, high) };
-    return { first: next, next, high: Math.max(next, high) };
-  };
   const output: CaptureOutput = {
     open: async (topic) => log.open(topic, startOf(topic)),
     append: (topic, records, bytes, signal) => log.append(topic, records, bytes, signal),

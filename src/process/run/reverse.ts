@@ -1,25 +1,19 @@
 import { switchedTopics } from "#apply/lanes/switchedRoutes.ts";
-import type { Route } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { every } from "#base/flow/every.ts";
-import { NamespacePattern, type NamespaceSpec } from "#base/flow/namespaceFilter.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { isWriteBlocked } from "#cutover/fence/writeBlock.ts";
 import { CutoverStore } from "#cutover/machine/cutoverStore.ts";
-import { type CutoverRecord, isSwitchedBy } from "#cutover/machine/record.ts";
+import type { CutoverRecord } from "#cutover/machine/record.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { lackedPrivilege, readPrivileges } from "#io/mongo/privileges.ts";
 import { reachMongo } from "#io/mongo/reach.ts";
 import { StateDb } from "#io/state/stateDb.ts";
-import type { Back } from "#process/capture/captureStart.ts";
 import { reverseState } from "#process/capture/stateNames.ts";
-import { obstacleBack, routeBack, targetsOf } from "#route/table/reverseRoutes.ts";
-import { routesOn } from "#route/table/routesOn.ts";
 import { readCapture } from "#source/capture/captureStore.ts";
-import { ResumeToken } from "#source/stream/resumeToken.ts";
-import type { StartPoint } from "#source/stream/sourceProbe.ts";
 import { meantOf, type Sent } from "./carriedBack.ts";
 import { type DirectDeps, runDirect } from "./direct.ts";
+import { type TurnedBack, turnedBack } from "./turnedBack.ts";
 
 const APP = "ferry run --reverse";
 
@@ -42,14 +36,6 @@ const sentOver = async (state: StateDb): Promise<Sent> => {
   return [newest, ...others];
 };
 
-/** Where the target stood before the first of them sent services there. @throws FERRY_ROLLBACK_NONE */
-const startOf = (records: readonly CutoverRecord[]): StartPoint => {
-  const [first] = records.map(({ back }) => back).sort((a, b) => (a && b ? a.at.compare(b.at) : 0));
-  if (first === undefined || records.some(({ back }) => back === undefined))
-    throw new FerryError("FERRY_ROLLBACK_NONE", "its cutover noted no position: the target has no change stream");
-  return { token: ResumeToken.stored(first.token), at: first.at };
-};
-
 /** @throws FERRY_MONGO_PRIVILEGE where a fence keeps ferry out as well */
 const requirePastFence = async (source: MongoClient): Promise<void> => {
   if ((await isWriteBlocked(source)) !== true) return;
@@ -62,59 +48,22 @@ const requirePastFence = async (source: MongoClient): Promise<void> => {
     );
 };
 
-/** What the forward run remembers lies beside the documents, on the side that is read now. */
-const withoutState = ({ include, exclude }: NamespaceSpec, stateDb: string): NamespaceSpec => {
-  const isMeant = include.length === 0 || include.some((text) => new NamespacePattern(text).matchesDatabase(stateDb));
-  return { include, exclude: isMeant ? [...exclude, `${stateDb}.*`] : exclude };
-};
-
-/** What of the target is carried back: what was sent over by name, and where everything was, what the operator selects. */
-const scopeBack = (records: readonly CutoverRecord[], routes: readonly Route[] | undefined, spec: NamespaceSpec) => {
-  const named = records.flatMap(({ namespaces }) => namespaces).flatMap((name) => targetsOf(routes, name));
-  if (records.every(({ namespaces }) => namespaces.length > 0)) return { include: named, exclude: spec.exclude };
-  return { include: spec.include.length === 0 ? [] : [...spec.include, ...named], exclude: spec.exclude };
-};
-
-/** The routes of what was sent over. */
-const routesOf = (records: readonly CutoverRecord[], routes: readonly Route[] | undefined) =>
-  routes?.filter(({ from }) => records.some((record) => isSwitchedBy(record, from)));
-
 /**
  * The run that keeps the former source in step after cutovers: the sides and the routes of `ferry run`, the other way, from where
  * the target stood before services were sent there. Nothing is copied.
  * @param deps as for the run that was switched over
  * @throws FERRY_ROLLBACK_NONE, FERRY_ROLLBACK_ROUTE with every reason, FERRY_MONGO_*
  */
-const reversed = async (deps: DirectDeps, memory: StateDb): Promise<DirectDeps & Readonly<{ back: Back }>> => {
-  const { settings, spec, options } = deps;
+const reversed = async (deps: DirectDeps, memory: StateDb): Promise<DirectDeps & TurnedBack> => {
+  const { settings } = deps;
   await using clients = new AsyncDisposableStack();
   const source = await reachMongo(settings.source, { side: "source", ...reaching(deps) });
   clients.defer(() => source.close());
   const sent = await sentOver(memory);
-  const stateDb = reverseState(settings.stateDb);
-  const { behind, records, added } = meantOf(sent, await readCapture(new StateDb(source, stateDb)));
-  const routes = routesOf(records, deps.routes);
-  const obstacles = (routes ?? []).flatMap((route) => obstacleBack(route) ?? []);
-  if (obstacles.length > 0) throw new FerryError("FERRY_ROLLBACK_ROUTE", obstacles.join("; "));
+  const known = await readCapture(new StateDb(source, reverseState(settings.stateDb)));
+  const back = turnedBack(deps, meantOf(sent, known));
   await requirePastFence(source);
-  const back = routes?.map(routeBack);
-  const begun = added.flatMap(({ namespaces }) => namespaces).flatMap((name) => targetsOf(routes, name));
-  return {
-    ...deps,
-    settings: { ...settings, source: settings.target, target: settings.source, state: undefined, stateDb },
-    routes: back,
-    spec: withoutState(scopeBack(records, routes, spec), settings.stateDb),
-    // The former source has documents: they are the ones that the forward run carried.
-    options: { ...options, conflict: options.conflict === "refuse" ? "mirror" : options.conflict },
-    structure: false,
-    recopy: false,
-    replaceTarget: false,
-    back: {
-      behind,
-      start: startOf(added.length > 0 ? added : records),
-      begun: begun.flatMap((name) => routesOn(back, name)).map(({ name }) => name),
-    },
-  };
+  return { ...deps, ...back };
 };
 
 /** How often it is looked whether more services were sent over, ms. */
