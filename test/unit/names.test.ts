@@ -35,12 +35,15 @@ test("no name is exported from two files", () => {
   assert.deepEqual(twice(exported), []);
 });
 
-test("no file has a type of its own under a name that another file exports", () => {
+test("no two types have one name, exported or not, and none has that of a value of another file", () => {
+  const types = named(LOCAL_TYPES);
   const places = new Map(exported);
-  const clashes = named(LOCAL_TYPES)
-    .filter(([name, file]) => places.has(name) && places.get(name) !== file)
-    .map(([name, file]) => `${name} in ${file} is another one than in ${places.get(name)}`);
-  assert.deepEqual(clashes, []);
+  const clashes = types.filter(([name, file]) => places.has(name) && places.get(name) !== file);
+  assert.deepEqual(
+    clashes.map(([name, file]) => `${name}: ${file}, ${places.get(name)}`),
+    [],
+  );
+  assert.deepEqual(twice(types), []);
 });
 
 /** A command's file is called like the command that it registers. */

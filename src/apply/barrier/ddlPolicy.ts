@@ -23,7 +23,7 @@ export type DdlContext = Omit<DropContext, "sink" | "prepare"> &
   }>;
 
 /** Into the journal of changes: what was done about this one. */
-type Note = (outcome: DdlRecord["outcome"], steps: readonly string[]) => Promise<void>;
+type NoteOutcome = (outcome: DdlRecord["outcome"], steps: readonly string[]) => Promise<void>;
 
 /** What a change of the collection itself does; all lanes of the partition stand before it. */
 export class DdlPolicy {
@@ -49,7 +49,8 @@ export class DdlPolicy {
   readonly on = async (event: DdlEvent, record: LogRecord): Promise<void> => {
     const { accepted, follower } = this.#context;
     const body = BSON.deserialize(event.command, FOR_LOOKING);
-    const note: Note = (outcome, steps) => follower.note(event, body, { id: this.#idOf(record), outcome, steps });
+    const note: NoteOutcome = (outcome, steps) =>
+      follower.note(event, body, { id: this.#idOf(record), outcome, steps });
     const isAccepted = accepted.has("FERRY_APPLY_DDL");
     switch (event.kind) {
       // These change no document, and may be applied in any order beside documents (ADR 14).
@@ -81,7 +82,7 @@ export class DdlPolicy {
     }
   };
 
-  async #countOnly({ kind }: DdlEvent, { offset }: LogRecord, note: Note): Promise<void> {
+  async #countOnly({ kind }: DdlEvent, { offset }: LogRecord, note: NoteOutcome): Promise<void> {
     const { logger, claim } = this.#context;
     logger.warn({ ns: claim.topic, offset }, `${kind} accepted by the operator: counted, not applied`);
     await note("counted", ["accepted by the operator, not applied"]);
@@ -97,7 +98,7 @@ export class DdlPolicy {
     return new FerryError("FERRY_APPLY_DDL", `${what}${why}`);
   }
 
-  async #follow(event: DdlEvent, record: LogRecord, note: Note): Promise<void> {
+  async #follow(event: DdlEvent, record: LogRecord, note: NoteOutcome): Promise<void> {
     const { follower, logger, claim } = this.#context;
     const done = await follower.follow(true);
     const fields = { ns: claim.topic, offset: record.offset };
@@ -113,12 +114,12 @@ export class DdlPolicy {
   }
 
   /** Its collections were dropped by events of their own; views and time series have none. */
-  async #dropDatabase(event: DdlEvent, note: Note): Promise<void> {
+  async #dropDatabase(event: DdlEvent, note: NoteOutcome): Promise<void> {
     const done = await this.#context.follower.followHollow(event.ns.db);
     return note("applied", ["each of its collections was dropped by an event of its own", ...done]);
   }
 
-  async #drop(event: DdlEvent, record: LogRecord, note: Note): Promise<void> {
+  async #drop(event: DdlEvent, record: LogRecord, note: NoteOutcome): Promise<void> {
     const { follower } = this.#context;
     // A view or a time series has no documents here; whether it is gone the source tells.
     if (await follower.isHollow()) return note("applied", (await follower.follow()) ?? []);
@@ -128,7 +129,7 @@ export class DdlPolicy {
   }
 
   /** May documents of the target go? @throws FERRY_APPLY_DDL */
-  async #requireLeave(event: DdlEvent, record: LogRecord, note: Note): Promise<void> {
+  async #requireLeave(event: DdlEvent, record: LogRecord, note: NoteOutcome): Promise<void> {
     const { follower, policy, ddl } = this.#context;
     const id = this.#idOf(record);
     if (!this.#sink.can.incarnations)
@@ -154,7 +155,7 @@ export class DdlPolicy {
    * The old name is dropped; the new name is copied again. First the new one: a drop that is
    * done hides the event from the next owner.
    */
-  async #rename(event: DdlEvent, record: LogRecord, note: Note, to: Namespace): Promise<void> {
+  async #rename(event: DdlEvent, record: LogRecord, note: NoteOutcome, to: Namespace): Promise<void> {
     const context = this.#context;
     const over = routesOver(context, to);
     for (const route of over) {

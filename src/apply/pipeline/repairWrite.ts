@@ -15,7 +15,7 @@ const didOf = (ops: readonly TargetOp[]): Did => {
   return ops.every(({ op }) => op === "delete") ? "deleted" : "wrote";
 };
 
-class Refused extends Error {}
+class RefusedRepair extends Error {}
 
 /**
  * Writes one document as its lane would, in a transaction that leaves the lane where it stands and out of its books.
@@ -34,12 +34,12 @@ export const repairWrite = async (
     await steps.commit(ready, Number.POSITIVE_INFINITY, async (entries) => {
       const { ops, dead } = await steps.plan(entries, "replace", () => false);
       const [refused] = dead;
-      if (refused !== undefined) throw new Refused(refused.reason.detail);
+      if (refused !== undefined) throw new RefusedRepair(refused.reason.detail);
       return { ops, move: steps.standing(), note: (tx) => within(didOf(ops), tx) };
     });
     return undefined;
   } catch (error) {
-    if (error instanceof Refused) return error.message;
+    if (error instanceof RefusedRepair) return error.message;
     if (!isFerry(error) || !isOfDocument(sink.refusal(error))) throw error;
     return (await reasonOf(error, sink)).detail;
   }

@@ -10,10 +10,10 @@ import { doubtOf } from "#io/wire/delta.ts";
 
 export type PatchPlan = Readonly<{ changes: readonly Uint8Array[] }> | Readonly<{ unclear: string }>;
 
-type Field = Readonly<{ name: string; element: Uint8Array }>;
+type PatchField = Readonly<{ name: string; element: Uint8Array }>;
 
-const fieldsOf = (document: Uint8Array | undefined): Field[] => {
-  const fields: Field[] = [];
+const fieldsOf = (document: Uint8Array | undefined): PatchField[] => {
+  const fields: PatchField[] = [];
   if (document === undefined) return fields;
   const cursor = new Cursor();
   cursor.open(document);
@@ -44,8 +44,8 @@ const unclearPath = (paths: readonly string[], update: Uint8Array): string | und
  * `$set` adds several new fields in the order of their names, whatever order they are given in; the server lists them in
  * the order in which the source got them. One `$set` per ascending run keeps that order.
  */
-const ascendingRuns = (fields: readonly Field[]): Field[][] => {
-  const runs: Field[][] = [];
+const ascendingRuns = (fields: readonly PatchField[]): PatchField[][] => {
+  const runs: PatchField[][] = [];
   for (const field of fields) {
     const run = runs.at(-1);
     const last = run?.at(-1);

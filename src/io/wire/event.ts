@@ -15,7 +15,7 @@ const isDdl = (kind: string): kind is DdlKind => DDL.has(kind);
 const ABSENT = -1;
 
 /** Where one top-level field lies. The first of a name counts. */
-class Field {
+class EventField {
   readonly name: Buffer;
   type = ABSENT;
   start = 0;
@@ -59,15 +59,15 @@ export class EventReader {
   readonly #cursor = new Cursor();
   readonly #inner = new Cursor();
 
-  readonly #id = new Field("_id");
-  readonly #ns = new Field("ns");
-  readonly #operation = new Field("operationType");
-  readonly #key = new Field("documentKey");
-  readonly #document = new Field("fullDocument");
-  readonly #update = new Field("updateDescription");
-  readonly #clusterTime = new Field("clusterTime");
-  readonly #copyTime = new Field("copyTime");
-  readonly #split = new Field("splitEvent");
+  readonly #id = new EventField("_id");
+  readonly #ns = new EventField("ns");
+  readonly #operation = new EventField("operationType");
+  readonly #key = new EventField("documentKey");
+  readonly #document = new EventField("fullDocument");
+  readonly #update = new EventField("updateDescription");
+  readonly #clusterTime = new EventField("clusterTime");
+  readonly #copyTime = new EventField("copyTime");
+  readonly #split = new EventField("splitEvent");
   readonly #fields = [
     this.#id,
     this.#ns,

@@ -57,7 +57,7 @@ const captureBetween = async (
   servers: readonly AwaitedServer[],
 ): Promise<void> => {
   const { logger, soft } = deps;
-  const opening = (): Promise<Begun> => beginBetween(deps, sides, client);
+  const opening = (): Promise<BegunCapture> => beginBetween(deps, sides, client);
   const { setup, begun } = await throughOutages("beginning", servers, { ...deps, signal: soft }, opening);
   const { store } = setup.start;
   const lifecycle = new RunLifecycle({
@@ -81,14 +81,14 @@ const captureBetween = async (
   });
 };
 
-type Begun = Readonly<{
-  setup: Setup;
+type BegunCapture = Readonly<{
+  setup: CaptureSetup;
   /** A former process has begun the copy. */
   begun: boolean;
 }>;
 
 /** Looks at both sides, notes the start or finds what was noted, and owns the capture. What is cut off in the middle may be done again. */
-const beginBetween = async (deps: KafkaCaptureDeps, sides: Sides, client: KafkaClient): Promise<Begun> => {
+const beginBetween = async (deps: KafkaCaptureDeps, sides: Sides, client: KafkaClient): Promise<BegunCapture> => {
   const { leaseMs } = deps;
   const { source, target } = sides;
   const { start, replaces, known, former, carried } = await openCapture(deps, sides, { mode: "kafka", leaseMs });
@@ -119,7 +119,7 @@ const isCollated = async ({ routes }: KafkaCaptureDeps, { source, target }: Side
 };
 
 /** What is set up once, and used by each session of a capture. */
-type Setup = Readonly<{
+type CaptureSetup = Readonly<{
   sides: Sides;
   start: CaptureStartDeps;
   client: KafkaClient;
@@ -128,7 +128,11 @@ type Setup = Readonly<{
 }>;
 
 /** One session: structure, copy and stream from where the record stands, until `soft` aborts. */
-const captureInto = async (deps: KafkaCaptureDeps, setup: Setup, { record, goesOn, wish }: Session): Promise<void> => {
+const captureInto = async (
+  deps: KafkaCaptureDeps,
+  setup: CaptureSetup,
+  { record, goesOn, wish }: Session,
+): Promise<void> => {
   const { settings, logger, clock, soft, hard, runId } = deps;
   const { sides, start, client, structure, carried } = setup;
   // After the start position: what changes from here on is in the stream, and followed.

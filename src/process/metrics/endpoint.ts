@@ -8,9 +8,9 @@ import { PromVitals } from "./promVitals.ts";
 /** What listens, and what it answers with. Disposing of it ends answers on their way: a scrape never holds the process up. */
 export type Endpoint = AsyncDisposable & Readonly<{ vitals: PromVitals; url: string }>;
 
-type Answer = Readonly<{ status: number; type: string; body: string }>;
+type PageAnswer = Readonly<{ status: number; type: string; body: string }>;
 
-const plain = (status: number, body: string): Answer => ({
+const plain = (status: number, body: string): PageAnswer => ({
   status,
   type: "text/plain; charset=utf-8",
   body: `${body}\n`,
@@ -28,7 +28,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EAI_AGAIN: "no such host",
 };
 
-const answersOf = (vitals: PromVitals): Readonly<Record<string, () => Answer | Promise<Answer>>> => ({
+const answersOf = (vitals: PromVitals): Readonly<Record<string, () => PageAnswer | Promise<PageAnswer>>> => ({
   "/metrics": async () => ({ status: 200, type: vitals.contentType, body: await vitals.text() }),
   "/healthz": () => plain(200, "alive"),
   "/readyz": () => {
@@ -39,7 +39,7 @@ const answersOf = (vitals: PromVitals): Readonly<Record<string, () => Answer | P
 
 const serverOf = (vitals: PromVitals): Server => {
   const answers = answersOf(vitals);
-  const answer = async (method: string, path: string): Promise<Answer> => {
+  const answer = async (method: string, path: string): Promise<PageAnswer> => {
     const known = answers[path];
     if (known === undefined) return plain(404, `there are ${Object.keys(answers).join(", ")}`);
     if (method !== "GET" && method !== "HEAD") return plain(405, "GET it");

@@ -10,7 +10,7 @@ const removable = <T>(all: Set<T>, one: T): Disposable => {
   return { [Symbol.dispose]: () => void all.delete(one) };
 };
 
-type Part = Readonly<{ name: string; obstacle: () => string | undefined }>;
+type ProcessPart = Readonly<{ name: string; obstacle: () => string | undefined }>;
 
 /**
  * Vitals in Prometheus's text format. Counters are kept here; gauges exist for the moment of a scrape, so that a series goes with
@@ -20,7 +20,7 @@ export class PromVitals implements Vitals {
   readonly #registry = new Registry();
   readonly #counters = new Map<CounterName, Counter>();
   readonly #shown = new Set<() => Iterable<Sample>>();
-  readonly #parts = new Set<Part>();
+  readonly #parts = new Set<ProcessPart>();
 
   /** @param about what is true of the process as a whole */
   constructor(about: LabelsOf<"ferry_build_info">) {

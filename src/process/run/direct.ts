@@ -52,7 +52,7 @@ const runBetween = async (deps: DirectDeps, sides: Sides): Promise<void> => {
   const { options, routes, soft } = deps;
   const { leaseMs } = options;
   const servers = serversOf(sides);
-  const opening = (): Promise<Begun> => beginBetween(deps, sides);
+  const opening = (): Promise<BegunRun> => beginBetween(deps, sides);
   const { setup, begun } = await throughOutages("beginning", servers, { ...deps, signal: soft }, opening);
   const { store } = setup.start;
   const lifecycle = new RunLifecycle({
@@ -70,14 +70,14 @@ const runBetween = async (deps: DirectDeps, sides: Sides): Promise<void> => {
   });
 };
 
-type Begun = Readonly<{
-  setup: Setup;
+type BegunRun = Readonly<{
+  setup: RunSetup;
   /** A former process has begun the copy. */
   begun: boolean;
 }>;
 
 /** Looks at both sides, notes the start or finds what was noted, and owns the run. What is cut off in the middle may be done again. */
-const beginBetween = async (deps: DirectDeps, sides: Sides): Promise<Begun> => {
+const beginBetween = async (deps: DirectDeps, sides: Sides): Promise<BegunRun> => {
   const { options, runId } = deps;
   const { source, target, state } = sides;
   const { leaseMs } = options;
@@ -97,7 +97,7 @@ const beginBetween = async (deps: DirectDeps, sides: Sides): Promise<Begun> => {
 };
 
 /** What is set up once for a run, and used by each of its sessions. */
-type Setup = Readonly<{
+type RunSetup = Readonly<{
   sides: Sides;
   start: CaptureStartDeps;
   runs: RunStore;
@@ -106,7 +106,7 @@ type Setup = Readonly<{
 }>;
 
 /** One session: structure, copy and stream from where the record stands, until `soft` aborts. */
-const carry = async (deps: DirectDeps, setup: Setup, { record, goesOn, wish }: Session): Promise<void> => {
+const carry = async (deps: DirectDeps, setup: RunSetup, { record, goesOn, wish }: Session): Promise<void> => {
   const { settings, options, clock, soft, hard, runId } = deps;
   const { sides, start, runs, structure, carried } = setup;
   // After the start position: what changes from here on is in the stream, and followed.

@@ -10,7 +10,7 @@ export type DifferenceKind = "value" | "number-type" | "field-order";
 /** `path`: dotted, of the first place where they differ in the worst way; empty where it is the document itself. */
 export type Difference = Readonly<{ kind: DifferenceKind; path: string }>;
 
-type Field = Readonly<{ name: string; type: number; start: number; end: number }>;
+type FieldSpan = Readonly<{ name: string; type: number; start: number; end: number }>;
 
 const RANK: Readonly<Record<DifferenceKind, number>> = { "field-order": 1, "number-type": 2, value: 3 };
 
@@ -19,9 +19,9 @@ const worse = (a: Difference | undefined, b: Difference | undefined): Difference
   return RANK[b.kind] > RANK[a.kind] ? b : a;
 };
 
-const fieldsOf = (bytes: Uint8Array, start: number): readonly Field[] => {
+const fieldsOf = (bytes: Uint8Array, start: number): readonly FieldSpan[] => {
   const cursor = new Cursor();
-  const fields: Field[] = [];
+  const fields: FieldSpan[] = [];
   cursor.open(bytes, start);
   while (cursor.next()) {
     const { type, nameStart, nameEnd, valueStart, valueEnd } = cursor;
@@ -32,7 +32,7 @@ const fieldsOf = (bytes: Uint8Array, start: number): readonly Field[] => {
   return fields;
 };
 
-const sameBytes = (a: Uint8Array, x: Field, b: Uint8Array, y: Field): boolean =>
+const sameBytes = (a: Uint8Array, x: FieldSpan, b: Uint8Array, y: FieldSpan): boolean =>
   x.type === y.type && Buffer.compare(a.subarray(x.start, x.end), b.subarray(y.start, y.end)) === 0;
 
 const NUMBERS: ReadonlySet<number> = new Set([
@@ -44,7 +44,13 @@ const NUMBERS: ReadonlySet<number> = new Set([
 
 const display = (name: string): string => Buffer.from(name, "latin1").toString("utf8");
 
-const fieldDifference = (a: Uint8Array, x: Field, b: Uint8Array, y: Field, path: string): Difference | undefined => {
+const fieldDifference = (
+  a: Uint8Array,
+  x: FieldSpan,
+  b: Uint8Array,
+  y: FieldSpan,
+  path: string,
+): Difference | undefined => {
   if (sameBytes(a, x, b, y)) return undefined;
   const isNested = x.type === y.type && (x.type === BsonType.object || x.type === BsonType.array);
   if (isNested) return within(a, x.start, b, y.start, path);
@@ -55,8 +61,8 @@ const fieldDifference = (a: Uint8Array, x: Field, b: Uint8Array, y: Field, path:
 };
 
 /** Fields by name, in their order: a document may have a name twice, and then the second meets the second. */
-const byName = (fields: readonly Field[]): Map<string, Field[]> => {
-  const found = new Map<string, Field[]>();
+const byName = (fields: readonly FieldSpan[]): Map<string, FieldSpan[]> => {
+  const found = new Map<string, FieldSpan[]>();
   for (const field of fields) {
     const list = found.get(field.name);
     if (list === undefined) found.set(field.name, [field]);

@@ -10,17 +10,17 @@ import type { Element } from "./order.ts";
 /** Asked of each value that the path leads to; undefined stands for a field that is not there. */
 export type Test = (value: Element | undefined) => boolean;
 
-type Part = Readonly<{ name: Uint8Array; isNumber: boolean }>;
+type PathPart = Readonly<{ name: Uint8Array; isNumber: boolean }>;
 
 /** The parts of a dotted path; none is empty. */
-export type Path = readonly Part[];
+export type Path = readonly PathPart[];
 
 export const queryPath = (text: string): Path =>
   text.split(".").map((part) => ({ name: Buffer.from(part), isNumber: /^\d+$/.test(part) }));
 
 /** Does some value that the path leads to pass? `depth`: how many parts led to the document that starts at `start`. */
 export const reaches = (bytes: Uint8Array, start: number, path: Path, depth: number, test: Test): boolean => {
-  const part = path[depth] as Part;
+  const part = path[depth] as PathPart;
   const found = new Cursor();
   found.open(bytes, start);
   if (!found.seek(part.name)) return test(undefined);
@@ -43,7 +43,7 @@ const reachesInArray = (bytes: Uint8Array, start: number, path: Path, depth: num
 /** One element of an array, from which the path continues. */
 const reachesElement = (element: Cursor, path: Path, depth: number, test: Test): boolean => {
   const { bytes, type, valueStart } = element;
-  const { name, isNumber } = path[depth] as Part;
+  const { name, isNumber } = path[depth] as PathPart;
   if (type === BsonType.object && reaches(bytes, valueStart, path, depth, test)) return true;
   if (!isNumber || !element.named(name)) return false;
   if (depth + 1 === path.length) return test(element);

@@ -43,7 +43,7 @@ const AT_ONCE = 32;
 const BATCH = 250;
 
 /** What a document says of its user; undefined where the document is gone. `key`: raw documentKey. */
-type Wish = Readonly<{ key: Uint8Array; user: WantedUser | undefined }>;
+type UserWish = Readonly<{ key: Uint8Array; user: WantedUser | undefined }>;
 
 /** Refused because the username is another document's. */
 type Taken = Readonly<{ username: string }>;
@@ -163,8 +163,8 @@ export class CognitoSink implements Sink {
   }
 
   /** The last state of each document, by identity. @throws FERRY_COGNITO_REJECTED */
-  #wishes(ops: readonly TargetOp[], rules: PoolRules): ReadonlyMap<string, Wish> {
-    const wishes = new Map<string, Wish>();
+  #wishes(ops: readonly TargetOp[], rules: PoolRules): ReadonlyMap<string, UserWish> {
+    const wishes = new Map<string, UserWish>();
     for (const op of ops) {
       assert(op.op !== "patch", `${this.name} takes whole documents only`);
       const user = op.op === "write" ? this.#mapping.user(op.doc, rules) : undefined;
@@ -173,7 +173,7 @@ export class CognitoSink implements Sink {
     return wishes;
   }
 
-  async #make(change: UserChange, record: UserRecord | undefined, { key, user }: Wish): Promise<void> {
+  async #make(change: UserChange, record: UserRecord | undefined, { key, user }: UserWish): Promise<void> {
     const { book, place } = this.#deps;
     const names = user === undefined ? [] : [...user.attributes.keys()];
     const begun = await book.begin({ key, username: user?.username, names, groups: user?.groups ?? [] });

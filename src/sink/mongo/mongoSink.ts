@@ -18,9 +18,9 @@ import { type Statements, statementsOf } from "./statements.ts";
 type Stage = keyof Statements;
 
 /** What is known of one refused statement. `doc`: the document that was inserted. */
-type Refused = WriteError & Readonly<{ doc: Uint8Array | undefined }>;
+type RefusedWrite = WriteError & Readonly<{ doc: Uint8Array | undefined }>;
 
-const refused = (stage: Stage, error: Refused): FerryError => {
+const refused = (stage: Stage, error: RefusedWrite): FerryError => {
   const { code, message, index, keyPattern } = error;
   // A write fence or a stepdown may be reported for one statement: that is no reason for a dead letter.
   return new FerryError(
@@ -196,7 +196,7 @@ export class MongoSink implements Sink, Incarnations {
     if (!isFerry(error)) return undefined;
     if (hasServerCode(error, ServerCode.WriteConflict)) return { kind: "contended" };
     if (error.code !== "FERRY_MONGO_REJECTED") return undefined;
-    if (isIdCollision(error)) return { kind: "exists", doc: (error.cause as Partial<Refused> | undefined)?.doc };
+    if (isIdCollision(error)) return { kind: "exists", doc: (error.cause as Partial<RefusedWrite> | undefined)?.doc };
     const isRespelled = error.facts["stage"] === "updates" && hasServerCode(error, ServerCode.ImmutableField);
     return { kind: isRespelled ? "respelled" : "rejected" };
   }

@@ -9,7 +9,7 @@ import type { Scope } from "#source/stream/scope.ts";
 
 export type EventRouterDeps = Readonly<{ scope: Scope; output: CaptureOutput; clock: Clock; logger: Logger }>;
 
-type Part = { records: CapturedRecord[]; bytes: number };
+type TopicPart = { records: CapturedRecord[]; bytes: number };
 
 /**
  * Puts events of the change stream onto the topics of their namespaces, in their order: the topic is called like the
@@ -29,7 +29,7 @@ export class EventRouter {
   /** Resolves when there is room for more. @throws the signal's reason */
   async append(events: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
     const { output } = this.#deps;
-    const parts = new Map<string, Part>();
+    const parts = new Map<string, TopicPart>();
     const now = this.#deps.clock.now();
     for (const event of events) this.#sort(Buffer.from(event.buffer, event.byteOffset, event.byteLength), now, parts);
     for (const [topic, { records, bytes }] of parts) {
@@ -39,7 +39,7 @@ export class EventRouter {
     }
   }
 
-  #sort(bytes: Buffer, now: number, parts: Map<string, Part>): void {
+  #sort(bytes: Buffer, now: number, parts: Map<string, TopicPart>): void {
     const read = this.#reader.read(bytes);
     const event = typeof read === "string" ? undefined : read;
     const topic = this.#topicOf(event?.ns ?? namespaceIn(bytes, "ns"), bytes, parts);
@@ -54,7 +54,7 @@ export class EventRouter {
     }
   }
 
-  #topicOf(ns: Namespace, bytes: Buffer, parts: ReadonlyMap<string, Part>): string | undefined {
+  #topicOf(ns: Namespace, bytes: Buffer, parts: ReadonlyMap<string, TopicPart>): string | undefined {
     const { scope } = this.#deps;
     if (scope.has(ns)) return formatNamespace(ns);
     const to = namespaceIn(bytes, "to");
@@ -67,7 +67,7 @@ export class EventRouter {
    * views and time series. The choice is the same when the stream is read again from a saved position: the topics that are
    * known then were known at the position, or come with the events after it.
    */
-  #topicWithin(db: string, kind: string, parts: ReadonlyMap<string, Part>): string | undefined {
+  #topicWithin(db: string, kind: string, parts: ReadonlyMap<string, TopicPart>): string | undefined {
     const { output, logger } = this.#deps;
     const [first] = [...output.ends().keys(), ...parts.keys()].filter((topic) => topic.startsWith(`${db}.`)).sort();
     logger.info({ stage: "stream", ns: db }, `${kind} of a whole database`);

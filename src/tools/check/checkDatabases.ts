@@ -20,13 +20,11 @@ import { StateDb } from "#io/state/stateDb.ts";
 import { isSameDeployment, readDeployment } from "#source/stream/deployment.ts";
 import { OPLOG_FULL, oplogFill } from "#source/stream/oplogRoom.ts";
 import { oplogWindow } from "#source/stream/sourceProbe.ts";
-import { type CheckResult, checking } from "./checkResult.ts";
+import { type CheckResult, checking, type Say } from "./checkResult.ts";
 
 const HOUR = 3600;
 /** Below this a full oplog is short for a copy and a weekend. */
 const SHORT_OPLOG_SECONDS = 24 * HOUR;
-
-type Say = Parameters<Parameters<typeof checking>[1]>[0];
 
 const checkVersion = (say: Say, version: string): void => {
   if (!atLeast(version, OLDEST_VERSION))
@@ -40,7 +38,7 @@ const describe = (needs: readonly Need[]): string =>
   needs.map((need) => `${need.actions.join(", ")} on ${placeOf(need)}`).join("; ");
 
 /** What ferry works without, and how. */
-type Wish = Readonly<{ needs: readonly Need[]; without: string }>;
+type RightsWish = Readonly<{ needs: readonly Need[]; without: string }>;
 
 const WITHOUT_OPLOG = "ferry cannot warn of a short oplog";
 const WITHOUT_NOTES = "while the source rests, `ferry finalize` waits for the server's own no-op, up to twenty seconds";
@@ -51,7 +49,7 @@ const checkPrivileges = async (
   client: MongoClient,
   role: string,
   needs: readonly Need[],
-  wishes: readonly Wish[] = [],
+  wishes: readonly RightsWish[] = [],
 ): Promise<void> => {
   const { users, privileges } = await readPrivileges(client);
   if (users.length === 0) {

@@ -13,9 +13,7 @@ import {
 import { type ConnectorHealthDeps, checkCapture } from "#source/connector/connectorHealth.ts";
 import type { ConnectRest } from "#source/connector/connectRest.ts";
 import { requireSuitable } from "#source/connector/startChecks.ts";
-import { type CheckResult, checking } from "./checkResult.ts";
-
-type Say = Parameters<Parameters<typeof checking>[1]>[0];
+import { type CheckResult, checking, type Say } from "./checkResult.ts";
 
 /** A document of 16 MB, its key, its event's other fields and the record's frame. */
 const LARGEST_RECORD = 17 * 2 ** 20;

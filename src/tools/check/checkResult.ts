@@ -6,7 +6,8 @@ export type CheckResult = Readonly<{
   remedy?: string;
 }>;
 
-type Say = (level: CheckResult["level"], sentence: string, remedy?: string) => void;
+/** Adds a line to the results of an area. */
+export type Say = (level: CheckResult["level"], sentence: string, remedy?: string) => void;
 
 /** Collects the results of one area; what throws becomes a failed check, so that the others are still made. */
 export const checking = async (

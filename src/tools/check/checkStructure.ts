@@ -5,9 +5,7 @@ import { seriesNames, showsBuckets, unseen } from "#process/capture/timeSeries.t
 import { planOf, type StructureDeps } from "#structure/operations/structureOperations.ts";
 import { StructureStore } from "#structure/plan/structureStore.ts";
 import type { StructureFinding, Wanted } from "#structure/plan/wanted.ts";
-import { type CheckResult, checking } from "./checkResult.ts";
-
-type Say = Parameters<Parameters<typeof checking>[1]>[0];
+import { type CheckResult, checking, type Say } from "./checkResult.ts";
 
 /** Pending structure that was not requested yet is not a failure. */
 const isAsked = async ({ routes, include, state }: StructureDeps, given: boolean): Promise<boolean> =>
