@@ -74,11 +74,12 @@ const roundTrip = async ({ stack, here, there }: Field, topology: Topology, clie
   });
   const cutover = ["cutover", ...sides, ...through, ...accept];
   await ready(cutover);
-  const rehearsal = JSON.parse(await ferry([...cutover, "--rehearse", "--json"]));
+  const switching = [...cutover, "--on-release", services.release];
+  const rehearsal = JSON.parse(await ferry([...switching, "--rehearse", "--json"]));
   const before = [performance.now(), services.acked + others.acked] as const;
   await pause(CALM_MS);
   const perSecond = ((services.acked + others.acked - before[1]) * 1000) / (performance.now() - before[0]);
-  const forth = await switched(services, "target", [...cutover, "--on-release", services.release]);
+  const forth = await switched(services, "target", switching);
   const carryingBack = ["run", "--reverse", ...sides, "--include", `${name}.*`, "--log-level", "error"];
   await using _reverse = running(process.execPath, [MAIN, ...carryingBack]);
   await pause(CALM_MS);

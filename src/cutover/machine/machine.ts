@@ -46,12 +46,15 @@ export class Machine {
   readonly #deps: MachineDeps;
   /** When the pause began, by `clock`. */
   #pausedAt: number;
+  /** When the last act ended, by `clock`: services wait for the record too, so writing it counts in the next step's lap. */
+  #lapFrom: number;
   /** Another process was in this state: the outcome of its act is unknown. */
   #again: State | undefined;
 
   constructor(deps: MachineDeps, { pausedMs }: Pick<Seen, "pausedMs">) {
     this.#deps = deps;
-    this.#pausedAt = deps.clock.now() - pausedMs;
+    this.#lapFrom = deps.clock.now();
+    this.#pausedAt = this.#lapFrom - pausedMs;
   }
 
   /**
@@ -104,18 +107,22 @@ export class Machine {
     report(record);
     faultPoint("cutover-entered");
     const step: CutoverStep = TABLE[record.state];
-    const begun = clock.now();
+    const lap = (): number => {
+      const begun = this.#lapFrom;
+      this.#lapFrom = clock.now();
+      return this.#lapFrom - begun;
+    };
     try {
       const found = await this.#do(step, record);
       faultPoint("cutover-acted");
-      const moved = await memory.move(record, { to: step.to, lapMs: clock.now() - begun, found });
-      if (moved.state === "fencing") this.#pausedAt = clock.now();
+      const moved = await memory.move(record, { to: step.to, lapMs: lap(), found });
+      if (moved.state === "fencing") this.#pausedAt = this.#lapFrom = clock.now();
       return moved;
     } catch (error) {
       const back = this.#backOf(record.state);
       if (!isFerry(error) || error.code === "FERRY_CUTOVER_TAKEN") throw error;
       if (back === record.state) throw standing(record, error, this.#deps.command);
-      return this.#back(record, { to: back, lapMs: clock.now() - begun, refused: error });
+      return this.#back(record, { to: back, lapMs: lap(), refused: error });
     }
   }
 

@@ -82,6 +82,8 @@ export interface WayBack {
 
 /** The operator's own way to tell services where to write. */
 export interface Services {
+  /** Everything that a release takes, but for what it does: for a rehearsal. Changes nothing. @throws FERRY_CUTOVER_HOOK */
+  trial(signal: AbortSignal): Promise<void>;
   /** Sends them to the target. Resolves when they were sent. @throws FERRY_CUTOVER_HOOK where none was */
   release(leftMs: number, signal: AbortSignal): Promise<void>;
 }

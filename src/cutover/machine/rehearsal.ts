@@ -2,21 +2,21 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { translated } from "#io/mongo/errors.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
+import { TABLE } from "./cutoverTable.ts";
 import type { FenceKind, Parts, SourceTime } from "./parts.ts";
 
-/** `ferry.rehearsals`, one record: what the last rehearsal measured. */
-export type RehearsalRecord = {
-  _id: "last";
-  at: Date;
-  /** ms, by step. */
-  parts: Record<string, number>;
-  pauseMs: number;
-};
+/** What a rehearsal measured: ms by step of the pause, and their sum. */
+export type Rehearsed = Readonly<{ parts: Readonly<Record<string, number>>; pauseMs: number }>;
+
+/** `ferry.rehearsals`: `last` is the last one that came to its end; `underway` is written where a cutover writes its state. */
+export type RehearsalRecord = { _id: "last" | "underway"; at: Date } & Rehearsed;
 
 export type RehearsalDeps = Readonly<{
   parts: Parts;
   /** A time of the source, asked now: what the fence's would be. */
   now: () => Promise<SourceTime>;
+  /** A durable write, as the cutover makes one for each state: services wait for it too. */
+  remember: (laps: Readonly<Record<string, number>>) => Promise<void>;
   clock: Clock;
   signal: AbortSignal;
   maxPauseMs: number;
@@ -28,40 +28,64 @@ const FENCE_MS: Readonly<Record<FenceKind, number>> = { "user-write-block": 25, 
 /** What is no fault while services write. */
 const EXPECTED = ["FERRY_SOURCE_WRITES", "FERRY_RUN_BEHIND"];
 
-/**
- * Everything of a cutover except the fence, while services keep writing: what the pause would be made of. Nothing is restored and no service
- * is sent anywhere, so their time is not in it.
- * @throws what is missing; FERRY_CUTOVER_PAUSE where the drain alone takes longer than the limit
- */
-export const rehearse = async (deps: RehearsalDeps): Promise<Omit<RehearsalRecord, "_id" | "at">> => {
-  const { parts, now, clock, maxPauseMs } = deps;
-  const late = AbortSignal.timeout(maxPauseMs);
-  const signal = AbortSignal.any([deps.signal, late]);
-  const laps: Record<string, number> = { fencing: FENCE_MS[parts.fence.kind] };
-  const lap = async (name: string, work: () => Promise<unknown>): Promise<void> => {
-    const begun = clock.now();
-    await work();
-    laps[name] = clock.now() - begun;
-  };
-  await parts.capture.hurry(true);
-  try {
-    await parts.proof.approach(deps.signal);
-    const at = await now();
-    await lap("draining", () => parts.capture.drainTo(at, signal));
-    await lap("proving", async () => {
+/** Of the states that services wait in. */
+type Paused = {
+  [State in keyof typeof TABLE]: (typeof TABLE)[State]["paused"] extends true ? State : never;
+}[keyof typeof TABLE];
+
+/** What is done of a step while services keep writing. */
+const trialsOf = ({ parts, now }: RehearsalDeps, signal: AbortSignal) => {
+  let at: SourceTime = 0n;
+  return {
+    fencing: async () => {
+      at = await now();
+    },
+    draining: () => parts.capture.drainTo(at, signal),
+    proving: async () => {
       const missing = await parts.proof.missing(at, signal);
       if (missing !== undefined && !EXPECTED.includes(missing.code)) throw missing;
-    });
+    },
+    restoring: async () => void (await parts.wayBack.position()),
+    releasing: () => parts.services.trial(signal),
+  } satisfies Record<Paused, () => Promise<void>>;
+};
+
+/**
+ * Everything of a cutover except the fence, while services keep writing: what the pause would be made of. Nothing is restored and
+ * no service is sent anywhere, so of these two steps only what surrounds them is in it.
+ * @throws what is missing; FERRY_CUTOVER_PAUSE where it takes longer than the limit
+ */
+export const rehearse = async (deps: RehearsalDeps): Promise<Rehearsed> => {
+  const { parts, remember, clock, maxPauseMs } = deps;
+  const laps: Record<string, number> = {};
+  await parts.capture.hurry(true);
+  const late = new AbortController();
+  const ended = new AbortController();
+  try {
+    await parts.proof.approach(deps.signal);
+    clock.sleep(maxPauseMs, ended.signal).then(
+      () => late.abort(),
+      () => undefined, // it has ended
+    );
+    for (const [state, trial] of Object.entries(trialsOf(deps, AbortSignal.any([deps.signal, late.signal])))) {
+      const begun = clock.now();
+      if (TABLE[state as Paused].exclusive) await remember(laps);
+      await trial();
+      if (state !== "releasing") await remember(laps);
+      laps[state] = clock.now() - begun;
+    }
   } catch (error) {
-    if (!late.aborted) throw error;
+    if (!late.signal.aborted) throw error;
     throw new FerryError("FERRY_CUTOVER_PAUSE", `not everything was on the target within ${maxPauseMs} ms`);
   } finally {
+    ended.abort();
     await parts.capture.hurry(false);
   }
+  laps["fencing"] = (laps["fencing"] ?? 0) + FENCE_MS[parts.fence.kind];
   return { parts: laps, pauseMs: Object.values(laps).reduce((sum, ms) => sum + ms, 0) };
 };
 
-/** What rehearsals have measured. Both methods throw FERRY_MONGO_*. */
+/** What rehearsals have measured. All methods throw FERRY_MONGO_*. */
 export class RehearsalStore {
   readonly #records;
 
@@ -69,10 +93,18 @@ export class RehearsalStore {
     this.#records = state.collection<RehearsalRecord>("rehearsals");
   }
 
-  async note(measured: Omit<RehearsalRecord, "_id" | "at">): Promise<void> {
-    await translated("noting the rehearsal", () =>
-      this.#records.replaceOne({ _id: "last" }, { ...measured, at: new Date() }, { upsert: true }),
-    );
+  /** As durable as a cutover's state. */
+  underway(parts: Rehearsed["parts"]): Promise<void> {
+    return this.#write("underway", { parts, pauseMs: 0 });
+  }
+
+  note(measured: Rehearsed): Promise<void> {
+    return this.#write("last", measured);
+  }
+
+  async #write(_id: RehearsalRecord["_id"], measured: Rehearsed): Promise<void> {
+    const record = { ...measured, at: new Date() };
+    await translated("noting the rehearsal", () => this.#records.replaceOne({ _id }, record, { upsert: true }));
   }
 
   async last(): Promise<RehearsalRecord | undefined> {

@@ -13,6 +13,10 @@ export class Reopening implements Services {
     this.#services = services;
   }
 
+  trial(signal: AbortSignal): Promise<void> {
+    return this.#services.trial(signal);
+  }
+
   async release(leftMs: number, signal: AbortSignal): Promise<void> {
     for (const fence of this.#fences) await fence.lift();
     try {

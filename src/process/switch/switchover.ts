@@ -11,7 +11,7 @@ import { Machine, type MachineDeps } from "#cutover/machine/machine.ts";
 import type { Parts, Watchman } from "#cutover/machine/parts.ts";
 import { unready } from "#cutover/machine/readiness.ts";
 import { type CutoverRecord, isSwitchedBy, type Seen } from "#cutover/machine/record.ts";
-import { type RehearsalRecord, RehearsalStore, rehearse } from "#cutover/machine/rehearsal.ts";
+import { type RehearsalRecord, RehearsalStore, type Rehearsed, rehearse } from "#cutover/machine/rehearsal.ts";
 import { watch } from "#cutover/machine/watch.ts";
 import { waysOn } from "#cutover/machine/waysOn.ts";
 import { assemble } from "#cutover/parts/assemble.ts";
@@ -118,14 +118,16 @@ export class Switchover {
   }
 
   /** Everything but the fence. @throws the first thing that is missing, FERRY_CUTOVER_PAUSE */
-  async rehearse(): Promise<Pick<RehearsalRecord, "pauseMs" | "parts">> {
+  async rehearse(): Promise<Rehearsed> {
     const { source, state, clock, signal, maxPauseMs } = this.#deps;
     const parts = await this.#parts(this.#deps);
     const [missing] = await unready(parts);
     if (missing !== undefined) throw missing;
     const now = async (): Promise<bigint> => (await clusterTime(source)).toBigInt();
-    const measured = await rehearse({ parts, now, clock, signal, maxPauseMs });
-    await new RehearsalStore(state).note(measured);
+    const store = new RehearsalStore(state);
+    const remember = (laps: Rehearsed["parts"]): Promise<void> => store.underway(laps);
+    const measured = await rehearse({ parts, now, remember, clock, signal, maxPauseMs });
+    await store.note(measured);
     return measured;
   }
 

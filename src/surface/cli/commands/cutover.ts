@@ -8,6 +8,7 @@ import { listed } from "#base/flow/namespaceFilter.ts";
 import { parseFence } from "#cutover/fence/fence.ts";
 import { WAY_BACK_MS } from "#cutover/machine/machine.ts";
 import type { CutoverRecord } from "#cutover/machine/record.ts";
+import type { Rehearsed } from "#cutover/machine/rehearsal.ts";
 import { cutoverFacts, pauseOf, pauseText } from "#cutover/machine/report.ts";
 import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
@@ -232,8 +233,6 @@ const tellReady = (flags: CutoverFlags, { missing, last }: CutoverReadiness): vo
   if (last === undefined) print("never rehearsed: the pause is not known");
   else print(`expected pause ${pauseText({ ms: last.pauseMs, parts: last.parts })}`);
 };
-
-type Rehearsed = Awaited<ReturnType<Switchover["rehearse"]>>;
 
 const tellRehearsal = (flags: CutoverFlags, { pauseMs, parts }: Rehearsed): void => {
   if (flags.json === true) printJson({ rehearsed: true, expectedPauseMs: pauseMs, parts });

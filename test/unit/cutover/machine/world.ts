@@ -260,6 +260,7 @@ export const partsOf = (world: World, life: Life, watchman: () => void): Parts =
     },
     wayBack: { position: async () => undefined },
     services: {
+      trial: (signal) => does("trial")(signal),
       release: (_, signal) =>
         does("release", () => {
           world.address = "target";

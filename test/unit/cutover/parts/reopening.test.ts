@@ -10,6 +10,7 @@ const reopening = (release: Services["release"]) => {
     raise: async (ms: number, signal: AbortSignal) => done.push(`raise ${ms}${signal.aborted ? " aborted" : ""}`),
   } as unknown as Fence;
   const services: Services = {
+    trial: async () => void done.push("trial"),
     release: async (...how) => {
       done.push("release");
       await release(...how);
