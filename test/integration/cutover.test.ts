@@ -45,6 +45,13 @@ test("user-write-block: services move with nothing lost or doubled, and the paus
     assert.match(out, /the pause was \d+ ms: fencing \d+ ms, draining \d+ ms, proving \d+ ms, restoring/);
     await moved(services);
     assert.deepEqual(await services.settle("target"), { lost: 0, doubled: 0 });
+    // What services write on their new side is no fault of what was carried.
+    assert.equal((await following.exited).code, 0, following.logTail(5));
+    assert.match(following.log(), /not compared, since services were sent to the target: block\.users/);
+    assert.doesNotMatch(following.log(), /[1-9]\d* wrong/);
+    const again = await both.command("verify");
+    assert.match(again.err, /FERRY_VERIFY_SWITCHED: block\.users/, again.out);
+    assert.equal(again.status, 76);
     const refused = await both.command("cutover", ["--abort"]);
     assert.match(refused.err, /FERRY_CUTOVER_RELEASED/);
     const indexes = await both.there.db("block").collection("users").indexes();
@@ -90,6 +97,11 @@ test("validator, for one namespace: its services move, the others stream on, and
   await waitFor(async () => ((await orders.findOne({ _id: "later" })) === null ? { seen: "none" } : { done: 1 }), {
     ...{ what: "the others to stream on", clock: systemClock, timeoutMs: 20_000 },
   });
+  const verified = await both.command("verify");
+  assert.equal(verified.status, 0, verified.out + verified.err);
+  assert.match(verified.out, /^some\.orders: .*all equal/m);
+  assert.match(verified.out, /^not compared, since services were sent to the target: some\.users/m);
+  assert.doesNotMatch(verified.out, /^some\.users:/m);
   // The other way at once: refused where the run still carries, and not where it was switched over.
   const loop = await both.otherWay(["--include", "some.*"]);
   assert.match(loop.err, /FERRY_RUN_LOOP: .*carries some\.orders$/m);

@@ -39,7 +39,11 @@ const twins = async (documents: readonly Document[], options: object = {}) => {
 
 type Twins = Awaited<ReturnType<typeof twins>>;
 
-const verify = async ({ here, there, ns }: Twins, rules: Partial<Pair> = {}): Promise<PassResult> => {
+const verify = async (
+  { here, there, ns }: Twins,
+  rules: Partial<Pair> = {},
+  how: Partial<VerificationDeps> = {},
+): Promise<PassResult> => {
   const store = new VerificationStore(new StateDb(there, "ferry"));
   const pair: Pair = {
     route: `${ns.db}.${ns.coll}`,
@@ -64,6 +68,7 @@ const verify = async ({ here, there, ns }: Twins, rules: Partial<Pair> = {}): Pr
     readers: 2,
     graceMs: 1000,
     patienceMs: 30_000,
+    ...how,
   };
   return new Verification(comparedPair(pair), deps).pass();
 };
@@ -110,6 +115,14 @@ test("finds each planted fault, wherever it is in a reply, and nothing else", as
   ]);
   assert.equal(result.wrong, 9);
   assert.equal(await source.countDocuments(), result.documents);
+});
+
+test("what an earlier pass has found counts once, also where it is judged before this pass comes to it", async () => {
+  const pair = await twins(users(25_000));
+  await pair.target.insertOne({ _id: "behind all" as never, extra: true });
+  assert.equal((await verify(pair)).wrong, 1);
+  const again = await verify(pair, {}, { throttle: { restAfter: () => 300 } as never });
+  assert.deepEqual([again.wrong, verdicts(again)], [1, ["behind all extra"]]);
 });
 
 test("an empty target, an empty source, and both", async () => {

@@ -326,6 +326,12 @@ export const CATALOGUE = {
     "The copy has not ended, so there is nothing to compare yet.",
     "`ferry status` shows the progress of the copy; run `ferry verify` when it has finished.",
   ),
+  FERRY_VERIFY_SWITCHED: entry(
+    76,
+    "never",
+    "Services were sent to the target: what differs from the source there is theirs, and says nothing about what was carried.",
+    "`ferry verify --reverse` compares what `ferry run --reverse` carries back; `ferry receipt` shows what is on both sides.",
+  ),
   FERRY_REPAIR_SWITCHED: entry(
     76,
     "never",

@@ -20,7 +20,7 @@ export type StructureVerifyDeps = Readonly<{
   /** Of the configuration; undefined keeps every namespace's name. */
   routes: readonly Route[] | undefined;
   /** Namespaces of the source that are meant. */
-  filter: NamespaceFilter;
+  filter: Pick<NamespaceFilter, "has">;
 }>;
 
 /** What ferry built, or should have, as the source has it by now. */

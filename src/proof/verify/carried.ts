@@ -114,9 +114,8 @@ export const readCarried = async (deps: CarriedDeps): Promise<Carried> => {
   return { routes, kept, applied };
 };
 
-/** The routes of it that go to collections. @throws what `readCarried` throws, FERRY_USAGE where there is none */
-export const readCarriedCollections = async (deps: CarriedDeps): Promise<Carried> => {
-  const carried = await readCarried(deps);
+/** Some of its routes go to collections. @throws FERRY_USAGE where none does */
+export const requireCollections = <C extends Carried>(carried: C): C => {
   if (carried.routes.length > 0) return carried;
   const places = carried.kept.map(({ to }) => destinationText(to)).join(", ");
   throw new FerryError(
@@ -124,3 +123,7 @@ export const readCarriedCollections = async (deps: CarriedDeps): Promise<Carried
     `${places}: this works on collections; \`ferry verify --once\` compares other targets`,
   );
 };
+
+/** @throws what `readCarried` throws, FERRY_USAGE where no route goes to a collection */
+export const readCarriedCollections = async (deps: CarriedDeps): Promise<Carried> =>
+  requireCollections(await readCarried(deps));

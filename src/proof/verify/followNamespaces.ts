@@ -2,7 +2,7 @@ import { isFerry } from "#base/errors/ferryError.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { isHistoryLost } from "#io/mongo/serverCodes.ts";
 import type { Pace } from "#io/pace/pace.ts";
-import { readCarriedCollections } from "./carried.ts";
+import { readCarriedCollections, requireCollections } from "./carried.ts";
 import { Follow } from "./follow.ts";
 import { comparedPair, type Pair } from "./pair.ts";
 import { clusterTimeOf } from "./reads.ts";
@@ -11,7 +11,7 @@ import { pairOf } from "./routePairs.ts";
 import { Verification } from "./verification.ts";
 import { provenUpTo, VerificationStore } from "./verificationStore.ts";
 import { type Verified, verifiedUpTo } from "./verifiedUpTo.ts";
-import { GRACE_MS, lookAtStructure, openPace, passDeps, type VerifyDeps } from "./verifyNamespaces.ts";
+import { GRACE_MS, lookAtStructure, openPace, passDeps, readCompared, type VerifyDeps } from "./verifyNamespaces.ts";
 
 export type FollowNamespacesDeps = VerifyDeps &
   Readonly<{
@@ -57,9 +57,13 @@ const prove = async (
 
 /** Until the signal or `onVerified` ends it, or other collections are carried than in the beginning. */
 const followOnce = async (deps: FollowNamespacesDeps, store: VerificationStore): Promise<"ended" | "again"> => {
-  const { state, clock, signal, onVerified } = deps;
-  const carried = await readCarriedCollections(deps);
+  const { state, clock, signal, onVerified, switchedOver } = deps;
+  const carried = requireCollections(await readCompared(deps));
   const routes = carried.routes.map(({ name }) => name);
+  const switchedNow = async (): Promise<readonly string[]> => {
+    const isSwitched = await switchedOver();
+    return carried.routes.filter(({ from }) => isSwitched(from)).map(({ name }) => name);
+  };
   const pairs: Pair[] = [];
   for (const route of carried.routes) pairs.push(await pairOf(route, { ...deps, applied: carried.applied }));
   const from = await beginning(deps, store, routes);
@@ -73,15 +77,20 @@ const followOnce = async (deps: FollowNamespacesDeps, store: VerificationStore):
         structureAt = clock.now();
         await lookAtStructure(deps, carried, store);
       }
+      if ((await switchedNow()).length > 0) return true;
       if (await onVerified(await verifiedUpTo(state, routes))) answer = "ended";
       if (answer === "ended" || clock.now() - carriedAt < CARRIED_MS) return answer === "ended";
       carriedAt = clock.now();
-      return (await readCarriedCollections(deps)).routes.map(({ name }) => name).join() !== routes.join();
+      return (
+        requireCollections(await readCompared(deps))
+          .routes.map(({ name }) => name)
+          .join() !== routes.join()
+      );
     };
     const { gone } = await new Follow(pairs, from, {
       ...{ ...deps, store, onProgress, graceMs: GRACE_MS, signal: tasks.signal },
     }).run();
-    await store.forget([...gone]);
+    await store.forget([...gone, ...(await switchedNow())]); // services write there: nothing of it says anything
     ended.abort();
   });
   tasks.run(() =>
@@ -95,7 +104,8 @@ const followOnce = async (deps: FollowNamespacesDeps, store: VerificationStore):
 
 /**
  * Verifies everything that is meant, and keeps it verified: behind the passes, every change on either side is looked at. What was
- * proven before a restart is proven still, as long as both histories reach back to it. @throws what `readCarried` throws, the signal's reason
+ * proven before a restart is proven still, as long as both histories reach back to it. What is switched over is left out from its
+ * release on. @throws what `readCompared` throws, the signal's reason
  */
 export const followNamespaces = async (deps: FollowNamespacesDeps): Promise<void> => {
   const store = new VerificationStore(deps.state);

@@ -1,4 +1,5 @@
 import type { Timestamp } from "bson";
+import { identityOf } from "#base/bson/identity.ts";
 import type { ConflictPolicy } from "#base/config/routes.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { lookUntil } from "#base/flow/lookUntil.ts";
@@ -106,10 +107,10 @@ export class Verification {
   readonly #pair: Compared;
   readonly #deps: VerificationDeps;
   readonly #recheck: Recheck;
-  #wrong = 0;
-  #excused = 0;
   #documents = 0;
-  readonly #examples: Wrong[] = [];
+  /** By identity, like the examples: what is read again after an outage, or was known before the pass, is judged twice. */
+  readonly #excused = new Set<string>();
+  readonly #examples = new Map<string, Wrong>();
 
   constructor(pair: Compared, deps: VerificationDeps) {
     this.#pair = pair;
@@ -151,9 +152,9 @@ export class Verification {
     return {
       route,
       documents: this.#documents,
-      wrong: this.#wrong,
-      examples: this.#examples,
-      excused: this.#excused,
+      wrong: await store.wrongOf([route]),
+      examples: [...this.#examples.values()],
+      excused: this.#excused.size,
       behind: this.#recheck.size,
       at: at.source,
     };
@@ -276,9 +277,8 @@ export class Verification {
     const { store } = this.#deps;
     const { right, excused, wrong } = await retryForever(() => this.#recheck.look(LOOK), options);
     await retryForever(() => store.judge(this.#pair.route, wrong, [...right, ...excused]), options);
-    this.#wrong += wrong.length;
-    this.#excused += excused.length;
-    this.#examples.push(...wrong.slice(0, EXAMPLES - this.#examples.length));
+    for (const key of excused) this.#excused.add(identityOf(key));
+    for (const one of wrong) if (this.#examples.size < EXAMPLES) this.#examples.set(one.identity, one);
     return right.length + wrong.length + excused.length;
   }
 }

@@ -1,5 +1,8 @@
+import type { Route } from "#base/config/routes.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
+import { bucketsOf } from "#base/flow/buckets.ts";
 import type { RetryOptions } from "#base/flow/retry.ts";
-import { parseNamespace } from "#base/flow/types.ts";
+import { formatNamespace, type Namespace, parseNamespace } from "#base/flow/types.ts";
 import { Pace, SOURCE_PROBE } from "#io/pace/pace.ts";
 import type { SourceProbeData } from "#io/pace/readProbe.ts";
 import type { StructureDifference } from "#proof/structure/compareStructure.ts";
@@ -18,6 +21,8 @@ export type VerifyDeps = CarriedDeps &
     patienceMs: number;
     /** Passes slow down while the source takes longer than `limitMs` for a small read; undefined: as fast as it goes. */
     sourceLoad: Readonly<{ uri: string; limitMs: number }> | undefined;
+    /** Do services of a topic write to the target by now? What differs there is theirs. */
+    switchedOver: () => Promise<(topic: string) => boolean>;
     /** After each route. */
     onResult: (result: PassResult) => void;
   }>;
@@ -25,12 +30,36 @@ export type VerifyDeps = CarriedDeps &
 export type VerifyReport = Readonly<{
   routes: readonly PassResult[];
   structure: readonly StructureDifference[];
+  /** Topics that were not compared: their services were sent to the target. */
+  switched: readonly string[];
 }>;
 
+/** What is compared of what is carried. */
+export type ToCompare = Carried &
+  Readonly<{ switched: readonly string[]; filter: Readonly<{ has: (ns: Namespace) => boolean }> }>;
+
+/** Names in a sentence. */
+const SHOWN = 5;
 /** Ranges that are read concurrently: each keeps one core of a server busy. */
 const READERS = 2;
 /** Where nothing tells how far the target is: what differs and stands still for so long is wrong, ms. */
 export const GRACE_MS = 30_000;
+
+/** @throws what `readCarried` throws; FERRY_VERIFY_SWITCHED where services of all that is meant were sent to the target */
+export const readCompared = async (deps: VerifyDeps): Promise<ToCompare> => {
+  const isSwitched = await deps.switchedOver();
+  const carried = await readCarried(deps);
+  const [routes, kept] = [carried.routes, carried.kept].map((some) => some.filter(({ from }) => !isSwitched(from))) as [
+    Route[],
+    Route[],
+  ];
+  const switched = [...new Set([...carried.routes, ...carried.kept].map(({ from }) => from).filter(isSwitched))];
+  if (routes.length + kept.length === 0)
+    throw new FerryError("FERRY_VERIFY_SWITCHED", switched.slice(0, SHOWN).join(", "));
+  const has = (ns: Namespace): boolean =>
+    deps.filter.has(ns) && ![ns, bucketsOf(ns)].map(formatNamespace).some(isSwitched);
+  return { ...carried, routes, kept, switched, filter: { has } };
+};
 
 /** Has every topic come so far? */
 const appliedOfAll = async ({ routes, applied }: Carried): Promise<bigint | undefined> => {
@@ -45,10 +74,11 @@ const nameOf = ({ ns, index }: StructureDifference): string => (index === "" ? n
 /** Compares the structure, and notes what it lacks. @throws FERRY_MONGO_*, the signal's reason */
 export const lookAtStructure = async (
   deps: VerifyDeps,
-  carried: Carried,
+  compared: ToCompare,
   store: VerificationStore,
 ): Promise<readonly StructureDifference[]> => {
-  const structure = await settledStructure({ ...deps, applied: () => appliedOfAll(carried) });
+  const { filter } = compared;
+  const structure = await settledStructure({ ...deps, filter, applied: () => appliedOfAll(compared) });
   const wrong = structure.filter(({ deferred }) => !deferred);
   await store.noteStructure([...new Set(wrong.map(nameOf))], structure.length - wrong.length);
   return structure;
@@ -82,16 +112,21 @@ export const passDeps = (deps: VerifyDeps, store: VerificationStore, pace: Pace 
  */
 export const verifyNamespaces = async (deps: VerifyDeps & Readonly<{ sinkOf: SinkOf }>): Promise<VerifyReport> => {
   const { state, onResult } = deps;
-  const carried = await readCarried(deps);
+  const compared = await readCompared(deps);
   const store = new VerificationStore(state);
   await state.prepare();
-  await using pace = openPace(deps, carried);
+  await using pace = openPace(deps, compared);
   const results: PassResult[] = [];
-  for (const route of [...carried.routes, ...carried.kept]) {
-    const compared = await comparedRoute(route, { ...deps, applied: carried.applied });
-    const result = await new Verification(compared, passDeps(deps, store, pace)).pass();
+  for (const route of [...compared.routes, ...compared.kept]) {
+    const one = await comparedRoute(route, { ...deps, applied: compared.applied });
+    const result = await new Verification(one, passDeps(deps, store, pace)).pass();
+    if ((await deps.switchedOver())(route.from)) {
+      await store.forget([route.name]); // meanwhile: nothing of it says anything
+      continue;
+    }
     results.push(result);
     onResult(result);
   }
-  return { routes: results, structure: await lookAtStructure(deps, carried, store) };
+  const left = await readCompared(deps);
+  return { routes: results, structure: await lookAtStructure(deps, left, store), switched: left.switched };
 };

@@ -65,6 +65,7 @@ export type CaptureRecord = {
   epoch: Long;
   owner: string | null;
   expiresAt: Date | null;
+  /** When its copy began. */
   startedAt: Date;
   /** What its last process ended with, where that was no stop that was asked for; null while one is at work. */
   ended?: Trouble | null;
@@ -326,7 +327,7 @@ export class CaptureStore {
     await translated("noting the new start of the capture", () =>
       this.#withPlan(ranges, async (plan) => {
         const { matchedCount } = await this.#captures.updateOne(this.#mine(), {
-          $set: { ...fields, plan, token: fields.start, phase: "copy" },
+          $set: { ...fields, plan, token: fields.start, phase: "copy", startedAt: new Date() },
         });
         this.#check(matchedCount);
         return true;

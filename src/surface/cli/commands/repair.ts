@@ -1,7 +1,6 @@
 import { hostname } from "node:os";
 import type { Command } from "commander";
 import { livingWorkers } from "#apply/lanes/livingWorkers.ts";
-import { switchedTopics } from "#apply/lanes/switchedRoutes.ts";
 import type { RepairRecord } from "#apply/repair/repairStore.ts";
 import { bsonText } from "#base/bson/text.ts";
 import { readConfig } from "#base/config/readConfig.ts";
@@ -10,8 +9,7 @@ import { resolveSettings } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { createLogger } from "#base/observe/log.ts";
-import { CutoverStore } from "#cutover/machine/cutoverStore.ts";
-import { isSwitchedBy } from "#cutover/machine/record.ts";
+import { switchedOver } from "#cutover/machine/switchedOver.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { replayAlone } from "#process/worker/replayAlone.ts";
 import {
@@ -76,9 +74,7 @@ const facts = ({ pair, wrong }: WrongRoute): object[] =>
 
 /** What differs where services write to the target is theirs: the source's document would take its place. @throws FERRY_REPAIR_SWITCHED */
 const requireUnswitched = async (state: StateDb, found: readonly WrongRoute[]): Promise<void> => {
-  const [switched, sent] = [await switchedTopics(state), await new CutoverStore(state, "", 0).sent()];
-  const isTheirs = (topic: string): boolean =>
-    switched.has(topic) || sent.some((record) => isSwitchedBy(record, topic));
+  const isTheirs = await switchedOver(state);
   const [first] = found.filter(({ topic }) => isTheirs(topic));
   if (first !== undefined)
     throw new FerryError("FERRY_REPAIR_SWITCHED", `services of ${first.topic} were sent to the target`);

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
-import { FerryError } from "#base/errors/ferryError.ts";
+import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
+import { switchedOver } from "#cutover/machine/switchedOver.ts";
 import { followNamespaces } from "#proof/verify/followNamespaces.ts";
 import type { Verified } from "#proof/verify/verifiedUpTo.ts";
 import { type VerifyDeps, type VerifyReport, verifyNamespaces } from "#proof/verify/verifyNamespaces.ts";
@@ -32,12 +33,16 @@ export const registerVerify = (command: Command): void => {
 const verify = (flags: VerifyFlags): Promise<void> =>
   withTarget(flags, "ferry verify", (target, state) =>
     withBothSides(flags, "ferry verify", { target, state }, async ({ uri, ...sides }) => {
-      const deps = { ...sides, ...limitsOf(flags, uri) };
+      const deps = { ...sides, ...limitsOf(flags, uri), switchedOver: () => switchedOver(state) };
       await (flags.follow === true ? follow(flags, deps) : once(flags, deps));
     }),
   );
 
 type Limits = Pick<VerifyDeps, "patienceMs" | "sourceLoad" | "onRetry" | "onResult">;
+
+/** What is not compared, as a sentence. */
+const leftOut = (switched: string): string =>
+  `not compared, since services were sent to the target: ${switched} (\`ferry verify --reverse\` compares the way back)`;
 
 const limitsOf = (flags: VerifyFlags, uri: string): Limits => {
   const { maxSourceLoad } = flags;
@@ -56,9 +61,11 @@ const limitsOf = (flags: VerifyFlags, uri: string): Limits => {
 
 const once = async (flags: VerifyFlags, deps: VerifyDeps & Readonly<{ sinkOf: SinkOf }>): Promise<void> => {
   const report = await verifyNamespaces(deps);
-  const { structure } = report;
-  if (flags.json === true) printJson({ routes: report.routes.map(resultFacts), structure });
-  else for (const line of structureLines(structure)) print(line);
+  const { routes, structure, switched } = report;
+  if (flags.json === true) printJson({ routes: routes.map(resultFacts), structure, switched });
+  else
+    for (const line of [...structureLines(structure), ...(switched.length > 0 ? [leftOut(switched.join(", "))] : [])])
+      print(line);
   conclude(report);
 };
 
@@ -67,7 +74,7 @@ const SAY_MS = 10_000;
 
 /** Until it is stopped: says how far is proven, as JSON once a second. */
 const follow = async (flags: VerifyFlags, deps: VerifyDeps): Promise<void> => {
-  let [said, saidAt] = ["", 0];
+  let [said, saidAt, began] = ["", 0, false];
   const say = (verified: Verified): void => {
     const state = JSON.stringify({ ...verified, upTo: undefined, behind: undefined });
     if (state === said && systemClock.now() - saidAt < SAY_MS) return;
@@ -75,11 +82,18 @@ const follow = async (flags: VerifyFlags, deps: VerifyDeps): Promise<void> => {
     print(verifiedLine(verified));
   };
   const onVerified = (verified: Verified): boolean => {
+    began = true;
     if (flags.json === true) printJson({ ...verified, upTo: verified.upTo === 0n ? null : timeText(verified.upTo) });
     else say(verified);
     return false;
   };
-  await followNamespaces({ ...deps, onVerified });
+  try {
+    await followNamespaces({ ...deps, onVerified });
+  } catch (error) {
+    // The end that a verification which follows is there for.
+    if (!began || !isFerry(error, "FERRY_VERIFY_SWITCHED")) throw error;
+    if (flags.json !== true) print(leftOut(error.detail));
+  }
 };
 
 /** @throws FERRY_VERIFY_WRONG, FERRY_VERIFY_BEHIND */
