@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { Binary, BSON, Timestamp } from "bson";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import { moved, streaming } from "../harness/cutover.ts";
@@ -32,6 +33,10 @@ test("behind a cutover the former source is kept in step, and services go back w
   assert.match(lifted.err, /FERRY_CUTOVER_RELEASED/);
   const seen = await both.command("verify");
   assert.match(seen.err, /FERRY_VERIFY_SWITCHED: back\.users/);
+  // A finding of before the cutover is none any more.
+  const findings = both.there.db("ferry_back").collection("verificationFindings");
+  const finding = { route: "back.users", key: new Binary(BSON.serialize({ _id: "new" })), kind: "extra" };
+  await findings.insertOne({ ...finding, since: new Timestamp(1n), foundAt: new Date() });
   const repaired = await both.command("repair", ["--apply"]);
   assert.match(repaired.err, /FERRY_REPAIR_SWITCHED: services of back\.users were sent to the target/);
   assert.notEqual(await target.findOne({ _id: "new" }), null);
