@@ -5,6 +5,7 @@ import { translated } from "#io/mongo/errors.ts";
 import { within } from "#io/mongo/session.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import type { ConflictRecord } from "./conflictRecords.ts";
+import type { ConflictBook } from "./foreignWrites.ts";
 
 /** Which conflicts are meant; what is left out does not limit. */
 export type ConflictFilter = Readonly<{
@@ -23,14 +24,13 @@ const queryOf = ({ id, route, winner, identity }: ConflictFilter): Document => (
 });
 
 /** The conflicts in ferry's database on the target. Every method throws FERRY_MONGO_*. */
-export class ConflictStore {
+export class ConflictStore implements ConflictBook {
   readonly #conflicts: Collection<ConflictRecord>;
 
   constructor(state: StateDb) {
     this.#conflicts = state.collection("conflicts");
   }
 
-  /** Stores conflicts, within the lane's transaction. */
   async add(records: readonly ConflictRecord[], tx: StateTx | undefined): Promise<void> {
     await translated("storing conflicts", async () => {
       // One by one: two versions may be as large as a message may be.

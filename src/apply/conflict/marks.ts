@@ -6,13 +6,7 @@ import { translated } from "#io/mongo/errors.ts";
 import { within } from "#io/mongo/session.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { fieldKey, type Mark, type MarkId, type Settled } from "./conflictRecords.ts";
-
-/** One write on the target that was not ferry's. `fields`: dotted paths; undefined for the whole document. */
-export type ForeignWrite = Readonly<{
-  documentKey: Uint8Array;
-  at: Timestamp;
-  fields: readonly string[] | undefined;
-}>;
+import type { ForeignWrite, FoundMarks, MarkBook } from "./foreignWrites.ts";
 
 /** Changes beyond this many fields count as a change of the whole document. */
 const MAX_FIELDS = 64;
@@ -44,7 +38,7 @@ const upserts = (route: string, writes: readonly ForeignWrite[]): Document[] => 
  * apart because many watchers write the one, and only a document's lane the other: they never clash.
  * Every method throws FERRY_MONGO_*.
  */
-export class MarkStore {
+export class MarkStore implements MarkBook {
   readonly #touched: Collection<Mark>;
   readonly #settled: Collection<Settled>;
 
@@ -53,7 +47,6 @@ export class MarkStore {
     this.#settled = state.collection("settled");
   }
 
-  /** Notes writes, in their order. Idempotent. */
   async note(route: string, writes: readonly ForeignWrite[]): Promise<void> {
     if (writes.length === 0) return;
     await translated("noting writes of others", () =>
@@ -76,7 +69,6 @@ export class MarkStore {
     );
   }
 
-  /** Raw keys of all marked documents of a route. */
   async *keys(route: string): AsyncGenerator<Uint8Array> {
     const range = { _id: { $gte: { route, key: new Binary(Buffer.alloc(0)) }, $lt: { route: `${route}\0` } } };
     const found = this.#touched.find(range as never, { projection: { documentKey: 1 }, batchSize: 10_000 });
@@ -87,11 +79,7 @@ export class MarkStore {
     }
   }
 
-  /** Marks and what is settled of them, by identity. */
-  async read(
-    route: string,
-    identities: readonly string[],
-  ): Promise<ReadonlyMap<string, Readonly<{ mark: Mark | undefined; settled: Timestamp | undefined }>>> {
+  async read(route: string, identities: readonly string[]): Promise<FoundMarks> {
     const ids: MarkId[] = identities.map((identity) => ({ route, key: binaryOf(identity) }));
     const [marks, settled] = await translated("reading marks", () =>
       Promise.all([
@@ -103,7 +91,6 @@ export class MarkStore {
     return new Map(marks.map((mark) => [textOf(mark._id), { mark, settled: done.get(textOf(mark._id)) }]));
   }
 
-  /** Everything up to `at` has been dealt with, as of the lane's transaction. */
   async settle(route: string, identities: readonly string[], at: Timestamp, tx: StateTx | undefined): Promise<void> {
     if (identities.length === 0) return;
     const operations = identities.map((identity) => ({

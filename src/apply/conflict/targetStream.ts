@@ -4,21 +4,10 @@ import { BsonType, Cursor, rawValue } from "#base/bson/walk.ts";
 import type { Namespace } from "#base/flow/types.ts";
 import type { Document, MongoClient } from "#io/mongo/connect.ts";
 import { notOurs } from "#io/mongo/session.ts";
-import { ChangeCursor, type StreamStart } from "#source/stream/changeCursor.ts";
+import { ChangeCursor } from "#source/stream/changeCursor.ts";
 import { eventTime, operationOf } from "#source/stream/rawEvent.ts";
-import { type ResumeToken, tokenTime } from "#source/stream/resumeToken.ts";
-import type { ForeignWrite } from "./marks.ts";
-
-/** Events of one reply; `upTo`: every write up to this clusterTime is in it or was in an earlier one. */
-export type ForeignBatch = Readonly<{
-  writes: readonly ForeignWrite[];
-  upTo: Timestamp | undefined;
-  token: ResumeToken;
-  /** Another client dropped or renamed the collection: all its documents are gone. */
-  ended: boolean;
-}>;
-
-export type WatchStart = Exclude<StreamStart, "now">;
+import { tokenTime } from "#source/stream/resumeToken.ts";
+import type { ForeignBatch, ForeignWrite, ForeignWrites, WatchStart } from "./foreignWrites.ts";
 
 const AT_ONCE = 10_000;
 /** A reply below this size ended because there was no more, not because it was full. */
@@ -82,8 +71,8 @@ const writeOf = (event: Uint8Array): ForeignWrite | undefined => {
   };
 };
 
-/** What others than ferry's lanes write to one collection of the target, in order. */
-export class TargetStream implements AsyncDisposable {
+/** The target's change stream, without the writes of ferry's lanes. */
+export class TargetStream implements ForeignWrites {
   readonly #cursor: ChangeCursor;
 
   private constructor(cursor: ChangeCursor) {
@@ -104,7 +93,6 @@ export class TargetStream implements AsyncDisposable {
     return new TargetStream(cursor);
   }
 
-  /** The next reply; waits up to `waitMs` for a write. @throws FERRY_MONGO_* */
   async next(waitMs: number): Promise<ForeignBatch> {
     const { documents, bytes, token, ended } = await this.#cursor.next({ batchSize: AT_ONCE, maxTimeMS: waitMs });
     const isFull = documents.length >= AT_ONCE || bytes > FULL_BYTES;

@@ -2,24 +2,22 @@ import type { Timestamp } from "bson";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
-import type { Namespace } from "#base/flow/types.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
 import { isCursorGone, isHistoryLost } from "#io/mongo/serverCodes.ts";
 import type { ResumeToken } from "#source/stream/resumeToken.ts";
+import type { ForeignWrites, MarkBook, WatchStart } from "./foreignWrites.ts";
 import { KeyFilter } from "./keyFilter.ts";
-import type { MarkStore } from "./marks.ts";
-import { TargetStream, type WatchStart } from "./targetStream.ts";
 
 export type TargetWatchDeps = Readonly<{
-  client: MongoClient;
-  /** Target namespace. */
-  ns: Namespace;
+  /** Opens the stream of what others write. @throws FERRY_MONGO_* (`isHistoryLost` where its past no longer reaches back) */
+  stream: (from: WatchStart) => Promise<ForeignWrites>;
   route: string;
-  marks: MarkStore;
+  marks: MarkBook;
   /** Where to begin: what was saved last, or the time before ferry's first write. */
   start: WatchStart;
   /** Saves how far every write is noted. Called about once a second. */
   save: (token: ResumeToken) => Promise<void>;
+  /** Room to remember keys in; by default enough for millions. */
+  filterBits?: number;
   clock: Clock;
   onRetry: NonNullable<RetryOptions["onRetry"]>;
 }>;
@@ -36,7 +34,7 @@ const SAVE_MS = 1000;
  */
 export class TargetWatch implements AsyncDisposable {
   readonly #deps: TargetWatchDeps;
-  readonly #filter = new KeyFilter();
+  readonly #filter: KeyFilter;
   readonly #stop = new AbortController();
   #work: Promise<void> = Promise.resolve();
   #token: ResumeToken | undefined;
@@ -50,6 +48,7 @@ export class TargetWatch implements AsyncDisposable {
 
   private constructor(deps: TargetWatchDeps) {
     this.#deps = deps;
+    this.#filter = new KeyFilter(deps.filterBits);
   }
 
   /** A watch that knows all earlier marks of the route. @throws FERRY_TARGET_HISTORY, FERRY_MONGO_* */
@@ -61,10 +60,10 @@ export class TargetWatch implements AsyncDisposable {
     return watch;
   }
 
-  async #open(from: WatchStart): Promise<TargetStream> {
-    const { client, ns, route } = this.#deps;
+  async #open(from: WatchStart): Promise<ForeignWrites> {
+    const { stream, route } = this.#deps;
     try {
-      return await TargetStream.open(client, ns, from);
+      return await stream(from);
     } catch (error) {
       if (isFerry(error) && isHistoryLost(error))
         throw new FerryError("FERRY_TARGET_HISTORY", `${route}: ${error.detail}`, { cause: error });
@@ -91,10 +90,10 @@ export class TargetWatch implements AsyncDisposable {
     return this.#filter.mayHave(documentKey);
   }
 
-  async #run(first: TargetStream): Promise<void> {
+  async #run(first: ForeignWrites): Promise<void> {
     const { clock, onRetry } = this.#deps;
     const { signal } = this.#stop;
-    let stream: TargetStream | undefined = first;
+    let stream: ForeignWrites | undefined = first;
     const poll = async (): Promise<void> => {
       try {
         stream ??= await this.#open(this.#token === undefined ? this.#deps.start : { after: this.#token });
@@ -110,11 +109,11 @@ export class TargetWatch implements AsyncDisposable {
       }
     };
     while (!signal.aborted) await retryForever(poll, { what: "watching the target", clock, signal, onRetry });
-    await (stream as TargetStream | undefined)?.[Symbol.asyncDispose]();
+    await (stream as ForeignWrites | undefined)?.[Symbol.asyncDispose]();
   }
 
   /** True if the stream ended and must be opened again. */
-  async #poll(stream: TargetStream): Promise<boolean> {
+  async #poll(stream: ForeignWrites): Promise<boolean> {
     const { marks, route, save, clock } = this.#deps;
     const poll = ++this.#sent;
     const { writes, upTo, token, ended } = await stream.next(this.#waiting.length > 0 ? URGENT_MS : QUIET_MS);

@@ -9,7 +9,9 @@ import type { Logger } from "#base/observe/log.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { ResumeToken } from "#source/stream/resumeToken.ts";
+import type { WatchStart } from "./foreignWrites.ts";
 import type { MarkStore } from "./marks.ts";
+import { TargetStream } from "./targetStream.ts";
 import { TargetWatch } from "./targetWatch.ts";
 
 export type TargetWatchesDeps = Readonly<{
@@ -52,7 +54,8 @@ export class TargetWatches implements AsyncDisposable {
     const begun = run?.begun?.at ?? new Timestamp(0n);
     const start = run?.watched === undefined ? { at: begun } : { after: tokenOf(run.watched) };
     const save = (token: ResumeToken): Promise<void> => runs.watched(route, token);
-    const deps = { client, ns, route, marks, save, clock, onRetry };
+    const stream = (from: WatchStart): Promise<TargetStream> => TargetStream.open(client, ns, from);
+    const deps = { stream, route, marks, save, clock, onRetry };
     try {
       return await TargetWatch.open({ ...deps, start });
     } catch (error) {

@@ -1,7 +1,6 @@
 import type { Timestamp } from "bson";
 import type { ConflictRecord } from "#apply/conflict/conflictRecords.ts";
-import type { ConflictStore } from "#apply/conflict/conflictStore.ts";
-import type { MarkStore } from "#apply/conflict/marks.ts";
+import type { ConflictBook, MarkBook } from "#apply/conflict/foreignWrites.ts";
 import { type ResolveOptions, resolve, type Touched } from "#apply/conflict/resolve.ts";
 import type { TargetWatch } from "#apply/conflict/targetWatch.ts";
 import type { Entry } from "#apply/plan/entry.ts";
@@ -24,8 +23,8 @@ export type ConflictGateDeps = Omit<ResolveOptions, "route" | "partition" | "ns"
     where: Readonly<{ route: string; partition: number }>;
     sink: Sink;
     watch: TargetWatch;
-    marks: MarkStore;
-    store: ConflictStore;
+    marks: MarkBook;
+    store: ConflictBook;
     /** The number of the seeding whose marks count; undefined where the target was empty. */
     seed: number | undefined;
     /** Are marks incomplete, so that every document must be read? */

@@ -7,7 +7,8 @@ import type { Logger } from "#base/observe/log.ts";
 import type { Vitals } from "#base/observe/vitals.ts";
 import { CarriedPaths, rulePath, type TargetPath } from "#route/drift/carriedPaths.ts";
 import { deltaShape } from "#route/drift/deltaShape.ts";
-import type { DriftDecision, DriftLedger, DriftRecord } from "#route/drift/ledger.ts";
+import type { DriftBook } from "#route/drift/driftBook.ts";
+import type { DriftDecision, DriftRecord } from "#route/drift/ledger.ts";
 import { type Change, DriftObserver, type TypeEntry, takeCount, type Verdict } from "#route/drift/observer.ts";
 import { typeByte } from "#route/drift/typeNames.ts";
 import { RouteFilter } from "#route/filter/routeFilter.ts";
@@ -16,7 +17,7 @@ import { type Shape, shaper } from "./shape.ts";
 export type DriftGateDeps = Readonly<{
   where: Readonly<{ route: string; partition: number }>;
   policy: DriftPolicy;
-  ledger: DriftLedger;
+  ledger: DriftBook;
   /** How the route calls this path on the target; undefined where it leaves it out: then its news are noted, and nothing more is wanted. */
   targetPath: TargetPath;
   /** Does the topic begin with a copy? Without one, the first document is the baseline. Asked where the ledger is empty. */

@@ -1,6 +1,7 @@
 import type { LaneState } from "#apply/lanes/claims.ts";
 import type { LaneCommit, LaneMove, LaneWork } from "#apply/lanes/laneCommit.ts";
 import type { Entry } from "#apply/plan/entry.ts";
+import { planPatch } from "#apply/plan/patch.ts";
 import { type BatchPlan, planBatch, type Writes } from "#apply/plan/plan.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { StateTx } from "#base/flow/stateTx.ts";
@@ -43,6 +44,11 @@ export type Planned = Readonly<{
 
 type Note = Planned["note"];
 type IsHeld = (key: Uint8Array) => boolean;
+
+/** Is it a delta that the target, or a rule, cannot be told? */
+const isUnclear = ({ event, dead }: Entry): boolean =>
+  event?.op === "patch" &&
+  (dead === undefined ? "unclear" in planPatch(event.update) : dead.code === "FERRY_APPLY_DELTA");
 
 /**
  * What a lane does with its entries, in this order:
@@ -125,42 +131,54 @@ export class LaneSteps {
 
   /**
    * Step 5, before its place: what `commit` calls with the settled entries. Deltas that cannot be said as changes are completed
-   * from the source, where there is one.
+   * from the source, where there is one and no conflict has to be settled first.
    */
   async plan(entries: readonly Entry[], writes: Writes, isHeld: IsHeld, identify?: Identify): Promise<BatchPlan> {
     const plan = planBatch(entries, { writes, isHeld, identify });
     const { rescue } = this.#deps;
     const unclear = plan.dead.filter(({ reason }) => reason.code === "FERRY_APPLY_DELTA").map(({ entry }) => entry);
     if (rescue === undefined || unclear.length === 0) return plan;
+    return this.plan(await this.#rescued(entries, unclear, rescue), writes, isHeld, identify);
+  }
+
+  /** With documents for as many of the unclear ones among them as keep these within memory. */
+  async #rescued(entries: readonly Entry[], unclear: readonly Entry[], rescue: Lookup): Promise<readonly Entry[]> {
     const { completed, taken } = await rescue.complete(
       unclear.map((entry) => ({ ...entry, dead: undefined })),
       0,
     );
     const whole = await this.#shaped(completed, []);
     const better = new Map(unclear.slice(0, taken).map((entry, i) => [entry, whole[i] ?? entry]));
-    return this.plan(
-      entries.map((entry) => better.get(entry) ?? entry),
-      writes,
-      isHeld,
-      identify,
-    );
+    return entries.map((entry) => better.get(entry) ?? entry);
+  }
+
+  /** Before step 4, which has to merge with what is the target's own: a whole document, where it will be written as such. */
+  async #clear(entries: readonly Entry[]): Promise<readonly Entry[]> {
+    const { rescue } = this.#deps;
+    const unclear = rescue === undefined ? [] : entries.filter(isUnclear);
+    if (rescue === undefined || unclear.length === 0) return entries;
+    return this.#clear(await this.#rescued(entries, unclear, rescue));
   }
 
   /**
-   * Steps 4 to 6. @param plan step 5, with the entries as step 4 leaves them
+   * Steps 4 to 6.
+   * @param plan step 5, with the entries as step 4 leaves them
+   * @param isHeld keys that step 4 leaves alone, since their events are only set aside
    * @throws FERRY_FENCED, what `plan` throws, what the target refuses; Contended after `patience` write conflicts in a row
    */
   async commit(
-    entries: readonly Entry[],
+    ready: readonly Entry[],
     patience: number,
     plan: (entries: readonly Entry[]) => Promise<Planned>,
+    isHeld: IsHeld = this.#isHeld,
   ): Promise<void> {
     const { drift, conflicts, commit, onSettled, clock } = this.#deps;
+    const entries = conflicts === undefined ? ready : await this.#clear(ready);
     let planned: Planned | undefined;
     let tries = 0;
     const run = async (noteDrift: Note): Promise<void> => {
       const prepare = async (): Promise<LaneWork> => {
-        const settlement = await this.#settled(entries, tries++ > 0);
+        const settlement = await this.#settled(entries, tries++ > 0, isHeld);
         if (settlement !== undefined || planned === undefined) planned = await plan(settlement?.entries ?? entries);
         return this.#work(planned, settlement, noteDrift);
       };
@@ -189,10 +207,10 @@ export class LaneSteps {
   }
 
   /** Step 4. Undefined where the target has no other writers. @param isAgain whatever made the last try fail must be known */
-  async #settled(entries: readonly Entry[], isAgain: boolean): Promise<Settlement | undefined> {
+  async #settled(entries: readonly Entry[], isAgain: boolean, isHeld: IsHeld): Promise<Settlement | undefined> {
     const { conflicts } = this.#deps;
     if (isAgain) this.#since = conflicts?.now() ?? 0;
-    return conflicts?.settle(entries, this.#since, this.#isHeld);
+    return conflicts?.settle(entries, this.#since, isHeld);
   }
 
   /** Writes counts of the drift ledger that no batch has taken along. @throws FERRY_FENCED, FERRY_MONGO_* */

@@ -8,6 +8,9 @@ import type { LaneSteps, Planned } from "./laneSteps.ts";
 
 export type LetterReplayDeps = Readonly<{ steps: LaneSteps; sink: Sink; deadLetters: LetterBook }>;
 
+/** The letter at hand is what its key waits for. */
+const NONE_HELD = (): boolean => false;
+
 /** Takes letters out of a lane's dead letters, each in a transaction of the lane that leaves it where it stands. */
 export class LetterReplay {
   readonly #deps: LetterReplayDeps;
@@ -25,7 +28,7 @@ export class LetterReplay {
     const entries = await steps.readyAgain(entry);
     try {
       await this.#takeOut(id, entries, async (settled) => {
-        const { ops, dead, counts, filteredBy } = await steps.plan(settled, "replace", () => false);
+        const { ops, dead, counts, filteredBy } = await steps.plan(settled, "replace", NONE_HELD);
         const [still] = dead;
         if (still !== undefined) throw new StillDead(still.reason);
         return { ops, move: { ...steps.standing(), counts: { ...counts, received: 0, dead: -1 }, filteredBy } };
@@ -54,7 +57,8 @@ export class LetterReplay {
       if (!(await deadLetters.remove(id, tx)) && tx !== undefined) throw new LetterGone();
     };
     try {
-      await steps.commit(entries, Number.POSITIVE_INFINITY, async (settled) => ({ ...(await plan(settled)), note }));
+      const planned = async (settled: readonly Entry[]): Promise<Planned> => ({ ...(await plan(settled)), note });
+      await steps.commit(entries, Number.POSITIVE_INFINITY, planned, NONE_HELD);
     } catch (error) {
       if (!(error instanceof LetterGone)) throw error;
     }

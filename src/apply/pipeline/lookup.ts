@@ -1,9 +1,8 @@
 import type { Entry } from "#apply/plan/entry.ts";
 import { identityOf } from "#base/bson/identity.ts";
 import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
-import type { Namespace, PatchEvent } from "#base/flow/types.ts";
-import { readByKeys, readFrom } from "#io/mongo/rawReads.ts";
-import type { ProvenSource } from "#source/stream/deployment.ts";
+import type { PatchEvent } from "#base/flow/types.ts";
+import type { SourceDocuments } from "#source/stream/sourceDocuments.ts";
 
 /** Keys per query, and bytes after which the rest of a batch waits for the next turn. */
 const MAX_KEYS = 500;
@@ -28,14 +27,12 @@ const timeOf = (entries: readonly Entry[], from: number): bigint =>
  * its event: its later events follow and change nothing more, so the target converges to the same bytes.
  */
 export class Lookup {
-  readonly #source: ProvenSource;
-  readonly #ns: Namespace;
+  readonly #source: SourceDocuments;
   readonly #retry: RetryOptions;
   #averageBytes = MAX_BYTES / FIRST_KEYS;
 
-  constructor(source: ProvenSource, ns: Namespace, retryOptions: RetryOptions) {
+  constructor(source: SourceDocuments, retryOptions: RetryOptions) {
     this.#source = source;
-    this.#ns = ns;
     this.#retry = retryOptions;
   }
 
@@ -70,10 +67,7 @@ export class Lookup {
     newest: bigint,
     into: Map<string, Uint8Array>,
   ): Promise<number> {
-    const found = await retryForever(
-      async () => readByKeys(await this.#source(), this.#ns.db, this.#ns.coll, [...wanted.values()], readFrom(newest)),
-      this.#retry,
-    );
+    const found = await retryForever(() => this.#source.read([...wanted.values()], newest), this.#retry);
     const bytes = found.reduce((sum, document) => sum + document.length, 0);
     for (const document of found) into.set(identityOf(document), document);
     if (found.length > 0) this.#averageBytes = Math.max(256, bytes / found.length);

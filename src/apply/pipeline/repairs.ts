@@ -5,9 +5,8 @@ import type { Entry } from "#apply/plan/entry.ts";
 import type { RepairRecord, RepairStore } from "#apply/repair/repairStore.ts";
 import type { StateTx } from "#base/flow/stateTx.ts";
 import type { Namespace } from "#base/flow/types.ts";
-import { readByKeys } from "#io/mongo/rawReads.ts";
 import type { Sink } from "#sink/sink.ts";
-import type { ProvenSource } from "#source/stream/deployment.ts";
+import type { SourceDocuments } from "#source/stream/sourceDocuments.ts";
 import type { Lane } from "./lane.ts";
 import type { LaneWriter } from "./laneWriter.ts";
 import type { Did } from "./repairWrite.ts";
@@ -19,7 +18,7 @@ export type RepairsDeps = Readonly<{
   sink: Sink;
   store: RepairStore;
   /** Undefined where this worker was given none: then it can repair nothing. */
-  source: ProvenSource | undefined;
+  source: SourceDocuments | undefined;
   lanes: readonly Readonly<{ lane: Lane; writer: LaneWriter }>[];
   /** Which lane a document belongs to. */
   lane: (key: Uint8Array, lanes: number) => number;
@@ -65,11 +64,10 @@ export class Repairs {
 
   /** @returns why it cannot be done */
   async #write(record: RepairRecord, writer: LaneWriter): Promise<string | undefined> {
-    const { source, from, sink, store } = this.#deps;
+    const { source, sink, store } = this.#deps;
     if (source === undefined) return "the worker that owns its partition has no --source";
     const key = bytesOf(record);
-    const read = async (): Promise<Uint8Array | undefined> =>
-      (await readByKeys(await source(), from.db, from.coll, [key]))[0];
+    const read = async (): Promise<Uint8Array | undefined> => (await source.read([key], 0n))[0];
     const document = await read();
     const [before] = await sink.read([key]);
     const settle = (did: Did, tx: StateTx | undefined): Promise<void> =>

@@ -36,6 +36,7 @@ import type { RouteFilter } from "#route/filter/routeFilter.ts";
 import type { SinkOf } from "#sink/open/openSink.ts";
 import type { Sink } from "#sink/sink.ts";
 import type { ProvenSource } from "#source/stream/deployment.ts";
+import { documentsOf } from "#source/stream/sourceDocuments.ts";
 import { StructureFollower } from "#structure/follow/structureFollower.ts";
 import type { Meter } from "./meter.ts";
 import { settledCounter } from "./settledCounter.ts";
@@ -144,7 +145,9 @@ const laneDeps = (context: PartitionContext, { ns, sink, copyGuard, follower }: 
   const { clock, hard, onRetry, stores, options, logger, vitals, claim, source, filter } = context;
   const untilThere = { clock, signal: hard, onRetry };
   const lookup =
-    source === undefined ? undefined : new Lookup(source, ns, { what: "looking documents up", ...untilThere });
+    source === undefined
+      ? undefined
+      : new Lookup(documentsOf(source, ns), { what: "looking documents up", ...untilThere });
   return {
     clock,
     ns,
@@ -269,7 +272,16 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
       if (conflicts !== undefined) await drift?.learn();
     },
     beside: (lanes) => {
-      const due = new Repairs({ claim, source, from: ns, sink, store: repairs, lanes, lane: collation.lane });
+      const documents = source && documentsOf(source, ns);
+      const due = new Repairs({
+        claim,
+        source: documents,
+        from: ns,
+        sink,
+        store: repairs,
+        lanes,
+        lane: collation.lane,
+      });
       return [() => due.look()];
     },
     clock,

@@ -6,6 +6,7 @@ import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { within } from "#io/mongo/session.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
+import type { DriftBook } from "./driftBook.ts";
 import type { Change, DriftKind, Verdict } from "./observer.ts";
 
 /** A place in the stream: clusterTime of the event, and its position. */
@@ -63,7 +64,7 @@ const idOf = (doc: Uint8Array | undefined): Binary | null => {
 };
 
 /** The drift ledger in ferry's database on the target. Every method throws FERRY_MONGO_*. */
-export class DriftLedger {
+export class DriftLedger implements DriftBook {
   readonly #records: Collection<DriftRecord>;
   readonly #decisions: Collection<DriftDecision>;
 
@@ -72,7 +73,6 @@ export class DriftLedger {
     this.#decisions = state.collection("driftDecisions");
   }
 
-  /** Adds what a partition's lanes saw, within a lane's transaction where there is one. */
   async write(
     { route, partition }: Readonly<{ route: string; partition: number }>,
     changes: readonly Change[],
@@ -117,7 +117,6 @@ export class DriftLedger {
     );
   }
 
-  /** Has no document of the route been seen yet? */
   async isEmpty(route: string): Promise<boolean> {
     return (await translated("reading the drift ledger", () => this.#records.findOne({ route }))) === null;
   }

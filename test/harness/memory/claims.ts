@@ -53,7 +53,7 @@ export class MemoryClaimRecords implements ClaimRecords {
   }
 
   #isFree({ owner, expiresAt }: Partition): boolean {
-    return owner === null || expiresAt < this.#client.now();
+    return owner === null || expiresAt < this.#client.db.now();
   }
 
   async free(place: PartitionPlace): Promise<PartitionState | undefined> {
@@ -69,14 +69,14 @@ export class MemoryClaimRecords implements ClaimRecords {
     return this.#change(
       former,
       (now) => now.epoch === former.epoch && now.slices === former.slices && this.#isFree(now),
-      ({ epoch }) => ({ owner, epoch: epoch + 1, expiresAt: this.#client.now() + leaseMs, sessions }),
+      ({ epoch }) => ({ owner, epoch: epoch + 1, expiresAt: this.#client.db.now() + leaseMs, sessions }),
     );
   }
 
   async renew(partitions: readonly string[], { workerId, leaseMs }: Lease): Promise<void> {
     for (const id of partitions)
       await this.#client.update<Partition, void>(`partitions ${id}`, undefined, (now) => [
-        now?.owner === workerId ? { ...now, expiresAt: this.#client.now() + leaseMs } : now,
+        now?.owner === workerId ? { ...now, expiresAt: this.#client.db.now() + leaseMs } : now,
         undefined,
       ]);
   }

@@ -1,4 +1,4 @@
-import { Binary } from "bson";
+import { Binary, Timestamp } from "bson";
 import type { OwnerSession } from "#apply/lanes/claimRecords.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { StateTx } from "#base/flow/stateTx.ts";
@@ -23,7 +23,7 @@ const LIFETIME_MS = 60_000;
 
 class MemoryTx {
   readonly changes = new Map<string, unknown>();
-  /** Of the database when it began. */
+  /** What is later it does not see, and may not write over. */
   readonly version: number;
   readonly until: number;
   isOpen = true;
@@ -36,9 +36,14 @@ class MemoryTx {
 
 const memoryTx = (tx: StateTx | undefined): MemoryTx | undefined => tx as unknown as MemoryTx | undefined;
 
+/** Versions as the clusterTimes of a server. */
+export const timeOf = (version: number): Timestamp => new Timestamp(BigInt(version));
+export const versionOf = (time: Timestamp): number => Number(time.toBigInt());
+
 /** Values by key, with transactions as a replica set has them: what two of them write at the same time, one of them may not. */
 export class MemoryDatabase {
-  readonly #values = new Map<string, Written>();
+  /** By what stands before the first blank of a key: one collection. Versions of a value in their order. */
+  readonly #collections = new Map<string, Map<string, Written[]>>();
   readonly #open = new Set<MemoryTx>();
   readonly #sessions = new Map<number, MemorySession>();
   /** The time, ms. */
@@ -48,6 +53,11 @@ export class MemoryDatabase {
 
   constructor(now: () => number = Date.now) {
     this.now = now;
+  }
+
+  /** Raised by each commit. */
+  get version(): number {
+    return this.#version;
   }
 
   /** @returns the id under which anyone may end it */
@@ -62,36 +72,69 @@ export class MemoryDatabase {
     return this.#sessions.get(Buffer.from(id.buffer).readUInt32LE());
   }
 
+  #collection(key: string): Map<string, Written[]> {
+    const name = key.slice(0, key.indexOf(" "));
+    const known = this.#collections.get(name);
+    if (known !== undefined) return known;
+    const fresh = new Map<string, Written[]>();
+    this.#collections.set(name, fresh);
+    return fresh;
+  }
+
   /** Keys with this beginning, and their values, as they are committed. */
   all<T>(prefix: string): ReadonlyMap<string, T> {
-    const found = [...this.#values].filter(([key, { value }]) => key.startsWith(prefix) && value !== undefined);
-    return new Map(found.map(([key, { value }]) => [key.slice(prefix.length), value as T]));
+    const found = new Map<string, T>();
+    for (const [key, versions] of this.#collection(prefix)) {
+      const value = versions.at(-1)?.value;
+      if (value !== undefined && key.startsWith(prefix)) found.set(key.slice(prefix.length), value as T);
+    }
+    return found;
+  }
+
+  /** As it was committed at a version. */
+  at(key: string, version: number): unknown {
+    return this.#collection(key)
+      .get(key)
+      ?.findLast((one) => one.version <= version)?.value;
   }
 
   /** As a transaction sees it; `undefined` sees what is committed. */
   look(key: string, tx: MemoryTx | undefined): unknown {
-    return tx?.changes.has(key) === true ? tx.changes.get(key) : this.#values.get(key)?.value;
+    return tx?.changes.has(key) === true ? tx.changes.get(key) : this.at(key, tx?.version ?? this.#version);
   }
 
-  begin(): MemoryTx {
-    const tx = new MemoryTx(this.#version, this.now() + LIFETIME_MS);
+  /** @param version as of which it reads */
+  begin(version = this.#version): MemoryTx {
+    const tx = new MemoryTx(version, this.now() + LIFETIME_MS);
     this.#open.add(tx);
     return tx;
   }
 
   /** @throws a write conflict where another has written the key since the transaction began, or is about to */
   change(key: string, value: unknown, tx: MemoryTx | undefined): void {
-    for (const other of this.#open) if (other.until < this.now()) this.abort(other);
-    const isTaken = [...this.#open].some((other) => other !== tx && other.changes.has(key));
-    if (isTaken || (tx !== undefined && (this.#values.get(key)?.version ?? 0) > tx.version))
-      throw passing(ServerCode.WriteConflict, `${key} is being written by another`);
-    if (tx === undefined) this.#values.set(key, { value, version: ++this.#version });
+    for (const other of this.#open) {
+      if (other.until < this.now()) this.abort(other);
+      else if (other !== tx && other.changes.has(key)) throw this.#conflict(key);
+    }
+    if (tx === undefined) this.#write(key, { value, version: ++this.#version });
+    else if ((this.#collection(key).get(key)?.at(-1)?.version ?? 0) > tx.version) throw this.#conflict(key);
     else tx.changes.set(key, value);
+  }
+
+  #conflict(key: string): FerryError {
+    return passing(ServerCode.WriteConflict, `${key} is being written by another`);
+  }
+
+  #write(key: string, written: Written): void {
+    const collection = this.#collection(key);
+    const versions = collection.get(key);
+    if (versions === undefined) collection.set(key, [written]);
+    else versions.push(written);
   }
 
   commit(tx: MemoryTx): void {
     const version = ++this.#version;
-    for (const [key, value] of tx.changes) this.#values.set(key, { value, version });
+    for (const [key, value] of tx.changes) this.#write(key, { value, version });
     this.abort(tx);
   }
 
@@ -103,11 +146,11 @@ export class MemoryDatabase {
 
 /** One process's connection to the database. */
 export class MemoryClient {
-  readonly #db: MemoryDatabase;
+  readonly db: MemoryDatabase;
   readonly #gate: Gate;
 
   constructor(db: MemoryDatabase, gate: Gate = async () => undefined) {
-    this.#db = db;
+    this.db = db;
     this.#gate = gate;
   }
 
@@ -118,13 +161,20 @@ export class MemoryClient {
 
   async get<T>(key: string, tx?: StateTx): Promise<T | undefined> {
     await this.#step(`read ${key}`, memoryTx(tx));
-    return this.#db.look(key, memoryTx(tx)) as T | undefined;
+    return this.db.look(key, memoryTx(tx)) as T | undefined;
+  }
+
+  /** Some values as they were committed at one moment: at `at`, or now. */
+  async some<T>(keys: readonly string[], at?: Timestamp): Promise<readonly T[]> {
+    await this.#step("read", undefined);
+    const version = at === undefined ? this.db.version : versionOf(at);
+    return keys.flatMap((key) => (this.db.at(key, version) as T | undefined) ?? []);
   }
 
   /** Committed values whose keys begin so, by the rest of their keys. */
   async all<T>(prefix: string): Promise<ReadonlyMap<string, T>> {
     await this.#step(`list ${prefix}`, undefined);
-    return this.#db.all<T>(prefix);
+    return this.db.all<T>(prefix);
   }
 
   /** Looks and writes in one step: `change` gets the value that is there and gives the one that is to be there. */
@@ -134,10 +184,23 @@ export class MemoryClient {
     change: (now: T | undefined) => readonly [value: T | undefined, answer: R],
   ): Promise<R> {
     await this.#step(`write ${key}`, memoryTx(tx));
-    const now = this.#db.look(key, memoryTx(tx)) as T | undefined;
+    const now = this.db.look(key, memoryTx(tx)) as T | undefined;
     const [value, answer] = change(now);
-    if (value !== now) this.#db.change(key, value, memoryTx(tx));
+    if (value !== now) this.db.change(key, value, memoryTx(tx));
     return answer;
+  }
+
+  /** Several in one step, as one command of a server does it. */
+  async updateEach<T>(
+    keys: readonly string[],
+    tx: StateTx | undefined,
+    change: (now: T | undefined, key: string) => T | undefined,
+  ): Promise<void> {
+    await this.#step(`write ${keys.length}`, memoryTx(tx));
+    for (const key of keys) {
+      const now = this.db.look(key, memoryTx(tx)) as T | undefined;
+      this.db.change(key, change(now, key), memoryTx(tx));
+    }
   }
 
   put<T>(key: string, value: T | undefined, tx?: StateTx): Promise<void> {
@@ -145,18 +208,13 @@ export class MemoryClient {
   }
 
   session(): MemorySession {
-    return new MemorySession(this.#db, this.#gate);
+    return new MemorySession(this.db, this.#gate);
   }
 
   /** As `killSessions`: what is open in them is given up. */
   async endSessions(ids: readonly Binary[]): Promise<void> {
     await this.#gate("ending sessions");
-    for (const id of ids) this.#db.sessionOf(id)?.kill();
-  }
-
-  /** The database's clock, ms. */
-  now(): number {
-    return this.#db.now();
+    for (const id of ids) this.db.sessionOf(id)?.kill();
   }
 }
 
@@ -172,8 +230,8 @@ export class MemorySession implements OwnerSession {
     this.id = db.register(this);
   }
 
-  async transaction(what: string, work: (tx: StateTx) => Promise<boolean>): Promise<void> {
-    const tx = this.#db.begin();
+  async transaction(what: string, work: (tx: StateTx) => Promise<boolean>, at?: Timestamp): Promise<void> {
+    const tx = this.#db.begin(at && versionOf(at));
     this.#tx = tx;
     try {
       if (!(await work(tx as unknown as StateTx))) return;

@@ -6,7 +6,7 @@ import type { Clash, TargetOp } from "#base/flow/types.ts";
 import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import { documentKeyOf } from "#io/wire/documentKey.ts";
 import type { Abilities, Explanation, Incarnations, Refusal, Sink } from "#sink/sink.ts";
-import type { MemoryClient } from "./database.ts";
+import { type MemoryClient, timeOf } from "./database.ts";
 
 export type MemorySinkOptions = Readonly<{
   name: string;
@@ -21,12 +21,15 @@ export type MemorySinkOptions = Readonly<{
 const ABILITIES: Abilities = {
   transactions: true,
   structure: false,
-  foreignWrites: false,
+  foreignWrites: true,
   incarnations: true,
   keys: true,
   patches: true,
   verbatim: true,
 };
+
+/** Where a document lies in the database. @param document or its documentKey */
+export const documentKeyIn = (name: string, document: Uint8Array): string => `docs ${name}/${identityOf(document)}`;
 
 const decode = (document: Uint8Array): Document => BSON.deserialize(document, { promoteValues: false });
 
@@ -84,7 +87,7 @@ export class MemorySink implements Sink, Incarnations {
   }
 
   #key(document: Uint8Array): string {
-    return `docs ${this.name}/${identityOf(document)}`;
+    return documentKeyIn(this.name, document);
   }
 
   #documents(): Promise<ReadonlyMap<string, Uint8Array>> {
@@ -99,12 +102,12 @@ export class MemorySink implements Sink, Incarnations {
   }
 
   async look(): Promise<Readonly<{ occupied: boolean; at: Timestamp | undefined }>> {
-    return { occupied: (await this.#documents()).size > 0, at: undefined };
+    return { occupied: (await this.#documents()).size > 0, at: timeOf(this.#client.db.version) };
   }
 
-  async read(keys: readonly Uint8Array[]): Promise<readonly Uint8Array[]> {
-    const documents = await this.#documents();
-    return keys.flatMap((key) => documents.get(identityOf(key)) ?? []);
+  read(keys: readonly Uint8Array[], at?: Timestamp): Promise<readonly Uint8Array[]> {
+    const some = keys.map((key) => this.#key(key));
+    return this.#client.some<Uint8Array>(some, at);
   }
 
   async *keys(batch: number): AsyncGenerator<readonly Uint8Array[]> {

@@ -1,12 +1,14 @@
 import fc from "fast-check";
+import { anyRoute, type RouteTraits } from "./route.ts";
 
 /** What goes wrong in a process, at one of its next steps. */
 export type Fault = "error" | "conflict" | "kill" | "freeze";
 
 /** What the source does; a step that its state does not allow is left out. */
 export type SourceStep =
-  | Readonly<{ do: "put"; key: number; value: number; bad: boolean }>
-  | Readonly<{ do: "set"; key: number; field: "a" | "b"; value: number; kind: "clear" | "unclear" | "bad" }>
+  /** `more`: with a field that others do not have. */
+  | Readonly<{ do: "put"; key: number; value: number; bad: boolean; more: boolean }>
+  | Readonly<{ do: "set"; key: number; field: "a" | "b" | "c"; value: number; kind: "clear" | "unclear" | "bad" }>
   | Readonly<{ do: "delete"; key: number }>
   | Readonly<{ do: "drop" | "poison" | "tombstone" }>;
 
@@ -27,7 +29,11 @@ export type Step =
   /** The process is asked to stop. */
   | Readonly<{ do: "stop" }>
   /** An operator decides on one of the letters. */
-  | Readonly<{ do: "decide"; letter: number; state: "replay" | "discard" }>;
+  | Readonly<{ do: "decide"; letter: number; state: "replay" | "discard" }>
+  /** An operator decides on a field that is new, or may come to be. */
+  | Readonly<{ do: "accept"; field: "b" | "c"; verdict: "pass" | "drop" }>
+  /** A service of the target writes a field of its own, writes one of the source's, or removes the document. */
+  | Readonly<{ do: "foreign"; key: number; what: "own" | "field" | "remove"; value: number }>;
 
 /**
  * Where documents and positions lie:
@@ -39,19 +45,20 @@ export type Mode = "transactional" | "outside" | "standalone";
 
 export type Schedule = Readonly<{
   mode: Mode;
+  route: RouteTraits;
   slices: number;
   batchCount: number;
   budgetBytes: number;
   /** Of what happens at random within the run: who goes first, who waits. */
   seed: number;
-  /** Documents that are there before; `bad` ones are refused. */
-  copied: readonly Readonly<{ bad: boolean }>[];
+  /** Documents that are there before; `bad` ones are refused, some have `more` fields. */
+  copied: readonly Readonly<{ bad: boolean; more: boolean }>[];
   /** Of these, what is no step of the source happens while the copy runs. */
   duringCopy: readonly Step[];
   steps: readonly Step[];
 }>;
 
-const KEYS = 6;
+export const KEYS = 6;
 const key = fc.nat(KEYS - 1);
 const value = fc.nat(99);
 const slices = fc.integer({ min: 1, max: 3 });
@@ -59,13 +66,13 @@ const slices = fc.integer({ min: 1, max: 3 });
 const rarely = fc.nat(9).map((n) => n === 0);
 
 const write: fc.Arbitrary<SourceStep> = fc.oneof(
-  { weight: 5, arbitrary: fc.record({ do: fc.constant("put" as const), key, value, bad: rarely }) },
+  { weight: 5, arbitrary: fc.record({ do: fc.constant("put" as const), key, value, bad: rarely, more: rarely }) },
   {
     weight: 4,
     arbitrary: fc.record({
       do: fc.constant("set" as const),
       key,
-      field: fc.constantFrom("a" as const, "b" as const),
+      field: fc.constantFrom("a" as const, "b" as const, "c" as const),
       value,
       kind: fc.constantFrom("clear" as const, "clear" as const, "clear" as const, "unclear" as const, "bad" as const),
     }),
@@ -111,13 +118,41 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: rarely.map((now): Step => (now ? { do: "switch" } : { do: "rest", ms: 5 })) },
 );
 
-export const anySchedule: fc.Arbitrary<Schedule> = fc.record({
-  mode: fc.constantFrom<Mode[]>("transactional", "transactional", "outside", "standalone"),
-  slices,
-  batchCount: fc.integer({ min: 1, max: 8 }),
-  budgetBytes: fc.constantFrom(1, 2000, 100_000),
-  seed: fc.nat(),
-  copied: fc.array(fc.record({ bad: rarely }), { maxLength: KEYS }),
-  duringCopy: fc.array(fc.oneof(rest, trouble), { maxLength: 4 }),
-  steps: fc.array(step, { minLength: 1, maxLength: 40 }),
+const accept: fc.Arbitrary<Step> = fc.record({
+  do: fc.constant("accept" as const),
+  field: fc.constantFrom("b" as const, "c" as const),
+  verdict: fc.constantFrom("pass" as const, "pass" as const, "drop" as const),
 });
+
+const foreign: fc.Arbitrary<Step> = fc.record({
+  do: fc.constant("foreign" as const),
+  key,
+  what: fc.constantFrom("own" as const, "own" as const, "field" as const, "remove" as const),
+  value,
+});
+
+/** Steps that mean something for the route: the others are other steps. */
+const stepOf = ({ policy, drift }: RouteTraits): fc.Arbitrary<Step> =>
+  fc.oneof(
+    { weight: 15, arbitrary: step },
+    { weight: drift === "drop-and-report" || drift === "hold" ? 1 : 0, arbitrary: accept },
+    { weight: policy === "mirror" ? 0 : 4, arbitrary: foreign },
+  );
+
+const scheduleOn = (route: RouteTraits): fc.Arbitrary<Schedule> =>
+  fc.record({
+    mode:
+      route.policy === "mirror"
+        ? fc.constantFrom<Mode[]>("transactional", "transactional", "outside", "standalone")
+        : fc.constant<Mode>("transactional"),
+    route: fc.constant(route),
+    slices,
+    batchCount: fc.integer({ min: 1, max: 8 }),
+    budgetBytes: fc.constantFrom(1, 2000, 100_000),
+    seed: fc.nat(),
+    copied: fc.array(fc.record({ bad: rarely, more: rarely }), { maxLength: KEYS }),
+    duringCopy: fc.array(fc.oneof(rest, trouble), { maxLength: 4 }),
+    steps: fc.array(stepOf(route), { minLength: 1, maxLength: 40 }),
+  });
+
+export const anySchedule: fc.Arbitrary<Schedule> = anyRoute.chain(scheduleOn);

@@ -7,31 +7,23 @@ import type { SourceStep } from "./schedule.ts";
 
 export const NS = { db: "test", coll: "users" };
 
-type Fields = Readonly<Record<string, number | boolean>>;
+export type Fields = Readonly<Record<string, number | boolean>>;
 
-/** What one record means, for the model. `isUnclear`, `isBad`: why it may stand in the dead letters. */
-export type Meaning = Readonly<{
-  identity: string | undefined;
-  /** The document after it; undefined where it is gone, and for what is no change of a document. */
-  change: ((now: Fields | undefined) => Fields | undefined) | undefined;
-  isDrop: boolean;
-  /** Can it be applied only once an operator has acted, or never? */
-  mayBeDead: boolean;
-  isHopeless: boolean;
-}>;
-
-const NOTHING: Meaning = { identity: undefined, change: undefined, isDrop: false, mayBeDead: false, isHopeless: false };
+/** What one record says. `set`: without the document, what it changes; `fields`: the document after it, undefined where it is gone. */
+export type Meaning =
+  | Readonly<{ is: "put"; identity: string; fields: Fields; isCopied: boolean; isNew: boolean }>
+  | Readonly<{ is: "set"; identity: string; fields: Fields; set: Fields; isUnclear: boolean }>
+  | Readonly<{ is: "delete"; identity: string; fields: undefined }>
+  | Readonly<{ is: "drop" | "poison" | "nothing"; identity?: undefined }>;
 
 export const keyOf = (key: number): Uint8Array => BSON.serialize({ _id: new Int32(key) });
 
-const bson = (key: number, fields: Fields): Document => ({
-  _id: new Int32(key),
-  ...Object.fromEntries(
+const bsonOf = (fields: Fields): Document =>
+  Object.fromEntries(
     Object.entries(fields).map(([name, one]) => [name, typeof one === "number" ? new Int32(one) : one]),
-  ),
-});
+  );
 
-export const documentOf = (key: number, fields: Fields): Uint8Array => BSON.serialize(bson(key, fields));
+const bson = (key: number, fields: Fields): Document => ({ _id: new Int32(key), ...bsonOf(fields) });
 
 const COPY_AT = 1n << 32n;
 
@@ -45,21 +37,17 @@ export class Source {
   #isSwitched = false;
 
   /** A document that was there before. */
-  copied(key: number, isBad: boolean, timestampMs: number): LogRecord & { offset: number } {
-    const fields = { a: key, bad: isBad };
+  copied(key: number, isBad: boolean, hasMore: boolean, timestampMs: number): LogRecord & { offset: number } {
+    const fields = { a: key, bad: isBad, ...(hasMore ? { c: key } : {}) };
     this.#documents.set(key, fields);
-    this.#means({ key, change: () => fields, mayBeDead: isBad });
-    return new CopiedRecord(this.#run, documentOf(key, fields), timestampMs);
+    this.#means({ is: "put", identity: identityOf(keyOf(key)), fields, isCopied: true, isNew: true });
+    return new CopiedRecord(this.#run, BSON.serialize(bson(key, fields)), timestampMs);
   }
 
-  #means({ key, ...more }: Partial<Meaning> & { key?: number }): void {
+  #means(meaning: Meaning): void {
     // What is no event of the collection is looked at as ever.
-    if (this.#isSwitched && (key !== undefined || more.isDrop === true)) {
-      this.meanings.push(NOTHING);
-      return;
-    }
-    const identity = key === undefined ? undefined : identityOf(keyOf(key));
-    this.meanings.push({ ...NOTHING, identity, ...more });
+    const isEvent = meaning.identity !== undefined || meaning.is === "drop";
+    this.meanings.push(this.#isSwitched && isEvent ? { is: "nothing" } : meaning);
   }
 
   /** None of what follows is to be applied. @returns the time behind which it follows */
@@ -68,54 +56,60 @@ export class Source {
     return (BigInt(this.#time) << 32n) | 1n;
   }
 
-  /** The record of a step; undefined where there is nothing to do. */
-  step(step: SourceStep, timestampMs: number): (LogRecord & { offset: number }) | undefined {
-    const value = this.#value(step);
-    return value === undefined ? undefined : { key: null, value: value ?? null, offset: 0, timestampMs };
+  get isSwitched(): boolean {
+    return this.#isSwitched;
   }
 
-  #value(step: SourceStep): Uint8Array | null | undefined {
+  /** The documents of these keys as they are by now: it may have moved on since any event. */
+  read(keys: readonly Uint8Array[]): readonly Uint8Array[] {
+    return keys.flatMap((key) => {
+      const id = BSON.deserialize(key)["_id"] as number;
+      const fields = this.#documents.get(id);
+      return fields === undefined ? [] : [BSON.serialize(bson(id, fields))];
+    });
+  }
+
+  /** The value of a step's record; undefined where there is nothing to do. */
+  step(step: SourceStep): Uint8Array | null | undefined {
     switch (step.do) {
       case "put":
-        return this.#put(step.key, { a: step.value, bad: step.bad });
+        return this.put(step.key, { a: step.value, bad: step.bad, ...(step.more ? { c: step.value } : {}) });
       case "set":
         return this.#set(step);
       case "delete":
         if (!this.#documents.delete(step.key)) return undefined;
-        this.#means({ key: step.key, change: () => undefined });
+        this.#means({ is: "delete", identity: identityOf(keyOf(step.key)), fields: undefined });
         return this.#event("delete", { documentKey: { _id: new Int32(step.key) } });
       case "drop":
         this.#documents.clear();
-        this.#means({ isDrop: true });
+        this.#means({ is: "drop" });
         return this.#event("drop", {});
       case "poison":
-        this.#means({ mayBeDead: true, isHopeless: true });
+        this.#means({ is: "poison" });
         return Buffer.from("no event");
       case "tombstone":
-        this.#means({});
+        this.#means({ is: "nothing" });
         return null;
     }
   }
 
-  #put(key: number, fields: Fields): Uint8Array {
-    const operation = this.#documents.has(key) ? "replace" : "insert";
+  put(key: number, fields: Fields): Uint8Array {
+    const isNew = !this.#documents.has(key);
     this.#documents.set(key, fields);
-    this.#means({ key, change: () => fields, mayBeDead: fields["bad"] === true });
-    return this.#event(operation, { documentKey: { _id: new Int32(key) }, fullDocument: bson(key, fields) });
+    this.#means({ is: "put", identity: identityOf(keyOf(key)), fields, isCopied: false, isNew });
+    const documents = { documentKey: { _id: new Int32(key) }, fullDocument: bson(key, fields) };
+    return this.#event(isNew ? "insert" : "replace", documents);
   }
 
   #set({ key, field, value, kind }: SourceStep & { do: "set" }): Uint8Array | undefined {
     const now = this.#documents.get(key);
     if (now === undefined) return undefined;
-    const set: Fields = kind === "bad" ? { bad: true } : { [kind === "unclear" ? `$${field}` : field]: value };
-    const change = (document: Fields | undefined): Fields | undefined => document && { ...document, ...set };
-    this.#documents.set(key, change(now) ?? now);
     const isUnclear = kind === "unclear";
-    this.#means({ key, change, mayBeDead: kind !== "clear", isHopeless: isUnclear });
-    const updatedFields = Object.fromEntries(
-      Object.entries(set).map(([name, one]) => [name, typeof one === "number" ? new Int32(one) : one]),
-    );
-    const updateDescription = { updatedFields, removedFields: [], truncatedArrays: [] };
+    const set: Fields = kind === "bad" ? { bad: true } : { [isUnclear ? `$${field}` : field]: value };
+    const fields = { ...now, ...set };
+    this.#documents.set(key, fields);
+    this.#means({ is: "set", identity: identityOf(keyOf(key)), fields, set, isUnclear });
+    const updateDescription = { updatedFields: bsonOf(set), removedFields: [], truncatedArrays: [] };
     return this.#event("update", { documentKey: { _id: new Int32(key) }, updateDescription });
   }
 
@@ -126,19 +120,3 @@ export class Source {
     return BSON.serialize({ _id: { _data }, operationType, clusterTime, ns: NS, ...more });
   }
 }
-
-/** What the documents are after these records, those left out that are not applied. */
-export const foldOf = (
-  meanings: readonly Meaning[],
-  isLeftOut: (offset: number, identity: string) => boolean,
-): ReadonlyMap<string, Fields> => {
-  const documents = new Map<string, Fields>();
-  for (const [offset, { identity, change, isDrop }] of meanings.entries()) {
-    if (isDrop) documents.clear();
-    if (identity === undefined || change === undefined || isLeftOut(offset, identity)) continue;
-    const next = change(documents.get(identity));
-    if (next === undefined) documents.delete(identity);
-    else documents.set(identity, next);
-  }
-  return documents;
-};

@@ -1,9 +1,14 @@
+import { TargetWatch } from "#apply/conflict/targetWatch.ts";
 import { type Claim, Claims } from "#apply/lanes/claims.ts";
 import { outsideCommit, transactionalCommit } from "#apply/lanes/laneCommit.ts";
 import { partitionId } from "#apply/lanes/laneRecords.ts";
+import { ConflictGate } from "#apply/pipeline/conflictGate.ts";
+import { DriftGate } from "#apply/pipeline/driftGate.ts";
 import { LaneWriter } from "#apply/pipeline/laneWriter.ts";
+import { Lookup } from "#apply/pipeline/lookup.ts";
 import { RunningPartition } from "#apply/pipeline/runningPartition.ts";
 import { settleInserts } from "#apply/pipeline/settleInserts.ts";
+import { shaper } from "#apply/pipeline/shape.ts";
 import { hashIdentity, identityOf } from "#base/bson/identity.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { BudgetShare, ByteBudget } from "#base/flow/byteBudget.ts";
@@ -12,22 +17,32 @@ import { every } from "#base/flow/every.ts";
 import type { StateTx } from "#base/flow/stateTx.ts";
 import type { DdlEvent } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
+import { NO_VITALS } from "#base/observe/vitals.ts";
 import type { MemoryLog } from "#io/log/memoryLog.ts";
 import { ServerCode } from "#io/mongo/serverCodes.ts";
 import { createDecoder } from "#io/wire/decode.ts";
+import { RouteFilter } from "#route/filter/routeFilter.ts";
+import type { ResumeToken } from "#source/stream/resumeToken.ts";
 import { MemoryClaimRecords } from "../memory/claims.ts";
-import { MemoryClient, type MemoryDatabase, networkError, passing } from "../memory/database.ts";
+import { MemoryClient, type MemoryDatabase, networkError, passing, timeOf } from "../memory/database.ts";
+import { MemoryDrift } from "../memory/drift.ts";
 import type { FakeClock } from "../memory/fakeClock.ts";
+import { MemoryConflicts, MemoryForeignWrites, MemoryMarks } from "../memory/foreign.ts";
 import { MemorySink } from "../memory/memorySink.ts";
 import { MemoryLetters, MemoryPositions } from "../memory/state.ts";
+import { type RouteTraits, RULES } from "./route.ts";
 import type { Fault, Mode } from "./schedule.ts";
-import { NS } from "./source.ts";
+import { NS, type Source } from "./source.ts";
 
 export const ROUTE = "test.users";
 
 /** What all processes of a schedule share. */
 export type Surroundings = Readonly<{
   mode: Mode;
+  route: RouteTraits;
+  /** Does the log begin with a copy? */
+  hasCopy: boolean;
+  source: Source;
   batchCount: number;
   budgetBytes: number;
   db: MemoryDatabase;
@@ -63,6 +78,8 @@ export class SimulatedWorker {
   readonly #records: MemoryClaimRecords;
   readonly #claims: Claims;
   readonly #slices: number;
+  readonly #filter: RouteFilter | undefined;
+  #watch: Promise<TargetWatch> | undefined;
   readonly #hard = new AbortController();
   #faults: { fault: Fault; after: number }[] = [];
   #thaw: PromiseWithResolvers<void> | undefined;
@@ -74,6 +91,8 @@ export class SimulatedWorker {
     this.name = name;
     this.#around = around;
     this.#slices = slices;
+    const rules = RULES[around.route.filter];
+    this.#filter = rules === undefined ? undefined : new RouteFilter(rules);
     this.#client = new MemoryClient(around.db, () => this.#step());
     this.#clock = {
       now: () => around.clock.now(),
@@ -176,8 +195,71 @@ export class SimulatedWorker {
     }
   }
 
+  /** One for all of its claims, as a worker has it. */
+  #watched(): Promise<TargetWatch> {
+    const key = `watched ${ROUTE}`;
+    this.#watch ??= this.#client.get<ResumeToken>(key).then((after) =>
+      TargetWatch.open({
+        stream: async (from) => new MemoryForeignWrites(this.#client, this.#clock, ROUTE, from),
+        route: ROUTE,
+        marks: new MemoryMarks(this.#client),
+        start: after === undefined ? { at: timeOf(0) } : { after },
+        save: (token) =>
+          this.#client.update<ResumeToken, void>(key, undefined, (now) => [
+            now !== undefined && now._data > token._data ? now : token,
+            undefined,
+          ]),
+        filterBits: 1024,
+        clock: this.#clock,
+        onRetry: () => undefined,
+      }),
+    );
+    return this.#watch.catch((error: unknown) => {
+      this.#watch = undefined; // the next claim tries again
+      throw error;
+    });
+  }
+
+  async #gates(
+    sink: MemorySink,
+  ): Promise<Readonly<{ drift: DriftGate | undefined; conflicts: ConflictGate | undefined }>> {
+    const { route, hasCopy } = this.#around;
+    if (route.drift === "none") return { drift: undefined, conflicts: undefined };
+    const where = { route: ROUTE, partition: 0 };
+    const drift = await DriftGate.open({
+      where,
+      policy: { newField: route.drift, typeChange: route.drift, depth: 8 },
+      ledger: new MemoryDrift(this.#client),
+      targetPath: (path) => (this.#filter === undefined ? path : this.#filter.targetPath(path)),
+      hasCopy: async () => hasCopy,
+      deltas: route.source !== "look-up",
+      logger: silent,
+      vitals: NO_VITALS,
+    });
+    if (route.policy === "mirror") return { drift, conflicts: undefined };
+    await drift.learn();
+    const conflicts = new ConflictGate({
+      ...{ where, sink, policy: route.policy, seed: undefined, unsure: false },
+      isSource: (path) => drift.carries(path),
+      watch: await this.#watched(),
+      marks: new MemoryMarks(this.#client),
+      store: new MemoryConflicts(this.#client),
+    });
+    return { drift, conflicts };
+  }
+
+  /** Where it looks documents up: the source may have moved on since their events. */
+  #lookup(): Lookup | undefined {
+    const { route, source } = this.#around;
+    if (route.source === "none") return undefined;
+    const read = (keys: readonly Uint8Array[]): Promise<readonly Uint8Array[]> =>
+      this.#step().then(() => source.read(keys));
+    const { signal } = this.#hard;
+    return new Lookup({ read }, { what: "looking documents up", clock: this.#clock, signal });
+  }
+
   async #open(claim: Claim): Promise<RunningPartition> {
-    const { log, mode, batchCount, budgetBytes, refusesBad } = this.#around;
+    const { log, mode, route, batchCount, budgetBytes, refusesBad } = this.#around;
     const clock = this.#clock;
     const sink = new MemorySink(this.#client, {
       name: ROUTE,
@@ -186,6 +268,8 @@ export class SimulatedWorker {
     });
     const deadLetters = new MemoryLetters(this.#client, clock);
     const held = await deadLetters.held(ROUTE, 0);
+    const { drift, conflicts } = await this.#gates(sink);
+    const rescue = this.#lookup();
     let { dropAt } = claim;
     const commitDeps = {
       positions: new MemoryPositions(this.#client),
@@ -204,11 +288,11 @@ export class SimulatedWorker {
         clock,
         commit: isTogether ? transactionalCommit(commitDeps, session) : outsideCommit(commitDeps, session),
         collation: { identities: async () => identityOf, isSources: async () => false },
-        lookup: undefined,
-        rescue: undefined,
-        drift: undefined,
-        shape: undefined,
-        conflicts: undefined,
+        lookup: route.source === "look-up" ? rescue : undefined,
+        rescue,
+        drift,
+        shape: this.#filter === undefined ? undefined : shaper(this.#filter),
+        conflicts,
         makeWay: async () => undefined,
         settleInserts: (ops: Parameters<typeof settleInserts>[1]) => settleInserts(sink, ops),
         onError: "dead-letter",
@@ -239,12 +323,15 @@ export class SimulatedWorker {
         await this.#drop(claim, event);
         dropAt = event.at;
       },
-      see: undefined,
+      see: drift === undefined ? undefined : (entry) => drift.see(entry),
       onCopyRun: async () => undefined,
       deadLetters,
       held,
       beside: () => [],
-      refresh: async () => undefined,
+      refresh: async () => {
+        drift?.decide(await new MemoryDrift(this.#client).decisions(ROUTE));
+        if (conflicts !== undefined) await drift?.learn();
+      },
       clock,
       logger: silent,
       hard: this.#hard.signal,

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { BSON } from "bson";
 import { type DeadLetterRecord, identityText, type LetterState } from "#apply/deadletter/letterRecords.ts";
 import { takeFromOwners } from "#apply/lanes/takeFromOwners.ts";
 import { identityOf } from "#base/bson/identity.ts";
@@ -8,10 +9,16 @@ import { MemoryLog } from "#io/log/memoryLog.ts";
 import { seeded } from "#tools/workload/people.ts";
 import { MemoryClaimRecords } from "../memory/claims.ts";
 import { MemoryClient, MemoryDatabase } from "../memory/database.ts";
+import { MemoryDrift } from "../memory/drift.ts";
 import { FakeClock } from "../memory/fakeClock.ts";
+import { MemoryConflicts } from "../memory/foreign.ts";
+import { documentKeyIn } from "../memory/memorySink.ts";
 import { lanesOf, MemoryLetters, offsetOf } from "../memory/state.ts";
-import type { Schedule, Step } from "./schedule.ts";
-import { documentOf, foldOf, keyOf, Source } from "./source.ts";
+import { Model, type TargetFields } from "./model.ts";
+import { PLAIN } from "./route.ts";
+import { KEYS, type Schedule, type Step } from "./schedule.ts";
+import { Services, withoutOwn } from "./services.ts";
+import { keyOf, Source } from "./source.ts";
 import { ROUTE, SimulatedWorker } from "./worker.ts";
 
 /** Documents of one chunk of the copy. */
@@ -19,9 +26,15 @@ const CHUNK = 2;
 /** Whatever is left to do takes no longer than this, ms. */
 const LIMIT_MS = 120_000;
 
+/** What every document has in the end. */
+const LAST = { a: 7, bad: false, b: 8, c: 9 };
+
+/** By then every process knows what operators have decided, ms. */
+const SETTLED_MS = 3000;
+
 const forever = new AbortController().signal;
 
-const numbers = new Map(Array.from({ length: 100 }, (_, key) => [identityOf(keyOf(key)), key]));
+const numbers = new Map(Array.from({ length: KEYS }, (_, key) => [identityOf(keyOf(key)), key]));
 
 /** One schedule: a source, a log, a target, ferry's database, and the processes that come and go between them. */
 class World {
@@ -31,8 +44,11 @@ class World {
   readonly #db = new MemoryDatabase(() => this.#clock.now());
   readonly #log = new MemoryLog({ id: "simulated", limitBytes: Number.MAX_SAFE_INTEGER, readersOf: () => [ROUTE] });
   readonly #source = new Source();
+  readonly #model: Model;
+  readonly #services: Services;
   readonly #observer = new MemoryClient(this.#db);
   readonly #records = new MemoryClaimRecords(this.#observer);
+  readonly #drift = new MemoryDrift(this.#observer);
   readonly #letters = new MemoryLetters(this.#observer, this.#clock);
   readonly #workers: SimulatedWorker[] = [];
   readonly #discarded = new Set<number>();
@@ -42,6 +58,8 @@ class World {
   constructor(schedule: Schedule) {
     this.#schedule = schedule;
     this.#random = seeded(schedule.seed);
+    this.#model = new Model(schedule.route, this.#source.meanings);
+    this.#services = new Services(schedule.route.policy, this.#observer);
     this.#log.open(ROUTE, { first: 0, next: 0, high: 0 });
   }
 
@@ -56,10 +74,13 @@ class World {
       for (const worker of this.#workers) worker.revive();
       await this.#drain();
       await this.#check(false);
+      // Those that came back late have done what they could.
+      for (const worker of this.#workers) if (worker !== this.#current) worker.kill();
       this.#refusesBad = false;
       await this.#replayAll();
       await this.#drain();
       await this.#check(true);
+      if (this.#schedule.route !== PLAIN && !this.#source.isSwitched) await this.#epilogue();
     } finally {
       for (const worker of this.#workers) worker.kill();
     }
@@ -70,9 +91,20 @@ class World {
   }
 
   #start(slices: number, takesOver: boolean): void {
-    const { mode, batchCount, budgetBytes } = this.#schedule;
+    const { mode, route, batchCount, budgetBytes } = this.#schedule;
     const around = {
-      ...{ mode, batchCount, budgetBytes, db: this.#db, log: this.#log, clock: this.#clock, random: this.random },
+      ...{
+        mode,
+        route,
+        hasCopy: this.#schedule.copied.length > 0,
+        source: this.#source,
+        batchCount,
+        budgetBytes,
+        db: this.#db,
+        log: this.#log,
+        clock: this.#clock,
+        random: this.random,
+      },
       refusesBad: () => this.#refusesBad,
       onClaim: (by: SimulatedWorker) => this.#claimed(by),
     };
@@ -106,7 +138,9 @@ class World {
     const troubles = [...duringCopy];
     for (let from = 0; from < copied.length; from += CHUNK) {
       const now = this.#clock.now();
-      const chunk = copied.slice(from, from + CHUNK).map(({ bad }, i) => this.#source.copied(from + i, bad, now));
+      const chunk = copied
+        .slice(from, from + CHUNK)
+        .map(({ bad, more }, i) => this.#source.copied(from + i, bad, more, now));
       await this.#log.append(ROUTE, chunk, 0, forever);
       const trouble = troubles.shift();
       if (trouble !== undefined) await this.#do(trouble);
@@ -133,15 +167,30 @@ class World {
         return this.#switchOver();
       case "decide":
         return this.#decide(step);
-      default: {
-        const record = this.#source.step(step, this.#clock.now());
-        if (record !== undefined) await this.#log.append(ROUTE, [record], 0, forever);
-      }
+      case "accept":
+        this.#model.decide(step.field, step.verdict);
+        return this.#drift.decide(ROUTE, step.field, null, step.verdict);
+      case "foreign":
+        return this.#services.write(step);
+      case "drop":
+        // Where the target has writers of its own, a drop is a question to the operator.
+        if (this.#schedule.route.policy === "mirror") await this.#append(this.#source.step(step));
+        return;
+      default:
+        await this.#append(this.#source.step(step));
     }
+  }
+
+  async #append(value: Uint8Array | null | undefined): Promise<void> {
+    if (value === undefined) return;
+    const record = { key: null, value, offset: 0, timestampMs: this.#clock.now() };
+    await this.#log.append(ROUTE, [record], 0, forever);
   }
 
   /** What works meanwhile, or is frozen, does not know of it but by its epoch. */
   async #switchOver(): Promise<void> {
+    // What is looked up then may have been carried back, and the target's services are not those of before.
+    if (this.#schedule.route.source !== "none" || this.#schedule.route.policy !== "mirror") return;
     await this.#drain();
     // In the steps of `switchRoutes`: noted, then fenced.
     await this.#records.note(ROUTE, { switchedAt: this.#source.switchOver() });
@@ -175,7 +224,15 @@ class World {
     }
   }
 
+  /** New fields that hold documents back are let through first: these could not be replayed otherwise. */
   async #replayAll(): Promise<void> {
+    const { drift } = this.#schedule.route;
+    const isInTheWay = (field: string): boolean =>
+      drift === "hold" || (drift === "drop-and-report" && field.startsWith("$"));
+    for (const field of this.#model.newFields.filter(isInTheWay)) {
+      this.#model.decide(field, "pass");
+      await this.#drift.decide(ROUTE, field, null, "pass");
+    }
     for (const { _id } of await this.#letters.of(ROUTE, 0))
       while (!(await this.#isDecided(_id, "replay"))) await this.#pass(1000);
   }
@@ -214,6 +271,12 @@ class World {
     );
   }
 
+  /** Also what the target's own version won over. */
+  #mayVanish(offset: number, identity: string): boolean {
+    const key = numbers.get(identity) ?? -1;
+    return this.#model.mayVanish(offset) || this.#services.touchOf(key) !== undefined;
+  }
+
   /** @param isReplayed has every letter been replayed that can be? */
   async #check(isReplayed: boolean): Promise<void> {
     const letters = await this.#letters.of(ROUTE, 0);
@@ -225,7 +288,7 @@ class World {
     for (const [offset, { identity }] of this.#source.meanings.entries())
       if (identity !== undefined && offset >= (first.get(identity) ?? Number.POSITIVE_INFINITY))
         assert.ok(
-          there.has(offset) || this.#discarded.has(offset),
+          there.has(offset) || this.#discarded.has(offset) || this.#mayVanish(offset, identity),
           `event ${offset} has overtaken a letter of its key`,
         );
     this.#checkDocuments(first);
@@ -233,27 +296,77 @@ class World {
   }
 
   #checkLetter(letter: DeadLetterRecord, first: ReadonlyMap<string, number>, isReplayed: boolean): void {
-    const meaning = this.#source.meanings[offsetOf(letter)];
-    const isHead = letter.identity === null || first.get(identityText(letter.identity)) === offsetOf(letter);
+    const offset = offsetOf(letter);
+    const isHead = letter.identity === null || first.get(identityText(letter.identity)) === offset;
     if (letter.code === "FERRY_APPLY_BEHIND")
       assert.ok(!(isHead && isReplayed), `letter ${letter._id} waits behind nothing`);
-    else assert.ok(meaning?.mayBeDead, `letter ${letter._id} (${letter.code}) is of an event that can be applied`);
-    if (isReplayed && isHead) assert.ok(meaning?.isHopeless, `letter ${letter._id} (${letter.code}) could be replayed`);
+    else
+      assert.ok(
+        this.#model.mayBeDead(offset),
+        `letter ${letter._id} (${letter.code}) is of an event that can be applied`,
+      );
+    if (isReplayed && isHead)
+      assert.ok(this.#model.isHopeless(offset), `letter ${letter._id} (${letter.code}) could be replayed`);
   }
 
   #checkDocuments(first: ReadonlyMap<string, number>): void {
-    const isLeftOut = (offset: number, identity: string): boolean =>
-      this.#discarded.has(offset) || offset >= (first.get(identity) ?? Number.POSITIVE_INFINITY);
-    // Without transactions a refused batch leaves parts of it, so that a document may be ahead of its letters.
-    const isKnown = ([identity]: readonly [string, unknown]): boolean =>
-      this.#schedule.mode === "transactional" || !first.has(identity);
-    const wanted = [...foldOf(this.#source.meanings, isLeftOut)]
-      .filter(isKnown)
-      .map(([identity, fields]) => [identity, hex(documentOf(numbers.get(identity) ?? -1, fields))] as const);
-    const found = [...this.#db.all<Uint8Array>(`docs ${ROUTE}/`)]
-      .filter(isKnown)
-      .map(([identity, bytes]) => [identity, hex(bytes)] as const);
-    assert.deepEqual(new Map([...found].sort()), new Map([...wanted].sort()), "the target's documents");
+    for (const [identity, key] of numbers) {
+      const letter = first.get(identity);
+      // Without transactions a refused batch leaves parts of it, so that a document may be ahead of its letters.
+      if (letter !== undefined && this.#schedule.mode !== "transactional") continue;
+      const found = this.#found(key);
+      const touch = this.#services.touchOf(key);
+      if (touch?.isStranger === true) continue;
+      const fields = touch === undefined ? found : withoutOwn(found);
+      const isLeftOut = (offset: number): boolean =>
+        this.#discarded.has(offset) || offset >= (letter ?? Number.POSITIVE_INFINITY);
+      assert.ok(
+        this.#model.allows(identity, fields, isLeftOut, touch === undefined),
+        `document ${key} is ${JSON.stringify(found)}`,
+      );
+    }
+    this.#services.check((key) => this.#bytes(key));
+  }
+
+  #bytes(key: number): Uint8Array | undefined {
+    return this.#db.look(documentKeyIn(ROUTE, keyOf(key)), undefined) as Uint8Array | undefined;
+  }
+
+  #found(key: number): TargetFields | undefined {
+    const bytes = this.#bytes(key);
+    if (bytes === undefined) return undefined;
+    const { _id, ...fields } = BSON.deserialize(bytes);
+    assert.equal(_id, key);
+    return fields;
+  }
+
+  /** Each document once more, with every field: what is decided by now counts, and whose a document is. */
+  async #epilogue(): Promise<void> {
+    await this.#pass(SETTLED_MS);
+    const held = firstLetters(await this.#letters.of(ROUTE, 0));
+    const isHeld = (key: number): boolean => held.has(identityOf(keyOf(key)));
+    const keys = [...numbers.values()];
+    const hadOthers = keys.filter((key) => this.#services.meddle(key) && !isHeld(key));
+    const from = this.#source.meanings.length;
+    for (const key of keys) await this.#append(this.#source.put(key, LAST));
+    await this.#drain();
+    const conflicts = await new MemoryConflicts(this.#observer).all();
+    for (const key of keys) {
+      if (isHeld(key)) continue;
+      const found = this.#found(key);
+      const isOurs = this.#services.owns(key);
+      const fields = this.#schedule.route.policy === "merge" ? this.#model.carried(withoutOwn(found)) : found;
+      if (isOurs) assert.deepEqual(fields, this.#model.targetOf(LAST), `document ${key} at the end`);
+      const isConflict = conflicts.has(`${ROUTE}/0/${from + key}`);
+      assert.ok(isConflict || (isOurs && !hadOthers.includes(key)), `no conflict of document ${key} is noted`);
+    }
+    this.#services.check((key) => this.#bytes(key));
+    for (const { documentKey } of conflicts.values())
+      assert.ok(
+        this.#services.touchOf(BSON.deserialize(documentKey.buffer)["_id"]) !== undefined,
+        "no conflict without another's write",
+      );
+    await this.#checkBooks((await this.#letters.of(ROUTE, 0)).length);
   }
 
   async #checkBooks(letters: number): Promise<void> {
@@ -267,8 +380,6 @@ class World {
     else assert.equal(sum("dead"), dead, "letters are counted once");
   }
 }
-
-const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
 const isSameKey = (one: DeadLetterRecord, other: DeadLetterRecord): boolean =>
   one.identity !== null && other.identity !== null && identityText(one.identity) === identityText(other.identity);

@@ -1,0 +1,172 @@
+import type { RouteTraits } from "./route.ts";
+import type { Fields, Meaning } from "./source.ts";
+
+/** A field of the target's document. */
+export type TargetFields = Readonly<Record<string, number | boolean | string>>;
+
+type State = Fields | undefined;
+type Verdict = "pass" | "drop";
+
+/** Says whether a key's event, or a letter of it, counts as never applied. */
+export type IsLeftOut = (offset: number) => boolean;
+
+const textOf = (fields: TargetFields | undefined): string => JSON.stringify(fields ?? null);
+
+/**
+ * What must come out on the target. A document that is looked up may be any that the source has had since the event, and what an
+ * operator decided counts from some moment on: so there may be several that are right, until nothing is left to do.
+ */
+export class Model {
+  readonly #route: RouteTraits;
+  readonly #meanings: readonly Meaning[];
+  /** Operators' words, in their order. */
+  readonly #verdicts = new Map<string, Verdict[]>();
+
+  constructor(route: RouteTraits, meanings: readonly Meaning[]) {
+    this.#route = route;
+    this.#meanings = meanings;
+  }
+
+  decide(field: string, verdict: Verdict): void {
+    this.#verdicts.set(field, [...(this.#verdicts.get(field) ?? []), verdict]);
+  }
+
+  /** Fields that the ledger did not begin with, in any document. */
+  get newFields(): readonly string[] {
+    const first = this.#meanings.find((one) => one.is === "put");
+    const begins = this.#meanings.filter((one) => one.is === "put" && (one.isCopied || one === first));
+    const known = new Set(begins.flatMap((one) => (one.is === "put" ? Object.keys(one.fields) : [])));
+    return ["b", "c", "$a", "$b", "$c"].filter((name) => !known.has(name));
+  }
+
+  /** Is the field carried, as the route's policy and the newest decision say? */
+  #verdictOf(field: string): Verdict {
+    const decided = this.#verdicts.get(field)?.at(-1);
+    return decided ?? (this.#isDropped && this.newFields.includes(field) ? "drop" : "pass");
+  }
+
+  get #isDropped(): boolean {
+    return this.#route.drift === "drop-and-report";
+  }
+
+  /** Without fields that an operator has left out since: a merge leaves what was written of them before. */
+  carried(fields: TargetFields | undefined): TargetFields | undefined {
+    return fields && Object.fromEntries(Object.entries(fields).filter(([name]) => this.#verdictOf(name) === "pass"));
+  }
+
+  /** Fields that were carried for a part of the time only. */
+  get #unsteady(): ReadonlySet<string> {
+    const decided = [...this.#verdicts].flatMap(([field, verdicts]) => {
+      const former = this.#isDropped && this.newFields.includes(field) ? "drop" : "pass";
+      const all = this.#route.drift === "hold" && this.newFields.includes(field) ? verdicts : [former, ...verdicts];
+      return new Set(all).size > 1 ? [field] : [];
+    });
+    return new Set(decided);
+  }
+
+  /** As the route leaves it on the target; undefined where it does not belong there. */
+  targetOf(state: State): TargetFields | undefined {
+    const { filter } = this.#route;
+    if (state === undefined || (filter === "where" && Number(state["a"]) >= 50)) return undefined;
+    const carried = Object.entries(state).filter(
+      ([name]) => this.#verdictOf(name) === "pass" && !(filter === "deny" && name === "b"),
+    );
+    return Object.fromEntries(carried.map(([name, one]) => [name, filter === "mask" && name === "c" ? "***" : one]));
+  }
+
+  /** What the source had of this event's document when it was made, and since. */
+  #since(offset: number, identity: string): readonly State[] {
+    return this.#meanings.slice(offset).flatMap((one): State[] => {
+      if (one.is === "drop") return [undefined];
+      return one.identity === identity ? [one.fields] : [];
+    });
+  }
+
+  /** Whether an update gets its document from the source. */
+  get #isLookedUp(): "never" | "maybe" | "always" {
+    const { source, filter } = this.#route;
+    if (source === "none") return "never";
+    return source === "look-up" || filter === "where" ? "always" : "maybe";
+  }
+
+  /** All that the document may be when every event but those left out has been applied, as the source knows it. */
+  #states(identity: string, isLeftOut: IsLeftOut): readonly State[] {
+    let states: readonly State[] = [undefined];
+    for (const [offset, one] of this.#meanings.entries()) {
+      if (one.is === "drop") states = [undefined];
+      if (one.identity !== identity || isLeftOut(offset)) continue;
+      states = one.is === "set" ? this.#afterSet(states, offset, one) : [one.fields];
+    }
+    return states;
+  }
+
+  #afterSet(states: readonly State[], offset: number, { identity, set }: Meaning & { is: "set" }): readonly State[] {
+    const changed = states.map((state) => state && { ...state, ...set });
+    const how = this.#isLookedUp;
+    if (how === "never") return changed;
+    const since = this.#since(offset, identity);
+    const found = since.filter((state) => state !== undefined);
+    // One that finds nothing changes nothing.
+    const looked = since.length > found.length ? [...found, ...states] : found;
+    const all = how === "always" ? looked : [...changed, ...looked];
+    return [...new Map(all.map((state) => [textOf(state), state])).values()];
+  }
+
+  /** Is this what the target may have of a document? */
+  allows(identity: string, found: TargetFields | undefined, isLeftOut: IsLeftOut, inOrder: boolean): boolean {
+    const loose = this.#unsteady;
+    if (Object.keys(found ?? {}).some((name) => this.#isUndecided(name))) return false;
+    const plain = (fields: TargetFields | undefined): string => {
+      const kept = Object.entries(fields ?? {}).filter(
+        ([name]) => !loose.has(name) && !(this.#isDropped && name.startsWith("$")),
+      );
+      const entries = inOrder ? kept : kept.sort();
+      return fields === undefined ? "null" : textOf(Object.fromEntries(entries));
+    };
+    return this.#states(identity, isLeftOut).some((state) => plain(this.targetOf(state)) === plain(found));
+  }
+
+  /** Its documents wait until an operator lets it through. */
+  #isUndecided(name: string): boolean {
+    const isNew = this.#route.drift === "hold" && this.newFields.includes(name);
+    return isNew && !(this.#verdicts.get(name) ?? []).includes("pass");
+  }
+
+  #isHeld(fields: Fields): boolean {
+    const { drift } = this.#route;
+    const isNew = (name: string): boolean => this.newFields.includes(name);
+    if (drift === "hold") return Object.keys(fields).some(isNew);
+    // No rule can leave such a name out.
+    return drift === "drop-and-report" && Object.keys(fields).some((name) => name.startsWith("$") && isNew(name));
+  }
+
+  /** May the event stand in the dead letters for a reason of its own? */
+  mayBeDead(offset: number): boolean {
+    const one = this.#meanings[offset];
+    if (one?.is === "poison") return true;
+    if (one?.is !== "put" && one?.is !== "set") return false;
+    const refused = (fields: State): boolean =>
+      fields !== undefined && (fields["bad"] === true || this.#isHeld(fields));
+    if (one.is === "put") return refused(one.fields);
+    if (one.isUnclear || refused(one.set)) return true;
+    return this.#isLookedUp === "always" && this.#since(offset, one.identity).some(refused);
+  }
+
+  /** Is it in the dead letters whatever an operator does? */
+  isHopeless(offset: number): boolean {
+    const one = this.#meanings[offset];
+    return one?.is === "poison" || (one?.is === "set" && one.isUnclear && this.#isLookedUp === "never");
+  }
+
+  /** May the event come to nothing on its way, so that it waits behind no letter? */
+  mayVanish(offset: number): boolean {
+    const { filter } = this.#route;
+    const one = this.#meanings[offset];
+    if (one?.is === "put") return filter === "where" && one.isNew;
+    if (one?.is !== "set") return false;
+    const isLeftOut = Object.keys(one.set).every(
+      (name) => (filter === "deny" && name === "b") || this.#isDropped || this.#verdicts.has(name),
+    );
+    return isLeftOut || (this.#isLookedUp !== "never" && this.#since(offset, one.identity).includes(undefined));
+  }
+}
