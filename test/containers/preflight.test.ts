@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { test } from "node:test";
-import { LOOPBACK } from "#tools/stack/ports.ts";
+import { LOOPBACK } from "#base/config/listenAddress.ts";
 import { ferry } from "../harness/ferry.ts";
 
 test("a port that is taken is named, with the variable that moves it", async () => {

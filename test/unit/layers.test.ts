@@ -17,9 +17,9 @@ const HOUSES: Readonly<Record<string, readonly string[]>> = {
   apply: ["plan", "lanes", "deadletter", "conflict", "repair", "barrier", "pipeline"],
   proof: ["structure", "verify", "receipt", "repair"],
   cutover: ["ending", "machine", "fence", "parts"],
-  process: ["metrics", "report", "worker", "capture", "run", "switch"],
+  process: ["metrics", "report", "steer", "worker", "capture", "run", "switch", "control"],
   tools: ["stack", "workload", "check"],
-  surface: ["terminal", "completion", "demo", "cli"],
+  surface: ["terminal", "completion", "demo", "api", "cli"],
 };
 
 /** A folder with more files than this has more than one thing to own. */

@@ -23,6 +23,8 @@ const queryOf = ({ id, route, winner, identity }: ConflictFilter): Document => (
   ...(identity === undefined ? {} : { key: new Binary(Buffer.from(identity, "latin1")) }),
 });
 
+export type ConflictCount = Readonly<{ route: string; winner: ConflictRecord["winner"]; count: number }>;
+
 /** The conflicts in ferry's database on the target. Every method throws FERRY_MONGO_*. */
 export class ConflictStore implements ConflictBook {
   readonly #conflicts: Collection<ConflictRecord>;
@@ -47,10 +49,10 @@ export class ConflictStore implements ConflictBook {
   }
 
   /** Per route and winner. */
-  counts(): Promise<readonly Readonly<{ route: string; winner: string; count: number }>[]> {
+  counts(): Promise<readonly ConflictCount[]> {
     return translated("counting conflicts", () =>
       this.#conflicts
-        .aggregate<{ route: string; winner: string; count: number }>([
+        .aggregate<ConflictCount>([
           { $group: { _id: { route: "$route", winner: "$winner" }, count: { $sum: 1 } } },
           { $project: { _id: 0, route: "$_id.route", winner: "$_id.winner", count: 1 } },
           { $sort: { route: 1, winner: 1 } },

@@ -1,3 +1,4 @@
+import type { Trouble, Unrestored } from "#source/capture/captureLifecycle.ts";
 import { secondsOf } from "#source/stream/resumeToken.ts";
 import { STATES, TABLE } from "./cutoverTable.ts";
 import type { CutoverRecord, State } from "./record.ts";
@@ -21,8 +22,20 @@ export const pauseText = ({ ms, parts }: Pause): string =>
     .map(([state, lap]) => `${state} ${Math.round(lap)} ms`)
     .join(", ")}`;
 
-/** As `--json` prints a cutover. */
-export const cutoverFacts = (record: CutoverRecord): Readonly<Record<string, unknown>> => {
+/** A cutover as JSON tells it. */
+export type CutoverFacts = Readonly<
+  Pick<CutoverRecord, "state" | "fence" | "namespaces" | "entered"> & {
+    cutover: number;
+    pause: Pause;
+    /** Source time, by the second. */
+    fencedAt: Date | null;
+    /** Why it went back. */
+    refused: Trouble | null;
+    unrestored: readonly Unrestored[];
+  }
+>;
+
+export const cutoverFacts = (record: CutoverRecord): CutoverFacts => {
   const { _id, state, fence, namespaces, fencedAt, refused, unrestored, entered } = record;
   return {
     cutover: _id,

@@ -66,6 +66,11 @@ const COLLECTIONS = {
   /** What was switched over, and what a rehearsal measured. */
   cutovers: {},
   rehearsals: {},
+  /** Who asked for which change; records are only ever added. */
+  audit: {},
+  /** Which control process is in control, and the tokens of its HTTP API. */
+  control: {},
+  tokens: {},
   /** What `ferry check` writes to see whether it may; removed again. */
   preflight: {},
   /** What `--target-latency-ms` writes to see how long the target takes: there, wherever the rest is. */

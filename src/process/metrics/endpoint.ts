@@ -1,8 +1,8 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { type ListenAddress, urlAt, whyNotListening } from "#base/config/listenAddress.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { LabelsOf } from "#base/observe/metricCatalogue.ts";
-import type { MetricsAddress } from "./metricsAddress.ts";
 import { PromVitals } from "./promVitals.ts";
 
 /** What listens, and what it answers with. Disposing of it ends answers on their way: a scrape never holds the process up. */
@@ -19,14 +19,6 @@ const plain = (status: number, body: string): PageAnswer => ({
 /** A scrape is short; a client that is not does not stay, ms. */
 const TIMEOUT_MS = 10_000;
 const MOST_CLIENTS = 32;
-
-const REASONS: Readonly<Record<string, string>> = {
-  EADDRINUSE: "another program listens there",
-  EADDRNOTAVAIL: "this machine has no such address",
-  EACCES: "this user may not use this port",
-  ENOTFOUND: "no such host",
-  EAI_AGAIN: "no such host",
-};
 
 const answersOf = (vitals: PromVitals): Readonly<Record<string, () => PageAnswer | Promise<PageAnswer>>> => ({
   "/metrics": async () => ({ status: 200, type: vitals.contentType, body: await vitals.text() }),
@@ -62,24 +54,23 @@ const serverOf = (vitals: PromVitals): Server => {
 };
 
 /** @throws FERRY_METRICS_ADDRESS */
-const listen = (server: Server, { host, port }: MetricsAddress): Promise<void> =>
+const listen = (server: Server, { host, port }: ListenAddress): Promise<void> =>
   new Promise((resolve, reject) => {
     server.on("error", (error: NodeJS.ErrnoException) => {
-      const reason = REASONS[error.code ?? ""] ?? error.message;
+      const reason = whyNotListening(error);
       reject(new FerryError("FERRY_METRICS_ADDRESS", `--metrics ${host}:${port}: ${reason}`, { cause: error }));
     });
     server.listen({ host, port }, resolve);
   });
 
 /** Serves `/metrics`, `/healthz` and `/readyz`. @throws FERRY_METRICS_ADDRESS */
-export const openEndpoint = async (address: MetricsAddress, about: LabelsOf<"ferry_build_info">): Promise<Endpoint> => {
+export const openEndpoint = async (address: ListenAddress, about: LabelsOf<"ferry_build_info">): Promise<Endpoint> => {
   const vitals = new PromVitals(about);
   const server = serverOf(vitals);
   await listen(server, address);
-  const { address: host, family, port } = server.address() as AddressInfo;
   return {
     vitals,
-    url: `http://${family === "IPv6" ? `[${host}]` : host}:${port}`,
+    url: urlAt("http", server.address() as AddressInfo),
     [Symbol.asyncDispose]: async () => {
       const closed = new Promise((resolve) => server.close(resolve));
       server.closeAllConnections();

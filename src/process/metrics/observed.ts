@@ -1,14 +1,14 @@
+import type { ListenAddress } from "#base/config/listenAddress.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { LabelsOf } from "#base/observe/metricCatalogue.ts";
 import { NO_VITALS, type Vitals } from "#base/observe/vitals.ts";
-import type { MetricsAddress } from "./metricsAddress.ts";
 
 /**
  * Works, and lets itself be asked meanwhile where an address is given. What serves it is loaded only then: other commands start
  * without it. @throws FERRY_METRICS_ADDRESS before `work` is begun, and what `work` throws
  */
 export const observed = async (
-  address: MetricsAddress | undefined,
+  address: ListenAddress | undefined,
   about: LabelsOf<"ferry_build_info">,
   logger: Logger,
   work: (vitals: Vitals) => Promise<void>,

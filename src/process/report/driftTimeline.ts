@@ -1,3 +1,4 @@
+import { bsonText } from "#base/bson/text.ts";
 import type { DriftLedger, Place } from "#route/drift/ledger.ts";
 import type { DriftKind, Verdict } from "#route/drift/observer.ts";
 
@@ -55,3 +56,11 @@ export const readTimeline = async (ledger: DriftLedger, route: string | undefine
   }
   return [...lines.values()].sort((a, b) => (before(a.first, b.first) ? -1 : before(b.first, a.first) ? 1 : 0));
 };
+
+/** A line as JSON tells it: the example as extended JSON. */
+export type DriftFacts = Omit<DriftLine, "example"> & Readonly<{ example: unknown }>;
+
+export const driftFacts = (line: DriftLine): DriftFacts => ({
+  ...line,
+  example: line.example === null ? null : JSON.parse(bsonText(line.example)),
+});

@@ -4,7 +4,6 @@ import { type LaneRecord, partitionId, type WorkerRecord } from "#apply/lanes/la
 import { ALIVE_MS } from "#apply/lanes/livingWorkers.ts";
 import { readLanes, readRuns } from "#apply/lanes/readLanes.ts";
 import type { ErrorCode } from "#base/errors/catalogue.ts";
-import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { type Counts, imbalance, NO_COUNTS } from "#base/flow/types.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
@@ -23,6 +22,7 @@ import { ofPlans, type RangeRecord } from "#source/copy/rangeRecord.ts";
 import type { OplogNote } from "#source/stream/oplogRoom.ts";
 import { secondsOf, tokenTime } from "#source/stream/resumeToken.ts";
 import { lagOfAll, oldestWaiting } from "./lag.ts";
+import { readingParts, type UnreadPart } from "./readingParts.ts";
 
 export type TopicEnd = Readonly<{ topic: string; partition: number; offset: number }>;
 
@@ -102,8 +102,17 @@ export type Status = Readonly<{
   /** What an operator should know of an active route. */
   notes: readonly RouteNote[];
   findings: readonly ConnectorFinding[];
-  unread: readonly Readonly<{ part: string; reason: string }>[];
+  unread: readonly UnreadPart[];
 }>;
+
+/** A status as JSON tells it. A connector's configuration holds its URI with the password, and whatever else its plugins take for secret. */
+export type StatusFacts = Omit<Status, "connectors"> &
+  Readonly<{ connectors: readonly Omit<ConnectorView, "config">[] }>;
+
+export const statusFacts = (found: Status): StatusFacts => ({
+  ...found,
+  connectors: found.connectors.map(({ config: _, ...connector }) => connector),
+});
 
 export type StatusDeps = Readonly<{
   kafka: KafkaClient | undefined;
@@ -285,32 +294,9 @@ const waitingOf = (
   return Math.max(0, own.estimate - lanes.reduce((sum, { counts }) => sum + counts.received, 0));
 };
 
-/** How long a part may take, ms: one that does not answer must not hide the rest. */
-const PART_MS = 10_000;
-
-const within = async <T>(ms: number, what: string, work: Promise<T>): Promise<T> => {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new FerryError("FERRY_TIMEOUT", `${what}: no answer within ${ms / 1000} s`)), ms);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-};
-
 /** Reads all parts; one that fails does not hide the others. */
 export const readStatus = async ({ kafka, state, capture }: StatusDeps): Promise<Status> => {
-  const unread: { part: string; reason: string }[] = [];
-  const part = async <T>(name: string, otherwise: T, work: (() => Promise<T>) | undefined): Promise<T> => {
-    try {
-      return work === undefined ? otherwise : await within(PART_MS, name, work());
-    } catch (error) {
-      unread.push({ part: name, reason: error instanceof Error ? error.message : String(error) });
-      return otherwise;
-    }
-  };
+  const { part, unread } = readingParts();
   const [topics, connectors] = await Promise.all([
     part<string[]>("topics", [], kafka && (() => kafka.allTopics())),
     part<ConnectorView[]>("connectors", [], capture && (() => capture.rest.all())),

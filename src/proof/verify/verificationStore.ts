@@ -129,6 +129,21 @@ export class VerificationStore {
     );
   }
 
+  /** Every route that was ever verified, in order, each with the number of its documents that are wrong. */
+  async everyRoute(): Promise<readonly Readonly<{ record: VerificationRecord; wrong: number }>[]> {
+    return translated("reading how far verification is", async () => {
+      const records = await this.#passes
+        .find({}, { projection: { "ranges.from": 0, "ranges.to": 0 } })
+        .sort({ _id: 1 });
+      const counted = this.#findings.aggregate<{ _id: string; wrong: number }>([
+        { $match: { kind: { $ne: "pending" } } },
+        { $group: { _id: "$route", wrong: { $sum: 1 } } },
+      ]);
+      const wrong = new Map((await counted.toArray()).map(({ _id, wrong: n }) => [_id, n]));
+      return (await records.toArray()).map((record) => ({ record, wrong: wrong.get(record._id) ?? 0 }));
+    });
+  }
+
   async noteStructure(wrong: readonly string[], deferred: number): Promise<void> {
     await translated("noting what the structure lacks", () =>
       this.#structure.replaceOne(

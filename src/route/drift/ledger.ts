@@ -117,6 +117,20 @@ export class DriftLedger implements DriftBook {
     );
   }
 
+  /** How many types of fields, over all routes, were not there when their route began. */
+  async newsCount(): Promise<number> {
+    const [counted] = await translated("counting drift", () =>
+      this.#records
+        .aggregate<{ news: number }>([
+          { $group: { _id: { route: "$route", path: "$path", type: "$type" }, baseline: { $max: "$baseline" } } },
+          { $match: { baseline: false } },
+          { $count: "news" },
+        ])
+        .toArray(),
+    );
+    return counted?.news ?? 0;
+  }
+
   async isEmpty(route: string): Promise<boolean> {
     return (await translated("reading the drift ledger", () => this.#records.findOne({ route }))) === null;
   }

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import { type MetricsAddress, metricsAddress } from "#process/metrics/metricsAddress.ts";
+import type { ListenAddress } from "#base/config/listenAddress.ts";
+import { metricsAddress } from "#process/metrics/metricsAddress.ts";
 
 /** As commander hands them over. */
 export type MetricsFlags = Readonly<{ metricsOpen?: boolean }>;
@@ -14,4 +15,4 @@ export const withMetrics = (command: Command): Command =>
 export const metricsPlace = (
   text: string | undefined,
   { metricsOpen = false }: MetricsFlags,
-): MetricsAddress | undefined => (text === undefined ? undefined : metricsAddress(text, metricsOpen));
+): ListenAddress | undefined => (text === undefined ? undefined : metricsAddress(text, metricsOpen));

@@ -10,7 +10,8 @@ import { ensureJava } from "./javaArtefact.ts";
 import { ensureKafka } from "./kafkaArtefact.ts";
 import { knownBrokers } from "./kafkaMetadata.ts";
 import { VERSIONS } from "./pins.ts";
-import { freePorts, LOOPBACK } from "./ports.ts";
+import { LOOPBACK } from "#base/config/listenAddress.ts";
+import { freePorts } from "./ports.ts";
 import { runProgram } from "./process.ts";
 import { type Readiness, type Running, Server, type ServerSpec, started } from "./server.ts";
 

@@ -5,7 +5,8 @@ import { javaArgs, LOG4J, propertiesText } from "./java.ts";
 import { ensureJava } from "./javaArtefact.ts";
 import { MAX_MESSAGE_BYTES } from "./kafka.ts";
 import { ensureConnector, ensureKafka } from "./kafkaArtefact.ts";
-import { freePort, LOOPBACK } from "./ports.ts";
+import { LOOPBACK } from "#base/config/listenAddress.ts";
+import { freePort } from "./ports.ts";
 import { type Readiness, type Running, Server, type ServerSpec, started } from "./server.ts";
 
 export type KafkaConnectOptions = Readonly<{

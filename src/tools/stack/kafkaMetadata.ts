@@ -1,5 +1,5 @@
 import { connect } from "node:net";
-import { LOOPBACK } from "./ports.ts";
+import { LOOPBACK } from "#base/config/listenAddress.ts";
 
 /**
  * Asks a broker for its metadata (api key 3, version 1: https://kafka.apache.org/protocol#The_Messages_Metadata) over a

@@ -1,6 +1,6 @@
 import { connect } from "node:net";
 import { BSON, type Document } from "bson";
-import { LOOPBACK } from "./ports.ts";
+import { LOOPBACK } from "#base/config/listenAddress.ts";
 
 /**
  * One command to one mongod, over a connection of its own: OP_MSG, kind 0 section

@@ -8,7 +8,8 @@ import { ServerCode } from "#io/mongo/serverCodes.ts";
 import { ensureSpace } from "./disk.ts";
 import { mongoCommand } from "./mongoCommand.ts";
 import { ensureMongod } from "./mongodArtefact.ts";
-import { freePorts, LOOPBACK } from "./ports.ts";
+import { LOOPBACK } from "#base/config/listenAddress.ts";
+import { freePorts } from "./ports.ts";
 import { type Readiness, type Running, Server, type ServerSpec, started } from "./server.ts";
 
 export type MongoOptions = Readonly<{

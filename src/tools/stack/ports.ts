@@ -4,8 +4,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FerryError } from "#base/errors/ferryError.ts";
-
-export const LOOPBACK = "127.0.0.1";
+import { LOOPBACK } from "#base/config/listenAddress.ts";
 
 /** Can a server listen there now? */
 export const isPortFree = (port: number): Promise<boolean> =>

@@ -3,11 +3,12 @@ import type { ConflictRecord } from "#apply/conflict/conflictRecords.ts";
 import { ConflictStore } from "#apply/conflict/conflictStore.ts";
 import { bsonText } from "#base/bson/text.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
+import { conflictFacts } from "#process/report/conflictFacts.ts";
+import { identityOfText, keyText } from "#process/report/keyOfText.ts";
 import { print, printData } from "#surface/terminal/output.ts";
 import { count, table } from "#surface/terminal/textTable.ts";
 import { choiceFlag } from "../choices.ts";
 import { type Flags, wholeNumber, withConnections, withState } from "../connections.ts";
-import { identityOfText, keyText } from "../keyFlag.ts";
 
 type ConflictFlags = Flags & Readonly<{ route?: string; winner?: string; key?: string; limit?: string }>;
 
@@ -36,7 +37,7 @@ const list = async (id: string | undefined, flags: ConflictFlags): Promise<void>
     const [first] = found;
     if (id !== undefined && first === undefined)
       throw new FerryError("FERRY_USAGE", `there is no conflict ${id}; \`ferry conflicts\` shows them`);
-    if (flags.json === true) printData(JSON.stringify(found.map(facts)));
+    if (flags.json === true) printData(JSON.stringify(found.map(conflictFacts)));
     else if (id !== undefined && first !== undefined) printData(whole(first));
     else print([found.length === 0 ? "no conflicts" : table(found.map(row)), ...(await totals(store))].join("\n"));
   });
@@ -54,28 +55,6 @@ const row = (record: ConflictRecord): string[] => [
 const versionText = (version: ConflictRecord["source"], bytes: number): string => {
   if (version !== null) return bsonText(version.buffer);
   return bytes === 0 ? "no document" : `too large to be kept (${count(bytes)} bytes)`;
-};
-
-const facts = (record: ConflictRecord): object => {
-  const { _id, route, partition, offset, ns, policy, winner, why, fields, source, target, at, storedAt } = record;
-  const parsed = (version: ConflictRecord["source"]): unknown =>
-    version === null ? null : JSON.parse(bsonText(version.buffer));
-  return {
-    id: _id,
-    route,
-    partition,
-    offset: Number(offset),
-    ns,
-    key: JSON.parse(keyText(record.documentKey.buffer)),
-    policy,
-    winner,
-    why,
-    fields,
-    source: parsed(source),
-    target: parsed(target),
-    clusterTime: at.getHighBitsUnsigned(),
-    storedAt,
-  };
 };
 
 const whole = (record: ConflictRecord): string =>

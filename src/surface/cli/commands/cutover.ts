@@ -13,12 +13,10 @@ import { cutoverFacts, pauseOf, pauseText } from "#cutover/machine/report.ts";
 import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { reachMongo } from "#io/mongo/reach.ts";
-import type { StateDb } from "#io/state/stateDb.ts";
+import { carriedBy } from "#process/switch/carriedBy.ts";
 import { Switchover } from "#process/switch/switchover.ts";
-import { RunControl } from "#source/capture/captureLifecycle.ts";
-import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import type { ConnectRest } from "#source/connector/connectRest.ts";
-import { readDeployment, requireSameSource, type SourceIdentity } from "#source/stream/deployment.ts";
+import { readDeployment, requireSameSource } from "#source/stream/deployment.ts";
 import { requireComplete } from "#structure/operations/structureOperations.ts";
 import { plainLogger, print, printAside, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
@@ -130,7 +128,7 @@ const cutover = async (flags: CutoverFlags): Promise<void> => {
       await using clients = new AsyncDisposableStack();
       const source = await reachMongo(uri, { side: "source", appName: "ferry cutover", ...waiting });
       clients.defer(() => source.close());
-      const carried = await carriedBy(flags, state);
+      const carried = await carriedBy(state, flags.isBack === true);
       if (carried.source !== undefined) requireSameSource(carried.source, await readDeployment(source));
       const kafka = carried.throughKafka ? clients.use(kafkaOf(flags)) : undefined;
       const connect = carried.byConnectors ? connectOf(flags, signal) : undefined;
@@ -145,17 +143,6 @@ const cutover = async (flags: CutoverFlags): Promise<void> => {
   );
 };
 
-type CarriedBy = Readonly<{ source: SourceIdentity | undefined; throughKafka: boolean; byConnectors: boolean }>;
-
-/** Who carries what is switched over. @throws FERRY_RUN_NONE, FERRY_ROLLBACK_NONE, FERRY_MONGO_* */
-const carriedBy = async (flags: CutoverFlags, state: StateDb): Promise<CarriedBy> => {
-  const run = (await new RunControl(state).read())?.record;
-  if (run !== undefined) return { source: run.source, throughKafka: run.mode === "kafka", byConnectors: false };
-  const [connector] = flags.isBack === true ? [] : await new ConnectorStore(state).all();
-  if (connector === undefined) throw noRun(flags);
-  return { source: connector.source, throughKafka: true, byConnectors: true };
-};
-
 const kafkaOf = (flags: CutoverFlags): KafkaClient => {
   const settings = resolveSettings(flags, ["kafka"]);
   return new KafkaClient({ ...kafkaAddress(settings), clientId: "ferry-cutover", group: settings.group });
@@ -163,11 +150,6 @@ const kafkaOf = (flags: CutoverFlags): KafkaClient => {
 
 const connectOf = (flags: CutoverFlags, signal: AbortSignal): ConnectRest =>
   patientConnect(resolveSettings(flags, ["connect"]).connect, { giveUpAfterMs: CONNECT_PATIENCE_MS, signal });
-
-const noRun = ({ isBack }: CutoverFlags): FerryError =>
-  isBack === true
-    ? new FerryError("FERRY_ROLLBACK_NONE", "`ferry run --reverse` was not started for this target and --state-db")
-    : new FerryError("FERRY_RUN_NONE", "there is no run on this target");
 
 const use = async (flags: CutoverFlags, switchover: Switchover): Promise<void> => {
   if (flags.watch !== undefined) {

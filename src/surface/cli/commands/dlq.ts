@@ -4,7 +4,6 @@ import { hostname } from "node:os";
 import type { Command } from "commander";
 import { DeadLetterStore, type LetterFilter } from "#apply/deadletter/deadLetterStore.ts";
 import type { DeadLetterRecord } from "#apply/deadletter/letterRecords.ts";
-import { bsonText } from "#base/bson/text.ts";
 import { readConfig } from "#base/config/readConfig.ts";
 import { resolveSettings } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
@@ -13,13 +12,16 @@ import { createLogger } from "#base/observe/log.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { readable } from "#io/wire/readable.ts";
 import { awaitDecided, awaitWorker, type Decided } from "#process/report/decisions.ts";
+import { identityOfText, keyText } from "#process/report/keyOfText.ts";
+import { clashKey, letterFacts } from "#process/report/letterFacts.ts";
+import { decideLetters, type LetterVerdict } from "#process/steer/decideLetters.ts";
 import { type ReplayAloneDeps, replayAlone } from "#process/worker/replayAlone.ts";
 import { RunControl } from "#source/capture/captureLifecycle.ts";
 import { print, printData, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
 import { table } from "#surface/terminal/textTable.ts";
+import { cliAuthor } from "../cliAuthor.ts";
 import { type Flags, wholeNumber, withConnections, withState } from "../connections.ts";
-import { identityOfText, keyText } from "../keyFlag.ts";
 import { VERSION } from "../version.ts";
 import { parseWorkerOptions, requireCode } from "../workerFlags.ts";
 
@@ -88,9 +90,6 @@ const filterOf = ({ reason, route, key }: DlqFlags, ids: readonly string[] = [])
 const letterKey = ({ documentKey }: DeadLetterRecord): string =>
   documentKey === null ? "no key" : keyText(documentKey.buffer);
 
-const clashKey = ({ clash }: DeadLetterRecord): string | null =>
-  clash?.other == null ? null : keyText(clash.other.buffer);
-
 /** A clash's other document is named: the two of them are what has to be decided on. */
 const reasonText = (letter: DeadLetterRecord): string => {
   const other = clashKey(letter);
@@ -99,33 +98,10 @@ const reasonText = (letter: DeadLetterRecord): string => {
     : `${letter.reason}: the value of ${letter.clash?.index} is that of _id ${other}`;
 };
 
-const facts = (letter: DeadLetterRecord): Record<string, unknown> => {
-  const { _id, route, topic, partition, offset, code, reason, serverCode, attempts, state, rawBytes, storedAt } =
-    letter;
-  const key = letter.documentKey === null ? null : JSON.parse(bsonText(letter.documentKey.buffer));
-  const other = clashKey(letter);
-  return {
-    id: _id,
-    route,
-    topic,
-    partition,
-    offset: Number(offset),
-    key,
-    code,
-    reason,
-    serverCode,
-    clash: letter.clash && { index: letter.clash.index, other: other === null ? null : { _id: JSON.parse(other) } },
-    attempts,
-    state,
-    rawBytes,
-    storedAt,
-  };
-};
-
 const list = async (store: DeadLetterStore, flags: DlqFlags): Promise<void> => {
   const limit = wholeNumber("--limit", flags.limit ?? String(DEFAULT_LIMIT));
   const letters = await store.list(filterOf(flags), limit);
-  if (flags.json === true) return printData(JSON.stringify(letters.map(facts)));
+  if (flags.json === true) return printData(JSON.stringify(letters.map(letterFacts)));
   if (letters.length === 0) return print("no dead letters");
   const total = letters.length < limit ? letters.length : await store.count(filterOf(flags));
   print(
@@ -152,8 +128,8 @@ const show = async (store: DeadLetterStore, id: string, flags: DlqFlags): Promis
     throw new FerryError("FERRY_USAGE", `there is no dead letter ${id}; \`ferry dlq list\` shows them`);
   const raw = await store.raw(id);
   const value = raw === null ? null : readable(raw);
-  if (flags.json === true) return printData(JSON.stringify({ ...facts(letter), value }));
-  const lines = Object.entries(facts(letter)).map(([name, fact]) => [
+  if (flags.json === true) return printData(JSON.stringify({ ...letterFacts(letter), value }));
+  const lines = Object.entries(letterFacts(letter)).map(([name, fact]) => [
     name,
     typeof fact === "string" ? fact : JSON.stringify(fact),
   ]);
@@ -167,21 +143,10 @@ type Decision = Readonly<{
   flags: DlqFlags;
 }>;
 
-const decide = async (verb: "replay" | "discard", { store, state, ids, flags }: Decision): Promise<void> => {
-  if (
-    ids.length === 0 &&
-    flags.all !== true &&
-    flags.reason === undefined &&
-    flags.route === undefined &&
-    flags.key === undefined
-  )
-    throw new FerryError("FERRY_USAGE", `name the letters: ids, --reason, --route, --key, or --all`);
+const decide = async (verb: LetterVerdict, { store, state, ids, flags }: Decision): Promise<void> => {
   const waitMs = wholeNumber("--wait", flags.wait ?? "60", { min: 0 }) * 1000;
-  const chosen = await store.list(filterOf(flags, ids), EVERYTHING);
-  const missing = ids.filter((id) => !chosen.some(({ _id }) => _id === id));
-  if (missing.length > 0)
-    throw new FerryError("FERRY_USAGE", `there is no dead letter ${missing[0]}; \`ferry dlq list\` shows them`);
-  await store.decide({ ids: chosen.map(({ _id }) => _id) }, verb);
+  const choice = { ...filterOf(flags, ids), all: flags.all === true };
+  const chosen = await decideLetters(verb, choice, { state, by: cliAuthor() });
   const carriedOut = (): Promise<Decided> => awaitDecided(chosen, { store, state, clock: systemClock, waitMs });
   let found = await carriedOut();
   const run = await new RunControl(state).read();
@@ -232,7 +197,7 @@ const exportLetters = async (store: DeadLetterStore, flags: DlqFlags): Promise<v
   for (const letter of await store.list(filterOf(flags), EVERYTHING)) {
     const raw = await store.raw(letter._id);
     const line = {
-      ...facts(letter),
+      ...letterFacts(letter),
       recordKey: letter.recordKey === null ? null : Buffer.from(letter.recordKey.buffer).toString("base64"),
       raw: raw === null ? null : Buffer.from(raw).toString("base64"),
     };

@@ -1,13 +1,14 @@
 import type { Command } from "commander";
-import { DeadLetterStore } from "#apply/deadletter/deadLetterStore.ts";
 import { bsonText } from "#base/bson/text.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
-import { type DriftLine, readTimeline } from "#process/report/driftTimeline.ts";
+import { type DriftLine, driftFacts, readTimeline } from "#process/report/driftTimeline.ts";
+import { decideDrift } from "#process/steer/decideDrift.ts";
 import { DriftLedger } from "#route/drift/ledger.ts";
 import { typeByte } from "#route/drift/typeNames.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
 import { count, table } from "#surface/terminal/textTable.ts";
 import { choiceArgument } from "../choices.ts";
+import { cliAuthor } from "../cliAuthor.ts";
 import { type Flags, withConnections, withState } from "../connections.ts";
 
 type DriftFlags = Flags & Readonly<{ route?: string; since?: string; all?: boolean; type?: string }>;
@@ -43,15 +44,10 @@ const timeline = async (flags: DriftFlags): Promise<void> => {
   await withState(flags, "ferry drift", async (state) => {
     const lines = await readTimeline(new DriftLedger(state), flags.route);
     const shown = lines.filter(({ baseline, first }) => (flags.all === true || !baseline) && first.seconds >= since);
-    if (flags.json === true) printJson(shown.map(facts));
+    if (flags.json === true) printJson(shown.map(driftFacts));
     else print(shown.length === 0 ? "no drift" : table(shown.map(row)));
   });
 };
-
-const facts = (line: DriftLine): object => ({
-  ...line,
-  example: line.example === null ? null : JSON.parse(bsonText(line.example)),
-});
 
 const time = (seconds: number): string =>
   seconds === 0 ? "in the copy" : new Date(seconds * 1000).toISOString().replace(".000", "");
@@ -72,22 +68,12 @@ const decide = async (
 ): Promise<void> => {
   if (verdict !== "pass" && verdict !== "drop")
     throw new FerryError("FERRY_USAGE", `${verdict} is neither pass nor drop`);
-  if (flags.type !== undefined && typeByte(flags.type) === undefined)
-    throw new FerryError(
-      "FERRY_USAGE",
-      `--type ${flags.type} is not a BSON type; \`ferry drift\` spells them, as string`,
-    );
+  const type = flags.type ?? null;
+  if (type !== null && typeByte(type) === undefined)
+    throw new FerryError("FERRY_USAGE", `--type ${type} is not a BSON type; \`ferry drift\` spells them, as string`);
   await withState({ ...flags, route }, "ferry drift", async (state) => {
-    const ledger = new DriftLedger(state);
-    const known = await ledger.read(route, [path]);
-    if (known.length === 0)
-      throw new FerryError(
-        "FERRY_USAGE",
-        `the ledger of ${route} has no field ${path}; \`ferry drift --all\` shows them`,
-      );
-    await ledger.decide(route, path, flags.type ?? null, verdict);
-    const held = await new DeadLetterStore(state).decide({ route, code: "FERRY_DRIFT_HELD" }, "replay");
-    if (flags.json === true) printJson({ route, path, type: flags.type ?? null, verdict, held });
+    const held = await decideDrift({ route, path, type, verdict }, { state, by: cliAuthor() });
+    if (flags.json === true) printJson({ route, path, type, verdict, held });
     else
       print(
         `${path}: ${verdict === "pass" ? "written" : "left out"} from now on; ${held} held events are applied again`,

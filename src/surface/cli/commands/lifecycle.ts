@@ -10,6 +10,9 @@ import { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { serversOf, throughOutages } from "#io/mongo/outages.ts";
 import { reachMongo } from "#io/mongo/reach.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
+import { runFacts } from "#process/report/runFacts.ts";
+import { pauseCapture, resumeCapture, type Steered } from "#process/steer/steerCapture.ts";
 import type { SeenRun } from "#source/capture/captureLifecycle.ts";
 import { commandOf, RunControl, type RunState, stateOf } from "#source/capture/captureLifecycle.ts";
 import type { StoredCapture } from "#source/capture/captureStore.ts";
@@ -22,6 +25,7 @@ import { clusterTime } from "#source/stream/sourceProbe.ts";
 import { requireComplete } from "#structure/operations/structureOperations.ts";
 import { plainLogger, print, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
+import { cliAuthor } from "../cliAuthor.ts";
 import {
   CONNECT_PATIENCE_MS,
   type Flags,
@@ -60,12 +64,6 @@ export const registerFinalize = (command: Command): void => {
     .action(finalize);
 };
 
-const facts = ({ record, owned }: SeenRun): Readonly<Record<string, unknown>> => ({
-  state: stateOf(record),
-  owner: owned ? record.owner : null,
-  ended: owned ? null : (record.ended ?? null),
-});
-
 /** Why it does not run, if that is known; the exit status is then that of its last error. */
 const notRunning = ({ record: { ended } }: SeenRun, next: string): string => {
   if (ended == null) return `not running; ${next}`;
@@ -82,6 +80,11 @@ const exitAs = ({ record: { ended }, owned }: SeenRun): void => {
 const runOf = (control: RunControl): Capture =>
   new RunCapture({ control, source: undefined, clock: systemClock, logger: plainLogger });
 
+const steered = async (control: RunControl, state: StateDb): Promise<Steered> => {
+  const { record } = await control.seen();
+  return { capture: runOf(control), now: stateOf(record), state, by: cliAuthor() };
+};
+
 const connectorOf = (name: string, flags: Flags): Capture => {
   const { connect } = resolveSettings(flags, ["connect"]);
   const rest = patientConnect(connect, { giveUpAfterMs: CONNECT_PATIENCE_MS });
@@ -94,11 +97,11 @@ const pause = (flags: Flags): Promise<void> =>
   withState(flags, "ferry pause", (state) =>
     withSignals(async ({ soft }) => {
       const control = new RunControl(state);
-      await runOf(control).pause(soft);
+      await pauseCapture(await steered(control, state), soft);
       const seen = await control.seen();
       const { record } = seen;
       exitAs(seen);
-      if (flags.json === true) printJson(facts(seen));
+      if (flags.json === true) printJson(runFacts(seen));
       else if (!seen.owned) print(notRunning(seen, `it stays paused when ${commandOf(record)} restarts`));
       else if (record.mode === "direct") print("paused: no writes to the target; the position is kept");
       else print("paused: no capture, and the position is kept; workers apply what Kafka has");
@@ -108,10 +111,10 @@ const pause = (flags: Flags): Promise<void> =>
 const resume = (flags: Flags): Promise<void> =>
   withState(flags, "ferry resume", async (state) => {
     const control = new RunControl(state);
-    await runOf(control).resume();
+    await resumeCapture(await steered(control, state));
     const seen = await control.seen();
     exitAs(seen);
-    if (flags.json === true) printJson(facts(seen));
+    if (flags.json === true) printJson(runFacts(seen));
     else if (seen.owned) print("resumed from its position");
     else print(notRunning(seen, `start ${commandOf(seen.record)} again as before`));
   });

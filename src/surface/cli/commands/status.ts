@@ -1,30 +1,31 @@
 import type { Command } from "commander";
-import { resolveSettings, stateFolder } from "#base/config/settings.ts";
+import { resolveSettings } from "#base/config/settings.ts";
 import { CATALOGUE } from "#base/errors/catalogue.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
-import { kafkaAddress } from "#io/kafka/address.ts";
-import { KafkaClient } from "#io/kafka/client.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
 import { requireState } from "#io/state/knownState.ts";
 import { StateDb } from "#io/state/stateDb.ts";
-import { type CaptureLine, type LaneLine, readStatus, type Status, type WorkerLine } from "#process/report/status.ts";
+import {
+  type CaptureLine,
+  type LaneLine,
+  readStatus,
+  type Status,
+  statusFacts,
+  type WorkerLine,
+} from "#process/report/status.ts";
 import type { RunState } from "#source/capture/captureLifecycle.ts";
-import { ConnectorStore } from "#source/connector/connectorStore.ts";
-import { ConnectRest } from "#source/connector/connectRest.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
+import { exitOf, summaryOf } from "#surface/terminal/statusSummary.ts";
 import { count, duration, table } from "#surface/terminal/textTable.ts";
-import { readState } from "#tools/stack/stackState.ts";
 import { type Flags, withConnections } from "../connections.ts";
-import { exitOf, summaryOf } from "../statusSummary.ts";
+import { ANSWER_MS, connectorParts, statusConnect, statusKafka } from "../statusParts.ts";
 
 /** `ferry status`: topics, connectors, end offsets, lanes, workers, and what is wrong. */
 export const registerStatus = (command: Command): void => {
   withConnections(command, ["source", "target", "kafka", "connect", "state"]).action(status);
 };
 
-/** One that is set but does not answer must not hide the rest: each part says for itself that it could not be read. */
-const ANSWER_MS = 5000;
 const CLOSE_MS = 1000;
 
 /** A `ferry run` has neither Kafka nor Connect, and a `ferry capture` has no Connect: then the target is enough. @throws FERRY_USAGE */
@@ -32,27 +33,6 @@ const readSettings = (flags: Flags): ReturnType<typeof resolveSettings<never>> =
   const settings = resolveSettings(flags, []);
   const isOwn = settings.connect === undefined && (settings.state ?? settings.target) !== undefined;
   return isOwn ? settings : resolveSettings(flags, ["kafka", "connect"]);
-};
-
-/** What is behind Kafka; nothing for a `ferry run`. */
-const openKafka = (
-  settings: ReturnType<typeof readSettings>,
-  source: MongoClient | undefined,
-  state: StateDb | undefined,
-) => {
-  const { kafka, connect, group } = settings;
-  if (kafka === undefined) return { client: undefined, capture: undefined };
-  const client = new KafkaClient({ ...kafkaAddress(settings), clientId: "ferry-status", group });
-  if (connect === undefined) return { client, capture: undefined };
-  const capture = {
-    rest: new ConnectRest({ url: connect, clock: systemClock, giveUpAfterMs: ANSWER_MS }),
-    clock: systemClock,
-    kafka: client,
-    source,
-    logFile: connectLog(connect),
-    store: state && new ConnectorStore(state),
-  };
-  return { client, capture };
 };
 
 const status = async (flags: Flags): Promise<void> => {
@@ -77,11 +57,15 @@ const status = async (flags: Flags): Promise<void> => {
         if (!isFerry(error) || error.code === "FERRY_USAGE") throw error;
         unread.push({ part: place, reason: error.message });
       });
-    const { client, capture } = openKafka(settings, source, state);
-    await using _client = client;
-    const status = await readStatus({ kafka: client, state, capture });
+    await using kafka = statusKafka(settings, "ferry-status");
+    const rest = statusConnect(settings);
+    const status = await readStatus({
+      kafka,
+      state,
+      capture: kafka && rest && connectorParts({ kafka, rest, source, state }),
+    });
     const found = { ...status, unread: [...unread, ...status.unread] };
-    if (flags.json === true) printJson(withoutConfigs(found));
+    if (flags.json === true) printJson(statusFacts(found));
     else print(formatStatus(found));
     process.exitCode = exitOf(found);
   } finally {
@@ -90,23 +74,6 @@ const status = async (flags: Flags): Promise<void> => {
     await Promise.race([closed, systemClock.sleep(CLOSE_MS)]);
   }
 };
-
-/** The log of a Connect that the local stack runs: it tells what the REST API does not. */
-const connectLog = (url: string): string | undefined => {
-  try {
-    const state = readState(stateFolder());
-    if (state?.endpoints.connect !== url) return undefined;
-    return state.servers.find(({ kind }) => kind === "kafka-connect")?.spec.logFile;
-  } catch {
-    return undefined; // another version's state file: `ferry stack` says so, the status does without
-  }
-};
-
-/** A connector's configuration holds its URI with the password, and whatever else its plugins take for secret. */
-const withoutConfigs = (found: Status): unknown => ({
-  ...found,
-  connectors: found.connectors.map(({ config: _, ...connector }) => connector),
-});
 
 const section = (title: string, lines: readonly string[]): string[] =>
   lines.length === 0 ? [] : [title, "", ...lines, ""];

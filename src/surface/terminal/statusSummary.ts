@@ -1,7 +1,7 @@
 import { CATALOGUE, type ErrorCode } from "#base/errors/catalogue.ts";
 import type { Status } from "#process/report/status.ts";
 import { failedPart } from "#source/connector/connectRest.ts";
-import { count, duration } from "#surface/terminal/textTable.ts";
+import { count, duration } from "./textTable.ts";
 
 /** What needs a person, and the exit status that says so. */
 type Attention = Readonly<{ exit: number; text: string }>;
@@ -38,7 +38,7 @@ const failed = ({ connectors, findings }: Status): readonly Attention[] =>
   });
 
 /** The gravest first. */
-const needsOf = (found: Status): readonly Attention[] => {
+export const needsOf = (found: Status): readonly Attention[] => {
   const { halted, findings, own, unread } = found;
   const letters = lettersTotal(found);
   const unbalanced = found.lanes.filter(({ imbalance }) => imbalance !== 0).length;
