@@ -11,6 +11,7 @@ import { SETTINGS } from "#base/config/settings.ts";
 import { WORKER_OPTIONS } from "#base/config/workerOptions.ts";
 import { CATALOGUE, type CatalogueEntry } from "#base/errors/catalogue.ts";
 import { LABELS, METRICS, type MetricEntry, type MetricGroup } from "#base/observe/metricCatalogue.ts";
+import { openApi } from "#surface/api/openApi.ts";
 import { applyFigures, recordedRatios } from "./benchTable.ts";
 import { wrapped } from "./prose.ts";
 
@@ -157,6 +158,7 @@ export const generatedPages = (): Readonly<Record<string, string>> => ({
   "config.md": wrapped(configPage()),
   "metrics.md": wrapped(metricsPage()),
   "ferry.schema.json": `${JSON.stringify(CONFIG, null, 2)}\n`,
+  "openapi.json": `${JSON.stringify(openApi(), null, 2)}\n`,
 });
 
 /** What is generated within a page that is written by hand, between two comments: page, name of the block, its text. */

@@ -833,6 +833,50 @@ export const CATALOGUE = {
     "A run the other way carries the same namespaces: changes would go round without end.",
     "Finalize that run first, or leave its namespaces out of this one. If it is never to run again, drop the database of its state, which the message names.",
   ),
+  // --- control
+  FERRY_CONTROL_ADDRESS: entry(
+    69,
+    "never",
+    "The address of `ferry control` cannot be used.",
+    "Stop the program that listens there, or give --listen another address; port 0 takes a free one, and the log names it.",
+  ),
+  FERRY_CONTROL_WITHOUT: entry(
+    64,
+    "never",
+    "`ferry control` was started without a server that this needs.",
+    "Start it again with the flag that the message names.",
+  ),
+  FERRY_TOKEN_UNKNOWN: entry(64, "never", "There is no such token.", "`ferry token list` shows the ids of all tokens."),
+  FERRY_API_TOKEN: entry(
+    77,
+    "never",
+    "The request has no valid token.",
+    "Send `Authorization: Bearer TOKEN`; `ferry token create --role viewer` makes a token, `ferry token list` shows which have expired.",
+  ),
+  FERRY_API_ROLE: entry(
+    77,
+    "never",
+    "The role of the token does not allow this.",
+    "Use a token with the role that the message names: `ferry token create --role operator`.",
+  ),
+  FERRY_API_LIMIT: entry(
+    75,
+    "never",
+    "Too many invalid tokens came from this address.",
+    "Wait as long as the message says, and send a token that `ferry token list` shows as valid.",
+  ),
+  FERRY_API_STREAMS: entry(
+    75,
+    "never",
+    "Too many clients are watching at the same time.",
+    "Close pages that are not used, or read the overview instead of its events.",
+  ),
+  FERRY_API_UNKNOWN: entry(
+    64,
+    "never",
+    "The API has no such resource.",
+    "GET /api/v1/openapi.json lists all paths; an id in a path is percent-encoded.",
+  ),
   // --- the demo
   FERRY_DEMO_STEP: entry(
     1,

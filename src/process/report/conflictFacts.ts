@@ -1,4 +1,4 @@
-import type { ConflictRecord } from "#apply/conflict/records.ts";
+import type { ConflictRecord } from "#apply/conflict/conflictRecords.ts";
 import { bsonText } from "#base/bson/text.ts";
 import { keyText } from "./keyOfText.ts";
 

@@ -1,4 +1,4 @@
-import type { DeadLetterRecord, LetterState } from "#apply/deadletter/records.ts";
+import type { DeadLetterRecord, LetterState } from "#apply/deadletter/letterRecords.ts";
 import { bsonText } from "#base/bson/text.ts";
 import { keyText } from "./keyOfText.ts";
 

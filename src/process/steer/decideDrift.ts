@@ -1,4 +1,4 @@
-import { DeadLetterStore } from "#apply/deadletter/store.ts";
+import { DeadLetterStore } from "#apply/deadletter/deadLetterStore.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { type DriftDecision, DriftLedger } from "#route/drift/ledger.ts";

@@ -14,6 +14,11 @@ type CommandEntry = Readonly<{ name: string; description: string; load: () => Pr
  */
 const COMMANDS: readonly CommandEntry[] = [
   {
+    name: "audit",
+    description: "list who asked for which change, by a command or the HTTP API, the newest first",
+    load: async () => (await import("./commands/control/audit.ts")).registerAudit,
+  },
+  {
     name: "capture",
     description: "copy and stream a source into Kafka topics, without the connector",
     load: async () => (await import("./commands/capture.ts")).registerCapture,
@@ -33,6 +38,11 @@ const COMMANDS: readonly CommandEntry[] = [
     name: "config",
     description: "check ferry.yaml, or print its JSON Schema",
     load: async () => (await import("./commands/config.ts")).registerConfig,
+  },
+  {
+    name: "control",
+    description: "serve the state of a migration and its steering over HTTP; a second one stands by",
+    load: async () => (await import("./commands/control/control.ts")).registerControl,
   },
   {
     name: "cutover",
@@ -137,6 +147,11 @@ const COMMANDS: readonly CommandEntry[] = [
     name: "structure",
     description: "plan, build and follow collections, options, indexes and views on the target",
     load: async () => (await import("./commands/structure.ts")).registerStructure,
+  },
+  {
+    name: "token",
+    description: "create, list and revoke tokens for `ferry control`",
+    load: async () => (await import("./commands/control/token.ts")).registerToken,
   },
   {
     name: "verify",

@@ -34,8 +34,10 @@ test("a command loads what it works with: config schema needs no Kafka client", 
   assert.ok(!loaded.includes("@platformatic/kafka"));
 });
 
-test("what serves metrics is loaded only where they are asked for", () => {
+test("what serves metrics and the HTTP API is loaded only where they are asked for", () => {
   assert.ok(!packagesOf("help", "worker").includes("prom-client"));
+  for (const other of ["worker", "status", "token"]) assert.ok(!packagesOf("help", other).includes("fastify"), other);
+  assert.ok(packagesOf("help", "control").includes("fastify"));
 });
 
 const helpOf = (command: Command, name: string): string =>

@@ -1,0 +1,62 @@
+import type { Route } from "#base/config/routes.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
+import type { Clock } from "#base/flow/clock.ts";
+import type { Logger } from "#base/observe/log.ts";
+import type { FenceKind } from "#cutover/machine/parts.ts";
+import type { KafkaClient } from "#io/kafka/client.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
+import { carriedBy } from "#process/switch/carriedBy.ts";
+import { Switchover } from "#process/switch/switchover.ts";
+import type { ConnectRest } from "#source/connector/connectRest.ts";
+import { readDeployment, requireSameSource } from "#source/stream/deployment.ts";
+
+/** What a control process knows of the migration's servers; undefined where it was started without them. */
+export type ControlServers = Readonly<{
+  source: MongoClient | undefined;
+  target: MongoClient | undefined;
+  state: StateDb;
+  kafka: KafkaClient | undefined;
+  connect: ConnectRest | undefined;
+  routes: readonly Route[] | undefined;
+  clock: Clock;
+  logger: Logger;
+}>;
+
+/** What would be switched over, and how: the flags of `ferry cutover --ready`. */
+export type ReadinessChoice = Readonly<{
+  named: readonly string[];
+  fence: FenceKind | undefined;
+  accepted: readonly string[];
+}>;
+
+/** As `ferry cutover` has them. */
+const MAX_PAUSE_MS = 5000;
+const MAX_LAG_MS = 2000;
+
+/** @throws FERRY_CONTROL_WITHOUT where control was started without it */
+export const required = <T>(server: T | undefined, flag: string): T => {
+  if (server === undefined) throw new FerryError("FERRY_CONTROL_WITHOUT", `this needs ${flag}`);
+  return server;
+};
+
+/** What is missing before services can be switched over. Writes nothing. @throws FERRY_CONTROL_WITHOUT, FERRY_RUN_NONE, FERRY_MONGO_* */
+export const cutoverReadiness = async (
+  { named, fence, accepted }: ReadinessChoice,
+  servers: ControlServers,
+  signal: AbortSignal,
+): Promise<Awaited<ReturnType<Switchover["ready"]>>> => {
+  const [source, target] = [required(servers.source, "--source"), required(servers.target, "--target")];
+  const carried = await carriedBy(servers.state, false);
+  if (carried.source !== undefined) requireSameSource(carried.source, await readDeployment(source));
+  const switchover = new Switchover({
+    ...servers,
+    ...{ source, target, named, accepted, signal },
+    kafka: carried.throughKafka ? required(servers.kafka, "--kafka") : undefined,
+    connect: carried.byConnectors ? required(servers.connect, "--connect") : undefined,
+    fence: { kind: fence ?? (named.length === 0 ? "user-write-block" : "validator") },
+    ...{ maxPauseMs: MAX_PAUSE_MS, maxLagMs: MAX_LAG_MS, onRelease: undefined, verifyRest: false, isBack: false },
+    ...{ owner: "", report: () => undefined, tell: () => undefined, onRetry: () => undefined },
+  });
+  return switchover.ready();
+};

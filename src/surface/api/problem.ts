@@ -1,0 +1,54 @@
+import { CATALOGUE, type ErrorCode } from "#base/errors/catalogue.ts";
+import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import { withoutSecrets } from "#base/errors/secrets.ts";
+
+/** An answer that is no success: PROBLEM of contract/shapes.ts. */
+export type Problem = Readonly<{
+  status: number;
+  headers: Readonly<Record<string, string>>;
+  body: Readonly<{ code: ErrorCode; detail: string; hint: string }>;
+}>;
+
+const BY_CODE: Readonly<Partial<Record<ErrorCode, number>>> = {
+  FERRY_API_TOKEN: 401,
+  FERRY_API_ROLE: 403,
+  FERRY_API_UNKNOWN: 404,
+  FERRY_API_LIMIT: 429,
+  FERRY_RUN_NONE: 404,
+  FERRY_RUN_FINALIZED: 409,
+  FERRY_RUN_FINALIZING: 409,
+  FERRY_CONTROL_WITHOUT: 501,
+};
+
+/** What a command would exit with is what the answer says. */
+const BY_EXIT: Readonly<Record<number, number>> = { 1: 409, 64: 400, 69: 503, 75: 503, 76: 409 };
+
+/** A request that Fastify itself refuses: malformed, too large, against the schema. */
+type RefusedRequest = Error & Readonly<{ statusCode: number }>;
+
+const isRefused = (error: unknown): error is RefusedRequest => {
+  const { statusCode = 0 } = error as Partial<RefusedRequest>;
+  return error instanceof Error && statusCode >= 400 && statusCode < 500;
+};
+
+const asFerry = (error: unknown): Readonly<{ status: number; error: FerryError }> => {
+  if (isFerry(error)) return { status: BY_CODE[error.code] ?? BY_EXIT[error.entry.exit] ?? 500, error };
+  if (isRefused(error)) return { status: error.statusCode, error: new FerryError("FERRY_USAGE", error.message) };
+  return { status: 500, error: new FerryError("FERRY_BUG", "the log of `ferry control` has the details") };
+};
+
+const headersOf = ({ code, facts }: FerryError): Problem["headers"] => {
+  if (code === "FERRY_API_TOKEN") return { "www-authenticate": "Bearer" };
+  return code === "FERRY_API_LIMIT" ? { "retry-after": String(facts["retryAfterSeconds"]) } : {};
+};
+
+/** What a client gets for an error. */
+export const problemOf = (thrown: unknown): Problem => {
+  const { status, error } = asFerry(thrown);
+  const { code, detail } = error;
+  return {
+    status,
+    headers: headersOf(error),
+    body: { code, detail: withoutSecrets(detail), hint: CATALOGUE[code].hint },
+  };
+};

@@ -1,0 +1,325 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { request } from "node:https";
+import { test } from "node:test";
+import { Binary, Long, Timestamp } from "bson";
+import { type Document, MongoClient } from "mongodb";
+import { Value } from "typebox/value";
+import { ConflictStore } from "#apply/conflict/conflictStore.ts";
+import { identityBinary } from "#apply/deadletter/letterRecords.ts";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
+import { StateDb } from "#io/state/stateDb.ts";
+import { ROLES, type Role, TokenStore } from "#process/control/tokenStore.ts";
+import type { Operation } from "../../src/surface/api/contract/operation.ts";
+import { OPERATIONS, type OperationName } from "../../src/surface/api/contract/operations.ts";
+import { bothSides } from "../harness/bothSides.ts";
+import { authority } from "../harness/certificates.ts";
+import { ask, controlUrl, type Question, startControl, watched } from "../harness/control.ts";
+import { directConverged, startDirect } from "../harness/directRun.ts";
+import { ferry } from "../harness/ferry.ts";
+import { tempFolder } from "../harness/folders.ts";
+
+const NAMES = Object.keys(OPERATIONS) as OperationName[];
+const AUTHOR = { via: "cli", who: "a test" } as const;
+/** In a document, and in a password. */
+const [IN_DOCUMENT, IN_PASSWORD] = ["Zq7inDocument", "Zq7inPassword"];
+const ROUTE = "steered.users";
+
+const bsonOf = async (doc: Document): Promise<Binary> => new Binary((await import("bson")).serialize(doc));
+
+/** A run with a dead letter, drift and a conflict, whose documents hold the secret; and what steers it. */
+const open = async () => {
+  const both = await bothSides();
+  const stateDb = "ferry_steered";
+  const state = new StateDb(both.there, stateDb);
+  const users = both.here.db("steered").collection<Document>("users");
+  await users.insertMany(Array.from({ length: 200 }, (_, n) => ({ _id: n as never, n })));
+  const unique = { unique: true, partialFilterExpression: { only: { $exists: true } } };
+  await both.there.db("steered").collection("users").createIndex({ only: 1 }, unique);
+  const run = both.stack.use(
+    await startDirect({
+      source: both.source.uri,
+      target: both.target.uri,
+      include: [ROUTE],
+      args: ["--state-db", stateDb, "--no-structure"],
+    }),
+  );
+  await run.says("copy finished");
+  await users.insertOne({ _id: "first" as never, only: IN_DOCUMENT });
+  await directConverged(both.here, both.there, ROUTE);
+  await users.insertOne({ _id: `second ${IN_DOCUMENT}` as never, only: IN_DOCUMENT });
+  await users.insertOne({ _id: IN_DOCUMENT as never, sex: IN_DOCUMENT });
+  await run.says("dead letter");
+  const doc = await bsonOf({ _id: IN_DOCUMENT, version: IN_DOCUMENT });
+  await new ConflictStore(state).add(
+    [
+      {
+        ...{ _id: `${ROUTE}/0/1`, route: ROUTE, partition: 0, offset: Long.fromNumber(1), ns: ROUTE },
+        ...{ key: identityBinary("k"), documentKey: await bsonOf({ _id: IN_DOCUMENT }), policy: "mirror" },
+        ...{
+          winner: "source",
+          why: "both wrote",
+          fields: [],
+          source: doc,
+          target: doc,
+          sourceBytes: 1,
+          targetBytes: 1,
+        },
+        ...{ at: new Timestamp(0n), storedAt: new Date() },
+      },
+    ],
+    undefined,
+  );
+  const control = both.stack.use(
+    await startControl(
+      ["--source", both.source.uri, "--target", both.target.uri, "--state-db", stateDb, "--listen", "127.0.0.1:0"],
+      { env: { FERRY_CONNECT: `http://ferry:${IN_PASSWORD}@127.0.0.1:1` } },
+    ),
+  );
+  const tokens = new TokenStore(state);
+  const made = await Promise.all(
+    ROLES.map(async (role) => [role, await tokens.create({ role, name: null, expiresAt: null }, AUTHOR)] as const),
+  );
+  const tokenOf = new Map(made.map(([role, { token }]) => [role, token]));
+  return {
+    ...{
+      both,
+      stateDb,
+      state,
+      users,
+      run,
+      tokens,
+      url: controlUrl(control),
+      secrets: made.map(([, { token }]) => token),
+    },
+    as: (role: Role, name: OperationName, question: Question = {}) =>
+      ask(controlUrl(control), name, { ...question, token: tokenOf.get(role) }),
+    cli: (...args: string[]) => ferry([...args, "--target", both.target.uri, "--state-db", stateDb, "--json"]),
+    tokenOf: (role: Role) => tokenOf.get(role) ?? "",
+    [Symbol.asyncDispose]: () => both[Symbol.asyncDispose](),
+  };
+};
+
+type Opened = Awaited<ReturnType<typeof open>>;
+
+/** What makes each operation answer with something. */
+const questions = async ({ state }: Opened): Promise<Partial<Record<OperationName, Question>>> => {
+  const letter = await state.collection<{ _id: string }>("deadLetters").findOne();
+  return {
+    listDrift: { query: { all: "true" } },
+    getConflict: { params: { id: `${ROUTE}/0/1` } },
+    getLetter: { params: { id: letter?._id ?? "" } },
+    decideDrift: { body: { route: ROUTE, path: "sex", verdict: "pass" } },
+    decideLetters: { body: { verdict: "discard", ids: ["nothing/0/1"] } },
+    pauseConnector: { params: { name: "none" } },
+  };
+};
+
+/** Statuses of what cannot succeed here: there is no such letter, and no Connect. */
+const REFUSED: Partial<Record<OperationName, number>> = {
+  decideLetters: 400,
+  pauseConnector: 503,
+  resumeConnector: 503,
+};
+
+/** They wait for a Connect that is not there: one role is enough. */
+const isSlow = (name: OperationName): boolean => name === "pauseConnector" || name === "resumeConnector";
+
+const may = (role: Role, { access }: Operation): boolean =>
+  access === "anyone" || ROLES.indexOf(role) >= ROLES.indexOf(access);
+
+const checkAnswer = async (
+  { as, secrets }: Opened,
+  [role, name]: readonly [Role, OperationName],
+  question: Question | undefined,
+): Promise<void> => {
+  const operation: Operation = OPERATIONS[name];
+  const { status, text, headers } = await as(role, name, question);
+  assert.equal(status, may(role, operation) ? (REFUSED[name] ?? 200) : 403, `${role} ${name}: ${text}`);
+  assert.match(headers.get("content-security-policy") ?? "", /default-src 'none'/);
+  if (status === 200 && text !== "") assert.ok(Value.Check(operation.answer, JSON.parse(text)), `${name}: ${text}`);
+  if (role === "viewer") assert.ok(!text.includes(IN_DOCUMENT), `viewer ${name}: ${text}`);
+  for (const secret of [IN_PASSWORD, ...secrets]) assert.ok(!text.includes(secret), `${role} ${name}: ${text}`);
+};
+
+const rolesAndSecrets = async (opened: Opened): Promise<void> => {
+  const { as, url } = opened;
+  const asked = await questions(opened);
+  for (const name of NAMES) {
+    const anonymous = await ask(url, name, asked[name]);
+    assert.equal(anonymous.status, OPERATIONS[name].access === "anyone" ? 200 : 401, name);
+    const roles = ROLES.filter((role) => !(role === "cutover" && isSlow(name)));
+    for (const role of roles) await checkAnswer(opened, [role, name], asked[name]);
+  }
+  for (const name of ["listLetters", "getLetter", "listConflicts", "getConflict", "listDrift"] as const)
+    assert.match((await as("operator", name, asked[name])).text, new RegExp(IN_DOCUMENT), name);
+};
+
+const answersAgree = async ({ as, cli, both }: Opened): Promise<void> => {
+  const parsed = async (name: OperationName, question?: Question) =>
+    JSON.parse((await as("operator", name, question)).text);
+  const status = JSON.parse((await cli("status")).out);
+  const { lanes } = status;
+  assert.deepEqual(
+    (await parsed("listLanes")).map(({ route, counts }: Document) => [route, counts]),
+    lanes.map(({ route, counts }: Document) => [route, counts]),
+  );
+  const overview = await parsed("getOverview");
+  assert.deepEqual([overview.letters, overview.lanes.count], [status.letters, lanes.length]);
+  assert.match(overview.summary, /1 dead letters; needs action: decide on the dead letters/);
+  assert.deepEqual(await parsed("listDrift"), JSON.parse((await cli("drift")).out));
+  assert.deepEqual((await parsed("listLetters")).letters, JSON.parse((await cli("dlq", "list")).out));
+  assert.deepEqual((await parsed("listConflicts")).conflicts, JSON.parse((await cli("conflicts")).out));
+  const ready = await cli("cutover", "--ready", "--source", both.source.uri);
+  assert.deepEqual(await parsed("getReadiness"), JSON.parse(ready.out));
+};
+
+const steering = async ({ as, cli, tokenOf, url, state, users, both }: Opened): Promise<void> => {
+  const watching = watched<Document>(url, tokenOf("viewer"), ({ capture }) => capture?.state === "paused");
+  for (const _ of [1, 2]) {
+    const paused = await as("operator", "pauseRun");
+    assert.deepEqual([paused.status, JSON.parse(paused.text).state], [200, "paused"]);
+  }
+  assert.equal((await watching)["capture"].state, "paused");
+  const resumed = await as("operator", "resumeRun");
+  assert.equal(JSON.parse(resumed.text).state, "running");
+
+  const filter = { verdict: "discard" };
+  assert.equal((await as("operator", "decideLetters", { body: filter })).status, 400, "a forgotten filter is not all");
+  const [letter] = JSON.parse((await as("operator", "listLetters")).text).letters;
+  const noted = await as("operator", "decideLetters", { body: { ...filter, ids: [letter.id] } });
+  assert.equal(JSON.parse(noted.text).noted, 1);
+  await waitFor(
+    async () => {
+      const { total } = JSON.parse((await as("operator", "listLetters")).text);
+      return total === 0 ? { done: undefined } : { seen: total };
+    },
+    { what: "the letter to be discarded", clock: systemClock, timeoutMs: 20_000 },
+  );
+  assert.equal((await cli("drift", "decide", ROUTE, "sex", "drop")).status, 0);
+  await users.insertOne({ _id: "after" as never });
+  const arrived = async () =>
+    (await both.there
+      .db("steered")
+      .collection("users")
+      .findOne({ _id: "after" as never })) !== null;
+  await waitFor(async () => ((await arrived()) ? { done: undefined } : { seen: "nothing" }), {
+    ...{ what: "the run to go on", clock: systemClock, timeoutMs: 20_000 },
+  });
+
+  const audit = JSON.parse((await as("operator", "listAudit")).text) as Document[];
+  assert.deepEqual(audit, JSON.parse((await cli("audit")).out));
+  const [last, ...before] = audit.filter(({ action }) => !action.startsWith("token"));
+  assert.deepEqual(
+    [last?.["via"], last?.["action"], last?.["on"], last?.["before"], last?.["after"]],
+    ["cli", "drift.decide", `${ROUTE} sex`, "pass", "drop"],
+  );
+  assert.deepEqual(
+    before.slice(0, 4).map(({ via, action, after }) => [via, action, after]),
+    [
+      ["api", "letters.decide", "discard"],
+      ["api", "resume", "running"],
+      ["api", "pause", "paused"],
+      ["api", "pause", "paused"],
+    ],
+  );
+  assert.ok(!JSON.stringify(await state.collection("audit").find().toArray()).includes(IN_DOCUMENT));
+};
+
+const refusals = async ({ as, url, tokens, cli }: Opened): Promise<void> => {
+  const usage = async (name: OperationName, question: Question) => {
+    const { status, text } = await as("operator", name, question);
+    return [status, JSON.parse(text).code];
+  };
+  assert.deepEqual(await usage("listLetters", { query: { limit: "0" } }), [400, "FERRY_USAGE"]);
+  assert.deepEqual(await usage("listLetters", { query: { rout: "x" } }), [400, "FERRY_USAGE"]);
+  assert.deepEqual(await usage("listLetters", { query: { key: "abc" } }), [400, "FERRY_USAGE"]);
+  assert.deepEqual(await usage("decideDrift", { body: { route: ROUTE, path: "none", verdict: "pass" } }), [
+    400,
+    "FERRY_USAGE",
+  ]);
+  assert.deepEqual(await usage("getLetter", { params: { id: "x/0/1" } }), [404, "FERRY_API_UNKNOWN"]);
+  assert.equal((await fetch(`${url}/api/v1/nothing`)).status, 404);
+
+  const short = JSON.parse((await cli("token", "create", "--role", "viewer", "--expires", "1500ms")).out);
+  const revoked = JSON.parse((await cli("token", "create", "--role", "operator", "--name", "gone soon")).out);
+  const status = async (token: string) => (await ask(url, "getToken", { token })).status;
+  assert.equal(await status(revoked.token), 200);
+  assert.equal((await cli("token", "revoke", revoked.id)).status, 0);
+  for (const token of [short.token, revoked.token])
+    await waitFor(async () => ((await status(token)) === 401 ? { done: undefined } : { seen: "valid" }), {
+      ...{ what: "the token to be refused", clock: systemClock, timeoutMs: 10_000, everyMs: 300 },
+    });
+  const listed = await tokens.list();
+  assert.deepEqual(
+    listed.slice(-2).map(({ state, name }) => [state, name]),
+    [
+      ["expired", null],
+      ["revoked", "gone soon"],
+    ],
+  );
+  const known = await as("viewer", "getToken");
+  const guesses = await Promise.all(Array.from({ length: 30 }, (_, n) => status(`ferry_${n}`)));
+  assert.ok(guesses.filter((one) => one === 401).length <= 10, guesses.join());
+  assert.ok(guesses.includes(429));
+  const limited = await ask(url, "getToken", { token: "ferry_more" });
+  assert.ok(Number(limited.headers.get("retry-after")) > 0);
+  assert.deepEqual(
+    [known.status, (await as("viewer", "getToken")).status],
+    [200, 200],
+    "a known token is not locked out",
+  );
+};
+
+test("ferry control: each role gets what it may, the commands' own answers, and no secret", async (t) => {
+  await using opened = await open();
+  await t.test("roles, schemas and secrets", () => rolesAndSecrets(opened));
+  await t.test("it answers as the commands do", () => answersAgree(opened));
+  await t.test("what it changes is done, told, and in the audit log", () => steering(opened));
+  await t.test("what is refused: bad requests, and tokens that are none", () => refusals(opened));
+});
+
+/** As a client that trusts this authority. */
+const overTls = (url: string, ca: string): Promise<readonly [status: number, sts: string | undefined]> =>
+  new Promise((resolve, reject) => {
+    request(`${url}/healthz`, { ca: readFileSync(ca) }, (answer) => {
+      answer.resume();
+      resolve([answer.statusCode ?? 0, answer.headers["strict-transport-security"]]);
+    })
+      .on("error", reject)
+      .end();
+  });
+
+test("of two control processes one stands by, and takes over at the same address when the other is killed", async () => {
+  await using both = await bothSides();
+  await using client = await new MongoClient(both.target.uri).connect();
+  const state = new StateDb(client, "ferry_stood_by");
+  const { token } = await new TokenStore(state).create({ role: "viewer", name: null, expiresAt: null }, AUTHOR);
+  using folder = tempFolder();
+  const { ca, signed } = await authority(folder.path);
+  const pem = await signed("control");
+  const where = ["--target", both.target.uri, "--state-db", "ferry_stood_by"];
+  const refused = await ferry(["control", ...where, "--listen", "0.0.0.0:0"]);
+  assert.deepEqual([refused.status, /tokens would be sent there in plain text/.test(refused.err)], [64, true]);
+
+  await state.prepare();
+  await using first = await startControl([...where, "--listen", "127.0.0.1:0"]);
+  const url = controlUrl(first);
+  const args = [...where, "--listen", new URL(url).host];
+  await using second = await startControl(args, { says: "standing by" });
+  assert.equal((await ask(url, "getOverview", { token })).status, 200);
+  first.kill("SIGKILL");
+  await first.exited;
+  await second.says(`in control at ${url}`);
+  assert.equal((await ask(url, "getOverview", { token })).status, 200);
+
+  // Asked to stop, it leaves at once, and is followed at once.
+  await using third = await startControl([...where, "--listen", "127.0.0.1:0", "--tls-cert", pem, "--tls-key", pem], {
+    says: "standing by",
+  });
+  second.kill("SIGTERM");
+  assert.equal((await second.exited).signal, "SIGTERM", second.logTail(10));
+  await third.says("in control at https://");
+  assert.deepEqual(await overTls(controlUrl(third), ca), [200, "max-age=31536000"]);
+});
