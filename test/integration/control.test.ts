@@ -83,16 +83,13 @@ const open = async () => {
   );
   const tokenOf = new Map(made.map(([role, { token }]) => [role, token]));
   return {
-    ...{
-      both,
-      stateDb,
-      state,
-      users,
-      run,
-      tokens,
-      url: controlUrl(control),
-      secrets: made.map(([, { token }]) => token),
-    },
+    both,
+    state,
+    users,
+    control,
+    tokens,
+    url: controlUrl(control),
+    secrets: made.map(([, { token }]) => token),
     as: (role: Role, name: OperationName, question: Question = {}) =>
       ask(controlUrl(control), name, { ...question, token: tokenOf.get(role) }),
     cli: (...args: string[]) => ferry([...args, "--target", both.target.uri, "--state-db", stateDb, "--json"]),
@@ -175,7 +172,7 @@ const answersAgree = async ({ as, cli, both }: Opened): Promise<void> => {
   assert.deepEqual(await parsed("getReadiness"), JSON.parse(ready.out));
 };
 
-const steering = async ({ as, cli, tokenOf, url, state, users, both }: Opened): Promise<void> => {
+const steering = async ({ as, cli, tokenOf, url, state }: Opened): Promise<void> => {
   const watching = watched<Document>(url, tokenOf("viewer"), ({ capture }) => capture?.state === "paused");
   for (const _ of [1, 2]) {
     const paused = await as("operator", "pauseRun");
@@ -198,16 +195,6 @@ const steering = async ({ as, cli, tokenOf, url, state, users, both }: Opened): 
     { what: "the letter to be discarded", clock: systemClock, timeoutMs: 20_000 },
   );
   assert.equal((await cli("drift", "decide", ROUTE, "sex", "drop")).status, 0);
-  await users.insertOne({ _id: "after" as never });
-  const arrived = async () =>
-    (await both.there
-      .db("steered")
-      .collection("users")
-      .findOne({ _id: "after" as never })) !== null;
-  await waitFor(async () => ((await arrived()) ? { done: undefined } : { seen: "nothing" }), {
-    ...{ what: "the run to go on", clock: systemClock, timeoutMs: 20_000 },
-  });
-
   const audit = JSON.parse((await as("operator", "listAudit")).text) as Document[];
   assert.deepEqual(audit, JSON.parse((await cli("audit")).out));
   const [last, ...before] = audit.filter(({ action }) => !action.startsWith("token"));
@@ -272,12 +259,25 @@ const refusals = async ({ as, url, tokens, cli }: Opened): Promise<void> => {
   );
 };
 
+const killed = async ({ control, users, both, cli }: Opened): Promise<void> => {
+  control.kill("SIGKILL");
+  await control.exited;
+  await users.insertOne({ _id: "after" as never });
+  const there = both.there.db("steered").collection("users");
+  const look = async () =>
+    (await there.findOne({ _id: "after" as never })) === null ? { seen: "nothing" } : { done: 1 };
+  await waitFor(look, { what: "the run to go on", clock: systemClock, timeoutMs: 20_000 });
+  assert.equal((await cli("pause")).status, 0);
+  assert.equal((await cli("resume")).status, 0);
+};
+
 test("ferry control: each role gets what it may, the commands' own answers, and no secret", async (t) => {
   await using opened = await open();
   await t.test("roles, schemas and secrets", () => rolesAndSecrets(opened));
   await t.test("it answers as the commands do", () => answersAgree(opened));
   await t.test("what it changes is done, told, and in the audit log", () => steering(opened));
   await t.test("what is refused: bad requests, and tokens that are none", () => refusals(opened));
+  await t.test("killed, it leaves nothing broken", () => killed(opened));
 });
 
 /** As a client that trusts this authority. */

@@ -1,5 +1,5 @@
-import type { DeadLetterRecord, LetterState } from "#apply/deadletter/letterRecords.ts";
 import { DeadLetterStore, type LetterFilter } from "#apply/deadletter/deadLetterStore.ts";
+import type { DeadLetterRecord, LetterState } from "#apply/deadletter/letterRecords.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { AuditLog, type Author } from "./auditLog.ts";

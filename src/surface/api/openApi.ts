@@ -15,14 +15,15 @@ const parametersOf = ({ params, query }: Operation): object[] =>
       ["path", params],
       ["query", query],
     ] as const
-  ).flatMap(([place, schema]) =>
-    Object.entries(schema?.properties ?? {}).map(([name, property]) => ({
+  ).flatMap(([place, schema]) => {
+    const required: readonly string[] = schema?.required ?? [];
+    return Object.entries(schema?.properties ?? {}).map(([name, property]) => ({
       name,
       in: place,
-      required: place === "path" || (schema?.required ?? []).includes(name),
+      required: required.includes(name),
       schema: property,
-    })),
-  );
+    }));
+  });
 
 const json = (schema: object): object => ({ content: { "application/json": { schema } } });
 

@@ -1,11 +1,11 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { LOOPBACK } from "#base/config/listenAddress.ts";
 import { ensureSpace, makeFolder } from "./disk.ts";
 import { javaArgs, LOG4J, propertiesText } from "./java.ts";
 import { ensureJava } from "./javaArtefact.ts";
 import { MAX_MESSAGE_BYTES } from "./kafka.ts";
 import { ensureConnector, ensureKafka } from "./kafkaArtefact.ts";
-import { LOOPBACK } from "#base/config/listenAddress.ts";
 import { freePort } from "./ports.ts";
 import { type Readiness, type Running, Server, type ServerSpec, started } from "./server.ts";
 

@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Document } from "bson";
+import { LOOPBACK } from "#base/config/listenAddress.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
@@ -8,7 +9,6 @@ import { ServerCode } from "#io/mongo/serverCodes.ts";
 import { ensureSpace } from "./disk.ts";
 import { mongoCommand } from "./mongoCommand.ts";
 import { ensureMongod } from "./mongodArtefact.ts";
-import { LOOPBACK } from "#base/config/listenAddress.ts";
 import { freePorts } from "./ports.ts";
 import { type Readiness, type Running, Server, type ServerSpec, started } from "./server.ts";
 

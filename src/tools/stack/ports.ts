@@ -3,8 +3,8 @@ import { closeSync, mkdirSync, openSync, rmSync, statSync, utimesSync } from "no
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { FerryError } from "#base/errors/ferryError.ts";
 import { LOOPBACK } from "#base/config/listenAddress.ts";
+import { FerryError } from "#base/errors/ferryError.ts";
 
 /** Can a server listen there now? */
 export const isPortFree = (port: number): Promise<boolean> =>

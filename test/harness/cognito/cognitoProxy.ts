@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { LOOPBACK } from "#tools/stack/ports.ts";
+import { LOOPBACK } from "#base/config/listenAddress.ts";
 
 /** One call that ferry made. `action`: `AdminCreateUser`. */
 export type Call = Readonly<{ action: string; username: string; at: number }>;

@@ -13,7 +13,8 @@ import {
   type CreateUserPoolCommandInput,
   ListUsersCommand,
 } from "@aws-sdk/client-cognito-identity-provider";
-import { freePort, LOOPBACK } from "#tools/stack/ports.ts";
+import { LOOPBACK } from "#base/config/listenAddress.ts";
+import { freePort } from "#tools/stack/ports.ts";
 import { Server } from "#tools/stack/server.ts";
 import { bareEnvironment } from "../ferry.ts";
 import { removeFolder, tempFolder } from "../folders.ts";

@@ -34,15 +34,15 @@ export type AskedOf<O extends Operation> = Readonly<{
 }>;
 
 /** What a handler may answer with: nothing is changed in it, and a time may be a `Date`. */
-export type Told<T> = string extends T
+export type Sendable<T> = string extends T
   ? T | Date
   : T extends readonly (infer E)[]
-    ? readonly Told<E>[]
+    ? readonly Sendable<E>[]
     : T extends object
-      ? { readonly [K in keyof T]: Told<T[K]> }
+      ? { readonly [K in keyof T]: Sendable<T[K]> }
       : T;
 
-export type AnswerOf<O extends Operation> = Told<Static<O["answer"]>>;
+export type AnswerOf<O extends Operation> = Sendable<Static<O["answer"]>>;
 
 /** Those who may ask it, the least first. */
 export const rolesOf = (access: Access): readonly Role[] =>

@@ -93,6 +93,14 @@ export const OVERVIEW = Type.Object({
   needs: Type.Array(TEXT, { description: "What needs a person, the gravest first." }),
   lagMs: orNull(Type.Number({ description: "Age of the oldest change of the source that is not on the target, ms." })),
   capture: orNull(CAPTURE),
+  copy: orNull(
+    Type.Object({
+      documents: Type.Integer({ description: "On the target." }),
+      estimate: orNull(INTEGER),
+      perSecond: orNull(Type.Number({ description: "Documents, over the last minute in which clients asked." })),
+      etaMs: orNull(MS),
+    }),
+  ),
   lanes: Type.Object({
     count: INTEGER,
     waiting: Type.Integer({ description: "Records of the log after the lanes' positions." }),

@@ -1,3 +1,4 @@
+import type { RateOfCopy } from "#process/control/copyRate.ts";
 import type { ControlServers } from "#process/control/cutoverReadiness.ts";
 import type { SharedReading } from "#process/control/sharedReading.ts";
 import { covers, type Role, type TokenFacts } from "#process/control/tokenStore.ts";
@@ -6,8 +7,11 @@ import type { Author } from "#process/steer/auditLog.ts";
 import type { AnswerOf, AskedOf } from "../contract/operation.ts";
 import type { OPERATIONS, OperationName } from "../contract/operations.ts";
 
+/** The migration at a glance, as one who looks again and again sees it. */
+export type Watched = Overview & Readonly<{ rate: RateOfCopy }>;
+
 /** What handlers work with. */
-export type ControlParts = Readonly<{ servers: ControlServers; overview: SharedReading<Overview> }>;
+export type ControlParts = Readonly<{ servers: ControlServers; overview: SharedReading<Watched> }>;
 
 /** Who asks, and until when an answer is of use. */
 export type Asking = Readonly<{ token: TokenFacts; signal: AbortSignal }>;

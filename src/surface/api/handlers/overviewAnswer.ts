@@ -7,6 +7,7 @@ import type { VerificationReport } from "#process/report/verificationReport.ts";
 import { exitOf, needsOf, summaryOf } from "#surface/terminal/statusSummary.ts";
 import type { AnswerOf } from "../contract/operation.ts";
 import type { OPERATIONS } from "../contract/operations.ts";
+import type { Watched } from "./handler.ts";
 import { reasonFor } from "./reasonFor.ts";
 
 type Answer = AnswerOf<(typeof OPERATIONS)["getOverview"]>;
@@ -38,7 +39,7 @@ const verificationOf = ({ routes, structure }: VerificationReport): Answer["veri
 export const captureFor = (role: Role, own: CaptureLine | null): Answer["capture"] =>
   own && { ...own, ended: own.ended && { ...own.ended, detail: reasonFor(role, own.ended.code, own.ended.detail) } };
 
-export const overviewAnswer = (role: Role, found: Overview): Answer => {
+export const overviewAnswer = (role: Role, found: Watched): Answer => {
   const { at, own, lagMs, lanes, workers, halted, letters, conflicts, drift, verification, cutover, unread } = found;
   const alive = workers.filter((worker) => worker.alive);
   return {
@@ -48,6 +49,7 @@ export const overviewAnswer = (role: Role, found: Overview): Answer => {
     needs: needsOf(found).map(({ text }) => text),
     lagMs,
     capture: captureFor(role, own),
+    copy: own && { documents: own.copied, estimate: own.estimate, ...found.rate },
     lanes: {
       count: lanes.length,
       waiting: sumOf(lanes, ({ lag }) => lag),

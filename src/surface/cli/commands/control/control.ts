@@ -11,11 +11,13 @@ import { type MongoClient, openMongo } from "#io/mongo/connect.ts";
 import { requireState } from "#io/state/knownState.ts";
 import { StateDb } from "#io/state/stateDb.ts";
 import { ControlLease } from "#process/control/controlLease.ts";
+import { CopyRate } from "#process/control/copyRate.ts";
 import type { ControlServers } from "#process/control/cutoverReadiness.ts";
 import { CONTROL_LEASE_MS, inControl } from "#process/control/inControl.ts";
 import { SharedReading } from "#process/control/sharedReading.ts";
 import { readOverview } from "#process/report/overview.ts";
 import { openApiServer } from "#surface/api/apiServer.ts";
+import type { ControlParts } from "#surface/api/handlers/handler.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
 import { type Flags, LOG_LEVEL, withAddresses, withStateFlags } from "../../connections.ts";
 import { type ListenFlags, listenPlace, withListen } from "../../listenFlags.ts";
@@ -65,9 +67,14 @@ const openServers = async (flags: ControlFlags, clients: AsyncDisposableStack): 
   };
 };
 
-const overviewOf = ({ state, kafka, connect: rest, source }: ControlServers) => {
+const overviewOf = ({ state, kafka, connect: rest, source, clock }: ControlServers): ControlParts["overview"] => {
   const capture = kafka && rest && connectorParts({ kafka, rest, source, state });
-  return new SharedReading(() => readOverview({ state, kafka, capture }), { clock: systemClock, freshMs: FRESH_MS });
+  const rate = new CopyRate();
+  const read = async () => {
+    const found = await readOverview({ state, kafka, capture });
+    return { ...found, rate: rate.note(found.own, clock.now()) };
+  };
+  return new SharedReading(read, { clock, freshMs: FRESH_MS });
 };
 
 const control = async (flags: ControlFlags): Promise<void> => {
