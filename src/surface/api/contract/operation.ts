@@ -24,13 +24,15 @@ export type Operation = Readonly<{
   holdsDocuments?: true;
 }>;
 
-type Given<O, K extends PropertyKey> = O extends { readonly [P in K]: infer S extends TSchema } ? Static<S> : object;
+type GivenPart<O, K extends PropertyKey> = O extends { readonly [P in K]: infer S extends TSchema }
+  ? Static<S>
+  : object;
 
 /** What a handler gets of a request. */
 export type AskedOf<O extends Operation> = Readonly<{
-  params: Given<O, "params">;
-  query: Given<O, "query">;
-  body: Given<O, "body">;
+  params: GivenPart<O, "params">;
+  query: GivenPart<O, "query">;
+  body: GivenPart<O, "body">;
 }>;
 
 /** What a handler may answer with: nothing is changed in it, and a time may be a `Date`. */

@@ -16,7 +16,7 @@ export type ControlParts = Readonly<{ servers: ControlServers; overview: SharedR
 /** Who asks, and until when an answer is of use. */
 export type Asking = Readonly<{ token: TokenFacts; signal: AbortSignal }>;
 
-type Handler<N extends OperationName> = (
+type OperationHandler<N extends OperationName> = (
   asked: AskedOf<(typeof OPERATIONS)[N]>,
   asking: Asking,
   parts: ControlParts,
@@ -25,7 +25,7 @@ type Handler<N extends OperationName> = (
 /** Operations that the server answers itself. */
 type OfTheServer = "getOpenApi" | "watchOverview";
 
-export type Handlers = { readonly [N in Exclude<OperationName, OfTheServer>]: Handler<N> };
+export type Handlers = { readonly [N in Exclude<OperationName, OfTheServer>]: OperationHandler<N> };
 
 export const authorOf = ({ id, name }: TokenFacts): Author => ({
   via: "api",

@@ -10,7 +10,7 @@ import type { OPERATIONS } from "../contract/operations.ts";
 import type { Watched } from "./handler.ts";
 import { reasonFor } from "./reasonFor.ts";
 
-type Answer = AnswerOf<(typeof OPERATIONS)["getOverview"]>;
+type OverviewAnswer = AnswerOf<(typeof OPERATIONS)["getOverview"]>;
 
 const sumOf = <T>(all: readonly T[], of: (one: T) => number): number => all.reduce((sum, one) => sum + of(one), 0);
 
@@ -25,7 +25,7 @@ const verifiedTo = (routes: VerificationReport["routes"]): Date | null => {
   return times.length === 0 || times.length < routes.length ? null : new Date(Math.min(...times));
 };
 
-const verificationOf = ({ routes, structure }: VerificationReport): Answer["verification"] => ({
+const verificationOf = ({ routes, structure }: VerificationReport): OverviewAnswer["verification"] => ({
   routes: routes.length,
   finished: routes.filter(({ finishedAt }) => finishedAt !== null).length,
   documents: sumOf(routes, ({ documents }) => documents),
@@ -36,10 +36,10 @@ const verificationOf = ({ routes, structure }: VerificationReport): Answer["veri
 });
 
 /** A run's capture; what it ended with is told as this role may know it. */
-export const captureFor = (role: Role, own: CaptureLine | null): Answer["capture"] =>
+export const captureFor = (role: Role, own: CaptureLine | null): OverviewAnswer["capture"] =>
   own && { ...own, ended: own.ended && { ...own.ended, detail: reasonFor(role, own.ended.code, own.ended.detail) } };
 
-export const overviewAnswer = (role: Role, found: Watched): Answer => {
+export const overviewAnswer = (role: Role, found: Watched): OverviewAnswer => {
   const { at, own, lagMs, lanes, workers, halted, letters, conflicts, drift, verification, cutover, unread } = found;
   const alive = workers.filter((worker) => worker.alive);
   return {
