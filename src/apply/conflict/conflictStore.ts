@@ -23,6 +23,9 @@ const queryOf = ({ id, route, winner, identity }: ConflictFilter): Document => (
   ...(identity === undefined ? {} : { key: new Binary(Buffer.from(identity, "latin1")) }),
 });
 
+/** What is known of a conflict beside its versions. */
+export type ConflictHead = Omit<ConflictRecord, "source" | "target">;
+
 export type ConflictCount = Readonly<{ route: string; winner: ConflictRecord["winner"]; count: number }>;
 
 /** The conflicts in ferry's database on the target. Every method throws FERRY_MONGO_*. */
@@ -45,6 +48,17 @@ export class ConflictStore implements ConflictBook {
   list(filter: ConflictFilter, limit: number): Promise<ConflictRecord[]> {
     return translated("listing conflicts", () =>
       this.#conflicts.find(queryOf(filter)).sort({ storedAt: 1, _id: 1 }).limit(limit).toArray(),
+    );
+  }
+
+  /** Without the two versions, each of which may be as large as a document may be. */
+  heads(filter: ConflictFilter, limit: number): Promise<ConflictHead[]> {
+    return translated("listing conflicts", () =>
+      this.#conflicts
+        .find(queryOf(filter), { projection: { source: 0, target: 0 } })
+        .sort({ storedAt: 1, _id: 1 })
+        .limit(limit)
+        .toArray(),
     );
   }
 

@@ -1,6 +1,7 @@
 import { type FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import { every, pauseFor } from "#base/flow/every.ts";
+import { every } from "#base/flow/every.ts";
+import { lookUntil } from "#base/flow/lookUntil.ts";
 import { Awaited } from "#base/observe/awaited.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { ControlLease } from "./controlLease.ts";
@@ -38,31 +39,33 @@ const passing = (error: unknown): FerryError => {
   throw error;
 };
 
-/** Stands by until this process is in control. @returns false where the signal came first */
-const takenOver = async ({ lease, clock, logger, signal }: InControlDeps, away: Awaited): Promise<boolean> => {
+/** Stands by until this process is in control. @throws the signal's reason, and what does not pass */
+const standBy = ({ lease, clock, logger, signal }: InControlDeps, away: Awaited): Promise<true> => {
   let said: string | undefined;
-  for (; !signal.aborted; await pauseFor(clock, LOOK_MS, signal))
+  return lookUntil(LOOK_MS, { clock, signal }, async () => {
     try {
       const other = await lease.take();
       away.back();
-      if (other === undefined) return true;
-      if (other !== said) logger.info({ stage: "control" }, `standing by: ${other} is in control`);
+      if (other !== undefined && other !== said) logger.info({ stage: "control" }, `standing by: ${other} is in control`);
       said = other;
+      return other === undefined;
     } catch (error) {
       away.missing(passing(error).detail);
+      return false;
     }
-  return false;
+  });
 };
 
 /**
  * Works while this process is in control, and stands by while another one is; until the signal.
  * @param work ends when its signal aborts
- * @throws what `work` throws, and what a server refuses for good
+ * @throws what `work` throws, what a server refuses for good, and the signal's reason while it stands by
  */
 export const inControl = async (deps: InControlDeps, work: (ended: AbortSignal) => Promise<void>): Promise<void> => {
   const { lease, clock, logger, signal } = deps;
   const away = new Awaited("the state database", { clock, logger });
-  while (await takenOver(deps, away)) {
+  while (!signal.aborted) {
+    await standBy(deps, away);
     const lost = new AbortController();
     const ended = AbortSignal.any([signal, lost.signal]);
     const lose = (): void => {

@@ -1,9 +1,10 @@
+import type { ConflictHead } from "#apply/conflict/conflictStore.ts";
 import type { ConflictRecord } from "#apply/conflict/conflictRecords.ts";
 import { bsonText } from "#base/bson/text.ts";
 import { keyText } from "./keyOfText.ts";
 
-/** A conflict as JSON tells it; key and versions are extended JSON, a version null where there is none or it is too large. */
-export type ConflictFacts = Readonly<{
+/** A conflict as JSON tells it, without its versions; the key is extended JSON. */
+export type ConflictHeadFacts = Readonly<{
   id: string;
   route: string;
   partition: number;
@@ -14,18 +15,19 @@ export type ConflictFacts = Readonly<{
   winner: ConflictRecord["winner"];
   why: string;
   fields: readonly string[];
-  source: unknown;
-  target: unknown;
   /** Of the source's event, seconds. */
   clusterTime: number;
   storedAt: Date;
 }>;
 
+/** With both versions as extended JSON; null where there is none, or it is too large. */
+export type ConflictFacts = ConflictHeadFacts & Readonly<{ source: unknown; target: unknown }>;
+
 const parsed = (version: ConflictRecord["source"]): unknown =>
   version === null ? null : JSON.parse(bsonText(version.buffer));
 
-export const conflictFacts = (record: ConflictRecord): ConflictFacts => {
-  const { _id, route, partition, offset, ns, policy, winner, why, fields, source, target, at, storedAt } = record;
+export const conflictHeadFacts = (record: ConflictHead): ConflictHeadFacts => {
+  const { _id, route, partition, offset, ns, policy, winner, why, fields, at, storedAt } = record;
   return {
     id: _id,
     route,
@@ -37,9 +39,13 @@ export const conflictFacts = (record: ConflictRecord): ConflictFacts => {
     winner,
     why,
     fields,
-    source: parsed(source),
-    target: parsed(target),
     clusterTime: at.getHighBitsUnsigned(),
     storedAt,
   };
 };
+
+export const conflictFacts = (record: ConflictRecord): ConflictFacts => ({
+  ...conflictHeadFacts(record),
+  source: parsed(record.source),
+  target: parsed(record.target),
+});

@@ -31,11 +31,11 @@ export const CONFLICT_LINE = Type.Object({
   winner: Type.Enum(["source", "target"]),
   why: TEXT,
   fields: Type.Array(TEXT),
-  source: VALUE,
-  target: VALUE,
   clusterTime: Type.Integer({ description: "Of the source's event, seconds." }),
   storedAt: TIME,
 });
+
+export const CONFLICT_VERSIONS = Type.Object({ ...CONFLICT_LINE.properties, source: VALUE, target: VALUE });
 
 const MOMENT = Type.Object({
   seconds: Type.Integer({ description: "Cluster time; 0 in the copy." }),

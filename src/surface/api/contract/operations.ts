@@ -1,6 +1,6 @@
 import { Type } from "typebox";
 import { ROLES } from "#process/control/tokenStore.ts";
-import { CONFLICT_LINE, DRIFT_LINE, LETTER } from "./documentShapes.ts";
+import { CONFLICT_LINE, CONFLICT_VERSIONS, DRIFT_LINE, LETTER } from "./documentShapes.ts";
 import type { Operation } from "./operation.ts";
 import { CODE, INTEGER, LIMIT, orNull, ROUTE_NAME, TEXT, TIME } from "./shapes.ts";
 import { CAPTURE, CONFLICT_COUNTS, CONNECTORS, LANE, OVERVIEW, ROUTE_NOTES, WORKER } from "./statusShapes.ts";
@@ -145,7 +145,7 @@ export const OPERATIONS = {
     access: "viewer",
     summary: "One conflict with both versions.",
     params: ID,
-    answer: CONFLICT_LINE,
+    answer: CONFLICT_VERSIONS,
     holdsDocuments: true,
   },
   listLetters: {

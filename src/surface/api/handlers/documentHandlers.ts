@@ -3,7 +3,7 @@ import { DeadLetterStore } from "#apply/deadletter/deadLetterStore.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { readable } from "#io/wire/readable.ts";
 import type { Role } from "#process/control/tokenStore.ts";
-import { type ConflictFacts, conflictFacts } from "#process/report/conflictFacts.ts";
+import { type ConflictFacts, type ConflictHeadFacts, conflictFacts, conflictHeadFacts } from "#process/report/conflictFacts.ts";
 import { driftFacts, readTimeline } from "#process/report/driftTimeline.ts";
 import { identityOfText } from "#process/report/keyOfText.ts";
 import { type LetterFacts, letterFacts } from "#process/report/letterFacts.ts";
@@ -17,6 +17,9 @@ const letterFor = (role: Role, letter: LetterFacts): LetterFacts => {
   const clash = letter.clash && { ...letter.clash, other: null };
   return { ...letter, key: null, clash, reason: reasonFor(role, letter.code, letter.reason) };
 };
+
+const headFor = (role: Role, conflict: ConflictHeadFacts): ConflictHeadFacts =>
+  seesDocuments(role) ? conflict : { ...conflict, key: null };
 
 const conflictFor = (role: Role, conflict: ConflictFacts): ConflictFacts =>
   seesDocuments(role) ? conflict : { ...conflict, key: null, source: null, target: null };
@@ -39,10 +42,10 @@ export const DOCUMENT_HANDLERS = {
     const { route, winner, key, limit = DEFAULT_LIMIT } = query;
     const store = new ConflictStore(state);
     const [found, totals] = await Promise.all([
-      store.list({ route, winner, identity: identityIn(key) }, limit),
+      store.heads({ route, winner, identity: identityIn(key) }, limit),
       store.counts(),
     ]);
-    return { conflicts: found.map((record) => conflictFor(role, conflictFacts(record))), totals };
+    return { conflicts: found.map((record) => headFor(role, conflictHeadFacts(record))), totals };
   },
 
   getConflict: async ({ params: { id } }, { token: { role } }, { servers: { state } }) => {
