@@ -46,7 +46,8 @@ const standBy = ({ lease, clock, logger, signal }: InControlDeps, away: Awaited)
     try {
       const other = await lease.take();
       away.back();
-      if (other !== undefined && other !== said) logger.info({ stage: "control" }, `standing by: ${other} is in control`);
+      if (other !== undefined && other !== said)
+        logger.info({ stage: "control" }, `standing by: ${other} is in control`);
       said = other;
       return other === undefined;
     } catch (error) {

@@ -1,5 +1,5 @@
-import type { ConflictHead } from "#apply/conflict/conflictStore.ts";
 import type { ConflictRecord } from "#apply/conflict/conflictRecords.ts";
+import type { ConflictHead } from "#apply/conflict/conflictStore.ts";
 import { bsonText } from "#base/bson/text.ts";
 import { keyText } from "./keyOfText.ts";
 

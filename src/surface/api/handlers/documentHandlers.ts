@@ -3,7 +3,12 @@ import { DeadLetterStore } from "#apply/deadletter/deadLetterStore.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { readable } from "#io/wire/readable.ts";
 import type { Role } from "#process/control/tokenStore.ts";
-import { type ConflictFacts, type ConflictHeadFacts, conflictFacts, conflictHeadFacts } from "#process/report/conflictFacts.ts";
+import {
+  type ConflictFacts,
+  type ConflictHeadFacts,
+  conflictFacts,
+  conflictHeadFacts,
+} from "#process/report/conflictFacts.ts";
 import { driftFacts, readTimeline } from "#process/report/driftTimeline.ts";
 import { identityOfText } from "#process/report/keyOfText.ts";
 import { type LetterFacts, letterFacts } from "#process/report/letterFacts.ts";
