@@ -223,7 +223,7 @@ export class OwnCapture {
     this.#progress = () => ({ copied: copy.documents - before, remaining: Math.max(0, estimate - copy.documents) });
     {
       using _heap = heapForCopying();
-      using _reports = saying(() => {
+      using _reports = saying(clock, () => {
         const paced = copySource.pace === undefined ? {} : { share: copySource.pace.state.share };
         logger.info({ stage: "copy", count: copy.documents, ms: clock.now() - started, ...paced }, "copying");
       });
@@ -264,7 +264,7 @@ export class OwnCapture {
     const read = new AbortController();
     tasks.run(() => this.#noteLag(AbortSignal.any([read.signal, tasks.signal])));
     tasks.run(() => this.#saveNowAndThen(spool, AbortSignal.any([read.signal, tasks.signal]), tasks.signal));
-    using _reports = saying(() => {
+    using _reports = saying(clock, () => {
       const position = new Date(secondsOf(tokenTime(this.#durable)) * 1000).toISOString();
       logger.info({ stage: "stream", count: this.#events, position }, "events captured so far");
     });
@@ -402,7 +402,8 @@ const topicsOf = (ends: ReadonlyMap<string, number>): CaptureRecord["topics"] =>
   [...ends].map(([name, next]) => ({ name, next: Long.fromNumber(next) }));
 
 /** Says something now and then until it is disposed of. */
-const saying = (say: () => void): Disposable => {
-  const timer = setInterval(say, REPORT_MS);
-  return { [Symbol.dispose]: () => clearInterval(timer) };
+const saying = (clock: Clock, say: () => void): Disposable => {
+  const ending = new AbortController();
+  void every(REPORT_MS, { clock, ended: ending.signal, first: "later" }, async () => say());
+  return { [Symbol.dispose]: () => ending.abort() };
 };
