@@ -10,8 +10,12 @@ import { ENVIRONMENT, FOR_COMMANDS } from "#base/config/environment.ts";
 import { SETTINGS } from "#base/config/settings.ts";
 import { WORKER_OPTIONS } from "#base/config/workerOptions.ts";
 import { CATALOGUE, type CatalogueEntry } from "#base/errors/catalogue.ts";
+import { BUCKETS } from "#base/flow/buckets.ts";
 import { LABELS, METRICS, type MetricEntry, type MetricGroup } from "#base/observe/metricCatalogue.ts";
+import type { Need } from "#io/mongo/privileges.ts";
 import { openApi } from "#surface/api/openApi.ts";
+import { ACL_ROLES } from "#tools/check/kafkaAcls.ts";
+import { MONGO_ROLES, needsOf, type RoleNames } from "#tools/check/mongoRoles.ts";
 import { applyFigures, recordedRatios } from "./benchTable.ts";
 import { wrapped } from "./prose.ts";
 
@@ -152,11 +156,83 @@ ${table(
 `;
 };
 
+/** A name in the table of privileges, where a run has its own. */
+const ANY: RoleNames = { source: ["DB"], target: ["DB"], stateDb: "ferry" };
+
+const resourceText = (need: Need): string => {
+  if (need.cluster === true) return "the cluster";
+  const series = need.collection === BUCKETS ? "time series' buckets" : need.collection;
+  return `${need.db === "DB" ? "DB" : `\`${need.db}\``}, ${series === "" ? "every collection" : series}`;
+};
+
+const rolesTable = (): string =>
+  table(
+    ["role", "on", "resource", "actions", "why"],
+    MONGO_ROLES.flatMap((role) =>
+      needsOf(role, ANY).map((need, i) => [
+        i === 0 ? `\`${role.role}\`` : "",
+        i === 0 ? `${role.side}: ${role.runs}` : "",
+        resourceText(need),
+        need.actions.map((action) => `\`${action}\``).join(", "),
+        need.why,
+      ]),
+    ),
+  );
+
+const aclsTable = (): string =>
+  table(
+    ["principal", "for", "resource", "operations", "why"],
+    ACL_ROLES.flatMap(({ principal, runs, needs }) =>
+      needs.map(({ on, operations, why }, i) => [
+        i === 0 ? `\`${principal}\`` : "",
+        i === 0 ? runs : "",
+        on,
+        operations.map((operation) => `\`${operation}\``).join(", "),
+        why,
+      ]),
+    ),
+  );
+
+const privilegesPage = (): string => `${HEADER}# Privileges
+
+What each part of ferry may do at least, so that each can have a user of its own. \`ferry check --print-roles\` prints the
+roles and users as commands for mongosh, \`ferry check --print-acls\` the rights on Kafka as commands of Kafka's own tool:
+for the databases that \`--include\` or the routes name, and for \`--state-db\`.
+
+\`\`\`
+ferry check --print-roles --include 'shop.*'                # every user
+ferry check --print-roles source,target --include 'shop.*'  # those that \`ferry run\` connects as
+ferry check --print-acls worker --kafka broker:9092         # the principal of \`ferry worker\`
+\`\`\`
+
+Each process checks its own part at the start, and \`ferry check\` all of it: what is missing is named with the place and the
+reason (\`FERRY_MONGO_PRIVILEGE\`, \`FERRY_KAFKA_ACL\`).
+
+## MongoDB
+
+A user's own database is \`admin\`. A run over several databases watches the whole cluster, so that its reader may read every
+database; of one database it needs that one alone. A change stream has no smaller unit, so rights end at databases and not at
+collections. Actions that came with MongoDB 6.0 have to be left out on an older server.
+
+${rolesTable()}
+
+With \`--state\` the rows of \`ferry\` belong on that server.
+
+## Kafka
+
+A principal is the user of a login; with a client's certificate it is that certificate's name. Globs end at their first
+wildcard: \`shop.*\` is every topic that begins with \`shop.\`. A namespace whose name Kafka does not take has a topic with
+another one (docs/20-wire.md): allow the topics that \`ferry status\` lists.
+
+${aclsTable()}
+`;
+
 /** Generated pages by file name below docs/. */
 export const generatedPages = (): Readonly<Record<string, string>> => ({
   "errors.md": wrapped(errorsPage()),
   "config.md": wrapped(configPage()),
   "metrics.md": wrapped(metricsPage()),
+  "privileges.md": wrapped(privilegesPage()),
   "ferry.schema.json": `${JSON.stringify(CONFIG, null, 2)}\n`,
   "openapi.json": `${JSON.stringify(openApi(), null, 2)}\n`,
 });

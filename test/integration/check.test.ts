@@ -7,7 +7,8 @@ import { MongoClient } from "mongodb";
 import { parseConfig } from "#base/config/configFile.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { connectMongo } from "#io/mongo/connect.ts";
-import { type Need, resourceOf, roleScript, sourceNeeds, sourceWishes, targetNeeds } from "#io/mongo/privileges.ts";
+import { sourceNeeds, sourceWishes, stateNeeds, writeNeeds } from "#io/mongo/needs.ts";
+import { type Need, resourceOf, roleScript } from "#io/mongo/privileges.ts";
 import { StateDb } from "#io/state/stateDb.ts";
 import { startConnector } from "#source/connector/gapFreeStart.ts";
 import { buildStructure, finalize, type StructureDeps } from "#structure/operations/structureOperations.ts";
@@ -49,7 +50,7 @@ test("standalone servers: no change streams on the source, at-least-once on the 
   const client = await connectMongo(alone.uri, { appName: "test" });
   const source = await checkSource(client, "test");
   assert.match(levels(source, "fail").join(), /standalone server: it has no oplog/);
-  const target = await checkTarget(client, "test", "ferry");
+  const target = await checkTarget(client, ["test"], "ferry");
   assert.match(levels(target, "warn").join(), /at-least-once/);
   assert.deepEqual(levels(target, "fail"), []);
   await client.close();
@@ -94,7 +95,7 @@ const grant = async (admin: MongoClient, user: string, needs: readonly Need[]): 
 const structureWithRoles = async (b: CaptureBench, admin: MongoClient): Promise<void> => {
   await admin.db("shop").command({ createIndexes: "orders", indexes: [{ key: { n: 1 }, name: "n", unique: true }] });
   await admin.db("shop").createCollection("log", { capped: true, size: 4096, validator: { n: { $exists: true } } });
-  await grant(admin, "other", targetNeeds("store", "ferry"));
+  await grant(admin, "other", [...writeNeeds("store"), ...stateNeeds("ferry")]);
   const uri = `mongodb://other:secret@${b.target.options.hosts[0]}/admin`;
   await using target = await connectMongo(uri, { appName: "test" });
   const routes = parseConfig(
@@ -138,7 +139,7 @@ test("the printed roles are enough for check and for a gap-free start, and less 
   await using _ = server;
   const admin = await MongoClient.connect(adminUri);
   await grant(admin, "source", [...sourceNeeds("shop"), ...sourceWishes]);
-  await grant(admin, "target", targetNeeds("shop", "ferry"));
+  await grant(admin, "target", [...writeNeeds("shop"), ...stateNeeds("ferry")]);
   await grant(admin, "weak", [{ db: "shop", collection: "orders", actions: ["find"], why: "" }]);
   await admin
     .db("shop")
@@ -159,7 +160,7 @@ test("the printed roles are enough for check and for a gap-free start, and less 
     connect: connect.url,
   });
   assert.deepEqual(levels(await checkSource(b.source, "shop"), "fail"), []);
-  assert.deepEqual(levels(await checkTarget(b.target, "shop", "ferry"), "fail"), []);
+  assert.deepEqual(levels(await checkTarget(b.target, ["shop"], "ferry"), "fail"), []);
   const host = String(b.source.options.hosts[0]);
   const config = recommended(`mongodb://source:secret@${host}/?authSource=admin`, "shop", "orders");
   const { record } = await startConnector(request("guarded", config), b.deps);

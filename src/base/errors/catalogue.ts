@@ -176,6 +176,12 @@ export const CATALOGUE = {
     "Kafka refused ferry's login.",
     "Check sasl.mechanism and sasl.jaas.config, or the client's certificate, in the file of --kafka-config.",
   ),
+  FERRY_KAFKA_ACL: entry(
+    77,
+    "never",
+    "Kafka does not allow this to ferry's user.",
+    "`ferry check --print-acls` prints what each process needs, as kafka-acls commands (docs/privileges.md).",
+  ),
   FERRY_KAFKA_TLS: entry(
     69,
     "never",

@@ -78,6 +78,16 @@ export const parseNames = (include: readonly string[], exclude: readonly string[
   return spec;
 };
 
+/** The databases of names and globs, each once; one "" where a glob may stand for any. @throws FERRY_USAGE */
+export const databasesNamed = (names: readonly string[]): readonly string[] => {
+  const databases = [...new Set(names.map((name) => new NamespacePattern(name).db))];
+  return databases.some(isGlob) ? [""] : databases;
+};
+
+/** What a change stream over these is opened on: the one database, or "" for all. */
+export const watchedDatabase = ([first = "", ...others]: readonly string[]): string =>
+  others.length === 0 ? first : "";
+
 /** Included by one pattern, and excluded by none. */
 export class NamespaceFilter {
   readonly include: readonly NamespacePattern[];

@@ -5,6 +5,7 @@ import { formatNamespace, type Namespace } from "#base/flow/types.ts";
 import type { Fence, FenceDeps, SourceTime } from "#cutover/machine/parts.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
+import { validatorNeeds } from "#io/mongo/needs.ts";
 import { lackedPrivilege } from "#io/mongo/privileges.ts";
 import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import { clusterTime } from "#source/stream/sourceProbe.ts";
@@ -46,10 +47,7 @@ export class ValidatorFence implements Fence {
     const series = namespaces.filter((ns) => seriesOf(ns) !== undefined).map(formatNamespace);
     if (series.length > 0)
       return [new FerryError("FERRY_CUTOVER_FENCE", `a time series takes no validator: ${series.join(", ")}`)];
-    const needs = [...new Set(namespaces.map(({ db }) => db))].map((db) => ({
-      ...{ db, collection: "", actions: ["collMod", "listCollections"] },
-      why: "the fence validator",
-    }));
+    const needs = [...new Set(namespaces.map(({ db }) => db))].flatMap(validatorNeeds);
     const lacked = await lackedPrivilege("source", source, needs);
     if (lacked !== undefined) return [lacked];
     const up = await fencedAmong(source, namespaces);

@@ -3,7 +3,8 @@ import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { Fence, SourceTime } from "#cutover/machine/parts.ts";
 import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
-import { lackedPrivilege, type Need } from "#io/mongo/privileges.ts";
+import { writeBlockNeeds } from "#io/mongo/needs.ts";
+import { lackedPrivilege } from "#io/mongo/privileges.ts";
 import { atLeast } from "#io/mongo/serverVersion.ts";
 
 /** Of `serverStatus`: writes are refused. Source: the server's user_write_block_mode_op_observer, `repl.userWriteBlockMode`. */
@@ -22,10 +23,6 @@ export const isWriteBlocked = async (source: MongoClient): Promise<boolean | und
   }
 };
 
-const NEEDS: readonly Need[] = [
-  { db: "", collection: "", cluster: true, actions: ["setUserWriteBlockMode"], why: "the fence user-write-block" },
-];
-
 /** `setUserWriteBlockMode`: the source refuses the writes of all users without `bypassWriteBlockingMode`. MongoDB 6.0 and newer. */
 export class WriteBlock implements Fence {
   readonly kind = "user-write-block";
@@ -41,7 +38,7 @@ export class WriteBlock implements Fence {
       return [
         new FerryError("FERRY_CUTOVER_FENCE", `user-write-block came with MongoDB 6.0, and the source is ${version}`),
       ];
-    const lacked = await lackedPrivilege("source", this.#source, NEEDS);
+    const lacked = await lackedPrivilege("source", this.#source, writeBlockNeeds);
     if (lacked !== undefined) return [lacked];
     return (await isWriteBlocked(this.#source)) === true
       ? [new FerryError("FERRY_CUTOVER_FENCED", "the source refuses the writes of all its users already")]

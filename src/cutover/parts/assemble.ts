@@ -98,7 +98,7 @@ export const assemble = (deps: AssemblyDeps): Parts => {
     fence: fenceOf(deps.fence, { source, namespaces, named, clock: deps.clock }),
     proof: new VerifiedProof({ ...deps, has, only, accepted: new Set(accepted) }),
     deferred,
-    wayBack: new TargetPosition(target),
+    wayBack: new TargetPosition(target, state.name),
     services: deps.services ?? new HookRelease(deps.onRelease, named),
     watchman: deps.watchman,
   };

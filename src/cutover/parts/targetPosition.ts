@@ -3,17 +3,22 @@ import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
 import type { StoredToken } from "#source/stream/resumeToken.ts";
 import { noteStart, type StartPoint } from "#source/stream/sourceProbe.ts";
 
-/** A position of the target's change stream: what services write there from now on comes after it. */
+/**
+ * A position of the target's change stream: what services write there from now on comes after it. It is the same in every scope,
+ * so the stream that it is taken from watches no more than ferry's own database, and needs no privilege beyond it.
+ */
 export class TargetPosition implements WayBack {
   readonly #target: MongoClient;
+  readonly #stateDb: string;
 
-  constructor(target: MongoClient) {
+  constructor(target: MongoClient, stateDb: string) {
     this.#target = target;
+    this.#stateDb = stateDb;
   }
 
   async position(): Promise<Readonly<{ token: StoredToken; at: StartPoint["at"] }> | undefined> {
     if ((await readTopology(this.#target)).kind === "standalone") return undefined;
-    const { token, at } = await noteStart(this.#target, { level: "cluster", db: "", coll: "" });
+    const { token, at } = await noteStart(this.#target, { level: "database", db: this.#stateDb, coll: "" });
     return { token, at };
   }
 }

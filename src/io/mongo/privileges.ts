@@ -1,6 +1,5 @@
 import { FerryError } from "#base/errors/ferryError.ts";
 import { BUCKETS } from "#base/flow/buckets.ts";
-import type { Namespace } from "#base/flow/types.ts";
 import type { MongoClient } from "./connect.ts";
 import { translated } from "./errors.ts";
 
@@ -100,71 +99,6 @@ export const lackedPrivilege = async (
   );
 };
 
-/** What ferry and the connector need to read a database on the source. */
-export const sourceNeeds = (db: string): Need[] => [
-  { db, collection: "", actions: ["find", "changeStream"], why: "the copy and the change stream" },
-  { db, collection: "", actions: ["listCollections"], why: "what there is to copy" },
-  { db, collection: "", actions: ["listIndexes"], why: "the structure" },
-];
-
-/** What tells how much time is left; ferry works without. */
-export const oplogWishes: readonly Need[] = [
-  { db: "local", collection: "oplog.rs", actions: ["find", "collStats"], why: "how far back the oplog reaches" },
-];
-
-/** What spares finalize a wait; ferry works without. */
-export const noteWishes: readonly Need[] = [
-  {
-    db: "",
-    collection: "",
-    cluster: true,
-    actions: ["appendOplogNote"],
-    why: "positions that move on a source at rest",
-  },
-];
-
-/** What ferry works without. */
-export const sourceWishes: readonly Need[] = [...oplogWishes, ...noteWishes];
-
-/** What ferry needs to remember its positions on the target. */
-export const stateNeeds = (stateDb: string): Need[] => [
-  {
-    db: stateDb,
-    collection: "",
-    actions: ["find", "insert", "update", "remove", "createCollection", "createIndex", "listCollections"],
-    why: "ferry's own state",
-  },
-];
-
-/** What ferry needs to write a database on the target and to remember its positions there. */
-export const targetNeeds = (db: string, stateDb: string): Need[] => [
-  { db, collection: "", actions: ["find", "insert", "update", "remove"], why: "the migrated documents" },
-  { db, collection: "", actions: ["createCollection", "listCollections"], why: "collections that do not exist yet" },
-  { db, collection: "", actions: ["dropCollection"], why: "collections that the source drops or renames" },
-  {
-    db,
-    collection: "",
-    actions: ["listIndexes", "createIndex", "dropIndex", "collMod", "convertToCapped", "renameCollectionSameDB"],
-    why: "the structure: indexes, options, capped collections built in order",
-  },
-  ...stateNeeds(stateDb),
-];
-
-/** What the copy of a time series needs besides; its change stream needs no more than any other. */
-export const bucketSourceNeeds = ({ db, coll }: Namespace): Need[] => [
-  { db, collection: coll, actions: ["find"], why: "measurements of time series; MongoDB 5.0 and newer" },
-];
-
-/** What writing a time series needs besides; dropped are buckets that came when their time series had gone. */
-export const bucketTargetNeeds = ({ db, coll }: Namespace): Need[] => [
-  {
-    db,
-    collection: coll,
-    actions: ["find", "insert", "update", "remove", "dropCollection"],
-    why: "measurements of time series; MongoDB 5.0 and newer",
-  },
-];
-
 const spelt = (resource: Resource): string =>
   `{ ${Object.entries(resource)
     .map(([name, value]) => `${name}: ${JSON.stringify(value)}`)
@@ -177,7 +111,7 @@ export const roleScript = (role: string, needs: readonly Need[]): string => {
       `    { resource: ${spelt(resourceOf(need))}, actions: ${JSON.stringify(actions)} }, // ${why}`,
   );
   return [
-    "db.getSiblingDB('admin').createRole({",
+    'db.getSiblingDB("admin").createRole({',
     `  role: ${JSON.stringify(role)},`,
     "  privileges: [",
     ...privileges,

@@ -6,15 +6,8 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import { seriesOf } from "#base/flow/buckets.ts";
 import type { Namespace } from "#base/flow/types.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
-import {
-  bucketSourceNeeds,
-  bucketTargetNeeds,
-  lackedPrivilege,
-  type Need,
-  sourceNeeds,
-  stateNeeds,
-  targetNeeds,
-} from "#io/mongo/privileges.ts";
+import { bucketSourceNeeds, bucketTargetNeeds, sourceNeeds, stateNeeds, writeNeeds } from "#io/mongo/needs.ts";
+import { lackedPrivilege, type Need } from "#io/mongo/privileges.ts";
 import { atLeast, OLDEST_VERSION } from "#io/mongo/serverVersion.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { policyOf, requireMirror } from "#route/table/targetPolicy.ts";
@@ -67,9 +60,9 @@ export const checkRights = async ({ source, target, carried, routes, stateDb }: 
   await lacking("source", source, carried.filter(isBuckets).flatMap(bucketSourceNeeds));
   // Without routes it writes its own state only.
   const namespaces = routes.filter(isMongo).map(targetNamespace);
-  const dbs = new Set(namespaces.length === 0 ? [stateDb] : namespaces.map(({ db }) => db));
+  const dbs = [...new Set(namespaces.map(({ db }) => db))];
   const written = namespaces.filter(isBuckets).flatMap(bucketTargetNeeds);
-  await lacking("target", target, [...[...dbs].flatMap((db) => targetNeeds(db, stateDb)), ...written]);
+  await lacking("target", target, [...stateNeeds(stateDb), ...dbs.flatMap(writeNeeds), ...written]);
 };
 
 /** Routes that have not begun yet and whose target has documents, without a policy. @throws FERRY_TARGET_NOT_EMPTY, FERRY_TARGET_POLICY */

@@ -6,6 +6,7 @@ import { isWriteBlocked } from "#cutover/fence/writeBlock.ts";
 import { CutoverStore } from "#cutover/machine/cutoverStore.ts";
 import type { CutoverRecord } from "#cutover/machine/record.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
+import { pastBlockNeeds } from "#io/mongo/needs.ts";
 import { lackedPrivilege, readPrivileges } from "#io/mongo/privileges.ts";
 import { reachMongo } from "#io/mongo/reach.ts";
 import { StateDb } from "#io/state/stateDb.ts";
@@ -16,16 +17,6 @@ import { type DirectDeps, runDirect } from "./direct.ts";
 import { type TurnedBack, turnedBack } from "./turnedBack.ts";
 
 const APP = "ferry run --reverse";
-
-const PAST_BLOCK = [
-  {
-    db: "",
-    collection: "",
-    cluster: true,
-    actions: ["bypassWriteBlockingMode"],
-    why: "writing behind user-write-block",
-  },
-] as const;
 
 const reaching = ({ clock, logger, soft }: DirectDeps) => ({ appName: APP, clock, logger, signal: soft });
 
@@ -39,7 +30,7 @@ const sentOver = async (state: StateDb): Promise<Sent> => {
 /** @throws FERRY_MONGO_PRIVILEGE where a fence keeps ferry out as well */
 const requirePastFence = async (source: MongoClient): Promise<void> => {
   if ((await isWriteBlocked(source)) !== true) return;
-  const lacked = await lackedPrivilege("source", source, [...PAST_BLOCK]);
+  const lacked = await lackedPrivilege("source", source, pastBlockNeeds);
   if (lacked !== undefined) throw lacked;
   if ((await readPrivileges(source)).users.length === 0)
     throw new FerryError(

@@ -1,11 +1,13 @@
 import { BSONRegExp } from "bson";
 import { BUCKETS, seriesOf } from "#base/flow/buckets.ts";
 import {
+  databasesNamed,
   globSource,
   isGlob,
   NamespaceFilter,
   NamespacePattern,
   type NamespaceSpec,
+  watchedDatabase,
 } from "#base/flow/namespaceFilter.ts";
 import { formatNamespace, type Namespace } from "#base/flow/types.ts";
 import type { Watch } from "./watchLevel.ts";
@@ -77,9 +79,8 @@ export class Scope {
 
   /** One database: a stream on it needs no more than its privileges. Several: a stream on the whole cluster. */
   get watch(): Watch {
-    const [first, ...others] = new Set(this.#filter.include.map(({ db }) => db));
-    if (first === undefined || others.length > 0 || isGlob(first)) return { level: "cluster", db: "", coll: "" };
-    return { level: "database", db: first, coll: "" };
+    const db = watchedDatabase(databasesNamed(this.#filter.include.map(({ text }) => text)));
+    return { level: db === "" ? "cluster" : "database", db, coll: "" };
   }
 
   /**

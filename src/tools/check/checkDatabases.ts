@@ -6,15 +6,13 @@ import { translated } from "#io/mongo/errors.ts";
 import {
   bucketSourceNeeds,
   bucketTargetNeeds,
-  missingPrivileges,
-  type Need,
   noteWishes,
   oplogWishes,
-  readPrivileges,
-  roleScript,
   sourceNeeds,
-  targetNeeds,
-} from "#io/mongo/privileges.ts";
+  stateNeeds,
+  writeNeeds,
+} from "#io/mongo/needs.ts";
+import { missingPrivileges, type Need, readPrivileges, roleScript } from "#io/mongo/privileges.ts";
 import { atLeast, OLDEST_VERSION } from "#io/mongo/serverVersion.ts";
 import { StateDb } from "#io/state/stateDb.ts";
 import { isSameDeployment, readDeployment } from "#source/stream/deployment.ts";
@@ -170,11 +168,12 @@ const tryWriting = async (say: Say, target: MongoClient, stateDb: string, transa
 
 /**
  * The target: writable, and with transactions where exactly-once is wanted.
+ * @param databases that are written to; "" for every one
  * @param buckets of the time series that are to be written
  */
 export const checkTarget = (
   target: MongoClient,
-  db: string,
+  databases: readonly string[],
   stateDb: string,
   buckets: readonly Namespace[] = [],
 ): Promise<CheckResult[]> =>
@@ -188,7 +187,8 @@ export const checkTarget = (
         "Start it with --replSet NAME and run rs.initiate() once, and each batch takes effect exactly once.",
       );
     else say("ok", `MongoDB ${version}, ${kind === "sharded" ? "a sharded cluster" : `replica set ${setName}`}`);
-    await checkPrivileges(say, target, "ferryTarget", targetNeeds(db, stateDb), [
+    const needs = [...databases.flatMap(writeNeeds), ...stateNeeds(stateDb)];
+    await checkPrivileges(say, target, "ferryTarget", needs, [
       { needs: buckets.flatMap(bucketTargetNeeds), without: WITHOUT_BUCKETS },
     ]);
     await tryWriting(say, target, stateDb, kind !== "standalone");

@@ -9,7 +9,7 @@ import { waysOn } from "#cutover/machine/waysOn.ts";
 import { readWhole } from "#cutover/parts/carriedRun.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
-import { type CheckResult, checking } from "./checkResult.ts";
+import { type CheckResult, checking, type Say } from "./checkResult.ts";
 
 /** A side that is fenced while services leave it. */
 export type Fenced = Readonly<{
@@ -68,11 +68,19 @@ const fenceText = ({ side }: Fenced, ups: readonly Up[]): string =>
     ? `${side} refuses the writes of all its users`
     : `${side} refuses inserts and updates of ${ups.join(", ")}`;
 
+/** Has anything ever been carried back? What may not be read is said, and counts as nothing. */
+const isCarriedBack = (state: StateDb, say: Say): Promise<boolean> =>
+  state.hasState().catch((error: unknown) => {
+    if (!isFerry(error, "FERRY_MONGO_PRIVILEGE")) throw error;
+    say("warn", `whether changes were ever carried back is not known: ${error.detail}`, error.entry.hint);
+    return false;
+  });
+
 /** A fence that is up on a side, and whose it is; a cutover that a process left behind. Silent where there is neither. */
 export const checkFence = (fenced: Fenced): Promise<CheckResult[]> =>
   checking("cutover", async (say) => {
     const { state, by } = fenced;
-    if (by === "rollback" && !(await state.hasState())) return; // nothing was ever carried back
+    if (by === "rollback" && !(await isCarriedBack(state, say))) return;
     const store = new CutoverStore(state, "", 0);
     const [seen, sent, fences] = await Promise.all([store.latest(), store.sent(), fencesOn(fenced)]);
     const found = fences.map((up) => ({ up, ...whoseOf(fenced, up, { sent, seen }) }));

@@ -3,21 +3,12 @@ import { isMongo } from "#base/config/destination.ts";
 import { readConfig } from "#base/config/readConfig.ts";
 import { resolveSettings } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
-import { BUCKETS } from "#base/flow/buckets.ts";
 import { systemClock } from "#base/flow/clock.ts";
-import { parseNames } from "#base/flow/namespaceFilter.ts";
+import { databasesNamed, watchedDatabase } from "#base/flow/namespaceFilter.ts";
 import { parseNamespace } from "#base/flow/types.ts";
 import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
-import {
-  bucketSourceNeeds,
-  bucketTargetNeeds,
-  roleScript,
-  sourceNeeds,
-  sourceWishes,
-  targetNeeds,
-} from "#io/mongo/privileges.ts";
 import { ignoredText } from "#io/mongo/reach.ts";
 import { ferryUri } from "#io/mongo/uriOptions.ts";
 import { StateDb } from "#io/state/stateDb.ts";
@@ -25,7 +16,6 @@ import { reverseState } from "#process/capture/stateNames.ts";
 import { requireFits } from "#sink/open/fits.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { ConnectRest } from "#source/connector/connectRest.ts";
-import { Scope } from "#source/stream/scope.ts";
 import type { StructureDeps } from "#structure/operations/structureOperations.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
 import { bucketsIn, checkSource, checkStatePlace, checkTarget } from "#tools/check/checkDatabases.ts";
@@ -37,13 +27,14 @@ import { checkStructure } from "#tools/check/checkStructure.ts";
 import { checkContainers } from "#tools/stack/containerChecks.ts";
 import { type Flags, withConnections } from "../connections.ts";
 import { type NamesFlags, namesIn, withNames } from "../namesFlags.ts";
+import { printRights, type Rights, type RightsFlags, withRights } from "../rights.ts";
 
 type CheckFlags = Flags &
   NamesFlags &
+  RightsFlags &
   Readonly<{
     ns?: string;
     config?: string;
-    printRoles?: boolean;
     containers?: boolean;
     createAttributes?: boolean;
   }>;
@@ -54,26 +45,13 @@ export const registerCheck = (command: Command): void => {
     .option("--ns <db.collection>", "collection to migrate (default: those of the routes, else everything)")
     .option("--containers", "check only what compose.yaml needs: a Docker engine, memory, free ports")
     .option("--config <file>", "routes and their rules (default: ferry.yaml here, if it exists)")
-    .option("--create-attributes", "add to Cognito pools the custom attributes that routes name and they lack")
-    .option("--print-roles", "print the roles with the least privileges that ferry needs, for mongosh, and exit");
-  withNames(command, {
+    .option("--create-attributes", "add to Cognito pools the custom attributes that routes name and they lack");
+  withNames(withRights(command), {
     include:
       "namespaces whose structure and privileges to check (default: those of the routes, else --ns, else everything)",
     exclude: "namespaces to skip",
   });
   withConnections(command, ["source", "target", "kafka", "connect", "state"]).action(check);
-};
-
-/** Whose privileges are meant on each side: one database, or "" for all of them. */
-type Databases = Readonly<{ source: string; target: string }>;
-
-const printRoles = ({ source, target }: Databases, stateDb: string): void => {
-  print(`// on the source, for ferry and the connector`);
-  const read = bucketSourceNeeds({ db: source, coll: BUCKETS });
-  print(roleScript("ferrySource", [...sourceNeeds(source), ...read, ...sourceWishes]));
-  print(`\n// on the target`);
-  const written = bucketTargetNeeds({ db: target, coll: BUCKETS });
-  print(roleScript("ferryTarget", [...targetNeeds(target, stateDb), ...written]));
 };
 
 /** @throws FERRY_USAGE */
@@ -84,14 +62,13 @@ const nsOf = (ns: string | undefined): string => {
   throw new FerryError("FERRY_USAGE", `--ns must be a collection such as test.users, not "${ns}"`);
 };
 
-/** Of what the flags name, else of the routes, else of `--ns`: the one database, as the capture watches it, or all. */
-const databasesOf = async ({ config, ns, ...flags }: CheckFlags): Promise<Databases> => {
+/** Names on both sides: of what the flags name, else of the routes, else of `--ns`. */
+const namesOf = async ({ config, ns, ...flags }: CheckFlags): Promise<Pick<Rights, "from" | "to">> => {
   const { include: named } = namesIn(flags);
   const { routes } = named.length > 0 ? {} : await readConfig(config);
   requireFits(routes ?? []); // what a target cannot do is not met when documents are on their way
-  const one = (names: readonly string[]): string => new Scope(parseNames(names, []), "").watch.db;
   const from = routes?.map(({ from }) => from) ?? (named.length > 0 ? named : [nsOf(ns)]);
-  return { source: one(from), target: one(routes?.filter(isMongo).map(({ to }) => to.mongodb) ?? from) };
+  return { from, to: routes?.filter(isMongo).map(({ to }) => to.mongodb) ?? from };
 };
 
 const ANSWER_MS = 5000;
@@ -130,11 +107,9 @@ const check = async (flags: CheckFlags): Promise<void> => {
     return;
   }
   const settings = resolveSettings(flags, []);
-  const databases = await databasesOf(flags);
-  if (flags.printRoles === true) {
-    printRoles(databases, settings.stateDb);
-    return;
-  }
+  const names = await namesOf(flags);
+  const watched = watchedDatabase(databasesNamed(names.from));
+  if (printRights(flags, { ...names, ...settings, bootstrap: settings.kafka ?? "localhost:9092" })) return;
   if ([settings.source, settings.target, settings.kafka, settings.connect].every((setting) => setting === undefined))
     throw new FerryError("FERRY_USAGE", "there is nothing to check: give --source, --target, --kafka or --connect");
   const results: CheckResult[] = [];
@@ -148,9 +123,10 @@ const check = async (flags: CheckFlags): Promise<void> => {
   const options = { ...kafkaAddress(settings), clientId: "ferry-check", group: settings.group };
   const kafka = settings.kafka === undefined ? undefined : new KafkaClient(options);
   try {
-    if (source !== undefined) results.push(...(await checkSource(source, databases.source)));
-    const buckets = source === undefined ? [] : await bucketsIn(source, databases.source).catch(() => []); // said of the source
-    if (target !== undefined) results.push(...(await checkTarget(target, databases.target, settings.stateDb, buckets)));
+    if (source !== undefined) results.push(...(await checkSource(source, watched)));
+    const buckets = source === undefined ? [] : await bucketsIn(source, watched).catch(() => []); // said of the source
+    if (target !== undefined)
+      results.push(...(await checkTarget(target, databasesNamed(names.to), settings.stateDb, buckets)));
     if (apart !== undefined && target !== undefined) results.push(...(await checkStatePlace(apart, target)));
     if (source !== undefined && target !== undefined && state !== undefined)
       results.push(

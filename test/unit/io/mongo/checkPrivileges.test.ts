@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bucketSourceNeeds, missingPrivileges, noteWishes, roleScript, sourceNeeds } from "#io/mongo/privileges.ts";
+import { bucketSourceNeeds, noteWishes, sourceNeeds } from "#io/mongo/needs.ts";
+import { missingPrivileges, roleScript } from "#io/mongo/privileges.ts";
 
 const needs = bucketSourceNeeds({ db: "shop", coll: "system.buckets.weather" });
 

@@ -34,7 +34,7 @@ const CASES: readonly (readonly [typed: readonly string[], offered: readonly str
   [["completion", "z"], ["zsh"]],
   [["drift", "decide", "route", "path", "pa"], ["pass"]],
   [["run", "--target", "ru"], []],
-  [["check", "--print"], ["--print-roles"]],
+  [["check", "--print-r"], ["--print-roles"]],
   [["kc", "--config"], []],
 ];
 
