@@ -15,7 +15,7 @@ import { LABELS, METRICS, type MetricEntry, type MetricGroup } from "#base/obser
 import type { Need } from "#io/mongo/privileges.ts";
 import { openApi } from "#surface/api/openApi.ts";
 import { ACL_ROLES } from "#tools/check/kafkaAcls.ts";
-import { MONGO_ROLES, needsOf, type RoleNames } from "#tools/check/mongoRoles.ts";
+import { MONGO_ROLES, type RoleNames, roleNeeds } from "#tools/check/mongoRoles.ts";
 import { applyFigures, recordedRatios } from "./benchTable.ts";
 import { wrapped } from "./prose.ts";
 
@@ -169,7 +169,7 @@ const rolesTable = (): string =>
   table(
     ["role", "on", "resource", "actions", "why"],
     MONGO_ROLES.flatMap((role) =>
-      needsOf(role, ANY).map((need, i) => [
+      roleNeeds(role, ANY).map((need, i) => [
         i === 0 ? `\`${role.role}\`` : "",
         i === 0 ? `${role.side}: ${role.runs}` : "",
         resourceText(need),

@@ -2,12 +2,20 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { runProgram } from "#tools/stack/process.ts";
 
+type About = Readonly<{
+  /** Instead of 127.0.0.1 and localhost. */
+  host?: string;
+  expired?: boolean;
+  /** Of its key, which is not encrypted otherwise. */
+  password?: string;
+}>;
+
 /** PEM files of an authority of a test's own. */
 export type Certificates = Readonly<{
   /** The authority's certificate. */
   ca: string;
   /** Key and certificate in one file, for 127.0.0.1 and localhost, that this authority signed. */
-  signed: (name: string, about?: Readonly<{ host?: string; expired?: boolean }>) => Promise<string>;
+  signed: (name: string, about?: About) => Promise<string>;
 }>;
 
 const openssl = async (args: readonly string[]): Promise<string> => {
@@ -21,7 +29,7 @@ const KEY = ["-newkey", "rsa:2048", "-nodes"];
 export const authority = async (folder: string): Promise<Certificates> => {
   const [ca, caKey] = [join(folder, "ca.pem"), join(folder, "ca.key")];
   await openssl(["req", "-x509", ...KEY, "-keyout", caKey, "-out", ca, "-days", "2", "-subj", "/CN=test authority"]);
-  const signed: Certificates["signed"] = async (name, { host, expired = false } = {}) => {
+  const signed: Certificates["signed"] = async (name, { host, expired = false, password } = {}) => {
     const [key, request, extensions] = ["key", "csr", "ext"].map((end) => join(folder, `${name}.${end}`)) as [
       string,
       string,
@@ -34,9 +42,8 @@ export const authority = async (folder: string): Promise<Certificates> => {
       ...["x509", "-req", "-in", request, "-CA", ca, "-CAkey", caKey, "-CAcreateserial", "-extfile", extensions],
       ...validity,
     ]);
-    const { stdout: pkcs8 } = await runProgram("openssl", ["pkcs8", "-topk8", "-nocrypt", "-in", key], {
-      timeoutMs: 60_000,
-    });
+    const encryption = password === undefined ? ["-nocrypt"] : ["-passout", `pass:${password}`];
+    const pkcs8 = await openssl(["pkcs8", "-topk8", "-in", key, ...encryption]);
     const file = join(folder, `${name}.pem`);
     writeFileSync(file, pkcs8 + certificate);
     return file;

@@ -264,7 +264,7 @@ test("what real servers make of a mistake is one sentence with the status of its
     });
     const { status, err } = await waiting;
     assert.ok(status === 130 || status === null, `${status} ${err}`); // of the SIGINT
-    assert.match(err, /"err":"connecting to mongodb:\/\/127\.0\.0\.1:\d+\/: [^"]+"/);
+    assert.match(err, /"err":"connecting to the source, mongodb:\/\/127\.0\.0\.1:\d+\/: [^"]+"/);
     assert.doesNotMatch(err, /FERRY_/);
   } finally {
     for (const server of [web, mute, closing]) server.close();

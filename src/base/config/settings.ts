@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { FerryError } from "#base/errors/ferryError.ts";
+import { listed } from "#base/flow/namespaceFilter.ts";
 import { ENVIRONMENT } from "./environment.ts";
 import { readOneLine } from "./textFile.ts";
 
@@ -13,6 +14,9 @@ const BROKER = String.raw`\s*(?:\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::${PORT})?\s*`;
 
 /** What MongoDB takes as a database's name, but the server's own. */
 const STATE_DB = String.raw`^(?!(?:admin|local|config)$)[^/\\. "$*<>:|?\u0000]{1,63}$`;
+
+/** One of the MongoDB servers. */
+const SIDE = String.raw`\s*(?:source|target|state)\s*`;
 
 /** A port, with or without a host before it. */
 const METRICS_ADDRESS = String.raw`^(?:(?:\[[0-9a-fA-F:.]+\]|[\w.-]+):)?\d{1,5}$`;
@@ -36,6 +40,13 @@ export const SETTINGS = {
       address: true,
       description: "URI of the MongoDB that holds ferry's state, where that is not the target.",
     },
+    tlsUnchecked: {
+      type: "string",
+      env: "FERRY_TLS_UNCHECKED",
+      pattern: `^${SIDE}(?:,${SIDE})*$`,
+      description:
+        "MongoDB servers whose URI may take any certificate (tlsInsecure, tlsAllowInvalidCertificates, tlsAllowInvalidHostnames): source, target, state, comma-separated.",
+    },
     kafka: {
       type: "string",
       env: "FERRY_KAFKA",
@@ -55,6 +66,12 @@ export const SETTINGS = {
       address: true,
       pattern: "^https?://[^\\s/]+",
       description: "Base URL of Kafka Connect's REST API, such as http://127.0.0.1:8083.",
+    },
+    connectCa: {
+      type: "string",
+      env: "FERRY_CONNECT_CA",
+      description:
+        "PEM file of the authorities whose certificates Kafka Connect may show, where --connect is https; without it those of Node.",
     },
     stateDb: {
       type: "string",
@@ -188,9 +205,25 @@ const checked = (name: string, value: string, { pattern, enum: known, descriptio
   throw new FerryError("FERRY_USAGE", `${name} is invalid: ${description}`);
 };
 
+/** Options of a MongoDB URI that take any certificate; names that are percent-encoded are refused where a URI is read. */
+const TAKES_ANY = /[?&](tlsInsecure|tlsAllowInvalidCertificates|tlsAllowInvalidHostnames)=(?!false(?:&|$))/i;
+
+/** @throws FERRY_TLS_UNCHECKED for a URI that takes any certificate, where that is not asked for by name */
+const requireChecked = (found: Readonly<Record<string, string>>): void => {
+  const named = listed(found["tlsUnchecked"] ?? "");
+  for (const side of ["source", "target", "state"]) {
+    const [, option] = TAKES_ANY.exec(found[side] ?? "") ?? [];
+    if (option !== undefined && !named.includes(side))
+      throw new FerryError(
+        "FERRY_TLS_UNCHECKED",
+        `the ${side}'s URI has ${option}: whoever is on the way could read and change what goes there`,
+      );
+  }
+};
+
 /**
  * Settings from flags, environment and local stack. `need` names those the command cannot do without.
- * @throws FERRY_USAGE naming the first that is missing or malformed, and how to give it.
+ * @throws FERRY_USAGE naming the first that is missing or malformed, and how to give it; FERRY_TLS_UNCHECKED
  */
 export const resolveSettings = <K extends keyof Settings>(
   flags: SettingFlags,
@@ -217,11 +250,20 @@ export const resolveSettings = <K extends keyof Settings>(
       );
     }
   }
+  requireChecked(found);
   return found as ReturnType<typeof resolveSettings<K>>;
 };
 
+export type StateSetting = Readonly<{
+  uri: string;
+  stateDb: string;
+  /** For a sentence. */
+  side: "target" | "state database";
+}>;
+
 /** Where ferry's state is: where `state` says, else on the target. @throws FERRY_USAGE where neither is given */
-export const resolveState = (flags: SettingFlags): Readonly<{ uri: string; stateDb: string }> => {
+export const resolveState = (flags: SettingFlags): StateSetting => {
   const { state, target, stateDb } = resolveSettings(flags, []);
-  return { uri: state ?? target ?? resolveSettings(flags, ["target"]).target, stateDb };
+  if (state !== undefined) return { uri: state, stateDb, side: "state database" };
+  return { uri: target ?? resolveSettings(flags, ["target"]).target, stateDb, side: "target" };
 };

@@ -70,6 +70,12 @@ export const CATALOGUE = {
     "A file named in the TLS options of a URI cannot be used.",
     "tlsCAFile and tlsCertificateKeyFile are PEM files on the machine where ferry runs; the latter holds certificate and key.",
   ),
+  FERRY_TLS_UNCHECKED: entry(
+    64,
+    "never",
+    "A URI takes any certificate, and no flag says that it may.",
+    "Name the authority in the URI (tlsCAFile). Where that cannot be done, --tls-unchecked names the side: source, target or state.",
+  ),
   FERRY_CONFIG: entry(
     64,
     "never",
@@ -466,6 +472,18 @@ export const CATALOGUE = {
     "backoff",
     "Kafka Connect's REST API cannot be reached.",
     "Check that Connect runs and that --connect is its base URL; `ferry stack status` shows a local one.",
+  ),
+  FERRY_CONNECT_TLS: entry(
+    69,
+    "never",
+    "There is no encrypted connection to Kafka Connect.",
+    "The message says why. Check https:// in --connect, and --connect-ca: a PEM file of the authority that signed Connect's certificate.",
+  ),
+  FERRY_CONNECT_AUTH: entry(
+    77,
+    "never",
+    "Kafka Connect refused ferry's login.",
+    "Give user and password in the URL, percent-encoded: https://user:password@host:8083, in FERRY_CONNECT or --connect-file.",
   ),
   FERRY_CONNECT_OTHER: entry(
     64,

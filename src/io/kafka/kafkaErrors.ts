@@ -1,5 +1,6 @@
 import type { ErrorCode } from "#base/errors/catalogue.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import { foundIn, tlsFaultOf, tlsText } from "#base/errors/tlsFault.ts";
 import { library } from "./library.ts";
 
 /** Broker error names (Kafka protocol, "Error codes") to ours; the first that occurs anywhere in a nested error decides. */
@@ -14,52 +15,23 @@ const BY_API_ID: readonly (readonly [string, ErrorCode])[] = [
   ["TOPIC_DELETION_DISABLED", "FERRY_KAFKA_REQUEST"],
 ];
 
-const FOREIGN = "its certificate is of an authority that ssl.truststore.location does not hold";
-const NO_TLS = "that listener speaks no TLS, and security.protocol asks for it";
-const NO_CERTIFICATE = "it takes only clients that show a certificate it knows: ssl.keystore.location";
+/** The settings of a client file that TLS depends on. */
+const SETTINGS = { trust: "ssl.truststore.location", own: "ssl.keystore.location", tls: "security.protocol" };
 
-/** What Node's TLS codes say, in words. Source: Node's documentation, "TLS (SSL)", "X509 certificate error codes". */
-const TLS: Readonly<Record<string, string>> = {
-  CERT_HAS_EXPIRED: "its certificate has expired",
-  CERT_NOT_YET_VALID: "its certificate is not valid yet",
-  DEPTH_ZERO_SELF_SIGNED_CERT: FOREIGN,
-  SELF_SIGNED_CERT_IN_CHAIN: FOREIGN,
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: FOREIGN,
-  UNABLE_TO_GET_ISSUER_CERT: FOREIGN,
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: FOREIGN,
-  ERR_TLS_CERT_ALTNAME_INVALID: "its certificate is for another name than this address",
-  ERR_SSL_WRONG_VERSION_NUMBER: NO_TLS,
-  ERR_SSL_PACKET_LENGTH_TOO_LONG: NO_TLS,
-  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: NO_CERTIFICATE,
-  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: NO_CERTIFICATE,
-  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: NO_CERTIFICATE,
-  ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN: NO_CERTIFICATE,
-};
-
-/** The same where there is no code: as the library and Node say it. */
-const TLS_SENTENCES: readonly (readonly [RegExp, string])[] = [
-  [/requires TLS/, "that listener wants TLS: security.protocol"],
-  [/disconnected before secure TLS connection/, NO_TLS],
-];
+/** What the library says where it meets a listener that wants TLS. */
+const WANTS_TLS = /requires TLS/;
 
 /** A broker silently closes a connection that it does not want. */
 const CLOSED = " (a listener closes what is not as it wants it: TLS, a login, a client's certificate; --kafka-config)";
 
-/** What a look finds in an error, or in those that it was made of. */
-const foundIn = <T>(error: unknown, look: (error: Error) => T | undefined): T | undefined => {
-  if (!(error instanceof Error)) return undefined;
-  const inner: readonly unknown[] = error instanceof AggregateError ? error.errors : [error.cause];
-  return look(error) ?? inner.map((one) => foundIn(one, look)).find((found) => found !== undefined);
-};
-
 /** Why TLS did not come about. */
-const tlsReason = (error: unknown): string | undefined =>
-  foundIn(
-    error,
-    (one) =>
-      TLS[String((one as { code?: unknown }).code)] ??
-      TLS_SENTENCES.find(([sentence]) => sentence.test(one.message))?.[1],
+const tlsReason = (error: unknown): string | undefined => {
+  const fault = tlsFaultOf(error);
+  if (fault !== undefined) return tlsText(fault, SETTINGS);
+  return foundIn(error, ({ message }) =>
+    WANTS_TLS.test(message) ? "that listener wants TLS: security.protocol" : undefined,
   );
+};
 
 /** Was a login refused? */
 const isRefusedLogin = (error: unknown): boolean =>

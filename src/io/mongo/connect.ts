@@ -26,7 +26,12 @@ export type {
   ReadPreferenceMode,
 } from "mongodb";
 
+/** Which of a run's servers one is, for sentences. */
+export type ServerSide = "source" | "target" | "state database";
+
 export type ConnectOptions = Readonly<{
+  /** Named in a sentence about the first connection. */
+  side?: ServerSide | undefined;
   /** Shown in the server's log and currentOp. */
   appName: string;
   /** How long to look for a server before giving up, ms. */
@@ -138,9 +143,13 @@ const requirePrimary = async (client: MongoClient, uri: string): Promise<void> =
     );
 };
 
+/** What is being done while a server is first connected to. */
+export const connecting = (uri: string, side: ServerSide | undefined): string =>
+  `connecting to ${side === undefined ? "" : `the ${side}, `}${shownUri(uri)}`;
+
 /** Connects, and sees that the server answers. @throws as `connectMongo` */
-export const greet = (client: MongoClient, uri: string): Promise<void> =>
-  translated(`connecting to ${shownUri(uri)}`, async () => {
+export const greet = (client: MongoClient, uri: string, side?: ServerSide): Promise<void> =>
+  translated(connecting(uri, side), async () => {
     await client.connect();
     await client.db("admin").command({ ping: 1 });
     await requirePrimary(client, uri);
@@ -153,7 +162,7 @@ export const greet = (client: MongoClient, uri: string): Promise<void> =>
 export const connectMongo = async (uri: string, options: ConnectOptions): Promise<MongoClient> => {
   const client = openMongo(uri, options);
   try {
-    await greet(client, uri);
+    await greet(client, uri, options.side);
     return client;
   } catch (error) {
     await client.close();

@@ -1,18 +1,18 @@
 import { type MongoClient, MongoServerSelectionError, type ServerHeartbeatFailedEvent } from "mongodb";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
-import { shownUri } from "#base/errors/secrets.ts";
 import { unlessAborted } from "#base/flow/abort.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { retryForever } from "#base/flow/retry.ts";
 import { Awaited } from "#base/observe/awaited.ts";
 import type { Logger } from "#base/observe/log.ts";
-import { greet, openMongo } from "./connect.ts";
+import { connecting, greet, openMongo, type ServerSide } from "./connect.ts";
 import { mongoError } from "./errors.ts";
+import { unreachedText } from "./unreached.ts";
 import { ferryUri } from "./uriOptions.ts";
 
 export type ReachDeps = Readonly<{
   /** As in a sentence: `the source`. */
-  side: "source" | "target" | "state database";
+  side: ServerSide;
   appName: string;
   /** See ConnectOptions. */
   pastValidators?: boolean;
@@ -45,8 +45,11 @@ class FirstConnection {
   /** The hosts belong to another set than the URI names, and the driver has left all of them out; or there are none (SRV). */
   #isMistaken = false;
 
-  constructor(client: MongoClient, awaited: Awaited) {
+  readonly #side: ServerSide;
+
+  constructor(client: MongoClient, side: ServerSide, awaited: Awaited) {
     this.#client = client;
+    this.#side = side;
     this.#awaited = awaited;
   }
 
@@ -66,13 +69,13 @@ class FirstConnection {
 
   async make(uri: string): Promise<void> {
     this.#failures.clear();
-    const phase = `connecting to ${shownUri(uri)}`;
+    const phase = connecting(uri, this.#side);
     const given = Promise.withResolvers<never>();
     this.#reject = (error) =>
-      given.reject(new FerryError("FERRY_MONGO_UNREACHABLE", `${phase}: ${error.message}`, { cause: error }));
+      given.reject(new FerryError("FERRY_MONGO_UNREACHABLE", `${phase}: ${unreachedText(error)}`, { cause: error }));
     this.#client.on("serverHeartbeatFailed", this.#heard);
     try {
-      await Promise.race([greet(this.#client, uri), given.promise]);
+      await Promise.race([greet(this.#client, uri, this.#side), given.promise]);
       this.#awaited.back();
     } catch (error) {
       const failure = mongoError(error, phase);
@@ -96,7 +99,7 @@ class FirstConnection {
 export const reachMongo = async (uri: string, deps: ReachDeps): Promise<MongoClient> => {
   const { side, appName, pastValidators = false, clock, signal } = deps;
   const client = openMongo(uri, { appName, pastValidators });
-  const first = new FirstConnection(client, new Awaited(`the ${side}`, deps));
+  const first = new FirstConnection(client, side, new Awaited(`the ${side}`, deps));
   const isPassing = (error: FerryError): boolean =>
     isFerry(error, "FERRY_MONGO_UNREACHABLE", "FERRY_MONGO_TRANSIENT") && first.isAway;
   try {

@@ -1,12 +1,23 @@
 import { MongoNetworkError, type MongoServerSelectionError, type ServerDescription } from "mongodb";
+import { tlsFaultOf, tlsText } from "#base/errors/tlsFault.ts";
 
 /** The server ended a connection that carried nothing yet: what that means is not in the driver's words. */
-const CLOSED = "it takes the connection and ends it: it may require TLS (tls=true), or be no MongoDB server";
+const CLOSED =
+  "it takes the connection and ends it: it may require TLS (tls=true) or a client's certificate that it knows (tlsCertificateKeyFile), or be no MongoDB server";
 const SILENT = "it takes the connection and does not answer: it may be no MongoDB server";
+
+/** The options of a URI that TLS depends on. */
+const OPTIONS = { trust: "tlsCAFile", own: "tlsCertificateKeyFile", tls: "tls=true" };
+
+/** Why one server cannot be used, in words where the driver and Node have a code for it. */
+export const unreachedText = (error: Error): string => {
+  const fault = tlsFaultOf(error);
+  return fault === undefined ? error.message : tlsText(fault, OPTIONS);
+};
 
 const reasonOf = ({ error }: ServerDescription): string | undefined => {
   if (error === null) return undefined;
-  const { message } = error;
+  const message = unreachedText(error);
   if (!(error instanceof MongoNetworkError)) return message;
   if (error.cause === undefined && / closed$/.test(message)) return CLOSED;
   return / timed out$/.test(message) ? SILENT : message;

@@ -6,6 +6,7 @@ import type { KafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { topicsFor } from "#io/kafka/topicName.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
+import type { ConnectAddress } from "#source/connector/connectAddress.ts";
 import { parseConnector, topicsInScope } from "#source/connector/connectorConfig.ts";
 import { checkCapture } from "#source/connector/connectorHealth.ts";
 import type { ConnectorStore } from "#source/connector/connectorStore.ts";
@@ -13,7 +14,7 @@ import { ConnectRest } from "#source/connector/connectRest.ts";
 import type { ConnectorFinding } from "#source/connector/finding.ts";
 
 export type CaptureGuardOptions = Readonly<{
-  connectUrl: string;
+  connect: ConnectAddress;
   kafka: KafkaAddress;
   source: MongoClient;
   connectors: ConnectorStore;
@@ -40,7 +41,7 @@ export class CaptureGuard implements AsyncDisposable {
   }
 
   #rest(signal: AbortSignal): ConnectRest {
-    return new ConnectRest({ url: this.#options.connectUrl, clock: this.#options.clock, signal, giveUpAfterMs: 0 });
+    return new ConnectRest({ ...this.#options.connect, clock: this.#options.clock, signal, giveUpAfterMs: 0 });
   }
 
   /**

@@ -20,6 +20,7 @@ import { Pace, TARGET_PROBE } from "#io/pace/pace.ts";
 import { type LiveRoute, RouteTable } from "#route/table/routeTable.ts";
 import { requireFits } from "#sink/open/fits.ts";
 import { kindOfSink, sinkOpener } from "#sink/open/openSink.ts";
+import { connectAddress } from "#source/connector/connectAddress.ts";
 import { provenSource } from "#source/stream/deployment.ts";
 import { CaptureGuard } from "./captureGuard.ts";
 import { Halts } from "./halts.ts";
@@ -194,9 +195,16 @@ const guardOf = (
   source: MongoClient | undefined,
   { connectors, runs }: WorkerStores,
 ): CaptureGuard | undefined => {
-  const { connect: connectUrl } = settings;
-  if (connectUrl === undefined || settings.kafka === undefined || source === undefined) return undefined;
-  return new CaptureGuard({ connectUrl, kafka: kafkaAddress(settings), source, connectors, runs, clock, logger });
+  if (settings.connect === undefined || settings.kafka === undefined || source === undefined) return undefined;
+  return new CaptureGuard({
+    connect: connectAddress(settings),
+    kafka: kafkaAddress(settings),
+    source,
+    connectors,
+    runs,
+    clock,
+    logger,
+  });
 };
 
 const kafkaLog = (

@@ -1,8 +1,10 @@
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { shownUri } from "#base/errors/secrets.ts";
+import { tlsFaultOf, tlsText } from "#base/errors/tlsFault.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { retry } from "#base/flow/retry.ts";
-import { type ConnectUrl, connectUrl } from "./connectUrl.ts";
+import { type ConnectAddress, type ConnectUrl, connectUrl } from "./connectAddress.ts";
+import { httpCall } from "./connectHttp.ts";
 
 /** A connector's configuration as Connect holds it: every value is text. */
 export type ConnectorConfig = Readonly<Record<string, string>>;
@@ -28,15 +30,14 @@ export type Plugin = Readonly<{ class: string; type: string; version?: string }>
 /** One configuration key, and what Connect or the connector objects to in its value. */
 export type ConfigComplaint = Readonly<{ name: string; errors: readonly string[] }>;
 
-export type ConnectRestOptions = Readonly<{
-  /** Base URL, `http://host:port`, or `http://user:password@host:port` where Connect asks for them. */
-  url: string;
-  clock: Clock;
-  signal?: AbortSignal | undefined;
-  /** How long an unreachable or rebalancing Connect is waited for, ms. */
-  giveUpAfterMs?: number;
-  onRetry?: (error: FerryError, attempt: number, pauseMs: number) => void;
-}>;
+export type ConnectRestOptions = ConnectAddress &
+  Readonly<{
+    clock: Clock;
+    signal?: AbortSignal | undefined;
+    /** How long an unreachable or rebalancing Connect is waited for, ms. */
+    giveUpAfterMs?: number;
+    onRetry?: (error: FerryError, attempt: number, pauseMs: number) => void;
+  }>;
 
 /** Connect itself gives a request up after 90 s (a validation waits for the source's server selection). */
 const REQUEST_TIMEOUT_MS = 95_000;
@@ -51,7 +52,8 @@ const textOf = (body: unknown): string => {
 /**
  * Kafka Connect's REST API. Requests that meet a rebalance or a Connect that is just restarting are repeated.
  * Source: Apache Kafka documentation, "Kafka Connect REST API"; initial_state is KIP-980, offsets are KIP-875.
- * Every method throws FERRY_CONNECT_UNREACHABLE, FERRY_CONNECT_BUSY, FERRY_CONNECT_MISSING or FERRY_CONNECT_REFUSED.
+ * Every method throws FERRY_CONNECT_UNREACHABLE, FERRY_CONNECT_TLS, FERRY_CONNECT_AUTH, FERRY_CONNECT_BUSY, FERRY_CONNECT_MISSING
+ * or FERRY_CONNECT_REFUSED.
  */
 export class ConnectRest {
   /** Without user and password. */
@@ -213,18 +215,18 @@ export class ConnectRest {
     const timeout = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
     const { signal } = this.#options;
     try {
-      const response = await fetch(this.url + path, {
+      const { status, text } = await httpCall({
         method,
+        url: this.url + path,
         headers: { "content-type": "application/json", accept: "application/json", ...this.#credentials },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        body: body === undefined ? undefined : JSON.stringify(body),
+        ca: this.#options.ca,
         signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
       });
-      const text = await response.text();
-      return { status: response.status, body: parseBody(text) };
+      return { status, body: parseBody(text) };
     } catch (error) {
       signal?.throwIfAborted();
-      const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
-      throw new FerryError("FERRY_CONNECT_UNREACHABLE", `${method} ${this.url}${path}: ${cause}`, { cause: error });
+      throw unanswered(error, `${method} ${this.url}${path}`);
     }
   }
 
@@ -236,9 +238,26 @@ export class ConnectRest {
     if (isMissing({ status, body })) throw new FerryError("FERRY_CONNECT_MISSING", detail);
     // A bare 404 comes from a Connect that has opened its port and not yet its resources (seen after a crash). 409 is a rebalance; 500 covers a request that timed out inside Connect while its herder was busy or restarting.
     if (status === 404 || status === 409 || status >= 500) throw new FerryError("FERRY_CONNECT_BUSY", detail);
+    if (status === 401 || status === 403)
+      throw new FerryError("FERRY_CONNECT_AUTH", `${what}: ${this.url} answers with HTTP status ${status}`);
     throw new FerryError("FERRY_CONNECT_REFUSED", detail);
   }
 }
+
+/** The settings that TLS depends on. */
+const SETTINGS = { trust: "--connect-ca", own: "ferry has none for Connect", tls: "https:// in --connect" };
+
+/** Why there is no answer: TLS that does not fit, which no waiting changes, or a server that is away. */
+const unanswered = (error: unknown, what: string): FerryError => {
+  const fault = tlsFaultOf(error);
+  if (fault !== undefined)
+    return new FerryError("FERRY_CONNECT_TLS", `${what}: ${tlsText(fault, SETTINGS)}`, { cause: error });
+  const reason = error instanceof Error ? error.message || String((error as { code?: unknown }).code) : String(error);
+  const hangsUp = /socket hang up|Parse Error|ECONNRESET/.test(reason)
+    ? " (it may speak HTTPS: https:// in --connect)"
+    : "";
+  return new FerryError("FERRY_CONNECT_UNREACHABLE", `${what}: ${reason}${hangsUp}`, { cause: error });
+};
 
 /** Connect's own "no such connector", which names it. */
 const isMissing = ({ status, body }: Answer): boolean =>

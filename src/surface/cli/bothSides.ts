@@ -54,7 +54,7 @@ export const withBothSides = (
       settings.kafka === undefined
         ? undefined
         : new KafkaClient({ ...kafkaAddress(settings), clientId, group: clientId });
-    const source = await connectMongo(uri, { appName });
+    const source = await connectMongo(uri, { side: "source", appName });
     try {
       const { soft: signal } = signals;
       const opening = { target, state, clock: systemClock, logger: plainLogger, vitals: NO_VITALS, signal };

@@ -14,6 +14,7 @@ import { createLogger } from "#base/observe/log.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
 import { requireRoute, requireState } from "#io/state/knownState.ts";
 import { StateDb } from "#io/state/stateDb.ts";
+import type { ConnectAddress } from "#source/connector/connectAddress.ts";
 import { ConnectRest } from "#source/connector/connectRest.ts";
 import { printAside } from "#surface/terminal/output.ts";
 import { choiceFlag } from "./choices.ts";
@@ -36,6 +37,17 @@ export const LOG_LEVEL = choiceFlag("--log-level <level>", "least severe level t
 export const withKafkaConfig = (command: Command): Command =>
   command.option("--kafka-config <file>", "properties of Kafka clients: security.protocol, sasl.*, ssl.*");
 
+const isMongoUri = (name: Address): boolean => FLAGS[name][0] === "uri";
+
+/** Adds the flag of certificates that are not checked, once for all sides. */
+const withTlsUnchecked = (command: Command): void => {
+  if (command.options.some(({ long }) => long === "--tls-unchecked")) return;
+  command.option(
+    "--tls-unchecked <sides>",
+    "MongoDB servers whose URI may take any certificate: source, target, state",
+  );
+};
+
 /** Adds the flags of addresses, each also from a file; a description of the command's own replaces the usual one. */
 export const withAddresses = (
   command: Command,
@@ -47,9 +59,11 @@ export const withAddresses = (
     command.option(`--${name} <${value}>`, wanted[name] ?? description);
     command.option(
       `--${name}-file <file>`,
-      `file that holds ${FLAGS[name][0] === "uri" ? "the URI" : "the address"}, if it has a password`,
+      `file that holds ${isMongoUri(name) ? "the URI" : "the address"}, if it has a password`,
     );
     if (name === "kafka") withKafkaConfig(command);
+    if (name === "connect") command.option("--connect-ca <file>", "PEM file of the authorities trusted at --connect");
+    if (isMongoUri(name)) withTlsUnchecked(command);
   }
   return command;
 };
@@ -87,12 +101,14 @@ export const withState = (
   flags: Flags & Readonly<{ route?: string }>,
   appName: string,
   work: (state: StateDb) => Promise<void>,
-): Promise<void> =>
-  StateDb.within(resolveState(flags), { appName }, async (state) => {
+): Promise<void> => {
+  const place = resolveState(flags);
+  return StateDb.within(place, { side: place.side, appName }, async (state) => {
     await requireState(state);
     await requireRoute(state, flags.route);
     await work(state);
   });
+};
 
 /** Works on the target with what ferry remembers, which may be nothing yet: one connection where both are in one place. */
 export const withPlaces = async (
@@ -102,10 +118,10 @@ export const withPlaces = async (
 ): Promise<void> => {
   const { target: uri } = resolveSettings(flags, ["target"]);
   const place = resolveState(flags);
-  const target = await connectMongo(uri, { appName });
+  const target = await connectMongo(uri, { side: "target", appName });
   try {
     if (place.uri === uri) await work(target, new StateDb(target, place.stateDb));
-    else await StateDb.within(place, { appName }, (state) => work(target, state));
+    else await StateDb.within(place, { side: place.side, appName }, (state) => work(target, state));
   } finally {
     await target.close();
   }
@@ -127,11 +143,11 @@ export const CONNECT_PATIENCE_MS = 20_000;
 
 /** Kafka Connect for a command that can wait for it, and says so when it does. */
 export const patientConnect = (
-  url: string,
+  address: ConnectAddress,
   { giveUpAfterMs, signal }: Readonly<{ giveUpAfterMs: number; signal?: AbortSignal }>,
 ): ConnectRest =>
   new ConnectRest({
-    url,
+    ...address,
     clock: systemClock,
     signal,
     giveUpAfterMs,

@@ -4,6 +4,7 @@ import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
+import { connectAddress } from "#source/connector/connectAddress.ts";
 import type { ConnectorHealthDeps } from "#source/connector/connectorHealth.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { ConnectRest } from "#source/connector/connectRest.ts";
@@ -21,8 +22,10 @@ export const statusKafka = (settings: PartSettings, clientId: string): KafkaClie
     : new KafkaClient({ ...kafkaAddress(settings), clientId, group: settings.group });
 
 /** Undefined where no connector captures. */
-export const statusConnect = ({ connect }: PartSettings): ConnectRest | undefined =>
-  connect === undefined ? undefined : new ConnectRest({ url: connect, clock: systemClock, giveUpAfterMs: ANSWER_MS });
+export const statusConnect = (settings: PartSettings): ConnectRest | undefined =>
+  settings.connect === undefined
+    ? undefined
+    : new ConnectRest({ ...connectAddress(settings), clock: systemClock, giveUpAfterMs: ANSWER_MS });
 
 /** The log of a Connect that the local stack runs: it tells what the REST API does not. */
 const connectLog = (url: string): string | undefined => {

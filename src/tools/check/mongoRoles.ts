@@ -139,7 +139,7 @@ const same = (one: Need, { db, collection, cluster, why }: Need): boolean =>
   one.db === db && one.collection === collection && one.cluster === cluster && one.why === why;
 
 /** The needs of a role, each once. */
-export const needsOf = ({ needs }: MongoRole, names: RoleNames): readonly Need[] => {
+export const roleNeeds = ({ needs }: MongoRole, names: RoleNames): readonly Need[] => {
   const all = needs(names);
   return all.filter((need, i) => all.findIndex((other) => same(other, need)) === i);
 };
@@ -148,7 +148,7 @@ export const needsOf = ({ needs }: MongoRole, names: RoleNames): readonly Need[]
 const scriptOf = (role: MongoRole, names: RoleNames): string =>
   [
     `// on the ${role.side}: ${role.runs.replaceAll("`", "")}`,
-    roleScript(role.role, needsOf(role, names)),
+    roleScript(role.role, roleNeeds(role, names)),
     `db.getSiblingDB("admin").createUser({ user: "${role.user}", pwd: passwordPrompt(), roles: ["${role.role}"] })`,
   ].join("\n");
 

@@ -14,6 +14,7 @@ import { ferryUri } from "#io/mongo/uriOptions.ts";
 import { StateDb } from "#io/state/stateDb.ts";
 import { reverseState } from "#process/capture/stateNames.ts";
 import { requireFits } from "#sink/open/fits.ts";
+import { connectAddress } from "#source/connector/connectAddress.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { ConnectRest } from "#source/connector/connectRest.ts";
 import type { StructureDeps } from "#structure/operations/structureOperations.ts";
@@ -137,7 +138,7 @@ const check = async (flags: CheckFlags): Promise<void> => {
     results.push(...(await checkSinks(routes, { source, createAttributes: flags.createAttributes === true })));
     if (kafka !== undefined) results.push(...(await checkKafka(kafka, options)));
     if (settings.connect !== undefined) {
-      const rest = new ConnectRest({ url: settings.connect, clock: systemClock, giveUpAfterMs: ANSWER_MS });
+      const rest = new ConnectRest({ ...connectAddress(settings), clock: systemClock, giveUpAfterMs: ANSWER_MS });
       const store = state && new ConnectorStore(state);
       results.push(...(await checkConnect({ rest, clock: systemClock, source, kafka, store })));
     }

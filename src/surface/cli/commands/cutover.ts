@@ -15,6 +15,7 @@ import { KafkaClient } from "#io/kafka/client.ts";
 import { reachMongo } from "#io/mongo/reach.ts";
 import { carriedBy } from "#process/switch/carriedBy.ts";
 import { Switchover } from "#process/switch/switchover.ts";
+import { connectAddress } from "#source/connector/connectAddress.ts";
 import type { ConnectRest } from "#source/connector/connectRest.ts";
 import { readDeployment, requireSameSource } from "#source/stream/deployment.ts";
 import { requireComplete } from "#structure/operations/structureOperations.ts";
@@ -149,7 +150,7 @@ const kafkaOf = (flags: CutoverFlags): KafkaClient => {
 };
 
 const connectOf = (flags: CutoverFlags, signal: AbortSignal): ConnectRest =>
-  patientConnect(resolveSettings(flags, ["connect"]).connect, { giveUpAfterMs: CONNECT_PATIENCE_MS, signal });
+  patientConnect(connectAddress(resolveSettings(flags, ["connect"])), { giveUpAfterMs: CONNECT_PATIENCE_MS, signal });
 
 const use = async (flags: CutoverFlags, switchover: Switchover): Promise<void> => {
   if (flags.watch !== undefined) {

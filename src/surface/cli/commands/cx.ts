@@ -7,9 +7,11 @@ import { KafkaClient } from "#io/kafka/client.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
 import { type ReachDeps, reachMongo } from "#io/mongo/reach.ts";
 import { StateDb } from "#io/state/stateDb.ts";
+import { connectAddress } from "#source/connector/connectAddress.ts";
 import { isSourceConnector, parseConnector, readConnectorFile } from "#source/connector/connectorConfig.ts";
 import { requireKnownKeys } from "#source/connector/connectorKeys.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
+import { connectionAdvice, requireJavaTls } from "#source/connector/connectorTls.ts";
 import type { ConnectorConfig, ConnectRest } from "#source/connector/connectRest.ts";
 import { startConnector } from "#source/connector/gapFreeStart.ts";
 import { translateHosts } from "#source/connector/hostNames.ts";
@@ -44,7 +46,11 @@ const cx = async (path: string, flags: CxFlags, signal: AbortSignal): Promise<vo
   const file = readConnectorFile(path, flags.name);
   const { config, changes } = await translateHosts(file.config, readStackEndpoints()?.names ?? {});
   for (const change of changes) say(change);
-  const rest = patientConnect(settings.connect, { giveUpAfterMs: 300_000, signal });
+  if (isSourceConnector(config)) {
+    for (const sentence of connectionAdvice(config, settings.source)) say(sentence);
+    requireJavaTls(file.name, config);
+  }
+  const rest = patientConnect(connectAddress(settings), { giveUpAfterMs: 300_000, signal });
   await requirePlugin(config["connector.class"] ?? "", rest);
   await requireKnownKeys(file.name, config, rest);
   if (flags.plain === true || !isSourceConnector(config)) {

@@ -5,6 +5,7 @@ import { systemClock } from "#base/flow/clock.ts";
 import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { StateDb } from "#io/state/stateDb.ts";
+import { connectAddress } from "#source/connector/connectAddress.ts";
 import { isSourceConnector, parseConnector, topicsInScope } from "#source/connector/connectorConfig.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { awaitStopped } from "#source/connector/startWaits.ts";
@@ -30,14 +31,14 @@ const report = (name: string, flags: DelFlags, facts: object, sentence: string):
 
 const remove = async (name: string, flags: DelFlags): Promise<void> => {
   const settings = resolveSettings(flags, ["connect"]);
-  await patientConnect(settings.connect, { giveUpAfterMs: CONNECT_PATIENCE_MS }).remove(name);
+  await patientConnect(connectAddress(settings), { giveUpAfterMs: CONNECT_PATIENCE_MS }).remove(name);
   report(name, flags, { forgotten: false }, `${name} is removed; its position is kept`);
 };
 
 /** Stops, deletes the offsets (Connect allows it in no other state), deletes the connector, then ferry's own record. */
 const forget = async (name: string, flags: DelFlags): Promise<void> => {
   const settings = resolveSettings(flags, ["connect", "kafka"]);
-  const rest = patientConnect(settings.connect, { giveUpAfterMs: CONNECT_PATIENCE_MS });
+  const rest = patientConnect(connectAddress(settings), { giveUpAfterMs: CONNECT_PATIENCE_MS });
   await StateDb.within(resolveState(flags), { appName: "ferry del" }, async (state) => {
     const store = new ConnectorStore(state);
     const config = await rest.config(name);

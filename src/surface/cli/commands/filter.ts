@@ -31,7 +31,7 @@ const tryRoute = async (name: string, flags: TryFlags): Promise<void> => {
     );
   const sample = wholeNumber("--sample", flags.sample);
   const { source } = resolveSettings(flags, ["source"]);
-  const client = await connectMongo(source, { appName: "ferry filter" });
+  const client = await connectMongo(source, { side: "source", appName: "ferry filter" });
   try {
     const trial = await tryFilter(route, client, sample);
     if (flags.json === true) printData(JSON.stringify(facts(trial)));

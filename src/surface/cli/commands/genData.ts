@@ -61,7 +61,11 @@ const genData = async (flags: GenDataFlags, signal: AbortSignal): Promise<void> 
   const total = wholeNumber("--count", flags.count);
   const seed = wholeNumber("--seed", flags.seed);
   const clients = wholeNumber("--clients", flags.clients, { max: 1000 });
-  const client = await connectMongo(settings.source, { appName: "ferry gen-data", maxPoolSize: Math.max(10, clients) });
+  const client = await connectMongo(settings.source, {
+    side: "source",
+    appName: "ferry gen-data",
+    maxPoolSize: Math.max(10, clients),
+  });
   try {
     const users = client.db(ns.db).collection(ns.coll);
     if (flags.workload === undefined) {

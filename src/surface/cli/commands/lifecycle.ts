@@ -17,6 +17,7 @@ import type { SeenRun } from "#source/capture/captureLifecycle.ts";
 import { commandOf, RunControl, type RunState, stateOf } from "#source/capture/captureLifecycle.ts";
 import type { StoredCapture } from "#source/capture/captureStore.ts";
 import { RunCapture } from "#source/capture/runCapture.ts";
+import { connectAddress } from "#source/connector/connectAddress.ts";
 import { ConnectorCapture } from "#source/connector/connectorCapture.ts";
 import type { Capture } from "#source/stream/capture.ts";
 import { readDeployment, requireSameSource } from "#source/stream/deployment.ts";
@@ -86,8 +87,8 @@ const steered = async (control: RunControl, state: StateDb): Promise<Steered> =>
 };
 
 const connectorOf = (name: string, flags: Flags): Capture => {
-  const { connect } = resolveSettings(flags, ["connect"]);
-  const rest = patientConnect(connect, { giveUpAfterMs: CONNECT_PATIENCE_MS });
+  const address = connectAddress(resolveSettings(flags, ["connect"]));
+  const rest = patientConnect(address, { giveUpAfterMs: CONNECT_PATIENCE_MS });
   return new ConnectorCapture({
     ...{ rest, name, source: undefined, kafka: undefined, clock: systemClock, logger: plainLogger },
   });

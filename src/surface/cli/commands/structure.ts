@@ -76,7 +76,8 @@ const connected = (
 ): Promise<void> =>
   withPlaces(flags, "ferry structure", async (target, state) => {
     const { source: uri } = resolveSettings(flags, []);
-    const source = uri === undefined ? undefined : await connectMongo(uri, { appName: "ferry structure" });
+    const source =
+      uri === undefined ? undefined : await connectMongo(uri, { side: "source", appName: "ferry structure" });
     try {
       await withSignals(({ soft }) => work({ source, target, state }, soft));
     } finally {

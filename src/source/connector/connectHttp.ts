@@ -1,0 +1,33 @@
+import { type IncomingMessage, request } from "node:http";
+import { request as encryptedRequest } from "node:https";
+
+export type HttpCall = Readonly<{
+  method: string;
+  url: string;
+  headers: Readonly<Record<string, string>>;
+  body: string | undefined;
+  /** PEM of the authorities that are trusted; those of Node otherwise. */
+  ca: string | undefined;
+  signal: AbortSignal;
+}>;
+
+/**
+ * One request and its whole answer. `fetch` trusts no authority of one's own.
+ * @throws the system's error where there is no answer, and the signal's reason
+ */
+export const httpCall = ({ url, body, ca, headers, ...rest }: HttpCall): Promise<{ status: number; text: string }> =>
+  new Promise((resolve, reject) => {
+    const answered = (response: IncomingMessage): void => {
+      const parts: Buffer[] = [];
+      response.on("data", (part: Buffer) => parts.push(part));
+      response.once("error", reject);
+      response.once("end", () => resolve({ status: response.statusCode ?? 0, text: Buffer.concat(parts).toString() }));
+    };
+    const content = body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) };
+    const options = { ...rest, agent: false, headers: { ...headers, ...content } } as const;
+    const call = url.startsWith("https:")
+      ? encryptedRequest(url, { ...options, ...(ca === undefined ? {} : { ca }) }, answered)
+      : request(url, options, answered);
+    call.once("error", reject);
+    call.end(body);
+  });
