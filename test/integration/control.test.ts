@@ -11,6 +11,7 @@ import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import { StateDb } from "#io/state/stateDb.ts";
 import { ROLES, type Role, TokenStore } from "#process/control/tokenStore.ts";
+import { CONSOLE_POLICY } from "#surface/console/consoleFiles.ts";
 import type { Operation } from "../../src/surface/api/contract/operation.ts";
 import { OPERATIONS, type OperationName } from "../../src/surface/api/contract/operations.ts";
 import { bothSides } from "../harness/bothSides.ts";
@@ -142,6 +143,9 @@ const checkAnswer = async (
 
 const rolesAndSecrets = async (opened: Opened): Promise<void> => {
   const { as, url } = opened;
+  const page = await fetch(url);
+  assert.deepEqual([page.status, page.headers.get("content-security-policy")], [200, CONSOLE_POLICY]);
+  assert.match(await page.text(), /<title>ferry<\/title>/);
   const asked = await questions(opened);
   for (const name of NAMES) {
     const anonymous = await ask(url, name, asked[name]);

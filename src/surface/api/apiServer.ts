@@ -6,6 +6,7 @@ import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify }
 import { type ListenAddress, urlAt, whyNotListening } from "#base/config/listenAddress.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { covers, type TokenFacts, TokenStore } from "#process/control/tokenStore.ts";
+import { CONSOLE_POLICY, readConsole } from "#surface/console/consoleFiles.ts";
 import type { Operation } from "./contract/operation.ts";
 import { OPERATIONS, type OperationName } from "./contract/operations.ts";
 import { serverSentEvents } from "./events.ts";
@@ -46,6 +47,8 @@ const HEADERS = {
   "x-content-type-options": "nosniff",
   "x-frame-options": "DENY",
 };
+/** The page holds nothing of the migration: what it shows it asks the API for, with a token. */
+const CONSOLE_HEADERS = { "content-security-policy": CONSOLE_POLICY, "cache-control": "no-cache" };
 const OVER_TLS = { "strict-transport-security": "max-age=31536000" };
 
 const serverFor =
@@ -113,6 +116,8 @@ class Api {
       );
     });
     this.#app.get("/healthz", async () => "alive\n");
+    for (const { path, type, body } of readConsole())
+      this.#app.get(path, (_, reply) => reply.headers(CONSOLE_HEADERS).type(type).send(body));
   }
 
   #refuse(reply: FastifyReply, error: unknown): FastifyReply {
