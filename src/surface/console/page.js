@@ -209,11 +209,11 @@ byId("login").addEventListener("submit", (event) => {
   const token = byId("token").value.trim();
   byId("token").value = "";
   sessionStorage.setItem(KEPT, token);
-  watch(token);
+  void watch(token);
 });
 
 byId("leave").addEventListener("click", () => ask());
 
 const kept = sessionStorage.getItem(KEPT);
 if (kept === null) ask();
-else watch(kept);
+else void watch(kept);
