@@ -67,6 +67,8 @@ export class DriftGate {
   /** May the first document be the baseline? */
   #mayFound = false;
   #founding: readonly TypeEntry[] = [];
+  /** The first document's entries that are the baseline, until any lane has written them down. */
+  #founded: readonly TypeEntry[] = [];
   #writtenAt = 0;
   /** Paths that other partitions have seen. */
   readonly #elsewhere = new Set<string>();
@@ -192,7 +194,10 @@ export class DriftGate {
   /** Another partition may have met it in the copy; and if there is none, the first document is the baseline. */
   async #askLedger(unsure: readonly TypeEntry[]): Promise<void> {
     const { ledger, where } = this.#deps;
-    if (this.#founding.length > 0 && (await ledger.isEmpty(where.route))) takeAsBaseline(this.#founding);
+    if (this.#founding.length > 0 && (await ledger.isEmpty(where.route))) {
+      takeAsBaseline(this.#founding);
+      this.#founded = this.#founding;
+    }
     this.#founding = [];
     const known = await ledger.read(where.route, [...new Set(unsure.map(({ path }) => path))]);
     for (const entry of unsure)
@@ -271,12 +276,22 @@ export class DriftGate {
     try {
       await commit(async (tx) => {
         changes ??= this.#take(entries, nowMs);
-        await ledger.write(where, changes, tx);
+        await ledger.write(where, [...changes, ...this.#beginning(changes)], tx);
       });
       isWritten = true;
+      this.#founded = [];
     } finally {
       settle(changes ?? [], isWritten);
     }
+  }
+
+  /**
+   * The baseline, where this is the first commit and another lane has the first document: after a crash nothing would tell that
+   * it was the first. It is counted when it is committed.
+   */
+  #beginning(changes: readonly Change[]): readonly Change[] {
+    const own = new Set(changes.map(({ entry }) => entry));
+    return this.#founded.filter((entry) => !entry.stored && !own.has(entry)).map((entry) => ({ entry, count: 0 }));
   }
 
   /** What is new in these entries, and counts now and then. */

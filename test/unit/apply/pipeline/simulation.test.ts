@@ -30,3 +30,12 @@ for (const policy of ["merge", "keep-target"] as const)
 
 test("merge: an update that is completed from the source spares the target's own fields", () =>
   simulate(scheduleOf({ source: "rescue", policy: "merge", drift: "pass" }, [SERVICE, REST, set("a", "unclear")])));
+
+test("what the first document begins the drift ledger with is known, whichever lane is killed before it is applied", async () => {
+  const put = (key: number, more: boolean): Step => ({ do: "put", key, value: 1, bad: false, more });
+  const puts = [put(0, true), put(1, false), put(2, false), put(3, false)];
+  for (let after = 8; after < 14; after++) {
+    const steps: Step[] = [REST, { do: "fault", fault: "kill", after }, ...puts, REST, { do: "takeover", slices: 2 }];
+    await simulate({ ...scheduleOf({ drift: "hold" }, steps), slices: 2, batchCount: 8, copied: [] });
+  }
+});
