@@ -220,4 +220,31 @@ for (const [form, open] of Object.entries(FORMS)) {
       "over three lanes the second one's events would be skipped by the first",
     );
   });
+
+  test(`${form}: a transaction that a former owner begins when its sessions were ended holds no lane for long`, async () => {
+    await using opened = await open(1);
+    const { records, positions } = opened;
+    const former = await claimed(opened, "frozen", 1);
+    const [session, lane] = [former.sessions[0], former.lanes[0]];
+    assert.ok(session !== undefined && lane !== undefined);
+    const goesOn = Promise.withResolvers<void>();
+    let orphan: Promise<void> | undefined;
+    const comesThrough = async (): Promise<void> => {
+      const held = Promise.withResolvers<void>();
+      orphan ??= session.transaction("a frozen owner's", async (tx) => {
+        await positions.move(lane, move(3), tx);
+        held.resolve();
+        await goesOn.promise;
+        return true;
+      });
+      await held.promise;
+    };
+    const options = { workerId: "next", leaseMs: LEASE_MS, transactional: true };
+    await opened.wait(LEASE_MS + 50);
+    const next = new Claims({ ...options, records: beforeFence(records, comesThrough) });
+    await assert.rejects(next.claim(ROUTE, 0, 1, 0), { code: "FERRY_MONGO_TRANSIENT" });
+    assert.deepEqual(placesOf(await claimed(opened, "next", 1)), [[0, 0]], "by the next try");
+    goesOn.resolve();
+    await assert.rejects(orphan ?? Promise.resolve(), { code: "FERRY_MONGO_TRANSIENT" });
+  });
 }

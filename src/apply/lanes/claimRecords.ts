@@ -15,7 +15,7 @@ export type PartitionState = PartitionPlace &
     /** Owner generation: every takeover raises it. */
     epoch: number;
     owner: string | null;
-    /** Ids of the sessions in which its owner writes. */
+    /** Ids of the sessions in which its owner writes, and those of former owners that may have been left open. */
     sessions: readonly Binary[];
     /** 0n where no copy has been seen. */
     copyAt: bigint;
@@ -62,7 +62,7 @@ export interface ClaimRecords {
   lowestOffset(place: PartitionPlace): Promise<number | undefined>;
   /**
    * Moves a lane to the partition's epoch, and to `offset` where one is given; a lane that is not there begins at `first`.
-   * Undefined where it is in a higher epoch.
+   * Undefined where it is in a higher epoch. Fails, instead of waiting for long, where a transaction has the lane.
    */
   fence(
     won: PartitionState,

@@ -44,6 +44,9 @@ const fresh = (
   counts: longs(NO_COUNTS),
 });
 
+/** A transaction of a former owner may hold a lane: it is not waited for until the server ends it, but ended by the next try, ms. */
+const FENCE_MS = 2000;
+
 const idOf = ({ route, partition }: PartitionPlace): string => partitionId(route, partition);
 
 /** What ownership consists of, in ferry's database; leases run by the server's clock. Every method throws FERRY_MONGO_*. */
@@ -151,7 +154,7 @@ export class ClaimStore implements ClaimRecords {
             $currentDate: { updatedAt: true },
             $setOnInsert: { ...fresh(won, slice), ...first },
           },
-          { upsert: true, returnDocument: "after" },
+          { upsert: true, returnDocument: "after", maxTimeMS: FENCE_MS },
         );
         return record === null ? undefined : toLane(record);
       } catch (error) {

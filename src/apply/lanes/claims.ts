@@ -43,6 +43,9 @@ export type ClaimsDeps = Lease &
     transactional: boolean;
   }>;
 
+/** Sessions that a record names at most: of its owner, and of the owners before it. */
+const MOST_SESSIONS = 64;
+
 /** May this partition be claimed while its route stands like this? A drop's own partition must continue after a crash. */
 const isOpen = ({ dropping }: RouteNotes, partition: number): boolean =>
   dropping === undefined || dropping.partition === partition;
@@ -67,15 +70,14 @@ export class Claims {
     const { records, transactional } = this.#deps;
     const former = await records.free({ route, partition });
     if (former === undefined) return undefined;
-    if (former.owner !== null && former.sessions.length > 0) await records.endSessions(former.sessions);
+    // Noted until the claim is released: before its lanes are fenced a former owner may begin another transaction, and hold one.
+    const left = former.owner === null ? [] : former.sessions;
+    if (left.length > 0) await records.endSessions(left);
     // At most so many lanes; what is too many is never used.
     const count = transactional ? Math.max(former.slices, wantedSlices) : 0;
     const sessions = Array.from({ length: count }, () => records.session());
-    const won = await records.take(
-      former,
-      this.#deps,
-      sessions.map(({ id }) => id),
-    );
+    const ids = sessions.map(({ id }) => id);
+    const won = await records.take(former, this.#deps, [...ids, ...left].slice(0, MOST_SESSIONS));
     if (won === undefined) {
       await Promise.all(sessions.map((session) => session.end()));
       return undefined;
