@@ -14,13 +14,16 @@ import { reachMongo, sayIgnored } from "#io/mongo/reach.ts";
 import { type KnownRoute, knownRoutes } from "#io/state/forgetRoutes.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { openState, type StateSettings } from "#process/worker/openState.ts";
+import { captureSourceOf } from "#source/capture/captureSource.ts";
 import { type CaptureRecord, CaptureStore } from "#source/capture/captureStore.ts";
-import { type CaptureWish, OwnCapture, type OwnCaptureDeps } from "#source/capture/ownCapture.ts";
+import { type CaptureWish, OwnCapture } from "#source/capture/ownCapture.ts";
 import { StandingLag } from "#source/capture/unapplied.ts";
 import type { CopySource } from "#source/copy/copySource.ts";
 import type { CopySourceDeps } from "#source/copy/steadyCopySource.ts";
-
+import { Spool, type SpoolSettings } from "#source/spool/spool.ts";
+import type { SpoolOwner } from "#source/spool/spoolChain.ts";
 import { readDeployment } from "#source/stream/deployment.ts";
+import type { ResumeToken } from "#source/stream/resumeToken.ts";
 
 import { listNamespaces } from "#source/stream/sourceProbe.ts";
 import { featuresOf } from "#source/stream/sourceStream.ts";
@@ -45,7 +48,7 @@ export type CaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad
     readers: number;
     rangeDocuments: number;
     /** Where the change stream waits for the end of the copy. */
-    spool: OwnCaptureDeps["spool"];
+    spool: SpoolSettings;
     copyOrder: CaptureStartDeps["copyOrder"];
     /** Copy everything again, from a new start. */
     recopy: boolean;
@@ -209,6 +212,11 @@ export const sessionOf = (
   const { record, copySource, output, conflict, wish } = session;
   const leftovers = leftoversOn(source, target, routes, { conflict }, logger);
   const features = featuresOf(deployment.version, record.timeSeries === true);
-  const read = { source, copySource, features, scope, readers, spool, leftovers };
+  const from = captureSourceOf({ source, copySource, features, scope, clock, logger });
+  const spools = {
+    mode: spool.mode,
+    open: (owner: SpoolOwner, at: ResumeToken) => Spool.open(spool, owner, at),
+  };
+  const read = { source: from, scope, readers, spool: spools, leftovers };
   return new OwnCapture({ ...read, store, record, output, wish, leaseMs, clock, logger, vitals });
 };

@@ -12,6 +12,7 @@ import { ofPlans, type RangeRecord } from "#source/copy/rangeRecord.ts";
 import type { SourceIdentity } from "#source/stream/deployment.ts";
 import type { OplogNote } from "#source/stream/oplogRoom.ts";
 import { ResumeToken, type StoredToken } from "#source/stream/resumeToken.ts";
+import type { CaptureBook } from "./captureBook.ts";
 import type { Lifecycle, Trouble } from "./captureLifecycle.ts";
 
 /** A topic and where it stood at the saved position. */
@@ -106,7 +107,7 @@ export const readCapture = async (state: StateDb): Promise<CaptureRecord | undef
 };
 
 /** The capture's record for the process that owns it. Every method throws FERRY_MONGO_*. */
-export class CaptureStore {
+export class CaptureStore implements CaptureBook {
   readonly #state: StateDb;
   readonly #captures: Collection<StoredCapture>;
   readonly #ranges: Collection<RangeRecord>;
@@ -203,7 +204,6 @@ export class CaptureStore {
     if (matched !== 1) throw new FerryError("FERRY_FENCED", "another process has taken the capture over");
   }
 
-  /** @throws FERRY_FENCED when another process has taken it over */
   async renew(): Promise<void> {
     const { matchedCount } = await translated("renewing the capture's lease", () =>
       this.#captures.updateOne(this.#mine(), [{ $set: { expiresAt: { $add: ["$$NOW", this.#leaseMs] } } }]),
@@ -244,7 +244,6 @@ export class CaptureStore {
     );
   }
 
-  /** Moves position and offsets in one step. @throws FERRY_FENCED */
   async save(fields: Partial<Pick<CaptureRecord, "phase" | "token" | "topics" | "streamingAt">>): Promise<void> {
     faultPoint("before-checkpoint");
     const { matchedCount } = await translated("saving the capture's position", () =>
@@ -254,7 +253,6 @@ export class CaptureStore {
     faultPoint("after-checkpoint");
   }
 
-  /** Notes how much room the oplog leaves, for status only: nothing depends on it. @throws FERRY_FENCED */
   async noteOplog(oplog: OplogNote): Promise<void> {
     const { matchedCount } = await translated("noting the oplog's window", () =>
       this.#captures.updateOne(this.#mine(), { $set: { oplog: { ...oplog, at: new Date() } } }),
@@ -262,7 +260,6 @@ export class CaptureStore {
     this.#check(matchedCount);
   }
 
-  /** Notes the lag, ms, for status only: nothing depends on it. @throws FERRY_FENCED */
   async noteLag(ms: number): Promise<void> {
     const lag = { ms: Long.fromNumber(Math.round(ms)), at: new Date() };
     const { matchedCount } = await translated("noting the lag", () =>
@@ -271,7 +268,6 @@ export class CaptureStore {
     this.#check(matchedCount);
   }
 
-  /** Notes the spool, null for none, for status only: nothing depends on it. @throws FERRY_FENCED */
   async noteSpool(note: SpoolNote | null): Promise<void> {
     const spool = note === null ? null : { ...note, at: new Date() };
     const { matchedCount } = await translated("noting what is spooled", () =>

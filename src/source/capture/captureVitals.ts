@@ -3,7 +3,7 @@ import type { Sample } from "#base/observe/vitals.ts";
 import type { Throttle } from "#io/pace/throttle.ts";
 import { throttleSamples } from "#io/pace/throttleSamples.ts";
 import type { CopyProgress } from "#source/copy/copy.ts";
-import type { Spool } from "#source/spool/spool.ts";
+import type { EventSpool } from "#source/spool/eventSpool.ts";
 
 /** A capture as it stands. What does not apply, or is not known in this process, is undefined. */
 export type CaptureFacts = Readonly<{
@@ -14,7 +14,7 @@ export type CaptureFacts = Readonly<{
   estimate?: number | undefined;
   /** Of the copy, while it runs. */
   throttle?: Throttle["state"] | undefined;
-  spool?: Pick<Spool, "bytes" | "limitBytes">;
+  spool?: Pick<EventSpool, "bytes" | "limitBytes">;
 }>;
 
 /** A capture's gauges. */

@@ -3,17 +3,17 @@ import type { Clock } from "#base/flow/clock.ts";
 import { every } from "#base/flow/every.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { Sample, Vitals } from "#base/observe/vitals.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
-import { type OplogNote, oplogRoom } from "#source/stream/oplogRoom.ts";
+import type { OplogNote } from "#source/stream/oplogRoom.ts";
 import type { ResumeToken } from "#source/stream/resumeToken.ts";
-import type { CaptureStore } from "./captureStore.ts";
+import type { CaptureBook } from "./captureBook.ts";
+import type { CaptureSource } from "./captureSource.ts";
 
 /** How often the window is looked at, ms. */
 const LOOK_MS = 60_000;
 
 export type OplogWatchDeps = Readonly<{
-  source: MongoClient;
-  store: CaptureStore;
+  source: Pick<CaptureSource, "room">;
+  store: Pick<CaptureBook, "noteOplog">;
   /** The position from which the source must still be readable. */
   token: () => ResumeToken;
   clock: Clock;
@@ -38,7 +38,7 @@ export const watchOplog = async (
   await every(LOOK_MS, { clock, ended, first: "now" }, async () => {
     // A source that is away is met by the reader, which says so.
     const room = await unlessAborted(
-      oplogRoom(source, token()).catch(() => undefined),
+      source.room(token()).catch(() => undefined),
       ended,
     );
     if (room !== undefined) {

@@ -10,22 +10,17 @@ import type { Logger } from "#base/observe/log.ts";
 import { tryingAgain } from "#base/observe/tryingAgain.ts";
 import type { Vitals } from "#base/observe/vitals.ts";
 import type { CaptureOutput } from "#io/log/captureOutput.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
 import { Copy } from "#source/copy/copy.ts";
 import { heapForCopying } from "#source/copy/copyHeap.ts";
-import type { CopySource } from "#source/copy/copySource.ts";
-import { Spool, type SpoolOptions } from "#source/spool/spool.ts";
+import type { EventSpool } from "#source/spool/eventSpool.ts";
+import type { SpoolOwner } from "#source/spool/spoolChain.ts";
 import type { SpoolLook, SpoolMode } from "#source/spool/spoolNeed.ts";
-import { RestingSource } from "#source/stream/restingSource.ts";
 import { type ResumeToken, secondsOf, tokenTime } from "#source/stream/resumeToken.ts";
 import type { Scope } from "#source/stream/scope.ts";
-import {
-  type EventBatch,
-  SourceStream,
-  type SourceStreamOptions,
-  type StreamFeatures,
-} from "#source/stream/sourceStream.ts";
-import type { CaptureRecord, CaptureStore } from "./captureStore.ts";
+import type { EventBatch } from "#source/stream/sourceStream.ts";
+import type { CaptureBook } from "./captureBook.ts";
+import type { CaptureSource } from "./captureSource.ts";
+import type { CaptureRecord } from "./captureStore.ts";
 import { type CaptureFacts, captureSamples } from "./captureVitals.ts";
 import { EventRouter } from "./eventRouter.ts";
 import { watchOplog } from "./oplogWatch.ts";
@@ -34,18 +29,16 @@ import { watchSpool } from "./spoolWatch.ts";
 import { SourceClock, Unapplied } from "./unapplied.ts";
 
 export type OwnCaptureDeps = Readonly<{
-  source: MongoClient;
-  /** Where the copy reads. */
-  copySource: CopySource;
-  features: StreamFeatures;
-  store: CaptureStore;
+  source: CaptureSource;
+  store: CaptureBook;
   record: CaptureRecord;
   scope: Scope;
   output: CaptureOutput;
   /** Ranges that are read concurrently. */
   readers: number;
   leaseMs: number;
-  spool: SpoolOptions & Readonly<{ mode: SpoolMode }>;
+  /** What earlier processes of this owner's copy have left is opened with it. */
+  spool: Readonly<{ mode: SpoolMode; open: (owner: SpoolOwner, from: ResumeToken) => Promise<EventSpool> }>;
   /** See Copy; asked for in a re-copy only. */
   leftovers: ((ns: Namespace, at: bigint) => AsyncIterable<readonly Uint8Array[]>) | undefined;
   wish: CaptureWish;
@@ -102,7 +95,7 @@ export class OwnCapture {
 
   constructor(deps: OwnCaptureDeps) {
     this.#deps = deps;
-    this.#there = new SourceClock(deps.source, deps.clock);
+    this.#there = new SourceClock(() => deps.source.now(), deps.clock);
     this.#renewedAt = deps.clock.now();
     this.#token = deps.record.token;
     this.#durable = deps.record.token;
@@ -131,10 +124,10 @@ export class OwnCapture {
   }
 
   async #capture(tasks: TaskGroup, stop: AbortSignal, ended: AbortSignal): Promise<void> {
-    const { record, spool: options, vitals } = this.#deps;
+    const { record, spool: spools, vitals } = this.#deps;
     const { id: capture, generation, start, epoch, phase } = record;
     const owner = { capture, generation, start, epoch: Number(epoch) };
-    await using spool = await Spool.open(options, owner, this.#token);
+    await using spool = await spools.open(owner, this.#token);
     using _part = vitals.part("capture", () => this.#obstacle(stop));
     using _shown = vitals.show(() => captureSamples(this.#facts(spool)));
     // While something is spooled or played, it is the spool's end from which the source must be readable.
@@ -154,24 +147,23 @@ export class OwnCapture {
     return silentMs > leaseMs ? `its lease was not renewed for ${Math.round(silentMs / 1000)} s` : undefined;
   }
 
-  #facts(spool: Spool): CaptureFacts {
-    const { record, copySource } = this.#deps;
+  #facts(spool: EventSpool): CaptureFacts {
+    const { record, source } = this.#deps;
     return {
       phase: this.#isStreaming ? "stream" : "copy",
       lagMs: this.#isStreaming ? this.#unapplied.age(this.#there.known) : undefined,
       copy: this.#copied?.progress,
       estimate: record.estimate === undefined ? undefined : Number(record.estimate),
-      throttle: this.#isStreaming ? undefined : copySource.pace?.state,
+      throttle: this.#isStreaming ? undefined : source.ranges.pace?.state,
       spool,
     };
   }
 
-  #readAhead(spool: Spool): ReadAhead {
+  #readAhead(spool: EventSpool): ReadAhead {
     const { source, record, clock, logger } = this.#deps;
     return new ReadAhead({
       spool,
       mode: this.#deps.spool.mode,
-      stream: this.#streamOptions,
       source,
       start: record.start,
       progress: () => this.#progress(),
@@ -179,11 +171,6 @@ export class OwnCapture {
       logger,
       onRetry: tryingAgain(this.#deps, "capture"),
     });
-  }
-
-  get #streamOptions(): SourceStreamOptions {
-    const { source, scope, features } = this.#deps;
-    return { client: source, watch: scope.watch, match: scope.match(features.system), features };
   }
 
   #retrying(what: string, signal: AbortSignal): RetryOptions {
@@ -204,10 +191,10 @@ export class OwnCapture {
 
   /** True when everything is copied; false when it was stopped before. */
   async #copy(stop: AbortSignal, hard: AbortSignal): Promise<boolean> {
-    const { record, store, output, copySource, readers, leftovers, clock, logger } = this.#deps;
+    const { record, store, output, source, readers, leftovers, clock, logger } = this.#deps;
     for (const { name } of record.topics) await output.open(name);
     const copy = new Copy(await store.ranges(record), {
-      source: copySource,
+      source: source.ranges,
       store,
       output,
       at: record.startAt.toBigInt(),
@@ -224,7 +211,8 @@ export class OwnCapture {
     {
       using _heap = heapForCopying();
       using _reports = saying(clock, () => {
-        const paced = copySource.pace === undefined ? {} : { share: copySource.pace.state.share };
+        const { pace } = source.ranges;
+        const paced = pace === undefined ? {} : { share: pace.state.share };
         logger.info({ stage: "copy", count: copy.documents, ms: clock.now() - started, ...paced }, "copying");
       });
       await copy.run(stop, hard);
@@ -255,7 +243,7 @@ export class OwnCapture {
   }
 
   /** What was spooled, and then what the source has after it: the same replies, the same way. */
-  async #stream(spool: Spool, ahead: ReadAhead, stop: AbortSignal, hard: AbortSignal): Promise<void> {
+  async #stream(spool: EventSpool, ahead: ReadAhead, stop: AbortSignal, hard: AbortSignal): Promise<void> {
     const { scope, output, clock, logger } = this.#deps;
     this.#isStreaming = true;
     const router = new EventRouter({ scope, output, clock, logger });
@@ -286,7 +274,7 @@ export class OwnCapture {
 
   /** Until nothing is left of the spool, and nothing more comes into it. */
   async #play(
-    spool: Spool,
+    spool: EventSpool,
     ahead: ReadAhead,
     take: (batch: EventBatch, isLive: boolean) => Promise<void>,
     isOver: () => boolean,
@@ -314,9 +302,9 @@ export class OwnCapture {
     isOver: () => boolean,
     stop: AbortSignal,
   ): Promise<void> {
-    const { source: client, wish, clock, logger } = this.#deps;
-    const resting = new RestingSource({ client, clock, logger });
-    await using stream = new SourceStream(this.#streamOptions, this.#token);
+    const { source, wish } = this.#deps;
+    const { resting } = source;
+    await using stream = source.changes(this.#token);
     let waiting = AbortSignal.any([stop, wish.draining]);
     while (!isOver()) {
       const waitMs = wish.draining.aborted ? DRAIN_MS : WAIT_MS;
@@ -340,7 +328,7 @@ export class OwnCapture {
     batch: EventBatch,
     isLive: boolean,
     router: EventRouter,
-    spool: Spool,
+    spool: EventSpool,
     signal: AbortSignal,
   ): Promise<void> {
     const { output, logger, vitals } = this.#deps;
@@ -372,7 +360,7 @@ export class OwnCapture {
     });
   }
 
-  async #saveNowAndThen(spool: Spool, ended: AbortSignal, hard: AbortSignal): Promise<void> {
+  async #saveNowAndThen(spool: EventSpool, ended: AbortSignal, hard: AbortSignal): Promise<void> {
     const { clock, wish } = this.#deps;
     const patient = AbortSignal.any([ended, wish.draining]);
     const ms = (): number => (wish.draining.aborted ? DRAIN_MS : SAVE_MS);
@@ -380,7 +368,7 @@ export class OwnCapture {
     await every(ms, { clock, ended, first: "later", woken }, () => this.#save(spool, hard));
   }
 
-  async #save(spool: Spool, hard: AbortSignal, soon = this.#deps.wish.draining.aborted): Promise<void> {
+  async #save(spool: EventSpool, hard: AbortSignal, soon = this.#deps.wish.draining.aborted): Promise<void> {
     const { store, output, wish } = this.#deps;
     const mark = this.#mark;
     if (mark === undefined || mark.token._data === this.#saved) return;

@@ -5,18 +5,16 @@ import { lookUntil } from "#base/flow/lookUntil.ts";
 import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import type { TaskGroup } from "#base/flow/taskGroup.ts";
 import type { Logger } from "#base/observe/log.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
-import type { Spool } from "#source/spool/spool.ts";
+import type { EventSpool } from "#source/spool/eventSpool.ts";
 import { needsSpool, type SpoolLook, type SpoolMode } from "#source/spool/spoolNeed.ts";
-import { oplogRoom } from "#source/stream/oplogRoom.ts";
 import type { ResumeToken } from "#source/stream/resumeToken.ts";
-import { type EventBatch, SourceStream, type SourceStreamOptions } from "#source/stream/sourceStream.ts";
+import type { EventBatch } from "#source/stream/sourceStream.ts";
+import type { CaptureSource } from "./captureSource.ts";
 
 export type ReadAheadDeps = Readonly<{
-  spool: Spool;
+  spool: EventSpool;
   mode: SpoolMode;
-  stream: SourceStreamOptions;
-  source: MongoClient;
+  source: CaptureSource;
   /** From where the source must be readable while nothing is spooled. */
   start: ResumeToken;
   /** How far the copy is: of this process, and what is left. */
@@ -112,7 +110,7 @@ export class ReadAhead {
     return lookUntil(LOOK_MS, { clock, signal: ended }, async () => {
       // A source that is away is met by the copy, which says so.
       const oplog = await unlessAborted(
-        oplogRoom(source, start).catch(() => undefined),
+        source.room(start).catch(() => undefined),
         ended,
       );
       const now: SpoolLook = { ms: clock.now() - began, oplog, ...progress() };
@@ -123,8 +121,8 @@ export class ReadAhead {
 
   /** Resolves with the bytes of a reply that there was no room for, undefined where the file system has none, and 0 at the end. */
   async #readUntilFull(ended: AbortSignal): Promise<number | undefined> {
-    const { spool, stream: options, clock, logger, onRetry } = this.#deps;
-    await using stream = new SourceStream(options, spool.newest);
+    const { spool, source, clock, logger, onRetry } = this.#deps;
+    await using stream = source.changes(spool.newest);
     const retrying = { what: "reading ahead", clock, signal: ended, onRetry };
     let keptAt = clock.now();
     while (!ended.aborted) {

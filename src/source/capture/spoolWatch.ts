@@ -1,19 +1,20 @@
 import type { Clock } from "#base/flow/clock.ts";
 import { every } from "#base/flow/every.ts";
-import type { Spool } from "#source/spool/spool.ts";
-import type { CaptureRecord, CaptureStore, SpoolNote } from "./captureStore.ts";
+import type { EventSpool } from "#source/spool/eventSpool.ts";
+import type { CaptureBook } from "./captureBook.ts";
+import type { CaptureRecord, SpoolNote } from "./captureStore.ts";
 
 /** How often the spool is looked at, ms. */
 const LOOK_MS = 1000;
 
 export type SpoolWatchDeps = Readonly<{
-  spool: Spool;
-  store: CaptureStore;
+  spool: EventSpool;
+  store: Pick<CaptureBook, "noteSpool">;
   record: CaptureRecord;
   clock: Clock;
 }>;
 
-const noteOf = (spool: Spool): SpoolNote | null =>
+const noteOf = (spool: EventSpool): SpoolNote | null =>
   spool.isEmpty && spool.full === undefined
     ? null
     : { bytes: spool.bytes, limitBytes: spool.limitBytes, newest: spool.newest, full: spool.full ?? null };

@@ -55,13 +55,14 @@ export class Unapplied {
 
 /** The source's clock as this process sees it: asked now and then, and kept going in between. */
 export class SourceClock {
-  readonly #client: MongoClient;
+  readonly #ask: () => Promise<number>;
   readonly #clock: Clock;
   #ahead = 0;
   #askedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(client: MongoClient, clock: Clock) {
-    this.#client = client;
+  /** @param ask the source for its time, ms since the epoch */
+  constructor(ask: () => Promise<number>, clock: Clock) {
+    this.#ask = ask;
     this.#clock = clock;
   }
 
@@ -75,7 +76,7 @@ export class SourceClock {
     const now = this.#clock.now();
     if (now - this.#askedAt > 10_000) {
       this.#askedAt = now;
-      void clockOf(this.#client)
+      void this.#ask()
         .then((there) => {
           this.#ahead = there - this.#clock.now();
         })
@@ -102,7 +103,7 @@ export class StandingLag {
     this.#source = source;
     this.#carried = carried;
     this.#seenTo = position;
-    this.#now = new SourceClock(source, clock);
+    this.#now = new SourceClock(() => clockOf(source), clock);
   }
 
   /** ms. @throws FERRY_MONGO_*, the signal's reason */

@@ -7,14 +7,11 @@ import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { type Namespace, parseNamespace } from "#base/flow/types.ts";
 import type { CaptureOutput } from "#io/log/captureOutput.ts";
-import { kindOf } from "#io/mongo/collections.ts";
 import { CopiedRecord, RECORD_BYTES, removalRecord } from "#io/wire/captured.ts";
 import { CopyRun } from "#io/wire/copyRun.ts";
-import type { Chunk, ChunkReader } from "./chunkCursor.ts";
-import type { CopySource } from "./copySource.ts";
-import { NaturalReader } from "./naturalReader.ts";
-import { RangeReader } from "./rangeReader.ts";
+import type { Chunk } from "./chunkCursor.ts";
 import type { RangeRecord, RangeStore } from "./rangeRecord.ts";
+import type { RangeSource } from "./rangeSource.ts";
 
 /** A range and how far it is in the output. */
 type CopyingRange = {
@@ -31,7 +28,7 @@ type CopyingRange = {
 export type CopyProgress = Readonly<{ documents: number; ranges: number; doneRanges: number }>;
 
 export type CopyDeps = Readonly<{
-  source: CopySource;
+  source: RangeSource;
   store: RangeStore;
   output: CaptureOutput;
   /** clusterTime of the start position: the copied records' own time. */
@@ -55,13 +52,6 @@ const UNKNOWN_BYTES = 16 * 1024 * 1024;
 
 /** What the newest chunk of a collection was like. */
 type ChunkSize = Readonly<{ averageBytes: number; chunkBytes: number }>;
-
-/** A view or a time series may have taken the name; a `find` would read what it shows. @throws FERRY_MONGO_* */
-const isCollection = async (source: CopySource, { db, coll }: Namespace): Promise<boolean> => {
-  const client = await source.client();
-  const kind = await kindOf(client.db(db), coll);
-  return kind === undefined || kind === "collection";
-};
 
 const bytesOf = (value: Binary | null): Uint8Array | undefined => value?.buffer;
 
@@ -153,14 +143,14 @@ export class Copy {
     const { source, output, clock } = this.#deps;
     const { topic, index, from, to } = range.record;
     const ns = parseNamespace(topic);
-    if (!(await isCollection(source, ns))) return this.#pass(range);
+    if (!(await source.isCollection(ns))) return this.#pass(range);
     const run = new CopyRun(ns, this.#deps.at);
     const bounds = { from: bytesOf(from), to: bytesOf(to), after: bytesOf(range.at), at: this.#deps.at };
     if (index === 0 && range.at === null) await this.#removeLeftovers(run, hard);
     const seen = this.#seen.get(topic);
     let askedAt = clock.now();
-    const kind = range.record.order === "natural" ? NaturalReader : RangeReader;
-    await using reader: ChunkReader = await kind.open(source, ns, bounds, seen?.averageBytes ?? AVERAGE_BYTES);
+    const { order } = range.record;
+    await using reader = await source.open({ ns, order, bounds }, seen?.averageBytes ?? AVERAGE_BYTES);
     for (;;) {
       const expected = reader.expectedBytes ?? seen?.chunkBytes ?? UNKNOWN_BYTES;
       await this.#reading.take(expected, hard);

@@ -5,8 +5,10 @@ import { unlessAborted } from "#base/flow/abort.ts";
 import { faultPoint } from "#base/flow/fault.ts";
 import type { ResumeToken } from "#source/stream/resumeToken.ts";
 import type { EventBatch } from "#source/stream/sourceStream.ts";
+import type { EventSpool } from "./eventSpool.ts";
 import { folderOf, openChain, removeSpools, type Segment, type SpoolOwner, segmentName } from "./spoolChain.ts";
 import { decodeFrame, encodeFrame, encodeHead, type SpoolFrame } from "./spoolFrames.ts";
+import type { SpoolMode } from "./spoolNeed.ts";
 import { readBodies } from "./spoolSegment.ts";
 
 export type SpoolOptions = Readonly<{
@@ -14,6 +16,9 @@ export type SpoolOptions = Readonly<{
   dir: string;
   limitBytes: number;
 }>;
+
+/** What an operator says of it. */
+export type SpoolSettings = SpoolOptions & Readonly<{ mode: SpoolMode }>;
 
 type OpenSegment = Segment & { readonly file: FileHandle };
 
@@ -36,7 +41,7 @@ const syncFolder = async (folder: string): Promise<void> => {
  * The change stream's replies while the copy runs, in files of this machine: written behind, played ahead. Frames are durable
  * when `append` resolves. Files are removed when what they hold is on the target; until then nothing depends on them but time.
  */
-export class Spool implements AsyncDisposable {
+export class Spool implements EventSpool {
   readonly #folder: string;
   readonly #owner: SpoolOwner;
   readonly #limitBytes: number;
@@ -85,7 +90,6 @@ export class Spool implements AsyncDisposable {
     return this.#folder;
   }
 
-  /** The position after everything in it. */
   get newest(): ResumeToken {
     return this.#newest;
   }
@@ -98,12 +102,10 @@ export class Spool implements AsyncDisposable {
     return this.#limitBytes;
   }
 
-  /** Why it takes no more, as far as it knows; undefined where it does. */
   get full(): string | undefined {
     return this.#full;
   }
 
-  /** Is there anything that may have to be played? */
   get isEmpty(): boolean {
     return this.#segments.length === 0;
   }
@@ -112,10 +114,6 @@ export class Spool implements AsyncDisposable {
     return this.#bytes === 0 || this.#bytes + bytes <= this.#limitBytes;
   }
 
-  /**
-   * Keeps a reply durably: 0. Else how many bytes there is no room for: see `room`.
-   * @throws what the file system says: nothing is kept then, and it may be tried again
-   */
   async append(frame: SpoolFrame): Promise<number> {
     const bytes = encodeFrame(frame);
     if (!this.#fits(bytes.length)) {
@@ -170,7 +168,6 @@ export class Spool implements AsyncDisposable {
     return this.#writing;
   }
 
-  /** Resolves when there is room for so much, which playing makes. @throws the signal's reason */
   async room(bytes: number, signal: AbortSignal): Promise<void> {
     while (!this.#fits(Math.max(bytes, this.#segmentBytes))) {
       await unlessAborted(this.#freed.promise, signal);
@@ -178,7 +175,6 @@ export class Spool implements AsyncDisposable {
     }
   }
 
-  /** Nothing more is written. */
   async finish(): Promise<void> {
     const writing = this.#writing;
     this.#writing = undefined;
@@ -186,7 +182,6 @@ export class Spool implements AsyncDisposable {
     await writing?.file.close();
   }
 
-  /** The next frames, as one reply; undefined where there are none now. @throws FERRY_CAPTURE_SPOOL */
   async next(): Promise<EventBatch | undefined> {
     for (;;) {
       const segment = this.#segments[this.#playing - this.#removed];
@@ -221,12 +216,10 @@ export class Spool implements AsyncDisposable {
     throw new FerryError("FERRY_CAPTURE_SPOOL", `${segment.path} ends at byte ${this.#playedTo}, not at ${until}`);
   }
 
-  /** How many segments were played to their ends, since the beginning. */
   get played(): number {
     return this.#playing;
   }
 
-  /** Removes segments that were played, and whose last position is saved. */
   async release(played: number): Promise<void> {
     for (let first = this.#segments[0]; first !== undefined && this.#removed < played; first = this.#segments[0]) {
       faultPoint("before-spool-delete");

@@ -59,11 +59,22 @@ const KEY_ONLY: Document = {
 /** The event, document and delta together, does not fit into a reply. */
 const isTooLarge = (error: unknown): boolean => hasServerCode(error, ServerCode.BSONObjectTooLarge);
 
+/** The changes of a source after a position. */
+export interface Changes extends AsyncDisposable {
+  /**
+   * The next reply, after at most `waitMs` where nothing happens.
+   * @throws FERRY_SOURCE_HISTORY_LOST; FERRY_MONGO_*, after which the next call continues from the last position
+   */
+  next(waitMs: number): Promise<EventBatch>;
+  /** Ends the wait of a `next` that is under way, which then rejects or has its reply; the one after it continues. */
+  interrupt(): Promise<void>;
+}
+
 /**
  * The source's changes, whole: with the position of every reply, empty ones included, so that an idle namespace's position moves
  * with the oplog, and with documents as the recommended connector asks for them (`updateLookup`).
  */
-export class SourceStream implements AsyncDisposable {
+export class SourceStream implements Changes {
   readonly #options: SourceStreamOptions;
   readonly #fragments = new Fragments();
   #cursor: ChangeCursor | undefined;
@@ -77,10 +88,7 @@ export class SourceStream implements AsyncDisposable {
     this.#token = after;
   }
 
-  /**
-   * The next reply, after at most `waitMs` where nothing happens. The server is asked for the one after it before this returns.
-   * @throws FERRY_SOURCE_HISTORY_LOST; FERRY_MONGO_*, after which the next call continues from the last position
-   */
+  /** The server is asked for the reply after it before this returns. */
   async next(waitMs: number): Promise<EventBatch> {
     try {
       return this.#careful > 0 ? await this.#one(waitMs) : await this.#many(waitMs);
@@ -149,7 +157,6 @@ export class SourceStream implements AsyncDisposable {
     return event === undefined ? reply : { ...reply, events: [await withDocument(client, event)], cutDown: true };
   }
 
-  /** Ends the wait of a `next` that is under way, which then rejects or has its reply; the one after it opens the stream again. */
   interrupt(): Promise<void> {
     return this.#close();
   }

@@ -7,8 +7,8 @@ import { fileReason } from "#base/errors/systemError.ts";
 import type { NamespaceSpec } from "#base/flow/namespaceFilter.ts";
 import type { ReadPreferenceMode } from "#io/mongo/connect.ts";
 import type { NamesDeps } from "#process/capture/carriedNames.ts";
-import type { OwnCaptureDeps } from "#source/capture/ownCapture.ts";
 import { COPY_ORDERS, type CopyOrder } from "#source/copy/copyOrder.ts";
+import type { SpoolSettings } from "#source/spool/spool.ts";
 import type { SpoolMode } from "#source/spool/spoolNeed.ts";
 import { terminalQuestion } from "#surface/terminal/question.ts";
 import { choiceFlag } from "./choices.ts";
@@ -135,7 +135,7 @@ export type CaptureOptions = Readonly<{
   copyOrder: CopyOrder;
   maxSourceLoad: number;
   readPreference: ReadPreferenceMode;
-  spool: OwnCaptureDeps["spool"];
+  spool: SpoolSettings;
   recopy: boolean;
   structure: boolean;
   metricsOpen: boolean;

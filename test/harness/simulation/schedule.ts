@@ -1,8 +1,6 @@
 import fc from "fast-check";
+import type { Fault } from "./process.ts";
 import { anyRoute, type RouteTraits } from "./route.ts";
-
-/** What goes wrong in a process, at one of its next steps. */
-export type Fault = "error" | "conflict" | "kill" | "freeze";
 
 /** What the source does; a step that its state does not allow is left out. */
 export type SourceStep =

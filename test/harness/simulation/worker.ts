@@ -19,19 +19,18 @@ import type { DdlEvent } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { NO_VITALS } from "#base/observe/vitals.ts";
 import type { MemoryLog } from "#io/log/memoryLog.ts";
-import { ServerCode } from "#io/mongo/serverCodes.ts";
 import { createDecoder } from "#io/wire/decode.ts";
 import { RouteFilter } from "#route/filter/routeFilter.ts";
 import type { ResumeToken } from "#source/stream/resumeToken.ts";
 import { MemoryClaimRecords } from "../memory/claims.ts";
-import { MemoryClient, type MemoryDatabase, networkError, passing, timeOf } from "../memory/database.ts";
+import { MemoryClient, type MemoryDatabase, timeOf } from "../memory/database.ts";
 import { MemoryDrift } from "../memory/drift.ts";
-import type { FakeClock } from "../memory/fakeClock.ts";
 import { MemoryConflicts, MemoryForeignWrites, MemoryMarks } from "../memory/foreign.ts";
 import { MemorySink } from "../memory/memorySink.ts";
 import { MemoryLetters, MemoryPositions } from "../memory/state.ts";
+import type { SimulatedProcess } from "./process.ts";
 import { type RouteTraits, RULES } from "./route.ts";
-import type { Fault, Mode } from "./schedule.ts";
+import type { Mode } from "./schedule.ts";
 import { NS, type Source } from "./source.ts";
 
 export const ROUTE = "test.users";
@@ -42,13 +41,11 @@ export type Surroundings = Readonly<{
   route: RouteTraits;
   /** Does the log begin with a copy? */
   hasCopy: boolean;
-  source: Source;
+  source: Pick<Source, "read">;
   batchCount: number;
   budgetBytes: number;
   db: MemoryDatabase;
-  log: MemoryLog;
-  clock: FakeClock;
-  random: () => number;
+  log: Pick<MemoryLog, "partition">;
   /** Does the target refuse bad documents now? */
   refusesBad: () => boolean;
   /** A process has claimed the partition, and has not begun to work on it. */
@@ -61,17 +58,16 @@ const unlessItPasses = (error: unknown): void => {
   if (!isFerry(error)) throw error;
 };
 
-const never = (): Promise<never> => new Promise(() => undefined);
-
 /** How long a process rests before it claims again, ms. */
 const AGAIN_MS = 400;
 /** A silent owner keeps its partition for so long, and renews its lease so often, ms. */
 const LEASE_MS = 3000;
 const RENEW_MS = 1000;
 
-/** A worker's process: it can be killed or frozen before any of its steps. */
+/** The lanes' part of a process. */
 export class SimulatedWorker {
   readonly name: string;
+  readonly process: SimulatedProcess;
   readonly #around: Surroundings;
   readonly #client: MemoryClient;
   readonly #clock: Clock;
@@ -81,23 +77,18 @@ export class SimulatedWorker {
   readonly #filter: RouteFilter | undefined;
   #watch: Promise<TargetWatch> | undefined;
   readonly #hard = new AbortController();
-  #faults: { fault: Fault; after: number }[] = [];
-  #thaw: PromiseWithResolvers<void> | undefined;
-  #isDead = false;
   #isStopped = false;
   #partition: RunningPartition | undefined;
 
-  constructor(name: string, slices: number, around: Surroundings) {
+  constructor(name: string, slices: number, process: SimulatedProcess, around: Surroundings) {
     this.name = name;
+    this.process = process;
     this.#around = around;
     this.#slices = slices;
     const rules = RULES[around.route.filter];
     this.#filter = rules === undefined ? undefined : new RouteFilter(rules);
-    this.#client = new MemoryClient(around.db, () => this.#step());
-    this.#clock = {
-      now: () => around.clock.now(),
-      sleep: (ms, signal) => (this.#isDead ? never() : around.clock.sleep(ms, signal).then(() => this.#unlessDead())),
-    };
+    this.#client = new MemoryClient(around.db, process.step);
+    this.#clock = process.clock;
     this.#records = new MemoryClaimRecords(this.#client);
     const transactional = around.mode !== "standalone";
     this.#claims = new Claims({ records: this.#records, workerId: name, leaseMs: LEASE_MS, transactional });
@@ -107,53 +98,15 @@ export class SimulatedWorker {
     return this.#partition !== undefined;
   }
 
-  get isFrozen(): boolean {
-    return this.#thaw !== undefined;
-  }
-
-  /** Something goes wrong after so many steps. */
-  arm(fault: Fault, after: number): void {
-    this.#faults.push({ fault, after });
-  }
-
-  disarm(): void {
-    this.#faults = [];
-  }
-
-  kill(): void {
-    this.#isDead = true;
-  }
-
-  revive(): void {
-    this.#thaw?.resolve();
-    this.#thaw = undefined;
+  /** At once, as where the rest of its process has failed. */
+  end(): void {
+    this.#isStopped = true;
+    this.#hard.abort(new FerryError("FERRY_STOPPED", "the process ends"));
   }
 
   stop(): void {
     this.#isStopped = true;
     this.#partition?.stop();
-  }
-
-  async #unlessDead(): Promise<void> {
-    if (this.#thaw !== undefined) await this.#thaw.promise;
-    if (this.#isDead) await never();
-  }
-
-  /** Between any two steps: others go first, or it ends here. */
-  async #step(): Promise<void> {
-    const { random, clock } = this.#around;
-    await this.#unlessDead();
-    if (random() < 0.1) await clock.sleep(1 + Math.floor(random() * 10));
-    else for (let n = Math.floor(random() * 4); n > 0; n--) await undefined;
-    const due = this.#faults.find((one) => one.after-- === 0);
-    if (due !== undefined) {
-      this.#faults = this.#faults.filter((one) => one !== due);
-      if (due.fault === "error") throw networkError();
-      if (due.fault === "conflict") throw passing(ServerCode.WriteConflict, "another client writes it");
-      if (due.fault === "kill") this.kill();
-      if (due.fault === "freeze") this.#thaw ??= Promise.withResolvers<void>();
-    }
-    await this.#unlessDead();
   }
 
   /**
@@ -164,7 +117,8 @@ export class SimulatedWorker {
     const former = new MemoryClaimRecords(new MemoryClient(this.#around.db));
     for (let takes = takesOver; !this.#isStopped; ) {
       try {
-        if (takes) await former.expire({ route: ROUTE, partition: 0 });
+        // Where a transaction has the record, the lease runs out by itself.
+        if (takes) await former.expire({ route: ROUTE, partition: 0 }).catch(unlessItPasses);
         const claim = await this.#claims.claim(ROUTE, 0, this.#slices, 0);
         if (claim !== undefined) {
           takes = false;
@@ -172,6 +126,7 @@ export class SimulatedWorker {
           await this.#work(claim);
         }
       } catch (error) {
+        if (this.#hard.signal.aborted) return;
         if (!isFerry(error) || (error.entry.retry !== "backoff" && error.code !== "FERRY_FENCED")) throw error;
       }
       if (!this.#isStopped) await this.#clock.sleep(AGAIN_MS);
@@ -253,7 +208,7 @@ export class SimulatedWorker {
     const { route, source } = this.#around;
     if (route.source === "none") return undefined;
     const read = (keys: readonly Uint8Array[]): Promise<readonly Uint8Array[]> =>
-      this.#step().then(() => source.read(keys));
+      this.process.step().then(() => source.read(keys));
     const { signal } = this.#hard;
     return new Lookup({ read }, { what: "looking documents up", clock: this.#clock, signal });
   }

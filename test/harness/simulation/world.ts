@@ -15,6 +15,7 @@ import { MemoryConflicts } from "../memory/foreign.ts";
 import { documentKeyIn } from "../memory/memorySink.ts";
 import { lanesOf, MemoryLetters, offsetOf } from "../memory/state.ts";
 import { Model, type TargetFields } from "./model.ts";
+import { SimulatedProcess } from "./process.ts";
 import { PLAIN } from "./route.ts";
 import { KEYS, type Schedule, type Step } from "./schedule.ts";
 import { Services, withoutOwn } from "./services.ts";
@@ -71,18 +72,18 @@ class World {
       this.#start(this.#schedule.slices, false);
       await this.#copy();
       for (const step of this.#schedule.steps) await this.#do(step);
-      for (const worker of this.#workers) worker.revive();
+      for (const worker of this.#workers) worker.process.revive();
       await this.#drain();
       await this.#check(false);
       // Those that came back late have done what they could.
-      for (const worker of this.#workers) if (worker !== this.#current) worker.kill();
+      for (const worker of this.#workers) if (worker !== this.#current) worker.process.kill();
       this.#refusesBad = false;
       await this.#replayAll();
       await this.#drain();
       await this.#check(true);
       if (this.#schedule.route !== PLAIN && !this.#source.isSwitched) await this.#epilogue();
     } finally {
-      for (const worker of this.#workers) worker.kill();
+      for (const worker of this.#workers) worker.process.kill();
     }
   }
 
@@ -102,13 +103,16 @@ class World {
         budgetBytes,
         db: this.#db,
         log: this.#log,
-        clock: this.#clock,
-        random: this.random,
       },
       refusesBad: () => this.#refusesBad,
       onClaim: (by: SimulatedWorker) => this.#claimed(by),
     };
-    const worker = new SimulatedWorker(`worker-${this.#workers.length}`, slices, around);
+    const worker = new SimulatedWorker(
+      `worker-${this.#workers.length}`,
+      slices,
+      new SimulatedProcess(this.#clock, this.random),
+      around,
+    );
     this.#workers.push(worker);
     worker.run(takesOver).catch((error: unknown) => {
       this.#failure ??= error;
@@ -117,14 +121,14 @@ class World {
 
   /** Without transactions nothing stops a former owner that still writes: there it is known to be dead. */
   #takeOver(slices: number): void {
-    if (this.#schedule.mode !== "transactional") for (const worker of this.#workers) worker.kill();
+    if (this.#schedule.mode !== "transactional") for (const worker of this.#workers) worker.process.kill();
     this.#start(slices, true);
   }
 
   /** Likewise a process whose lease has run out. */
   #claimed(by: SimulatedWorker): void {
     if (this.#schedule.mode === "transactional") return;
-    for (const worker of this.#workers) if (worker !== by && worker.isWorking) worker.kill();
+    for (const worker of this.#workers) if (worker !== by && worker.isWorking) worker.process.kill();
   }
 
   async #pass(ms: number): Promise<void> {
@@ -154,13 +158,13 @@ class World {
       case "rest":
         return this.#pass(step.ms);
       case "fault":
-        return this.#current.arm(step.fault, step.after);
+        return this.#current.process.arm(step.fault, step.after);
       case "takeover":
         return this.#takeOver(step.slices);
       case "standby":
         return this.#start(step.slices, false);
       case "revive":
-        return this.#workers.find(({ isFrozen }) => isFrozen)?.revive();
+        return this.#workers.find(({ process }) => process.isFrozen)?.process.revive();
       case "stop":
         return this.#current.stop();
       case "switch":
@@ -239,7 +243,7 @@ class World {
 
   /** Everything goes well from now on, until nothing is left to do. */
   async #drain(): Promise<void> {
-    for (const worker of this.#workers) worker.disarm();
+    for (const worker of this.#workers) worker.process.disarm();
     this.#takeOver(1 + Math.floor(this.random() * 3));
     for (let waited = 0; !(await this.#isDrained()); waited += 500) {
       assert.ok(waited < LIMIT_MS, `it stands still: ${JSON.stringify(await this.#places())}`);
