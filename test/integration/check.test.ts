@@ -54,6 +54,12 @@ test("standalone servers: no change streams on the source, at-least-once on the 
   assert.match(levels(target, "warn").join(), /at-least-once/);
   assert.deepEqual(levels(target, "fail"), []);
   await client.close();
+  const asked = await ferry(["check", "--target", alone.uri, "--conflict", "merge"]);
+  assert.equal(asked.status, 1);
+  assert.match(
+    asked.out,
+    /FAIL {2}routes .*--conflict merge is not possible, .*\n {6}use mirror; .*not a standalone server/,
+  );
 });
 
 test("what does not answer is a failed check with a remedy, and exit status 1", async () => {

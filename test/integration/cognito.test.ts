@@ -295,6 +295,15 @@ test("what cannot work is refused by ferry check, in one clear sentence each, an
   const refused = await endDirect({ ...opened.options, include: [opened.namespace] });
   assert.equal(refused.status, 76);
   assert.match(refused.err, /FERRY_COGNITO_POOL: pool local_\w+: it has no attribute custom:rank/);
+  for (const [flags, says] of [
+    [["--recopy"], /FERRY_TARGET_LEFTOVERS: route cognitounwritten-pool: --recopy is not possible.*list its documents/],
+    [["--conflict", "merge"], /FERRY_TARGET_POLICY: route cognitounwritten-pool: --conflict merge is not possible/],
+  ] as const) {
+    const args = [...opened.options.args, ...flags];
+    const unfit = await endDirect({ ...opened.options, include: [opened.namespace], args });
+    assert.equal(unfit.status, 64);
+    assert.match(unfit.err, says);
+  }
   const { databases } = await opened.target.db("admin").admin().listDatabases();
   assert.ok(!databases.some(({ name }) => ["cognitounwritten", "ferry_cognitounwritten"].includes(name)));
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MongoClient } from "mongodb";
-import { directConverged, startDirect } from "../harness/directRun.ts";
+import { directConverged, endDirect, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
 import { sharedMongo } from "../harness/servers.ts";
 
@@ -38,6 +38,10 @@ test("with state on another deployment a run is killed in a batch, goes on, and 
   // Any other deployment will do: here it is the source's, which carries its own database nowhere.
   const args = ["--state", one.uri, "--state-db", "ferry_elsewhere"];
   const direct = { source: one.uri, target: other.uri, include: ["elsewhere.docs"], args };
+  const refused = await endDirect({ ...direct, args: [...args, "--conflict", "keep-target"] });
+  assert.equal(refused.status, 64);
+  assert.match(refused.err, /FERRY_TARGET_POLICY.*--conflict keep-target .*no part in the transactions.*no --state/);
+  assert.deepEqual(await source.db("ferry_elsewhere").listCollections().toArray(), [], "nothing was written");
   {
     await using killed = await startDirect({ ...direct, env: { FERRY_FAULT: "before-commit:2" } }, "at-least-once");
     await killed.exited;

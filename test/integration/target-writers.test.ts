@@ -176,7 +176,9 @@ test("a policy that cannot be followed is refused: after a start as mirror, and 
   await using alone = await mongo({ replSet: null });
   const standalone = await runWorker({ ...options, target: alone.uri, args: [...options.args, "--conflict", "merge"] });
   assert.equal(standalone.code, 64);
-  assert.match(standalone.stderr, /FERRY_TARGET_POLICY.*standalone/);
+  assert.match(standalone.stderr, /FERRY_TARGET_POLICY.*--conflict merge.*standalone/);
+  await using there = await new MongoClient(alone.uri).connect();
+  assert.deepEqual(await there.db("ferry").listCollections().toArray(), [], "nothing was written");
 });
 
 test("a drop on the source does not take the documents of the target's own services along", async () => {

@@ -67,6 +67,17 @@ test("imports across rooms use # and point down", () => {
   assert.deepEqual(wrong, []);
 });
 
+test("a kind of target is named by its own room and by the table that opens it, and by no other", () => {
+  const kinds = (HOUSES["sink"] ?? []).filter((room) => room !== "open");
+  const wrong = files
+    .filter((file) => !file.startsWith("sink/open/"))
+    .filter((file) => {
+      const text = readFileSync(join("src", file), "utf8");
+      return kinds.some((kind) => text.includes(`"#sink/${kind}/`));
+    });
+  assert.deepEqual(wrong, []);
+});
+
 test("no folder is flat beyond reading, and no room is a second project", () => {
   const inFolder = Map.groupBy(files, (file) => file.slice(0, file.lastIndexOf("/")));
   const flat = [...inFolder].filter(([, names]) => names.length > MOST_FILES).map(([folder]) => folder);

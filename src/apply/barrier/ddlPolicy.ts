@@ -140,7 +140,7 @@ export class DdlPolicy {
       );
     if (policy !== "mirror")
       throw this.#refused(event, record, `: under ${policy} the target's own documents would go with it`);
-    if (ddl.drop === "apply" || (await follower.isApproved(id))) return;
+    if (ddl.drop !== "hold" || (await follower.isApproved(id))) return;
     await note("held", []);
     throw this.#refused(event, record, ` is held; \`ferry structure approve ${id}\` lets it happen`);
   }

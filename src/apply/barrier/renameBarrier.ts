@@ -11,7 +11,6 @@ import { readFrom, readRaw } from "#io/mongo/rawReads.ts";
 import { topicMatcher } from "#io/wire/topics.ts";
 import { RouteFilter } from "#route/filter/routeFilter.ts";
 import { policyOf } from "#route/table/targetPolicy.ts";
-import type { SinkOf } from "#sink/open/openSink.ts";
 import { incarnationsOf } from "#sink/sink.ts";
 import type { ProvenSource } from "#source/stream/deployment.ts";
 import { type FollowerDeps, StructureFollower } from "#structure/follow/structureFollower.ts";
@@ -24,7 +23,6 @@ export type RenameContext = Omit<FollowerDeps, "route" | "sink"> &
     options: WorkerOptions;
     runs: RunStore;
     drops: Drops;
-    sinkOf: SinkOf;
     logger: Logger;
     hard: AbortSignal;
   }>;

@@ -46,16 +46,6 @@ export const beginRoute = async (context: BeginningContext, sink: Sink): Promise
   const begun = known ?? (await begin(context, sink, policy, named));
   if (begun.policy !== policy) await changePolicy(context, begun, policy);
   await noteRules(context);
-  if (policy !== "mirror" && begun.at === undefined)
-    throw new FerryError(
-      "FERRY_TARGET_POLICY",
-      `${claim.route}: ${policy} needs change streams, and a standalone target has none`,
-    );
-  if (policy !== "mirror" && !sink.can.transactions)
-    throw new FerryError(
-      "FERRY_TARGET_POLICY",
-      `${claim.route}: ${policy} needs documents and ferry's state in one transaction; leave --state out`,
-    );
   if (begun.seeding) await seed(context, sink);
   return (await runs.run(claim.route))?.begun ?? begun;
 };

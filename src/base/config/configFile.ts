@@ -5,7 +5,7 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import { COGNITO } from "./cognitoDestination.ts";
 import { type ConfigFinding, complaint } from "./complaint.ts";
 import { destinationOf, destinationText } from "./destination.ts";
-import { type Config, DEFAULT_DDL, DEFAULT_DRIFT, nameOf, type Route } from "./routes.ts";
+import { type Config, DEFAULT_DRIFT, nameOf, type Route } from "./routes.ts";
 
 /**
  * The configuration file: its schema and its check. A command loads this file only where there is a configuration to read: the two
@@ -126,7 +126,7 @@ export const DDL = Type.Object(
     drop: Type.Optional(
       Type.Union([Type.Literal("apply"), Type.Literal("hold")], {
         description:
-          "A collection that the source drops: drop it on the target as well, or halt the route until the drop is approved with `ferry structure approve`. Default: apply.",
+          "A collection that the source drops: drop it on the target as well, or halt the route until the drop is approved with `ferry structure approve`. Default: apply; a target that cannot drop a collection without what comes after it halts the route.",
       }),
     ),
   },
@@ -176,7 +176,7 @@ export const parseConfig = (text: string, file: string): Config => {
   const given = plainOf(document, file);
   if (!Value.Check(CONFIG, given))
     throw invalid(file, complaint(CONFIG, [...Value.Errors(CONFIG, given)] as unknown as ConfigFinding[], "the file"));
-  const ddl = { ...DEFAULT_DDL, ...given.ddl };
+  const ddl = given.ddl ?? {};
   if (given.routes === undefined) return { routes: undefined, ddl };
   const routes = given.routes.map(named);
   for (const { name, from, to } of routes) {

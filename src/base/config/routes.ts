@@ -5,10 +5,8 @@ import { type Destination, destinationText } from "./destination.ts";
 /** What to do with documents that services of the target write as well. */
 export type ConflictPolicy = Static<typeof CONFLICT>;
 
-/** What to do with changes of the source's structure. */
-export type DdlRules = Required<Static<typeof DDL>>;
-
-export const DEFAULT_DDL: DdlRules = { drop: "apply" };
+/** What to do with changes of the source's structure. Without `drop`: as each target can. */
+export type DdlRules = Static<typeof DDL>;
 
 /** What to do with new fields and types. */
 export type DriftPolicy = Required<Static<typeof DRIFT>>;

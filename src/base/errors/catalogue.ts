@@ -287,6 +287,18 @@ export const CATALOGUE = {
     "The route's conflict policy is not possible on this target.",
     "The message has the reason; choose another policy, or restart the route with an empty target.",
   ),
+  FERRY_TARGET_ABILITY: entry(
+    64,
+    "never",
+    "A setting asks for what the target of a route cannot do.",
+    "The message names the route, the setting and the remedy; docs/43-sinks.md has the table of what needs what.",
+  ),
+  FERRY_TARGET_LEFTOVERS: entry(
+    64,
+    "never",
+    "Documents that the source no longer has would stay on the target, which cannot be emptied or does not list its documents.",
+    "Remove them from the target yourself, then start with --accept FERRY_TARGET_LEFTOVERS; or skip the namespace with --exclude.",
+  ),
   FERRY_ROUTE_RULES: entry(
     1,
     "never",

@@ -24,6 +24,15 @@ export const kindOf = async (db: Db, coll: string): Promise<CollectionKind | und
 /** The same of an answer of `listCollections`. */
 export const kindIn = (listed: Uint8Array): CollectionKind => kindNamed(textIn(listed, "type"));
 
+/** Raw: an `_id` may hold what no decoder takes. */
+const ONE_KEY = { projection: { _id: 1 }, raw: true } as const;
+
+/** Is there a document under this name? Of a view, one that it shows. @throws FERRY_MONGO_* */
+export const hasDocuments = async (db: Db, coll: string): Promise<boolean> => {
+  const found = db.collection(coll).findOne({}, ONE_KEY);
+  return (await translated(`looking at ${db.databaseName}.${coll}`, () => found)) !== null;
+};
+
 /** What the server says of collections, raw: a validator in the options may hold what no decoder takes. @throws FERRY_MONGO_* */
 export const listCollections = async (db: Db, filter: Document = {}): Promise<readonly Uint8Array[]> =>
   (await translated(`looking at the collections of ${db.databaseName}`, () =>

@@ -11,7 +11,7 @@ import { lackedPrivilege, type Need } from "#io/mongo/privileges.ts";
 import { atLeast, OLDEST_VERSION } from "#io/mongo/serverVersion.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { policyOf, requireMirror } from "#route/table/targetPolicy.ts";
-import { MongoSink } from "#sink/mongo/mongoSink.ts";
+import type { SinkOf } from "#sink/open/openSink.ts";
 import { type Deployment, isSameDeployment } from "#source/stream/deployment.ts";
 import type { Scope } from "#source/stream/scope.ts";
 
@@ -67,17 +67,17 @@ export const checkRights = async ({ source, target, carried, routes, stateDb }: 
 
 /** Routes that have not begun yet and whose target has documents, without a policy. @throws FERRY_TARGET_NOT_EMPTY, FERRY_TARGET_POLICY */
 export const checkEmpty = async (
-  target: MongoClient,
+  sinkOf: SinkOf,
   runs: RunStore,
   routes: readonly Route[],
   options: WorkerOptions,
 ): Promise<void> => {
   const known = await runs.readRuns();
-  for (const route of routes.filter(isMongo)) {
+  for (const route of routes) {
     const { policy, named } = policyOf(route, options);
     requireMirror(route, policy);
     if (known.get(route.name)?.begun !== undefined || named) continue;
-    const sink = new MongoSink(target, targetNamespace(route));
+    const sink = sinkOf(route);
     if ((await sink.look()).occupied)
       throw new FerryError("FERRY_TARGET_NOT_EMPTY", `${sink.name} has documents, and no conflict policy is named`);
   }

@@ -8,12 +8,16 @@ import { unlessStopped } from "#base/flow/unlessStopped.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { Vitals } from "#base/observe/vitals.ts";
 import type { CaptureOutput } from "#io/log/captureOutput.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
+import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
 import { mongoServer, throughOutages } from "#io/mongo/outages.ts";
 import { reachMongo, sayIgnored } from "#io/mongo/reach.ts";
 import { type KnownRoute, knownRoutes } from "#io/state/forgetRoutes.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
+import { siteOf } from "#io/state/targetSite.ts";
 import { openState, type StateSettings } from "#process/worker/openState.ts";
+import type { AskedOfTargets } from "#sink/open/demands.ts";
+import { requireFits } from "#sink/open/fits.ts";
+import { type SinkOf, sinkOpener } from "#sink/open/openSink.ts";
 import { captureSourceOf } from "#source/capture/captureSource.ts";
 import { type CaptureRecord, CaptureStore } from "#source/capture/captureStore.ts";
 import { type CaptureWish, OwnCapture } from "#source/capture/ownCapture.ts";
@@ -24,7 +28,6 @@ import { Spool, type SpoolSettings } from "#source/spool/spool.ts";
 import type { SpoolOwner } from "#source/spool/spoolChain.ts";
 import { readDeployment } from "#source/stream/deployment.ts";
 import type { ResumeToken } from "#source/stream/resumeToken.ts";
-
 import { listNamespaces } from "#source/stream/sourceProbe.ts";
 import { featuresOf } from "#source/stream/sourceStream.ts";
 import { checkDeployments, checkLooking } from "./captureChecks.ts";
@@ -73,28 +76,24 @@ export type Sides = Readonly<{
   state: StateDb;
   /** The connection of `state`, where that is another deployment than the target. */
   apart: MongoClient | undefined;
+  sinkOf: SinkOf;
 }>;
 
 /**
  * Connects both sides for as long as `work` takes, or until `hard` aborts.
- * @throws FERRY_USAGE for names that can never be carried, FERRY_MONGO_*, and what `work` throws
+ * @param asked what the targets of the routes within the scope must be able to do
+ * @throws FERRY_USAGE for names that can never be carried, what `requireFits` throws, FERRY_MONGO_*, and what `work` throws
  */
 export const betweenSides = async (
-  {
-    settings,
-    runId,
-    soft,
-    hard,
-    clock,
-    logger,
-    back,
-    spec,
-    routes,
-  }: Pick<CaptureDeps, "settings" | "runId" | "soft" | "hard" | "clock" | "logger" | "back" | "spec" | "routes">,
+  { settings, runId, soft, hard, clock, logger, vitals, back, spec, routes }: CaptureDeps,
+  asked: AskedOfTargets,
   work: (sides: Sides) => Promise<void>,
 ): Promise<void> => {
   // What is wrong by itself is said before a server is waited for.
-  requireCarriable(scopeOf(spec, routes, settings.stateDb).spec, settings.stateDb);
+  const scope = scopeOf(spec, routes, settings.stateDb);
+  requireCarriable(scope.spec, settings.stateDb);
+  const meant = routes?.filter(({ from }) => scope.has(parseNamespace(from)));
+  requireFits(meant, asked);
   for (const side of ["source", "target"] as const) sayIgnored(side, settings[side], logger);
   await using clients = new AsyncDisposableStack();
   const open = async (side: "source" | "target"): Promise<MongoClient> => {
@@ -113,11 +112,16 @@ export const betweenSides = async (
   const between = async (): Promise<void> => {
     const [source, target] = [await open("source"), await open("target")];
     const outages = { clock, logger, signal: soft };
-    const memory = await throughOutages("opening ferry's state", [mongoServer("the target", target)], outages, () =>
-      openState(target, settings, { appName: runId, ...outages }),
-    );
-    const { state, apart } = clients.use(memory);
-    await work({ source, target, state, apart: apart && state.client });
+    const servers = [mongoServer("the target", target)];
+    const looked = await throughOutages("opening ferry's state", servers, outages, async () => ({
+      topology: await readTopology(target),
+      memory: await openState(target, settings, { appName: runId, ...outages }),
+    }));
+    const { state, apart } = clients.use(looked.memory);
+    const site = siteOf(looked.topology, apart);
+    requireFits(meant, asked, site);
+    const sinkOf = sinkOpener({ target, site, state, clock, logger, vitals, signal: hard });
+    await work({ source, target, state, apart: apart && state.client, sinkOf });
   };
   await unlessStopped(between(), hard);
 };
@@ -198,7 +202,7 @@ export const openCapture = async (
 /** One session's copy and stream, from where the record stands into `output`. */
 export const sessionOf = (
   deps: CaptureDeps,
-  { source, target }: Sides,
+  { source, sinkOf }: Sides,
   { deployment, scope, store, leaseMs }: CaptureStartDeps,
   session: Readonly<{
     record: CaptureRecord;
@@ -210,7 +214,7 @@ export const sessionOf = (
 ): OwnCapture => {
   const { routes, readers, spool, clock, logger, vitals } = deps;
   const { record, copySource, output, conflict, wish } = session;
-  const leftovers = leftoversOn(source, target, routes, { conflict }, logger);
+  const leftovers = leftoversOn({ source, sinkOf, routes, options: { conflict }, logger });
   const features = featuresOf(deployment.version, record.timeSeries === true);
   const from = captureSourceOf({ source, copySource, features, scope, clock, logger });
   const spools = {

@@ -9,6 +9,7 @@ import { KafkaOutput } from "#io/log/kafkaOutput.ts";
 import { collationOf } from "#io/mongo/collation.ts";
 import { type AwaitedServer, serversOf, throughOutages, whenFirstAnswers } from "#io/mongo/outages.ts";
 import { routesOn } from "#route/table/routesOn.ts";
+import type { AskedOfTargets } from "#sink/open/demands.ts";
 import { openCopySource } from "#source/copy/steadyCopySource.ts";
 import { CarriedStructure } from "#structure/operations/carriedStructure.ts";
 import { checkRights } from "./captureChecks.ts";
@@ -32,17 +33,26 @@ export type KafkaCaptureDeps = CaptureDeps &
     partitions: number;
     budgetMb: number;
     leaseMs: number;
+    /** Error codes, comma-separated, that are no reason to refuse the start. */
+    accept: string;
   }>;
 
 /** Concurrent requests to Kafka. */
 const PRODUCERS = 4;
+
+/** The workers say what else they ask of the targets. */
+const askedOf = ({ recopy, replaceTarget, accept }: KafkaCaptureDeps): AskedOfTargets => ({
+  recopy,
+  replaceTarget,
+  accept,
+});
 
 /**
  * `ferry capture`: the source into Kafka topics, in place of the connector. What it must remember is on the target, as all of
  * ferry's state. @throws one clear sentence before anything is written; later what made it stop
  */
 export const runKafkaCapture = (deps: KafkaCaptureDeps): Promise<void> =>
-  betweenSides(deps, async (sides) => {
+  betweenSides(deps, askedOf(deps), async (sides) => {
     const { kafka: at, group } = deps.settings;
     await using client = new KafkaClient({ ...kafkaAddress(deps.settings), clientId: deps.runId, group });
     const kafka: AwaitedServer = { name: `Kafka at ${at}`, ask: () => client.topics() };

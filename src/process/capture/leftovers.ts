@@ -1,5 +1,5 @@
 import { identityOf } from "#base/bson/identity.ts";
-import { isMongo, targetNamespace } from "#base/config/destination.ts";
+import { destinationText } from "#base/config/destination.ts";
 import type { Route } from "#base/config/routes.ts";
 import type { WorkerOptions } from "#base/config/workerOptions.ts";
 import { formatNamespace, type Namespace } from "#base/flow/types.ts";
@@ -9,7 +9,8 @@ import { missingKeys, readByKeys, readFrom } from "#io/mongo/rawReads.ts";
 import { compileWhere } from "#route/filter/where.ts";
 import { routesOn } from "#route/table/routesOn.ts";
 import { policyOf } from "#route/table/targetPolicy.ts";
-import { MongoSink } from "#sink/mongo/mongoSink.ts";
+import type { SinkOf } from "#sink/open/openSink.ts";
+import type { Sink } from "#sink/sink.ts";
 
 const KEYS_AT_ONCE = 2000;
 /** Where their documents are read as well, which may be large. */
@@ -32,30 +33,46 @@ const leftoversOf = ({ where }: Route, source: MongoClient, { db, coll }: Namesp
   };
 };
 
+export type LeftoversDeps = Readonly<{
+  source: MongoClient;
+  sinkOf: SinkOf;
+  routes: readonly Route[] | undefined;
+  options: Pick<WorkerOptions, "conflict">;
+  logger: Logger;
+}>;
+
+/** Why nothing can be removed; undefined where it can. */
+const reasonToStay = (route: Route, sink: Sink, options: LeftoversDeps["options"]): string | undefined => {
+  if (policyOf(route, options).policy !== "mirror") return "under the route's policy they may be the target's own";
+  return sink.can.keys ? undefined : `${destinationText(route.to)} does not list its documents`;
+};
+
 /**
  * What a re-copy must remove: documents on the target that the source has no more, or that left the row filter. Only where the source owns whole
  * documents; under the other policies a document without a counterpart may be the target's own.
  */
-export const leftoversOn = (
-  source: MongoClient,
-  target: MongoClient,
-  routes: readonly Route[] | undefined,
-  options: Pick<WorkerOptions, "conflict">,
-  logger: Logger,
-): ((ns: Namespace, at: bigint) => AsyncGenerator<readonly Uint8Array[]>) =>
+export const leftoversOn = ({
+  source,
+  sinkOf,
+  routes,
+  options,
+  logger,
+}: LeftoversDeps): ((ns: Namespace, at: bigint) => AsyncGenerator<readonly Uint8Array[]>) =>
   async function* (ns, at) {
     const topic = formatNamespace(ns);
-    for (const route of routesOn(routes, topic).filter(isMongo)) {
-      if (policyOf(route, options).policy !== "mirror") {
+    for (const route of routesOn(routes, topic)) {
+      const sink = sinkOf(route);
+      const why = reasonToStay(route, sink, options);
+      if (why !== undefined) {
         logger.warn(
           { route: route.name },
-          "documents that the source deleted while its history was lost stay on the target: under the route's policy they may be the target's own",
+          `documents that the source deleted while its history was lost stay on the target: ${why}`,
         );
         continue;
       }
       let count = 0;
       const { atOnce, among } = leftoversOf(route, source, ns, at);
-      for await (const keys of new MongoSink(target, targetNamespace(route)).keys(atOnce)) {
+      for await (const keys of sink.keys(atOnce)) {
         const gone = await among(keys);
         count += gone.length;
         if (gone.length > 0) yield gone;

@@ -11,7 +11,7 @@ import { topicAmong } from "#io/kafka/topicName.ts";
 import { translated } from "#io/mongo/errors.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { isDataTopic } from "#io/wire/topics.ts";
-import { readTallies, type TallyLine } from "#sink/cognito/routeTally.ts";
+import { readSinkTallies, type SinkTally } from "#sink/open/sinkBooks.ts";
 import { type RunState, stateOf, type Trouble } from "#source/capture/captureLifecycle.ts";
 import { type CaptureRecord, readCapture, type StoredCapture } from "#source/capture/captureStore.ts";
 import { type CaptureLook, type ConnectorHealthDeps, checkCapture } from "#source/connector/connectorHealth.ts";
@@ -96,7 +96,7 @@ export type Status = Readonly<{
   workers: readonly WorkerLine[];
   halted: readonly RouteNote[];
   /** Routes to pools, whose quotas dictate how long they take. `leftMs`: what waits, at that pace; null where it is not known. */
-  pools: readonly (TallyLine & Readonly<{ leftMs: number | null }>)[];
+  pools: readonly (SinkTally & Readonly<{ leftMs: number | null }>)[];
   /** Dead letters that wait, by route. */
   letters: readonly Readonly<{ route: string; letters: number }>[];
   /** What an operator should know of an active route. */
@@ -308,7 +308,7 @@ export const readStatus = async ({ kafka, state, capture }: StatusDeps): Promise
     part<WorkerLine[]>("workers", [], state && (() => readWorkers(state))),
     part<Pick<Status, "halted" | "notes">>("runs", { halted: [], notes: [] }, state && (() => runNotes(state))),
     part<Status["letters"]>("dead letters", [], state && (() => new DeadLetterStore(state).counts())),
-    part<readonly TallyLine[]>("pools", [], state && (() => readTallies(state))),
+    part<readonly SinkTally[]>("pools", [], state && (() => readSinkTallies(state))),
     part<CaptureLook>("capture", { findings: [], pendingAt: undefined }, capture && (() => checkCapture(capture))),
   ]);
   const waitingMs = await part<number | undefined>("lag", undefined, kafka && (() => oldestWaiting(kafka, lanes)));

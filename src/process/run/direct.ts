@@ -46,7 +46,11 @@ const HALT_MS = 500;
  * `ferry run`: capture, a log in memory and the worker's lanes in one process. Everything it must remember is on the target.
  * @throws one clear sentence before anything is written; later what made it stop
  */
-export const runDirect = (deps: DirectDeps): Promise<void> => betweenSides(deps, (sides) => runBetween(deps, sides));
+export const runDirect = (deps: DirectDeps): Promise<void> => {
+  const { options, ddl, recopy, replaceTarget } = deps;
+  const asked = { ...options, source: true, ddl, recopy, replaceTarget };
+  return betweenSides(deps, asked, (sides) => runBetween(deps, sides));
+};
 
 const runBetween = async (deps: DirectDeps, sides: Sides): Promise<void> => {
   const { options, routes, soft } = deps;
@@ -86,7 +90,8 @@ const beginBetween = async (deps: DirectDeps, sides: Sides): Promise<BegunRun> =
   const routes = carried.flatMap((ns) => routesOn(deps.routes, formatNamespace(ns)));
   await checkRights({ source, target, carried, routes, stateDb: state.name });
   await requirePlaces(routes, { ...deps, signal: deps.soft, onRetry: tryingAgain(deps, "sink") });
-  if (known === undefined && !replaces && deps.back === undefined) await checkEmpty(target, runs, routes, options);
+  if (known === undefined && !replaces && deps.back === undefined)
+    await checkEmpty(sides.sinkOf, runs, routes, options);
   const structure = new CarriedStructure({ ...deps, leaseMs }, sides);
   if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);
   if (replaces) await replaceCapture(start, deps.spool.dir, () => structure.replace(former.map(({ route }) => route)));

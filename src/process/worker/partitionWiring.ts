@@ -153,7 +153,7 @@ const laneDeps = (context: PartitionContext, { ns, sink, copyGuard, follower }: 
     ns,
     sink,
     deadLetters: stores.deadLetters,
-    lookup: options.deltas === "look-up" || !sink.can.patches ? lookup : undefined,
+    lookup: options.deltas === "look-up" ? lookup : undefined,
     rescue: lookup,
     shape: filter === undefined ? undefined : shaper(filter),
     makeWay: (ops, key) => follower.makeWay(ops, key),
@@ -194,7 +194,7 @@ const requireForeign = (route: Route, { state, target }: PartitionContext): void
 /** Builds everything one claimed partition needs and sets it to work. @throws FERRY_LOG_*, FERRY_MONGO_* */
 export const openPartition = async (context: PartitionContext): Promise<RunningPartition> => {
   const { claim, route, partitionCount, stores, state, options, ddl: rules, routes, accepted } = context;
-  const { target, source, log, meter, throttle, clock, logger, vitals, hard } = context;
+  const { target, source, sinkOf, log, meter, throttle, clock, logger, vitals, hard } = context;
   const { deadLetters, drops, runs, marks, repairs } = stores;
   const ns = parseNamespace(claim.topic);
   const firstOffset = await checkBounds(context);
@@ -202,11 +202,9 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
   if (partitionCount > 1)
     checkKeys(await log.peek(claim.topic, claim.partition, firstOffset), { claim, partitionCount, decode });
   requireForeign(route, context);
-  const sink = context.sinkOf(route);
-  if (!sink.can.patches && source === undefined)
-    throw new FerryError("FERRY_USAGE", `${sink.name} takes whole documents only: give --source to look them up`);
+  const sink = sinkOf(route);
   const begun = await beginRoute({ claim, route, options, runs, marks, accepted, logger, clock, hard }, sink);
-  const follower = new StructureFollower({ source, target, state, route, sink, clock, logger, hard });
+  const follower = new StructureFollower({ source, target, state, route, sink, sinkOf, clock, logger, hard });
   await follower.prepare();
   const copyGuard = new CopyGuard({
     ...{ claim, store: stores.store, connectors: stores.connectors, logger, accepted },
@@ -216,7 +214,7 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
     {
       ...{ claim, partitionCount, source, target, state, log, runs, drops },
       ...{ options, routes, accepted, clock, logger, hard },
-      ...{ ddl: rules, sinkOf: context.sinkOf, follower, policy: begun.policy },
+      ...{ ddl: rules, sinkOf, follower, policy: begun.policy },
     },
     sink,
   );

@@ -17,6 +17,8 @@ import { type MongoClient, openMongo, readTopology, type Topology } from "#io/mo
 import { mongoServer, throughOutages } from "#io/mongo/outages.ts";
 import { reachMongo, sayIgnored } from "#io/mongo/reach.ts";
 import { Pace, TARGET_PROBE } from "#io/pace/pace.ts";
+import { siteOf, type TargetSite } from "#io/state/targetSite.ts";
+import { topicMatcher } from "#io/wire/topics.ts";
 import { type LiveRoute, RouteTable } from "#route/table/routeTable.ts";
 import { requireFits } from "#sink/open/fits.ts";
 import { kindOfSink, sinkOpener } from "#sink/open/openSink.ts";
@@ -108,8 +110,9 @@ export type WorkerParts = AsyncDisposable &
  */
 export const wireWorker = async (deps: WorkerDeps): Promise<WorkerParts> => {
   const { settings, options, workerId, clock, logger, vitals, soft, hard } = deps;
-  // First of all: rules that contradict each other must not be met when half of the work has begun.
-  requireFits(deps.routes ?? []);
+  // First of all: what cannot be done must not be met when half of the work has begun.
+  const requirePossible = requirementsOf(deps);
+  requirePossible();
   const routes = new RouteTable({ configured: deps.routes, topics: options.topics, logger });
   if (deps.log === undefined)
     for (const side of ["source", "target"] as const) sayIgnored(side, settings[side], logger);
@@ -132,6 +135,8 @@ export const wireWorker = async (deps: WorkerDeps): Promise<WorkerParts> => {
   const looked = await throughOutages("looking at the target", servers, outages, looking);
   const topology = looked.topology;
   const memory = stack.use(looked.memory);
+  const site = siteOf(topology, memory.apart);
+  requirePossible(site);
   const source = settings.source === undefined ? undefined : openMongo(settings.source, { appName: workerId });
   stack.defer(() => source?.close());
 
@@ -141,7 +146,7 @@ export const wireWorker = async (deps: WorkerDeps): Promise<WorkerParts> => {
   const { store, claims, runs, connectors, marks } = stores;
   const reason = whyNotOnce(topology, memory);
   const outside = (deps.routes ?? []).find(({ to }) => !kindOfSink(to).can.transactions);
-  const sinkOf = sinkOpener({ target, transactional: reason === "", state, clock, logger, vitals, signal: hard });
+  const sinkOf = sinkOpener({ target, site, state, clock, logger, vitals, signal: hard });
   const budget = new ByteBudget(options.budgetMb * 1024 * 1024);
   const aside = new ByteBudget(budget.limit * ASIDE);
   const meter = new Meter(clock);
@@ -182,6 +187,18 @@ export const wireWorker = async (deps: WorkerDeps): Promise<WorkerParts> => {
     ...{ guard, halts, held, accepted, slices },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
+};
+
+/** What this worker asks of the targets of its routes, and refuses where one cannot do it. */
+const requirementsOf = ({ routes, options, settings, ddl }: WorkerDeps): ((site?: TargetSite) => void) => {
+  const isMeant = topicMatcher(options.topics);
+  const asked = { ...options, source: settings.source !== undefined, ddl };
+  return (site) =>
+    requireFits(
+      routes?.filter(({ from }) => isMeant(from)),
+      asked,
+      site,
+    );
 };
 
 const paceOf = ({ options, settings, workerId, clock }: WorkerDeps): Pace | undefined => {

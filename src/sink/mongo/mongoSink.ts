@@ -6,12 +6,13 @@ import { seriesOf } from "#base/flow/buckets.ts";
 import { faultPoint } from "#base/flow/fault.ts";
 import type { StateTx } from "#base/flow/stateTx.ts";
 import type { Clash, Namespace, TargetOp } from "#base/flow/types.ts";
-import { kindOf, listedCollection } from "#io/mongo/collections.ts";
+import { hasDocuments, kindOf, listedCollection } from "#io/mongo/collections.ts";
 import type { Db, Document, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { readByKeys } from "#io/mongo/rawReads.ts";
 import { rawDelete, rawInsert, rawUpdate, type WriteError, type WriteOutcome } from "#io/mongo/rawWrites.ts";
 import { hasServerCode, isPassingCode, ServerCode, serverCodeOf } from "#io/mongo/serverCodes.ts";
+import { BEST_SITE, type TargetSite } from "#io/state/targetSite.ts";
 import type { Abilities, Explanation, Incarnations, Refusal, Sink } from "#sink/sink.ts";
 import { type Statements, statementsOf } from "./statements.ts";
 
@@ -63,23 +64,20 @@ const having = (keyValue: RawValue): Document => {
 /** A value without an index that answers for it (a partial one) is not searched for longer than this, ms. */
 const CLASH_MS = 1000;
 
-/** Raw: an `_id` may hold what no decoder takes. */
-const ONE_KEY = { projection: { _id: 1 }, raw: true } as const;
-
 /** Does the error say that the document's `_id` is there already (and not that another unique index clashes)? */
 const isIdCollision = (error: FerryError): boolean =>
   hasServerCode(error, ServerCode.DuplicateKey) && error.facts["keyPattern"] === "_id";
 
-/** What a collection of a replica set or a sharded cluster can do. */
-export const MONGO_ABILITIES: Abilities = {
-  transactions: true,
+/** What a collection can do there. */
+export const mongoAbilities = ({ standalone, apart }: TargetSite): Abilities => ({
+  transactions: !standalone && !apart,
   structure: true,
-  foreignWrites: true,
+  foreignWrites: !standalone,
   incarnations: true,
   keys: true,
   patches: true,
   verbatim: true,
-};
+});
 
 /**
  * One collection of a MongoDB server. Writes are raw BSON; inside a transaction they belong to it, outside they are idempotent
@@ -94,9 +92,8 @@ export class MongoSink implements Sink, Incarnations {
   readonly #db: Db;
   readonly #coll: string;
 
-  /** @param can less than everything on a standalone server */
-  constructor(client: MongoClient, ns: Namespace, can: Abilities = MONGO_ABILITIES) {
-    this.can = can;
+  constructor(client: MongoClient, ns: Namespace, site: TargetSite = BEST_SITE) {
+    this.can = mongoAbilities(site);
     this.#client = client;
     this.#db = client.db(ns.db);
     this.#coll = ns.coll;
@@ -125,8 +122,7 @@ export class MongoSink implements Sink, Incarnations {
     return translated(`looking at ${this.name}`, async () => {
       const { operationTime } = (await this.#db.command({ ping: 1 })) as { operationTime?: Timestamp };
       if ((await kindOf(this.#db, this.#coll)) !== "collection") return { occupied: false, at: operationTime };
-      const found = await this.#db.collection(this.#coll).findOne({}, ONE_KEY);
-      return { occupied: found !== null, at: operationTime };
+      return { occupied: await hasDocuments(this.#db, this.#coll), at: operationTime };
     });
   }
 
@@ -177,7 +173,7 @@ export class MongoSink implements Sink, Incarnations {
     if (present === undefined || Buffer.compare(present.value(), incarnation.value()) !== 0) return;
     const { databaseName: db } = this.#db;
     const type = await kindOf(this.#db, series);
-    if (type === "view" || (type === "collection" && (await this.#hasDocuments(series))))
+    if (type === "view" || (type === "collection" && (await hasDocuments(this.#db, series))))
       throw new FerryError(
         "FERRY_STRUCTURE_REFUSED",
         `${db}.${this.#coll} lies beside ${db}.${series}, which the server would drop in its place`,
@@ -185,11 +181,6 @@ export class MongoSink implements Sink, Incarnations {
     if (type !== undefined) await translated(`dropping ${db}.${series}`, () => this.#db.dropCollection(series));
     if (type !== "timeseries")
       await translated(`dropping ${db}.${this.#coll}`, () => this.#db.dropCollection(this.#coll));
-  }
-
-  async #hasDocuments(coll: string): Promise<boolean> {
-    const found = this.#db.collection(coll).findOne({}, ONE_KEY);
-    return (await translated(`looking at ${this.#db.databaseName}.${coll}`, () => found)) !== null;
   }
 
   refusal(error: unknown): Refusal | undefined {

@@ -1,6 +1,7 @@
 import { type Destination, targetNamespace } from "#base/config/destination.ts";
 import type { Route } from "#base/config/routes.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
+import { BEST_SITE, type TargetSite } from "#io/state/targetSite.ts";
 import { COGNITO_ABILITIES } from "#sink/cognito/cognitoSink.ts";
 import {
   type CognitoDeps,
@@ -9,15 +10,14 @@ import {
   requireMapping,
   requirePoolOf,
 } from "#sink/cognito/openCognito.ts";
-import { MONGO_ABILITIES, MongoSink } from "#sink/mongo/mongoSink.ts";
+import { MongoSink, mongoAbilities } from "#sink/mongo/mongoSink.ts";
 import type { Abilities, Keeps, Sink } from "#sink/sink.ts";
 
 /** What the sinks of a process are opened with. */
 export type SinkDeps = CognitoDeps &
   Readonly<{
     target: MongoClient;
-    /** False on a standalone target, which has no transactions. */
-    transactional: boolean;
+    site: TargetSite;
   }>;
 
 /** What a place is looked at with, before there is anything else. */
@@ -32,6 +32,8 @@ export type SinkOf = (route: Routed) => Sink;
 type Kind = Readonly<{
   /** What it can do at best. */
   can: Abilities;
+  /** What it can do where the MongoDB target lies. */
+  canAt: (site: TargetSite) => Abilities;
   /** What its sinks are opened by; what they share is made once. */
   opening: (deps: SinkDeps) => SinkOf;
   /** Refuses a destination whose own rules contradict themselves. @throws FERRY_CONFIG */
@@ -49,21 +51,31 @@ type KindName = Destination extends infer D ? (D extends unknown ? keyof D : nev
 /** All kinds, by their key in the configuration. */
 const KINDS: Readonly<Record<KindName, Kind>> = {
   mongodb: {
-    can: MONGO_ABILITIES,
+    can: mongoAbilities(BEST_SITE),
+    canAt: mongoAbilities,
     opening:
-      ({ target, transactional }) =>
+      ({ target, site }) =>
       (route) =>
-        new MongoSink(target, targetNamespace(route), { ...MONGO_ABILITIES, transactions: transactional }),
+        new MongoSink(target, targetNamespace(route), site),
     requireRules: () => undefined,
     requirePlace: async () => (document) => document, // looked at with the deployment that it is in
   },
-  cognito: { can: COGNITO_ABILITIES, opening: cognitoSinks, requireRules: requireMapping, requirePlace: requirePoolOf },
+  cognito: {
+    can: COGNITO_ABILITIES,
+    canAt: () => COGNITO_ABILITIES,
+    opening: cognitoSinks,
+    requireRules: requireMapping,
+    requirePlace: requirePoolOf,
+  },
 };
 
 const kindName = (to: Destination): KindName => Object.keys(to)[0] as KindName;
 
 /** The kind of a destination. */
 export const kindOfSink = (to: Destination): Kind => KINDS[kindName(to)];
+
+/** What a destination can do: at best, while it is not known where the MongoDB target lies. */
+export const abilitiesOf = (to: Destination, site: TargetSite = BEST_SITE): Abilities => kindOfSink(to).canAt(site);
 
 export const sinkOpener = (deps: SinkDeps): SinkOf => {
   const opened = new Map<KindName, SinkOf>();

@@ -4,8 +4,7 @@ import { formatNamespace, freshWrite, type Namespace, type TargetOp } from "#bas
 import { translated } from "#io/mongo/errors.ts";
 import { readByKeys } from "#io/mongo/rawReads.ts";
 import { ServerCode } from "#io/mongo/serverCodes.ts";
-import { MongoSink } from "#sink/mongo/mongoSink.ts";
-import { isOfDocument } from "#sink/sink.ts";
+import { isOfDocument, type Sink } from "#sink/sink.ts";
 import { type CollectionSpec, type IndexSpec, indexCommand } from "#structure/model/model.ts";
 import type { Options } from "#structure/model/options.ts";
 import { readStructure } from "#structure/model/read.ts";
@@ -18,10 +17,15 @@ import { indexOfRecord } from "./finalize.ts";
  */
 export type Way = "removed" | "away" | "building" | undefined;
 
+/** What is used of the sink of a scratch collection. */
+type ScratchSink = Pick<Sink, "write" | "refusal">;
+
 export type WayDeps = Omit<BuildDeps, "report"> &
   Readonly<{
     /** On the target, for documents that are tried alone: ferry's own, where it may create collections. */
     scratchDb: string;
+    /** What writes to a collection of the target. */
+    sinkAt: (ns: Namespace) => ScratchSink;
     /** @param index its name; undefined where it was a view */
     onAway: (index: string | undefined) => void;
   }>;
@@ -34,7 +38,7 @@ const shapeOf = ({ options: { collation, timeseries } }: CollectionSpec): Option
 
 /** Writes the document alone, in a collection of its own; false where it is refused even so. @throws FERRY_MONGO_* */
 const writeAlone = async (
-  sink: MongoSink,
+  sink: ScratchSink,
   ops: readonly TargetOp[],
   before: readonly Uint8Array[],
 ): Promise<boolean> => {
@@ -59,12 +63,12 @@ const refusing = async (
   indexes: readonly IndexSpec[],
   { ops, before }: Readonly<{ ops: readonly TargetOp[]; before: readonly Uint8Array[] }>,
 ): Promise<readonly string[]> => {
-  const { target, scratchDb } = deps;
+  const { target, scratchDb, sinkAt } = deps;
   const alone: Namespace = { db: scratchDb, coll: `trial.${randomUUID()}` };
   const what = "trying a document alone";
   await command(deps, scratchDb, what, { create: alone.coll, ...shapeOf(there) });
   try {
-    const sink = new MongoSink(target, there.kind === "timeseries" ? bucketsOf(alone) : alone);
+    const sink = sinkAt(there.kind === "timeseries" ? bucketsOf(alone) : alone);
     if (!(await writeAlone(sink, ops, before))) return [];
     const names: string[] = [];
     for (const index of indexes) {

@@ -7,10 +7,10 @@ import type { Clock } from "#base/flow/clock.ts";
 import { NamespaceFilter } from "#base/flow/namespaceFilter.ts";
 import { type DdlEvent, formatNamespace, type Namespace, parseNamespace, type TargetOp } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
-import { type CollectionKind, kindOf } from "#io/mongo/collections.ts";
+import { type CollectionKind, hasDocuments, kindOf } from "#io/mongo/collections.ts";
 import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
-import { MongoSink } from "#sink/mongo/mongoSink.ts";
+import type { SinkOf } from "#sink/open/openSink.ts";
 import type { Sink } from "#sink/sink.ts";
 import type { ProvenSource } from "#source/stream/deployment.ts";
 import { carryOut, stepText } from "#structure/build/build.ts";
@@ -32,6 +32,7 @@ export type FollowerDeps = Readonly<{
   state: StateDb;
   route: Route;
   sink: Sink;
+  sinkOf: SinkOf;
   clock: Clock;
   logger: Logger;
   hard: AbortSignal;
@@ -177,7 +178,7 @@ export class StructureFollower {
     const { target } = this.#deps;
     const empty = new Set<string>();
     for (const { ns, kind } of present)
-      if (kind === "timeseries" && !(await new MongoSink(target, bucketsOf(ns)).look()).occupied)
+      if (kind === "timeseries" && !(await hasDocuments(target.db(ns.db), bucketsOf(ns).coll)))
         empty.add(formatNamespace(ns));
     return empty;
   }
@@ -216,13 +217,14 @@ export class StructureFollower {
 
   /** Removes what ferry has built and what refuses a document that is on its way. @throws FERRY_MONGO_* */
   async makeWay(ops: readonly TargetOp[], key: Uint8Array | undefined): Promise<Way> {
-    const { target, state, clock, hard, logger, sink } = this.#deps;
+    const { target, state, clock, hard, logger, sink, sinkOf } = this.#deps;
     if (!sink.can.structure) return undefined;
     const onAway = (index: string | undefined): void => {
       const what = index === undefined ? "a view" : `index ${index}`;
       logger.info({ ns: this.#to }, `${what} rejected a document older than itself: it is removed for now`);
     };
-    const deps = { target, scratchDb: state.name, clock, signal: hard, store: this.#store, onAway };
+    const sinkAt = (ns: Namespace): Sink => sinkOf(plainRoute(formatNamespace(ns)));
+    const deps = { target, scratchDb: state.name, sinkAt, clock, signal: hard, store: this.#store, onAway };
     return makeWay(deps, parseNamespace(this.#to), ops, key);
   }
 

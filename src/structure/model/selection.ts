@@ -74,12 +74,17 @@ export class Selection {
     return this.#routes !== undefined;
   }
 
-  /** Every route and every glob must mean something. @throws FERRY_STRUCTURE_SELECTION naming what does not exist */
-  requireFound(source: readonly CollectionSpec[]): void {
+  /**
+   * Every route and every glob must mean something.
+   * @param elsewhere what routes carry to targets without structure
+   * @throws FERRY_STRUCTURE_SELECTION naming what does not exist
+   */
+  requireFound(source: readonly CollectionSpec[], elsewhere: readonly Namespace[] = []): void {
     const names = source.map(({ ns }) => formatNamespace(ns));
     const { routes = [], include } = this.#options;
     const asked = include.length === 0 ? [] : this.#filter.include;
-    const idle = asked.filter((pattern) => !source.some(({ ns }) => pattern.matches(ns)));
+    const known = [...source.map(({ ns }) => ns), ...elsewhere];
+    const idle = asked.filter((pattern) => !known.some((ns) => pattern.matches(ns)));
     const named = routes.map(({ from }) => from).filter((from) => this.#filter.has(parseNamespace(from)));
     const missing = [...idle.map(({ text }) => text), ...named.filter((from) => !names.includes(from))];
     if (missing.length > 0)

@@ -1,11 +1,12 @@
 import type { Document } from "bson";
-import { isMongo } from "#base/config/destination.ts";
+import { destinationText, isMongo } from "#base/config/destination.ts";
 import type { Route } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { bucketsOf } from "#base/flow/buckets.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import type { NamespaceSpec } from "#base/flow/namespaceFilter.ts";
+import { NamespaceFilter, type NamespaceSpec } from "#base/flow/namespaceFilter.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#base/flow/types.ts";
+import { hasDocuments } from "#io/mongo/collections.ts";
 import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { forgetRoutes } from "#io/state/forgetRoutes.ts";
@@ -14,6 +15,7 @@ import { fieldNames } from "#route/filter/fieldPath.ts";
 import { RouteFilter } from "#route/filter/routeFilter.ts";
 import { comparesText } from "#route/filter/where.ts";
 import { routesOn } from "#route/table/routesOn.ts";
+import { abilitiesOf } from "#sink/open/openSink.ts";
 import { carryOut, type Failure, type StructureEvent } from "#structure/build/build.ts";
 import { finalizeStructure } from "#structure/build/finalize.ts";
 import type { CollectionSpec } from "#structure/model/model.ts";
@@ -98,13 +100,7 @@ const emptyAmong = async (
   const empty = new Set<string>();
   for (const { ns, kind } of present) {
     if (kind === "view" || names.has(formatNamespace(ns))) continue;
-    const found = await translated(`looking at ${formatNamespace(ns)}`, () =>
-      target
-        .db(ns.db)
-        .collection(ns.coll)
-        .findOne({}, { projection: { _id: 1 }, raw: true }),
-    );
-    if (found === null) empty.add(formatNamespace(ns));
+    if (!(await hasDocuments(target.db(ns.db), ns.coll))) empty.add(formatNamespace(ns));
   }
   return empty;
 };
@@ -125,6 +121,16 @@ export type StructurePlan = BuildPlan & Readonly<{ wanted: readonly Wanted[] }>;
 
 const isRefused = ({ level }: StructureFinding): boolean => level === "refused";
 
+/** Routes within the selection whose targets have no structure: they are left out, and that is no secret. */
+const unbuilt = ({ routes = [] }: StructureDeps, names: NamespaceFilter): readonly Route[] =>
+  routes.filter(({ from, to }) => names.has(parseNamespace(from)) && !abilitiesOf(to).structure);
+
+const leftOut = ({ name, to }: Route): StructureFinding => ({
+  level: "left-out",
+  ns: destinationText(to),
+  reason: `route ${name}: this kind of target has no options, indexes and views`,
+});
+
 /** What is to be built, and what cannot be. Reads both sides, writes nothing. @throws FERRY_STRUCTURE_SELECTION, FERRY_STRUCTURE_SAME, FERRY_USAGE, FERRY_MONGO_* */
 export const planOf = async (
   deps: StructureDeps,
@@ -137,7 +143,9 @@ export const planOf = async (
     readStructure(source, selection.scope),
     readTopology(target),
   ]);
-  if (!mayLack) selection.requireFound(collections);
+  const without = unbuilt(deps, new NamespaceFilter({ include, exclude }));
+  const elsewhere = without.map(({ from }) => parseNamespace(from));
+  if (!mayLack) selection.requireFound(collections, elsewhere);
   const { wanted, findings } = wantedStructure(collections, selection);
   await requireApart(deps, wanted);
   const journal = (await new StructureStore(state).all()).filter(({ from }) => selection.includes(from));
@@ -156,7 +164,7 @@ export const planOf = async (
   });
   const built = new Set(followed ? journal.map(({ _id }) => _id.ns) : []);
   const still = plan.findings.filter((finding) => !(isRefused(finding) && built.has(finding.ns)));
-  return { wanted, steps: plan.steps, findings: [...findings, ...still] };
+  return { wanted, steps: plan.steps, findings: [...findings, ...without.map(leftOut), ...still] };
 };
 
 /** @throws FERRY_STRUCTURE_REFUSED with every reason */
@@ -187,13 +195,14 @@ export const buildStructure = async (deps: StructureDeps, options: BuildPlanOpti
   return { plan, failures: [...failures, ...refused] };
 };
 
-/** Routes of the planned namespaces, and of what time series keep beside them. */
+/** Routes that go into the planned namespaces, and into what time series keep beside them. */
 export const routeNames = ({ routes }: StructureDeps, { wanted }: StructurePlan): readonly string[] => {
   const buckets = wanted
     .filter(({ spec }) => spec.kind === "timeseries")
     .map(({ from }) => formatNamespace(bucketsOf(parseNamespace(from))));
   const topics = new Set([...wanted.map(({ from }) => from), ...buckets]);
-  return [...topics].flatMap((topic) => routesOn(routes, topic)).map(({ name }) => name);
+  const planned = [...topics].flatMap((topic) => routesOn(routes, topic));
+  return planned.filter(({ to }) => abilitiesOf(to).structure).map(({ name }) => name);
 };
 
 export type FinalizeOptions = Omit<StructureDeps, "source" | "include" | "exclude"> &

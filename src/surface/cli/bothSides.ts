@@ -8,6 +8,7 @@ import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
+import { BEST_SITE } from "#io/state/targetSite.ts";
 import type { CarriedDeps } from "#proof/verify/carried.ts";
 import { routesBack } from "#route/table/reverseRoutes.ts";
 import { type SinkOf, sinkOpener } from "#sink/open/openSink.ts";
@@ -58,7 +59,7 @@ export const withBothSides = (
     try {
       const { soft: signal } = signals;
       const opening = { target, state, clock: systemClock, logger: plainLogger, vitals: NO_VITALS, signal };
-      const sinkOf = sinkOpener({ ...opening, transactional: false }); // it reads, and writes nothing
+      const sinkOf = sinkOpener({ ...opening, site: BEST_SITE }); // it reads, and writes nothing
       const deps = { source, target, state, routes, filter, kafka, clock: systemClock, signal, uri, sinkOf };
       await work(deps, signals);
     } finally {

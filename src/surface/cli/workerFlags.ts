@@ -73,16 +73,18 @@ const flag = (name: string, description: string, { enum: known, list }: Property
   return list === true ? option.argParser(joined) : option;
 };
 
-/** Adds a flag for each option of a worker, but those left out; `defaults` replaces the schema's own. */
-export const withWorkerOptions = (
-  command: Command,
-  {
-    without = [],
-    defaults = {},
-  }: Readonly<{ without?: readonly (keyof WorkerOptions)[]; defaults?: Partial<WorkerOptions> }> = {},
-): void => {
+type ShownOptions = Readonly<{
+  /** All of them by default. */
+  only?: readonly (keyof WorkerOptions)[];
+  without?: readonly (keyof WorkerOptions)[];
+  /** In place of the schema's own. */
+  defaults?: Partial<WorkerOptions>;
+}>;
+
+/** Adds a flag for each option of a worker, but those left out. */
+export const withWorkerOptions = (command: Command, { only, without = [], defaults = {} }: ShownOptions = {}): void => {
   for (const [name, property] of properties)
-    if (!without.includes(name)) {
+    if ((only ?? [name]).includes(name) && !without.includes(name)) {
       const value = JSON.stringify(defaults[name] ?? property.default);
       command.addOption(flag(name, `${property.description} (default: ${value})`, property));
     }

@@ -1,6 +1,6 @@
 /** One line of `ferry check`. fail: it cannot work or would lose data; warn: it works, with a limit that is named. */
 export type CheckResult = Readonly<{
-  area: "source" | "target" | "state" | "sink" | "structure" | "cutover" | "kafka" | "connect" | "docker";
+  area: "source" | "target" | "state" | "routes" | "sink" | "structure" | "cutover" | "kafka" | "connect" | "docker";
   level: "ok" | "warn" | "fail";
   sentence: string;
   remedy?: string;

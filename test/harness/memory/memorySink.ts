@@ -1,6 +1,6 @@
 import { Binary, BSON, type Document, type Timestamp, UUID } from "bson";
 import { identityOf } from "#base/bson/identity.ts";
-import { FerryError } from "#base/errors/ferryError.ts";
+import { assert, FerryError } from "#base/errors/ferryError.ts";
 import type { StateTx } from "#base/flow/stateTx.ts";
 import type { Clash, TargetOp } from "#base/flow/types.ts";
 import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
@@ -10,8 +10,8 @@ import { type MemoryClient, timeOf } from "./database.ts";
 
 export type MemorySinkOptions = Readonly<{
   name: string;
-  /** Are documents written in the transaction that moves the position? */
-  transactions?: boolean;
+  /** What it can do besides, or not. What it cannot do fails as a bug of ferry's: the engine must not ask for it. */
+  can?: Partial<Abilities>;
   /** A document that breaks it is rejected. */
   validator?: (document: Document) => boolean;
   /** A field whose values no two documents share. */
@@ -74,16 +74,23 @@ export class MemorySink implements Sink, Incarnations {
   readonly can: Abilities;
   readonly batchCount = undefined;
   readonly form = undefined;
-  readonly incarnations = this;
   readonly #client: MemoryClient;
   readonly #options: MemorySinkOptions;
   readonly #refusals = new WeakMap<Error, Readonly<{ refusal: Refusal; explanation: Explanation }>>();
 
   constructor(client: MemoryClient, options: MemorySinkOptions) {
     this.name = options.name;
-    this.can = { ...ABILITIES, transactions: options.transactions ?? true };
+    this.can = { ...ABILITIES, ...options.can };
     this.#client = client;
     this.#options = options;
+  }
+
+  get incarnations(): Incarnations | undefined {
+    return this.can.incarnations ? this : undefined;
+  }
+
+  #requires(ability: keyof Abilities): void {
+    assert(this.can[ability], `${this.name} is asked for ${ability}`);
   }
 
   #key(document: Uint8Array): string {
@@ -105,12 +112,14 @@ export class MemorySink implements Sink, Incarnations {
     return { occupied: (await this.#documents()).size > 0, at: timeOf(this.#client.db.version) };
   }
 
-  read(keys: readonly Uint8Array[], at?: Timestamp): Promise<readonly Uint8Array[]> {
+  async read(keys: readonly Uint8Array[], at?: Timestamp): Promise<readonly Uint8Array[]> {
+    if (at !== undefined) this.#requires("foreignWrites");
     const some = keys.map((key) => this.#key(key));
     return this.#client.some<Uint8Array>(some, at);
   }
 
   async *keys(batch: number): AsyncGenerator<readonly Uint8Array[]> {
+    this.#requires("keys");
     const documents = [...(await this.#documents()).values()];
     for (let from = 0; from < documents.length; from += batch)
       yield documents.slice(from, from + batch).map(documentKeyOf);
@@ -133,6 +142,7 @@ export class MemorySink implements Sink, Incarnations {
   }
 
   async write(ops: readonly TargetOp[], tx: StateTx | undefined): Promise<void> {
+    if (tx !== undefined) this.#requires("transactions");
     for (const op of ops) await this.#writeOne(op, tx);
   }
 
@@ -141,6 +151,7 @@ export class MemorySink implements Sink, Incarnations {
     await this.#client.update<Uint8Array, void>(this.#key(op.key), tx, (now) => {
       if (op.op === "delete") return [undefined, undefined];
       if (op.op === "patch") {
+        this.#requires("patches");
         if (now === undefined) return [now, undefined];
         const next = patched(now, op.changes);
         this.#check(next, others);

@@ -218,7 +218,13 @@ export class SimulatedWorker {
     const clock = this.#clock;
     const sink = new MemorySink(this.#client, {
       name: ROUTE,
-      transactions: mode === "transactional",
+      // No more than the route asks for: see src/sink/open/demands.ts.
+      can: {
+        transactions: mode === "transactional",
+        foreignWrites: this.#around.route.policy !== "mirror",
+        patches: this.#around.route.source !== "look-up",
+        keys: false,
+      },
       validator: ({ bad }) => bad !== true || !refusesBad(),
     });
     const deadLetters = new MemoryLetters(this.#client, clock);

@@ -12,6 +12,7 @@ import { type CaptureFlags, parseCapture, requireStructure, withCapture } from "
 import { wholeNumber, withKafkaConfig } from "../connections.ts";
 import { metricsPlace } from "../metricsFlags.ts";
 import { VERSION } from "../version.ts";
+import { acceptedCodes } from "../workerFlags.ts";
 
 const PARTITIONS = "4";
 const BUDGET_MB = "32";
@@ -30,6 +31,7 @@ export const registerCapture = (command: Command): void => {
       "--replace-target",
       "drop the selected collections on the target, create their topics again, and start over; stop the workers first",
     )
+    .option("--accept <codes>", "error codes, comma-separated, that are no reason to refuse the start")
     .action(async ({ replaceTarget = false, ...flags }: CaptureFlags & { replaceTarget?: boolean }) => {
       const { texts, metricsOpen, ...capture } = parseCapture(flags);
       requireStructure(replaceTarget, capture);
@@ -43,6 +45,7 @@ export const registerCapture = (command: Command): void => {
         settings,
         routes,
         partitions: wholeNumber("--partitions", texts["partitions"] ?? PARTITIONS),
+        accept: acceptedCodes(texts["accept"]).join(","),
         budgetMb: wholeNumber("--budget-mb", texts["budgetMb"] ?? BUDGET_MB),
         leaseMs: wholeNumber("--lease-ms", texts["leaseMs"] ?? LEASE_MS),
         logger,

@@ -1,10 +1,11 @@
 import type { Command } from "commander";
 import { isMongo } from "#base/config/destination.ts";
 import { readConfig } from "#base/config/readConfig.ts";
-import { resolveSettings } from "#base/config/settings.ts";
+import type { Route } from "#base/config/routes.ts";
+import { resolveSettings, type Settings } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
-import { databasesNamed, watchedDatabase } from "#base/flow/namespaceFilter.ts";
+import { databasesNamed, NamespaceFilter, watchedDatabase } from "#base/flow/namespaceFilter.ts";
 import { parseNamespace } from "#base/flow/types.ts";
 import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
@@ -13,7 +14,7 @@ import { ignoredText } from "#io/mongo/reach.ts";
 import { ferryUri } from "#io/mongo/uriOptions.ts";
 import { StateDb } from "#io/state/stateDb.ts";
 import { reverseState } from "#process/capture/stateNames.ts";
-import { requireFits } from "#sink/open/fits.ts";
+import type { AskedOfTargets } from "#sink/open/demands.ts";
 import { connectAddress } from "#source/connector/connectAddress.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { ConnectRest } from "#source/connector/connectRest.ts";
@@ -21,6 +22,7 @@ import type { StructureDeps } from "#structure/operations/structureOperations.ts
 import { print, printJson } from "#surface/terminal/output.ts";
 import { bucketsIn, checkSource, checkStatePlace, checkTarget } from "#tools/check/checkDatabases.ts";
 import { checkFence } from "#tools/check/checkFence.ts";
+import { checkFits } from "#tools/check/checkFits.ts";
 import { checkConnect, checkKafka } from "#tools/check/checkKafka.ts";
 import { type CheckResult, checking } from "#tools/check/checkResult.ts";
 import { checkSinks } from "#tools/check/checkSinks.ts";
@@ -29,6 +31,7 @@ import { checkContainers } from "#tools/stack/containerChecks.ts";
 import { type Flags, withConnections } from "../connections.ts";
 import { type NamesFlags, namesIn, withNames } from "../namesFlags.ts";
 import { printRights, type Rights, type RightsFlags, withRights } from "../rights.ts";
+import { parseWorkerOptions, withWorkerOptions } from "../workerFlags.ts";
 
 type CheckFlags = Flags &
   NamesFlags &
@@ -36,6 +39,8 @@ type CheckFlags = Flags &
   Readonly<{
     ns?: string;
     config?: string;
+    conflict?: string;
+    deltas?: string;
     containers?: boolean;
     createAttributes?: boolean;
   }>;
@@ -47,6 +52,7 @@ export const registerCheck = (command: Command): void => {
     .option("--containers", "check only what compose.yaml needs: a Docker engine, memory, free ports")
     .option("--config <file>", "routes and their rules (default: ferry.yaml here, if it exists)")
     .option("--create-attributes", "add to Cognito pools the custom attributes that routes name and they lack");
+  withWorkerOptions(command, { only: ["conflict", "deltas"] });
   withNames(withRights(command), {
     include:
       "namespaces whose structure and privileges to check (default: those of the routes, else --ns, else everything)",
@@ -67,9 +73,22 @@ const nsOf = (ns: string | undefined): string => {
 const namesOf = async ({ config, ns, ...flags }: CheckFlags): Promise<Pick<Rights, "from" | "to">> => {
   const { include: named } = namesIn(flags);
   const { routes } = named.length > 0 ? {} : await readConfig(config);
-  requireFits(routes ?? []); // what a target cannot do is not met when documents are on their way
   const from = routes?.map(({ from }) => from) ?? (named.length > 0 ? named : [nsOf(ns)]);
   return { from, to: routes?.filter(isMongo).map(({ to }) => to.mongodb) ?? from };
+};
+
+/** The routes that are meant, and what a run or a worker with these settings asks of their targets. */
+const meantBy = async (
+  { config, conflict, deltas, ...flags }: CheckFlags,
+  { source, kafka }: Partial<Settings>,
+): Promise<Readonly<{ routes: readonly Route[] | undefined; asked: AskedOfTargets }>> => {
+  const { routes, ddl } = await readConfig(config);
+  const names = new NamespaceFilter(namesIn(flags));
+  return {
+    routes: routes?.filter(({ from }) => names.has(parseNamespace(from))),
+    // Only a worker, which reads from Kafka, may have no source.
+    asked: { ...parseWorkerOptions({ conflict, deltas }), ddl, source: source !== undefined || kafka === undefined },
+  };
 };
 
 const ANSWER_MS = 5000;
@@ -113,6 +132,7 @@ const check = async (flags: CheckFlags): Promise<void> => {
   if (printRights(flags, { ...names, ...settings, bootstrap: settings.kafka ?? "localhost:9092" })) return;
   if ([settings.source, settings.target, settings.kafka, settings.connect].every((setting) => setting === undefined))
     throw new FerryError("FERRY_USAGE", "there is nothing to check: give --source, --target, --kafka or --connect");
+  const meant = await meantBy(flags, settings);
   const results: CheckResult[] = [];
   const [source, target] = await Promise.all([
     connectOrSay("source", settings.source, results),
@@ -129,6 +149,7 @@ const check = async (flags: CheckFlags): Promise<void> => {
     if (target !== undefined)
       results.push(...(await checkTarget(target, databasesNamed(names.to), settings.stateDb, buckets)));
     if (apart !== undefined && target !== undefined) results.push(...(await checkStatePlace(apart, target)));
+    results.push(...(await checkFits(meant.routes, meant.asked, { target, apart })));
     if (source !== undefined && target !== undefined && state !== undefined)
       results.push(
         ...(await checkBoth(flags, { source, target, state })),

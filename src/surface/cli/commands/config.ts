@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { CONFIG } from "#base/config/configFile.ts";
 import { destinationText } from "#base/config/destination.ts";
 import { readConfig } from "#base/config/readConfig.ts";
-import type { Route } from "#base/config/routes.ts";
+import type { Config, Route } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { RouteFilter } from "#route/filter/routeFilter.ts";
 import { requireFits } from "#sink/open/fits.ts";
@@ -17,13 +17,16 @@ const rulesOf = ({ fields, where }: Route): string => {
   return parts.length === 0 ? "unchanged" : parts.join(", ");
 };
 
-/** The routes of a configuration that must be there. @throws FERRY_CONFIG */
-export const routesOf = async (file: string | undefined): Promise<readonly Route[]> => {
-  const { routes } = await readConfig(file);
+/** A configuration that must be there, with its routes. @throws FERRY_CONFIG */
+const configOf = async (file: string | undefined): Promise<Config & Readonly<{ routes: readonly Route[] }>> => {
+  const { routes, ddl } = await readConfig(file);
   if (routes === undefined)
     throw new FerryError("FERRY_CONFIG", "there are no routes: give --config FILE, or write a ferry.yaml here");
-  return routes;
+  return { routes, ddl };
 };
+
+/** Its routes. @throws FERRY_CONFIG */
+export const routesOf = async (file: string | undefined): Promise<readonly Route[]> => (await configOf(file)).routes;
 
 /** `ferry config check | schema`: is the configuration right, and what may it hold? */
 export const registerConfig = (command: Command): void => {
@@ -33,9 +36,9 @@ export const registerConfig = (command: Command): void => {
     .option(...CONFIG_FLAG)
     .option("--json", "print the facts as one JSON value")
     .action(async ({ config: file, json }: { config?: string; json?: boolean }) => {
-      const routes = await routesOf(file);
+      const { routes, ddl } = await configOf(file);
       for (const route of routes) new RouteFilter(route);
-      requireFits(routes);
+      requireFits(routes, { ddl });
       if (json === true) printJson({ routes });
       else
         print(
