@@ -1,5 +1,6 @@
 import { benchApply } from "./apply.ts";
 import { benchCapture } from "./capture.ts";
+import { benchCognito } from "./cognito.ts";
 import { benchCutover } from "./cutover.ts";
 import { benchDirect } from "./direct.ts";
 import { benchDrain } from "./drain.ts";
@@ -17,6 +18,7 @@ import { benchVerify } from "./verify.ts";
 export const BENCHES: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
   apply: benchApply,
   capture: benchCapture,
+  cognito: benchCognito,
   cutover: benchCutover,
   direct: benchDirect,
   drain: benchDrain,

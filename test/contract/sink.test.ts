@@ -19,7 +19,8 @@ import { UserBook } from "#sink/cognito/userBook.ts";
 import { UserPool } from "#sink/cognito/userPool.ts";
 import { MongoSink } from "#sink/mongo/mongoSink.ts";
 import type { Abilities, Sink } from "#sink/sink.ts";
-import { CognitoServer, CREDENTIALS } from "../harness/cognito/cognitoServer.ts";
+import { ANY_CREDENTIALS } from "#tools/stack/cognitoLocal.ts";
+import { CognitoServer } from "../harness/cognito/cognitoServer.ts";
 import { MemoryClient, MemoryDatabase } from "../harness/memory/database.ts";
 import { MemorySink } from "../harness/memory/memorySink.ts";
 import { sharedMongo } from "../harness/servers.ts";
@@ -81,7 +82,7 @@ const SINKS: Readonly<Record<string, () => Promise<Opened>>> = {
   },
   cognito: async () => {
     await using stack = new AsyncDisposableStack();
-    Object.assign(process.env, CREDENTIALS); // where the SDK of this process looks first
+    Object.assign(process.env, ANY_CREDENTIALS); // where the SDK of this process looks first
     cognito ??= CognitoServer.start();
     const server = await cognito;
     const client = await new MongoClient((await sharedMongo()).uri).connect();

@@ -6,8 +6,9 @@ import { isDeepStrictEqual } from "node:util";
 import { type Document, MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
+import { ANY_CREDENTIALS } from "#tools/stack/cognitoLocal.ts";
 import { oneOf, seeded } from "#tools/workload/people.ts";
-import { CognitoServer, CREDENTIALS, type SeenUser } from "../harness/cognito/cognitoServer.ts";
+import { CognitoServer, type SeenUser } from "../harness/cognito/cognitoServer.ts";
 import { directConverged, endDirect, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
 import { removeFolder, tempFolder } from "../harness/folders.ts";
@@ -62,7 +63,7 @@ const setUp = async ({ db, ...given }: Setup) => {
     fields: { deny: [age, sex] }
 `,
   );
-  const env = { ...CREDENTIALS };
+  const env = { ...ANY_CREDENTIALS };
   const options = { source: from.uri, target: to.uri, env, args: ["--config", config, "--state-db", `ferry_${db}`] };
   cognito.proxy.taken();
   return {

@@ -35,7 +35,7 @@ const GENERATED = 100;
 export const PATIENCE_MS = 60_000;
 
 /** Without `_id`: the driver gives it an ObjectId, where the generated people have numbers. `sex` is the new field. */
-const NEWCOMER = { firstname: "duc", lastname: "nguyen", age: 22, email: "itsme@gmail.com", sex: "female" };
+export const NEWCOMER = { firstname: "duc", lastname: "nguyen", age: 22, email: "itsme@gmail.com", sex: "female" };
 
 export const users = (client: MongoClient): Collection => client.db("test").collection("users");
 

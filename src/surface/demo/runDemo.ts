@@ -4,6 +4,7 @@ import { connectMongo } from "#io/mongo/connect.ts";
 import { duration } from "#surface/terminal/textTable.ts";
 import { stackReset, stackUp } from "#tools/stack/localStack.ts";
 import { dataFolder, readState } from "#tools/stack/stackState.ts";
+import { openDemoPool, poolSteps } from "./demoPool.ts";
 import { type Demo, type DemoOutcome, RUN_BOOK } from "./runBook.ts";
 import { runFerry, type Said } from "./runFerry.ts";
 import { SWITCH_OVER } from "./switchOver.ts";
@@ -12,6 +13,8 @@ export type DemoOptions = Readonly<{
   /** State folder of the demo's own stack. */
   home: string;
   workers: number;
+  /** Its users go to a user pool as well. */
+  withCognito: boolean;
   /** The script that is `ferry` itself. */
   entry: string;
   signal: AbortSignal;
@@ -121,7 +124,8 @@ export const runDemo = async (options: DemoOptions): Promise<readonly StepResult
       };
       const demo: Demo = { source, target, kafka: endpoints.kafka, signal, ferry, start, show };
       try {
-        for (const step of [...RUN_BOOK, ...SWITCH_OVER]) {
+        await using pool = options.withCognito ? await openDemoPool(options.home, signal) : undefined;
+        for (const step of [...RUN_BOOK, ...(pool === undefined ? [] : poolSteps(pool)), ...SWITCH_OVER]) {
           signal.throwIfAborted();
           results.push(await takeStep(results.length + 1, step, demo, options));
         }

@@ -1,6 +1,3 @@
-import { mkdirSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { join } from "node:path";
 import {
   AdminCreateUserCommand,
   AdminDeleteUserCommand,
@@ -13,21 +10,10 @@ import {
   type CreateUserPoolCommandInput,
   ListUsersCommand,
 } from "@aws-sdk/client-cognito-identity-provider";
-import { LOOPBACK } from "#base/config/listenAddress.ts";
-import { freePort } from "#tools/stack/ports.ts";
-import { Server } from "#tools/stack/server.ts";
+import { type CognitoLocal, startCognitoLocal } from "#tools/stack/cognitoLocal.ts";
 import { bareEnvironment } from "../ferry.ts";
 import { removeFolder, tempFolder } from "../folders.ts";
 import { CognitoProxy } from "./cognitoProxy.ts";
-
-const START = join(createRequire(import.meta.url).resolve("cognito-local"), "..", "bin", "start.js");
-
-/** What the AWS SDK needs, and cognito-local does not look at. */
-export const CREDENTIALS = {
-  AWS_ACCESS_KEY_ID: "test",
-  AWS_SECRET_ACCESS_KEY: "test",
-  AWS_EC2_METADATA_DISABLED: "true",
-} as const;
 
 /** A user as a test compares it; `sub` left out. */
 export type SeenUser = Readonly<{ enabled: boolean; attributes: Readonly<Record<string, string>> }>;
@@ -37,46 +23,22 @@ export type SeenUser = Readonly<{ enabled: boolean; attributes: Readonly<Record<
  */
 export class CognitoServer implements AsyncDisposable {
   readonly proxy: CognitoProxy;
-  readonly #server: Server;
+  readonly #server: CognitoLocal;
   readonly #folder: string;
   readonly #direct: CognitoIdentityProviderClient;
 
-  private constructor(server: Server, proxy: CognitoProxy, folder: string, endpoint: string) {
+  private constructor(server: CognitoLocal, proxy: CognitoProxy, folder: string) {
     this.#server = server;
     this.proxy = proxy;
     this.#folder = folder;
     const credentials = { accessKeyId: "test", secretAccessKey: "test" };
-    this.#direct = new CognitoIdentityProviderClient({ endpoint, region: "local", credentials });
+    this.#direct = new CognitoIdentityProviderClient({ endpoint: server.endpoint, region: "local", credentials });
   }
 
   static async start(): Promise<CognitoServer> {
     const folder = tempFolder().path;
-    // By default its pools sign in by e-mail address.
-    mkdirSync(join(folder, ".cognito"));
-    writeFileSync(
-      join(folder, ".cognito", "config.json"),
-      JSON.stringify({ UserPoolDefaults: { UsernameAttributes: [] } }),
-    );
-    const port = await freePort();
-    const endpoint = `http://${LOOPBACK}:${port}`;
-    const answers = async (): Promise<true | string> => {
-      const answer = await fetch(`${endpoint}/health`).catch(() => undefined);
-      return answer?.ok === true ? true : "no answer yet";
-    };
-    const server = new Server({
-      name: "cognito-local",
-      command: process.execPath,
-      args: [START],
-      env: { ...bareEnvironment(CREDENTIALS), PORT: String(port), HOST: LOOPBACK },
-      cwd: folder,
-      logFile: join(folder, "cognito.log"),
-      ports: [port],
-      ready: answers,
-      readyTimeoutMs: 60_000,
-      stopTimeoutMs: 5000,
-    });
-    await server.start();
-    return new CognitoServer(server, await CognitoProxy.start(port), folder, endpoint);
+    const server = await startCognitoLocal(folder, bareEnvironment());
+    return new CognitoServer(server, await CognitoProxy.start(server.port), folder);
   }
 
   /** Where ferry is sent: the proxy. */
@@ -131,7 +93,7 @@ export class CognitoServer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#direct.destroy();
     await this.proxy[Symbol.asyncDispose]();
-    await this.#server.stop();
+    await this.#server[Symbol.asyncDispose]();
     removeFolder(this.#folder);
   }
 }

@@ -9,7 +9,7 @@ import { withSignals } from "#surface/terminal/signals.ts";
 import { duration } from "#surface/terminal/textTable.ts";
 import { stackDown, stackReset } from "#tools/stack/localStack.ts";
 
-type DemoFlags = Readonly<{ keep?: boolean; json?: boolean; workers: number }>;
+type DemoFlags = Readonly<{ keep?: boolean; json?: boolean; workers: number; withCognito?: boolean }>;
 
 const workersOf = (text: string): number => {
   if (/^[1-9]\d?$/.test(text)) return Number(text);
@@ -21,6 +21,7 @@ export const registerDemo = (command: Command): void => {
   command
     .option("--keep", "leave everything running, and print how to continue by hand")
     .option("--workers <n>", "number of workers", workersOf, 2)
+    .option("--with-cognito", "send the users to a Cognito user pool as well (an emulator), without age and sex")
     .option("--json", "print the steps as one JSON value")
     .action((flags: DemoFlags) => withSignals(({ soft }) => demo(flags, soft)));
 };
@@ -30,7 +31,10 @@ const demo = async (flags: DemoFlags, signal: AbortSignal): Promise<void> => {
   const say = flags.json ? printAside : print;
   const begun = performance.now();
   try {
-    const results = await runDemo({ home, workers: flags.workers, entry: process.argv[1] ?? "", signal, print: say });
+    const results = await runDemo({
+      ...{ home, workers: flags.workers, withCognito: flags.withCognito === true },
+      ...{ entry: process.argv[1] ?? "", signal, print: say },
+    });
     await finish(results, performance.now() - begun, home, flags, say);
   } catch (error) {
     if (flags.keep) say(`\n${goOn(home, { failed: true })}\n`);
