@@ -77,6 +77,7 @@ const setUp = async ({ db, ...given }: Setup) => {
       ferry(["check", "--source", from.uri, "--target", to.uri, ...options.args, ...more], { env }),
     [Symbol.asyncDispose]: async () => {
       cognito.proxy.fault = () => undefined;
+      cognito.proxy.limits = {};
       await Promise.all([source.close(), target.close()]);
       removeFolder(folder);
     },
@@ -198,13 +199,14 @@ test("a document that cannot be a user becomes a dead letter that names the attr
   );
 });
 
-test("throttling, failures and cut connections end in the same pool", async () => {
+test("quotas, failures, cut connections and late answers end in the same pool", async () => {
   await using opened = await setUp({ db: "cognitostorm" });
   const { users, pool, options, namespace } = opened;
   const documents = Array.from({ length: 60 }, (_, i) => user(i));
   await users.insertMany(documents);
   const random = seeded(testSeed());
-  const faults = ["throttle", "fail", "cut-before", "cut-after"] as const;
+  const faults = ["throttle", "fail", "cut-before", "cut-after", "slow"] as const;
+  cognito.proxy.limits = { UserCreation: 60, UserUpdate: 40, UserRead: 50 }; // of the quotas that ferry is given, a few per cent
   cognito.proxy.fault = ({ username }) => (username !== "" && random() < 0.4 ? oneOf(random, faults) : undefined);
   await using _run = await startDirect({ ...options, include: [namespace] });
   await poolBecomes(pool, documents);

@@ -2,15 +2,16 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { LOOPBACK } from "#base/config/listenAddress.ts";
+import { systemClock } from "#base/flow/clock.ts";
 
 /** One call that ferry made. `action`: `AdminCreateUser`. */
 export type Call = Readonly<{ action: string; username: string; at: number }>;
 
 /**
- * What is done to a call: refused for its quota, or failed, before Cognito sees it; or cut off, before Cognito sees it or after it
- * has done it. Undefined: nothing.
+ * What is done to a call: refused for its quota, or failed, before Cognito sees it; cut off, before Cognito sees it or after it has
+ * done it; or answered late. Undefined: nothing.
  */
-export type ProxyFault = "throttle" | "fail" | "cut-before" | "cut-after" | undefined;
+export type ProxyFault = "throttle" | "fail" | "cut-before" | "cut-after" | "slow" | undefined;
 
 type Answer = Readonly<{ status: number; body: string }>;
 
@@ -30,6 +31,16 @@ const pageOf = (
   return { status, body: JSON.stringify({ ...rest, Users: Users.slice(from, end), ...more }) };
 };
 
+const SLOW_MS = 400;
+
+/** AWS's classes of the calls that tests limit. */
+const CLASS_OF: Readonly<Record<string, string>> = {
+  AdminCreateUser: "UserCreation",
+  AdminGetUser: "UserRead",
+  ListUsers: "UserList",
+};
+const classOf = (action: string): string => CLASS_OF[action] ?? (action.startsWith("Admin") ? "UserUpdate" : "other");
+
 const bodyOf = async (stream: IncomingMessage): Promise<string> => {
   stream.setEncoding("utf8");
   let body = "";
@@ -39,12 +50,15 @@ const bodyOf = async (stream: IncomingMessage): Promise<string> => {
 
 /**
  * Stands before cognito-local, counts calls, and adds what Amazon Cognito does and cognito-local does not: refusals for a quota,
- * failures, cut connections, pages of lists, and UserNotFoundException where cognito-local says that the caller is not authorized.
+ * failures, cut connections, late answers, pages of lists, and UserNotFoundException where cognito-local says that the caller is not authorized.
  */
 export class CognitoProxy implements AsyncDisposable {
   readonly calls: Call[] = [];
   /** Asked before each call. */
   fault: (call: Call) => ProxyFault = () => undefined;
+  /** Calls of a class that are taken in each second, as AWS counts them; the others are refused. */
+  limits: Readonly<Record<string, number>> = {};
+  readonly #passed = new Map<string, { second: number; calls: number }>();
   readonly #server = createServer((incoming, answer) => void this.#serve(incoming, answer));
   readonly #port: number;
 
@@ -77,11 +91,23 @@ export class CognitoProxy implements AsyncDisposable {
     const username = (JSON.parse(body) as { Username?: string }).Username ?? "";
     const call = { action, username, at: Date.now() };
     this.calls.push(call);
-    const fault = this.fault(call);
+    const fault = this.#isOverLimit(call) ? "throttle" : this.fault(call);
     if (fault === "cut-before") return void incoming.socket.destroy();
     const { status, body: text } = await this.#answered(fault, incoming, body, action);
     if (fault === "cut-after") return void incoming.socket.destroy();
+    if (fault === "slow") await systemClock.sleep(SLOW_MS);
     answer.writeHead(status, { "content-type": "application/x-amz-json-1.1" }).end(text);
+  }
+
+  #isOverLimit({ action, at }: Call): boolean {
+    const name = classOf(action);
+    const limit = this.limits[name];
+    const second = Math.floor(at / 1000);
+    const known = this.#passed.get(name);
+    const calls = known?.second === second ? known.calls + 1 : 1;
+    if (limit !== undefined && calls > limit) return true;
+    this.#passed.set(name, { second, calls });
+    return false;
   }
 
   async #answered(fault: ProxyFault, incoming: IncomingMessage, body: string, action: string): Promise<Answer> {
