@@ -52,7 +52,14 @@ const startRun = ({ source, target }: BenchStack, config: string, stateDb: strin
     ...["--config", config, "--state-db", stateDb, "--log-level", "error"],
   ]);
 
-type Lent = Readonly<{ bench: Bench; stack: BenchStack; server: PoolServer; folder: string; rate: number; target: MongoClient }>;
+type Lent = Readonly<{
+  bench: Bench;
+  stack: BenchStack;
+  server: PoolServer;
+  folder: string;
+  rate: number;
+  target: MongoClient;
+}>;
 
 type Pooled = Readonly<{ seconds: number; theory: number; unmapped: number; unmappedCalls: number }>;
 
@@ -64,7 +71,10 @@ const timePool = async ({ bench, stack, server, folder, rate, target }: Lent, tu
   const people = source.db(DB).collection<{ _id: number }>(COLL);
   const stateDb = `ferry_bench_cognito_${turn}`;
   try {
-    await target.db(DB).dropCollection(COLL).catch(() => undefined); // not there yet
+    await target
+      .db(DB)
+      .dropCollection(COLL)
+      .catch(() => undefined); // not there yet
     server.reset();
     await using _run = startRun(stack, configOf(folder, server, COLL, rate), stateDb);
     await calls(server, users);
@@ -92,7 +102,9 @@ export const benchCognito = async (bench: Bench): Promise<void> => {
   await using stack = await bench.stack();
   await using server = await PoolServer.start();
   const folder = mkdtempSync(join(tmpdir(), "ferry-bench-cognito-"));
-  const [source, target] = await Promise.all([stack.source.uri, stack.target.uri].map((uri) => MongoClient.connect(uri))) as [MongoClient, MongoClient];
+  const [source, target] = (await Promise.all(
+    [stack.source.uri, stack.target.uri].map((uri) => MongoClient.connect(uri)),
+  )) as [MongoClient, MongoClient];
   await load(source, COLL, bench.sized(USERS));
   await makeTopics(stack, ["copy"], sizes);
   const lent = { bench, stack, server, folder, rate, target };
@@ -116,7 +128,7 @@ export const benchCognito = async (bench: Bench): Promise<void> => {
   const rows: Row[] = pools.map(({ seconds, theory, unmapped, unmappedCalls }, i) => ({
     round: i + 1,
     "users/s": round(bench.sized(USERS) / seconds),
-    "seconds": round(seconds),
+    seconds: round(seconds),
     "by the quota": round(theory),
     "unmapped changes": unmapped,
     "calls for them": unmappedCalls,

@@ -8,7 +8,10 @@ const CREDENTIALS = { AWS_ACCESS_KEY_ID: "bench", AWS_SECRET_ACCESS_KEY: "bench"
 
 const POOL = {
   Id: "local_bench",
-  SchemaAttributes: ["sub", "email", "given_name", "family_name"].map((Name) => ({ Name, AttributeDataType: "String" })),
+  SchemaAttributes: ["sub", "email", "given_name", "family_name"].map((Name) => ({
+    Name,
+    AttributeDataType: "String",
+  })),
 };
 const VERIFIED = { Name: "email_verified", AttributeDataType: "Boolean" };
 

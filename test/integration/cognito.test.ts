@@ -200,13 +200,13 @@ test("a document that cannot be a user becomes a dead letter that names the attr
 });
 
 test("quotas, failures, cut connections and late answers end in the same pool", async () => {
-  await using opened = await setUp({ db: "cognitostorm" });
+  await using opened = await setUp({ db: "cognitostorm", quotas: "{ UserCreation: 90, UserUpdate: 60, UserRead: 75 }" });
   const { users, pool, options, namespace } = opened;
   const documents = Array.from({ length: 60 }, (_, i) => user(i));
   await users.insertMany(documents);
   const random = seeded(testSeed());
   const faults = ["throttle", "fail", "cut-before", "cut-after", "slow"] as const;
-  cognito.proxy.limits = { UserCreation: 60, UserUpdate: 40, UserRead: 50 }; // of the quotas that ferry is given, a few per cent
+  cognito.proxy.limits = { UserCreation: 60, UserUpdate: 40, UserRead: 50 }; // others use the account as well
   cognito.proxy.fault = ({ username }) => (username !== "" && random() < 0.4 ? oneOf(random, faults) : undefined);
   await using _run = await startDirect({ ...options, include: [namespace] });
   await poolBecomes(pool, documents);

@@ -77,7 +77,9 @@ const compareBoth = async (demo: Demo, pool: DemoPool): Promise<DemoOutcome> => 
   const documents = await translated("counting on mongo-target", () => users(demo.target).find().toArray());
   const inPool = await countInPool(pool, documents.length, demo.signal);
   const whole = documents.filter((one) => KEPT_OUT.some((field) => field in one)).length;
-  const leaked = inPool.filter(({ attributes }) => KEPT_OUT.some((name) => attributes.has(name) || attributes.has(`custom:${name}`)));
+  const leaked = inPool.filter(({ attributes }) =>
+    KEPT_OUT.some((name) => attributes.has(name) || attributes.has(`custom:${name}`)),
+  );
   const newcomer = inPool.find(({ attributes }) => attributes.get("email") === NEWCOMER.email);
   demo.show(`user pool> ${JSON.stringify(Object.fromEntries(newcomer?.attributes ?? []))}`);
   const seen = `${documents.length} on mongo-target, ${whole} of them with ${KEPT_OUT.join(" or ")}; ${inPool.length} in the pool, ${leaked.length} with these`;

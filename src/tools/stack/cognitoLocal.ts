@@ -24,7 +24,10 @@ const startScript = (): string => {
   try {
     return join(createRequire(import.meta.url).resolve("cognito-local"), "..", "bin", "start.js");
   } catch {
-    throw new FerryError("FERRY_USAGE", "cognito-local is not installed: it comes with a clone of ferry, not with its package");
+    throw new FerryError(
+      "FERRY_USAGE",
+      "cognito-local is not installed: it comes with a clone of ferry, not with its package",
+    );
   }
 };
 
@@ -38,10 +41,7 @@ export const startCognitoLocal = async (
 ): Promise<CognitoLocal> => {
   const script = startScript();
   mkdirSync(join(dir, ".cognito"), { recursive: true });
-  writeFileSync(
-    join(dir, ".cognito", "config.json"),
-    JSON.stringify({ UserPoolDefaults: { UsernameAttributes: [] } }),
-  );
+  writeFileSync(join(dir, ".cognito", "config.json"), JSON.stringify({ UserPoolDefaults: { UsernameAttributes: [] } }));
   const port = await freePort();
   const endpoint = `http://${LOOPBACK}:${port}`;
   const server = new Server({
@@ -52,7 +52,8 @@ export const startCognitoLocal = async (
     cwd: dir,
     logFile: join(dir, "cognito.log"),
     ports: [port],
-    ready: async () => ((await fetch(`${endpoint}/health`).catch(() => undefined))?.ok === true ? true : "no answer yet"),
+    ready: async () =>
+      (await fetch(`${endpoint}/health`).catch(() => undefined))?.ok === true ? true : "no answer yet",
     readyTimeoutMs: READY_MS,
     stopTimeoutMs: STOP_MS,
   });

@@ -14,6 +14,7 @@ import { tempFolder } from "../../../harness/folders.ts";
 const options = (lines: string[] = [], signal = new AbortController().signal) => ({
   home: "a/folder",
   workers: 2,
+  withCognito: false,
   entry: "main.ts",
   signal,
   print: (line: string) => void lines.push(line),
