@@ -200,7 +200,10 @@ test("a document that cannot be a user becomes a dead letter that names the attr
 });
 
 test("quotas, failures, cut connections and late answers end in the same pool", async () => {
-  await using opened = await setUp({ db: "cognitostorm", quotas: "{ UserCreation: 90, UserUpdate: 60, UserRead: 75 }" });
+  await using opened = await setUp({
+    db: "cognitostorm",
+    quotas: "{ UserCreation: 90, UserUpdate: 60, UserRead: 75 }",
+  });
   const { users, pool, options, namespace } = opened;
   const documents = Array.from({ length: 60 }, (_, i) => user(i));
   await users.insertMany(documents);
