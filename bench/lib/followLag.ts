@@ -1,6 +1,7 @@
 import type { MongoClient } from "mongodb";
 import { StateDb } from "#io/state/stateDb.ts";
 import { clusterTimeOf } from "#proof/verify/reads.ts";
+import { VerificationStore } from "#proof/verify/verificationStore.ts";
 import { verifiedUpTo } from "#proof/verify/verifiedUpTo.ts";
 import { secondsOf } from "#source/stream/resumeToken.ts";
 import { MAIN } from "./ferryCommand.ts";
@@ -21,7 +22,7 @@ export type FollowLag = Readonly<{ writesPerSecond: number; p50: number; p95: nu
 
 const ageOf = async ({ here, there }: Pair): Promise<number> => {
   const now = await clusterTimeOf(here);
-  const { upTo } = await verifiedUpTo(new StateDb(there, STATE_DB), [`${DB}.${COLL}`]);
+  const { upTo } = await verifiedUpTo(new VerificationStore(new StateDb(there, STATE_DB)), [`${DB}.${COLL}`]);
   return upTo === 0n ? Number.POSITIVE_INFINITY : secondsOf(now) - secondsOf(upTo);
 };
 
@@ -88,6 +89,6 @@ export const measureFollow = async (
   }
   const writesPerSecond = await writing;
   await untilCurrent(pair, "verification after the load");
-  const { wrong } = await verifiedUpTo(new StateDb(pair.there, STATE_DB), [`${DB}.${COLL}`]);
+  const { wrong } = await verifiedUpTo(new VerificationStore(new StateDb(pair.there, STATE_DB)), [`${DB}.${COLL}`]);
   return { writesPerSecond, p50: median(ages), p95: quantile(ages, 0.95), wrong, rssMb: peakRssMb(verify.child) };
 };

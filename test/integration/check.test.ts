@@ -12,6 +12,7 @@ import { type Need, resourceOf, roleScript } from "#io/mongo/privileges.ts";
 import { StateDb } from "#io/state/stateDb.ts";
 import { startConnector } from "#source/connector/gapFreeStart.ts";
 import { buildStructure, finalize, type StructureDeps } from "#structure/operations/structureOperations.ts";
+import { StructureStore } from "#structure/plan/structureStore.ts";
 import { checkSource, checkTarget } from "#tools/check/checkDatabases.ts";
 import type { CheckResult } from "#tools/check/checkResult.ts";
 import type { MongoServer } from "#tools/stack/mongod.ts";
@@ -108,10 +109,12 @@ const structureWithRoles = async (b: CaptureBench, admin: MongoClient): Promise<
     "routes: [{ from: shop.orders, to: { mongodb: store.orders } }, { from: shop.log, to: { mongodb: store.log } }]",
     "",
   ).routes;
+  const state = new StateDb(target, "ferry");
   const deps: StructureDeps = {
     source: b.source,
     target,
-    state: new StateDb(target, "ferry"),
+    state,
+    journal: new StructureStore(state),
     routes,
     include: [],
     exclude: [],

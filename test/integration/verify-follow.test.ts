@@ -5,6 +5,7 @@ import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import { StateDb } from "#io/state/stateDb.ts";
 import { clusterTimeOf } from "#proof/verify/reads.ts";
+import { VerificationStore } from "#proof/verify/verificationStore.ts";
 import { type Verified, verifiedUpTo } from "#proof/verify/verifiedUpTo.ts";
 import { startDirect } from "../harness/directRun.ts";
 import { sharedMongo } from "../harness/servers.ts";
@@ -60,7 +61,7 @@ test("ferry verify --follow stays current under 2,000 writes/s without a false a
   const until = (what: string, holds: (verified: Verified) => boolean): Promise<Verified> =>
     waitFor(
       async () => {
-        const verified = await verifiedUpTo(new StateDb(there, STATE), ROUTES);
+        const verified = await verifiedUpTo(new VerificationStore(new StateDb(there, STATE)), ROUTES);
         return holds(verified) ? { done: verified } : { seen: { ...verified, upTo: String(verified.upTo) } };
       },
       { what, clock: systemClock, timeoutMs: 40_000, everyMs: 100 },
@@ -91,7 +92,7 @@ test("ferry verify --follow stays current under 2,000 writes/s without a false a
     .db("follow")
     .collection("b")
     .insertOne({ _id: "extra" as never }); // nothing follows now
-  const before = await verifiedUpTo(new StateDb(there, STATE), ROUTES);
+  const before = await verifiedUpTo(new VerificationStore(new StateDb(there, STATE)), ROUTES);
   {
     await using second = follow();
     await second.start();
@@ -116,7 +117,7 @@ test("ferry verify --follow stays current under 2,000 writes/s without a false a
     await here.db("follow").collection("c").insertOne({ n: 1 });
     await waitFor(
       async () => {
-        const { unverified } = await verifiedUpTo(new StateDb(there, STATE), ["follow.c"]);
+        const { unverified } = await verifiedUpTo(new VerificationStore(new StateDb(there, STATE)), ["follow.c"]);
         return unverified.length === 0 ? { done: undefined } : { seen: unverified };
       },
       { what: "a new collection to be verified", clock: systemClock, timeoutMs: 40_000 },

@@ -146,8 +146,9 @@ export class DdlPolicy {
   }
 
   async #applyDrop(event: DdlEvent, record: LogRecord): Promise<void> {
-    const { follower } = this.#context;
-    await applyDrop({ ...this.#context, sink: this.#sink, prepare: () => follower.prepare(true) }, event, record);
+    const { claim, partitionCount, drops, log, logger, follower } = this.#context;
+    const prepare = (): Promise<void> => follower.prepare(true);
+    await applyDrop({ claim, partitionCount, drops, sink: this.#sink, prepare, log, logger }, event, record);
     this.#dropAt = event.at;
   }
 
@@ -166,7 +167,7 @@ export class DdlPolicy {
     const steps: string[] = [];
     for (const route of over) {
       const { source } = context;
-      const copied = source === undefined ? undefined : copyAgain({ ...context, source }, route, event.at);
+      const copied = source === undefined ? undefined : copyAgain(context, { source, route, at: event.at });
       const count = await copied?.catch((error: unknown) => {
         if (!isFerry(error, "FERRY_MONGO_REJECTED")) throw error;
         return this.#haltBoth(event, record, over, error.detail);

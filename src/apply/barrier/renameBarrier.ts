@@ -6,7 +6,6 @@ import { plainRoute, type Route } from "#base/config/routes.ts";
 import type { WorkerOptions } from "#base/config/workerOptions.ts";
 import { faultPoint } from "#base/flow/fault.ts";
 import { formatNamespace, freshWrite, type Namespace, parseNamespace, type TargetOp } from "#base/flow/types.ts";
-import type { Logger } from "#base/observe/log.ts";
 import { readFrom, readRaw } from "#io/mongo/rawReads.ts";
 import { topicMatcher } from "#io/wire/topics.ts";
 import { RouteFilter } from "#route/filter/routeFilter.ts";
@@ -23,8 +22,6 @@ export type RenameContext = Omit<FollowerDeps, "route" | "sink"> &
     options: WorkerOptions;
     runs: RunStore;
     drops: Drops;
-    logger: Logger;
-    hard: AbortSignal;
   }>;
 
 /** The routes that carry what is now under the new name. */
@@ -62,8 +59,11 @@ export const obstacle = async (context: RenameContext, route: Route): Promise<st
 /** A document that is deleted before it is written: its `_id` may be there in another spelling. */
 const asNew = (doc: Uint8Array): readonly TargetOp[] => [{ op: "delete", key: doc }, freshWrite(doc)];
 
-const copy = async (context: RenameContext & { source: ProvenSource }, route: Route, at: bigint): Promise<number> => {
-  const { drops, source, sinkOf, claim, hard } = context;
+/** What a rename has put under the name that a route carries. */
+export type Renamed = Readonly<{ source: ProvenSource; route: Route; at: bigint }>;
+
+const copy = async (context: RenameContext, { source, route, at }: Renamed): Promise<number> => {
+  const { drops, sinkOf, claim, hard } = context;
   const sink = sinkOf(route);
   const { fields, where } = route;
   const filter = fields === undefined && where === undefined ? undefined : new RouteFilter({ fields, where });
@@ -96,12 +96,9 @@ const copy = async (context: RenameContext & { source: ProvenSource }, route: Ro
  * @returns how many documents were copied; undefined where a later drop or rename was applied already
  * @throws FERRY_FENCED, FERRY_MONGO_*; the next owner of the partition repeats it
  */
-export const copyAgain = async (
-  context: RenameContext & { source: ProvenSource },
-  route: Route,
-  at: bigint,
-): Promise<number | undefined> => {
-  const { drops, runs, claim, sinkOf, logger } = context;
+export const copyAgain = async (context: RenameContext, renamed: Renamed): Promise<number | undefined> => {
+  const { target, state, journal, drops, runs, claim, sinkOf, clock, logger, hard } = context;
+  const { source, route, at } = renamed;
   const run = await runs.run(route.name);
   if (run?.dropAt !== undefined && run.dropAt.toBigInt() >= at) return undefined;
   const sink = sinkOf(route);
@@ -112,8 +109,9 @@ export const copyAgain = async (
   // What an owner that was killed in the middle has copied goes as well.
   const there = await incarnations.uuid();
   if (there !== undefined) await incarnations.drop(there);
-  await new StructureFollower({ ...context, route, sink }).prepare();
-  const count = await copy(context, route, at);
+  const deps = { source, target, state, journal, route, sink, sinkOf, clock, logger, hard };
+  await new StructureFollower(deps).prepare();
+  const count = await copy(context, renamed);
   await runs.begin(route.name, { policy: "mirror", occupied: false, seeding: false });
   await drops.finish({ route: route.name, at, owner: claim }, new Map());
   logger.warn({ route: route.name, ns: route.from, count }, "collection renamed on the source: copied again");

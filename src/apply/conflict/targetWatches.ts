@@ -55,15 +55,16 @@ export class TargetWatches implements AsyncDisposable {
     const start = run?.watched === undefined ? { at: begun } : { after: tokenOf(run.watched) };
     const save = (token: ResumeToken): Promise<void> => runs.watched(route, token);
     const stream = (from: WatchStart): Promise<TargetStream> => TargetStream.open(client, ns, from);
-    const deps = { stream, route, marks, save, clock, onRetry };
+    const open = (start: WatchStart): Promise<TargetWatch> =>
+      TargetWatch.open({ stream, route, marks, start, save, clock, onRetry });
     try {
-      return await TargetWatch.open({ ...deps, start });
+      return await open(start);
     } catch (error) {
       if (!isFerry(error, "FERRY_TARGET_HISTORY") || !accepted.has("FERRY_TARGET_HISTORY")) throw error;
       logger.warn({ route }, `${error.detail}; accepted by the operator: watched from now on`);
       await runs.unsure(route);
       const now = await translated("reading the target's time", () => client.db("admin").command({ ping: 1 }));
-      return TargetWatch.open({ ...deps, start: { at: now["operationTime"] as Timestamp } });
+      return open({ at: now["operationTime"] as Timestamp });
     }
   }
 

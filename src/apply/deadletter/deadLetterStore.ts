@@ -40,6 +40,21 @@ const queryOf = ({ ids, route, code, identity }: LetterFilter): Document => ({
   ...(identity === undefined ? {} : { identity: identityBinary(identity) }),
 });
 
+const lettersIn = (state: StateDb): Collection<DeadLetterRecord> => state.collection("deadLetters");
+
+/** How many letters there are, by route. @throws FERRY_MONGO_* */
+export const readLetterCounts = async (state: StateDb): Promise<Readonly<{ route: string; letters: number }>[]> => {
+  const found = await translated("counting dead letters", () =>
+    lettersIn(state)
+      .aggregate<{ _id: string; letters: number }>([
+        { $group: { _id: "$route", letters: { $sum: 1 } } },
+        { $sort: { _id: 1 } },
+      ])
+      .toArray(),
+  );
+  return found.map(({ _id, letters }) => ({ route: _id, letters }));
+};
+
 /**
  * The dead letters in ferry's database on the target. Operators read and mark them from anywhere; only the owner of their
  * partition adds, replays and removes them, in its lane's transaction (`LetterBook`). Every method throws FERRY_MONGO_*.
@@ -49,7 +64,7 @@ export class DeadLetterStore implements LetterBook {
   readonly #chunks: Collection<ChunkRecord>;
 
   constructor(state: StateDb) {
-    this.#letters = state.collection("deadLetters");
+    this.#letters = lettersIn(state);
     this.#chunks = state.collection("deadLetterChunks");
   }
 
@@ -107,19 +122,6 @@ export class DeadLetterStore implements LetterBook {
 
   async count(filter: LetterFilter): Promise<number> {
     return translated("counting dead letters", () => this.#letters.countDocuments(queryOf(filter)));
-  }
-
-  /** How many letters there are, by route. */
-  async counts(): Promise<Readonly<{ route: string; letters: number }>[]> {
-    const found = await translated("counting dead letters", () =>
-      this.#letters
-        .aggregate<{ _id: string; letters: number }>([
-          { $group: { _id: "$route", letters: { $sum: 1 } } },
-          { $sort: { _id: 1 } },
-        ])
-        .toArray(),
-    );
-    return found.map(({ _id, letters }) => ({ route: _id, letters }));
   }
 
   /** Letters without their raw values, in the order of the log. */

@@ -7,7 +7,7 @@ import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { within } from "#io/mongo/session.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
-import { ClaimStore } from "./claimStore.ts";
+import type { ClaimRecords } from "./claimRecords.ts";
 import { type LaneRecord, partitionId, type RunRecord } from "./laneRecords.ts";
 import { takeFromOwners } from "./takeFromOwners.ts";
 
@@ -42,13 +42,13 @@ const fillerOf = ({ route, partition, epoch }: DropOwner): string => `${partitio
  * Each step may be repeated by the next owner after a crash. Every method throws FERRY_MONGO_*.
  */
 export class Drops {
-  readonly #state: StateDb;
+  readonly #claims: ClaimRecords;
   readonly #clock: Clock;
   readonly #runs: Collection<RunRecord>;
   readonly #lanes: Collection<LaneRecord>;
 
-  constructor(state: StateDb, clock: Clock) {
-    this.#state = state;
+  constructor(state: StateDb, claims: ClaimRecords, clock: Clock) {
+    this.#claims = claims;
     this.#clock = clock;
     this.#runs = state.collection("runs");
     this.#lanes = state.collection("lanes");
@@ -70,7 +70,7 @@ export class Drops {
 
   /** Takes every other partition from its owner: sessions ended, epochs raised, so that no write of theirs succeeds. */
   async fence(route: string, partition: number): Promise<void> {
-    await takeFromOwners(new ClaimStore(this.#state), route, partition);
+    await takeFromOwners(this.#claims, route, partition);
   }
 
   /** The owner that copies the collection again is recorded: a former owner that wakes up can no longer write. */

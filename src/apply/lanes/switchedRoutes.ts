@@ -1,7 +1,7 @@
 import { Timestamp } from "bson";
 import { translated } from "#io/mongo/errors.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
-import { ClaimStore } from "./claimStore.ts";
+import type { ClaimRecords } from "./claimRecords.ts";
 import type { RunRecord } from "./laneRecords.ts";
 import { readRuns } from "./readLanes.ts";
 import { takeFromOwners } from "./takeFromOwners.ts";
@@ -13,7 +13,7 @@ import { takeFromOwners } from "./takeFromOwners.ts";
  * @throws FERRY_MONGO_*
  */
 export const switchRoutes = async (
-  state: StateDb,
+  { state, claims }: Readonly<{ state: StateDb; claims: ClaimRecords }>,
   topic: string,
   routes: readonly string[],
   at: bigint,
@@ -25,7 +25,7 @@ export const switchRoutes = async (
         .collection<RunRecord>("runs")
         .updateOne({ _id: route }, { $set: { switched: { topic, at: new Timestamp(at) } } }, { upsert: true }),
     );
-    await takeFromOwners(new ClaimStore(state), route);
+    await takeFromOwners(claims, route);
   }
 };
 

@@ -77,7 +77,8 @@ export class LaneWriter {
     this.#deps = deps;
     this.#held = held;
     this.steps = new LaneSteps(deps, lane, this.#isHeld);
-    this.letters = new LetterReplay({ ...deps, steps: this.steps });
+    const { sink, deadLetters } = deps;
+    this.letters = new LetterReplay({ steps: this.steps, sink, deadLetters });
   }
 
   /** Where the lane stands: everything before this offset is on the target. */

@@ -56,13 +56,20 @@ export class RunningPartition {
   constructor(deps: RunningPartitionDeps) {
     this.#deps = deps;
     this.claim = deps.claim;
-    const { reader } = deps;
+    const { claim, ns, partitionCount, reader, firstOffset, decode, lane, spelled, dropAt } = deps;
+    const { onDdl, see, onCopyRun, budget, batchBytes, batchCount, throttle, clock } = deps;
     const onApplied = (count: number, bytes: number): void => {
       deps.onApplied(count, bytes);
       reader.settled?.(this.offset());
     };
-    this.#pairs = deps.writers.map((writer) => ({ writer, lane: new Lane({ ...deps, writer, onApplied }) }));
-    this.#runner = new PartitionRunner({ ...deps, lanes: this.#pairs.map(({ lane }) => lane) });
+    const laneOf = (writer: LaneWriter): Lane =>
+      new Lane({ writer, budget, clock, batchBytes, batchCount, throttle, onApplied });
+    this.#pairs = deps.writers.map((writer) => ({ writer, lane: laneOf(writer) }));
+    this.#runner = new PartitionRunner({
+      ...{ claim, ns, partitionCount, reader, firstOffset, decode },
+      lanes: this.#pairs.map(({ lane }) => lane),
+      ...{ lane, spelled, budget, dropAt, onDdl, see, onCopyRun },
+    });
     reader.awaited?.((offset) => {
       for (const { lane } of this.#pairs) lane.await(offset);
     });
@@ -107,7 +114,11 @@ export class RunningPartition {
 
   async #work(): Promise<void> {
     const { budget, reader, hard, refresh, begunAt, beside } = this.#deps;
-    const letters = new Letters({ ...this.#deps, dropAt: begunAt, lanes: this.#pairs });
+    const { claim, ns, deadLetters, decode, lane, held, clock } = this.#deps;
+    const letters = new Letters({
+      ...{ claim, ns, deadLetters, decode, dropAt: begunAt },
+      ...{ lanes: this.#pairs, lane, held, clock, refresh },
+    });
     using _budget = budget;
     await using _reader = reader;
     await using tasks = new TaskGroup(hard);

@@ -8,6 +8,7 @@ import type { StateDb } from "#io/state/stateDb.ts";
 import { type RunState, type SeenRun, stateOf, type Unrestored } from "#source/capture/captureLifecycle.ts";
 import type { StoredCapture } from "#source/capture/captureStore.ts";
 import { finalize } from "#structure/operations/structureOperations.ts";
+import type { StructureStore } from "#structure/plan/structureStore.ts";
 import { missingOnTarget } from "./lastLook.ts";
 import { type WatchRunDeps, watchRun } from "./runWatch.ts";
 import { workersDrained } from "./workersDrained.ts";
@@ -17,6 +18,7 @@ export type EndDeps = WatchRunDeps &
     source: MongoClient;
     target: MongoClient;
     state: StateDb;
+    journal: StructureStore;
     /** Of the configuration; undefined carries every topic to the namespace of its name. */
     routes: readonly Route[] | undefined;
     /** Where workers apply what a capture writes to Kafka. */
@@ -36,7 +38,7 @@ const requireGoing = ({ record: { lifecycle, ended }, owned }: SeenRun): void =>
 
 /** With Kafka: what is left when the capture has ended. The workers see to the documents, this process to the structure. */
 const finishBehindWorkers = async (deps: EndDeps, record: StoredCapture): Promise<Unrestored[]> => {
-  const { accepted, tell } = deps;
+  const { source, target, state, journal, routes, accepted, clock, signal, tell } = deps;
   const kafka = requireKafka(deps.kafka);
   let said: number | undefined = 0;
   const report = (behind: number | undefined): void => {
@@ -44,11 +46,11 @@ const finishBehindWorkers = async (deps: EndDeps, record: StoredCapture): Promis
       tell(behind === undefined ? "no worker runs for a topic: start one" : `workers have ${behind} records to apply`);
     said = behind;
   };
-  await workersDrained({ ...deps, kafka, topics: record.topics, report });
-  const missing = await missingOnTarget({ ...deps, accepted: new Set(accepted) }, record);
+  await workersDrained({ kafka, state, routes, topics: record.topics, clock, signal, report });
+  const missing = await missingOnTarget({ state, routes, accepted: new Set(accepted) }, record);
   if (missing !== undefined) throw missing;
   tell("drained; restoring deferred constraints");
-  const failures = await finalize({ ...deps, report: () => undefined });
+  const failures = await finalize({ source, target, state, journal, routes, clock, signal, report: () => undefined });
   return failures.map(({ ns, index, reason }) => ({ ns, index, reason }));
 };
 

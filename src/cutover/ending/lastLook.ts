@@ -1,5 +1,5 @@
 import { Timestamp } from "bson";
-import { DeadLetterStore } from "#apply/deadletter/deadLetterStore.ts";
+import { readLetterCounts } from "#apply/deadletter/deadLetterStore.ts";
 import { type LaneRecord, partitionId } from "#apply/lanes/laneRecords.ts";
 import { readLanes, readRuns } from "#apply/lanes/readLanes.ts";
 import type { Route } from "#base/config/routes.ts";
@@ -29,7 +29,7 @@ const listed = (names: readonly string[]): string =>
   names.length <= NAMED ? names.join(", ") : `${names.slice(0, NAMED).join(", ")} and ${names.length - NAMED} more`;
 
 const lettersOf = async ({ state, only }: LookDeps): Promise<FerryError | undefined> => {
-  const waiting = (await new DeadLetterStore(state).counts()).filter(({ route }) => only?.has(route) !== false);
+  const waiting = (await readLetterCounts(state)).filter(({ route }) => only?.has(route) !== false);
   const total = waiting.reduce((sum, { letters }) => sum + letters, 0);
   if (total === 0) return undefined;
   const by = listed(waiting.map(({ route, letters }) => `${route}: ${letters}`));

@@ -18,42 +18,49 @@ const PAUSED_MS = {
   ],
 };
 
-/** `ferry.cutovers`. Every method throws FERRY_MONGO_*. */
+const cutoversIn = (state: StateDb): Collection<CutoverRecord> => state.collection("cutovers");
+
+/** The newest; undefined where there was none. @throws FERRY_MONGO_* */
+export const readNewestCutover = async (state: StateDb): Promise<Seen | undefined> => {
+  const [found] = await translated("reading the cutover", () =>
+    cutoversIn(state)
+      .aggregate<CutoverRecord & { free: boolean; pausedMs: number }>([
+        { $sort: { _id: -1 } },
+        { $limit: 1 },
+        { $set: { free: FREE, pausedMs: PAUSED_MS } },
+      ])
+      .toArray(),
+  );
+  if (found === undefined) return undefined;
+  const { free, pausedMs, ...record } = found;
+  return { record, free, pausedMs: Number(pausedMs) };
+};
+
+/** Those that have sent services over, the newest first; what went back, or was only tried, does not count. @throws FERRY_MONGO_* */
+export const readSentOver = (state: StateDb): Promise<readonly CutoverRecord[]> =>
+  translated("reading the cutovers", () =>
+    cutoversIn(state)
+      .find({ state: { $in: ["ending", "over"] } })
+      .sort({ _id: -1 })
+      .toArray(),
+  );
+
+/** `ferry.cutovers`, for the process that drives one. Every method throws FERRY_MONGO_*. */
 export class CutoverStore implements CutoverMemory {
+  readonly #state: StateDb;
   readonly #cutovers: Collection<CutoverRecord>;
   readonly #owner: string;
   readonly #leaseMs: number;
 
   constructor(state: StateDb, owner: string, leaseMs: number) {
-    this.#cutovers = state.collection("cutovers");
+    this.#state = state;
+    this.#cutovers = cutoversIn(state);
     this.#owner = owner;
     this.#leaseMs = leaseMs;
   }
 
-  /** The newest; undefined where there was none. */
-  async latest(): Promise<Seen | undefined> {
-    const [found] = await translated("reading the cutover", () =>
-      this.#cutovers
-        .aggregate<CutoverRecord & { free: boolean; pausedMs: number }>([
-          { $sort: { _id: -1 } },
-          { $limit: 1 },
-          { $set: { free: FREE, pausedMs: PAUSED_MS } },
-        ])
-        .toArray(),
-    );
-    if (found === undefined) return undefined;
-    const { free, pausedMs, ...record } = found;
-    return { record, free, pausedMs: Number(pausedMs) };
-  }
-
-  /** Those that have sent services over, the newest first; what went back, or was only tried, does not count. */
-  async sent(): Promise<readonly CutoverRecord[]> {
-    return translated("reading the cutovers", () =>
-      this.#cutovers
-        .find({ state: { $in: ["ending", "over"] } })
-        .sort({ _id: -1 })
-        .toArray(),
-    );
+  latest(): Promise<Seen | undefined> {
+    return readNewestCutover(this.#state);
   }
 
   /** A new one, driven by this process. @throws FERRY_CUTOVER_ALIVE while another one has not come to its end */

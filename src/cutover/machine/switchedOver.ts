@@ -1,7 +1,7 @@
 import { switchedTopics } from "#apply/lanes/switchedRoutes.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { readCapture } from "#source/capture/captureStore.ts";
-import { CutoverStore } from "./cutoverStore.ts";
+import { readSentOver } from "./cutoverStore.ts";
 import { isSwitchedBy } from "./record.ts";
 
 /**
@@ -9,11 +9,7 @@ import { isSwitchedBy } from "./record.ts";
  * the place of the one that was switched over begins with all of them on the source. @throws FERRY_MONGO_*
  */
 export const switchedOver = async (state: StateDb): Promise<(topic: string) => boolean> => {
-  const [marked, sent, capture] = await Promise.all([
-    switchedTopics(state),
-    new CutoverStore(state, "", 0).sent(),
-    readCapture(state),
-  ]);
+  const [marked, sent, capture] = await Promise.all([switchedTopics(state), readSentOver(state), readCapture(state)]);
   // Of connectors each route is marked when the cutover ends.
   const isOfThisRun = ({ state, entered: { ending } }: (typeof sent)[number]): boolean =>
     state === "ending" || (capture !== undefined && ending !== undefined && ending >= capture.startedAt);

@@ -2,12 +2,12 @@ import { Long } from "bson";
 import { switchedTopics } from "#apply/lanes/switchedRoutes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { parseNamespace } from "#base/flow/types.ts";
-import { CutoverStore } from "#cutover/machine/cutoverStore.ts";
+import { readNewestCutover } from "#cutover/machine/cutoverStore.ts";
 import { knownRoutes } from "#io/state/forgetRoutes.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
-import { RunControl } from "#source/capture/captureLifecycle.ts";
+import { readSeenRun } from "#source/capture/captureLifecycle.ts";
 import type { StoredCapture } from "#source/capture/captureStore.ts";
-import { ConnectorStore } from "#source/connector/connectorStore.ts";
+import { readConnectors } from "#source/connector/connectorStore.ts";
 
 /** What is carried to a target, by any kind of capture: as much of it as a cutover looks at. */
 export type CarriedRun = Pick<StoredCapture, "topics" | "scope" | "mode" | "token" | "timeSeries">;
@@ -17,7 +17,7 @@ export const readCarriedRun = async (state: StateDb): Promise<CarriedRun> => {
   const [run, switched, newest] = await Promise.all([
     readWhole(state),
     switchedTopics(state),
-    new CutoverStore(state, "", 0).latest(),
+    readNewestCutover(state),
   ]);
   const mine = newest?.record.fencedAt?.toBigInt();
   const former = new Set([...switched].flatMap(([topic, at]) => (at === mine ? [] : [topic])));
@@ -30,10 +30,10 @@ export const readCarriedRun = async (state: StateDb): Promise<CarriedRun> => {
 
 /** With it. @throws FERRY_RUN_NONE, FERRY_MONGO_* */
 export const readWhole = async (state: StateDb): Promise<CarriedRun> => {
-  const run = await new RunControl(state).read();
+  const run = await readSeenRun(state);
   if (run !== undefined) return run.record;
   // ferry does not count a connector's records: what has come to a topic is what its lanes tell.
-  const [first, ...others] = await new ConnectorStore(state).all();
+  const [first, ...others] = await readConnectors(state);
   if (first === undefined) throw new FerryError("FERRY_RUN_NONE", "there is no run on this target");
   const known = [first, ...others].flatMap(({ topics }) => topics);
   const begun = (await knownRoutes(state, () => true)).map(({ topic }) => topic);

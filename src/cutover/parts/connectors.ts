@@ -9,7 +9,7 @@ import type { MongoClient } from "#io/mongo/connect.ts";
 import type { Unrestored } from "#source/capture/captureLifecycle.ts";
 import { ConnectorCapture } from "#source/connector/connectorCapture.ts";
 import { checkCapture } from "#source/connector/connectorHealth.ts";
-import { ConnectorStore } from "#source/connector/connectorStore.ts";
+import type { ConnectorStore } from "#source/connector/connectorStore.ts";
 import type { ConnectRest } from "#source/connector/connectRest.ts";
 import { clusterTime } from "#source/stream/sourceProbe.ts";
 import { readCarriedRun } from "./carriedRun.ts";
@@ -21,6 +21,7 @@ export type ConnectorsDeps = Omit<LookDeps, "accepted"> &
     source: MongoClient;
     kafka: KafkaClient;
     rest: ConnectRest;
+    store: ConnectorStore;
     accepted: readonly string[];
     /** Older changes than this may not wait, ms. */
     maxLagMs: number;
@@ -42,21 +43,19 @@ const PROOF_MS = 30_000;
 /** The official connectors, with workers behind Kafka. */
 export class Connectors implements Carrier {
   readonly #deps: ConnectorsDeps;
-  readonly #store: ConnectorStore;
   readonly #byName = new Map<string, ConnectorCapture>();
 
   constructor(deps: ConnectorsDeps) {
     this.#deps = deps;
-    this.#store = new ConnectorStore(deps.state);
   }
 
   async unready(): Promise<readonly FerryError[]> {
-    const { accepted, rest, source, kafka, clock } = this.#deps;
-    const copying = (await this.#store.all()).filter((record) => record.state !== "streaming");
+    const { state, routes, only, accepted, rest, source, kafka, store, clock } = this.#deps;
+    const copying = (await store.all()).filter((record) => record.state !== "streaming");
     if (copying.length > 0)
       return copying.map(({ _id }) => new FerryError("FERRY_CUTOVER_EARLY", `connector ${_id} copies`));
-    const { findings } = await checkCapture({ rest, source, kafka, store: this.#store, clock });
-    const known = await lettersAndHalts({ ...this.#deps, accepted: new Set(accepted) });
+    const { findings } = await checkCapture({ rest, source, kafka, store, clock });
+    const known = await lettersAndHalts({ state, routes, only, accepted: new Set(accepted) });
     const found = [
       ...findings.map(({ code, sentence }) => new FerryError(code, sentence)),
       ...(known === undefined ? [] : [known]),
@@ -92,10 +91,10 @@ export class Connectors implements Carrier {
   }
 
   async drainTo(at: SourceTime, signal: AbortSignal): Promise<void> {
-    const { state, has } = this.#deps;
+    const { kafka, state, routes, has, clock } = this.#deps;
     const topics = (await readCarriedRun(state)).topics.filter(({ name }) => has(name));
     await Promise.all((await this.#captures()).map((capture) => capture.drainTo(at, signal)));
-    await workersDrained({ ...this.#deps, topics, signal, lookMs: LOOK_MS, report: () => undefined });
+    await workersDrained({ kafka, state, routes, topics, lookMs: LOOK_MS, clock, signal, report: () => undefined });
   }
 
   /** Connectors stay, paused. Resuming one does no harm: what it captures from now on is not applied. */
@@ -107,8 +106,9 @@ export class Connectors implements Carrier {
 
   /** The same ones each time: they remember how much is proven, and services wait for the rest only. */
   async #captures(): Promise<readonly ConnectorCapture[]> {
-    return (await this.#store.all()).map(({ _id: name }) => {
-      const known = this.#byName.get(name) ?? new ConnectorCapture({ ...this.#deps, name });
+    const { rest, source, kafka, store, clock, logger } = this.#deps;
+    return (await store.all()).map(({ _id: name }) => {
+      const known = this.#byName.get(name) ?? new ConnectorCapture({ rest, name, source, kafka, clock, logger });
       this.#byName.set(name, known);
       return known;
     });

@@ -2,17 +2,16 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { Deferred } from "#cutover/machine/parts.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
-import type { StateDb } from "#io/state/stateDb.ts";
 import type { Unrestored } from "#source/capture/captureLifecycle.ts";
 import { type FinalizeDeps, finalizeStructure } from "#structure/build/finalize.ts";
 import { deferAgain, restoreCheap } from "#structure/build/restoreCheap.ts";
 import type { StructureRecord } from "#structure/model/structureRecords.ts";
-import { StructureStore } from "#structure/plan/structureStore.ts";
+import type { StructureStore } from "#structure/plan/structureStore.ts";
 
 export type DeferredDeps = Readonly<{
   source: MongoClient;
   target: MongoClient;
-  state: StateDb;
+  journal: StructureStore;
   /** Is a namespace of the source switched over? */
   has: (ns: string) => boolean;
   /** Error codes accepted with --accept. */
@@ -23,11 +22,9 @@ export type DeferredDeps = Readonly<{
 /** What the structure's journal says is deferred, of the namespaces that are switched over. */
 export class DeferredStructure implements Deferred {
   readonly #deps: DeferredDeps;
-  readonly #store: StructureStore;
 
   constructor(deps: DeferredDeps) {
     this.#deps = deps;
-    this.#store = new StructureStore(deps.state);
   }
 
   /** An index that is not there yet would be built while services wait for it, or without them. */
@@ -55,10 +52,11 @@ export class DeferredStructure implements Deferred {
   }
 
   async #records(): Promise<readonly StructureRecord[]> {
-    return (await this.#store.all()).filter(({ from }) => this.#deps.has(from));
+    return (await this.#deps.journal.all()).filter(({ from }) => this.#deps.has(from));
   }
 
   #wiring(signal: AbortSignal): FinalizeDeps {
-    return { ...this.#deps, store: this.#store, signal, report: () => undefined, awayMs: 0 };
+    const { source, target, journal: store, clock } = this.#deps;
+    return { source, target, store, clock, signal, report: () => undefined, awayMs: 0 };
   }
 }

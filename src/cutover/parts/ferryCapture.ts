@@ -39,13 +39,14 @@ export class FerryCapture implements Carrier {
 
   constructor(deps: FerryCaptureDeps) {
     this.#deps = deps;
-    this.#run = new RunCapture(deps);
+    const { control, source, clock, logger } = deps;
+    this.#run = new RunCapture({ control, source, clock, logger });
   }
 
   async unready(): Promise<readonly FerryError[]> {
-    const { accepted } = this.#deps;
+    const { state, routes, only, accepted } = this.#deps;
     const seen = await this.#whenOwned();
-    const known = await lettersAndHalts({ ...this.#deps, accepted: new Set(accepted) });
+    const known = await lettersAndHalts({ state, routes, only, accepted: new Set(accepted) });
     return [this.#early(seen), known].filter((error) => error !== undefined);
   }
 
@@ -78,7 +79,7 @@ export class FerryCapture implements Carrier {
   }
 
   async drainTo(at: SourceTime, signal: AbortSignal): Promise<void> {
-    const { control, clock, kafka, has } = this.#deps;
+    const { control, clock, kafka, state, routes, has } = this.#deps;
     const stop = new AbortController();
     const ended = AbortSignal.any([signal, stop.signal]);
     const halts = every(HALT_MS, { clock, ended, first: "now" }, async () => {
@@ -90,7 +91,7 @@ export class FerryCapture implements Carrier {
       const { record } = await control.seen();
       if (record.mode === "kafka" && kafka !== undefined)
         await workersDrained({
-          ...{ ...this.#deps, kafka, signal: ended, lookMs: LOOK_MS },
+          ...{ kafka, state, routes, clock, signal: ended, lookMs: LOOK_MS },
           topics: record.topics.filter(({ name }) => has(name)),
           report: () => undefined,
         });

@@ -6,15 +6,17 @@ import { lookUntil } from "#base/flow/lookUntil.ts";
 import { type LookDeps, missingOnTarget, writesBehind } from "#cutover/ending/lastLook.ts";
 import type { Proof, SourceTime } from "#cutover/machine/parts.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
+import type { VerificationStore } from "#proof/verify/verificationStore.ts";
 import { isFollowed, type Verified, verifiedUpTo } from "#proof/verify/verifiedUpTo.ts";
 import { routesOn } from "#route/table/routesOn.ts";
 import { secondsOf, timeText } from "#source/stream/resumeToken.ts";
-import { clusterTime } from "#source/stream/sourceProbe.ts";
+import { clockOf, clusterTime } from "#source/stream/sourceProbe.ts";
 import { readCarriedRun } from "./carriedRun.ts";
 
 export type ProofDeps = LookDeps &
   Readonly<{
     source: MongoClient;
+    verification: VerificationStore;
     /** Is a namespace of the source switched over? */
     has: (ns: string) => boolean;
     /** Namespaces that are switched over; empty: everything that is carried. */
@@ -74,7 +76,7 @@ export class VerifiedProof implements Proof {
   async #verified(): Promise<Verified> {
     const routes = await this.#routes();
     const found = await verifiedUpTo(
-      this.#deps.state,
+      this.#deps.verification,
       routes.map(({ name }) => name),
     );
     if (this.#deps.named.length === 0) return found;
@@ -86,10 +88,14 @@ export class VerifiedProof implements Proof {
 
   /** That it was verified lately does not tell that changes are followed. */
   async #notFollowed(upTo: SourceTime): Promise<FerryError | undefined> {
-    const { source, state, verify } = this.#deps;
+    const { source, state, verification, verify } = this.#deps;
     const routes = (await this.#routes()).map(({ name }) => name);
     const now = (await clusterTime(source)).toBigInt();
-    if ((await isFollowed(state, routes)) && secondsOf(now) - secondsOf(upTo) <= FOLLOWED_S) return undefined;
+    if (
+      (await isFollowed(verification, routes, await clockOf(state.client))) &&
+      secondsOf(now) - secondsOf(upTo) <= FOLLOWED_S
+    )
+      return undefined;
     return unproven(
       `verified up to ${timeText(upTo)}: \`${verify} --follow\` is not at work, and --verify-rest needs it`,
     );

@@ -4,22 +4,15 @@ import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { NamespaceSpec } from "#base/flow/namespaceFilter.ts";
 import { type Namespace, parseNamespace } from "#base/flow/types.ts";
-import { unlessStopped } from "#base/flow/unlessStopped.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { Vitals } from "#base/observe/vitals.ts";
 import type { CaptureOutput } from "#io/log/captureOutput.ts";
-import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
-import { mongoServer, throughOutages } from "#io/mongo/outages.ts";
-import { reachMongo, sayIgnored } from "#io/mongo/reach.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
 import { type KnownRoute, knownRoutes } from "#io/state/forgetRoutes.ts";
-import type { StateDb } from "#io/state/stateDb.ts";
-import { siteOf } from "#io/state/targetSite.ts";
-import { openState, type StateSettings } from "#process/worker/openState.ts";
-import type { AskedOfTargets } from "#sink/open/demands.ts";
-import { requireFits } from "#sink/open/fits.ts";
-import { type SinkOf, sinkOpener } from "#sink/open/openSink.ts";
+import type { StateSettings } from "#process/worker/openState.ts";
+import type { SinkOf } from "#sink/open/openSink.ts";
 import { captureSourceOf } from "#source/capture/captureSource.ts";
-import { type CaptureRecord, CaptureStore } from "#source/capture/captureStore.ts";
+import type { CaptureRecord, CaptureStore } from "#source/capture/captureStore.ts";
 import { type CaptureWish, OwnCapture } from "#source/capture/ownCapture.ts";
 import { StandingLag } from "#source/capture/unapplied.ts";
 import type { CopySource } from "#source/copy/copySource.ts";
@@ -36,7 +29,7 @@ import { type Back, type CaptureStartDeps, checkKnown, isWider } from "./capture
 import { carriedNames, type NamesDeps } from "./carriedNames.ts";
 import { leftoversOn } from "./leftovers.ts";
 import { requireNoLoop } from "./loopGuard.ts";
-import { requireCarriable } from "./namedScope.ts";
+import type { Sides } from "./openSides.ts";
 import { requireUnfinished } from "./runLifecycle.ts";
 import { decidedBy, withTimeSeries } from "./timeSeries.ts";
 
@@ -68,63 +61,6 @@ export type CaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad
     soft: AbortSignal;
     hard: AbortSignal;
   }>;
-
-/** Both sides of a capture, connected, and what ferry remembers with. */
-export type Sides = Readonly<{
-  source: MongoClient;
-  target: MongoClient;
-  state: StateDb;
-  /** The connection of `state`, where that is another deployment than the target. */
-  apart: MongoClient | undefined;
-  sinkOf: SinkOf;
-}>;
-
-/**
- * Connects both sides for as long as `work` takes, or until `hard` aborts.
- * @param asked what the targets of the routes within the scope must be able to do
- * @throws FERRY_USAGE for names that can never be carried, what `requireFits` throws, FERRY_MONGO_*, and what `work` throws
- */
-export const betweenSides = async (
-  { settings, runId, soft, hard, clock, logger, vitals, back, spec, routes }: CaptureDeps,
-  asked: AskedOfTargets,
-  work: (sides: Sides) => Promise<void>,
-): Promise<void> => {
-  // What is wrong by itself is said before a server is waited for.
-  const scope = scopeOf(spec, routes, settings.stateDb);
-  requireCarriable(scope.spec, settings.stateDb);
-  const meant = routes?.filter(({ from }) => scope.has(parseNamespace(from)));
-  requireFits(meant, asked);
-  for (const side of ["source", "target"] as const) sayIgnored(side, settings[side], logger);
-  await using clients = new AsyncDisposableStack();
-  const open = async (side: "source" | "target"): Promise<MongoClient> => {
-    const pastValidators = side === "target" && back !== undefined;
-    const client = await reachMongo(settings[side], {
-      side,
-      appName: runId,
-      pastValidators,
-      clock,
-      logger,
-      signal: soft,
-    });
-    clients.defer(() => client.close());
-    return client;
-  };
-  const between = async (): Promise<void> => {
-    const [source, target] = [await open("source"), await open("target")];
-    const outages = { clock, logger, signal: soft };
-    const servers = [mongoServer("the target", target)];
-    const looked = await throughOutages("opening ferry's state", servers, outages, async () => ({
-      topology: await readTopology(target),
-      memory: await openState(target, settings, { appName: runId, ...outages }),
-    }));
-    const { state, apart } = clients.use(looked.memory);
-    const site = siteOf(looked.topology, apart);
-    requireFits(meant, asked, site);
-    const sinkOf = sinkOpener({ target, site, state, clock, logger, vitals, signal: hard });
-    await work({ source, target, state, apart: apart && state.client, sinkOf });
-  };
-  await unlessStopped(between(), hard);
-};
 
 /** Gives the capture back at the end of `work`, with what it ended with where that is an error. @throws what `work` throws */
 export const leaving = async (
@@ -171,38 +107,39 @@ export type Opening = Readonly<{
 export const openCapture = async (
   deps: CaptureDeps,
   { source, target, state }: Sides,
-  { mode, leaseMs }: Pick<CaptureStartDeps, "mode" | "leaseMs">,
+  { store, mode, leaseMs }: Pick<CaptureStartDeps, "store" | "mode" | "leaseMs">,
 ): Promise<Opening> => {
-  const { rangeDocuments, copyOrder, recopy, clock, logger, soft } = deps;
+  const { rangeDocuments, copyOrder, recopy, back, allowEmpty, ask, clock, logger, soft } = deps;
   const [deployment, other] = await Promise.all([readDeployment(source), readDeployment(target)]);
   checkDeployments(deployment, other);
   const scope = scopeOf(deps.spec, deps.routes, state.name);
   await checkLooking({ source, state }, scope);
-  const store = new CaptureStore(state, deps.runId, leaseMs);
   const remembered = await store.read();
   // A fresh start may use other names; its lease protects a live capture.
-  if (remembered !== undefined && !deps.replaceTarget) checkKnown(remembered, { ...deps, deployment, scope, mode });
+  if (remembered !== undefined && !deps.replaceTarget) checkKnown(remembered, { deployment, scope, mode, back });
   const replaces = deps.replaceTarget || remembered?.phase === "replacing";
   const known = replaces ? undefined : remembered;
-  if (known !== undefined && !isWider(deps.back, known)) requireUnfinished(known, recopy);
+  if (known !== undefined && !isWider(back, known)) requireUnfinished(known, recopy);
   const deployments = { source: deployment, target: other };
   const found = await listNamespaces(source, scope.watch);
   const { timeSeries, existing: carried } = await withTimeSeries(
     { source, deployments, scope, decided: decidedBy(known, recopy), logger },
-    known === undefined ? await carriedNames({ ...deps, source, scope }, found) : found.filter((ns) => scope.has(ns)),
+    known === undefined
+      ? await carriedNames({ source, scope, allowEmpty, ask, logger }, found)
+      : found.filter((ns) => scope.has(ns)),
   );
   const isFormer = ({ topic, topicId }: KnownRoute): boolean =>
     scope.has(parseNamespace(topic)) || (remembered !== undefined && topicId === remembered.id);
   const former = replaces ? await knownRoutes(state, isFormer) : [];
   await requireNoLoop({ source, target: other, state, routes: deps.routes, carried });
-  const read = { source, deployment, scope, timeSeries, rangeDocuments, copyOrder, back: deps.back };
+  const read = { source, deployment, scope, timeSeries, rangeDocuments, copyOrder, back };
   return { start: { ...read, store, mode, leaseMs, clock, logger, soft }, replaces, known, former, carried };
 };
 
 /** One session's copy and stream, from where the record stands into `output`. */
 export const sessionOf = (
   deps: CaptureDeps,
-  { source, sinkOf }: Sides,
+  { source, sinkOf }: Readonly<{ source: MongoClient; sinkOf: SinkOf }>,
   { deployment, scope, store, leaseMs }: CaptureStartDeps,
   session: Readonly<{
     record: CaptureRecord;

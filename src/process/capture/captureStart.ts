@@ -46,6 +46,15 @@ export type CaptureStartDeps = Readonly<{
   soft: AbortSignal;
 }>;
 
+/** A capture that this process owns. */
+export type BegunCapture = Readonly<{
+  start: CaptureStartDeps;
+  /** Of the source: what was there and meant. */
+  carried: readonly Namespace[];
+  /** A former process has begun the copy. */
+  goesOn: boolean;
+}>;
+
 const plan = async (
   { source, rangeDocuments, copyOrder, clock, logger }: CaptureStartDeps,
   namespaces: readonly Namespace[],

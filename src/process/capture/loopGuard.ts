@@ -8,7 +8,7 @@ import { databasesWithState } from "#io/state/knownState.ts";
 import { StateDb } from "#io/state/stateDb.ts";
 import { routesOn } from "#route/table/routesOn.ts";
 import { readCapture } from "#source/capture/captureStore.ts";
-import { ConnectorStore } from "#source/connector/connectorStore.ts";
+import { readConnectors } from "#source/connector/connectorStore.ts";
 import { type Deployment, isSameSource } from "#source/stream/deployment.ts";
 import { Scope } from "#source/stream/scope.ts";
 
@@ -31,7 +31,7 @@ const NOTHING: Carries = () => false;
 const carriedFrom = async (from: Deployment, state: StateDb): Promise<Carries> => {
   const [own, connectors, switched] = await Promise.all([
     readCapture(state),
-    new ConnectorStore(state).all(),
+    readConnectors(state),
     switchedTopics(state),
   ]);
   const isOver = own === undefined || own.lifecycle?.finalizedAt !== undefined || !isSameSource(own.source, from);

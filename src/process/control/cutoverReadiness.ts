@@ -8,6 +8,7 @@ import type { MongoClient } from "#io/mongo/connect.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { carriedBy } from "#process/switch/carriedBy.ts";
 import { Switchover } from "#process/switch/switchover.ts";
+import { type SwitchDeps, switchParts } from "#process/switch/switchWiring.ts";
 import type { ConnectRest } from "#source/connector/connectRest.ts";
 import { readDeployment, requireSameSource } from "#source/stream/deployment.ts";
 
@@ -49,14 +50,14 @@ export const cutoverReadiness = async (
   const [source, target] = [required(servers.source, "--source"), required(servers.target, "--target")];
   const carried = await carriedBy(servers.state, false);
   if (carried.source !== undefined) requireSameSource(carried.source, await readDeployment(source));
-  const switchover = new Switchover({
-    ...servers,
-    ...{ source, target, named, accepted, signal },
-    kafka: carried.throughKafka ? required(servers.kafka, "--kafka") : undefined,
-    connect: carried.byConnectors ? required(servers.connect, "--connect") : undefined,
+  const kafka = carried.throughKafka ? required(servers.kafka, "--kafka") : undefined;
+  const connect = carried.byConnectors ? required(servers.connect, "--connect") : undefined;
+  const { state, routes, clock, logger } = servers;
+  const deps: SwitchDeps = {
+    ...{ target, state, routes, named, accepted, clock, logger, signal },
     fence: { kind: fence ?? (named.length === 0 ? "user-write-block" : "validator") },
     ...{ maxPauseMs: MAX_PAUSE_MS, maxLagMs: MAX_LAG_MS, onRelease: undefined, verifyRest: false, isBack: false },
     ...{ owner: "", report: () => undefined, tell: () => undefined, onRetry: () => undefined },
-  });
-  return switchover.ready();
+  };
+  return new Switchover(deps, switchParts(deps, { source, kafka, connect })).ready();
 };

@@ -1,5 +1,5 @@
 import { type ConflictCount, ConflictStore } from "#apply/conflict/conflictStore.ts";
-import { CutoverStore } from "#cutover/machine/cutoverStore.ts";
+import { readNewestCutover } from "#cutover/machine/cutoverStore.ts";
 import type { CutoverRecord } from "#cutover/machine/record.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { VerificationStore } from "#proof/verify/verificationStore.ts";
@@ -23,9 +23,8 @@ export type Overview = Status &
 
 const NOT_VERIFIED: VerificationReport = { routes: [], structure: null };
 
-/** Only read here: no process is its owner. */
 const newestCutover = async (state: StateDb): Promise<CutoverRecord | null> =>
-  (await new CutoverStore(state, "", 0).latest())?.record ?? null;
+  (await readNewestCutover(state))?.record ?? null;
 
 /** Reads all parts; one that fails is in `unread`, and does not hide the others. */
 export const readOverview = async ({

@@ -1,5 +1,5 @@
 import type { Long } from "bson";
-import { DeadLetterStore } from "#apply/deadletter/deadLetterStore.ts";
+import { readLetterCounts } from "#apply/deadletter/deadLetterStore.ts";
 import { type LaneRecord, partitionId, type WorkerRecord } from "#apply/lanes/laneRecords.ts";
 import { ALIVE_MS } from "#apply/lanes/livingWorkers.ts";
 import { readLanes, readRuns } from "#apply/lanes/readLanes.ts";
@@ -307,7 +307,7 @@ export const readStatus = async ({ kafka, state, capture }: StatusDeps): Promise
     part<LaneLine[]>("lanes", [], state && (() => laneLines(state, ends))),
     part<WorkerLine[]>("workers", [], state && (() => readWorkers(state))),
     part<Pick<Status, "halted" | "notes">>("runs", { halted: [], notes: [] }, state && (() => runNotes(state))),
-    part<Status["letters"]>("dead letters", [], state && (() => new DeadLetterStore(state).counts())),
+    part<Status["letters"]>("dead letters", [], state && (() => readLetterCounts(state))),
     part<readonly SinkTally[]>("pools", [], state && (() => readSinkTallies(state))),
     part<CaptureLook>("capture", { findings: [], pendingAt: undefined }, capture && (() => checkCapture(capture))),
   ]);

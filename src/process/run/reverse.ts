@@ -3,7 +3,7 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import { every } from "#base/flow/every.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { isWriteBlocked } from "#cutover/fence/writeBlock.ts";
-import { CutoverStore } from "#cutover/machine/cutoverStore.ts";
+import { readSentOver } from "#cutover/machine/cutoverStore.ts";
 import type { CutoverRecord } from "#cutover/machine/record.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { pastBlockNeeds } from "#io/mongo/needs.ts";
@@ -13,7 +13,8 @@ import { StateDb } from "#io/state/stateDb.ts";
 import { reverseState } from "#process/capture/stateNames.ts";
 import { readCapture } from "#source/capture/captureStore.ts";
 import { meantOf, type Sent } from "./carriedBack.ts";
-import { type DirectDeps, runDirect } from "./direct.ts";
+import { runDirect } from "./direct.ts";
+import type { DirectDeps } from "./runWiring.ts";
 import { type TurnedBack, turnedBack } from "./turnedBack.ts";
 
 const APP = "ferry run --reverse";
@@ -22,7 +23,7 @@ const reaching = ({ clock, logger, soft }: DirectDeps) => ({ appName: APP, clock
 
 /** Cutovers that have sent services to the target, the newest first. @throws FERRY_ROLLBACK_NONE */
 const sentOver = async (state: StateDb): Promise<Sent> => {
-  const [newest, ...others] = await new CutoverStore(state, "", 0).sent();
+  const [newest, ...others] = await readSentOver(state);
   if (newest === undefined) throw new FerryError("FERRY_ROLLBACK_NONE", "no cutover has sent services to this target");
   return [newest, ...others];
 };

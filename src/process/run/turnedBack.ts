@@ -9,7 +9,7 @@ import { routesOn } from "#route/table/routesOn.ts";
 import { ResumeToken } from "#source/stream/resumeToken.ts";
 import type { StartPoint } from "#source/stream/sourceProbe.ts";
 import type { Meant } from "./carriedBack.ts";
-import type { DirectDeps } from "./direct.ts";
+import type { DirectDeps } from "./runWiring.ts";
 
 /** Where the target stood before the first of them sent services there. @throws FERRY_ROLLBACK_NONE */
 const startOf = (records: readonly CutoverRecord[]): StartPoint => {

@@ -1,7 +1,7 @@
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
-import { RunControl } from "#source/capture/captureLifecycle.ts";
-import { ConnectorStore } from "#source/connector/connectorStore.ts";
+import { readSeenRun } from "#source/capture/captureLifecycle.ts";
+import { readConnectors } from "#source/connector/connectorStore.ts";
 import type { SourceIdentity } from "#source/stream/deployment.ts";
 
 /** Who carries what is switched over, and from which source where that is known. */
@@ -18,9 +18,9 @@ const noRun = (isBack: boolean): FerryError =>
 
 /** @param isBack services go back @throws FERRY_RUN_NONE, FERRY_ROLLBACK_NONE, FERRY_MONGO_* */
 export const carriedBy = async (state: StateDb, isBack: boolean): Promise<CarriedBy> => {
-  const run = (await new RunControl(state).read())?.record;
+  const run = (await readSeenRun(state))?.record;
   if (run !== undefined) return { source: run.source, throughKafka: run.mode === "kafka", byConnectors: false };
-  const [connector] = isBack ? [] : await new ConnectorStore(state).all();
+  const [connector] = isBack ? [] : await readConnectors(state);
   if (connector === undefined) throw noRun(isBack);
   return { source: connector.source, throughKafka: true, byConnectors: true };
 };

@@ -4,7 +4,7 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { type Namespace, parseNamespace } from "#base/flow/types.ts";
 import { fenceOf } from "#cutover/fence/fence.ts";
-import { CutoverStore } from "#cutover/machine/cutoverStore.ts";
+import { readSentOver } from "#cutover/machine/cutoverStore.ts";
 import type { Fence, Services } from "#cutover/machine/parts.ts";
 import { readCarriedRun } from "#cutover/parts/carriedRun.ts";
 import { HookRelease } from "#cutover/parts/hookRelease.ts";
@@ -34,7 +34,7 @@ export const servicesBack = async (deps: BackDeps): Promise<Services> => {
   const { source, target, state, routes, onRelease, named, clock } = deps;
   const forward = new StateDb(source, forwardState(state.name));
   const [sent, carried, returned] = await Promise.all([
-    new CutoverStore(forward, "", 0).sent(),
+    readSentOver(forward),
     readCapture(state),
     switchedTopics(state),
   ]);

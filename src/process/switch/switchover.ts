@@ -1,65 +1,18 @@
-import type { Route } from "#base/config/routes.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
-import type { Clock } from "#base/flow/clock.ts";
 import { lookUntil } from "#base/flow/lookUntil.ts";
-import { type Namespace, parseNamespace } from "#base/flow/types.ts";
-import type { Logger } from "#base/observe/log.ts";
-import { type FenceChoice, fenceOf } from "#cutover/fence/fence.ts";
-import { CutoverStore } from "#cutover/machine/cutoverStore.ts";
+import type { FenceChoice } from "#cutover/fence/fence.ts";
+import { type CutoverStore, readSentOver } from "#cutover/machine/cutoverStore.ts";
 import { isEnd, mayHaveReleased } from "#cutover/machine/cutoverTable.ts";
 import { Machine, type MachineDeps } from "#cutover/machine/machine.ts";
 import type { Parts, Watchman } from "#cutover/machine/parts.ts";
 import { unready } from "#cutover/machine/readiness.ts";
 import { type CutoverRecord, isSwitchedBy, type Seen } from "#cutover/machine/record.ts";
-import { type RehearsalRecord, RehearsalStore, type Rehearsed, rehearse } from "#cutover/machine/rehearsal.ts";
+import { type RehearsalRecord, type Rehearsed, rehearse } from "#cutover/machine/rehearsal.ts";
 import { watch } from "#cutover/machine/watch.ts";
 import { waysOn } from "#cutover/machine/waysOn.ts";
-import { assemble } from "#cutover/parts/assemble.ts";
-import { readCarriedRun } from "#cutover/parts/carriedRun.ts";
-import type { KafkaClient } from "#io/kafka/client.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
-import type { StateDb } from "#io/state/stateDb.ts";
-import { routesBack } from "#route/table/reverseRoutes.ts";
-import type { ConnectRest } from "#source/connector/connectRest.ts";
 import { clusterTime } from "#source/stream/sourceProbe.ts";
-import { servicesBack } from "./servicesBack.ts";
+import { LEASE_MS, type SwitchChoice, type SwitchDeps, type SwitchParts } from "./switchWiring.ts";
 
-export type SwitchDeps = Readonly<{
-  source: MongoClient;
-  target: MongoClient;
-  state: StateDb;
-  kafka: KafkaClient | undefined;
-  /** Kafka Connect, where connectors capture. */
-  connect: ConnectRest | undefined;
-  /** Of the configuration, the way there. */
-  routes: readonly Route[] | undefined;
-  /** Of the source; empty: everything that is carried. */
-  named: readonly string[];
-  fence: FenceChoice;
-  maxPauseMs: number;
-  maxLagMs: number;
-  onRelease: string | undefined;
-  accepted: readonly string[];
-  /** See ProofDeps. */
-  verifyRest: boolean;
-  /** Services go back after a cutover: the sides are the other way round. */
-  isBack: boolean;
-  /** Which process this is. */
-  owner: string;
-  clock: Clock;
-  logger: Logger;
-  /** The operator's stop. */
-  signal: AbortSignal;
-  report: MachineDeps["report"];
-  tell: (sentence: string) => void;
-  onRetry: MachineDeps["onRetry"];
-}>;
-
-/** What is switched over, and behind which fence. */
-type Choice = Pick<SwitchDeps, "named" | "fence">;
-
-/** How soon a process that does not answer counts as gone, ms. */
-const LEASE_MS = 2000;
 /** How often a cutover that another process has taken over is looked at, ms. */
 const LOOK_MS = 100;
 
@@ -83,21 +36,23 @@ const fenceIn = ({ _id, fence: kind, entered }: CutoverRecord, given: FenceChoic
 const released = ({ _id, state }: CutoverRecord): FerryError =>
   new FerryError("FERRY_CUTOVER_RELEASED", `cutover ${_id} is ${state}`);
 
-/** One use of `ferry cutover` or `ferry rollback`, between two connected sides. */
+/** One use of `ferry cutover` or `ferry rollback`. */
 export class Switchover {
   readonly #deps: SwitchDeps;
+  readonly #parts: SwitchParts;
   readonly #store: CutoverStore;
 
-  constructor(deps: SwitchDeps) {
+  constructor(deps: SwitchDeps, parts: SwitchParts) {
     this.#deps = deps;
-    this.#store = new CutoverStore(deps.state, deps.owner, LEASE_MS);
+    this.#parts = parts;
+    this.#store = parts.store;
   }
 
   /** What is missing, and what the last rehearsal measured. Writes nothing. */
   async ready(): Promise<Readonly<{ missing: readonly FerryError[]; last: RehearsalRecord | undefined }>> {
     const former = await this.#unfinished();
-    const missing = former === undefined ? await unready(await this.#parts(this.#deps)) : [former];
-    return { missing, last: await new RehearsalStore(this.#deps.state).last() };
+    const missing = former === undefined ? await unready(await this.#partsOf(this.#deps)) : [former];
+    return { missing, last: await this.#parts.rehearsals.last() };
   }
 
   /** A cutover that has not come to its end comes first: what else is missing would be measured against its fence. */
@@ -119,15 +74,15 @@ export class Switchover {
 
   /** Everything but the fence. @throws the first thing that is missing, FERRY_CUTOVER_PAUSE */
   async rehearse(): Promise<Rehearsed> {
-    const { source, state, clock, signal, maxPauseMs } = this.#deps;
-    const parts = await this.#parts(this.#deps);
+    const { clock, signal, maxPauseMs } = this.#deps;
+    const { source, rehearsals } = this.#parts;
+    const parts = await this.#partsOf(this.#deps);
     const [missing] = await unready(parts);
     if (missing !== undefined) throw missing;
     const now = async (): Promise<bigint> => (await clusterTime(source)).toBigInt();
-    const store = new RehearsalStore(state);
-    const remember = (laps: Rehearsed["parts"]): Promise<void> => store.underway(laps);
+    const remember = (laps: Rehearsed["parts"]): Promise<void> => rehearsals.underway(laps);
     const measured = await rehearse({ parts, now, remember, clock, signal, maxPauseMs });
-    await store.note(measured);
+    await rehearsals.note(measured);
     return measured;
   }
 
@@ -142,7 +97,7 @@ export class Switchover {
     if (finished !== undefined) return finished;
     const { fence, named, maxPauseMs } = this.#deps;
     let watching: Watchman = NO_WATCHMAN;
-    const parts = await this.#parts(this.#deps, { ready: () => watching.ready() });
+    const parts = await this.#partsOf(this.#deps, { ready: () => watching.ready() });
     const begun = await this.#store.begin({ fence: fence.kind, namespaces: [...named], maxPauseMs });
     watching = watchman(begun.record._id);
     return this.#end(this.#machine(parts, begun), begun.record);
@@ -150,7 +105,7 @@ export class Switchover {
 
   /** The second process: until services no longer wait. */
   async watch(id: number): Promise<void> {
-    await watch({ ...this.#machineDeps(await this.#parts(this.#deps)), id });
+    await watch({ ...this.#machineDeps(await this.#partsOf(this.#deps)), id });
   }
 
   /**
@@ -162,7 +117,7 @@ export class Switchover {
     const last = (await this.#latest())?.record;
     if (last === undefined || isEnd(last.state) || last.state === "ending") return this.#liftLeft(allowBoth);
     if (mayHaveReleased(last.state) && !allowBoth) throw released(last);
-    const parts = await this.#parts({ named: last.namespaces, fence: fenceIn(last, this.#deps.fence) });
+    const parts = await this.#partsOf({ named: last.namespaces, fence: fenceIn(last, this.#deps.fence) });
     const mine = await this.#store.take(last, "lease");
     const machine = this.#machine(parts, mine);
     if (!mayHaveReleased(mine.record.state)) return machine.resume(mine.record);
@@ -172,8 +127,8 @@ export class Switchover {
 
   /** Lifts the fence that the newest cutover of these names stands behind; without one, the operator says which is meant. */
   async #liftLeft(allowBoth: boolean): Promise<undefined> {
-    const { named, source, state, clock } = this.#deps;
-    const sent = (await this.#store.sent()).find(
+    const { named, state } = this.#deps;
+    const sent = (await readSentOver(state)).find(
       (record) => named.length === 0 || named.some((name) => isSwitchedBy(record, name)),
     );
     if (sent !== undefined && !allowBoth) throw released(sent);
@@ -181,10 +136,7 @@ export class Switchover {
       named: named.length === 0 ? sent.namespaces : named,
       fence: fenceIn(sent, this.#deps.fence),
     };
-    const { named: names, fence: kind } = choice ?? this.#deps;
-    const namespaces = async (): Promise<readonly Namespace[]> =>
-      (names.length > 0 ? names : (await readCarriedRun(state)).topics.map(({ name }) => name)).map(parseNamespace);
-    const fence = fenceOf(kind, { source, named: names, namespaces, clock });
+    const fence = this.#parts.fenceLeft(choice ?? this.#deps);
     const isUp = (await fence.unready()).some(({ code }) => code === "FERRY_CUTOVER_FENCED");
     if (!isUp && fence.kind !== "hook") throw new FerryError("FERRY_CUTOVER_NONE", "nothing is fenced");
     await fence.lift();
@@ -209,7 +161,7 @@ export class Switchover {
     if (former === undefined || isEnd(former.record.state)) return undefined;
     const mine = await this.#store.take(former.record, "lease");
     const { namespaces: named } = mine.record;
-    const parts = await this.#parts({ named, fence: fenceIn(mine.record, this.#deps.fence) });
+    const parts = await this.#partsOf({ named, fence: fenceIn(mine.record, this.#deps.fence) });
     const ended = await this.#machine(parts, mine).resume(mine.record);
     if (ended.state === "over") return ended;
     this.#deps.tell(`cutover ${ended._id} was left behind by a process that is gone; it was taken back`);
@@ -230,16 +182,14 @@ export class Switchover {
     }
   }
 
-  async #parts({ named, fence }: Choice, watchman: Watchman = NO_WATCHMAN): Promise<Parts> {
-    const { isBack, routes } = this.#deps;
-    const services = isBack ? await servicesBack({ ...this.#deps, named }) : undefined;
-    const verify = isBack ? "ferry verify --reverse" : "ferry verify";
-    const sides = { ...this.#deps, routes: isBack ? routesBack(routes) : routes };
-    return assemble({ ...sides, named, fence, watchman, services, verify });
+  #partsOf(choice: SwitchChoice, watchman: Watchman = NO_WATCHMAN): Promise<Parts> {
+    return this.#parts.partsOf(choice, watchman);
   }
 
   #machineDeps(parts: Parts): MachineDeps & Readonly<{ memory: CutoverStore }> {
-    return { ...this.#deps, parts, memory: this.#store, leaseMs: LEASE_MS, command: this.#command };
+    const { clock, signal, report, onRetry } = this.#deps;
+    const leaseMs = LEASE_MS;
+    return { parts, memory: this.#store, leaseMs, command: this.#command, clock, signal, report, onRetry };
   }
 
   #machine(parts: Parts, seen: Seen): Machine {

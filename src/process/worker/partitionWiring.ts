@@ -25,7 +25,7 @@ import { BudgetShare, type ByteBudget } from "#base/flow/byteBudget.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { type RetryOptions, retryForever } from "#base/flow/retry.ts";
 import type { StateSession } from "#base/flow/stateTx.ts";
-import { type Log, type Namespace, parseNamespace } from "#base/flow/types.ts";
+import { type Log, parseNamespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { Vitals } from "#base/observe/vitals.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
@@ -137,11 +137,14 @@ const openConflicts = async (
   });
 };
 
-type SharedDeps = Omit<LaneWriterDeps, "drift" | "conflicts" | "collation" | "commit">;
+/** What the lanes of a partition share. */
+type LaneParts = Pick<LaneWriterDeps, "ns" | "sink" | "collation" | "drift" | "conflicts"> &
+  Readonly<{ copyGuard: CopyGuard; follower: StructureFollower }>;
 
-type LaneParts = Readonly<{ ns: Namespace; sink: Sink; copyGuard: CopyGuard; follower: StructureFollower }>;
+type SharedDeps = Omit<LaneWriterDeps, "commit">;
 
-const laneDeps = (context: PartitionContext, { ns, sink, copyGuard, follower }: LaneParts): SharedDeps => {
+const laneDeps = (context: PartitionContext, parts: LaneParts): SharedDeps => {
+  const { ns, sink, collation, drift, conflicts, copyGuard, follower } = parts;
   const { clock, hard, onRetry, stores, options, logger, vitals, claim, source, filter } = context;
   const untilThere = { clock, signal: hard, onRetry };
   const lookup =
@@ -150,8 +153,7 @@ const laneDeps = (context: PartitionContext, { ns, sink, copyGuard, follower }: 
       : new Lookup(documentsOf(source, ns), { what: "looking documents up", ...untilThere });
   return {
     clock,
-    ns,
-    sink,
+    ...{ ns, sink, collation, drift, conflicts },
     deadLetters: stores.deadLetters,
     lookup: options.deltas === "look-up" ? lookup : undefined,
     rescue: lookup,
@@ -195,7 +197,7 @@ const requireForeign = (route: Route, { state, target }: PartitionContext): void
 export const openPartition = async (context: PartitionContext): Promise<RunningPartition> => {
   const { claim, route, partitionCount, stores, state, options, ddl: rules, routes, accepted } = context;
   const { target, source, sinkOf, log, meter, throttle, clock, logger, vitals, hard } = context;
-  const { deadLetters, drops, runs, marks, repairs } = stores;
+  const { deadLetters, drops, runs, marks, repairs, journal } = stores;
   const ns = parseNamespace(claim.topic);
   const firstOffset = await checkBounds(context);
   const decode = createDecoder();
@@ -204,7 +206,9 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
   requireForeign(route, context);
   const sink = sinkOf(route);
   const begun = await beginRoute({ claim, route, options, runs, marks, accepted, logger, clock, hard }, sink);
-  const follower = new StructureFollower({ source, target, state, route, sink, sinkOf, clock, logger, hard });
+  const follower = new StructureFollower({
+    ...{ source, target, state, journal, route, sink, sinkOf, clock, logger, hard },
+  });
   await follower.prepare();
   const copyGuard = new CopyGuard({
     ...{ claim, store: stores.store, connectors: stores.connectors, logger, accepted },
@@ -212,13 +216,12 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
   });
   const ddl = new DdlPolicy(
     {
-      ...{ claim, partitionCount, source, target, state, log, runs, drops },
+      ...{ claim, partitionCount, source, target, state, journal, log, runs, drops },
       ...{ options, routes, accepted, clock, logger, hard },
       ...{ ddl: rules, sinkOf, follower, policy: begun.policy },
     },
     sink,
   );
-  const deps = laneDeps(context, { ns, sink, copyGuard, follower });
   const to = isMongo(route) ? targetNamespace(route) : undefined;
   const collation = await TargetCollation.open({ target, to, source, from: ns });
   const filtered = await FilterCollation.open({ route, from: ns, source, target, logger });
@@ -233,9 +236,10 @@ export const openPartition = async (context: PartitionContext): Promise<RunningP
   const held = await deadLetters.held(claim.route, claim.partition);
   const drift = await openGate(context, decode);
   const conflicts = await openConflicts(context, begun, sink, drift);
+  const shared = laneDeps(context, { ns, sink, collation, drift, conflicts, copyGuard, follower });
   const writers = claim.lanes.map((state, slice) => {
     const commit = commitOf(context, sink, claim.sessions[slice]);
-    return new LaneWriter({ ...deps, collation, drift, conflicts, commit }, state, held);
+    return new LaneWriter({ ...shared, commit }, state, held);
   });
   return new RunningPartition({
     claim,

@@ -71,7 +71,7 @@ export const replayAlone = async (
   letters: readonly Readonly<{ route: string; topic: string }>[],
   until: () => Promise<void>,
 ): Promise<void> => {
-  const { state, hard } = deps;
+  const { state, settings, options, ddl, logger, clock, workerId, host, version, hard } = deps;
   const routes = await routesOf(deps, letters);
   const log = new MemoryLog({
     id,
@@ -87,10 +87,7 @@ export const replayAlone = async (
   await using tasks = new TaskGroup(hard);
   const done = new AbortController();
   await using worker = await Worker.open({
-    ...deps,
-    vitals: NO_VITALS,
-    routes,
-    log,
+    ...{ settings, options, log, routes, ddl, logger, vitals: NO_VITALS, clock, workerId, host, version },
     soft: done.signal,
     hard: tasks.signal,
   });

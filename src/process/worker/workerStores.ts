@@ -14,6 +14,7 @@ import type { Clock } from "#base/flow/clock.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { DriftLedger } from "#route/drift/ledger.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
+import { StructureStore } from "#structure/plan/structureStore.ts";
 
 /** What a worker remembers in ferry's database on the target, by whose collections they are. */
 export type WorkerStores = Readonly<{
@@ -25,6 +26,8 @@ export type WorkerStores = Readonly<{
   connectors: ConnectorStore;
   drops: Drops;
   drift: DriftLedger;
+  /** Of the target's structure. */
+  journal: StructureStore;
   marks: MarkStore;
   conflicts: ConflictStore;
   repairs: RepairStore;
@@ -35,16 +38,18 @@ export type OwnerOptions = Lease & Readonly<{ state: StateDb; transactional: boo
 
 /** Nothing is read or written yet. */
 export const workerStores = (options: OwnerOptions, clock: Clock): WorkerStores => {
-  const { state, workerId } = options;
+  const { state, workerId, leaseMs, transactional } = options;
+  const records = new ClaimStore(state);
   return {
     store: new LaneStore(options),
     positions: new LanePositionStore(state),
-    claims: new Claims({ ...options, records: new ClaimStore(state) }),
+    claims: new Claims({ workerId, leaseMs, transactional, records }),
     runs: new RunStore(state, workerId),
     deadLetters: new DeadLetterStore(state),
     connectors: new ConnectorStore(state),
-    drops: new Drops(state, clock),
+    drops: new Drops(state, records, clock),
     drift: new DriftLedger(state),
+    journal: new StructureStore(state),
     marks: new MarkStore(state),
     conflicts: new ConflictStore(state),
     repairs: new RepairStore(state),

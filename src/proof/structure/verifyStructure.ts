@@ -8,7 +8,7 @@ import { isOn } from "#structure/model/options.ts";
 import { readStructure } from "#structure/model/read.ts";
 import { Selection } from "#structure/model/selection.ts";
 import { routed } from "#structure/operations/structureOperations.ts";
-import { StructureStore } from "#structure/plan/structureStore.ts";
+import { readAsked, readJournal } from "#structure/plan/structureStore.ts";
 import { type Wanted, wantedStructure } from "#structure/plan/wanted.ts";
 import { haveOneOrder } from "./cappedOrder.ts";
 import { compareStructure, type StructureDifference } from "./compareStructure.ts";
@@ -27,7 +27,7 @@ export type StructureVerifyDeps = Readonly<{
 const wantedBy = async ({ source, state, routes, filter }: StructureVerifyDeps): Promise<readonly Wanted[]> => {
   const named = routes === undefined ? undefined : routed(routes);
   const found = new Map<string, Wanted>();
-  for (const { include, exclude } of await new StructureStore(state).asked()) {
+  for (const { include, exclude } of await readAsked(state)) {
     const selection = new Selection({ routes: named, include, exclude });
     const { collections } = await readStructure(source, selection.scope);
     for (const wanted of wantedStructure(collections, selection).wanted)
@@ -66,7 +66,7 @@ export const verifyStructure = async (deps: StructureVerifyDeps): Promise<readon
   const wanted = await wantedBy(deps);
   if (wanted.length === 0) return [];
   const present = await readThere(deps.target, wanted);
-  const journal = await new StructureStore(deps.state).all();
+  const journal = await readJournal(deps.state);
   const orders: StructureDifference[] = [];
   for (const one of wanted) orders.push(...(await orderOf(deps, one, present)));
   return [...compareStructure(wanted, present, journal), ...orders];

@@ -12,7 +12,7 @@ import type { StateDb } from "#io/state/stateDb.ts";
 import { routesOn } from "#route/table/routesOn.ts";
 import { kindOfSink } from "#sink/open/openSink.ts";
 import { type CaptureRecord, readCapture } from "#source/capture/captureStore.ts";
-import { ConnectorStore } from "#source/connector/connectorStore.ts";
+import { readConnectors } from "#source/connector/connectorStore.ts";
 import { tokenTime } from "#source/stream/resumeToken.ts";
 import { AppliedThroughKafka } from "./appliedThroughKafka.ts";
 import { clusterTimeOf } from "./reads.ts";
@@ -86,7 +86,7 @@ const byCapture = (deps: CarriedDeps, record: CaptureRecord): CarriedTopics => {
 
 const byConnectors = async (deps: CarriedDeps): Promise<CarriedTopics> => {
   const { state, source, filter } = deps;
-  const connectors = await new ConnectorStore(state).all();
+  const connectors = await readConnectors(state);
   const unfinished = connectors.find(
     ({ state, topics }) => state !== "streaming" && topics.some((name) => filter.has(parseNamespace(name))),
   );

@@ -57,7 +57,7 @@ const prove = async (
 
 /** Until the signal or `onVerified` ends it, or other collections are carried than in the beginning. */
 const followOnce = async (deps: FollowNamespacesDeps, store: VerificationStore): Promise<"ended" | "again"> => {
-  const { state, clock, signal, onVerified, switchedOver } = deps;
+  const { clock, signal, onVerified, switchedOver } = deps;
   const carried = requireCollections(await readCompared(deps));
   const routes = carried.routes.map(({ name }) => name);
   const switchedNow = async (): Promise<readonly string[]> => {
@@ -78,7 +78,7 @@ const followOnce = async (deps: FollowNamespacesDeps, store: VerificationStore):
         await lookAtStructure(deps, carried, store);
       }
       if ((await switchedNow()).length > 0) return true;
-      if (await onVerified(await verifiedUpTo(state, routes))) answer = "ended";
+      if (await onVerified(await verifiedUpTo(store, routes))) answer = "ended";
       if (answer === "ended" || clock.now() - carriedAt < CARRIED_MS) return answer === "ended";
       carriedAt = clock.now();
       return (

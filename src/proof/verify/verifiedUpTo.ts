@@ -1,6 +1,4 @@
-import type { StateDb } from "#io/state/stateDb.ts";
-import { clockOf } from "#source/stream/sourceProbe.ts";
-import { VerificationStore } from "./verificationStore.ts";
+import type { VerificationStore } from "./verificationStore.ts";
 
 /** How far a set of routes is proven. */
 export type Verified = Readonly<{
@@ -17,8 +15,7 @@ export type Verified = Readonly<{
 }>;
 
 /** What `ferry verify`, here or in another process, has proven of these routes so far. @throws FERRY_MONGO_* */
-export const verifiedUpTo = async (state: StateDb, routes: readonly string[]): Promise<Verified> => {
-  const store = new VerificationStore(state);
+export const verifiedUpTo = async (store: VerificationStore, routes: readonly string[]): Promise<Verified> => {
   const records = new Map((await store.all(routes)).map((record) => [record._id, record]));
   const times = routes.map((route) => records.get(route)?.verifiedTo?.toBigInt() ?? 0n);
   return {
@@ -33,9 +30,17 @@ export const verifiedUpTo = async (state: StateDb, routes: readonly string[]): P
 /** Who follows writes how far once a second; silent for so long, it has ended or cannot keep up, ms. */
 const SILENT_MS = 5000;
 
-/** Does a process follow the changes of all these routes now (`ferry verify --follow`)? @throws FERRY_MONGO_* */
-export const isFollowed = async (state: StateDb, routes: readonly string[]): Promise<boolean> => {
-  const [records, now] = await Promise.all([new VerificationStore(state).all(routes), clockOf(state.client)]);
+/**
+ * Does a process follow the changes of all these routes now (`ferry verify --follow`)?
+ * @param now of the server that notes how far verification is, ms since the epoch
+ * @throws FERRY_MONGO_*
+ */
+export const isFollowed = async (
+  store: VerificationStore,
+  routes: readonly string[],
+  now: number,
+): Promise<boolean> => {
+  const records = await store.all(routes);
   const times = new Map(records.map(({ _id, followedAt }) => [_id, followedAt?.getTime()]));
   return routes.every((route) => now - (times.get(route) ?? 0) < SILENT_MS);
 };

@@ -55,22 +55,30 @@ export const commandOf = ({ mode }: Pick<StoredCapture, "mode">): string =>
 /** A run's record, and whether a process owns it now. */
 export type SeenRun = Readonly<{ record: StoredCapture; owned: boolean }>;
 
+/** The record, and whether a process owns it now, by the server's clock; undefined if there is none. @throws FERRY_MONGO_* */
+export const readSeenRun = async (state: StateDb): Promise<SeenRun | undefined> => {
+  const captures = state.collection<StoredCapture>("capture");
+  const [found] = await translated("reading the run's record", () =>
+    captures
+      .aggregate<StoredCapture & { free: boolean }>([{ $match: { _id: "capture" } }, { $set: { free: FREE } }])
+      .toArray(),
+  );
+  return found === undefined ? undefined : { record: found, owned: !found.free };
+};
+
 /** A run's record as an operator's commands see it, beside the process that owns it. Every method throws FERRY_MONGO_*. */
 export class RunControl {
+  readonly #state: StateDb;
   readonly #captures: Collection<StoredCapture>;
 
   constructor(state: StateDb) {
+    this.#state = state;
     this.#captures = state.collection("capture");
   }
 
-  /** The record, and whether a process owns it now, by the server's clock; undefined if there is none. */
-  async read(): Promise<SeenRun | undefined> {
-    const [found] = await translated("reading the run's record", () =>
-      this.#captures
-        .aggregate<StoredCapture & { free: boolean }>([{ $match: { _id: "capture" } }, { $set: { free: FREE } }])
-        .toArray(),
-    );
-    return found === undefined ? undefined : { record: found, owned: !found.free };
+  /** See `readSeenRun`. */
+  read(): Promise<SeenRun | undefined> {
+    return readSeenRun(this.#state);
   }
 
   /** The same of a run that must be there. @throws FERRY_RUN_NONE */

@@ -124,15 +124,16 @@ export class OwnCapture {
   }
 
   async #capture(tasks: TaskGroup, stop: AbortSignal, ended: AbortSignal): Promise<void> {
-    const { record, spool: spools, vitals } = this.#deps;
+    const { source, store, record, spool: spools, clock, logger, vitals } = this.#deps;
     const { id: capture, generation, start, epoch, phase } = record;
     const owner = { capture, generation, start, epoch: Number(epoch) };
     await using spool = await spools.open(owner, this.#token);
     using _part = vitals.part("capture", () => this.#obstacle(stop));
     using _shown = vitals.show(() => captureSamples(this.#facts(spool)));
     // While something is spooled or played, it is the spool's end from which the source must be readable.
-    tasks.run(() => watchOplog({ ...this.#deps, token: () => (spool.isEmpty ? this.#token : spool.newest) }, ended));
-    tasks.run(() => watchSpool({ ...this.#deps, spool }, ended, tasks.signal));
+    const token = (): ResumeToken => (spool.isEmpty ? this.#token : spool.newest);
+    tasks.run(() => watchOplog({ source, store, token, clock, logger, vitals }, ended));
+    tasks.run(() => watchSpool({ spool, store, record, clock }, ended, tasks.signal));
     const ahead = this.#readAhead(spool);
     if (phase !== "stream" || !spool.isEmpty) ahead.start(tasks, stop);
     const copied = phase === "stream" || (await this.#copy(stop, tasks.signal));

@@ -77,14 +77,24 @@ export const isCuredCopy = (record: ConnectorRecord, copyAt: bigint): boolean =>
 
 export type NewConnector = Omit<ConnectorRecord, "_id" | "open" | "notedAt" | "updatedAt">;
 
+const connectorsIn = (state: StateDb): Collection<StoredConnector> => state.collection("connectors");
+
+/** Every connector that ferry knows, by name. @throws FERRY_MONGO_* */
+export const readConnectors = (state: StateDb): Promise<ConnectorRecord[]> =>
+  translated("reading the connectors' records", async () =>
+    (await connectorsIn(state).find().sort({ _id: 1 }).toArray()).map(revived),
+  );
+
 /** What ferry remembers of connectors. Majority reads and writes; every method throws FERRY_MONGO_*. */
 export class ConnectorStore {
+  readonly #state: StateDb;
   readonly #connectors: Collection<StoredConnector>;
   /** Of ferry's own capture: which topics it writes. */
   readonly #captures: Collection<{ source: SourceIdentity; topics: { name: string }[] }>;
 
   constructor(state: StateDb) {
-    this.#connectors = state.collection("connectors");
+    this.#state = state;
+    this.#connectors = connectorsIn(state);
     this.#captures = state.collection("capture");
   }
 
@@ -113,9 +123,7 @@ export class ConnectorStore {
   }
 
   all(): Promise<ConnectorRecord[]> {
-    return translated("reading the connectors' records", async () =>
-      (await this.#connectors.find().sort({ _id: 1 }).toArray()).map(revived),
-    );
+    return readConnectors(this.#state);
   }
 
   /** Writes the start position down, unless one is there already: the first one is the one that counts. */

@@ -22,7 +22,7 @@ import { Selection } from "#structure/model/selection.ts";
 import type { DdlRecord } from "#structure/model/structureRecords.ts";
 import { routed } from "#structure/operations/structureOperations.ts";
 import { planStructure } from "#structure/plan/planStructure.ts";
-import { StructureStore } from "#structure/plan/structureStore.ts";
+import type { StructureStore } from "#structure/plan/structureStore.ts";
 import { wantedStructure } from "#structure/plan/wanted.ts";
 
 export type FollowerDeps = Readonly<{
@@ -30,6 +30,7 @@ export type FollowerDeps = Readonly<{
   source: ProvenSource | undefined;
   target: MongoClient;
   state: StateDb;
+  journal: StructureStore;
   route: Route;
   sink: Sink;
   sinkOf: SinkOf;
@@ -59,7 +60,6 @@ const described = (event: Document): string => {
  */
 export class StructureFollower {
   readonly #deps: FollowerDeps;
-  readonly #store: StructureStore;
   /** Does the route carry buckets? Then what is followed is their time series, which is made and changed as one with them. */
   readonly #buckets: boolean;
   /** Namespaces, as structure knows them. */
@@ -72,14 +72,13 @@ export class StructureFollower {
     this.#from = seriesName(from);
     this.#to = seriesName(destinationText(to));
     this.#deps = deps;
-    this.#store = new StructureStore(deps.state);
   }
 
   /** Does ferry manage the structure of this source namespace? */
   async #follows(from: string): Promise<boolean> {
     if (this.#deps.source === undefined || !this.#deps.sink.can.structure) return false;
     const ns = parseNamespace(from);
-    const asked = await this.#store.asked();
+    const asked = await this.#deps.journal.asked();
     return asked.some((spec) => new NamespaceFilter(spec).has(ns));
   }
 
@@ -109,7 +108,7 @@ export class StructureFollower {
    * @throws FERRY_MONGO_* of what passes; what the target refuses is logged and stays in the journal
    */
   async follow(again = false): Promise<readonly string[] | undefined> {
-    const { source, hard } = this.#deps;
+    const { source, journal, hard } = this.#deps;
     if (source === undefined || !(await this.#follows(this.#from))) return undefined;
     const from = parseNamespace(this.#from);
     const scope = { databases: [from.db], includes: ({ coll }: Namespace) => coll === from.coll };
@@ -117,15 +116,15 @@ export class StructureFollower {
       hard.throwIfAborted();
       const { collections, at = Timestamp.fromBits(0, 0) } = await readStructure(await source(), scope);
       // The owner of another partition has read the source later: what was read here is too old.
-      if (!(await this.#store.claimReading(this.#to, at))) continue;
+      if (!(await journal.claimReading(this.#to, at))) continue;
       const steps = await this.#converge(collections, again);
       // Another process read it later while this was being built: one of both must read again, and it is this one.
-      if ((await this.#store.readAt(this.#to)).equals(at)) return steps;
+      if ((await journal.readAt(this.#to)).equals(at)) return steps;
     }
   }
 
   async #converge(collections: readonly CollectionSpec[], again: boolean): Promise<readonly string[]> {
-    const { target, state, clock, hard, logger, route } = this.#deps;
+    const { target, state, journal: store, clock, hard, logger, route } = this.#deps;
     const same = this.#from === this.#to && route.fields === undefined;
     const selection = new Selection({
       routes: same ? undefined : routed([{ ...route, from: this.#from, to: { mongodb: this.#to } }]),
@@ -137,7 +136,7 @@ export class StructureFollower {
     const [present, { version }, journal] = await Promise.all([
       readStructure(target, { databases: [to.db], includes: ({ coll }: Namespace) => coll === to.coll }),
       readTopology(target),
-      this.#store.of(this.#to),
+      store.of(this.#to),
     ]);
     const plan = planStructure({
       wanted,
@@ -150,7 +149,7 @@ export class StructureFollower {
       again,
       stateDb: state.name,
     });
-    const failures = await carryOut({ target, store: this.#store, clock, signal: hard, report: () => undefined }, plan);
+    const failures = await carryOut({ target, store, clock, signal: hard, report: () => undefined }, plan);
     const refused = plan.findings.filter(({ level }) => level === "refused");
     for (const { ns, reason } of [...failures, ...refused])
       logger.warn({ ns, err: reason }, "the source's structure cannot be followed");
@@ -163,11 +162,13 @@ export class StructureFollower {
    * they go without an event. @throws FERRY_MONGO_*
    */
   async followHollow(db: string): Promise<readonly string[]> {
+    const { source, target, state, journal, sink, sinkOf, clock, logger, hard } = this.#deps;
     const steps: string[] = [];
-    for (const { _id, kind, from } of await this.#store.all()) {
+    for (const { _id, kind, from } of await journal.all()) {
       if (kind === "collection" || kind === "index" || parseNamespace(from).db !== db) continue;
       const route = { ...plainRoute(from), to: { mongodb: _id.ns } };
-      const done = await new StructureFollower({ ...this.#deps, route }).follow();
+      const deps = { source, target, state, journal, route, sink, sinkOf, clock, logger, hard };
+      const done = await new StructureFollower(deps).follow();
       steps.push(...(done ?? []).map((step) => `${_id.ns}: ${step}`));
     }
     return steps;
@@ -175,8 +176,8 @@ export class StructureFollower {
 
   /** Time series that have nothing: of one that has, the drop of its buckets tells. */
   async #withoutMeasurements(present: readonly CollectionSpec[]): Promise<ReadonlySet<string>> {
-    const { target } = this.#deps;
     const empty = new Set<string>();
+    const { target } = this.#deps;
     for (const { ns, kind } of present)
       if (kind === "timeseries" && !(await hasDocuments(target.db(ns.db), bucketsOf(ns).coll)))
         empty.add(formatNamespace(ns));
@@ -217,20 +218,20 @@ export class StructureFollower {
 
   /** Removes what ferry has built and what refuses a document that is on its way. @throws FERRY_MONGO_* */
   async makeWay(ops: readonly TargetOp[], key: Uint8Array | undefined): Promise<Way> {
-    const { target, state, clock, hard, logger, sink, sinkOf } = this.#deps;
+    const { target, state, journal: store, clock, hard, logger, sink, sinkOf } = this.#deps;
     if (!sink.can.structure) return undefined;
     const onAway = (index: string | undefined): void => {
       const what = index === undefined ? "a view" : `index ${index}`;
       logger.info({ ns: this.#to }, `${what} rejected a document older than itself: it is removed for now`);
     };
     const sinkAt = (ns: Namespace): Sink => sinkOf(plainRoute(formatNamespace(ns)));
-    const deps = { target, scratchDb: state.name, sinkAt, clock, signal: hard, store: this.#store, onAway };
+    const deps = { target, scratchDb: state.name, sinkAt, clock, signal: hard, store, onAway };
     return makeWay(deps, parseNamespace(this.#to), ops, key);
   }
 
   /** Has an operator approved of a change that is held? */
   async isApproved(id: string): Promise<boolean> {
-    return this.#store.isApproved(id);
+    return this.#deps.journal.isApproved(id);
   }
 
   /** Into the journal of changes. */
@@ -239,7 +240,7 @@ export class StructureFollower {
     body: Document,
     { id, outcome, steps }: Readonly<{ id: string; outcome: DdlRecord["outcome"]; steps: readonly string[] }>,
   ): Promise<void> {
-    await this.#store.noteDdl({
+    await this.#deps.journal.noteDdl({
       _id: id,
       route: this.#deps.route.name,
       ns: event.ns.coll === "" ? event.ns.db : formatNamespace(event.ns),

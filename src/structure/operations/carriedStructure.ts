@@ -8,7 +8,6 @@ import { forgetRoutes, requireIdle } from "#io/state/forgetRoutes.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import type { Failure, StructureEvent } from "#structure/build/build.ts";
 import { progressText } from "#structure/build/buildProgress.ts";
-import { StructureStore } from "#structure/plan/structureStore.ts";
 import {
   buildStructure,
   finalize,
@@ -47,12 +46,12 @@ export class CarriedStructure {
 
   constructor(
     deps: CarriedStructureDeps,
-    { source, target, state }: Pick<StructureDeps, "source" | "target" | "state">,
+    { source, target, state, journal }: Pick<StructureDeps, "source" | "target" | "state" | "journal">,
   ) {
     const { routes, clock, logger, hard, leaseMs } = deps;
     this.#leaseMs = leaseMs;
     this.#deps = {
-      ...{ source, target, state, routes, clock, signal: hard },
+      ...{ source, target, state, journal, routes, clock, signal: hard },
       awayMs: 0, // the whole phase runs within throughOutages (io/mongo/outages.ts)
       ...selection(deps, state),
       report: (event) => say(logger, event),
@@ -80,10 +79,10 @@ export class CarriedStructure {
    * @throws FERRY_STRUCTURE_BUSY while a worker owns one of them, FERRY_MONGO_*
    */
   async replace(former: readonly string[]): Promise<void> {
-    const { state } = this.#deps;
+    const { state, journal } = this.#deps;
     await this.#whenIdle(async () => {
       await forgetRoutes(state, former);
-      await new StructureStore(state).forgetAsked();
+      await journal.forgetAsked();
       await buildStructure(this.#deps, { mayLack: true, replace: true });
     });
   }

@@ -23,10 +23,11 @@ import { readStructure } from "#structure/model/read.ts";
 import { serverAbilitiesOf } from "#structure/model/relax.ts";
 import { type FieldMap, type RoutedNamespace, Selection } from "#structure/model/selection.ts";
 import { type BuildPlan, planStructure } from "#structure/plan/planStructure.ts";
-import { StructureStore } from "#structure/plan/structureStore.ts";
+import { readJournal, type StructureStore } from "#structure/plan/structureStore.ts";
 import { type StructureFinding, type Wanted, wantedStructure } from "#structure/plan/wanted.ts";
 
-export type StructureDeps = Readonly<{
+/** What a plan is made from. */
+export type PlanDeps = Readonly<{
   source: MongoClient;
   target: MongoClient;
   state: StateDb;
@@ -35,12 +36,17 @@ export type StructureDeps = Readonly<{
   /** Globs over `db.collection`. */
   include: readonly string[];
   exclude: readonly string[];
-  clock: Clock;
-  signal: AbortSignal;
-  report: (event: StructureEvent) => void;
-  /** See BuildDeps. */
-  awayMs?: number | undefined;
 }>;
+
+export type StructureDeps = PlanDeps &
+  Readonly<{
+    journal: StructureStore;
+    clock: Clock;
+    signal: AbortSignal;
+    report: (event: StructureEvent) => void;
+    /** See BuildDeps. */
+    awayMs?: number | undefined;
+  }>;
 
 /** `a.b` is at, above or below one of the masked paths: all of these have values of it. */
 const touches = (path: string, other: string): boolean =>
@@ -82,7 +88,7 @@ const processOf = async (client: MongoClient): Promise<string | undefined> => {
 };
 
 /** @throws FERRY_STRUCTURE_SAME */
-const requireApart = async ({ source, target }: StructureDeps, wanted: readonly Wanted[]): Promise<void> => {
+const requireApart = async ({ source, target }: PlanDeps, wanted: readonly Wanted[]): Promise<void> => {
   const onto = wanted.find(({ from, spec }) => from === formatNamespace(spec.ns));
   if (onto === undefined) return;
   const [one, other] = await Promise.all([processOf(source), processOf(target)]);
@@ -122,7 +128,7 @@ export type StructurePlan = BuildPlan & Readonly<{ wanted: readonly Wanted[] }>;
 const isRefused = ({ level }: StructureFinding): boolean => level === "refused";
 
 /** Routes within the selection whose targets have no structure: they are left out, and that is no secret. */
-const unbuilt = ({ routes = [] }: StructureDeps, names: NamespaceFilter): readonly Route[] =>
+const unbuilt = ({ routes = [] }: PlanDeps, names: NamespaceFilter): readonly Route[] =>
   routes.filter(({ from, to }) => names.has(parseNamespace(from)) && !abilitiesOf(to).structure);
 
 const leftOut = ({ name, to }: Route): StructureFinding => ({
@@ -133,7 +139,7 @@ const leftOut = ({ name, to }: Route): StructureFinding => ({
 
 /** What is to be built, and what cannot be. Reads both sides, writes nothing. @throws FERRY_STRUCTURE_SELECTION, FERRY_STRUCTURE_SAME, FERRY_USAGE, FERRY_MONGO_* */
 export const planOf = async (
-  deps: StructureDeps,
+  deps: PlanDeps,
   { replace = false, mayLack = false, followed = false }: BuildPlanOptions = {},
 ): Promise<StructurePlan> => {
   const { source, target, state, include, exclude } = deps;
@@ -148,7 +154,7 @@ export const planOf = async (
   if (!mayLack) selection.requireFound(collections, elsewhere);
   const { wanted, findings } = wantedStructure(collections, selection);
   await requireApart(deps, wanted);
-  const journal = (await new StructureStore(state).all()).filter(({ from }) => selection.includes(from));
+  const journal = (await readJournal(state)).filter(({ from }) => selection.includes(from));
   const names = new Set([...wanted.map(({ spec }) => formatNamespace(spec.ns)), ...journal.map(({ _id }) => _id.ns)]);
   const databases = [...new Set([...names].map((name) => name.slice(0, name.indexOf("."))))];
   const scope = { databases, includes: (ns: Namespace) => names.has(formatNamespace(ns)) };
@@ -185,10 +191,10 @@ export type Built = Readonly<{ plan: StructurePlan; failures: readonly Failure[]
 export const buildStructure = async (deps: StructureDeps, options: BuildPlanOptions = {}): Promise<Built> => {
   const plan = await planOf(deps, options);
   requirePossible(plan);
-  const wiring = { ...deps, store: new StructureStore(deps.state) };
-  await wiring.store.rememberAsked(deps);
+  const { target, journal, clock, signal, report, awayMs } = deps;
+  await journal.rememberAsked(deps);
   if (options.replace === true) await forgetRoutes(deps.state, routeNames(deps, plan));
-  const failures = await carryOut(wiring, plan);
+  const failures = await carryOut({ target, store: journal, clock, signal, report, awayMs }, plan);
   // Another client may have made a collection in between: what is there counts, not what was sent.
   const left = await planOf(deps, { mayLack: true });
   const refused = left.findings.filter(isRefused).map(({ ns, index = "", reason }) => ({ ns, index, reason }));
@@ -196,7 +202,7 @@ export const buildStructure = async (deps: StructureDeps, options: BuildPlanOpti
 };
 
 /** Routes that go into the planned namespaces, and into what time series keep beside them. */
-export const routeNames = ({ routes }: StructureDeps, { wanted }: StructurePlan): readonly string[] => {
+export const routeNames = ({ routes }: PlanDeps, { wanted }: StructurePlan): readonly string[] => {
   const buckets = wanted
     .filter(({ spec }) => spec.kind === "timeseries")
     .map(({ from }) => formatNamespace(bucketsOf(parseNamespace(from))));
@@ -234,11 +240,11 @@ const buildAll = async (deps: FinalizeOptions, asked: readonly NamespaceSpec[]):
  * @returns what could not be restored
  */
 export const finalize = async (deps: FinalizeOptions, asked?: NamespaceSpec): Promise<readonly Failure[]> => {
-  const store = new StructureStore(deps.state);
-  const built = await buildAll(deps, asked === undefined ? await store.asked() : [asked]);
+  const { source, target, journal, clock, signal, report, awayMs } = deps;
+  const built = await buildAll(deps, asked === undefined ? await journal.asked() : [asked]);
   const failed = new Set(built.map(({ ns, index }) => `${ns}\0${index}`));
-  const records = (await store.all()).filter(({ _id }) => !failed.has(`${_id.ns}\0${_id.index}`));
-  const left = await finalizeStructure({ ...deps, store }, records);
+  const records = (await journal.all()).filter(({ _id }) => !failed.has(`${_id.ns}\0${_id.index}`));
+  const left = await finalizeStructure({ source, target, store: journal, clock, signal, report, awayMs }, records);
   return [...built, ...left];
 };
 

@@ -24,21 +24,36 @@ export type StructureOutcome = Readonly<{
   duplicates?: readonly Duplicate[];
 }>;
 
+const journalIn = (state: StateDb): Collection<StructureRecord> => state.collection("structure");
+const selectionIn = (state: StateDb): Collection<SelectionRecord> => state.collection("structureSelection");
+
+/** What `ferry structure build` was asked for so far; empty where it never was. @throws FERRY_MONGO_* */
+export const readAsked = async (state: StateDb): Promise<readonly NamespaceSpec[]> => {
+  const found = await translated("reading what is selected", () => selectionIn(state).findOne({ _id: "selection" }));
+  return found?.asked ?? [];
+};
+
+/** All of the journal, collections before their indexes. @throws FERRY_MONGO_* */
+export const readJournal = (state: StateDb): Promise<readonly StructureRecord[]> =>
+  translated("reading the structure's journal", () => journalIn(state).find().sort({ _id: 1 }).toArray());
+
 /**
  * The journal of the structure in ferry's database on the target: what ferry manages, what is deferred until finalize,
  * its outcome, and which changes of the source were followed. Every method throws FERRY_MONGO_*.
  */
 export class StructureStore {
+  readonly #state: StateDb;
   readonly #structure: Collection<StructureRecord>;
   readonly #follow: Collection<FollowRecord>;
   readonly #ddl: Collection<DdlRecord>;
   readonly #selection: Collection<SelectionRecord>;
 
   constructor(state: StateDb) {
-    this.#structure = state.collection("structure");
+    this.#state = state;
+    this.#structure = journalIn(state);
     this.#follow = state.collection("structureFollow");
     this.#ddl = state.collection("ddl");
-    this.#selection = state.collection("structureSelection");
+    this.#selection = selectionIn(state);
   }
 
   async rememberAsked({ include, exclude }: NamespaceSpec): Promise<void> {
@@ -53,15 +68,14 @@ export class StructureStore {
     await translated("forgetting what was selected", () => this.#selection.deleteMany({}));
   }
 
-  /** What `ferry structure build` was asked for so far; empty where it never was. */
-  async asked(): Promise<readonly NamespaceSpec[]> {
-    const found = await translated("reading what is selected", () => this.#selection.findOne({ _id: "selection" }));
-    return found?.asked ?? [];
+  /** See `readAsked`. */
+  asked(): Promise<readonly NamespaceSpec[]> {
+    return readAsked(this.#state);
   }
 
-  /** All of it, collections before their indexes. */
-  async all(): Promise<readonly StructureRecord[]> {
-    return translated("reading the structure's journal", () => this.#structure.find().sort({ _id: 1 }).toArray());
+  /** See `readJournal`. */
+  all(): Promise<readonly StructureRecord[]> {
+    return readJournal(this.#state);
   }
 
   async of(ns: string): Promise<readonly StructureRecord[]> {

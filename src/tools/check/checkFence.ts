@@ -2,7 +2,7 @@ import { isFerry } from "#base/errors/ferryError.ts";
 import { parseNamespace } from "#base/flow/types.ts";
 import { fencedAmong } from "#cutover/fence/validatorFence.ts";
 import { isWriteBlocked } from "#cutover/fence/writeBlock.ts";
-import { CutoverStore } from "#cutover/machine/cutoverStore.ts";
+import { readNewestCutover, readSentOver } from "#cutover/machine/cutoverStore.ts";
 import { isEnd } from "#cutover/machine/cutoverTable.ts";
 import { type CutoverRecord, isSwitchedBy, type Seen } from "#cutover/machine/record.ts";
 import { waysOn } from "#cutover/machine/waysOn.ts";
@@ -81,8 +81,7 @@ export const checkFence = (fenced: Fenced): Promise<CheckResult[]> =>
   checking("cutover", async (say) => {
     const { state, by } = fenced;
     if (by === "rollback" && !(await isCarriedBack(state, say))) return;
-    const store = new CutoverStore(state, "", 0);
-    const [seen, sent, fences] = await Promise.all([store.latest(), store.sent(), fencesOn(fenced)]);
+    const [seen, sent, fences] = await Promise.all([readNewestCutover(state), readSentOver(state), fencesOn(fenced)]);
     const found = fences.map((up) => ({ up, ...whoseOf(fenced, up, { sent, seen }) }));
     for (const group of Map.groupBy(found, ({ text }) => text).values()) {
       const ups = group.map(({ up }) => up);

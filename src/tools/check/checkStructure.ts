@@ -2,14 +2,14 @@ import { isFerry } from "#base/errors/ferryError.ts";
 import { parseNamespace } from "#base/flow/types.ts";
 import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
 import { seriesNames, showsBuckets, unseen } from "#process/capture/timeSeries.ts";
-import { planOf, type StructureDeps } from "#structure/operations/structureOperations.ts";
-import { StructureStore } from "#structure/plan/structureStore.ts";
+import { type PlanDeps, planOf } from "#structure/operations/structureOperations.ts";
+import { readAsked } from "#structure/plan/structureStore.ts";
 import type { StructureFinding, Wanted } from "#structure/plan/wanted.ts";
 import { type CheckResult, checking, type Say } from "./checkResult.ts";
 
 /** Pending structure that was not requested yet is not a failure. */
-const isAsked = async ({ routes, include, state }: StructureDeps, given: boolean): Promise<boolean> =>
-  given || routes !== undefined || (include.length > 0 && (await new StructureStore(state).asked()).length > 0);
+const isAsked = async ({ routes, include, state }: PlanDeps, given: boolean): Promise<boolean> =>
+  given || routes !== undefined || (include.length > 0 && (await readAsked(state)).length > 0);
 
 const sentenceOf = ({ ns, index, level, reason }: StructureFinding): string =>
   `${ns}${index === undefined ? "" : ` (${index})`}: ${reason}${level === "left-out" ? " (left out)" : ""}`;
@@ -30,7 +30,7 @@ const checkTimeSeries = async (say: Say, source: MongoClient, wanted: readonly W
   else say("warn", `${sentence}: ${unseen(version)}`);
 };
 
-const check = async (say: Say, deps: StructureDeps, given: boolean): Promise<void> => {
+const check = async (say: Say, deps: PlanDeps, given: boolean): Promise<void> => {
   const { wanted, findings } = await planOf(deps);
   const refused = findings.filter(({ level }) => level === "refused");
   const level = (await isAsked(deps, given)) ? "fail" : "warn";
@@ -46,7 +46,7 @@ const check = async (say: Say, deps: StructureDeps, given: boolean): Promise<voi
  * Structure: what MongoDB or this target makes impossible, and what is built with a limit; each with its reason. `given`: the
  * operator has named what is meant.
  */
-export const checkStructure = (deps: StructureDeps, given: boolean): Promise<CheckResult[]> =>
+export const checkStructure = (deps: PlanDeps, given: boolean): Promise<CheckResult[]> =>
   checking("structure", async (say) => {
     try {
       await check(say, deps, given);

@@ -18,7 +18,7 @@ import type { AskedOfTargets } from "#sink/open/demands.ts";
 import { connectAddress } from "#source/connector/connectAddress.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { ConnectRest } from "#source/connector/connectRest.ts";
-import type { StructureDeps } from "#structure/operations/structureOperations.ts";
+import type { PlanDeps } from "#structure/operations/structureOperations.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
 import { bucketsIn, checkSource, checkStatePlace, checkTarget } from "#tools/check/checkDatabases.ts";
 import { checkFence } from "#tools/check/checkFence.ts";
@@ -92,8 +92,6 @@ const meantBy = async (
 };
 
 const ANSWER_MS = 5000;
-/** Reading a structure of thousands of collections takes its time. */
-const CHECK_MS = 60_000;
 
 /** A database that does not answer is a failed check, not the end of the others. */
 const connectOrSay = async (
@@ -180,23 +178,12 @@ const checkFences = async (source: MongoClient, target: MongoClient, state: Stat
 /** The structure of what the flags name, else of the routes, else of `--ns`. */
 const checkBoth = async (
   { config, ns, ...flags }: CheckFlags,
-  sides: Pick<StructureDeps, "source" | "target" | "state">,
+  sides: Pick<PlanDeps, "source" | "target" | "state">,
 ): Promise<CheckResult[]> => {
   const { routes } = await readConfig(config);
   const { include: named, exclude } = namesIn(flags);
   const guess = routes === undefined && named.length === 0 ? [nsOf(ns)] : named;
-  return checkStructure(
-    {
-      ...sides,
-      routes,
-      include: guess,
-      exclude,
-      clock: systemClock,
-      signal: AbortSignal.timeout(CHECK_MS),
-      report: () => undefined,
-    },
-    routes !== undefined || named.length > 0,
-  );
+  return checkStructure({ ...sides, routes, include: guess, exclude }, routes !== undefined || named.length > 0);
 };
 
 const MARKS = { ok: "ok  ", warn: "warn", fail: "FAIL" } as const;

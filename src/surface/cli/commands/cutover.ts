@@ -10,14 +10,10 @@ import { WAY_BACK_MS } from "#cutover/machine/machine.ts";
 import type { CutoverRecord } from "#cutover/machine/record.ts";
 import type { Rehearsed } from "#cutover/machine/rehearsal.ts";
 import { cutoverFacts, pauseOf, pauseText } from "#cutover/machine/report.ts";
-import { kafkaAddress } from "#io/kafka/address.ts";
-import { KafkaClient } from "#io/kafka/client.ts";
-import { reachMongo } from "#io/mongo/reach.ts";
-import { carriedBy } from "#process/switch/carriedBy.ts";
 import { Switchover } from "#process/switch/switchover.ts";
+import { type SwitchDeps, wireSwitch } from "#process/switch/switchWiring.ts";
 import { connectAddress } from "#source/connector/connectAddress.ts";
 import type { ConnectRest } from "#source/connector/connectRest.ts";
-import { readDeployment, requireSameSource } from "#source/stream/deployment.ts";
 import { requireComplete } from "#structure/operations/structureOperations.ts";
 import { plainLogger, print, printAside, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
@@ -122,31 +118,20 @@ const cutover = async (flags: CutoverFlags): Promise<void> => {
   const on = flags.isBack === true ? withPlaces : withTarget; // the way back has its own sentence for a state that is not there
   return on(flags, "ferry cutover", (target, state) =>
     withSignals(async ({ soft }) => {
-      const { source: uri } = resolveSettings(flags, ["source"]);
+      const { source } = resolveSettings(flags, ["source"]);
       // The second process stops when services no longer wait.
       const signal = flags.watch === undefined ? soft : new AbortController().signal;
-      const waiting = { clock: systemClock, logger: plainLogger, signal };
-      await using clients = new AsyncDisposableStack();
-      const source = await reachMongo(uri, { side: "source", appName: "ferry cutover", ...waiting });
-      clients.defer(() => source.close());
-      const carried = await carriedBy(state, flags.isBack === true);
-      if (carried.source !== undefined) requireSameSource(carried.source, await readDeployment(source));
-      const kafka = carried.throughKafka ? clients.use(kafkaOf(flags)) : undefined;
-      const connect = carried.byConnectors ? connectOf(flags, signal) : undefined;
-      const switchover = new Switchover({
-        ...{ ...choices, ...waiting, source, target, state, kafka, connect, tell },
+      const deps: SwitchDeps = {
+        ...{ ...choices, target, state, tell, clock: systemClock, logger: plainLogger, signal },
         owner: `${hostname()}/${process.pid}`,
         report: ({ state }) => tell(DOES[state] ?? state),
         onRetry: ({ detail }) => printAside(`${detail}; trying again`),
-      });
-      await use(flags, switchover);
+      };
+      const kafka = () => resolveSettings(flags, ["kafka"]);
+      await using parts = await wireSwitch(deps, { source, kafka, connect: () => connectOf(flags, signal) });
+      await use(flags, new Switchover(deps, parts));
     }),
   );
-};
-
-const kafkaOf = (flags: CutoverFlags): KafkaClient => {
-  const settings = resolveSettings(flags, ["kafka"]);
-  return new KafkaClient({ ...kafkaAddress(settings), clientId: "ferry-cutover", group: settings.group });
 };
 
 const connectOf = (flags: CutoverFlags, signal: AbortSignal): ConnectRest =>

@@ -16,7 +16,7 @@ import { identityOfText, keyText } from "#process/report/keyOfText.ts";
 import { clashKey, letterFacts } from "#process/report/letterFacts.ts";
 import { decideLetters, type LetterVerdict } from "#process/steer/decideLetters.ts";
 import { type ReplayAloneDeps, replayAlone } from "#process/worker/replayAlone.ts";
-import { RunControl } from "#source/capture/captureLifecycle.ts";
+import { readSeenRun } from "#source/capture/captureLifecycle.ts";
 import { print, printData, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
 import { table } from "#surface/terminal/textTable.ts";
@@ -149,7 +149,7 @@ const decide = async (verb: LetterVerdict, { store, state, ids, flags }: Decisio
   const chosen = await decideLetters(verb, choice, { state, by: cliAuthor() });
   const carriedOut = (): Promise<Decided> => awaitDecided(chosen, { store, state, clock: systemClock, waitMs });
   let found = await carriedOut();
-  const run = await new RunControl(state).read();
+  const run = await readSeenRun(state);
   if (found.workers === 0 && found.open > 0 && run?.record.mode === "direct" && !run.owned) {
     const carried = async (): Promise<void> => {
       await awaitWorker({ state, clock: systemClock, waitMs });

@@ -24,6 +24,7 @@ import { readDeployment, requireSameSource } from "#source/stream/deployment.ts"
 import { secondsOf, timeText, tokenTime } from "#source/stream/resumeToken.ts";
 import { clusterTime } from "#source/stream/sourceProbe.ts";
 import { requireComplete } from "#structure/operations/structureOperations.ts";
+import { StructureStore } from "#structure/plan/structureStore.ts";
 import { plainLogger, print, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
 import { cliAuthor } from "../cliAuthor.ts";
@@ -201,7 +202,8 @@ const finalize = (flags: FinalizeFlags): Promise<void> => {
       const tell = (sentence: string): void => {
         if (flags.json !== true) print(sentence);
       };
-      const deps = { ...waiting, ...{ control, source, target, state, routes, kafka, accepted, say, tell } };
+      const journal = new StructureStore(state);
+      const deps = { ...waiting, ...{ control, source, target, state, journal, routes, kafka, accepted, say, tell } };
       const writes = await throughOutages("finalizing", serversOf({ source, target }), waiting, async () => {
         const record = await endRun(deps, at);
         // Once more after the end: restoring may have taken long, and nothing is captured any more.

@@ -20,7 +20,7 @@ import {
   stillWrong,
   type WrongRoute,
 } from "#proof/repair/repairWrong.ts";
-import { RunControl } from "#source/capture/captureLifecycle.ts";
+import { readSeenRun } from "#source/capture/captureLifecycle.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
 import { count } from "#surface/terminal/textTable.ts";
 import { type BothFlags, withBothSides, withCarried } from "../bothSides.ts";
@@ -107,7 +107,7 @@ const apply = async (
 
 /** A `ferry run` that nothing runs: then this process carries its repairs out itself. */
 const isAlone = async ({ state }: RepairDeps): Promise<boolean> => {
-  const run = await new RunControl(state).read();
+  const run = await readSeenRun(state);
   return run?.record.mode === "direct" && !run.owned && (await livingWorkers(state)) === 0;
 };
 
@@ -117,7 +117,7 @@ const alone = async (
   found: readonly WrongRoute[],
   { until, hard }: Readonly<{ until: () => Promise<void>; hard: AbortSignal }>,
 ): Promise<void> => {
-  const run = await new RunControl(state).read();
+  const run = await readSeenRun(state);
   if (run === undefined) return;
   const { source, target, state: place, stateDb, group } = resolveSettings(flags, ["source", "target"]);
   const { routes, ddl } = await readConfig(flags.config);

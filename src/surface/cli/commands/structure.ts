@@ -7,7 +7,7 @@ import { formatNamespace } from "#base/flow/types.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { requireUnfinished } from "#process/capture/runLifecycle.ts";
-import { commandOf, RunControl } from "#source/capture/captureLifecycle.ts";
+import { commandOf, readSeenRun } from "#source/capture/captureLifecycle.ts";
 import { readCapture } from "#source/capture/captureStore.ts";
 import { readDeployment, requireSameSource } from "#source/stream/deployment.ts";
 import { namespaceOf, type StructureEvent, stepText } from "#structure/build/build.ts";
@@ -92,6 +92,7 @@ const wiring = async (
 ): Promise<Omit<StructureDeps, "source">> => ({
   target,
   state,
+  journal: new StructureStore(state),
   routes: (await readConfig(flags.config)).routes,
   ...namesIn(flags),
   clock: systemClock,
@@ -178,7 +179,7 @@ const build = (flags: StructureFlags): Promise<void> =>
 
 /** An active run restores constraints itself, after its drain. @throws FERRY_RUN_ALIVE */
 const requireNoWorkers = async ({ state }: StructureSides): Promise<void> => {
-  const run = await new RunControl(state).read();
+  const run = await readSeenRun(state);
   if (run?.owned !== true) return;
   const { record } = run;
   throw new FerryError("FERRY_RUN_ALIVE", `${record.owner} (${commandOf(record)}) carries documents to this target`);
@@ -186,7 +187,7 @@ const requireNoWorkers = async ({ state }: StructureSides): Promise<void> => {
 
 /** What is built at the end comes from the source that the run began with. @throws FERRY_CAPTURE_OTHER */
 const requireRunsSource = async ({ source, state }: StructureSides): Promise<void> => {
-  const run = await new RunControl(state).read();
+  const run = await readSeenRun(state);
   if (run !== undefined && source !== undefined) requireSameSource(run.record.source, await readDeployment(source));
 };
 
@@ -194,12 +195,11 @@ const finish = (flags: StructureFlags): Promise<void> =>
   connected(flags, async (sides, signal) => {
     await requireNoWorkers(sides);
     await requireRunsSource(sides);
-    const store = new StructureStore(sides.state);
     const given = await wiring(flags, sides, signal);
     // What builds were asked for, unless this command is asked for something else.
     const named = given.include.length > 0 || given.exclude.length > 0;
     const failures = await finalize({ ...given, source: sides.source }, named ? given : undefined);
-    const records = await store.all();
+    const records = await given.journal.all();
     if (flags.json === true) printJson({ records: records.map(recordFacts), failures });
     else if (failures.length > 0) print(statusText(records.filter(({ state }) => state === "failed")));
     requireComplete(failures);

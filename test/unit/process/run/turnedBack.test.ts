@@ -5,7 +5,7 @@ import { plainRoute, type Route } from "#base/config/routes.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
 import type { CutoverRecord } from "#cutover/machine/record.ts";
 import { meantOf, type Sent } from "#process/run/carriedBack.ts";
-import type { DirectDeps } from "#process/run/direct.ts";
+import type { DirectDeps } from "#process/run/runWiring.ts";
 import { turnedBack } from "#process/run/turnedBack.ts";
 
 const recordOf = (_id: number, namespaces: readonly string[], seconds = _id * 100): CutoverRecord =>

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type FerryError, isFerry } from "#base/errors/ferryError.ts";
-import { type SwitchDeps, Switchover } from "#process/switch/switchover.ts";
+import { Switchover } from "#process/switch/switchover.ts";
+import { type SwitchDeps, switchParts } from "#process/switch/switchWiring.ts";
 import { FakeClock } from "../../../harness/memory/fakeClock.ts";
 import { MemoryMongo } from "../../../harness/memory/memoryMongo.ts";
 
@@ -32,11 +33,12 @@ class World {
 
   open(deps: Partial<SwitchDeps> = {}): Switchover {
     const given = {
-      ...{ source: new MemoryMongo().client, target: this.#target.client, state: this.#target.state() },
+      ...{ target: this.#target.client, state: this.#target.state() },
       ...{ named: [], fence: { kind: "validator" }, isBack: false, owner: "me", maxPauseMs: 5000, accepted: [] },
       ...{ clock: this.clock, signal: new AbortController().signal, ...deps },
-    };
-    return new Switchover(given as unknown as SwitchDeps);
+    } as unknown as SwitchDeps;
+    const servers = { source: new MemoryMongo().client, kafka: undefined, connect: undefined };
+    return new Switchover(given, switchParts(given, servers));
   }
 }
 

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Timestamp } from "bson";
-import { plainRoute } from "#base/config/routes.ts";
+import { targetNamespace } from "#base/config/destination.ts";
+import { plainRoute, type Route } from "#base/config/routes.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
 import type { DdlEvent } from "#base/flow/types.ts";
+import { MongoSink } from "#sink/mongo/mongoSink.ts";
 import { type FollowerDeps, StructureFollower } from "#structure/follow/structureFollower.ts";
 import { StructureStore } from "#structure/plan/structureStore.ts";
 import { FakeClock } from "../../../harness/memory/fakeClock.ts";
@@ -27,8 +29,10 @@ class World {
       source: async () => this.source.client,
       target: this.target.client,
       state: this.target.state(),
+      journal: this.store,
       route: { ...plainRoute(from), to: { mongodb: to } },
       sink,
+      sinkOf: (route: Route) => new MongoSink(this.target.client, targetNamespace(route)),
       clock: new FakeClock(),
       logger: { warn: (_: object, text: string) => this.warned.push(text), info: () => undefined },
       hard: this.hard.signal,
