@@ -10,7 +10,7 @@ import type { LaneMove, LanePositions } from "#apply/lanes/laneCommit.ts";
 import { LanePositionStore } from "#apply/lanes/lanePositions.ts";
 import { partitionId } from "#apply/lanes/laneRecords.ts";
 import { LaneStore } from "#apply/lanes/laneStore.ts";
-import { takeFromOwners } from "#apply/lanes/takeFromOwners.ts";
+import { inheritLanes, takeFromOwners } from "#apply/lanes/takeFromOwners.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { NO_COUNTS } from "#base/flow/types.ts";
 import { StateDb } from "#io/state/stateDb.ts";
@@ -190,6 +190,25 @@ for (const [form, open] of Object.entries(FORMS)) {
     await takeFromOwners(records, ROUTE);
     await assert.rejects(moveTo(positions, next.lanes[0], 4), { code: "FERRY_FENCED" });
     assert.equal((await claimed(opened, "third", 1)).epoch, next.epoch + 2, "free at once, and one epoch more");
+  });
+
+  test(`${form}: what the capture's next owner has inherited is moved and claimed by no former one's lanes`, async () => {
+    await using opened = await open(1);
+    const { records, positions } = opened;
+    const of = (captureEpoch: number): Claims =>
+      new Claims({ records, workerId: `run ${captureEpoch}`, leaseMs: LEASE_MS, captureEpoch, transactional: true });
+    const former = await of(1).claim(ROUTE, 0, 1, 0);
+    await moveTo(positions, former?.lanes[0], 3);
+    await inheritLanes(records, 2);
+    await assert.rejects(moveTo(positions, former?.lanes[0], 4), { code: "FERRY_FENCED" });
+    assert.equal(await of(1).claim(ROUTE, 0, 1, 0), undefined, "free, and not for a former owner of the capture");
+    const next = await of(2).claim(ROUTE, 0, 1, 0);
+    assert.deepEqual(next && placesOf(next), [[0, 3]]);
+    if (next !== undefined) await of(2).release(next);
+    // One that was begun behind the look stands where its successor cannot know.
+    await assert.rejects(of(3).claim(ROUTE, 0, 1, 0), { code: "FERRY_FENCED" });
+    await inheritLanes(records, 3);
+    assert.notEqual(await of(3).claim(ROUTE, 0, 1, 0), undefined);
   });
 
   test(`${form}: a first owner that is taken over before it has its lanes begins with as many as its successor knows of`, async () => {

@@ -71,6 +71,7 @@ test("a kind of target is named by its own room and by the table that opens it, 
   const kinds = (HOUSES["sink"] ?? []).filter((room) => room !== "open");
   const wrong = files
     .filter((file) => !file.startsWith("sink/open/"))
+    .filter((file) => file !== "surface/demo/demoPool.ts") // looks at its pool from outside, as a person would
     .filter((file) => {
       const text = readFileSync(join("src", file), "utf8");
       return kinds.some((kind) => text.includes(`"#sink/${kind}/`));

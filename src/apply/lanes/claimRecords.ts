@@ -19,6 +19,8 @@ export type PartitionState = PartitionPlace &
     sessions: readonly Binary[];
     /** 0n where no copy has been seen. */
     copyAt: bigint;
+    /** Which owner of the capture its lanes last read from, where that lies in their process; undefined where it does not. */
+    captureEpoch: number | undefined;
   }>;
 
 /** What is noted of a route as a whole, as a claim needs it. Times are clusterTimes. */
@@ -32,7 +34,15 @@ export type RouteNotes = Readonly<{
 }>;
 
 /** Who takes a partition, and for how long without a renewal, ms, by the records' own clock. */
-export type Lease = Readonly<{ workerId: string; leaseMs: number }>;
+export type Lease = Readonly<{
+  workerId: string;
+  leaseMs: number;
+  /**
+   * Of lanes that read what the capture in their own process hands out: which of its owners that is. An older one's offsets mean
+   * other records, so a partition that a newer one's lanes have had is refused.
+   */
+  captureEpoch?: number | undefined;
+}>;
 
 /** A session whose transactions any other process can end by its id. */
 export type OwnerSession = StateSession & Readonly<{ id: Binary }>;
@@ -44,7 +54,10 @@ export type OwnerSession = StateSession & Readonly<{ id: Binary }>;
 export interface ClaimRecords {
   /** The partition, where it has no owner or its lease has run out. */
   free(place: PartitionPlace): Promise<PartitionState | undefined>;
-  /** Makes it the lease's, one epoch higher, where it is still free and as `former` says. Undefined where it is not. */
+  /**
+   * Makes it the lease's, one epoch higher, where it is still free and as `former` says, and no newer owner's of the capture.
+   * Undefined where it is not.
+   */
   take(former: PartitionState, lease: Lease, sessions: readonly Binary[]): Promise<PartitionState | undefined>;
   /** Extends the lease on those of these partitions (`route/partition`) that the worker owns. */
   renew(partitions: readonly string[], lease: Lease): Promise<void>;
@@ -72,10 +85,13 @@ export interface ClaimRecords {
 
   notes(route: string): Promise<RouteNotes>;
 
-  /** All partitions of a route. */
-  partitionsOf(route: string): Promise<readonly PartitionState[]>;
-  /** Takes a partition from its owner: one epoch higher, without an owner. Undefined where there is no such partition. */
-  expel(place: PartitionPlace): Promise<PartitionState | undefined>;
+  /** All partitions of a route; of every route where none is given. */
+  partitionsOf(route?: string): Promise<readonly PartitionState[]>;
+  /**
+   * Takes a partition from its owner: one epoch higher, without an owner. Undefined where there is no such partition.
+   * @param captureEpoch from now on it is this one's, or a newer one's
+   */
+  expel(place: PartitionPlace, captureEpoch?: number): Promise<PartitionState | undefined>;
   /** Moves all lanes of a partition to its epoch. */
   fenceAll(expelled: PartitionState): Promise<void>;
 }

@@ -1,6 +1,6 @@
 import { type Binary, Long, Timestamp } from "bson";
 import { type Counts, NO_COUNTS } from "#base/flow/types.ts";
-import type { Collection } from "#io/mongo/connect.ts";
+import type { Collection, Document } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { FREE } from "#io/mongo/lease.ts";
 import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
@@ -10,9 +10,10 @@ import type { ClaimRecords, Lease, PartitionPlace, PartitionState, RouteNotes } 
 import type { LaneState } from "./claims.ts";
 import { type LaneRecord, laneId, type PartitionRecord, partitionId, type RunRecord } from "./laneRecords.ts";
 
-const toState = ({ epoch, copyAt, topicId, ...record }: PartitionRecord): PartitionState => ({
+const toState = ({ epoch, copyAt, topicId, captureEpoch, ...record }: PartitionRecord): PartitionState => ({
   ...record,
   topicId,
+  captureEpoch: captureEpoch === undefined ? undefined : Number(captureEpoch),
   epoch: Number(epoch),
   copyAt: copyAt?.toBigInt() ?? 0n,
 });
@@ -47,6 +48,15 @@ const fresh = (
 /** A transaction of a former owner may hold a lane: it is not waited for until the server ends it, but ended by the next try, ms. */
 const FENCE_MS = 2000;
 
+/** No newer owner's of the capture, in a filter. */
+const upTo = (captureEpoch: number): Document => ({
+  $or: [{ captureEpoch: { $exists: false } }, { captureEpoch: { $lte: Long.fromNumber(captureEpoch) } }],
+});
+
+const epochOf = (captureEpoch: number): Pick<PartitionRecord, "captureEpoch"> => ({
+  captureEpoch: Long.fromNumber(captureEpoch),
+});
+
 const idOf = ({ route, partition }: PartitionPlace): string => partitionId(route, partition);
 
 /** What ownership consists of, in ferry's database; leases run by the server's clock. Every method throws FERRY_MONGO_*. */
@@ -71,13 +81,14 @@ export class ClaimStore implements ClaimRecords {
 
   async take(
     former: PartitionState,
-    { workerId, leaseMs }: Lease,
+    { workerId, leaseMs, captureEpoch }: Lease,
     sessions: readonly Binary[],
   ): Promise<PartitionState | undefined> {
     const _id = idOf(former);
+    const [notNewer, mine] = captureEpoch === undefined ? [{}, {}] : [upTo(captureEpoch), epochOf(captureEpoch)];
     const won = await translated(`claiming ${_id}`, () =>
       this.#partitions.findOneAndUpdate(
-        { _id, epoch: Long.fromNumber(former.epoch), slices: former.slices, $expr: FREE },
+        { _id, epoch: Long.fromNumber(former.epoch), slices: former.slices, $expr: FREE, ...notNewer },
         [
           {
             $set: {
@@ -85,6 +96,7 @@ export class ClaimStore implements ClaimRecords {
               epoch: { $add: ["$epoch", Long.ONE] },
               expiresAt: { $add: ["$$NOW", leaseMs] },
               sessions: [...sessions],
+              ...mine,
             },
           },
         ],
@@ -175,19 +187,20 @@ export class ClaimStore implements ClaimRecords {
     };
   }
 
-  async partitionsOf(route: string): Promise<readonly PartitionState[]> {
-    const found = await translated(`reading the partitions of ${route}`, () =>
-      this.#partitions.find({ route }).toArray(),
+  async partitionsOf(route?: string): Promise<readonly PartitionState[]> {
+    const found = await translated(`reading the partitions of ${route ?? "all routes"}`, () =>
+      this.#partitions.find(route === undefined ? {} : { route }).toArray(),
     );
     return found.map(toState);
   }
 
-  async expel(place: PartitionPlace): Promise<PartitionState | undefined> {
+  async expel(place: PartitionPlace, captureEpoch?: number): Promise<PartitionState | undefined> {
     const _id = idOf(place);
+    const mine = captureEpoch === undefined ? {} : { $max: epochOf(captureEpoch) };
     const expelled = await translated(`fencing ${_id}`, () =>
       this.#partitions.findOneAndUpdate(
         { _id },
-        { $inc: { epoch: Long.ONE }, $set: { owner: null, expiresAt: null, sessions: [] } },
+        { $inc: { epoch: Long.ONE }, $set: { owner: null, expiresAt: null, sessions: [] }, ...mine },
         { returnDocument: "after" },
       ),
     );

@@ -1,3 +1,4 @@
+import { FerryError } from "#base/errors/ferryError.ts";
 import { faultPoint } from "#base/flow/fault.ts";
 import type { StateSession } from "#base/flow/stateTx.ts";
 import type { Counts } from "#base/flow/types.ts";
@@ -70,6 +71,7 @@ export class Claims {
     const { records, transactional } = this.#deps;
     const former = await records.free({ route, partition });
     if (former === undefined) return undefined;
+    this.#requireInherited(former);
     // Noted until the claim is released: before its lanes are fenced a former owner may begin another transaction, and hold one.
     const left = former.owner === null ? [] : former.sessions;
     if (left.length > 0) await records.endSessions(left);
@@ -84,6 +86,16 @@ export class Claims {
     }
     faultPoint("mid-claim");
     return this.#complete(won, sessions, await this.#takeLanes(won, wantedSlices, firstOffset));
+  }
+
+  /**
+   * A partition that a former owner of the capture has begun after its successor's look at the lanes: where they stand is no place
+   * in the successor's log. @throws FERRY_FENCED; the next session looks again
+   */
+  #requireInherited({ route, partition, captureEpoch: its }: PartitionState): void {
+    const { captureEpoch: mine } = this.#deps;
+    if (mine !== undefined && its !== undefined && its < mine)
+      throw new FerryError("FERRY_FENCED", `${route}/${partition} was begun by a former owner of the capture`);
   }
 
   /** Undefined, with the partition released, where it may not be worked on now. */

@@ -28,6 +28,8 @@ export type PartitionRecord = {
   sessions: Binary[];
   /** The copy's own time as first seen, and which connector start it belongs to: a second value is a second copy. */
   copyAt?: Timestamp;
+  /** Of `ferry run`: which owner of its capture the lanes last read from. A process of an older one cannot claim the partition. */
+  captureEpoch?: Long;
 };
 
 /** One lane: a serial queue for one slice of a partition's keys. `_id`: `route/partition/slice`. */

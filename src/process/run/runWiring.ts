@@ -1,5 +1,7 @@
+import { ClaimStore } from "#apply/lanes/claimStore.ts";
 import { readPositions } from "#apply/lanes/readLanes.ts";
 import { RunStore } from "#apply/lanes/runStore.ts";
+import { inheritLanes } from "#apply/lanes/takeFromOwners.ts";
 import type { DdlRules } from "#base/config/routes.ts";
 import type { WorkerOptions } from "#base/config/workerOptions.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
@@ -32,6 +34,7 @@ export type RunParts = AsyncDisposable &
   Readonly<{
     sides: Sides;
     store: CaptureStore;
+    claims: ClaimStore;
     runs: RunStore;
     structure: CarriedStructure;
   }>;
@@ -50,12 +53,13 @@ export const wireRun = async (deps: DirectDeps): Promise<RunParts> => {
   const sides = stack.use(await openSides(deps, askedOf(deps)));
   const { source, target, state } = sides;
   const store = new CaptureStore(state, runId, leaseMs);
+  const claims = new ClaimStore(state);
   const runs = new RunStore(state, runId);
   const journal = new StructureStore(state);
   const carrying = { spec, routes, clock, logger, hard, leaseMs };
   const structure = new CarriedStructure(carrying, { source, target, state, journal });
   const kept = stack.move();
-  return { sides, store, runs, structure, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  return { sides, store, claims, runs, structure, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 };
 
 /** What one session works with. Disposing of it ends its worker, then its tasks, then the reading of the copy. */
@@ -71,7 +75,7 @@ export type RunSession = AsyncDisposable &
 /** @throws as `Worker.open` */
 export const wireRunSession = async (
   deps: DirectDeps,
-  { sides }: RunParts,
+  { sides, store, claims }: RunParts,
   { start, carried }: BegunCapture,
   { record, wish }: Session,
 ): Promise<RunSession> => {
@@ -83,6 +87,8 @@ export const wireRunSession = async (
     limitBytes: options.budgetMb * 1024 * 1024,
     readersOf: (topic) => routesOn(routes, topic).map(({ name }) => name),
   });
+  const captureEpoch = store.epoch;
+  await inheritLanes(claims, captureEpoch);
   const startOf = topicStarts(record, await readPositions(state));
   const output: CaptureOutput = {
     open: async (topic) => log.open(topic, startOf(topic)),
@@ -98,7 +104,7 @@ export const wireRunSession = async (
   const captured = new AbortController();
   const worker = stack.use(
     await Worker.open({
-      ...{ settings, options, log, routes, ddl, logger, vitals, clock, workerId: runId, host, version },
+      ...{ settings, options, log, captureEpoch, routes, ddl, logger, vitals, clock, workerId: runId, host, version },
       pastValidators: deps.back !== undefined,
       soft: captured.signal,
       hard: tasks.signal,

@@ -38,12 +38,12 @@ export type OwnerOptions = Lease & Readonly<{ state: StateDb; transactional: boo
 
 /** Nothing is read or written yet. */
 export const workerStores = (options: OwnerOptions, clock: Clock): WorkerStores => {
-  const { state, workerId, leaseMs, transactional } = options;
+  const { state, workerId, leaseMs, captureEpoch, transactional } = options;
   const records = new ClaimStore(state);
   return {
     store: new LaneStore(options),
     positions: new LanePositionStore(state),
-    claims: new Claims({ workerId, leaseMs, transactional, records }),
+    claims: new Claims({ workerId, leaseMs, captureEpoch, transactional, records }),
     runs: new RunStore(state, workerId),
     deadLetters: new DeadLetterStore(state),
     connectors: new ConnectorStore(state),

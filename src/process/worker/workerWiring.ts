@@ -51,6 +51,8 @@ export type WorkerDeps = Readonly<{
   options: WorkerOptions;
   /** Read instead of Kafka: a log in this process, with a capture of its own behind it. */
   log?: Log | undefined;
+  /** Of a log in this process: which owner of the capture it is. */
+  captureEpoch?: number | undefined;
   /** Undefined carries every topic to the namespace of its name. */
   routes: readonly Route[] | undefined;
   ddl: DdlRules;
@@ -142,7 +144,10 @@ export const wireWorker = async (deps: WorkerDeps): Promise<WorkerParts> => {
 
   const { state, apart } = memory;
   const transactional = (apart ?? topology).kind !== "standalone";
-  const stores = workerStores({ state, workerId, leaseMs: options.leaseMs, transactional }, clock);
+  const stores = workerStores(
+    { state, workerId, leaseMs: options.leaseMs, captureEpoch: deps.captureEpoch, transactional },
+    clock,
+  );
   const { store, claims, runs, connectors, marks } = stores;
   const reason = whyNotOnce(topology, memory);
   const outside = (deps.routes ?? []).find(({ to }) => !kindOfSink(to).can.transactions);

@@ -196,6 +196,11 @@ export class CaptureStore implements CaptureBook {
     return won !== null;
   }
 
+  /** Of this owner, since its claim. */
+  get epoch(): number {
+    return Number(this.#epoch);
+  }
+
   #mine(): { _id: "capture"; epoch: Long } {
     return { _id: "capture", epoch: this.#epoch };
   }

@@ -79,6 +79,8 @@ export class OwnCapture {
   readonly #deps: OwnCaptureDeps;
   readonly #unapplied: Unapplied;
   #token: ResumeToken;
+  /** A batch is being written to the log: a part of it may be there already. */
+  #isTaking = false;
   /** Everything before it is durable downstream. */
   #durable: ResumeToken;
   /** The newest position that could be saved next; replaced when the last one was saved. */
@@ -269,7 +271,8 @@ export class OwnCapture {
       read.abort();
     }
     await tasks.settled();
-    this.#mark = { token: this.#token, ends: output.ends(), played: spool.played };
+    // Interrupted in the middle of a batch, the log may have records of it that the position is not behind.
+    if (!this.#isTaking) this.#mark = { token: this.#token, ends: output.ends(), played: spool.played };
     await this.#save(spool, hard, true);
   }
 
@@ -336,7 +339,9 @@ export class OwnCapture {
     if (batch.events.length > 0) faultPoint("after-events");
     this.#events += batch.events.length;
     this.#unapplied.took(batch.events, batch.token, this.#mark !== undefined, isLive);
+    this.#isTaking = true;
     await router.append(batch.events, signal);
+    this.#isTaking = false;
     vitals.count("ferry_captured_events_total", {}, batch.events.length);
     vitals.count("ferry_captured_bytes_total", {}, batch.bytes);
     this.#token = batch.token;

@@ -14,7 +14,7 @@ export class MemoryCaptureBook implements CaptureBook {
   readonly #owner: string;
   readonly #leaseMs: number;
   #epoch = Long.ZERO;
-  /** Called when the end of the copy is saved. */
+  /** Called in the step that saves the end of the copy. */
   onCopied: () => void = () => undefined;
 
   constructor(client: MemoryClient, owner: string, leaseMs: number) {
@@ -35,6 +35,11 @@ export class MemoryCaptureBook implements CaptureBook {
 
   get #expiresAt(): Date {
     return new Date(this.#client.db.now() + this.#leaseMs);
+  }
+
+  /** Of this owner, since its claim. */
+  get epoch(): number {
+    return Number(this.#epoch);
   }
 
   /** Takes the capture over from an owner that left or died. False while another one renews its lease. */
@@ -60,6 +65,7 @@ export class MemoryCaptureBook implements CaptureBook {
     return this.#client.update<CaptureRecord, void>(RECORD, undefined, (now) => {
       if (now === undefined || !now.epoch.equals(this.#epoch))
         throw new FerryError("FERRY_FENCED", "another process has taken the capture over");
+      if (fields.phase === "stream") this.onCopied();
       return [{ ...now, ...fields }, undefined];
     });
   }
@@ -72,9 +78,8 @@ export class MemoryCaptureBook implements CaptureBook {
     return this.#change({ owner: null, expiresAt: null });
   }
 
-  async save(fields: Parameters<CaptureBook["save"]>[0]): Promise<void> {
-    await this.#change(fields);
-    if (fields.phase === "stream") this.onCopied();
+  save(fields: Parameters<CaptureBook["save"]>[0]): Promise<void> {
+    return this.#change(fields);
   }
 
   async ranges({ generation, plan }: Pick<CaptureRecord, "generation" | "plan">): Promise<readonly RangeRecord[]> {

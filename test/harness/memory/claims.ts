@@ -32,7 +32,17 @@ export class MemoryClaimRecords implements ClaimRecords {
   /** Makes sure that a route's only partition has a record. */
   register(route: string, topic: string, slices: number): Promise<void> {
     const place = { route, partition: 0 };
-    const fresh = { ...place, topic, topicId: undefined, slices, epoch: 0, owner: null, expiresAt: 0, sessions: [] };
+    const fresh = {
+      ...place,
+      topic,
+      topicId: undefined,
+      slices,
+      epoch: 0,
+      owner: null,
+      expiresAt: 0,
+      sessions: [],
+      captureEpoch: undefined,
+    };
     return this.#client.update<Partition, void>(partitionKey(place), undefined, (now) => [
       now ?? { ...fresh, copyAt: 0n },
       undefined,
@@ -63,13 +73,20 @@ export class MemoryClaimRecords implements ClaimRecords {
 
   take(
     former: PartitionState,
-    { workerId: owner, leaseMs }: Lease,
+    { workerId: owner, leaseMs, captureEpoch }: Lease,
     sessions: readonly Binary[],
   ): Promise<PartitionState | undefined> {
     return this.#change(
       former,
-      (now) => now.epoch === former.epoch && now.slices === former.slices && this.#isFree(now),
-      ({ epoch }) => ({ owner, epoch: epoch + 1, expiresAt: this.#client.db.now() + leaseMs, sessions }),
+      (now) =>
+        now.epoch === former.epoch &&
+        now.slices === former.slices &&
+        this.#isFree(now) &&
+        (now.captureEpoch ?? 0) <= (captureEpoch ?? Number.POSITIVE_INFINITY),
+      ({ epoch, captureEpoch: its }) => ({
+        ...{ owner, epoch: epoch + 1, expiresAt: this.#client.db.now() + leaseMs, sessions },
+        captureEpoch: captureEpoch ?? its,
+      }),
     );
   }
 
@@ -158,15 +175,19 @@ export class MemoryClaimRecords implements ClaimRecords {
     );
   }
 
-  async partitionsOf(route: string): Promise<readonly PartitionState[]> {
-    return [...(await this.#client.all<Partition>(`partitions ${route}/`)).values()];
+  async partitionsOf(route?: string): Promise<readonly PartitionState[]> {
+    const prefix = route === undefined ? "partitions " : `partitions ${route}/`;
+    return [...(await this.#client.all<Partition>(prefix)).values()];
   }
 
-  expel(place: PartitionPlace): Promise<PartitionState | undefined> {
+  expel(place: PartitionPlace, captureEpoch = 0): Promise<PartitionState | undefined> {
     return this.#change(
       place,
       () => true,
-      ({ epoch }) => ({ epoch: epoch + 1, owner: null, sessions: [] }),
+      ({ epoch, captureEpoch: its }) => ({
+        ...{ epoch: epoch + 1, owner: null, sessions: [] },
+        captureEpoch: its === undefined && captureEpoch === 0 ? undefined : Math.max(its ?? 0, captureEpoch),
+      }),
     );
   }
 

@@ -1,3 +1,4 @@
+import { inheritLanes } from "#apply/lanes/takeFromOwners.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { pauseFor } from "#base/flow/every.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
@@ -12,6 +13,7 @@ import { OwnCapture } from "#source/capture/ownCapture.ts";
 import { Scope } from "#source/stream/scope.ts";
 import { MemoryCaptureBook } from "../memory/captureBook.ts";
 import { MemoryCaptureSource, type MemorySource } from "../memory/captureSource.ts";
+import { MemoryClaimRecords } from "../memory/claims.ts";
 import { MemoryClient, type MemoryDatabase } from "../memory/database.ts";
 import { MemorySpool, type SpoolFiles } from "../memory/spool.ts";
 import { lanesOf } from "../memory/state.ts";
@@ -102,12 +104,14 @@ export class SimulatedRun {
     if (record === undefined) return;
     const { schedule, log: lasting } = this.#around;
     const log = lasting ?? new MemoryLog({ id: record.id, limitBytes: schedule.budgetBytes, ...READER });
+    const captureEpoch = book.epoch;
+    if (lasting === undefined) await inheritLanes(new MemoryClaimRecords(this.#client), captureEpoch);
     const startOf = topicStarts(record, await lanesOf(this.#client, ROUTE));
-    const output = this.#output(log, Number(record.epoch), lasting === undefined ? startOf : undefined);
+    const output = this.#output(log, captureEpoch, lasting === undefined ? startOf : undefined);
     for (const { name } of record.topics) await output.open(name);
     const capture = this.#capture(book, record, output);
     await using tasks = new TaskGroup();
-    const worker = lasting === undefined ? this.#worker(log) : undefined;
+    const worker = lasting === undefined ? this.#worker(log, captureEpoch) : undefined;
     tasks.signal.addEventListener("abort", () => worker?.end(), { once: true });
     tasks.run(async () => {
       await capture.run(this.#soft.signal, tasks.signal);
@@ -162,9 +166,9 @@ export class SimulatedRun {
     });
   }
 
-  #worker(log: MemoryLog): SimulatedWorker {
+  #worker(log: MemoryLog, captureEpoch: number): SimulatedWorker {
     const { schedule, db } = this.#around;
-    return laneWorker(this.#name, this.process, schedule, db, log);
+    return laneWorker(this.#name, this.process, schedule, db, log, captureEpoch);
   }
 }
 
@@ -175,6 +179,7 @@ export const laneWorker = (
   { slices, budgetBytes }: CaptureSchedule,
   db: MemoryDatabase,
   log: Pick<MemoryLog, "partition">,
+  captureEpoch?: number,
 ): SimulatedWorker =>
   new SimulatedWorker(name, slices, process, {
     mode: "transactional",
@@ -187,4 +192,5 @@ export const laneWorker = (
     log,
     refusesBad: () => false,
     onClaim: () => undefined,
+    captureEpoch,
   });

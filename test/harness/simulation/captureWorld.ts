@@ -184,10 +184,11 @@ class CaptureWorld {
   }
 
   /**
-   * A former owner is known to be dead: nothing keeps one that comes back from writing into a log that it shares, or its lanes
-   * from moving over offsets that its successor has given out again.
+   * A former owner is known to be dead where they share a log, or a spool's files: nothing keeps one that comes back from writing
+   * into these.
    */
   #claimed(by: SimulatedRun): void {
+    if (this.#log === undefined && !this.#schedule.spools) return;
     for (const run of this.#runs) if (run !== by && (run.isAtWork || run.process.isFrozen)) run.process.kill();
   }
 

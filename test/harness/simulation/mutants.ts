@@ -9,6 +9,19 @@ const CAPTURE = "src/source/capture/ownCapture.ts";
 
 export const MUTANTS: readonly Mutant[] = [
   {
+    name: "lanes are not inherited",
+    ...{
+      of: "capture",
+      file: "src/apply/lanes/takeFromOwners.ts",
+      from: "await takeFromOwner(records, place, captureEpoch);",
+      to: "void takeFromOwner;",
+    },
+  },
+  {
+    name: "a batch that was interrupted counts as taken",
+    ...{ of: "capture", file: CAPTURE, from: "if (!this.#isTaking) this.#mark", to: "this.#mark" },
+  },
+  {
     name: "a lane moves whatever its epoch",
     ...{ of: "lanes", file: POSITIONS, from: "record?.epoch !== lane.epoch", to: "record === undefined" },
   },

@@ -50,6 +50,8 @@ export type Surroundings = Readonly<{
   refusesBad: () => boolean;
   /** A process has claimed the partition, and has not begun to work on it. */
   onClaim: (by: SimulatedWorker) => void;
+  /** Where the capture lies in the same process: which of its owners. */
+  captureEpoch?: number | undefined;
 }>;
 
 const silent: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -91,7 +93,9 @@ export class SimulatedWorker {
     this.#clock = process.clock;
     this.#records = new MemoryClaimRecords(this.#client);
     const transactional = around.mode !== "standalone";
-    this.#claims = new Claims({ records: this.#records, workerId: name, leaseMs: LEASE_MS, transactional });
+    const { captureEpoch } = around;
+    const lease = { workerId: name, leaseMs: LEASE_MS, captureEpoch };
+    this.#claims = new Claims({ ...lease, records: this.#records, transactional });
   }
 
   get isWorking(): boolean {
