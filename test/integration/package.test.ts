@@ -19,16 +19,20 @@ const ALLOWED = [
   /^(package\.json|README\.md|LICENSE)$/,
   /^bin\/(ferry|launch|tied)\.mjs$/,
   /^dist\/[\w/]+\.js(\.map)?$/,
+  /^dist\/surface\/console\/page\.(html|css|js)$/,
   /^dist\/(package\.json|tools\/stack\/kafka-[\d.]+\.sha256)$/,
   /^deploy\/[\w-]+\.json$/,
   /^deploy\/grafana\/[\w-]+\.(json|yaml)$/,
   /^docs\/(adr\/)?[\w-]+\.md$/,
-  /^docs\/ferry\.schema\.json$/,
+  /^docs\/(ferry\.schema|openapi)\.json$/,
   /^docs\/check_receipt\.py$/,
 ];
 
 /** What pages of the package tell users to run or to read, besides what `dist` mirrors. */
-const NAMED = ["docs/check_receipt.py", "docs/ferry.schema.json", "deploy/recommended-connector.json"];
+const NAMED = [
+  ...["docs/check_receipt.py", "docs/ferry.schema.json", "docs/openapi.json", "deploy/recommended-connector.json"],
+  ...["html", "css", "js"].map((kind) => `dist/surface/console/page.${kind}`),
+];
 
 /** Anything in the environment is npm's business: its registry, proxy and cache. */
 const NPM_MS = 120_000;
