@@ -13,8 +13,7 @@ const LOOPS = join("base", "flow");
 const PAUSES: Readonly<Record<string, string>> = {
   "apply/pipeline/lane.ts": "a throttle's rest; an idle lane's, which new records end",
   "apply/pipeline/laneWriter.ts": "before a batch is written again while the target builds an index",
-  "cutover/machine/machine.ts": "the limit of the pause, as a timer",
-  "cutover/machine/rehearsal.ts": "the same limit",
+  "cutover/machine/machine.ts": "until servers have decided on what a process that is gone asked of them",
   "proof/verify/verification.ts": "a throttle's rest",
   "sink/cognito/quota.ts": "the turn of a call in its quota",
   "source/capture/readAhead.ts": "for room, between reading until there is none and reading on",

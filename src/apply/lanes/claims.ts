@@ -90,7 +90,7 @@ export class Claims {
 
   /**
    * A partition that a former owner of the capture has begun after its successor's look at the lanes: where they stand is no place
-   * in the successor's log. @throws FERRY_FENCED; the next session looks again
+   * in the successor's log. @throws FERRY_FENCED; the run ends with it, and looks again when it is started again
    */
   #requireInherited({ route, partition, captureEpoch: its }: PartitionState): void {
     const { captureEpoch: mine } = this.#deps;

@@ -4,6 +4,7 @@ import { every } from "#base/flow/every.ts";
 import { faultPoint } from "#base/flow/fault.ts";
 import { retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
+import { timeLimit } from "#base/flow/timeLimit.ts";
 import { type CutoverStep, type Doing, isEnd, mayHaveReleased, TABLE } from "./cutoverTable.ts";
 import type { Parts } from "./parts.ts";
 import type { CutoverMemory, CutoverRecord, Found, Move, Seen, State } from "./record.ts";
@@ -161,7 +162,7 @@ export class Machine {
     try {
       return await retryForever(attempt, { what: record.state, clock, signal: time.signal, isPassing, onRetry });
     } catch (error) {
-      if (time.late.aborted && record.state !== "releasing") throw tooLong(record, error);
+      if (time.isLate() && record.state !== "releasing") throw tooLong(record, error);
       throw error;
     }
   }
@@ -176,23 +177,18 @@ export class Machine {
   /** How long a step may take, and what ends it. */
   #time(step: CutoverStep, { state, maxPauseMs }: CutoverRecord) {
     const { clock, signal } = this.#deps;
-    const over = new AbortController();
-    const late = new AbortController();
     const least = state === "releasing" && this.#again === state ? RELEASE_AGAIN_MS : 0;
     const until = Math.max(this.#pausedAt + maxPauseMs - WAY_BACK_MS, clock.now() + least);
     const leftMs = (): number => (step.paused ? Math.max(0, until - clock.now()) : Number.POSITIVE_INFINITY);
-    if (step.paused)
-      void clock.sleep(leftMs(), over.signal).then(
-        () => late.abort(new FerryError("FERRY_CUTOVER_PAUSE", `the limit of ${maxPauseMs} ms`)),
-        () => undefined, // the step has ended
-      );
+    const reason = new FerryError("FERRY_CUTOVER_PAUSE", `the limit of ${maxPauseMs} ms`);
+    const limit = step.paused ? timeLimit(leftMs(), clock, reason) : undefined;
     // What goes back, or has passed the point of no return, is not stopped by the first wish.
     const stops = !["lifting", "releasing"].includes(state) ? [signal] : [];
     return {
       leftMs,
-      late: late.signal,
-      signal: AbortSignal.any([...stops, late.signal]),
-      [Symbol.dispose]: () => over.abort(),
+      isLate: () => limit?.signal.aborted === true,
+      signal: AbortSignal.any([...stops, ...(limit === undefined ? [] : [limit.signal])]),
+      [Symbol.dispose]: () => limit?.[Symbol.dispose](),
     };
   }
 }

@@ -1,5 +1,6 @@
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { timeLimit } from "#base/flow/timeLimit.ts";
 import { translated } from "#io/mongo/errors.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { TABLE } from "./cutoverTable.ts";
@@ -59,26 +60,23 @@ export const rehearse = async (deps: RehearsalDeps): Promise<Rehearsed> => {
   const { parts, remember, clock, maxPauseMs } = deps;
   const laps: Record<string, number> = {};
   await parts.capture.hurry(true);
-  const late = new AbortController();
-  const ended = new AbortController();
   try {
     await parts.proof.approach(deps.signal);
-    clock.sleep(maxPauseMs, ended.signal).then(
-      () => late.abort(),
-      () => undefined, // it has ended
-    );
-    for (const [state, trial] of Object.entries(trialsOf(deps, AbortSignal.any([deps.signal, late.signal])))) {
-      const begun = clock.now();
-      if (TABLE[state as Paused].exclusive) await remember(laps);
-      await trial();
-      if (state !== "releasing") await remember(laps);
-      laps[state] = clock.now() - begun;
+    const tooLong = new FerryError("FERRY_CUTOVER_PAUSE", `not everything was on the target within ${maxPauseMs} ms`);
+    using late = timeLimit(maxPauseMs, clock, tooLong);
+    const trials = Object.entries(trialsOf(deps, AbortSignal.any([deps.signal, late.signal])));
+    try {
+      for (const [state, trial] of trials) {
+        const begun = clock.now();
+        if (TABLE[state as Paused].exclusive) await remember(laps);
+        await trial();
+        if (state !== "releasing") await remember(laps);
+        laps[state] = clock.now() - begun;
+      }
+    } catch (error) {
+      throw late.signal.aborted ? tooLong : error;
     }
-  } catch (error) {
-    if (!late.signal.aborted) throw error;
-    throw new FerryError("FERRY_CUTOVER_PAUSE", `not everything was on the target within ${maxPauseMs} ms`);
   } finally {
-    ended.abort();
     await parts.capture.hurry(false);
   }
   laps["fencing"] = (laps["fencing"] ?? 0) + FENCE_MS[parts.fence.kind];

@@ -17,7 +17,7 @@ import type { SpoolFiles } from "../memory/spool.ts";
 import type { lanesOf } from "../memory/state.ts";
 import { type CaptureSurroundings, laneWorker, SimulatedRun } from "./captureProcess.ts";
 import { type CaptureSchedule, type CaptureStep, KEYS } from "./captureSchedule.ts";
-import { SimulatedProcess } from "./process.ts";
+import { runRepeatably, SimulatedProcess } from "./process.ts";
 import { keyOf, NS } from "./source.ts";
 import { ROUTE } from "./worker.ts";
 
@@ -277,12 +277,5 @@ const hex = (bytes: Uint8Array | undefined): string | undefined => bytes && Buff
 
 /** Runs a schedule. The same schedule does the same, always. @throws where target, log or books are not what they must be */
 export const simulateCapture = async (schedule: CaptureSchedule): Promise<void> => {
-  const world = new CaptureWorld(schedule);
-  const { random } = Math;
-  Math.random = world.random; // pauses between retries
-  try {
-    await world.run();
-  } finally {
-    Math.random = random;
-  }
+  await runRepeatably(new CaptureWorld(schedule));
 };

@@ -81,3 +81,16 @@ export class SimulatedProcess {
     if (due.fault === "freeze") this.#thaw ??= Promise.withResolvers<void>();
   }
 }
+
+/** Runs a world whose chance, also of the pauses between retries, comes from its schedule alone. @throws what the world throws */
+export const runRepeatably = async (
+  world: Readonly<{ random: () => number; run: () => Promise<void> }>,
+): Promise<void> => {
+  const { random } = Math;
+  Math.random = world.random;
+  try {
+    await world.run();
+  } finally {
+    Math.random = random;
+  }
+};

@@ -15,7 +15,7 @@ import { MemoryConflicts } from "../memory/foreign.ts";
 import { documentKeyIn } from "../memory/memorySink.ts";
 import { lanesOf, MemoryLetters, offsetOf } from "../memory/state.ts";
 import { Model, type TargetFields } from "./model.ts";
-import { SimulatedProcess } from "./process.ts";
+import { runRepeatably, SimulatedProcess } from "./process.ts";
 import { PLAIN } from "./route.ts";
 import { KEYS, type Schedule, type Step } from "./schedule.ts";
 import { Services, withoutOwn } from "./services.ts";
@@ -400,12 +400,5 @@ const firstLetters = (letters: readonly DeadLetterRecord[]): ReadonlyMap<string,
 
 /** Runs a schedule. The same schedule does the same, always. @throws where target or books are not what the model says */
 export const simulate = async (schedule: Schedule): Promise<void> => {
-  const world = new World(schedule);
-  const { random } = Math;
-  Math.random = world.random; // pauses between retries
-  try {
-    await world.run();
-  } finally {
-    Math.random = random;
-  }
+  await runRepeatably(new World(schedule));
 };
