@@ -17,8 +17,11 @@ import type { SinkOf } from "#sink/open/openSink.ts";
 
 export type RepairDeps = CarriedDeps & Readonly<{ clock: Clock; signal: AbortSignal; sinkOf: SinkOf }>;
 
-/** One route's documents that are still wrong. */
-export type WrongRoute = Readonly<{ pair: Judged; topic: string; wrong: readonly Wrong[] }>;
+/** One route's documents that verification found to be wrong, as raw `{ _id }`s. */
+export type FoundRoute = Readonly<{ pair: Judged; topic: string; keys: readonly Uint8Array[] }>;
+
+/** One route's documents that are still wrong. `behind`: so many others have no verdict, because what is applied stands still. */
+export type WrongRoute = Readonly<{ pair: Judged; topic: string; wrong: readonly Wrong[]; behind: number }>;
 
 /** Documents that are checked, and repaired, in one batch. */
 const AT_ONCE = 1000;
@@ -26,49 +29,52 @@ const LOOK_MS = 200;
 /** What is behind may still arrive within this time, ms. */
 const SETTLE_MS = 30_000;
 
-/** Looks at these until each is settled. Verdicts are written down. */
+/** Looks at these until each is settled, or the time is over. Verdicts are written down. */
 const settled = async (
-  pair: Judged,
-  keys: readonly Uint8Array[],
+  { pair, topic, keys }: FoundRoute,
   store: VerificationStore,
   { clock, signal }: RepairDeps,
-): Promise<readonly Wrong[]> => {
+): Promise<WrongRoute> => {
   const recheck = pairRecheck(pair, { clock, signal, graceMs: GRACE_MS });
   recheck.add(keys.map((key) => ({ key })));
-  const found: Wrong[] = [];
+  const wrong: Wrong[] = [];
   const deadline = clock.now() + SETTLE_MS;
   await lookUntil(LOOK_MS, { clock, signal }, async () => {
     while (recheck.size > 0 && clock.now() < deadline) {
-      const { right, wrong, excused } = await recheck.look(AT_ONCE);
-      await store.judge(pair.route, wrong, [...right, ...excused]);
-      found.push(...wrong);
-      if (right.length + wrong.length + excused.length === 0) return false;
+      const round = await recheck.look(AT_ONCE);
+      await store.judge(pair.route, round.wrong, [...round.right, ...round.excused]);
+      wrong.push(...round.wrong);
+      if (round.right.length + round.wrong.length + round.excused.length === 0) return false;
     }
     return true;
   });
-  return found;
+  return { pair, topic, wrong, behind: recheck.size };
 };
 
-/**
- * What verification has found to be wrong, and still is: each document is looked at again first.
- * @throws what `readCarried` throws, FERRY_MONGO_*, the signal's reason
- */
-export const stillWrong = async (deps: RepairDeps): Promise<readonly WrongRoute[]> => {
+/** What verification has found to be wrong, by route. @throws what `readCarried` throws, FERRY_MONGO_* */
+export const foundWrong = async (deps: RepairDeps): Promise<readonly FoundRoute[]> => {
   const store = new VerificationStore(deps.state);
   const { routes, kept, applied } = await readCarried(deps);
-  const found: WrongRoute[] = [];
+  const found: FoundRoute[] = [];
   for (const route of [...routes, ...kept]) {
     const keys: Uint8Array[] = [];
     for await (const key of store.keys(route.name)) keys.push(key);
-    if (keys.length === 0) continue;
-    const pair = await comparedRoute(route, { ...deps, applied });
-    await pair.learn();
-    const wrong: Wrong[] = [];
-    for (let from = 0; from < keys.length; from += AT_ONCE)
-      wrong.push(...(await settled(pair, keys.slice(from, from + AT_ONCE), store, deps)));
-    if (wrong.length > 0) found.push({ pair, topic: route.from, wrong });
+    if (keys.length > 0)
+      found.push({ pair: await comparedRoute(route, { ...deps, applied }), topic: route.from, keys });
   }
   return found;
+};
+
+/** What of these still is wrong, or has no verdict: each document is looked at again. @throws FERRY_MONGO_*, the signal's reason */
+export const stillWrong = async (found: readonly FoundRoute[], deps: RepairDeps): Promise<readonly WrongRoute[]> => {
+  const store = new VerificationStore(deps.state);
+  const left: WrongRoute[] = [];
+  for (const one of found) {
+    await one.pair.learn();
+    const seen = await settled(one, store, deps);
+    if (seen.wrong.length + seen.behind > 0) left.push(seen);
+  }
+  return left;
 };
 
 /** Any partition's owner can repair any document; so all of them share the work. */
@@ -113,20 +119,4 @@ export const awaitRepairs = async (
     const records = await store.of(ids);
     return (records.every(({ state }) => state !== "asked") || clock.now() > deadline) && records;
   });
-};
-
-/** What is wrong of these routes after a repair. @throws FERRY_MONGO_*, the signal's reason */
-export const leftWrong = async (deps: RepairDeps, found: readonly WrongRoute[]): Promise<number> => {
-  const store = new VerificationStore(deps.state);
-  let left = 0;
-  for (const { pair, wrong } of found)
-    left += (
-      await settled(
-        pair,
-        wrong.map(({ key }) => key),
-        store,
-        deps,
-      )
-    ).length;
-  return left;
 };

@@ -135,6 +135,14 @@ class MemoryCollection {
     });
   }
 
+  async bulkWrite(operations: readonly Document[]): Promise<void> {
+    for (const { deleteMany, updateOne, ...others } of operations) {
+      if (Object.keys(others).length > 0) throw new Error(`not known here: ${Object.keys(others)}`);
+      if (deleteMany !== undefined) await this.deleteMany(deleteMany.filter);
+      else await this.updateOne(updateOne.filter, updateOne.update, updateOne);
+    }
+  }
+
   createIndexes(indexes: readonly Document[]): Promise<void> {
     return this.#command("createIndexes", () => {
       this.isThere = true;

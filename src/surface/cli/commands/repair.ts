@@ -15,7 +15,8 @@ import { replayAlone } from "#process/worker/replayAlone.ts";
 import {
   askForRepair,
   awaitRepairs,
-  leftWrong,
+  type FoundRoute,
+  foundWrong,
   type RepairDeps,
   stillWrong,
   type WrongRoute,
@@ -45,23 +46,35 @@ export const registerRepair = (command: Command): void => {
 const repair = (flags: RepairFlags): Promise<void> =>
   withTarget(flags, "ferry repair", (target, state) =>
     withBothSides(flags, "ferry repair", { target, state }, async (deps, { hard }) => {
-      const found = await stillWrong(deps);
-      await (flags.apply === true ? apply(flags, deps, found, hard) : show(flags, found));
+      const found = await foundWrong(deps);
+      if (flags.apply === true) await requireUnswitched(state, found);
+      const wrong = await stillWrong(found, deps);
+      await (flags.apply === true ? apply(flags, deps, wrong, hard) : show(flags, wrong));
     }),
   );
 
 const total = (found: readonly WrongRoute[]): number => found.reduce((sum, { wrong }) => sum + wrong.length, 0);
 
-/** What would be done. @throws FERRY_VERIFY_WRONG where something would */
+const behindOf = (found: readonly WrongRoute[]): number => found.reduce((sum, { behind }) => sum + behind, 0);
+
+/** What has no verdict is not right. @throws FERRY_VERIFY_BEHIND */
+const requireVerdicts = (found: readonly WrongRoute[]): void => {
+  const behind = behindOf(found);
+  if (behind > 0) throw new FerryError("FERRY_VERIFY_BEHIND", `${count(behind)} documents that were found to be wrong`);
+};
+
+/** What would be done. @throws FERRY_VERIFY_WRONG where something would, FERRY_VERIFY_BEHIND */
 const show = (flags: RepairFlags, found: readonly WrongRoute[]): void => {
-  if (flags.json === true) printJson({ wrong: found.flatMap(facts), done: [] });
+  if (flags.json === true) printJson({ wrong: found.flatMap(facts), behind: behindOf(found), done: [] });
   else if (found.length === 0) print("nothing is wrong that `ferry verify` has found");
   for (const { pair, wrong } of flags.json === true ? [] : found) {
-    print(`${pair.route}: ${count(wrong.length)} to be written again`);
+    if (wrong.length > 0) print(`${pair.route}: ${count(wrong.length)} to be written again`);
     for (const one of wrong.slice(0, SHOWN)) print(wrongLine(one));
     if (wrong.length > SHOWN) print(`  … and ${count(wrong.length - SHOWN)} more`);
   }
-  if (found.length > 0) throw new FerryError("FERRY_VERIFY_WRONG", `${count(total(found))} documents; --apply repairs`);
+  const wrong = total(found);
+  if (wrong > 0) throw new FerryError("FERRY_VERIFY_WRONG", `${count(wrong)} documents; --apply repairs`);
+  requireVerdicts(found);
 };
 
 const facts = ({ pair, wrong }: WrongRoute): object[] =>
@@ -73,21 +86,20 @@ const facts = ({ pair, wrong }: WrongRoute): object[] =>
   }));
 
 /** What differs where services write to the target is theirs: the source's document would take its place. @throws FERRY_REPAIR_SWITCHED */
-const requireUnswitched = async (state: StateDb, found: readonly WrongRoute[]): Promise<void> => {
+const requireUnswitched = async (state: StateDb, found: readonly FoundRoute[]): Promise<void> => {
   const isTheirs = await switchedOver(state);
   const [first] = found.filter(({ topic }) => isTheirs(topic));
   if (first !== undefined)
     throw new FerryError("FERRY_REPAIR_SWITCHED", `services of ${first.topic} were sent to the target`);
 };
 
-/** @throws FERRY_VERIFY_WRONG for what is wrong still, FERRY_REPAIR_WAITS where nothing carries it out */
+/** @throws FERRY_VERIFY_WRONG for what is wrong still, FERRY_VERIFY_BEHIND, FERRY_REPAIR_WAITS where nothing carries it out */
 const apply = async (
   flags: RepairFlags,
   deps: RepairDeps,
   found: readonly WrongRoute[],
   hard: AbortSignal,
 ): Promise<void> => {
-  await requireUnswitched(deps.state, found);
   const ids = await askForRepair(deps, found);
   const waitMs = wholeNumber("--wait-seconds", flags.waitSeconds) * 1000;
   let records: readonly RepairRecord[] = [];
@@ -98,12 +110,22 @@ const apply = async (
     ? alone(flags, deps, found, { until: carriedOut, hard })
     : carriedOut());
   const open = records.filter(({ state }) => state === "asked").length;
-  const left = open > 0 ? open : await leftWrong(deps, found);
-  if (flags.json === true) printJson({ wrong: found.flatMap(facts), done: records.map(outcome), left });
-  else for (const line of outcomeLines(records)) print(line);
+  const after = open > 0 ? found : await stillWrong(found.map(writtenAgain), deps);
+  const left = open > 0 ? open : total(after);
+  const behind = behindOf(found) + (open > 0 ? 0 : behindOf(after));
+  if (flags.json === true) printJson({ wrong: found.flatMap(facts), behind, done: records.map(outcome), left });
+  else if (records.length + behind > 0) for (const line of outcomeLines(records)) print(line);
+  else print("nothing is wrong that `ferry verify` has found");
   if (open > 0) throw new FerryError("FERRY_REPAIR_WAITS", `${count(open)} of ${count(ids.length)}`);
   if (left > 0) throw new FerryError("FERRY_VERIFY_WRONG", `${count(left)} documents after the repair`);
+  requireVerdicts([...found, ...after]);
 };
+
+const writtenAgain = ({ pair, topic, wrong }: WrongRoute): FoundRoute => ({
+  pair,
+  topic,
+  keys: wrong.map(({ key }) => key),
+});
 
 /** A `ferry run` that nothing runs: then this process carries its repairs out itself. */
 const isAlone = async ({ state }: RepairDeps): Promise<boolean> => {
@@ -148,9 +170,7 @@ const outcome = ({ _id, route, key, state, did, reason }: RepairRecord): object 
 const outcomeLines = (records: readonly RepairRecord[]): string[] => {
   const did = (what: RepairRecord["did"]): number => records.filter((record) => record.did === what).length;
   return [
-    records.length === 0
-      ? "nothing is wrong that `ferry verify` has found"
-      : `${count(did("wrote"))} written again, ${count(did("deleted"))} deleted, ${count(did("left"))} right by themselves`,
+    `${count(did("wrote"))} written again, ${count(did("deleted"))} deleted, ${count(did("left"))} right by themselves`,
     ...records.flatMap(({ route, key, reason }) =>
       reason === undefined ? [] : [`  ${route} ${bsonText(key.buffer.subarray(0, key.position))}: ${reason}`],
     ),

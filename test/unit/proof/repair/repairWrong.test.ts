@@ -1,10 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BSON, Decimal128, type Document, Double, Int32, Long, ObjectId } from "bson";
+import { BSON, Decimal128, type Document, Double, Int32, Long, ObjectId, Timestamp } from "bson";
 import fc from "fast-check";
 import { RepairStore } from "#apply/repair/repairStore.ts";
 import { identityOf } from "#base/bson/identity.ts";
-import { askForRepair, awaitRepairs, type RepairDeps, type WrongRoute } from "#proof/repair/repairWrong.ts";
+import {
+  askForRepair,
+  awaitRepairs,
+  type FoundRoute,
+  type RepairDeps,
+  stillWrong,
+  type WrongRoute,
+} from "#proof/repair/repairWrong.ts";
 import { FakeClock } from "../../../harness/memory/fakeClock.ts";
 import { MemoryMongo } from "../../../harness/memory/memoryMongo.ts";
 
@@ -14,7 +21,7 @@ const wrongOf = (id: unknown) => {
 };
 
 const routeOf = (route: string, ids: readonly unknown[]): WrongRoute =>
-  ({ pair: { route }, topic: route, wrong: ids.map(wrongOf) }) as unknown as WrongRoute;
+  ({ pair: { route }, topic: route, wrong: ids.map(wrongOf), behind: 0 }) as unknown as WrongRoute;
 
 const begun = async (mongo: MemoryMongo, route: string, partitions: readonly number[]): Promise<void> => {
   for (const partition of partitions)
@@ -97,4 +104,35 @@ test("a stop ends the wait for repairs", async () => {
   await clock.pass(500);
   stop.abort(new Error("stopped"));
   await waiting;
+});
+
+/** A source without documents, at this time. */
+const emptyAt = (time: bigint): object => ({
+  startSession: () => ({ endSession: async () => undefined }),
+  db: () => ({
+    command: async (command: Document) =>
+      "find" in command
+        ? { ok: 1, cursor: BSON.serialize({ firstBatch: [], id: Long.ZERO, ns: "s.a" }) }
+        : { ok: 1, operationTime: new Timestamp(time) },
+  }),
+});
+
+test("a finding without a verdict is still one: the run has ended before the source's time, and nothing tells what it is", async () => {
+  const [mongo, clock] = [new MemoryMongo(), new FakeClock()];
+  const foundOf = (route: string, there: readonly unknown[], applied: bigint): FoundRoute => {
+    const documents = new Map(there.map((id) => wrongOf(id)).map(({ key, identity }) => [identity, key]));
+    const pair = {
+      ...{ route, learn: async () => undefined, applied: async () => applied, excused: async () => new Set() },
+      source: { client: emptyAt(9n), ns: { db: "s", coll: route } },
+      readTarget: async () => ({ documents, at: 0n }),
+    };
+    return { pair, topic: route, keys: [1, 2, 3].map((id) => wrongOf(id).key) } as unknown as FoundRoute;
+  };
+  const looking = stillWrong([foundOf("s.right", [], 5n), foundOf("s.behind", [2, 3], 5n)], depsOf(mongo, clock));
+  await clock.pass(40_000);
+  const left = await looking;
+  assert.deepEqual(
+    left.map(({ topic, wrong, behind }) => ({ topic, wrong, behind })),
+    [{ topic: "s.behind", wrong: [], behind: 2 }],
+  );
 });
