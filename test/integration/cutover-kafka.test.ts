@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
-import { ConnectRest } from "#source/connector/connectRest.ts";
+import { ConnectRest } from "#source/connect/connectRest.ts";
 import { moved, streaming } from "../harness/cutover.ts";
 import { sharedConnect, sharedKafka } from "../harness/servers.ts";
 

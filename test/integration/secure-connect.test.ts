@@ -9,7 +9,7 @@ import { after, test } from "node:test";
 import { isFerry } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
-import { type ConnectorConfig, ConnectRest } from "#source/connector/connectRest.ts";
+import { type ConnectorConfig, ConnectRest } from "#source/connect/connectRest.ts";
 import { ensureJava } from "#tools/stack/javaArtefact.ts";
 import { freePorts } from "#tools/stack/ports.ts";
 import { runProgram } from "#tools/stack/process.ts";

@@ -10,7 +10,7 @@ import { test } from "node:test";
 const HOUSES: Readonly<Record<string, readonly string[]>> = {
   base: ["errors", "bson", "flow", "config", "observe"],
   io: ["mongo", "kafka", "wire", "state", "log", "pace"],
-  source: ["stream", "copy", "spool", "connector", "capture"],
+  source: ["stream", "copy", "spool", "connect", "connector", "capture"],
   route: ["filter", "drift", "table"],
   sink: ["mongo", "cognito", "open"],
   structure: ["model", "plan", "build", "operations", "follow"],

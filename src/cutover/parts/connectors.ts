@@ -7,10 +7,10 @@ import type { Carrier, SourceTime } from "#cutover/machine/parts.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import type { Unrestored } from "#source/capture/captureLifecycle.ts";
+import type { ConnectRest } from "#source/connect/connectRest.ts";
 import { ConnectorCapture } from "#source/connector/connectorCapture.ts";
 import { checkCapture } from "#source/connector/connectorHealth.ts";
 import type { ConnectorStore } from "#source/connector/connectorStore.ts";
-import type { ConnectRest } from "#source/connector/connectRest.ts";
 import { clusterTime } from "#source/stream/sourceProbe.ts";
 import { readCarriedRun } from "./carriedRun.ts";
 

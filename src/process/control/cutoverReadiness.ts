@@ -9,7 +9,7 @@ import type { StateDb } from "#io/state/stateDb.ts";
 import { carriedBy } from "#process/switch/carriedBy.ts";
 import { Switchover } from "#process/switch/switchover.ts";
 import { type SwitchDeps, switchParts } from "#process/switch/switchWiring.ts";
-import type { ConnectRest } from "#source/connector/connectRest.ts";
+import type { ConnectRest } from "#source/connect/connectRest.ts";
 import { readDeployment, requireSameSource } from "#source/stream/deployment.ts";
 
 /** What a control process knows of the migration's servers; undefined where it was started without them. */

@@ -6,11 +6,11 @@ import type { KafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { topicsFor } from "#io/kafka/topicName.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
-import type { ConnectAddress } from "#source/connector/connectAddress.ts";
+import type { ConnectAddress } from "#source/connect/connectAddress.ts";
+import { ConnectRest } from "#source/connect/connectRest.ts";
 import { parseConnector, topicsInScope } from "#source/connector/connectorConfig.ts";
 import { checkCapture } from "#source/connector/connectorHealth.ts";
 import type { ConnectorStore } from "#source/connector/connectorStore.ts";
-import { ConnectRest } from "#source/connector/connectRest.ts";
 import type { ConnectorFinding } from "#source/connector/finding.ts";
 
 export type CaptureGuardOptions = Readonly<{

@@ -22,7 +22,7 @@ import { topicMatcher } from "#io/wire/topics.ts";
 import { type LiveRoute, RouteTable } from "#route/table/routeTable.ts";
 import { requireFits } from "#sink/open/fits.ts";
 import { kindOfSink, sinkOpener } from "#sink/open/openSink.ts";
-import { connectAddress } from "#source/connector/connectAddress.ts";
+import { connectAddress } from "#source/connect/connectAddress.ts";
 import { provenSource } from "#source/stream/deployment.ts";
 import { CaptureGuard } from "./captureGuard.ts";
 import { Halts } from "./halts.ts";

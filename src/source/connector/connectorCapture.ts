@@ -4,12 +4,12 @@ import { lookUntil } from "#base/flow/lookUntil.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
+import type { ConnectRest } from "#source/connect/connectRest.ts";
 import type { Capture } from "#source/stream/capture.ts";
 import { RestingSource } from "#source/stream/restingSource.ts";
 import { laterOf, type ResumeToken, tokenTime } from "#source/stream/resumeToken.ts";
 import { type CaptureConfig, parseConnector } from "./connectorConfig.ts";
 import { type OffsetState, offsetState } from "./connectorOffsets.ts";
-import type { ConnectRest } from "./connectRest.ts";
 import { type ProofRequest, proveStream } from "./streamProof.ts";
 
 export type ConnectorCaptureDeps = Readonly<{

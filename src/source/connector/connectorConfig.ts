@@ -5,8 +5,8 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#base/flow/types.ts";
 import { requireMongoUri } from "#io/mongo/uri.ts";
 import { hostsOf } from "#io/mongo/uriParts.ts";
+import type { ConnectorConfig } from "#source/connect/connectRest.ts";
 import type { Watch } from "#source/stream/watchLevel.ts";
-import type { ConnectorConfig } from "./connectRest.ts";
 
 /** The official source connector's class; its name alone is also accepted by Connect. */
 export const SOURCE_CONNECTOR = "com.mongodb.kafka.connect.MongoSourceConnector";

@@ -2,18 +2,18 @@ import { isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
+import { readConnectLog } from "#source/connect/connectLog.ts";
+import { type ConnectorView, type ConnectRest, failedPart } from "#source/connect/connectRest.ts";
+import { readTrace } from "#source/connect/taskTrace.ts";
 import type { ResumeToken } from "#source/stream/resumeToken.ts";
 import { changesAfter, noteStart } from "#source/stream/sourceProbe.ts";
-import { readConnectLog } from "./connectLog.ts";
 import { type CaptureConfig, isSourceConnector, parseConnector } from "./connectorConfig.ts";
 import { offsetState } from "./connectorOffsets.ts";
 import type { ConnectorRecord, ConnectorStore } from "./connectorStore.ts";
-import { type ConnectorView, type ConnectRest, failedPart } from "./connectRest.ts";
 import { type ConnectorFinding, finding } from "./finding.ts";
 import { checkOplog } from "./oplogCheck.ts";
 import { namesRefused } from "./refusedNames.ts";
 import { proveStream } from "./streamProof.ts";
-import { readTrace } from "./taskTrace.ts";
 
 /** What a check needs. Each absent part leaves out what it would have shown. The caller owns and closes all of it. */
 export type ConnectorHealthDeps = Readonly<{

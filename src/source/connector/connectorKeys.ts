@@ -1,6 +1,6 @@
 import { nearest } from "#base/config/suggest.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
-import type { ConnectorConfig, ConnectRest } from "./connectRest.ts";
+import type { ConnectorConfig, ConnectRest } from "#source/connect/connectRest.ts";
 
 /**
  * Keys that Connect takes and does not list: settings of clients and plug-ins below a prefix.

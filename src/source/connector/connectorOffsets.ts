@@ -1,5 +1,5 @@
+import type { ConnectorOffset } from "#source/connect/connectRest.ts";
 import { ResumeToken } from "#source/stream/resumeToken.ts";
-import type { ConnectorOffset } from "./connectRest.ts";
 
 /** Where a connector's stored offset stands. */
 export type OffsetState =

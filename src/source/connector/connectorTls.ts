@@ -1,7 +1,7 @@
 import { FerryError } from "#base/errors/ferryError.ts";
 import { holdsSecret } from "#base/errors/secrets.ts";
 import { uriOption } from "#io/mongo/uriParts.ts";
-import type { ConnectorConfig } from "./connectRest.ts";
+import type { ConnectorConfig } from "#source/connect/connectRest.ts";
 
 /** Options of a URI that name PEM files: the connector's driver is that of Java, and reads none. */
 const PEM_FILES = ["tlsCAFile", "tlsCertificateKeyFile", "tlsCRLFile"] as const;

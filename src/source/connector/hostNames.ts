@@ -1,6 +1,6 @@
 import { lookup } from "node:dns/promises";
 import { hostName, hostsOf, withHosts } from "#io/mongo/uriParts.ts";
-import type { ConnectorConfig } from "./connectRest.ts";
+import type { ConnectorConfig } from "#source/connect/connectRest.ts";
 
 export type Translation = Readonly<{ config: ConnectorConfig; changes: readonly string[] }>;
 

@@ -1,7 +1,7 @@
 import { FerryError } from "#base/errors/ferryError.ts";
 import { uriOption } from "#io/mongo/uriParts.ts";
+import type { ConnectRest } from "#source/connect/connectRest.ts";
 import { type CaptureConfig, topicsInScope } from "./connectorConfig.ts";
-import type { ConnectRest } from "./connectRest.ts";
 import type { StartDeps } from "./startDeps.ts";
 import { countRecords } from "./startWaits.ts";
 

@@ -1,8 +1,8 @@
 import type { Clock } from "#base/flow/clock.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
+import type { ConnectRest } from "#source/connect/connectRest.ts";
 import type { ConnectorStore } from "./connectorStore.ts";
-import type { ConnectRest } from "./connectRest.ts";
 
 /** What a start reports to its observer. */
 export type StartEvent =

@@ -1,14 +1,14 @@
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
+import { type ConnectorStatus, failedPart } from "#source/connect/connectRest.ts";
+import { readTrace } from "#source/connect/taskTrace.ts";
 import { type CaptureConfig, topicsInScope } from "./connectorConfig.ts";
 import { copyIsEmpty, estimateCopy } from "./connectorCopy.ts";
 import { offsetState } from "./connectorOffsets.ts";
 import type { ConnectorRecord } from "./connectorStore.ts";
-import { type ConnectorStatus, failedPart } from "./connectRest.ts";
 import { patiently } from "./patience.ts";
 import type { StartDeps } from "./startDeps.ts";
-import { readTrace } from "./taskTrace.ts";
 
 /** Connect commits offsets and moves connectors within seconds; a validation of the source may take half a minute. */
 const SETTLE_MS = 90_000;

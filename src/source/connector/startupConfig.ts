@@ -1,5 +1,5 @@
+import type { ConnectorConfig } from "#source/connect/connectRest.ts";
 import { type CaptureConfig, parseConnector } from "./connectorConfig.ts";
-import type { ConnectorConfig } from "./connectRest.ts";
 
 /** How long the connector waits for a change before it commits its offset, while the start is under way, ms. */
 const POLL_MS = 500;

@@ -14,8 +14,8 @@ import { createLogger } from "#base/observe/log.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
 import { requireRoute, requireState } from "#io/state/knownState.ts";
 import { StateDb } from "#io/state/stateDb.ts";
-import type { ConnectAddress } from "#source/connector/connectAddress.ts";
-import { ConnectRest } from "#source/connector/connectRest.ts";
+import type { ConnectAddress } from "#source/connect/connectAddress.ts";
+import { ConnectRest } from "#source/connect/connectRest.ts";
 import { printAside } from "#surface/terminal/output.ts";
 import { choiceFlag } from "./choices.ts";
 

@@ -4,10 +4,10 @@ import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
-import { connectAddress } from "#source/connector/connectAddress.ts";
+import { connectAddress } from "#source/connect/connectAddress.ts";
+import { ConnectRest } from "#source/connect/connectRest.ts";
 import type { ConnectorHealthDeps } from "#source/connector/connectorHealth.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
-import { ConnectRest } from "#source/connector/connectRest.ts";
 import { readState } from "#tools/stack/stackState.ts";
 
 /** One that is set but does not answer must not hide the rest: each part says for itself that it could not be read. */

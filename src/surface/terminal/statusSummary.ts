@@ -1,6 +1,6 @@
 import { CATALOGUE, type ErrorCode } from "#base/errors/catalogue.ts";
 import type { Status } from "#process/report/status.ts";
-import { failedPart } from "#source/connector/connectRest.ts";
+import { failedPart } from "#source/connect/connectRest.ts";
 import { count, duration } from "./textTable.ts";
 
 /** What needs a person, and the exit status that says so. */

@@ -3,6 +3,7 @@ import type { KafkaClient, KafkaOptions } from "#io/kafka/client.ts";
 import { readKafkaSettings } from "#io/kafka/kafkaSettings.ts";
 import { createDecoder } from "#io/wire/decode.ts";
 import { isDataTopic } from "#io/wire/topics.ts";
+import type { ConnectRest } from "#source/connect/connectRest.ts";
 import {
   type CaptureConfig,
   isSourceConnector,
@@ -11,7 +12,6 @@ import {
   topicsInScope,
 } from "#source/connector/connectorConfig.ts";
 import { type ConnectorHealthDeps, checkCapture } from "#source/connector/connectorHealth.ts";
-import type { ConnectRest } from "#source/connector/connectRest.ts";
 import { requireSuitable } from "#source/connector/startChecks.ts";
 import { type CheckResult, checking, type Say } from "./checkResult.ts";
 

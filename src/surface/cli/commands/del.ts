@@ -5,7 +5,7 @@ import { systemClock } from "#base/flow/clock.ts";
 import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { StateDb } from "#io/state/stateDb.ts";
-import { connectAddress } from "#source/connector/connectAddress.ts";
+import { connectAddress } from "#source/connect/connectAddress.ts";
 import { isSourceConnector, parseConnector, topicsInScope } from "#source/connector/connectorConfig.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import { awaitStopped } from "#source/connector/startWaits.ts";

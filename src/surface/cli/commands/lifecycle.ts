@@ -17,7 +17,7 @@ import type { SeenRun } from "#source/capture/captureLifecycle.ts";
 import { commandOf, RunControl, type RunState, stateOf } from "#source/capture/captureLifecycle.ts";
 import type { StoredCapture } from "#source/capture/captureStore.ts";
 import { RunCapture } from "#source/capture/runCapture.ts";
-import { connectAddress } from "#source/connector/connectAddress.ts";
+import { connectAddress } from "#source/connect/connectAddress.ts";
 import { ConnectorCapture } from "#source/connector/connectorCapture.ts";
 import type { Capture } from "#source/stream/capture.ts";
 import { readDeployment, requireSameSource } from "#source/stream/deployment.ts";

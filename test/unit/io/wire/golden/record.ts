@@ -22,7 +22,7 @@ import { systemClock } from "#base/flow/clock.ts";
 import { retry, waitFor } from "#base/flow/retry.ts";
 import type { LogRecord } from "#base/flow/types.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
-import { ConnectRest } from "#source/connector/connectRest.ts";
+import { ConnectRest } from "#source/connect/connectRest.ts";
 import { startKafka } from "#tools/stack/kafka.ts";
 import { startConnect } from "#tools/stack/kafkaConnect.ts";
 import { startMongo } from "#tools/stack/mongod.ts";

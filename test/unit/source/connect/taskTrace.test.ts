@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readTrace } from "#source/connector/taskTrace.ts";
+import { readTrace } from "#source/connect/taskTrace.ts";
 
 /** Traces of the connector 2.0.1 on Connect 4.3.1, as the REST API gave them; most `at` lines cut. */
 const trace = (first: string, ...causes: string[]): string =>

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { readConnectLog } from "#source/connector/connectLog.ts";
+import { readConnectLog } from "#source/connect/connectLog.ts";
 import { tempFolder } from "../../../harness/folders.ts";
 
 test("the log's telling lines are found, in both layouts, for this connector and since its start only", () => {

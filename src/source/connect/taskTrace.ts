@@ -5,7 +5,7 @@ export type TaskFailure = Readonly<{ code: ErrorCode; line: string }>;
 
 /**
  * Known causes by what the server, Kafka and Connect write into a trace. Text is all that Connect's REST API gives, so
- * this is the one place that reads it; test/unit/source/connector/taskTrace.test.ts holds a real trace of each.
+ * this is the one place that reads it; test/unit/source/connect/taskTrace.test.ts holds a real trace of each.
  */
 const CAUSES: readonly (readonly [RegExp, ErrorCode])[] = [
   [/RecordTooLargeException|larger than the max message size/, "FERRY_CAPTURE_RECORD_TOO_LARGE"],
