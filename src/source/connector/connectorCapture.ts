@@ -7,10 +7,11 @@ import type { MongoClient } from "#io/mongo/connect.ts";
 import type { ConnectRest } from "#source/connect/connectRest.ts";
 import type { Capture } from "#source/stream/capture.ts";
 import { RestingSource } from "#source/stream/restingSource.ts";
-import { laterOf, type ResumeToken, tokenTime } from "#source/stream/resumeToken.ts";
+import { tokenTime } from "#source/stream/resumeToken.ts";
+import { Arrivals } from "./arrivals.ts";
 import { type CaptureConfig, parseConnector } from "./connectorConfig.ts";
 import { type OffsetState, offsetState } from "./connectorOffsets.ts";
-import { type ProofRequest, proveStream } from "./streamProof.ts";
+import { changesInScope } from "./ownStream.ts";
 
 export type ConnectorCaptureDeps = Readonly<{
   rest: ConnectRest;
@@ -26,17 +27,15 @@ export type ConnectorCaptureDeps = Readonly<{
 /** How often Connect is asked, ms; and while something is drained. */
 const LOOK_MS = 100;
 const DRAIN_MS = 20;
-/** Events of one look while something is drained: what is left is proven in one. */
+/** Changes of one look while something is drained, and how long they may take, ms: what is left is looked at in the next. */
 const DRAIN_EVENTS = 20_000;
-
-type DrainSides = Pick<ProofRequest, "capture" | "source" | "kafka"> & Readonly<{ signal: AbortSignal }>;
-
+const DRAIN_STREAM_MS = 3000;
 /** The official connector, steered through Connect. */
 export class ConnectorCapture implements Capture {
   readonly name: string;
   readonly #deps: ConnectorCaptureDeps;
-  /** Everything up to here is known to be in the topic; a later drain continues there. */
-  #proven: ResumeToken | undefined;
+  /** A later drain continues where the last one ended. */
+  #arrivals: Arrivals | undefined;
 
   constructor(deps: ConnectorCaptureDeps) {
     this.name = deps.name;
@@ -66,47 +65,24 @@ export class ConnectorCapture implements Capture {
   }
 
   /**
-   * Connect stores positions every few seconds, so the topic itself is asked: a change stream of ferry's own tells which changes
-   * there are, and each must be there. Where a pipeline or a mapper hides them, the stored position is waited for.
-   * @throws FERRY_USAGE without source or Kafka, a finding that puts data at stake, FERRY_CONNECT_*, FERRY_MONGO_*, FERRY_KAFKA_*,
-   * the signal's reason
+   * @throws FERRY_USAGE without source or Kafka, FERRY_CAPTURE_GAP, FERRY_CAPTURE_REOPENED, FERRY_CONNECT_*, FERRY_MONGO_*,
+   * FERRY_KAFKA_*, the signal's reason
    */
   async drainTo(at: bigint, signal: AbortSignal): Promise<void> {
     const { source, kafka, clock, logger } = this.#deps;
     if (source === undefined || kafka === undefined)
       throw new FerryError("FERRY_USAGE", "draining a connector needs the source and Kafka");
-    await new RestingSource({ client: source, clock, logger }).note();
-    const capture = await this.#capture();
-    await lookUntil(DRAIN_MS, { clock, signal }, () => this.#isDrained(at, { capture, source, kafka, signal }));
-  }
-
-  /** Looks as long as there is more to look at. */
-  async #isDrained(at: bigint, sides: DrainSides): Promise<boolean> {
-    for (;;) {
-      sides.signal.throwIfAborted();
-      const stored = await this.#stored(sides.capture);
-      if (stored.kind !== "streaming") return false;
-      if (tokenTime(stored.token) > at) return true;
-      const from: ResumeToken = this.#proven === undefined ? stored.token : laterOf(this.#proven, stored.token);
-      const seen = await this.#prove(from, sides);
-      this.#proven = seen.upTo;
-      if (seen.isComplete && tokenTime(seen.upTo) > at) return true;
-      if (tokenTime(seen.upTo) <= tokenTime(from)) return false;
-    }
-  }
-
-  /** Up to where the topic has everything that the source did after a position. */
-  async #prove(from: ResumeToken, sides: DrainSides): Promise<Readonly<{ upTo: ResumeToken; isComplete: boolean }>> {
-    const { verified, complete, pendingAt, findings } = await proveStream({
-      ...{ ...sides, connector: this.name, from, current: from, clock: this.#deps.clock },
-      reread: async () => from,
-      settleMs: 0,
-      patienceMs: 0,
-      limit: DRAIN_EVENTS,
+    this.#arrivals ??= new Arrivals({
+      ...{ connector: this.name, kafka, clock },
+      changes: (capture, after, until) =>
+        changesInScope({ capture, source, after, until, limit: DRAIN_EVENTS, maxMs: DRAIN_STREAM_MS, clock }),
     });
-    const atStake = findings.find(({ dataAtStake }) => dataAtStake);
-    if (atStake !== undefined) throw new FerryError(atStake.code, atStake.sentence);
-    return { upTo: verified, isComplete: complete && pendingAt === undefined };
+    await new RestingSource({ client: source, clock, logger }).note();
+    const [arrivals, capture] = [this.#arrivals, await this.#capture()];
+    await lookUntil(DRAIN_MS, { clock, signal }, async () => {
+      const stored = await this.#stored(capture);
+      return stored.kind === "streaming" && arrivals.haveAll(at, { capture, stored: stored.token, signal });
+    });
   }
 
   /** @throws FERRY_CONNECT_MISSING, FERRY_CONNECT_* */

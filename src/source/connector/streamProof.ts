@@ -1,15 +1,15 @@
 import { isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
-import { type DdlKind, formatNamespace } from "#base/flow/types.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { isHistoryLost } from "#io/mongo/serverCodes.ts";
 import { laterOf, type ResumeToken, secondsOf, tokenTime } from "#source/stream/resumeToken.ts";
-import { changesAfter, type SeenChanges, type SeenEvent } from "#source/stream/sourceProbe.ts";
-import type { Watch } from "#source/stream/watchLevel.ts";
-import { type CaptureConfig, topicOf } from "./connectorConfig.ts";
+import type { SeenChanges, SeenEvent } from "#source/stream/sourceProbe.ts";
+import type { CaptureConfig } from "./connectorConfig.ts";
 import { type ConnectorFinding, finding } from "./finding.ts";
+import { eventText, lossFindings } from "./lossFindings.ts";
+import { changesInScope, isData, isDdl, isRepeatable, isReshaped, topicOfEvent } from "./ownStream.ts";
 import { patiently } from "./patience.ts";
 import { searchTokens } from "./topicSearch.ts";
 
@@ -35,8 +35,6 @@ export type ProofRequest = Readonly<{
   settleMs: number;
   /** How long a suspicion is watched before it is reported, ms. */
   patienceMs: number;
-  /** At most so many events are compared; of a busier stream this is a sample. */
-  limit?: number;
 }>;
 
 export type StreamProof = Readonly<{
@@ -51,7 +49,7 @@ export type StreamProof = Readonly<{
   pendingAt?: bigint | undefined;
 }>;
 
-/** A check now and then looks at no more events. */
+/** At most so many events are compared; of a busier stream this is a sample. */
 const MAX_EVENTS = 1000;
 const STREAM_MS = 3000;
 /** Where the first search begins, before the event, ms: what is there is found at little cost. */
@@ -59,44 +57,8 @@ const NEAR_MS = 2000;
 /** Where the second one begins: no clocks of source and Connect differ by more. */
 const FAR_MS = 24 * 3_600_000;
 
-const DATA = new Set(["insert", "update", "replace", "delete"]);
-const DDL: ReadonlySet<string> = new Set<DdlKind>(["drop", "rename", "dropDatabase"]);
-
-/** A collection is watched through its database, whose stream continues where a collection's stream is invalidated. */
-const probeWatch = (watch: Watch): Watch =>
-  watch.level === "collection" ? { level: "database", db: watch.db, coll: "" } : watch;
-
-const scopeStages = ({ level, coll }: Watch): readonly object[] =>
-  level === "collection"
-    ? [{ $match: { $or: [{ "ns.coll": coll }, { "to.coll": coll }, { operationType: "dropDatabase" }] } }]
-    : [];
-
-/**
- * Stages that decide which events come. A filter on the document itself cannot be repeated: the looked-up document has
- * changed since.
- */
-const repeatable = (capture: CaptureConfig): readonly object[] | undefined =>
-  capture.pipeline === undefined || /fullDocument/.test(JSON.stringify(capture.pipeline))
-    ? undefined
-    : capture.pipeline;
-
-const look = async (request: ProofRequest, after: ResumeToken): Promise<SeenChanges> => {
-  const { capture, source, clock, limit = MAX_EVENTS } = request;
-  return changesAfter(source, {
-    watch: probeWatch(capture.watch),
-    after,
-    pipeline: [
-      ...scopeStages(capture.watch),
-      ...(repeatable(capture) ?? [{ $match: { operationType: { $in: [...DDL] } } }]),
-    ],
-    streamOptions: capture.streamOptions["showExpandedEvents"] === true ? { showExpandedEvents: true } : {},
-    limit,
-    maxMs: STREAM_MS,
-    clock,
-  });
-};
-
-const topicOfEvent = (capture: CaptureConfig, event: SeenEvent): string => topicOf(capture.config, event.ns);
+const look = ({ capture, source, clock }: ProofRequest, after: ResumeToken): Promise<SeenChanges> =>
+  changesInScope({ capture, source, after, limit: MAX_EVENTS, maxMs: STREAM_MS, clock });
 
 /**
  * Tokens of these events that no record carries which was written since `skewMs` before the event. undefined: too much to
@@ -157,9 +119,6 @@ const moves = async (request: ProofRequest, events: readonly SeenEvent[]): Promi
   }
 };
 
-const brief = ({ op, ns, at }: SeenEvent): string =>
-  `${op} on ${formatNamespace(ns)} at ${new Date(secondsOf(at) * 1000).toISOString()}`;
-
 /** What the missing events say. Passed is only what lies before the offset that was stored at the beginning. */
 const verdict = (
   { connector, current }: ProofRequest,
@@ -171,20 +130,10 @@ const verdict = (
     missing.filter(({ at }) => at < tokenTime(current)),
     missing.filter(({ at }) => at >= tokenTime(current)),
   ];
-  const [ddl, data] = [gone.filter(({ op }) => DDL.has(op)), gone.filter(({ op }) => DATA.has(op))];
-  const findings: ConnectorFinding[] = [];
-  if (ddl[0] !== undefined) {
-    const sentence = `${brief(ddl[0])} is not in the topic, and the connector has gone past it`;
-    findings.push(finding("FERRY_CAPTURE_REOPENED", connector, sentence, { dataAtStake: true }));
-  }
-  const [first, last] = [data[0], data.at(-1)];
-  if (first !== undefined && last !== undefined) {
-    const sentence = `${data.length} of ${compared} changes compared are not in the topic, from ${brief(first)} to ${brief(last)}`;
-    findings.push(finding("FERRY_CAPTURE_GAP", connector, sentence, { dataAtStake: true }));
-  }
+  const findings = lossFindings(connector, compared, gone);
   const [stuckAt] = waiting;
   if (stuckAt !== undefined && !moving) {
-    const sentence = `${brief(stuckAt)} is not in the topic, and neither offset nor topic moves`;
+    const sentence = `${eventText(stuckAt)} is not in the topic, and neither offset nor topic moves`;
     findings.push(finding("FERRY_CAPTURE_STUCK", connector, sentence));
   }
   return findings;
@@ -228,7 +177,7 @@ export const proveStream = async (request: ProofRequest): Promise<StreamProof> =
   const nowMs = await sourceClock(source, clock);
   const young = changes.events.findIndex(({ at }) => secondsOf(at) * 1000 + settleMs > nowMs);
   const settled = (young === -1 ? changes.events : changes.events.slice(0, young)).filter(
-    ({ op }) => DATA.has(op) || DDL.has(op),
+    (event) => isData(event) || isDdl(event),
   );
   const { findings, unclear, pending } = await compare(request, settled);
   const sampled = unclear || (!changes.complete && young === -1);
@@ -241,15 +190,11 @@ export const proveStream = async (request: ProofRequest): Promise<StreamProof> =
     findings,
     // Not past what is still on its way: it is compared again.
     verified: pending !== undefined ? before(settled.indexOf(pending)) : sampled ? laterOf(current, upTo) : upTo,
-    complete: !sampled && repeatable(capture) !== undefined,
+    complete: !sampled && isRepeatable(capture),
     historyLost: false,
     pendingAt: pending?.at,
   };
 };
-
-/** Records that do not carry the event as it was, or go elsewhere: there is nothing to look for. */
-const isReshaped = ({ config, documentsOnly }: CaptureConfig): boolean =>
-  documentsOnly || (config["transforms"] ?? "") !== "" || config["topic.mapper"] !== undefined;
 
 const isGone = async (request: ProofRequest): Promise<boolean> => {
   try {

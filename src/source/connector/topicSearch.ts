@@ -28,7 +28,7 @@ export const searchTokens = async (
   let read = 0;
   for (const [partition, end] of (await kafka.offsets(topic, "latest")).entries()) {
     const start = await kafka.offsetAt(topic, partition, sinceMs);
-    for await (const records of readRange(kafka, topic, partition, start, end)) {
+    for await (const { records } of readRange(kafka, topic, partition, start, end)) {
       const { tokens: found, unreadable } = tokensOf(records);
       for (const token of found) missing.delete(token);
       read += records.length;
@@ -39,13 +39,14 @@ export const searchTokens = async (
   return { missing, conclusive: true };
 };
 
-async function* readRange(
-  kafka: KafkaClient,
+/** Reads records of a partition between two offsets. `end`: where the reading continues. @throws FERRY_KAFKA_* */
+export async function* readRange(
+  kafka: Pick<KafkaClient, "fetch">,
   topic: string,
   partition: number,
   start: number,
   end: number,
-): AsyncGenerator<readonly LogRecord[]> {
+): AsyncGenerator<Readonly<{ records: readonly LogRecord[]; end: number }>> {
   for (let offset = start; offset < end; ) {
     const result = await kafka.fetch({ topic, partition, offset, maxBytes: FETCH_BYTES, maxWaitMs: WAIT_MS });
     // Records before the end are available immediately: an empty answer is about the broker, not about the topic.
@@ -54,13 +55,13 @@ async function* readRange(
         "FERRY_KAFKA_TRANSIENT",
         `${topic} [${partition}] gave nothing at offset ${offset} of ${end}`,
       );
-    yield result.records;
+    yield result;
     offset = result.end;
   }
 }
 
-/** A record that cannot be read may be the one that is looked for. */
-const tokensOf = (records: readonly LogRecord[]): { tokens: string[]; unreadable: boolean } => {
+/** Resume tokens that these records carry. `unreadable`: a record that cannot be read may be the one that is looked for. */
+export const tokensOf = (records: readonly LogRecord[]): { tokens: string[]; unreadable: boolean } => {
   const decode = createDecoder({ nested: false });
   const decoded = records.map(decode);
   return {

@@ -74,6 +74,8 @@ export type ChangesRequest = Readonly<{
   limit: number;
   /** Gives up after this long, ms. */
   maxMs: number;
+  /** Ends behind this clusterTime; undefined: with what there is. A busy source has no end otherwise. */
+  until?: bigint | undefined;
   clock: Clock;
 }>;
 
@@ -94,7 +96,7 @@ const WAIT_MS = 200;
  * @throws FERRY_MONGO_*; `isHistoryLost` tells that the oplog no longer reaches back to the position.
  */
 export const changesAfter = async (client: MongoClient, request: ChangesRequest): Promise<SeenChanges> => {
-  const { watch, after, pipeline, streamOptions: stream, limit, maxMs, clock } = request;
+  const { watch, after, pipeline, streamOptions: stream, limit, maxMs, until, clock } = request;
   const deadline = clock.now() + maxMs;
   const phase = "looking for changes after the connector's position";
   const from = { after };
@@ -103,14 +105,14 @@ export const changesAfter = async (client: MongoClient, request: ChangesRequest)
   const events: SeenEvent[] = [];
   let end = after;
   for (let isFirst = true; ; isFirst = false) {
-    const { documents, token, ended } = await cursor.next({ batchSize: limit, maxTimeMS: WAIT_MS });
+    const { documents, token, ended } = await cursor.next({ batchSize: limit - events.length, maxTimeMS: WAIT_MS });
     events.push(...documents.map(toSeen));
     // A dropped database closes its streams. `end` is after it then: the connector reopens "from now", the next look there.
     // An empty reply whose position stands still: the server waited at the end of its oplog.
     const complete = ended || (!isFirst && documents.length === 0 && token.isAt(end));
     end = token;
-    if (complete || events.length >= limit || clock.now() >= deadline)
-      return { events: events.slice(0, limit), complete, end };
+    const isThere = until !== undefined && tokenTime(token) > until;
+    if (complete || isThere || events.length >= limit || clock.now() >= deadline) return { events, complete, end };
   }
 };
 
