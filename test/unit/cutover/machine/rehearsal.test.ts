@@ -67,7 +67,8 @@ test("the parts of a pause are all of it: from the fence's record to the end of 
 test("a rehearsal fences nothing, sends services nowhere, and leaves the capture at its usual pace", async () => {
   const world = new World({});
   const { parts } = await rehearsed(world);
-  assert.deepEqual(world.done, ["hurry", "approach", "drain", "trial", "hurry"]);
+  const tries = Array.from({ length: 5 }, () => ["drain", "trial"]).flat();
+  assert.deepEqual(world.done, ["hurry", "approach", ...tries, "hurry"]);
   assert.deepEqual([world.fenced, world.address, world.deferred, world.hurried], [false, "source", true, false]);
   assert.deepEqual(Object.keys(parts), ["fencing", "draining", "proving", "restoring", "releasing"]);
 });
