@@ -6,6 +6,7 @@ import { MongoClient, MongoServerError } from "mongodb";
 /** What one client keeps of its own: what was acknowledged to it, and when. */
 type Account = {
   acked: number;
+  reads: number;
   /** When it was acknowledged last, by side. */
   lastOn: Record<Side, number>;
   /** Between both sides, when it moved last. */
@@ -19,6 +20,7 @@ type Side = "source" | "target";
 
 const newAccount = (): Account => ({
   acked: 0,
+  reads: 0,
   lastOn: { source: 0, target: 0 },
   pausedMs: undefined,
   side: "source",
@@ -26,6 +28,8 @@ const newAccount = (): Account => ({
   longestMs: 0,
 });
 
+/** Reads after each write. */
+const READS = 2;
 /** How often the address is looked at, ms, as a service watches its configuration. */
 const WATCH_MS = 5;
 /** How long a client rests whose write was refused, ms: a hundred of them that ask all the time would slow down what they wait for. */
@@ -117,13 +121,18 @@ export class MovingServices implements AsyncDisposable {
       if (side !== account.side) account.pausedMs = now - account.lastOn[account.side];
       account.side = side;
       account.lastOn[side] = now;
-      if (account.acked % 4 === 0) await coll.findOne({ _id: id });
+      for (let read = 0; read < READS; read++, account.reads++) await coll.findOne({ _id: id });
       if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }
 
   get acked(): number {
     return [...this.#accounts.values()].reduce((sum, { acked }) => sum + acked, 0);
+  }
+
+  /** Writes and reads that were answered. */
+  get operations(): number {
+    return [...this.#accounts.values()].reduce((sum, { acked, reads }) => sum + acked + reads, 0);
   }
 
   /** The longest that a client had to wait for an acknowledgement, ms; since it was asked last. */

@@ -10,11 +10,14 @@ import { type RecordBatch, stamp } from "./recordBatch.ts";
 export type ProducerOptions = KafkaAddress &
   Readonly<{
     clientId: string;
+    /** Under whose id it writes; asked again where the broker no longer takes it. @param allot asks the broker for a new id */
+    identify: (allot: () => Promise<bigint>) => Promise<ProducerIdentity>;
     clock: Clock;
     onRetry: NonNullable<RetryOptions["onRetry"]>;
   }>;
 
-type Identity = Readonly<{ producerId: bigint; producerEpoch: number }>;
+/** Of producers with one id, a partition takes what the one with the highest epoch sends. */
+export type ProducerIdentity = Readonly<{ producerId: bigint; producerEpoch: number }>;
 
 /** Produce request, version 9: known to every broker since 2.8 (Kafka protocol, "Produce API"). */
 const PRODUCE = 0;
@@ -25,7 +28,7 @@ const REPLICAS_MS = 30_000;
 /** Sequence numbers go from 0 to the largest int32, and begin again. */
 const SEQUENCES = 2 ** 31;
 
-/** The broker forgot this producer, or never knew it: it gets a new id, under which the batch is the first one. */
+/** The broker forgot this producer, or has met a later one: it gets a new identity, under which the batch is the first one. */
 const UNKNOWN_TO_BROKER = [
   "UNKNOWN_PRODUCER_ID",
   "OUT_OF_ORDER_SEQUENCE_NUMBER",
@@ -62,7 +65,7 @@ export class KafkaProducer implements AsyncDisposable {
   readonly #client: Producer;
   readonly #closed = new AbortController();
   readonly #sequences = new Map<string, number>();
-  #identity: Identity | undefined;
+  #identity: ProducerIdentity | undefined;
 
   constructor(options: ProducerOptions) {
     this.#options = options;
@@ -90,7 +93,7 @@ export class KafkaProducer implements AsyncDisposable {
   async #send(topic: string, partition: number, batch: RecordBatch): Promise<void> {
     const name = `${topic}/${partition}`;
     const connection = await this.#leader(topic, partition);
-    this.#identity ??= await this.#client.initIdempotentProducer({});
+    this.#identity ??= await this.#options.identify(() => this.#allot());
     const base = this.#sequences.get(name) ?? 0;
     stamp(batch, { ...this.#identity, base });
     try {
@@ -111,6 +114,10 @@ export class KafkaProducer implements AsyncDisposable {
       if (!isApi(error, "DUPLICATE_SEQUENCE_NUMBER")) throw error;
     }
     this.#sequences.set(name, (base + batch.count) % SEQUENCES);
+  }
+
+  async #allot(): Promise<bigint> {
+    return (await this.#client.initIdempotentProducer({})).producerId;
   }
 
   async #leader(topic: string, partition: number): Promise<Connection> {

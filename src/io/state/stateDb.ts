@@ -52,6 +52,8 @@ const COLLECTIONS = {
   /** ferry's own capture, one record, and the ranges of its copy. */
   capture: {},
   copyRanges: {},
+  /** Under which id captures write to Kafka. */
+  producers: {},
   /** The official connector: how each was started, and what was found. */
   connectors: {},
   /** What ferry has built, what it was asked for, how far the source was followed, and which changes of it were met. */

@@ -1,8 +1,9 @@
 import { tryingAgain } from "#base/observe/tryingAgain.ts";
 import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
-import { KafkaProducer } from "#io/kafka/producer.ts";
+import { KafkaProducer, type ProducerIdentity } from "#io/kafka/producer.ts";
 import { KafkaOutput } from "#io/log/kafkaOutput.ts";
+import { ProducerEpochs } from "#io/log/producerEpochs.ts";
 import type { AskedOfTargets } from "#sink/open/demands.ts";
 import { CaptureStore } from "#source/capture/captureStore.ts";
 import type { OwnCapture } from "#source/capture/ownCapture.ts";
@@ -65,20 +66,26 @@ export type CaptureSession = AsyncDisposable & Readonly<{ capture: OwnCapture }>
 
 export const wireCaptureSession = async (
   deps: KafkaCaptureDeps,
-  { sides, client }: CaptureParts,
+  { sides, client, store }: CaptureParts,
   { start, carried }: BegunCapture,
   { record, wish }: Session,
 ): Promise<CaptureSession> => {
   const { settings, routes, partitions, budgetMb, clock, runId } = deps;
   const onRetry = tryingAgain(deps, "kafka");
   const address = kafkaAddress(settings);
+  const epochs = new ProducerEpochs(sides.state);
+  const identify = async (allot: () => Promise<bigint>): Promise<ProducerIdentity> => {
+    const identity = await epochs.next(allot);
+    await store.renew(); // a process whose capture was taken over has no right to the highest epoch
+    return identity;
+  };
   await using stack = new AsyncDisposableStack();
   const output = stack.use(
     new KafkaOutput({
       client,
       producers: Array.from(
         { length: Math.min(PRODUCERS, partitions) },
-        (_, i) => new KafkaProducer({ ...address, clientId: `${runId}-${i}`, clock, onRetry }),
+        (_, i) => new KafkaProducer({ ...address, clientId: `${runId}-${i}`, identify, clock, onRetry }),
       ),
       partitions,
       limitBytes: budgetMb * 1024 * 1024,

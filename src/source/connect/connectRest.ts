@@ -3,8 +3,8 @@ import { shownUri } from "#base/errors/secrets.ts";
 import { tlsFaultOf, tlsText } from "#base/errors/tlsFault.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { retry } from "#base/flow/retry.ts";
-import { type ConnectAddress, type ConnectUrl, connectUrl } from "#source/connect/connectAddress.ts";
-import { httpCall } from "#source/connect/connectHttp.ts";
+import { type ConnectAddress, type ConnectUrl, connectUrl } from "./connectAddress.ts";
+import { httpCall } from "./connectHttp.ts";
 
 /** A connector's configuration as Connect holds it: every value is text. */
 export type ConnectorConfig = Readonly<Record<string, string>>;

@@ -56,7 +56,7 @@ export class Arrivals {
       this.#isSuspicious = missing !== undefined;
       this.#proven = missing === undefined ? end : (changes[changes.indexOf(missing) - 1]?.token ?? from);
       for (const tail of this.#tails.values()) tail.forget(tokenTime(this.#proven));
-      if (missing !== undefined) return false;
+      if (missing !== undefined) return missing.at > at;
       if (tokenTime(end) > at) return true;
       if (end.isAt(from)) return false;
     }
@@ -74,14 +74,16 @@ export class Arrivals {
     const missing = new Set<SeenEvent>();
     for (const [topic, group] of Map.groupBy(changes, (event) => topicOfEvent(look.capture, event))) {
       const tail = this.#tailOf(topic);
-      const isAbsent = ({ token }: SeenEvent): boolean => !tail.has(token._data);
+      const absent = (): SeenEvent[] => group.filter(({ token }) => !tail.has(token._data));
+      // What Connect has stored is behind its records.
+      const isPassed = ({ at }: SeenEvent): boolean => at < tokenTime(stored);
       const sinceMs = Math.min(...group.map(({ at }) => secondsOf(at))) * 1000;
       await tail.advance(sinceMs, signal);
-      // What Connect has stored is behind its records.
-      const gone = (): SeenEvent[] => group.filter((event) => event.at < tokenTime(stored) && isAbsent(event));
-      while (gone().length > 0 && (await tail.widen(sinceMs, signal)));
-      if (tail.isReadable) this.#requireNoLoss(gone(), changes.length);
-      for (const event of group.filter(isAbsent)) missing.add(event);
+      while (tail.isReadable && absent().some(isPassed) && (await tail.widen(sinceMs, signal)));
+      const gone = absent().filter(isPassed);
+      if (tail.isReadable) this.#requireNoLoss(gone, changes.length);
+      // Where records cannot be read, the stored position alone tells.
+      for (const event of absent()) if (tail.isReadable || !isPassed(event)) missing.add(event);
     }
     return changes.find((event) => missing.has(event));
   }

@@ -94,13 +94,17 @@ class MemoryCollection {
   updateOne(filter: Document, update: Document | readonly Document[], { upsert = false }: Document = {}) {
     return this.#command("update", () => {
       const [found] = this.#select(filter);
-      if (found === undefined && !upsert) return { matchedCount: 0 };
-      this.isThere = true;
-      const next = found ?? Object.fromEntries(Object.entries(filter).filter(([path]) => !path.startsWith("$")));
-      const changed = this.#changed(next, update, found === undefined);
-      this.#documents = [...this.#documents.filter((one) => one !== found), changed];
+      if (found !== undefined || upsert) this.#update(found, filter, update);
       return { matchedCount: found === undefined ? 0 : 1 };
     });
+  }
+
+  #update(found: Document | undefined, filter: Document, update: Document | readonly Document[]): Document {
+    this.isThere = true;
+    const next = found ?? Object.fromEntries(Object.entries(filter).filter(([path]) => !path.startsWith("$")));
+    const changed = this.#changed(next, update, found === undefined);
+    this.#documents = [...this.#documents.filter((one) => one !== found), changed];
+    return changed;
   }
 
   #changed(document: Document, update: Document | readonly Document[], isNew: boolean): Document {
@@ -115,10 +119,12 @@ class MemoryCollection {
     return next;
   }
 
-  async findOneAndUpdate(filter: Document, update: Document): Promise<Document | null> {
-    const [found] = this.#select(filter);
-    const { matchedCount } = await this.updateOne(filter, update);
-    return matchedCount === 0 ? null : this.findOne({ _id: found?.["_id"] });
+  /** @returns as it is afterwards */
+  findOneAndUpdate(filter: Document, update: Document | readonly Document[]): Promise<Document | null> {
+    return this.#command("findAndModify", () => {
+      const [found] = this.#select(filter);
+      return found === undefined ? null : copied(this.#update(found, filter, update));
+    });
   }
 
   deleteOne(filter: Document): Promise<void> {

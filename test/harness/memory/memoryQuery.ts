@@ -62,6 +62,8 @@ const CONDITIONS: Readonly<Record<string, (value: unknown, given: unknown) => bo
   $in: (value, given) => (given as readonly unknown[]).some((one) => isSame(one, value)),
   $ne: (value, given) => !isSame(value, given),
   $gt: (value, given) => value !== undefined && isBefore(given, value),
+  $gte: (value, given) => value !== undefined && !isBefore(value, given),
+  $lt: (value, given) => value !== undefined && isBefore(value, given),
   $exists: (value, given) => (value !== undefined) === given,
   $regex: (value, given) => typeof value === "string" && new RegExp(given as string, "u").test(value),
 };
@@ -76,6 +78,7 @@ export const matches = (filter: Document, document: Document, now: Date): boolea
   });
 
 export const MODIFIERS: Readonly<Record<string, (now: unknown, given: unknown, isNew: boolean) => unknown>> = {
+  $inc: (value, given) => Number(value ?? 0) + Number(given),
   $set: (_, given) => given,
   $unset: () => undefined,
   $setOnInsert: (now, given, isNew) => (isNew ? given : now),

@@ -39,6 +39,8 @@ class Path {
   readonly #skewMs: number;
   readonly #log = new Map<string, LogRecord[]>();
   fetched = 0;
+  /** A record that no decoder understands. */
+  isOdd = false;
 
   constructor(partitions: number, skewMs: number) {
     this.#partitions = partitions;
@@ -59,7 +61,9 @@ class Path {
     }
     const [db, coll] = Path.topicOf(n).split(".") as [string, string];
     const key = { _id: new Int32(n) };
-    const event = { _id: tokenOf(n), operationType: "insert", ns: { db, coll }, documentKey: key, fullDocument: key };
+    const event = this.isOdd
+      ? {}
+      : { _id: tokenOf(n), operationType: "insert", ns: { db, coll }, documentKey: key, fullDocument: key };
     const place = `${Path.topicOf(n)} ${n % this.#partitions}`;
     const records = this.#log.get(place) ?? [];
     const timestampMs = n * 1000 - this.#skewMs;
@@ -177,4 +181,14 @@ test("a source that is written to without an end is behind for no longer than th
       if (skewMs <= 1000) assert.ok(path.fetched <= path.sent, `${path.fetched} of ${path.sent} records`);
     }),
   );
+});
+
+test("where records cannot be read, what Connect has stored tells", async () => {
+  const { path, arrivals } = working(1, 0);
+  path.isOdd = true;
+  path.made = 9;
+  while (path.sent < path.made) path.send(false);
+  assert.equal(await lookAt(path, arrivals, 8), false);
+  path.stored = 9;
+  assert.equal(await lookAt(path, arrivals, 8), true);
 });
