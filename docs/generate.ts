@@ -42,7 +42,7 @@ const errorsPage = (): string => {
     `\`${code}\``,
     meaning,
     hint,
-    retry === "backoff" ? "by itself" : "no",
+    { backoff: "by itself", operator: "at work", never: "no" }[retry],
     String(exit),
     halts ? "yes" : "",
   ]);

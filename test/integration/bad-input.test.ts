@@ -224,7 +224,7 @@ test("what real servers make of a mistake is one sentence with the status of its
         code: "FERRY_SAME_SERVER",
         says: /same MongoDB deployment/,
       },
-      "no login": { ...start(guarded.uri, "shop.*"), code: "FERRY_MONGO_AUTH", says: /requires authentication/ },
+      "no login": { ...start(guarded.uri, "shop.*"), code: "FERRY_MONGO_ANONYMOUS", says: /requires authentication/ },
       "a wrong password": {
         ...start(as("root", "wrong"), "shop.*"),
         code: "FERRY_MONGO_AUTH",

@@ -118,14 +118,14 @@ const secured = async () => {
   };
 };
 
-const addScram = async (bootstrap: string, mechanism: string): Promise<void> => {
+const addScram = async (bootstrap: string, mechanism: string, password = PASSWORD): Promise<void> => {
   const tool = ["kafka.admin.ConfigCommand", "--bootstrap-server", bootstrap, "--alter"];
   const user = ["--entity-type", "users", "--entity-name", "ferry"];
   const java = await ensureJava(() => undefined);
   const args = [...javaArgs("128m", await ensureKafka(() => undefined)), ...tool, ...user];
   const { code, stdout, stderr } = await runProgram(
     java,
-    [...args, "--add-config", `${mechanism}=[password=${PASSWORD}]`],
+    [...args, "--add-config", `${mechanism}=[password=${password}]`],
     {
       timeoutMs: 60_000,
     },
@@ -135,8 +135,9 @@ const addScram = async (bootstrap: string, mechanism: string): Promise<void> => 
 
 let written = 0;
 
-const file = (properties: Readonly<Record<string, string>>): string => {
-  const path = join(folder.path, `client-${++written}.properties`);
+const nextFile = (): string => join(folder.path, `client-${++written}.properties`);
+
+const file = (properties: Readonly<Record<string, string>>, path = nextFile()): string => {
   writeFileSync(
     path,
     Object.entries(properties)
@@ -240,24 +241,39 @@ test("Kafka with TLS, with logins of each kind, with both: what works, and what 
   );
   await Promise.all([...working, ...failing]);
 
-  await t.test("a capture and a worker over TLS with a login carry documents", async () => {
-    const [source, target] = [await sharedMongo("source"), await sharedMongo("target")];
-    await using here = await new MongoClient(source.uri).connect();
-    await using there = await new MongoClient(target.uri).connect();
-    const users = here.db("secure").collection("users");
-    await users.insertMany(Array.from({ length: 101 }, (_, n) => ({ n })));
-    const config = ["--kafka-config", file({ ...overTls, ...sasl("SCRAM-SHA-512", scram(PASSWORD)) })];
-    const sides = { source: source.uri, target: target.uri, kafka: at("both") };
-    await using capture = await startCapture({ ...sides, include: ["secure.*"], args: config });
-    await using worker = await startWorker({ ...sides, args: [...config, "--topics", "secure.*"] });
-    await capture.says("the change stream continues");
-    await users.updateOne({ n: 7 }, { $set: { sex: "f" } });
-    await waitFor(
-      async () => {
-        const found = await compare(users, there.db("secure").collection("users"));
-        return found.wrong === 0 ? { done: undefined } : { seen: [found, worker.logTail(5)] };
-      },
-      { what: "both sides to be equal", clock: systemClock, timeoutMs: 30_000 },
-    );
-  });
+  await t.test(
+    "a capture and a worker over TLS with a login carry documents, also when its password changes",
+    async () => {
+      const [source, target] = [await sharedMongo("source"), await sharedMongo("target")];
+      await using here = await new MongoClient(source.uri).connect();
+      await using there = await new MongoClient(target.uri).connect();
+      const users = here.db("secure").collection("users");
+      await users.insertMany(Array.from({ length: 101 }, (_, n) => ({ n })));
+      const settings = (password: string) => ({ ...overTls, ...sasl("SCRAM-SHA-512", scram(password)) });
+      const path = file(settings(PASSWORD));
+      const config = ["--kafka-config", path];
+      const sides = { source: source.uri, target: target.uri, kafka: at("both") };
+      await using capture = await startCapture({ ...sides, include: ["secure.*"], args: config });
+      await using worker = await startWorker({ ...sides, args: [...config, "--topics", "secure.*"] });
+      await capture.says("the change stream continues");
+      const equal = (): Promise<void> =>
+        waitFor(
+          async () => {
+            const found = await compare(users, there.db("secure").collection("users"));
+            return found.wrong === 0 ? { done: undefined } : { seen: [found, worker.logTail(5), capture.logTail(5)] };
+          },
+          { what: "both sides to be equal", clock: systemClock, timeoutMs: 60_000 },
+        );
+      await users.updateOne({ n: 7 }, { $set: { sex: "f" } });
+      await equal();
+      await addScram(broker.bootstrap, "SCRAM-SHA-512", "changed-password");
+      await broker.stop();
+      await broker.start();
+      await users.updateOne({ n: 8 }, { $set: { sex: "m" } });
+      const refusal = /"code":"FERRY_KAFKA_AUTH","err":"[^"]*","hint":"[^"]*--kafka-config/;
+      for (const one of [capture, worker]) await one.says(refusal, 60_000);
+      file(settings("changed-password"), path);
+      await equal();
+    },
+  );
 });

@@ -6,7 +6,8 @@
  * Exit statuses: 64 wrong usage or configuration, 69 a server or download is unavailable, 70 a bug, 74 disk or state,
  * 75 try again later, 76 the data path is unsafe and was stopped, 77 permission, 1 a check that did not hold.
  */
-export type Retry = "never" | "backoff";
+/** `operator`: a hand must change something, and a process at work goes on when it has; one that begins ends. */
+export type Retry = "never" | "backoff" | "operator";
 
 export type CatalogueEntry = Readonly<{
   /** One sentence: what happened. */
@@ -110,9 +111,15 @@ export const CATALOGUE = {
   ),
   FERRY_MONGO_AUTH: entry(
     77,
-    "never",
+    "operator",
     "MongoDB refused the user name or password.",
-    "Check user, password (percent-encoded in the URI) and authSource.",
+    "Check user, password (percent-encoded in the URI) and authSource. A process at work reads the file of --source-file, --target-file or --state-file again for each login; a password from elsewhere needs a restart.",
+  ),
+  FERRY_MONGO_ANONYMOUS: entry(
+    77,
+    "never",
+    "MongoDB asks for a login, and the connection has none.",
+    "Give user and password in the URI, percent-encoded; where it has them, the user was dropped: create it, and start ferry again.",
   ),
   FERRY_MONGO_PRIVILEGE: entry(
     77,
@@ -178,9 +185,9 @@ export const CATALOGUE = {
   ),
   FERRY_KAFKA_AUTH: entry(
     77,
-    "never",
+    "operator",
     "Kafka refused ferry's login.",
-    "Check sasl.mechanism and sasl.jaas.config, or the client's certificate, in the file of --kafka-config.",
+    "Check sasl.mechanism and sasl.jaas.config, or the client's certificate, in the file of --kafka-config; a process at work reads user and password there again for each login.",
   ),
   FERRY_KAFKA_ACL: entry(
     77,

@@ -11,12 +11,13 @@ export type RetryOptions = Readonly<{
   pauseMs?: number;
   maxPauseMs?: number;
   random?: () => number;
-  /** Is it transient? By default as the error's catalogue entry says. */
+  /** Is it transient? By default as the error's catalogue entry says; an operator is waited for without a limit only. */
   isPassing?: (error: FerryError) => boolean;
-  /** Called before each pause. The place to log a warning. */
+  /** Called before each pause. The place to log a warning. `attempt`: how often it failed in a row with this code, from 1. */
   onRetry?: (error: FerryError, attempt: number, pauseMs: number) => void;
 }>;
 
+const passes = (error: FerryError): boolean => error.entry.retry === "backoff";
 const mayPass = (error: FerryError): boolean => error.entry.retry !== "never";
 
 /**
@@ -32,8 +33,9 @@ export const retry = async <T>(
       giveUpAfterMs: number;
     }>,
 ): Promise<T> => {
-  const { clock, random = Math.random, pauseMs = 20, maxPauseMs = 1000, isPassing = mayPass } = options;
+  const { clock, random = Math.random, pauseMs = 20, maxPauseMs = 1000, isPassing = passes } = options;
   let failedSince: number | undefined;
+  let last: Readonly<{ code: string; times: number }> = { code: "", times: 0 };
   for (let tries = 1; ; tries++) {
     options.signal?.throwIfAborted();
     try {
@@ -46,7 +48,8 @@ export const retry = async <T>(
       }
       const ceiling = Math.min(maxPauseMs, pauseMs * 2 ** Math.min(tries - 1, 16));
       const pause = Math.max(1, Math.round(ceiling * random()));
-      options.onRetry?.(error, tries, pause);
+      last = { code: error.code, times: last.code === error.code ? last.times + 1 : 1 };
+      options.onRetry?.(error, last.times, pause);
       await clock.sleep(pause, options.signal);
     }
   }
@@ -54,7 +57,7 @@ export const retry = async <T>(
 
 /** `retry` without a limit: only the signal, or an error that is not transient, ends it. */
 export const retryForever = <T>(attempt: () => Promise<T>, options: RetryOptions): Promise<T> =>
-  retry(attempt, { ...options, giveUpAfterMs: Number.POSITIVE_INFINITY });
+  retry(attempt, { isPassing: mayPass, ...options, giveUpAfterMs: Number.POSITIVE_INFINITY });
 
 export type WaitOptions = Readonly<{
   what: string;

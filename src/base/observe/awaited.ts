@@ -1,5 +1,7 @@
+import type { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import type { Logger } from "./log.ts";
+import { failureFields } from "./failure.ts";
+import type { LogFields, Logger } from "./log.ts";
 
 /** What is back sooner was hardly away, ms. */
 const SAY_MS = 1000;
@@ -22,13 +24,15 @@ export class Awaited {
     this.#since = clock.now();
   }
 
-  /** It did not answer, once more. @param why without credentials */
-  missing(why: string): void {
+  /** It did not answer, once more; what an operator has to do is said at once. @param why without credentials */
+  missing(why: string | FerryError): void {
     const now = this.#clock.now();
     this.#since ??= now;
-    if (now - this.#since < SAY_MS || now - (this.#saidAt ?? Number.NEGATIVE_INFINITY) < AGAIN_MS) return;
+    const fields: LogFields = typeof why === "string" ? { err: why } : failureFields(why);
+    const patience = fields.hint !== undefined ? 0 : SAY_MS;
+    if (now - this.#since < patience || now - (this.#saidAt ?? Number.NEGATIVE_INFINITY) < AGAIN_MS) return;
     this.#saidAt = now;
-    this.#logger.warn({ stage: "waiting", err: why }, `waiting for ${this.#who}`);
+    this.#logger.warn({ stage: "waiting", ...fields }, `waiting for ${this.#who}`);
   }
 
   /** It answers. */

@@ -10,6 +10,7 @@ import {
 import { FerryError } from "#base/errors/ferryError.ts";
 import { shownUri } from "#base/errors/secrets.ts";
 import { translated } from "./errors.ts";
+import { noteRefusals, renewLogin, shareLogin } from "./logins.ts";
 import { requireTlsFiles } from "./tlsFiles.ts";
 import { readableTopologyVersions } from "./topologyVersion.ts";
 import { requireMongoUri } from "./uri.ts";
@@ -53,6 +54,8 @@ const OWN = {
   retryWrites: true,
   socketTimeoutMS: 0, // an index build takes its hours; a dead connection is noticed by the driver's monitors
   waitQueueTimeoutMS: 0,
+  // After a refused login the driver asks nothing of a server until its next reply to a monitor, which is this far away at most.
+  heartbeatFrequencyMS: 2000,
   // Decoding is for looking only, and other UTF-8 in an error or a name is no reason to stop: it shows as U+FFFD.
   enableUtf8Validation: false,
 } as const satisfies MongoClientOptions;
@@ -107,6 +110,8 @@ const open = (typed: string, options: MongoClientOptions & OwnOptions): MongoCli
     throw new FerryError("FERRY_URI", `${shownUri(typed)}: ${reason}`, { cause: error });
   }
   requireTlsFiles(client.options);
+  renewLogin(client, typed);
+  noteRefusals(client);
   return client;
 };
 
@@ -176,11 +181,12 @@ export const connectMongo = async (uri: string, options: ConnectOptions): Promis
  * @param uri as the set's, with this member's host; what DNS said of the set (`mongodb+srv`) is taken from the set's client
  */
 export const openMember = (set: MongoClient, uri: string, host: string, appName: string): MongoClient => {
-  const { tls, credentials } = set.options;
   const isSrv = uri.startsWith("mongodb+srv:");
   const plain = isSrv ? uri.replace("mongodb+srv:", "mongodb:") : uri;
-  const said = isSrv ? { tls, ...(credentials === undefined ? {} : { authSource: credentials.source }) } : {};
-  return open(plain, { ...clientOptions({ appName: `${appName} ${host}` }), ...said, directConnection: true });
+  const said = isSrv ? { tls: set.options.tls } : {};
+  const member = open(plain, { ...clientOptions({ appName: `${appName} ${host}` }), ...said, directConnection: true });
+  shareLogin(member, set);
+  return member;
 };
 
 /** What kind of deployment answers: only replica sets and sharded clusters have transactions and change streams. */

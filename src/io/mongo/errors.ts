@@ -9,6 +9,7 @@ import {
 import { elementsOf, type RawValue, rawField } from "#base/bson/rawValue.ts";
 import type { ErrorCode } from "#base/errors/catalogue.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import { refuser } from "./logins.ts";
 import { isPassingCode, isWrongCommand, ServerCode } from "./serverCodes.ts";
 import { whyUnreached } from "./unreached.ts";
 
@@ -25,8 +26,9 @@ const codeOf = (error: MongoServerError): ErrorCode => {
     error.hasErrorLabel("RetryableWriteError")
   )
     return "FERRY_MONGO_TRANSIENT";
-  if (AUTH.has(code) || (code === ServerCode.Unauthorized && isAnonymous(error.message))) return "FERRY_MONGO_AUTH";
-  if (code === ServerCode.Unauthorized) return "FERRY_MONGO_PRIVILEGE";
+  if (AUTH.has(code)) return "FERRY_MONGO_AUTH";
+  if (code === ServerCode.Unauthorized)
+    return isAnonymous(error.message) ? "FERRY_MONGO_ANONYMOUS" : "FERRY_MONGO_PRIVILEGE";
   if (isWrongCommand(code)) return "FERRY_MONGO_COMMAND";
   return "FERRY_MONGO_REJECTED";
 };
@@ -65,15 +67,14 @@ export const mongoError = (error: unknown, phase: string): FerryError => {
       codeName: String(error["codeName"] ?? ""),
       keyPattern: error["keyPattern"],
     };
-    return new FerryError(codeOf(error), `${phase}: ${withoutCommand(error.message)} (${error.code})`, {
-      cause: error,
-      facts,
-    });
+    const code = codeOf(error);
+    const from = code === "FERRY_MONGO_AUTH" ? `${refuser(error)} refuses the login: ` : "";
+    const detail = `${phase}: ${from}${withoutCommand(error.message)} (${error.code})`;
+    return new FerryError(code, detail, { cause: error, facts });
   }
   if (error instanceof MongoServerSelectionError) {
     const inner = [...(error.reason?.servers.values() ?? [])].map((server) => server.error).find((e) => e !== null);
-    if (inner instanceof MongoServerError && AUTH.has(Number(inner.code)))
-      return new FerryError("FERRY_MONGO_AUTH", `${phase}: ${inner.message}`, { cause: error });
+    if (inner instanceof MongoServerError && AUTH.has(Number(inner.code))) return mongoError(inner, phase);
     return new FerryError("FERRY_MONGO_UNREACHABLE", `${phase}: ${whyUnreached(error)}`, { cause: error });
   }
   if (isLookup(error))

@@ -3,6 +3,7 @@ import { unlessAborted } from "#base/flow/abort.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { retryForever } from "#base/flow/retry.ts";
 import { Awaited } from "#base/observe/awaited.ts";
+import { failureFields } from "#base/observe/failure.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { MongoClient } from "./connect.ts";
 import { translated } from "./errors.ts";
@@ -17,14 +18,19 @@ export type AwaitedServer = Readonly<{
 
 export type OutageDeps = Readonly<{ clock: Clock; logger: Logger; signal: AbortSignal }>;
 
-/** Is a server away, or not itself for a moment? Timeouts of ferry's own and what others hold are not meant. */
+/**
+ * Is a server away, or not itself for a moment, or does it refuse a login that it took before? Timeouts of ferry's own and what
+ * others hold are not meant.
+ */
 const isOutage = (error: FerryError): boolean =>
   isFerry(
     error,
     "FERRY_MONGO_UNREACHABLE",
     "FERRY_MONGO_TRANSIENT",
+    "FERRY_MONGO_AUTH",
     "FERRY_KAFKA_UNREACHABLE",
     "FERRY_KAFKA_TRANSIENT",
+    "FERRY_KAFKA_AUTH",
   );
 
 /** Its primary answers. */
@@ -56,7 +62,7 @@ const waitUntilAnswers = async (
     clock,
     signal,
     isPassing,
-    onRetry: ({ detail }) => awaited.missing(detail),
+    onRetry: (error) => awaited.missing(error),
   });
   await unlessAborted(waiting, signal);
   signal.throwIfAborted();
@@ -70,13 +76,16 @@ const waitUntilAnswers = async (
 const whenAnswers = (server: AwaitedServer, deps: OutageDeps): Promise<void> =>
   waitUntilAnswers(server, deps, isOutage);
 
+/** What only a hand can change, before anything has worked. */
+const isMistake = ({ entry, facts }: FerryError): boolean => entry.retry === "operator" || facts["mistake"] === true;
+
 /**
- * Waits for a server that nothing was heard of yet: a host that DNS does not know is a mistake here. Later the same answer is an
- * outage, as when a container and its name are gone for a moment.
+ * Waits for a server that nothing was heard of yet: a host that DNS does not know and a login that is refused are mistakes here.
+ * Later the same answer is an outage, as when a container and its name are gone for a moment, or a password is being changed.
  * @throws errors that are not transient, the signal's reason
  */
 export const whenFirstAnswers = (server: AwaitedServer, deps: OutageDeps): Promise<void> =>
-  waitUntilAnswers(server, deps, (error) => isOutage(error) && error.facts["mistake"] !== true);
+  waitUntilAnswers(server, deps, (error) => isOutage(error) && !isMistake(error));
 
 /**
  * Work that may be done again from its beginning, however far it came: where a server goes away in the middle, it is waited
@@ -103,8 +112,8 @@ export const throughOutages = <T>(
       clock,
       signal,
       isPassing: isOutage,
-      onRetry: ({ code, detail }) =>
-        logger.warn({ stage: "waiting", code, err: detail }, `interrupted while ${what}; it is repeated`),
+      onRetry: (error) =>
+        logger.warn({ stage: "waiting", ...failureFields(error) }, `interrupted while ${what}; it is repeated`),
     },
   );
 };

@@ -32,3 +32,14 @@ export const withHost = (uri: string, host: string): string => {
   const parts = split(uri);
   return parts === undefined ? uri : parts.head + host + parts.tail;
 };
+
+/** User and password, decoded; undefined where the URI has no login, or one that is not percent-encoded. */
+export const loginOf = (uri: string): Readonly<{ username: string; password: string }> | undefined => {
+  const [, user, password = ""] = /^mongodb(?:\+srv)?:\/\/([^:@/?]*)(?::([^:@/?]*))?@/.exec(uri) ?? [];
+  if (user === undefined) return undefined;
+  try {
+    return { username: decodeURIComponent(user), password: decodeURIComponent(password) };
+  } catch {
+    return undefined;
+  }
+};

@@ -2,10 +2,9 @@
  * A thread that reads one document of the source again and again, and tells how long each read took: what a service of the
  * source waits for. It never writes there. In a thread of its own, since the copy's own turns would count as the source's time.
  */
-import { workerData } from "node:worker_threads";
 import type { Namespace } from "#base/flow/types.ts";
 import { openMongo, type ReadPreferenceMode } from "#io/mongo/connect.ts";
-import { timedAgain } from "./timedAgain.ts";
+import { timedAgain, told } from "./timedAgain.ts";
 
 export type SourceProbeData = Readonly<{
   uri: string;
@@ -14,7 +13,7 @@ export type SourceProbeData = Readonly<{
   readPreference: ReadPreferenceMode;
 }>;
 
-const { uri, appName, ns, readPreference } = workerData as SourceProbeData;
+const { uri, appName, ns, readPreference } = told<SourceProbeData>();
 const client = openMongo(uri, { appName, maxPoolSize: 1, readPreference });
 const documents = client.db(ns.db).collection(ns.coll);
 

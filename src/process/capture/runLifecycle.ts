@@ -6,6 +6,7 @@ import { faultPoint } from "#base/flow/fault.ts";
 import { retryForever } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import type { Logger } from "#base/observe/log.ts";
+import { tryingAgain } from "#base/observe/tryingAgain.ts";
 import type { Vitals } from "#base/observe/vitals.ts";
 import { type AwaitedServer, throughOutages } from "#io/mongo/outages.ts";
 import { stateOf } from "#source/capture/captureLifecycle.ts";
@@ -287,6 +288,6 @@ export class RunLifecycle {
 
   #retrying(what: string) {
     const { clock, hard } = this.#deps;
-    return { what, clock, signal: hard };
+    return { what, clock, signal: hard, onRetry: tryingAgain(this.#deps, "capture") };
   }
 }

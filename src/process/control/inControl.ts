@@ -29,7 +29,7 @@ const keep = (
       if (!(await lease.renew())) lose();
       away.back();
     } catch (error) {
-      away.missing(passing(error).detail);
+      away.missing(passing(error));
     }
   });
 
@@ -51,7 +51,7 @@ const standBy = ({ lease, clock, logger, signal }: InControlDeps, away: Awaited)
       said = other;
       return other === undefined;
     } catch (error) {
-      away.missing(passing(error).detail);
+      away.missing(passing(error));
       return false;
     }
   });

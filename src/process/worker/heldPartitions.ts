@@ -162,7 +162,7 @@ export class HeldPartitions {
     const { runs, halts, logger, hard } = this.#deps;
     if (hard.aborted) return;
     const lane = partitionId(claim.route, claim.partition);
-    if (isFerry(error) && (error.entry.retry === "backoff" || isFerry(error, "FERRY_FENCED"))) {
+    if (isFerry(error) && (error.entry.retry !== "never" || isFerry(error, "FERRY_FENCED"))) {
       logger.warn(
         { lane, epoch: claim.epoch, err: error.detail, code: error.code },
         "partition released after an error",

@@ -115,6 +115,7 @@ export class Worker implements AsyncDisposable {
   async #repeat(everyMs: number, work: () => Promise<void>, signal: AbortSignal): Promise<void> {
     const { clock } = this.#deps;
     let attempt = 0;
+    let code = "";
     await every(everyMs, { clock, ended: signal, first: "now" }, async () => {
       try {
         await work();
@@ -122,7 +123,9 @@ export class Worker implements AsyncDisposable {
       } catch (error) {
         if (signal.aborted) return; // whatever was interrupted by the stop is no failure
         if (!isFerry(error) || error.entry.retry === "never") throw error;
-        tryingAgain(this.#deps, "worker")(error, ++attempt, everyMs);
+        attempt = error.code === code ? attempt + 1 : 1; // as flow/retry.ts counts
+        code = error.code;
+        tryingAgain(this.#deps, "worker")(error, attempt, everyMs);
       }
     });
   }

@@ -69,9 +69,30 @@ test("a host that DNS does not know is a mistake at first, and an outage later",
 
 test("errors that are not transient are thrown: refusals, ferry's own timeouts, faults", async () => {
   const { deps, server } = fixture();
-  for (const error of [new FerryError("FERRY_TIMEOUT", "x"), new FerryError("FERRY_MONGO_AUTH", "x"), new Error("x")])
+  for (const error of [
+    new FerryError("FERRY_TIMEOUT", "x"),
+    new FerryError("FERRY_MONGO_PRIVILEGE", "x"),
+    new Error("x"),
+  ])
     await assert.rejects(
       throughOutages("looking", [server("the source", 0)], deps, () => Promise.reject(error)),
       (thrown) => thrown === error || (isFerry(thrown) && isFerry(error, thrown.code)),
     );
+});
+
+test("a login that is refused is said at once, with what to do, and waited for; at first it is a mistake", async () => {
+  const { deps } = fixture();
+  const refused = new FerryError("FERRY_MONGO_AUTH", "Authentication failed");
+  const said: object[] = [];
+  const warn = (fields: object): void => void said.push(fields);
+  let asked = 0;
+  const server = { name: "the source", ask: () => (++asked < 3 ? Promise.reject(refused) : Promise.resolve()) };
+  let tries = 0;
+  await throughOutages("carrying", [server], { ...deps, logger: { ...deps.logger, warn } }, async () => {
+    if (++tries === 1) throw refused;
+  });
+  const { code, hint } = { code: refused.code, hint: refused.entry.hint };
+  assert.deepEqual(said[1], { stage: "waiting", code, err: "Authentication failed", hint });
+  const nobody = { name: "the source", ask: () => Promise.reject(refused) };
+  await assert.rejects(whenFirstAnswers(nobody, deps), refused);
 });
