@@ -5,6 +5,8 @@ import { runProgram } from "#tools/stack/process.ts";
 type About = Readonly<{
   /** Instead of 127.0.0.1 and localhost. */
   host?: string;
+  /** Beside them. */
+  alsoHost?: string;
   expired?: boolean;
   /** Of its key, which is not encrypted otherwise. */
   password?: string;
@@ -29,14 +31,16 @@ const KEY = ["-newkey", "rsa:2048", "-nodes"];
 export const authority = async (folder: string): Promise<Certificates> => {
   const [ca, caKey] = [join(folder, "ca.pem"), join(folder, "ca.key")];
   await openssl(["req", "-x509", ...KEY, "-keyout", caKey, "-out", ca, "-days", "2", "-subj", "/CN=test authority"]);
-  const signed: Certificates["signed"] = async (name, { host, expired = false, password } = {}) => {
+  const signed: Certificates["signed"] = async (name, { host, alsoHost, expired = false, password } = {}) => {
     const [key, request, extensions] = ["key", "csr", "ext"].map((end) => join(folder, `${name}.${end}`)) as [
       string,
       string,
       string,
     ];
     await openssl(["req", ...KEY, "-keyout", key, "-out", request, "-subj", `/CN=${name}`]);
-    writeFileSync(extensions, `subjectAltName=${host === undefined ? "IP:127.0.0.1,DNS:localhost" : `DNS:${host}`}\n`);
+    const hosts = host === undefined ? ["IP:127.0.0.1", "DNS:localhost"] : [`DNS:${host}`];
+    if (alsoHost !== undefined) hosts.push(`DNS:${alsoHost}`);
+    writeFileSync(extensions, `subjectAltName=${hosts.join()}\n`);
     const validity = ["-days", expired ? "-1" : "2"];
     const certificate = await openssl([
       ...["x509", "-req", "-in", request, "-CA", ca, "-CAkey", caKey, "-CAcreateserial", "-extfile", extensions],

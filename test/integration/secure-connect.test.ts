@@ -16,7 +16,8 @@ import { runProgram } from "#tools/stack/process.ts";
 import { authority } from "../harness/certificates.ts";
 import { ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
-import { guarded, PASSWORD } from "../harness/guarded.ts";
+import { guarded } from "../harness/guarded.ts";
+import { PASSWORD } from "../harness/printedRoles.ts";
 import { connect, sharedKafka, sharedMongo } from "../harness/servers.ts";
 import { recommendedConnector } from "../harness/workerConnector.ts";
 

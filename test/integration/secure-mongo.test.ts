@@ -2,18 +2,24 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { after, test } from "node:test";
 import { createServer } from "node:tls";
 import { isFerry } from "#base/errors/ferryError.ts";
 import { connectMongo } from "#io/mongo/connect.ts";
 import { authority } from "../harness/certificates.ts";
 import { directConverged, startDirect } from "../harness/directRun.ts";
+import { dnsServer } from "../harness/dnsServer.ts";
 import { ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
-import { guarded, PASSWORD } from "../harness/guarded.ts";
+import { guarded } from "../harness/guarded.ts";
+import { PASSWORD } from "../harness/printedRoles.ts";
 import { sharedMongo } from "../harness/servers.ts";
+import { useDns } from "../harness/useDns.ts";
 
 const KEY_PASSWORD = "k3y-secret";
+/** As DNS names the server. */
+const NAMED = "db.ferry.test";
 const folder = tempFolder();
 const servers = new AsyncDisposableStack();
 after(async () => {
@@ -25,7 +31,7 @@ after(async () => {
 const secured = async () => {
   const [pki, stranger] = [await authority(folder.path), await authority(tempFolder().path)];
   const [server, client, locked, foreign] = await Promise.all([
-    pki.signed("server"),
+    pki.signed("server", { alsoHost: NAMED }),
     pki.signed("client"),
     pki.signed("locked", { password: KEY_PASSWORD }),
     stranger.signed("client"),
@@ -81,12 +87,23 @@ test("MongoDB with TLS, certificates and logins of each kind: what works, and wh
     }
   };
 
+  const dns = servers.use(
+    await dnsServer({
+      "_mongodb._tcp.shop.ferry.test": { srv: [{ host: NAMED, port: mongod.server.port }] },
+      "shop.ferry.test": { txt: "authSource=admin&replicaSet=rs0" },
+    }),
+  );
+  useDns(dns.address);
+  const { tls: _implied, ...named } = mutual;
+  const srv = uri(login("SCRAM-SHA-256"), named, "shop.ferry.test").replace("mongodb:", "mongodb+srv:");
+
   const works: Readonly<Record<string, string>> = {
     "SCRAM-SHA-1": uri(login("SCRAM-SHA-1"), { authMechanism: "SCRAM-SHA-1" }),
     "SCRAM-SHA-256": uri(login("SCRAM-SHA-256"), { authMechanism: "SCRAM-SHA-256" }),
     "SCRAM, as the server offers it": uri(login("SCRAM-SHA-1"), {}),
     "SCRAM over TLS": uri(login("SCRAM-SHA-256"), mutual),
     "SCRAM over TLS, compressed": uri(login("SCRAM-SHA-256"), { ...mutual, compressors: "zlib" }),
+    "mongodb+srv, with TLS as its default": srv,
     "X.509": uri("", x509),
     "X.509, a key with a password": uri("", {
       ...x509,
@@ -133,6 +150,7 @@ test("MongoDB with TLS, certificates and logins of each kind: what works, and wh
       uri("", { ...x509, tlsCertificateKeyFile: locked, tlsCertificateKeyFilePassword: "wrong" }),
       /FERRY_TLS_FILE: tlsCertificateKeyFile .*locked\.pem: it cannot be used/,
     ],
+    "mongodb+srv, a wrong password": [srv.replace(PASSWORD, "wrong"), /FERRY_MONGO_AUTH: connecting to the source/],
     "TLS to a server without it": [
       uri("", tls, `127.0.0.1:${plain.port}`),
       /the source, .*speaks? (?:no TLS|none), and tls=true asks for it/,
@@ -164,6 +182,21 @@ test("MongoDB with TLS, certificates and logins of each kind: what works, and wh
     await using run = await startDirect({ source: from, target: plain.uri, include: ["secured.users"] });
     await run.says("copy finished");
     await directConverged(here, there, "secured.users");
+  });
+
+  await t.test("ferry run reads the source by mongodb+srv, and copies from a member of its set", async () => {
+    await using here = await connectMongo(srv, { appName: "test" });
+    await using there = await connectMongo(plain.uri, { appName: "test" });
+    await here.db("named").collection("users").insertOne({ n: 1 });
+    await using run = await startDirect({
+      source: srv,
+      target: plain.uri,
+      include: ["named.users"],
+      args: ["--state-db", "ferry_named", "--read-preference", "secondaryPreferred"],
+      env: { FERRY_TEST_DNS: dns.address, NODE_OPTIONS: `--import=${join(process.cwd(), "test/harness/useDns.ts")}` },
+    });
+    await run.says("copy finished");
+    await directConverged(here, there, "named.users");
   });
 });
 

@@ -23,7 +23,8 @@ import { runProgram } from "#tools/stack/process.ts";
 import { directConverged, endCapture, startCapture, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
-import { createPrinted, type Guarded, guarded, type Role, readScript } from "../harness/guarded.ts";
+import { type Guarded, guarded } from "../harness/guarded.ts";
+import { createPrinted, type Role, readScript } from "../harness/printedRoles.ts";
 import { kafka } from "../harness/servers.ts";
 import { optionsOf } from "../harness/specs.ts";
 import { FerryProcess, startWorker } from "../harness/worker.ts";
@@ -59,8 +60,8 @@ const sidesFor = async (db: string): Promise<Sides> => {
   ]);
   assert.equal(status, 0, err);
   const printed = readScript(out);
-  await createPrinted(source, printed.source);
-  await createPrinted(target, printed.target);
+  await createPrinted(source.root, printed.source);
+  await createPrinted(target.root, printed.target);
   return { source, target };
 };
 
