@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { tempFolder } from "./folders.ts";
+import { ferryArgs, ferryEnv } from "./leastPrivileged.ts";
 import { tail, within } from "./timeLimit.ts";
 
 let home: string | undefined;
@@ -17,7 +18,7 @@ export const bareEnvironment = (env: NodeJS.ProcessEnv = {}): Record<string, str
   PATH: process.env["PATH"] ?? "",
   NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] ?? "",
   FERRY_HOME: emptyHome(),
-  ...(env as Record<string, string>), // none is set to undefined
+  ...ferryEnv(env as Record<string, string>), // none is set to undefined
 });
 
 /** How it ended (null: by a signal), and everything it said. */
@@ -44,7 +45,7 @@ export const ferry = async (
     timeoutMs?: number;
   }> = {},
 ): Promise<FerryRun> => {
-  const child = spawn(process.execPath, [...NODE_FLAGS, ...args], {
+  const child = spawn(process.execPath, [...NODE_FLAGS, ...ferryArgs(args)], {
     env: bareEnvironment(options.env),
     stdio: ["ignore", "pipe", "pipe"],
   });

@@ -4,6 +4,7 @@ import { type KafkaServer, type KafkaServerOptions, startKafka } from "#tools/st
 import { type ConnectServer, type KafkaConnectOptions, startConnect } from "#tools/stack/kafkaConnect.ts";
 import { type MongoOptions, type MongoServer, startMongo } from "#tools/stack/mongod.ts";
 import { removeFolder, tempFolder } from "./folders.ts";
+import { guardedOptions, withUsers } from "./leastPrivileged.ts";
 
 /**
  * Real servers for tests, each on free ports in a folder of its own:
@@ -37,7 +38,10 @@ const inFolder = async <T extends Owned>(start: (dir: string) => Promise<T>): Pr
 
 /** A mongod of this test's own: replica set `rs0` of one member, 0.25 GB cache, fail points allowed, by default. */
 export const mongo = (options: Partial<MongoOptions> = {}): Promise<MongoServer> =>
-  inFolder((dir) => startMongo({ dir, name: "mongo", replSet: "rs0", cacheGb: 0.25, testCommands: true, ...options }));
+  inFolder(async (dir) => {
+    const wanted = { dir, name: "mongo", replSet: "rs0", cacheGb: 0.25, testCommands: true, ...options };
+    return withUsers(await startMongo(guardedOptions(wanted)), wanted);
+  });
 
 /**
  * What an idle broker does: by default a quarter of a core, of which three run beside each other. None of

@@ -7,6 +7,7 @@ import { isStopped } from "#tools/stack/process.ts";
 import { type Exit, Server } from "#tools/stack/server.ts";
 import { bareEnvironment, ferry, NODE_FLAGS } from "./ferry.ts";
 import { removeFolder, tempFolder } from "./folders.ts";
+import { ferryArgs } from "./leastPrivileged.ts";
 import { within } from "./timeLimit.ts";
 
 export type WorkerStart = Readonly<{
@@ -38,7 +39,7 @@ export class FerryProcess extends Server {
     super({
       name: `${kind}-${++started}`,
       command: process.execPath,
-      args: [...NODE_FLAGS, ...args],
+      args: [...NODE_FLAGS, ...ferryArgs(args)],
       env: bareEnvironment(env),
       cwd: process.cwd(),
       logFile,
