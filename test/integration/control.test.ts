@@ -168,7 +168,7 @@ const answersAgree = async ({ as, cli, both }: Opened): Promise<void> => {
   );
   const overview = await parsed("getOverview");
   assert.deepEqual([overview.letters, overview.lanes.count], [status.letters, lanes.length]);
-  assert.match(overview.summary, /1 dead letters; needs action: decide on the dead letters/);
+  assert.match(overview.summary, /1 dead letter; needs action: decide on the dead letters/);
   assert.deepEqual(await parsed("listDrift"), JSON.parse((await cli("drift")).out));
   assert.deepEqual((await parsed("listLetters")).letters, JSON.parse((await cli("dlq", "list")).out));
   const conflicts = JSON.parse((await cli("conflicts")).out) as Document[];

@@ -161,6 +161,27 @@ test("a decision that comes while a clash is tried again by the clock is not los
   assert.equal((await look()).state, "waiting");
 });
 
+test("thousands of letters are named in commands of a thousand, each once", async () => {
+  await using client = await new MongoClient((await sharedMongo("target")).uri).connect();
+  const state = new StateDb(client, "ferry_many");
+  await state.prepare();
+  const store = new DeadLetterStore(state);
+  const ids = Array.from({ length: 2100 }, (_, n) => `many/0/${n}`);
+  const records = ids.map((_id, offset) => ({ _id, route: "many", partition: 0, offset, state: "waiting" }));
+  await client.db("ferry_many").collection<Document & { _id: string }>("deadLetters").insertMany(records);
+  const named = await store.list({ ids: [...ids, "many/0/none"] }, 1_000_000);
+  assert.deepEqual(new Set(named.map(({ _id }) => _id)), new Set(ids));
+  assert.equal(named.length, ids.length);
+  assert.equal((await store.list({ ids }, 1000)).length, 1000);
+  assert.equal(await store.decide({ ids: ids.slice(1) }, "discard"), ids.length - 1);
+  assert.equal(await store.decide({ ids: [] }, "discard"), 0);
+  const waiting = (await store.list({ route: "many" }, 1_000_000)).filter(({ state }) => state === "waiting");
+  assert.deepEqual(
+    waiting.map(({ _id }) => _id),
+    ids.slice(0, 1),
+  );
+});
+
 test("a worker killed in a replay: the next one finishes it, once", async () => {
   await using opened = await open("dlq.killed");
   const { client, target, topic, options, dlq, kafka } = opened;

@@ -21,7 +21,7 @@ import {
 
 type ChunkRecord = { _id: string; letter: string; n: number; data: Binary };
 
-/** Letters that a partition's owner reads at a time. */
+/** Letters that are read at a time, or named in one command. */
 const AT_ONCE = 1000;
 
 /** Which letters are meant; what is left out does not limit. */
@@ -39,6 +39,15 @@ const queryOf = ({ ids, route, code, identity }: LetterFilter): Document => ({
   ...(code === undefined ? {} : { code }),
   ...(identity === undefined ? {} : { identity: identityBinary(identity) }),
 });
+
+/** A filter that names many letters, in parts: what a command names must fit into 16 MB. */
+const partsOf = ({ ids, ...rest }: LetterFilter): readonly LetterFilter[] =>
+  ids === undefined
+    ? [rest]
+    : Array.from({ length: Math.ceil(ids.length / AT_ONCE) }, (_, n) => ({
+        ...rest,
+        ids: ids.slice(n * AT_ONCE, (n + 1) * AT_ONCE),
+      }));
 
 const lettersIn = (state: StateDb): Collection<DeadLetterRecord> => state.collection("deadLetters");
 
@@ -124,9 +133,14 @@ export class DeadLetterStore implements LetterBook {
     return translated("counting dead letters", () => this.#letters.countDocuments(queryOf(filter)));
   }
 
-  /** Letters without their raw values, in the order of the log. */
-  list(filter: LetterFilter, limit: number): Promise<DeadLetterRecord[]> {
-    return this.#find("listing dead letters", queryOf(filter), limit);
+  /** Letters without their raw values, in the order of the log; where many ids are named, a part of them after the other. */
+  async list(filter: LetterFilter, limit: number): Promise<DeadLetterRecord[]> {
+    const found: DeadLetterRecord[] = [];
+    for (const part of partsOf(filter)) {
+      if (found.length === limit) break; // a limit of 0 would be none
+      found.push(...(await this.#find("listing dead letters", queryOf(part), limit - found.length)));
+    }
+    return found;
   }
 
   #find(what: string, query: Document, limit: number): Promise<DeadLetterRecord[]> {
@@ -136,10 +150,14 @@ export class DeadLetterStore implements LetterBook {
 
   /** Notes a decision. Answers with how many letters it is for. */
   async decide(filter: LetterFilter, state: LetterState): Promise<number> {
-    const result = await translated("deciding on dead letters", () =>
-      this.#letters.updateMany(queryOf(filter), { $set: { state } }),
-    );
-    return result.matchedCount;
+    let matched = 0;
+    for (const part of partsOf(filter)) {
+      const result = await translated("deciding on dead letters", () =>
+        this.#letters.updateMany(queryOf(part), { $set: { state } }),
+      );
+      matched += result.matchedCount;
+    }
+    return matched;
   }
 
   due(route: string, partition: number): Promise<DeadLetterRecord[]> {

@@ -1,4 +1,4 @@
-import { FerryError } from "#base/errors/ferryError.ts";
+import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { lookUntil } from "#base/flow/lookUntil.ts";
 import { retryForever } from "#base/flow/retry.ts";
@@ -33,10 +33,16 @@ const reasonOf = ({ record: { state, maxPauseMs }, free }: Seen): FerryError | u
     ? undefined
     : new FerryError("FERRY_CUTOVER_PAUSE", `services would have waited for ${maxPauseMs} ms while ${state}`);
 
+/** It has gone on meanwhile: another look tells how far. */
+const unlessTaken = (error: unknown): undefined => {
+  if (!isFerry(error, "FERRY_CUTOVER_TAKEN")) throw error;
+  return undefined;
+};
+
 /**
  * Watches a cutover from another process, until it needs no watcher. If the process that drives it is gone, or the
  * fence stays up for too long, this one takes it over: back, or forward where services may have been sent to the target.
- * @throws FERRY_CUTOVER_TAKEN where yet another process did so
+ * @throws FERRY_CUTOVER_TAKEN where yet another process did so, FERRY_MONGO_*
  */
 export const watch = async (deps: WatchDeps): Promise<void> => {
   const { memory, clock, id, signal, onRetry } = deps;
@@ -45,8 +51,8 @@ export const watch = async (deps: WatchDeps): Promise<void> => {
     const seen = await retryForever(() => memory.latest(), patience);
     if (seen === undefined || seen.record._id !== id || isPast(seen.record.state)) return true;
     if (!mustAct(seen)) return false;
-    const mine = await retryForever(() => memory.take(seen.record, "force"), patience).catch(() => undefined);
-    if (mine === undefined) return false; // it has gone on meanwhile
+    const mine = await retryForever(() => memory.take(seen.record, "force"), patience).catch(unlessTaken);
+    if (mine === undefined) return false;
     const left = await new Machine(deps, mine).resume(mine.record, isPast, reasonOf(seen));
     if (!isEnd(left.state)) await memory.leave(left); // what takes long is for `ferry cutover`, as soon as it is started again
     return true;

@@ -49,8 +49,8 @@ export const topicsFor = (ns: string): readonly string[] => {
 /** The topic of a namespace, where no other's is in its way. @param ns `db.collection` */
 export const topicFor = (ns: string): string => topicsFor(ns)[0] ?? ns;
 
-/** What Kafka takes for one name (org.apache.kafka.common.internals.Topic, unifyCollisionChars). */
-const unified = (topic: string): string => topic.replaceAll(".", "_");
+/** The same for all names that Kafka takes for one (org.apache.kafka.common.internals.Topic, unifyCollisionChars). */
+export const unified = (topic: string): string => topic.replaceAll(".", "_");
 
 /** Which topics Kafka does not take beside the ones that are there. */
 export const collidesWith = (existing: Iterable<string>): ((topic: string) => boolean) => {
@@ -58,10 +58,16 @@ export const collidesWith = (existing: Iterable<string>): ((topic: string) => bo
   return (topic) => (names.get(unified(topic)) ?? topic) !== topic;
 };
 
-/** The topic of a namespace among those that are there: its own, else the first that Kafka would take. @param ns `db.collection` */
-export const topicAmong = (ns: string, existing: ReadonlySet<string>): string => {
+/**
+ * The topic of a namespace among those that are there: its own, else the first that Kafka would take.
+ * @param ns `db.collection` @param isTaken `collidesWith(existing)`: made once where many names are asked for
+ */
+export const topicAmong = (
+  ns: string,
+  existing: ReadonlySet<string>,
+  isTaken: (topic: string) => boolean = collidesWith(existing),
+): string => {
   const names = topicsFor(ns);
-  const isTaken = collidesWith(existing);
   return names.findLast((name) => existing.has(name)) ?? names.find((name) => !isTaken(name)) ?? topicFor(ns);
 };
 

@@ -1,6 +1,6 @@
 import { formatNamespace, type Namespace } from "#base/flow/types.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
-import { collidesWith, isTopicName, topicAmong } from "#io/kafka/topicName.ts";
+import { collidesWith, isTopicName, topicAmong, unified } from "#io/kafka/topicName.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { listNamespaces } from "#source/stream/sourceProbe.ts";
 import { type CaptureConfig, topicOf, watchedNamespaces } from "./connectorConfig.ts";
@@ -11,20 +11,20 @@ export const refusedNames = (
   existing: readonly Namespace[],
   topics: readonly string[] = [],
 ): readonly Namespace[] => {
-  const there = new Set(topics);
+  const there = new Map(topics.map((topic) => [unified(topic), topic]));
   return watchedNamespaces(capture, existing).filter((ns) => {
     const topic = topicOf(capture.config, ns);
-    if (there.has(topic)) return false;
-    if (!isTopicName(topic) || collidesWith(there)(topic)) return true;
-    there.add(topic);
+    const same = there.get(unified(topic));
+    if (same === topic) return false;
+    if (!isTopicName(topic) || same !== undefined) return true;
+    there.set(unified(topic), topic);
     return false;
   });
 };
 
 /** What an operator does about one: workers know the topic that ferry's own capture would use. */
-const wayOn = (ns: Namespace, topics: readonly string[]): string => {
+const wayOn = (ns: Namespace, topic: string): string => {
   const name = formatNamespace(ns);
-  const topic = topicAmong(name, new Set(topics));
   const without = JSON.stringify([{ $match: { "ns.coll": { $ne: ns.coll } } }]);
   return `${name}: carry it with "topic.namespace.map": ${JSON.stringify(JSON.stringify({ [name]: topic }))}, or leave it out with ${without} at the beginning of "pipeline"`;
 };
@@ -37,8 +37,9 @@ export const namesRefused = async (
 ): Promise<readonly string[]> => {
   const existing = await listNamespaces(source, capture.watch);
   const topics = (await kafka?.topics()) ?? [];
-  const refused = refusedNames(capture, existing, topics);
-  const rest = watchedNamespaces(capture, existing).filter((ns) => !refused.includes(ns));
-  const taken = [...topics, ...rest.map((ns) => topicOf(capture.config, ns))];
-  return refused.map((ns) => wayOn(ns, taken));
+  const refused = new Set(refusedNames(capture, existing, topics));
+  const rest = watchedNamespaces(capture, existing).filter((ns) => !refused.has(ns));
+  const taken = new Set([...topics, ...rest.map((ns) => topicOf(capture.config, ns))]);
+  const isTaken = collidesWith(taken);
+  return [...refused].map((ns) => wayOn(ns, topicAmong(formatNamespace(ns), taken, isTaken)));
 };

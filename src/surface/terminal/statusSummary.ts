@@ -45,7 +45,9 @@ export const needsOf = (found: Status): readonly Attention[] => {
   return [
     ...halted.map(({ route, code }) => need(code, `${route} is halted (${code})`)),
     ...findings.filter(({ dataAtStake }) => dataAtStake).map(({ code }) => need(code, `data at stake (${code})`)),
-    ...(unbalanced === 0 ? [] : [{ exit: UNBALANCED, text: `the books of ${count(unbalanced)} lanes do not balance` }]),
+    ...(unbalanced === 0
+      ? []
+      : [{ exit: UNBALANCED, text: `the books of ${count(unbalanced, "lane")} do not balance` }]),
     ...(own?.ended == null ? [] : [need(own.ended.code, `it ended with ${own.ended.code}`)]),
     ...(letters === 0 ? [] : [need("FERRY_RUN_LETTERS", "decide on the dead letters (`ferry dlq list`)")]),
     ...failed(found),
@@ -69,7 +71,7 @@ const stateText = ({ own, workers, connectors, halted }: Status): string => {
     return `${halt}${state}, ${own.phase}`;
   }
   const alive = workers.filter((worker) => worker.alive).length;
-  return `${halt}${count(connectors.length)} connectors, ${count(alive)} workers`;
+  return `${halt}${count(connectors.length, "connector")}, ${count(alive, "worker")}`;
 };
 
 const lagText = ({ lagMs }: Status): string[] => (lagMs === null ? [] : [`lag ${duration(lagMs)}`]);
@@ -82,7 +84,7 @@ export const summaryOf = (found: Status): string => {
     stateText(found),
     ...(found.own === null ? [] : [`copied ${count(found.own.copied)}`]),
     ...lagText(found),
-    letters === 0 ? "no dead letters" : `${count(letters)} dead letters`,
+    letters === 0 ? "no dead letters" : count(letters, "dead letter"),
     needs.length === 0 ? "needs no action" : `needs action: ${needs.join(", ")}`,
   ].join("; ");
 };

@@ -17,5 +17,9 @@ export const duration = (ms: number): string => {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 };
 
-/** A count with thousands separated. */
-export const count = (n: number): string => Math.round(n).toLocaleString("en-US");
+/** A count with thousands separated, and what is counted: `1 lane`, `1,234 lanes`. @param noun one of them */
+export const count = (n: number, noun?: string): string => {
+  const whole = Math.round(n);
+  const text = whole.toLocaleString("en-US");
+  return noun === undefined ? text : `${text} ${noun}${whole === 1 ? "" : "s"}`;
+};

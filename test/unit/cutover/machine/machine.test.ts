@@ -97,6 +97,27 @@ test("the operator's stop before the release goes back", async () => {
   assert.equal(world.address, "source");
 });
 
+test("a watchman looks again where the cutover has gone on, and says so where the record may not be written", async () => {
+  for (const [code, ends] of [
+    ["FERRY_CUTOVER_TAKEN", "aborted"],
+    ["FERRY_MONGO_PRIVILEGE", "fencing"],
+  ] as const) {
+    const world = new World({});
+    world.record = { ...newRecord(MAX_PAUSE), state: "fencing", entered: { fencing: new Date(world.clock.now()) } };
+    const deps = machineOf(world, new Life());
+    const take = deps.memory.take.bind(deps.memory);
+    let refusals = 1;
+    deps.memory.take = async (seen, by) => {
+      if (refusals-- > 0) throw new FerryError(code, "");
+      return take(seen, by);
+    };
+    const watching = world.clock.until(watch({ ...deps, id: 1 }));
+    if (code === "FERRY_CUTOVER_TAKEN") await watching;
+    else await assert.rejects(watching, { code });
+    assert.equal(world.record.state, ends);
+  }
+});
+
 /** A reproducible sequence of numbers from 0 to 1. */
 const randomOf = (seed: number) => () => {
   seed = (seed * 1_103_515_245 + 12_345) & 0x7fffffff;

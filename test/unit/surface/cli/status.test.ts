@@ -214,6 +214,10 @@ test("one line of summary, and the exit status of the gravest thing that needs a
   assert.equal(exitOf(left), 75);
   const letters = [{ route: "a.b", letters: 450 }];
   assert.match(summaryOf({ ...NOTHING, letters }), /; 450 dead letters; needs action: decide on the dead letters/);
+  assert.match(
+    summaryOf({ ...NOTHING, letters: letters.slice(0, 1).map((one) => ({ ...one, letters: 1 })) }),
+    /; 1 dead letter; /,
+  );
   assert.equal(exitOf({ ...NOTHING, letters }), 76);
   const ended = { code: "FERRY_SOURCE_HISTORY_LOST" as const, detail: "gone", at: new Date(0) };
   const dead = { ...NOTHING, lanes, own: { ...own, owner: null, ended } };
