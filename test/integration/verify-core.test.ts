@@ -136,6 +136,20 @@ test("an empty target, an empty source, and both", async () => {
   assert.deepEqual([nothing.wrong, nothing.documents], [0, 0]);
 });
 
+test("a collection that is not there any more has no documents: dropped or renamed while it is carried", async () => {
+  const pair = await twins(users(10));
+  await pair.source.drop();
+  const dropped = await verify(pair);
+  assert.deepEqual([dropped.documents, dropped.wrong], [0, 10]);
+  await pair.target.drop();
+  const followed = await verify(pair);
+  assert.deepEqual([followed.documents, followed.wrong], [0, 0]);
+  const renamed = await twins(users(10));
+  for (const side of [renamed.source, renamed.target]) await side.rename(`${renamed.ns.coll}_next`);
+  const { documents, wrong } = await verify(renamed);
+  assert.deepEqual([documents, wrong], [0, 0]);
+});
+
 test("_ids of every type, in one collection, and under a collation", async () => {
   const ids = [
     ...[

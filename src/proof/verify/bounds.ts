@@ -1,5 +1,6 @@
 import type { CollectionAt } from "#io/mongo/collections.ts";
 import { translated } from "#io/mongo/errors.ts";
+import { hasServerCode, ServerCode } from "#io/mongo/serverCodes.ts";
 import { sampleBounds } from "#source/copy/copyRanges.ts";
 import type { Bounds } from "./side.ts";
 
@@ -21,15 +22,21 @@ export const readRanges = async ({ client, ns }: CollectionAt): Promise<readonly
 const REPLY_BYTES = 2 * 1024 * 1024;
 const MOST_DOCUMENTS = 5_000;
 
-/** Documents of each reply, so that replies are of a good size, whatever the documents'. @throws FERRY_MONGO_* */
-export const batchSizeOf = async ({ client, ns }: CollectionAt): Promise<number> => {
-  const stats = await translated(`asking for the size of ${ns.db}.${ns.coll}`, () =>
-    client
-      .db(ns.db)
-      .collection(ns.coll)
-      .aggregate<{ storageStats: { avgObjSize?: number } }>([{ $collStats: { storageStats: {} } }])
-      .toArray(),
-  );
-  const average = Math.max(1, ...stats.map(({ storageStats }) => storageStats.avgObjSize ?? 1)); // one a shard
-  return Math.max(1, Math.min(MOST_DOCUMENTS, Math.round(REPLY_BYTES / average)));
+/** Of one document, bytes; 1 where there is none, or no collection: it may be dropped or renamed while it is carried. */
+const averageOf = async ({ client, ns }: CollectionAt): Promise<number> => {
+  const found = client
+    .db(ns.db)
+    .collection(ns.coll)
+    .aggregate<{ storageStats: { avgObjSize?: number } }>([{ $collStats: { storageStats: {} } }]);
+  try {
+    const stats = await translated(`asking for the size of ${ns.db}.${ns.coll}`, () => found.toArray());
+    return Math.max(1, ...stats.map(({ storageStats }) => storageStats.avgObjSize ?? 1)); // one a shard
+  } catch (error) {
+    if (hasServerCode(error, ServerCode.NamespaceNotFound)) return 1;
+    throw error;
+  }
 };
+
+/** Documents of each reply, so that replies are of a good size, whatever the documents'. @throws FERRY_MONGO_* */
+export const batchSizeOf = async (at: CollectionAt): Promise<number> =>
+  Math.max(1, Math.min(MOST_DOCUMENTS, Math.round(REPLY_BYTES / (await averageOf(at)))));
