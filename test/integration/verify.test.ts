@@ -3,6 +3,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Double, Int32, Long, MongoClient } from "mongodb";
+import { systemClock } from "#base/flow/clock.ts";
+import { waitFor } from "#base/flow/retry.ts";
 import { directConverged, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
@@ -57,7 +59,7 @@ test("ferry verify says of a run whether all is there: under writes, through a f
     args: [...state, "--slices", "2"],
   });
   await run.says("copy finished", 60_000);
-  const load = startLoad(db.collection("mixed"), { seed: 11, writers: 8, keys: 3000, pauseMs: 10 });
+  const load = startLoad(db.collection("mixed"), { seed: 11, writers: 8, keys: 3000, pauseMs: 40 });
   const busy = await verify();
   assert.equal(busy.status, 0, busy.out + busy.err);
   assert.match(busy.out, /proof\.people: 12,000 documents compared, all equal/);
@@ -138,4 +140,12 @@ test("ferry verify says of a run whether all is there: under writes, through a f
   assert.equal(changed.status, 1, changed.out);
   assert.equal(changed.out, "proof.people: target changed\n");
   assert.equal((await third())?.status ?? 1, 1);
+
+  await db.collection("log").drop();
+  const isThere = async (): Promise<boolean> => (await copy.listCollections({ name: "log" }).toArray()).length > 0;
+  await waitFor(async () => ((await isThere()) ? { seen: run.logTail(3) } : { done: undefined }), {
+    ...{ what: "the drop to be followed", clock: systemClock, timeoutMs: 20_000 },
+  });
+  const gone = await verify("--include", "proof.log");
+  assert.match(gone.out, /^proof\.log: 0 documents compared, all equal/m, gone.err);
 });

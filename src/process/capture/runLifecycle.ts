@@ -12,7 +12,7 @@ import { type AwaitedServer, throughOutages } from "#io/mongo/outages.ts";
 import { stateOf } from "#source/capture/captureLifecycle.ts";
 import type { CaptureRecord, CaptureStore } from "#source/capture/captureStore.ts";
 import { captureSamples } from "#source/capture/captureVitals.ts";
-import type { CaptureWish } from "#source/capture/ownCapture.ts";
+import type { CaptureWish } from "#source/capture/captureWish.ts";
 import { tokenTime } from "#source/stream/resumeToken.ts";
 import type { Failure } from "#structure/build/build.ts";
 

@@ -1,4 +1,3 @@
-import { Long } from "bson";
 import { unlessAborted } from "#base/flow/abort.ts";
 import type { Clock } from "#base/flow/clock.ts";
 import { every } from "#base/flow/every.ts";
@@ -22,9 +21,11 @@ import type { CaptureBook } from "./captureBook.ts";
 import type { CaptureSource } from "./captureSource.ts";
 import type { CaptureRecord } from "./captureStore.ts";
 import { type CaptureFacts, captureSamples } from "./captureVitals.ts";
+import { type CaptureWish, paceOf } from "./captureWish.ts";
 import { EventRouter } from "./eventRouter.ts";
 import { watchOplog } from "./oplogWatch.ts";
 import { ReadAhead } from "./readAhead.ts";
+import { SavedPosition, topicsOf } from "./savedPosition.ts";
 import { watchSpool } from "./spoolWatch.ts";
 import { SourceClock, Unapplied } from "./unapplied.ts";
 
@@ -47,29 +48,10 @@ export type OwnCaptureDeps = Readonly<{
   vitals: Vitals;
 }>;
 
-/** What an operator can request of a running capture. */
-export type CaptureWish = Readonly<{
-  /** Aborts when a caller waits for the capture to reach the source's present and to save its position there. */
-  draining: AbortSignal;
-  /** A position was saved. */
-  onSaved: () => void;
-}>;
-
 /** The source answers an empty reply after this long, ms: how often an idle position moves. */
 const WAIT_MS = 100;
-const SAVE_MS = 250;
-/** The same while a caller waits for it. */
-const DRAIN_MS = 20;
 const REPORT_MS = 10_000;
 const LAG_MS = 1000;
-
-/** A position, and where the topics ended when it was reached. */
-type SavePoint = Readonly<{
-  token: ResumeToken;
-  ends: ReadonlyMap<string, number>;
-  /** Segments of the spool that lie before it. */
-  played: number;
-}>;
 
 /**
  * ferry's own capture: first a copy in ranges, then the change stream from the position noted before the copy, so that nothing
@@ -78,14 +60,10 @@ type SavePoint = Readonly<{
 export class OwnCapture {
   readonly #deps: OwnCaptureDeps;
   readonly #unapplied: Unapplied;
+  readonly #position: SavedPosition;
   #token: ResumeToken;
   /** A batch is being written to the log: a part of it may be there already. */
   #isTaking = false;
-  /** Everything before it is durable downstream. */
-  #durable: ResumeToken;
-  /** The newest position that could be saved next; replaced when the last one was saved. */
-  #mark: SavePoint | undefined;
-  #saved: string;
   #progress: () => Pick<SpoolLook, "copied" | "remaining"> = () => ({ copied: 0, remaining: 0 });
   #events = 0;
   /** Since this process works on it; undefined where it began after it. */
@@ -100,9 +78,18 @@ export class OwnCapture {
     this.#there = new SourceClock(() => deps.source.now(), deps.clock);
     this.#renewedAt = deps.clock.now();
     this.#token = deps.record.token;
-    this.#durable = deps.record.token;
     this.#unapplied = new Unapplied(deps.clock, deps.record.token);
-    this.#saved = deps.record.token._data;
+    this.#position = new SavedPosition(
+      {
+        store: deps.store,
+        output: deps.output,
+        wish: deps.wish,
+        unapplied: this.#unapplied,
+        clock: deps.clock,
+        onRetry: tryingAgain(deps, "capture"),
+      },
+      deps.record.token,
+    );
   }
 
   /**
@@ -253,10 +240,11 @@ export class OwnCapture {
     for (const { name } of this.#deps.record.topics) await output.open(name);
     await using tasks = new TaskGroup(hard);
     const read = new AbortController();
-    tasks.run(() => this.#noteLag(AbortSignal.any([read.signal, tasks.signal])));
-    tasks.run(() => this.#saveNowAndThen(spool, AbortSignal.any([read.signal, tasks.signal]), tasks.signal));
+    const ended = AbortSignal.any([read.signal, tasks.signal]);
+    tasks.run(() => this.#noteLag(ended));
+    tasks.run(() => this.#position.saveNowAndThen(spool, ended, tasks.signal));
     using _reports = saying(clock, () => {
-      const position = new Date(secondsOf(tokenTime(this.#durable)) * 1000).toISOString();
+      const position = new Date(secondsOf(tokenTime(this.#position.token)) * 1000).toISOString();
       logger.info({ stage: "stream", count: this.#events, position }, "events captured so far");
     });
     const take = (batch: EventBatch, isLive: boolean): Promise<void> =>
@@ -272,8 +260,8 @@ export class OwnCapture {
     }
     await tasks.settled();
     // Interrupted in the middle of a batch, the log may have records of it that the position is not behind.
-    if (!this.#isTaking) this.#mark = { token: this.#token, ends: output.ends(), played: spool.played };
-    await this.#save(spool, hard, true);
+    if (!this.#isTaking) this.#position.markLast(this.#token, spool);
+    await this.#position.save(spool, hard, true);
   }
 
   /** Until nothing is left of the spool, and nothing more comes into it. */
@@ -311,7 +299,7 @@ export class OwnCapture {
     await using stream = source.changes(this.#token);
     let waiting = AbortSignal.any([stop, wish.draining]);
     while (!isOver()) {
-      const waitMs = wish.draining.aborted ? DRAIN_MS : WAIT_MS;
+      const waitMs = paceOf(wish, WAIT_MS);
       const reading = retryForever(() => stream.next(waitMs), this.#retrying("reading the change stream", waiting));
       let batch = await unlessAborted(reading, waiting);
       if (stop.aborted) break;
@@ -335,18 +323,17 @@ export class OwnCapture {
     spool: EventSpool,
     signal: AbortSignal,
   ): Promise<void> {
-    const { output, logger, vitals } = this.#deps;
+    const { logger, vitals } = this.#deps;
     if (batch.events.length > 0) faultPoint("after-events");
     this.#events += batch.events.length;
-    this.#unapplied.took(batch.events, batch.token, this.#mark !== undefined, isLive);
+    this.#unapplied.took(batch.events, batch.token, this.#position.isMarked, isLive);
     this.#isTaking = true;
     await router.append(batch.events, signal);
     this.#isTaking = false;
     vitals.count("ferry_captured_events_total", {}, batch.events.length);
     vitals.count("ferry_captured_bytes_total", {}, batch.bytes);
     this.#token = batch.token;
-    if (this.#mark === undefined && batch.token._data !== this.#saved)
-      this.#mark = { token: batch.token, ends: output.ends(), played: spool.played };
+    this.#position.mark(batch.token, spool);
     if (batch.cutDown)
       logger.warn({ stage: "stream" }, "an event of more than 16 MB was read by its key; its document was looked up");
     if (batch.invalidated)
@@ -365,35 +352,7 @@ export class OwnCapture {
       );
     });
   }
-
-  async #saveNowAndThen(spool: EventSpool, ended: AbortSignal, hard: AbortSignal): Promise<void> {
-    const { clock, wish } = this.#deps;
-    const patient = AbortSignal.any([ended, wish.draining]);
-    const ms = (): number => (wish.draining.aborted ? DRAIN_MS : SAVE_MS);
-    const woken = (): AbortSignal => (wish.draining.aborted ? ended : patient);
-    await every(ms, { clock, ended, first: "later", woken }, () => this.#save(spool, hard));
-  }
-
-  async #save(spool: EventSpool, hard: AbortSignal, soon = this.#deps.wish.draining.aborted): Promise<void> {
-    const { store, output, wish } = this.#deps;
-    const mark = this.#mark;
-    if (mark === undefined || mark.token._data === this.#saved) return;
-    await output.settledTo(mark.ends, hard, soon);
-    await retryForever(
-      () => store.save({ token: mark.token, topics: topicsOf(mark.ends) }),
-      this.#retrying("saving the position", hard),
-    );
-    this.#saved = mark.token._data;
-    this.#durable = mark.token;
-    this.#mark = undefined;
-    this.#unapplied.saved();
-    wish.onSaved();
-    await spool.release(mark.played);
-  }
 }
-
-const topicsOf = (ends: ReadonlyMap<string, number>): CaptureRecord["topics"] =>
-  [...ends].map(([name, next]) => ({ name, next: Long.fromNumber(next) }));
 
 /** Says something now and then until it is disposed of. */
 const saying = (clock: Clock, say: () => void): Disposable => {

@@ -6,6 +6,7 @@ const COMMIT = "src/apply/lanes/laneCommit.ts";
 const POSITIONS = "src/apply/lanes/lanePositions.ts";
 const CLAIMS = "src/apply/lanes/claims.ts";
 const CAPTURE = "src/source/capture/ownCapture.ts";
+const POSITION = "src/source/capture/savedPosition.ts";
 
 export const MUTANTS: readonly Mutant[] = [
   {
@@ -19,7 +20,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "a batch that was interrupted counts as taken",
-    ...{ of: "capture", file: CAPTURE, from: "if (!this.#isTaking) this.#mark", to: "this.#mark" },
+    ...{ of: "capture", file: CAPTURE, from: "if (!this.#isTaking) this.#position", to: "this.#position" },
   },
   {
     name: "a lane moves whatever its epoch",
@@ -104,7 +105,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "the position of the stream is saved before its events are on the target",
-    ...{ of: "capture", file: CAPTURE, from: "await output.settledTo(mark.ends, hard, soon);", to: "" },
+    ...{ of: "capture", file: POSITION, from: "await output.settledTo(next.ends, hard, soon);", to: "" },
   },
   {
     name: "a range is done before its documents are on the target",
@@ -121,7 +122,7 @@ export const MUTANTS: readonly Mutant[] = [
       of: "capture",
       file: CAPTURE,
       from: "await using stream = source.changes(this.#token);",
-      to: "await source.resting.note(); await using stream = source.changes(this.#mark?.token ?? (await source.changes(this.#token).next(1)).token);",
+      to: "await source.resting.note(); await using stream = source.changes(this.#position.isMarked ? this.#token : (await source.changes(this.#token).next(1)).token);",
     },
   },
   {
@@ -132,9 +133,9 @@ export const MUTANTS: readonly Mutant[] = [
     name: "what a spool has played is removed before its position is saved",
     ...{
       of: "capture",
-      file: CAPTURE,
-      from: "const mark = this.#mark;",
-      to: "const mark = this.#mark; if (mark !== undefined) { await spool.release(mark.played); this.#durable = mark.token; }",
+      file: POSITION,
+      from: "const next = this.#next;",
+      to: "const next = this.#next; if (next !== undefined) await spool.release(next.played);",
     },
   },
 ];
