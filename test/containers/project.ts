@@ -57,7 +57,8 @@ export class Project implements AsyncDisposable {
     await waitFor(
       async () => {
         const lines = (await docker("ps", "-a", "--filter", filter, "--format", "{{.Names}}: {{.Status}}")).split("\n");
-        const waiting = lines.filter((line) => !line.includes("(healthy)"));
+        // What makes secrets and the like has done so when it has ended.
+        const waiting = lines.filter((line) => !/\(healthy\)|: Exited \(0\)/.test(line));
         return waiting.length === 0 ? { done: undefined } : { seen: waiting.join(", ") };
       },
       { what: "all containers to be healthy", clock: systemClock, timeoutMs: 180_000, everyMs: 500 },

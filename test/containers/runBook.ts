@@ -6,7 +6,8 @@ import { CTRL_C, ESCAPE, Terminal } from "./terminal.ts";
 
 const PROMPT = /\$ $/;
 const MONGOSH = /test> $/;
-const CONNECTOR = readFileSync("deploy/kafka-source-connect.json", "utf8");
+/** The user's own. */
+const CONNECTOR = "deploy/kafka-source-connect.json";
 
 /** A container by name, or by an expression that the shell resolves, as where Swarm chose the name. */
 export type Shells = Readonly<{ source: string; target: string }>;
@@ -40,18 +41,23 @@ const leave = async (shell: Terminal): Promise<void> => {
   await shell.see(PROMPT);
 };
 
-const typeInVim = async (shell: Terminal): Promise<void> => {
+const typeInVim = async (shell: Terminal, file: string): Promise<void> => {
+  const text = readFileSync(file, "utf8").trimEnd();
   shell.type("vim kafka-source-connect.json");
   await shell.see(/kafka-source-connect\.json.*\[New/);
-  shell.press(`i${CONNECTOR.trimEnd().replaceAll("\n", "\r")}`);
+  shell.press(`i${text.replaceAll("\n", "\r")}`);
   await shell.see(/copy_existing/);
   shell.press(ESCAPE);
   shell.type(":wq");
   await shell.see(PROMPT);
 };
 
-/** Steps 2 to the end, on a stack that is up. @throws where the screen does not show what is promised. */
-export const typeRunBook = async ({ source, target }: Shells): Promise<void> => {
+/**
+ * Steps 2 to the end, on a stack that is up.
+ * @param connector the file that is typed
+ * @throws where the screen does not show what is promised.
+ */
+export const typeRunBook = async ({ source, target }: Shells, connector = CONNECTOR): Promise<void> => {
   await using sourceShell = await open(source);
   await using targetShell = await open(target);
 
@@ -61,13 +67,13 @@ export const typeRunBook = async ({ source, target }: Shells): Promise<void> => 
   await count(sourceShell, "mongodb://mongo-source", 100);
   await leave(sourceShell);
 
-  await typeInVim(sourceShell);
+  await typeInVim(sourceShell, connector);
   sourceShell.type("cx kafka-source-connect.json");
   await sourceShell.see(/mongo-source-connect is RUNNING/);
   await sourceShell.see(PROMPT);
-  const connector =
+  const running =
     /source +\| +mongo-source-connect +\| +RUNNING +\| +RUNNING +\| +com\.mongodb\.kafka\.connect\.MongoSourceConnector/;
-  await until(sourceShell, "status", connector, PROMPT);
+  await until(sourceShell, "status", running, PROMPT);
 
   sourceShell.type("kc test.users");
   await sourceShell.see(/% Reached end of topic test\.users \[0\] at offset 100/);

@@ -17,6 +17,18 @@ export const requireJavaTls = (name: string, { "connection.uri": uri = "" }: Con
 };
 
 /**
+ * Refuses a connector whose hosts only Connect knows, and with them the name under which it stores its position: it would run, and
+ * its copy never be seen to end. @throws FERRY_CAPTURE_UNUSABLE
+ */
+export const requirePartition = (name: string, config: ConnectorConfig): void => {
+  if (!(config["connection.uri"] ?? "").includes("${") || (config["offset.partition.name"] ?? "") !== "") return;
+  throw new FerryError(
+    "FERRY_CAPTURE_UNUSABLE",
+    `connection.uri of ${name} is a reference that Connect resolves, so that the name of its stored position is not known here: give it one by offset.partition.name (docs/53-security.md)`,
+  );
+};
+
+/**
  * What is worth saying of how a connector gets to its source, before Connect is asked.
  * @param ours URI by which ferry reaches the source itself, where one is given
  */

@@ -1,4 +1,5 @@
 import { connect } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { BSON, type Document } from "bson";
 import { LOOPBACK } from "#base/config/listenAddress.ts";
 
@@ -19,19 +20,22 @@ const request = (command: Document): Buffer => {
   return message;
 };
 
-/** @returns the server's reply, whether ok or not. @throws the socket's error, or a time-out. */
+/**
+ * @param options `ca`: the authority of a server that takes TLS alone, as PEM text
+ * @returns the server's reply, whether ok or not. @throws the socket's error, or a time-out.
+ */
 export const mongoCommand = (
   port: number,
   command: Document,
-  { host = LOOPBACK, timeoutMs = 5000 }: Readonly<{ host?: string; timeoutMs?: number }> = {},
+  { host = LOOPBACK, timeoutMs = 5000, ca }: Readonly<{ host?: string; timeoutMs?: number; ca?: string }> = {},
 ): Promise<Document> =>
   new Promise((resolve, reject) => {
-    const socket = connect({ port, host });
+    const socket = ca === undefined ? connect({ port, host }) : connectTls({ port, host, ca });
     let received = Buffer.alloc(0);
     socket.setTimeout(timeoutMs, () => socket.destroy(new Error(`no answer within ${timeoutMs} ms`)));
     socket.on("error", reject);
     socket.on("close", () => reject(new Error("the connection was closed")));
-    socket.on("connect", () => socket.write(request(command)));
+    socket.on(ca === undefined ? "connect" : "secureConnect", () => socket.write(request(command)));
     socket.on("data", (chunk: Buffer) => {
       received = Buffer.concat([received, chunk]);
       if (received.length < 4 || received.length < received.readInt32LE(0)) return;

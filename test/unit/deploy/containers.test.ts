@@ -32,9 +32,16 @@ test("the broker in containers has the settings of the local stack's", () => {
 
 test("one version of Kafka everywhere", () => {
   const image = `apache/kafka:${VERSIONS.kafka}`;
-  assert.equal(compose["kafka"]?.image, image);
+  assert.equal(compose["kafka"]?.image, `\${FERRY_KAFKA_IMAGE:-${image}}`);
   assert.equal(stack["kafka"]?.image, image);
   assert.match(readFileSync("deploy/images/Dockerfile", "utf8"), new RegExp(`^ARG KAFKA_IMAGE=${image}$`, "m"));
+});
+
+test("each base image of the Dockerfile may be given with a digest, and is the same without", () => {
+  const bases = readFileSync("deploy/images/Dockerfile", "utf8").matchAll(/^ARG (\w+_IMAGE)=(.+)$/gm);
+  const text = readFileSync("compose.yaml", "utf8");
+  for (const [, name = "", image = ""] of bases)
+    assert.ok(text.includes(`${name}: \${FERRY_${name}:-${image}}\n`), name);
 });
 
 test("the same services in Compose and Swarm, by the same names, each with a health check", () => {

@@ -155,7 +155,25 @@ test("names and labels fit: selectors select pods, autoscalers scale what exists
   const secrets = [...text.matchAll(/"(?:secretKeyRef":\{"name|secret":\{"secretName)":"([^"]+)"/g)].map(
     ([, name]) => name,
   );
-  assert.deepEqual([...new Set(secrets)], ["ferry-mongodb"]);
+  const documented = [...readFileSync("docs/57-kubernetes.md", "utf8").matchAll(/^\| `(ferry-[\w-]+)` \|/gm)];
+  assert.deepEqual(
+    [...new Set(secrets)].sort(),
+    documented.map(([, name]) => name).sort(),
+    "each Secret is in the table of the docs",
+  );
+});
+
+test("no secret is in a pod's environment, where a change of it would need a new pod", () => {
+  assert.doesNotMatch(JSON.stringify(of("Deployment")), /secretKeyRef|secretRef/);
+});
+
+test("each role has a network policy of its own, of what comes in and what goes out", () => {
+  const policies = of("NetworkPolicy");
+  for (const { metadata } of of("Deployment")) {
+    const own = policies.find(({ spec }) => spec.podSelector.matchLabels["app.kubernetes.io/name"] === metadata?.name);
+    assert.deepEqual(own?.spec.policyTypes, ["Ingress", "Egress"], metadata?.name);
+    assert.ok(own.spec.ingress.every(({ from }: { from?: unknown[] }) => (from ?? []).length > 0));
+  }
 });
 
 test("pods are probed, limited, without rights, without root and without a writable root file system", () => {

@@ -12,7 +12,7 @@ import type { ConnectorConfig, ConnectRest } from "#source/connect/connectRest.t
 import { isSourceConnector, parseConnector, readConnectorFile } from "#source/connector/connectorConfig.ts";
 import { requireKnownKeys } from "#source/connector/connectorKeys.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
-import { connectionAdvice, requireJavaTls } from "#source/connector/connectorTls.ts";
+import { connectionAdvice, requireJavaTls, requirePartition } from "#source/connector/connectorTls.ts";
 import { startConnector } from "#source/connector/gapFreeStart.ts";
 import { translateHosts } from "#source/connector/hostNames.ts";
 import { requirePlugin } from "#source/connector/startChecks.ts";
@@ -49,6 +49,7 @@ const cx = async (path: string, flags: CxFlags, signal: AbortSignal): Promise<vo
   if (isSourceConnector(config)) {
     for (const sentence of connectionAdvice(config, settings.source)) say(sentence);
     requireJavaTls(file.name, config);
+    requirePartition(file.name, config);
   }
   const rest = patientConnect(connectAddress(settings), { giveUpAfterMs: 300_000, signal });
   await requirePlugin(config["connector.class"] ?? "", rest);
