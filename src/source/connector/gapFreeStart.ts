@@ -16,7 +16,7 @@ import { namesRefused } from "./refusedNames.ts";
 import { requireEmptyTopics, requireSamePartition, requireSuitable } from "./startChecks.ts";
 import type { StartDeps } from "./startDeps.ts";
 import { offsetPartitionOf, sameConfig, startingConfig } from "./startupConfig.ts";
-import { awaitCopied, awaitRunning, awaitStopped } from "./startWaits.ts";
+import { awaitCopied, awaitOffset, awaitRunning, awaitStopped } from "./startWaits.ts";
 
 /**
  * A start without a gap. The connector loses writes that fall between its copy and its stream, and a restart in mid-copy
@@ -172,12 +172,7 @@ const rewind = async ({ name, capture }: StartRequest, token: ResumeToken, deps:
   }
   await deps.rest.putConfig(name, capture.config);
   await deps.rest.patchOffsets(name, [offsetAt(capture.partition, token)]);
-  const stored = offsetState(await deps.rest.offsets(name), capture.partition);
-  if (stored.kind !== "streaming" || stored.token._data !== token._data)
-    throw new FerryError(
-      "FERRY_CONNECT_REFUSED",
-      `Connect did not take the offset of ${name}: ${JSON.stringify(stored)}`,
-    );
+  await awaitOffset(name, capture.partition, token, deps);
 };
 
 const isoTime = (token: ResumeToken): string => new Date(Number(tokenTime(token) >> 32n) * 1000).toISOString();

@@ -1,8 +1,10 @@
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import { lookUntil } from "#base/flow/lookUntil.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import type { KafkaClient } from "#io/kafka/client.ts";
 import { type ConnectorStatus, failedPart } from "#source/connect/connectRest.ts";
 import { readTrace } from "#source/connect/taskTrace.ts";
+import type { ResumeToken } from "#source/stream/resumeToken.ts";
 import { type CaptureConfig, topicsInScope } from "./connectorConfig.ts";
 import { copyIsEmpty, estimateCopy } from "./connectorCopy.ts";
 import { offsetState } from "./connectorOffsets.ts";
@@ -13,6 +15,7 @@ import type { StartDeps } from "./startDeps.ts";
 /** Connect commits offsets and moves connectors within seconds; a validation of the source may take half a minute. */
 const SETTLE_MS = 90_000;
 const POLL_MS = 200;
+const OFFSET_MS = 15_000;
 const PROGRESS_MS = 1000;
 /** How often it is looked whether there is anything to copy at all, and how long that may take, ms. */
 const EMPTY_MS = 5000;
@@ -69,6 +72,25 @@ export const awaitStopped = async (name: string, deps: WaitDeps): Promise<void> 
       signal: deps.signal,
     },
   );
+};
+
+/** Connect takes an offset before it shows it, a moment later on a busy machine. @throws FERRY_CONNECT_REFUSED where it does not */
+export const awaitOffset = async (
+  name: string,
+  partition: CaptureConfig["partition"],
+  token: ResumeToken,
+  { rest, clock, signal }: WaitDeps,
+): Promise<void> => {
+  const deadline = clock.now() + OFFSET_MS;
+  await lookUntil(POLL_MS, { clock, signal }, async () => {
+    const stored = offsetState(await rest.offsets(name), partition);
+    if (stored.kind === "streaming" && stored.token.isAt(token)) return true;
+    if (clock.now() < deadline) return false;
+    throw new FerryError(
+      "FERRY_CONNECT_REFUSED",
+      `Connect did not take the offset of ${name}: ${JSON.stringify(stored)}`,
+    );
+  });
 };
 
 /** Records in the connector's topics, those removed by retention not counted. */
