@@ -45,8 +45,8 @@ const ns = { db: DB, coll: COLL };
 
 /** What ferry's copy does, without a target: ranges of `_id`, four concurrently. */
 const readRanges = async (client: MongoClient): Promise<number> => {
-  const { bounds } = await readBounds(client, ns, RANGE_DOCUMENTS);
-  const ranges = rangesBetween(ns, 1, bounds);
+  const { bounds, size } = await readBounds(client, ns, RANGE_DOCUMENTS);
+  const ranges = rangesBetween(ns, 1, bounds, size.documents);
   const source: CopySource = {
     readPreference: "primary",
     pace: undefined,

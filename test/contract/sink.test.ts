@@ -45,7 +45,7 @@ let cognito: Promise<CognitoServer> | undefined;
 after(async () => {
   await (await cognito)?.[Symbol.asyncDispose]();
 });
-const FOREVER = { clock: systemClock, signal: new AbortController().signal, onRetry: () => undefined };
+const FOREVER = { signal: new AbortController().signal, onRetry: () => undefined };
 
 const SINKS: Readonly<Record<string, () => Promise<Opened>>> = {
   mongodb: async () => {
@@ -90,9 +90,10 @@ const SINKS: Readonly<Record<string, () => Promise<Opened>>> = {
     const pool = new UserPool(
       new CognitoAccount(
         { endpoint: server.endpoint, region: "local", quotas: { UserCreation: 1000, UserUpdate: 1000 } },
-        FOREVER,
+        systemClock,
       ),
       await server.createPool({ Schema: [...SCHEMA] }),
+      FOREVER,
     );
     const state = new StateDb(client, `sinkcontract-${randomUUID()}`);
     await state.prepare();

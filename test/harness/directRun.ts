@@ -4,24 +4,25 @@ import { waitFor } from "#base/flow/retry.ts";
 import { parseNamespace } from "#base/flow/types.ts";
 import { type Comparison, compare } from "./compare.ts";
 import { ferry } from "./ferry.ts";
-import { FerryProcess } from "./worker.ts";
+import { connectedText, FerryProcess } from "./worker.ts";
 
 export type DirectStart = Readonly<{
   source: string;
-  target: string;
+  /** Undefined where no route goes to MongoDB. */
+  target?: string;
   include?: readonly string[];
   args?: readonly string[];
   env?: Readonly<Record<string, string>>;
 }>;
 
 const flags = ({ source, target, include = [], args = [] }: DirectStart): string[] => [
-  ...["run", "--source", source, "--target", target, "--lease-ms", "1500"],
+  ...["run", "--source", source, ...(target === undefined ? [] : ["--target", target]), "--lease-ms", "1500"],
   ...include.flatMap((name) => ["--include", name]),
   ...args,
 ];
 
 /** `ferry run` as a child process that has connected, or said what else is expected. The caller disposes of it. */
-export const startDirect = async (options: DirectStart, readyText = "target is a "): Promise<FerryProcess> => {
+export const startDirect = async (options: DirectStart, readyText = connectedText(options)): Promise<FerryProcess> => {
   const run = new FerryProcess("run", flags(options), options.env ?? {}, readyText);
   await run.start();
   return run;

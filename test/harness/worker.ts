@@ -12,7 +12,8 @@ import { within } from "./timeLimit.ts";
 
 export type WorkerStart = Readonly<{
   source?: string;
-  target: string;
+  /** Undefined where no route goes to MongoDB. */
+  target?: string;
   kafka: string;
   /** More flags, e.g. `["--on-error", "stop"]`. */
   args?: readonly string[];
@@ -21,10 +22,15 @@ export type WorkerStart = Readonly<{
 }>;
 
 const flags = ({ source, target, kafka, leaseMs = 1500, args = [] }: WorkerStart): string[] => [
-  ...["worker", "--target", target, "--kafka", kafka],
+  ...["worker", "--kafka", kafka],
+  ...(target === undefined ? [] : ["--target", target]),
   ...(source === undefined ? [] : ["--source", source]),
   ...["--lease-ms", String(leaseMs), ...args],
 ];
+
+/** What a process says when it has connected to where it writes. */
+export const connectedText = ({ target }: Readonly<{ target?: string }>): string =>
+  target === undefined ? "state database is a " : "target is a ";
 
 let started = 0;
 
@@ -111,7 +117,7 @@ export class FerryProcess extends Server {
 /** `ferry worker` as a child process. */
 export class WorkerProcess extends FerryProcess {
   constructor(options: WorkerStart) {
-    super("worker", flags(options), options.env ?? {}, "target is a ");
+    super("worker", flags(options), options.env ?? {}, connectedText(options));
   }
 }
 

@@ -9,7 +9,7 @@ import { waitFor } from "#base/flow/retry.ts";
 import { ANY_CREDENTIALS } from "#tools/stack/cognitoLocal.ts";
 import { oneOf, seeded } from "#tools/workload/people.ts";
 import { CognitoServer, type SeenUser } from "../harness/cognito/cognitoServer.ts";
-import { directConverged, endDirect, startDirect } from "../harness/directRun.ts";
+import { directConverged, endDirect, startCapture, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
 import { removeFolder, tempFolder } from "../harness/folders.ts";
 import { testSeed } from "../harness/load.ts";
@@ -36,7 +36,10 @@ type Setup = Readonly<{
   endpoint?: string;
   attributes?: string;
   groups?: string;
+  password?: string;
   quotas?: string;
+  /** There is no route to MongoDB, no target, and ferry's state is on the source. */
+  alone?: true;
 }>;
 
 const setUp = async ({ db, ...given }: Setup) => {
@@ -48,7 +51,7 @@ const setUp = async ({ db, ...given }: Setup) => {
   writeFileSync(
     config,
     `routes:
-  - from: ${db}.users
+${given.alone ? "" : `  - from: ${db}.users`}
   - name: ${db}-pool
     from: ${db}.users
     to:
@@ -60,11 +63,14 @@ const setUp = async ({ db, ...given }: Setup) => {
         attributes: ${given.attributes ?? ATTRIBUTES}
         quotas: ${given.quotas ?? FAST}
         ${given.groups === undefined ? "" : `groups: ${given.groups}`}
+        ${given.password === undefined ? "" : `password: ${given.password}`}
     fields: { deny: [age, sex] }
 `,
   );
   const env = { ...ANY_CREDENTIALS };
-  const options = { source: from.uri, target: to.uri, env, args: ["--config", config, "--state-db", `ferry_${db}`] };
+  const place: Readonly<{ target?: string }> = given.alone ? {} : { target: to.uri };
+  const args = ["--config", config, "--state-db", `ferry_${db}`, ...(given.alone ? ["--state", from.uri] : [])];
+  const options = { source: from.uri, ...place, env, args };
   cognito.proxy.taken();
   return {
     source,
@@ -73,8 +79,9 @@ const setUp = async ({ db, ...given }: Setup) => {
     options,
     users: source.db(db).collection<{ _id: number }>("users"),
     namespace: `${db}.users`,
-    check: (...more: string[]) =>
-      ferry(["check", "--source", from.uri, "--target", to.uri, ...options.args, ...more], { env }),
+    /** A command about both sides. */
+    both: (...command: string[]) =>
+      ferry([...command, "--source", from.uri, ...(given.alone ? [] : ["--target", to.uri]), ...args], { env }),
     [Symbol.asyncDispose]: async () => {
       cognito.proxy.fault = () => undefined;
       cognito.proxy.limits = {};
@@ -135,7 +142,7 @@ test("101 users go to MongoDB with all fields, and to the pool without age and s
   const changed = next.map((one) => (one["_id"] === 3 ? { ...one, email: "new@x.example", plan: "gold" } : one));
   await poolBecomes(pool, changed, [user(4)]);
   assert.deepEqual(cognito.proxy.taken(), { AdminUpdateUserAttributes: 1, AdminDisableUser: 1 });
-  const { out: status } = await ferry(["status", "--target", options.target, ...options.args.slice(2)]);
+  const { out: status } = await ferry(["status", "--target", options.target ?? "", ...options.args.slice(2)]);
   const [, saved = ""] = / 103 users changed +(\d+) documents needed no call/.exec(status) ?? [];
   assert.ok(Number(saved) >= 101, `each of 101 documents changed in five rounds: ${status}`);
 
@@ -149,20 +156,13 @@ test("101 users go to MongoDB with all fields, and to the pool without age and s
   await directConverged(source, target, namespace);
 
   // What others do to the pool: seen by ferry verify, undone by ferry repair; users that are not the route's stay.
-  const ofPool = async (...command: string[]) => {
-    const { status, out } = await ferry(
-      [...command, "--source", options.source, "--target", options.target, ...options.args],
-      options,
-    );
-    return { status, out };
-  };
-  assert.match((await ofPool("verify")).out, /^cognitofirst-pool: 102 documents compared, all equal;/m);
+  assert.match((await opened.both("verify")).out, /^cognitofirst-pool: 102 documents compared, all equal;/m);
   await cognito.change(pool, "user-5", { email: "theirs@x.example" });
   await cognito.remove(pool, "user-6");
   await cognito.enable(pool, "user-4");
   await cognito.create(pool, "theirs");
   cognito.proxy.taken();
-  const found = await ofPool("verify");
+  const found = await opened.both("verify");
   assert.equal(found.status, 1);
   assert.match(found.out, /^cognitofirst-pool: 102 documents compared, 3 wrong;/m);
   for (const one of [/"?_id"?.*5.* different, value at email/, /6.* missing/, /4.* extra/])
@@ -170,9 +170,86 @@ test("101 users go to MongoDB with all fields, and to the pool without age and s
   const { ListUsers, AdminGetUser = 0 } = cognito.proxy.taken();
   assert.equal(ListUsers, 2, "103 users on pages of 60");
   assert.ok(AdminGetUser < 12, `only those that differ are read one by one: ${AdminGetUser}`);
-  assert.match((await ofPool("repair", "--apply")).out, /2 written again, 1 deleted/);
-  assert.match((await ofPool("verify")).out, /^cognitofirst-pool: 102 documents compared, all equal;/m);
+  assert.match((await opened.both("repair", "--apply")).out, /2 written again, 1 deleted/);
+  assert.match((await opened.both("verify")).out, /^cognitofirst-pool: 102 documents compared, all equal;/m);
   assert.deepEqual((await cognito.users(pool))["theirs"], { enabled: true, attributes: {} });
+  const { status: written, err } = await opened.both("receipt");
+  assert.equal(written, 0, err);
+  assert.match(
+    err,
+    /^ferry: cognito:local_\w+: this works on collections; `ferry verify --once` compares other targets$/m,
+  );
+});
+
+test("without a route to MongoDB no target is needed: ferry's state is where --state says, also on the source", async () => {
+  await using opened = await setUp({ db: "cognitoalone", alone: true, groups: "roles", password: "secret" });
+  const { users, pool, options, namespace } = opened;
+  for (const group of ["admins", "editors"]) await cognito.createGroup(pool, group);
+  const documents = Array.from({ length: 5 }, (_, i) => user(i, { roles: ["editors"], secret: `Passw0rd-of-${i}` }));
+  await users.insertMany(documents);
+  const withoutState = options.args.slice(0, -2);
+  for (const command of [
+    ["run", "--source", options.source],
+    ["worker", "--kafka", "127.0.0.1:9"],
+  ]) {
+    const refused = await ferry([...command, ...withoutState], options);
+    assert.equal(refused.status, 64);
+    assert.match(refused.err, /FERRY_USAGE: state is not set, .*no route goes to MongoDB, so give --state/);
+  }
+  const stateless = await ferry(["check", "--source", options.source, ...withoutState], options);
+  assert.match(stateless.out, /FAIL +state +FERRY_USAGE: state is not set/);
+  const { out: checked } = await opened.both("check");
+  assert.match(checked, /^ok +state +is writable$/m);
+  assert.match(checked, /^ok +sink .*can take its documents/m);
+  cognito.proxy.taken();
+  await using run = await startDirect({ ...options, include: [namespace] });
+  await poolBecomes(pool, documents);
+  await run.says(/at-least-once, since cognito:local_\w+ takes no part in transactions/);
+  assert.equal(cognito.proxy.taken()["AdminSetUserPassword"], 5);
+  assert.ok(await cognito.signsIn(pool, "user-3", "Passw0rd-of-3"));
+  assert.doesNotMatch(run.log(), /Passw0rd/);
+  await users.updateMany({}, { $inc: { age: 1 } });
+  await users.updateOne({ _id: 2 }, { $set: { plan: "gold" } });
+  const changed = documents.map((one) => (one["_id"] === 2 ? { ...one, plan: "gold" } : one));
+  await poolBecomes(pool, changed);
+  const { AdminSetUserPassword, AdminUpdateUserAttributes } = cognito.proxy.taken();
+  assert.deepEqual([AdminSetUserPassword, AdminUpdateUserAttributes], [undefined, 1]);
+  assert.match((await ferry(["status", ...options.args.slice(2)])).out, /^cognitoalone-pool +pool local_\w+ +6 users/m);
+
+  // Verified and repaired, groups included; what works on collections says so.
+  assert.match((await opened.both("verify")).out, /^cognitoalone-pool: 5 documents compared, all equal;/m);
+  await cognito.leaveGroup(pool, "user-1", "editors");
+  await cognito.change(pool, "user-3", { given_name: "other" });
+  assert.match((await opened.both("verify")).out, /^cognitoalone-pool: 5 documents compared, 2 wrong;/m);
+  assert.match((await opened.both("repair", "--apply")).out, /2 written again, 0 deleted/);
+  assert.match((await opened.both("verify")).out, /^cognitoalone-pool: 5 documents compared, all equal;/m);
+  for (const command of [["receipt"], ["verify", "--follow"]]) {
+    const refused = await opened.both(...command);
+    assert.equal(refused.status, 64);
+    assert.match(refused.err, /FERRY_USAGE: cognito:local_\w+: this works on collections; `ferry verify --once`/);
+  }
+  const { err } = await opened.both("finalize", "--allow-writes");
+  assert.equal((await run.exited).code, 0, err);
+});
+
+test("with Kafka a pool alone is captured, applied, verified and repaired without a target", async () => {
+  await using opened = await setUp({ db: "cognitokafka", alone: true });
+  const { users, pool, options, namespace } = opened;
+  const kafka = (await sharedKafka()).bootstrap;
+  const documents = Array.from({ length: 20 }, (_, i) => user(i));
+  await users.insertMany(documents);
+  await using _capture = await startCapture({ ...options, kafka, include: [namespace] });
+  await using _worker = await startWorker({ ...options, args: [...options.args, "--topics", namespace], kafka });
+  await poolBecomes(pool, documents);
+  await users.deleteOne({ _id: 0 });
+  await poolBecomes(pool, documents.slice(1), documents.slice(0, 1));
+  const through = (...command: string[]) => opened.both(...command, "--kafka", kafka);
+  assert.match((await through("verify")).out, /^cognitokafka-pool: 19 documents compared, all equal;/m);
+  await cognito.remove(pool, "user-7");
+  await cognito.enable(pool, "user-0");
+  assert.match((await through("verify")).out, /^cognitokafka-pool: 19 documents compared, 2 wrong;/m);
+  assert.match((await through("repair", "--apply")).out, /1 written again, 1 deleted/);
+  assert.match((await through("verify")).out, /^cognitokafka-pool: 19 documents compared, all equal;/m);
 });
 
 test("a document that cannot be a user becomes a dead letter that names the attribute, and the others go on", async () => {
@@ -285,15 +362,15 @@ test("what cannot work is refused by ferry check, in one clear sentence each, an
     await using opened = await setUp({ db: "cognitorefused", ...setup });
     Object.assign(opened.options.env, env);
     await opened.users.replaceOne({ _id: 1 }, user(1), { upsert: true });
-    const checked = await opened.check();
+    const checked = await opened.both("check");
     assert.equal(checked.status, 1, checked.out);
     assert.match(checked.out, new RegExp(`FAIL +sink .*${sentence.source}`, sentence.flags));
   }
   {
     await using opened = await setUp({ db: "cognitorefused", attributes: "{ email: email, custom:rank: rank }" });
-    const added = await opened.check("--create-attributes");
+    const added = await opened.both("check", "--create-attributes");
     assert.match(added.out, /ok +sink .*can take its documents/);
-    assert.match((await opened.check()).out, /ok +sink .*can take its documents/, "they are in the pool now");
+    assert.match((await opened.both("check")).out, /ok +sink .*can take its documents/, "they are in the pool now");
   }
   // A database of its own: the checks above have written their probe, and removed it.
   await using opened = await setUp({ db: "cognitounwritten", attributes: "{ email: email, custom:rank: rank }" });

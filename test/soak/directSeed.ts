@@ -256,7 +256,7 @@ export const directSeed = async (
 
 /** `ferry finalize` waits while `ferry run` drains and restores, is killed at it, and is started again. */
 const finalized = async (options: DirectStart, kills: readonly Kill[], tally: Tally): Promise<void> => {
-  const { source, target, args = [] } = options;
+  const { source, target = "", args = [] } = options;
   const ended = ferry(["finalize", "--source", source, "--target", target, ...args.slice(0, 2)], {
     timeoutMs: 10 * 60_000, // all the kills below
   });

@@ -12,13 +12,14 @@ const rate = (description: string) => Type.Optional(Type.Number({ exclusiveMinim
 const QUOTAS = Type.Object(
   {
     UserCreation: rate("AdminCreateUser. Default: 50."),
-    UserUpdate: rate("Changes of a user: attributes, enabling, disabling, deleting. Default: 25."),
+    UserUpdate: rate("Changes of a user: attributes, groups, enabling, disabling, deleting. Default: 25."),
     UserRead: rate("AdminGetUser. Default: 120."),
-    UserList: rate("ListUsers. Default: 30."),
-    UserResourceUpdate: rate("Users that join or leave a group. Default: 25."),
+    UserList: rate("ListUsers and ListUsersInGroup. Default: 30."),
+    UserResourceRead: rate("Groups of a user. Default: 50."),
+    UserAccountRecovery: rate("Passwords that are set. Default: 30."),
     UserPoolRead: rate("DescribeUserPool. Default: 15."),
-    UserPoolUpdate: rate("AddCustomAttributes, for `ferry check --create-attributes`. Default: 15."),
     UserPoolResourceRead: rate("ListGroups. Default: 5, AWS's for one pool."),
+    UserPoolResourceUpdate: rate("AddCustomAttributes, for `ferry check --create-attributes`. Default: 15."),
   },
   closed,
 );
@@ -59,7 +60,11 @@ export const COGNITO = Type.Object(
       Type.Literal("SUPPRESS", { description: "The only value, and the default: Cognito sends users no message." }),
     ),
     password: Type.Optional(
-      Type.Literal("none", { description: "The only value, and the default: users get no password from ferry." }),
+      Type.String({
+        ...PATH,
+        description:
+          "Path of a password as text, which a user without one gets once, as a permanent one; `none`, the default: users get no password from ferry.",
+      }),
     ),
     quotas: Type.Optional({
       ...QUOTAS,

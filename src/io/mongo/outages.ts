@@ -5,7 +5,7 @@ import { retryForever } from "#base/flow/retry.ts";
 import { Awaited } from "#base/observe/awaited.ts";
 import { failureFields } from "#base/observe/failure.ts";
 import type { Logger } from "#base/observe/log.ts";
-import type { MongoClient } from "./connect.ts";
+import type { MongoClient, ServerSide } from "./connect.ts";
 import { translated } from "./errors.ts";
 
 /** A server that work depends on. */
@@ -44,9 +44,16 @@ export const serversOf = ({
   source,
   target,
   apart,
-}: Readonly<{ source: MongoClient; target: MongoClient; apart?: MongoClient | undefined }>): AwaitedServer[] => [
+  side = "target",
+}: Readonly<{
+  source: MongoClient;
+  target: MongoClient;
+  /** What `target` is called. */
+  side?: ServerSide;
+  apart?: MongoClient | undefined;
+}>): AwaitedServer[] => [
   mongoServer("the source", source),
-  mongoServer("the target", target),
+  mongoServer(`the ${side}`, target),
   ...(apart === undefined ? [] : [mongoServer("the state database", apart)]),
 ];
 

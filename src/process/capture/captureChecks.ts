@@ -15,13 +15,20 @@ import type { SinkOf } from "#sink/open/openSink.ts";
 import { type Deployment, isSameDeployment } from "#source/stream/deployment.ts";
 import type { Scope } from "#source/stream/scope.ts";
 
-/** @throws FERRY_SAME_SERVER, FERRY_SERVER_TOO_OLD, FERRY_SOURCE_STANDALONE */
-export const checkDeployments = (source: Deployment, target: Deployment): void => {
+/**
+ * @param mayBeOne where nothing but ferry's own database is written to the target's server
+ * @throws FERRY_SAME_SERVER, FERRY_SERVER_TOO_OLD, FERRY_SOURCE_STANDALONE
+ */
+export const checkDeployments = (
+  source: Deployment,
+  target: Deployment,
+  { mayBeOne = false }: Readonly<{ mayBeOne?: boolean }> = {},
+): void => {
   const wanted = OLDEST_VERSION.join(".");
   for (const [side, { version }] of [["source", source] as const, ["target", target] as const])
     if (!atLeast(version, OLDEST_VERSION))
       throw new FerryError("FERRY_SERVER_TOO_OLD", `the ${side} is MongoDB ${version}; ferry needs ${wanted} or newer`);
-  if (isSameDeployment(source, target))
+  if (!mayBeOne && isSameDeployment(source, target))
     throw new FerryError("FERRY_SAME_SERVER", "--source and --target lead to the same MongoDB deployment");
   if (source.kind === "standalone")
     throw new FerryError("FERRY_SOURCE_STANDALONE", `the source (MongoDB ${source.version}) is not a replica set`);

@@ -9,7 +9,7 @@ import type { Vitals } from "#base/observe/vitals.ts";
 import type { CaptureOutput } from "#io/log/captureOutput.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { type KnownRoute, knownRoutes } from "#io/state/forgetRoutes.ts";
-import type { StateSettings } from "#process/worker/openState.ts";
+import type { TargetSettings } from "#process/worker/openTarget.ts";
 import type { SinkOf } from "#sink/open/openSink.ts";
 import { captureSourceOf } from "#source/capture/captureSource.ts";
 import type { CaptureRecord, CaptureStore } from "#source/capture/captureStore.ts";
@@ -38,7 +38,7 @@ import { decidedBy, withTimeSeries } from "./timeSeries.ts";
 export type CaptureDeps = Pick<CopySourceDeps, "readPreference" | "maxSourceLoad"> &
   Pick<NamesDeps, "allowEmpty" | "ask"> &
   Readonly<{
-    settings: Readonly<{ source: string; target: string; group: string }> & StateSettings;
+    settings: Readonly<{ source: string; group: string }> & TargetSettings;
     spec: NamespaceSpec;
     routes: readonly Route[] | undefined;
     /** Ranges that are copied concurrently, and documents of one of them, about. */
@@ -112,7 +112,7 @@ export const openCapture = async (
 ): Promise<Opening> => {
   const { rangeDocuments, copyOrder, recopy, back, allowEmpty, ask, clock, logger, soft } = deps;
   const [deployment, other] = await Promise.all([readDeployment(source), readDeployment(target)]);
-  checkDeployments(deployment, other);
+  checkDeployments(deployment, other, { mayBeOne: deps.settings.target === undefined });
   const scope = scopeOf(deps.spec, deps.routes, state.name);
   await checkLooking({ source, state }, scope);
   const remembered = await store.read();

@@ -70,7 +70,7 @@ const plan = async (
       const fields = { stage: "copy", ns: formatNamespace(ns) };
       logger.info(fields, `random keys: ${rates}; copied ${natural ? "in natural order" : "by ranges of _id"}`);
     }
-    const between = rangesBetween(ns, generation, natural ? [] : bounds);
+    const between = rangesBetween(ns, generation, natural ? [] : bounds, size.documents);
     ranges.push(...(natural ? between.map((range) => ({ ...range, order: "natural" as const })) : between));
     documents += size.documents;
   }

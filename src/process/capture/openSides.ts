@@ -1,13 +1,11 @@
 import { parseNamespace } from "#base/flow/types.ts";
-import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
-import { mongoServer, throughOutages } from "#io/mongo/outages.ts";
-import { reachMongo, sayIgnored } from "#io/mongo/reach.ts";
+import type { MongoClient, ServerSide } from "#io/mongo/connect.ts";
+import { reachMongo } from "#io/mongo/reach.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
-import { siteOf } from "#io/state/targetSite.ts";
-import { openState } from "#process/worker/openState.ts";
+import { openTarget, sayIgnoredOptions } from "#process/worker/openTarget.ts";
 import type { AskedOfTargets } from "#sink/open/demands.ts";
 import { requireFits } from "#sink/open/fits.ts";
-import { type SinkOf, sinkOpener } from "#sink/open/openSink.ts";
+import { type SharedBySinks, type SinkOf, sharedBySinks, sinkOpener } from "#sink/open/openSink.ts";
 import type { CaptureDeps } from "./captureOpening.ts";
 import { scopeOf } from "./captureScope.ts";
 import { requireCarriable } from "./namedScope.ts";
@@ -17,10 +15,13 @@ export type Sides = AsyncDisposable &
   Readonly<{
     source: MongoClient;
     target: MongoClient;
+    /** What `target` is called in a sentence. */
+    side: ServerSide;
     state: StateDb;
     /** The connection of `state`, where that is another deployment than the target. */
     apart: MongoClient | undefined;
     sinkOf: SinkOf;
+    shared: SharedBySinks;
   }>;
 
 /**
@@ -34,28 +35,19 @@ export const openSides = async (deps: CaptureDeps, asked: AskedOfTargets): Promi
   requireCarriable(scope.spec, settings.stateDb);
   const meant = routes?.filter(({ from }) => scope.has(parseNamespace(from)));
   requireFits(meant, asked);
-  for (const side of ["source", "target"] as const) sayIgnored(side, settings[side], logger);
-  const outages = { clock, logger, signal };
+  sayIgnoredOptions(settings, logger);
+  const reaching = { appName: runId, clock, logger, signal };
   await using stack = new AsyncDisposableStack();
-  const open = async (side: "source" | "target"): Promise<MongoClient> => {
-    const pastValidators = side === "target" && back !== undefined;
-    const client = await reachMongo(settings[side], { side, appName: runId, pastValidators, clock, logger, signal });
-    stack.defer(() => client.close());
-    return client;
-  };
-  const [source, target] = [await open("source"), await open("target")];
-  const servers = [mongoServer("the target", target)];
-  const looked = await throughOutages("opening ferry's state", servers, outages, async () => ({
-    topology: await readTopology(target),
-    memory: await openState(target, settings, { appName: runId, clock, logger, signal }),
-  }));
-  const { state, apart } = stack.use(looked.memory);
-  const site = siteOf(looked.topology, apart);
+  const source = await reachMongo(settings.source, { ...reaching, side: "source" });
+  stack.defer(() => source.close());
+  const opened = stack.use(await openTarget(settings, { ...reaching, pastValidators: back !== undefined }));
+  const { client: target, side, site, state, apart } = opened;
   requireFits(meant, asked, site);
-  const sinkOf = sinkOpener({ target, site, state, clock, logger, vitals, signal: hard });
+  const shared = sharedBySinks(clock);
+  const sinkOf = sinkOpener({ shared, target, site, state, clock, logger, vitals, signal: hard });
   const kept = stack.move();
   return {
-    ...{ source, target, state, apart: apart && state.client, sinkOf },
+    ...{ source, target, side, state, apart: apart && state.client, sinkOf, shared },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 };

@@ -11,7 +11,6 @@ import { topicAmong } from "#io/kafka/topicName.ts";
 import { translated } from "#io/mongo/errors.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { isDataTopic } from "#io/wire/topics.ts";
-import { readSinkTallies, type SinkTally } from "#sink/open/sinkBooks.ts";
 import { type RunState, stateOf, type Trouble } from "#source/capture/captureLifecycle.ts";
 import { type CaptureRecord, readCapture, type StoredCapture } from "#source/capture/captureStore.ts";
 import type { ConnectorView } from "#source/connect/connectRest.ts";
@@ -22,6 +21,7 @@ import { ofPlans, type RangeRecord } from "#source/copy/rangeRecord.ts";
 import type { OplogNote } from "#source/stream/oplogRoom.ts";
 import { secondsOf, tokenTime } from "#source/stream/resumeToken.ts";
 import { lagOfAll, oldestWaiting } from "./lag.ts";
+import { type PoolBooks, type PoolLine, poolLines, readPoolBooks } from "./pools.ts";
 import { readingParts, type UnreadPart } from "./readingParts.ts";
 
 export type TopicEnd = Readonly<{ topic: string; partition: number; offset: number }>;
@@ -95,8 +95,7 @@ export type Status = Readonly<{
   lanes: readonly LaneLine[];
   workers: readonly WorkerLine[];
   halted: readonly RouteNote[];
-  /** Routes to pools, whose quotas dictate how long they take. `leftMs`: what waits, at that pace; null where it is not known. */
-  pools: readonly (SinkTally & Readonly<{ leftMs: number | null }>)[];
+  pools: readonly PoolLine[];
   /** Dead letters that wait, by route. */
   letters: readonly Readonly<{ route: string; letters: number }>[];
   /** What an operator should know of an active route. */
@@ -281,19 +280,6 @@ const captureLine = async (state: StateDb): Promise<CaptureLine | null> => {
   };
 };
 
-/**
- * How many records of a route wait, at most: in Kafka those that its lanes have not read; of a `ferry run` that copies one
- * collection those that the source estimated beyond what was received. Undefined where nothing tells.
- */
-const waitingOf = (
-  lanes: readonly LaneLine[],
-  { own, kafka }: Readonly<{ own: CaptureLine | null; kafka: boolean }>,
-): number | undefined => {
-  if (kafka) return lanes.reduce((sum, { lag }) => sum + lag, 0);
-  if (own === null || own.phase !== "copy" || own.estimate === null || own.collections > 1) return undefined;
-  return Math.max(0, own.estimate - lanes.reduce((sum, { counts }) => sum + counts.received, 0));
-};
-
 /** Reads all parts; one that fails does not hide the others. */
 export const readStatus = async ({ kafka, state, capture }: StatusDeps): Promise<Status> => {
   const { part, unread } = readingParts();
@@ -302,22 +288,18 @@ export const readStatus = async ({ kafka, state, capture }: StatusDeps): Promise
     part<ConnectorView[]>("connectors", [], capture && (() => capture.rest.all())),
   ]);
   const ends = await part<TopicEnd[]>("end offsets", [], kafka && (() => readEnds(kafka, topics)));
-  const [own, lanes, workers, runs, letters, tallies, look] = await Promise.all([
+  const [own, lanes, workers, runs, letters, books, look] = await Promise.all([
     part<CaptureLine | null>("own capture", null, state && (() => captureLine(state))),
     part<LaneLine[]>("lanes", [], state && (() => laneLines(state, ends))),
     part<WorkerLine[]>("workers", [], state && (() => readWorkers(state))),
     part<Pick<Status, "halted" | "notes">>("runs", { halted: [], notes: [] }, state && (() => runNotes(state))),
     part<Status["letters"]>("dead letters", [], state && (() => readLetterCounts(state))),
-    part<readonly SinkTally[]>("pools", [], state && (() => readSinkTallies(state))),
+    part<PoolBooks>("pools", { tallies: [], copying: undefined }, state && (() => readPoolBooks(state))),
     part<CaptureLook>("capture", { findings: [], pendingAt: undefined }, capture && (() => checkCapture(capture))),
   ]);
   const waitingMs = await part<number | undefined>("lag", undefined, kafka && (() => oldestWaiting(kafka, lanes)));
   const lagMs = lagOfAll({ own, workers, waitingMs, pendingAt: look.pendingAt, now: Date.now() });
-  const pools = tallies.map((tally) => {
-    const ofRoute = lanes.filter(({ route }) => route === tally.route);
-    const waiting = waitingOf(ofRoute, { own, kafka: kafka !== undefined });
-    return { ...tally, leftMs: waiting === undefined ? null : (waiting / Math.max(tally.perSecond, 0.01)) * 1000 };
-  });
+  const pools = poolLines(books, { lanes, kafka: kafka !== undefined });
   const { findings } = look;
   const told = { topics: topics.sort(), connectors, ends, own, lagMs, lanes, workers, pools };
   return { ...told, ...runs, letters, findings, unread };

@@ -46,7 +46,7 @@ const runWired = async (deps: DirectDeps): Promise<void> => {
 
 /** Looks at both sides, notes the start or finds what was noted, and owns the run. What is cut off in the middle may be done again. */
 const beginBetween = async (deps: DirectDeps, parts: RunParts): Promise<BegunCapture> => {
-  const { options, clock, soft: signal } = deps;
+  const { options, soft: signal } = deps;
   const { sides, store, runs, structure } = parts;
   const { source, target, state } = sides;
   const { leaseMs } = options;
@@ -54,7 +54,7 @@ const beginBetween = async (deps: DirectDeps, parts: RunParts): Promise<BegunCap
   const { start, replaces, known, former, carried } = opening;
   const routes = carried.flatMap((ns) => routesOn(deps.routes, formatNamespace(ns)));
   await checkRights({ source, target, carried, routes, stateDb: state.name });
-  await requirePlaces(routes, { clock, signal, onRetry: tryingAgain(deps, "sink") });
+  await requirePlaces(routes, { shared: sides.shared, signal, onRetry: tryingAgain(deps, "sink") });
   if (known === undefined && !replaces && deps.back === undefined)
     await checkEmpty(sides.sinkOf, runs, routes, options);
   if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);

@@ -11,6 +11,7 @@ import { lackedPrivilege, readPrivileges } from "#io/mongo/privileges.ts";
 import { reachMongo } from "#io/mongo/reach.ts";
 import { StateDb } from "#io/state/stateDb.ts";
 import { reverseState } from "#process/capture/stateNames.ts";
+import { placeOf } from "#process/worker/openTarget.ts";
 import { readCapture } from "#source/capture/captureStore.ts";
 import { meantOf, type Sent } from "./carriedBack.ts";
 import { runDirect } from "./direct.ts";
@@ -89,7 +90,8 @@ const untilMore = async (
  */
 export const runReversed = async (deps: DirectDeps): Promise<void> => {
   const { settings, clock } = deps;
-  const client = await reachMongo(settings.state ?? settings.target, { side: "target", ...reaching(deps) });
+  const { uri } = placeOf({ ...settings, target: settings.state ?? settings.target });
+  const client = await reachMongo(uri, { side: "target", ...reaching(deps) });
   await using clients = new AsyncDisposableStack();
   clients.defer(() => client.close());
   const state = new StateDb(client, settings.stateDb);

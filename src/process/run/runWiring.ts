@@ -80,7 +80,7 @@ export const wireRunSession = async (
   { record, wish }: Session,
 ): Promise<RunSession> => {
   const { settings, options, routes, ddl, logger, vitals, clock, runId, host, version, hard } = deps;
-  const { source, state, sinkOf } = sides;
+  const { source, state, sinkOf, shared } = sides;
   await using stack = new AsyncDisposableStack();
   const log = new MemoryLog({
     id: record.id,
@@ -104,7 +104,8 @@ export const wireRunSession = async (
   const captured = new AbortController();
   const worker = stack.use(
     await Worker.open({
-      ...{ settings, options, log, captureEpoch, routes, ddl, logger, vitals, clock, workerId: runId, host, version },
+      ...{ settings, options, log, captureEpoch, shared, routes, ddl, logger, vitals, clock, host, version },
+      workerId: runId,
       pastValidators: deps.back !== undefined,
       soft: captured.signal,
       hard: tasks.signal,

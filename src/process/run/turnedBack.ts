@@ -1,5 +1,5 @@
 import type { Route } from "#base/config/routes.ts";
-import { FerryError } from "#base/errors/ferryError.ts";
+import { assert, FerryError } from "#base/errors/ferryError.ts";
 import { NamespacePattern, type NamespaceSpec } from "#base/flow/namespaceFilter.ts";
 import { type CutoverRecord, isSwitchedBy } from "#cutover/machine/record.ts";
 import type { Back } from "#process/capture/captureStart.ts";
@@ -52,6 +52,7 @@ export const turnedBack = (
   { behind, records, added }: Meant,
 ): TurnedBack => {
   const { settings, spec, options } = deps;
+  assert(settings.target !== undefined, "only what went to a target can be carried back");
   const routes = routesOf(records, deps.routes);
   const obstacles = (routes ?? []).flatMap((route) => obstacleBack(route) ?? []);
   if (obstacles.length > 0) throw new FerryError("FERRY_ROLLBACK_ROUTE", obstacles.join("; "));

@@ -13,12 +13,12 @@ import { MemoryLog } from "#io/log/memoryLog.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { routeNamed, routesOn } from "#route/table/routesOn.ts";
 import type { StoredCapture } from "#source/capture/captureStore.ts";
-import type { StateSettings } from "./openState.ts";
+import type { TargetSettings } from "./openTarget.ts";
 import { Worker } from "./worker.ts";
 
 export type ReplayAloneDeps = Readonly<{
   state: StateDb;
-  settings: Readonly<{ source?: string | undefined; target: string; group: string }> & StateSettings;
+  settings: Readonly<{ source?: string | undefined; group: string }> & TargetSettings;
   options: WorkerOptions;
   /** The configuration that the run had: letters go through the same rules. */
   routes: readonly Route[] | undefined;

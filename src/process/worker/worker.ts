@@ -55,9 +55,9 @@ export class Worker implements AsyncDisposable {
       );
     if (this.#parts.guard === undefined && log === undefined)
       logger.info({ worker: workerId }, "without --source and --connect connector health checks are off");
-    const { kind, version } = this.#parts.topology;
+    const { side, topology } = this.#parts.target;
     const effect = `${this.#guarantee}${this.#parts.whyNotOnce}`;
-    logger.info({ worker: workerId }, `target is a ${kind} (${version}): effect is ${effect}`);
+    logger.info({ worker: workerId }, `${side} is a ${topology.kind} (${topology.version}): effect is ${effect}`);
   }
 
   get #kafka(): AwaitedServer {
@@ -79,15 +79,14 @@ export class Worker implements AsyncDisposable {
   async run(): Promise<void> {
     const { soft, hard, options, clock, logger, vitals, log } = this.#deps;
     const signal = AbortSignal.any([soft, hard]);
+    const { side, client, state, apart } = this.#parts.target;
     const servers = [
-      mongoServer("the target", this.#parts.target),
-      ...(this.#parts.memory.apart !== undefined
-        ? [mongoServer("the state database", this.#parts.memory.state.client)]
-        : []),
+      mongoServer(`the ${side}`, client),
+      ...(apart === undefined ? [] : [mongoServer("the state database", state.client)]),
       ...(log === undefined ? [this.#kafka] : []),
     ];
     await throughOutages("preparing ferry's database", servers, { clock, logger, signal }, async () => {
-      await this.#parts.memory.state.prepare();
+      await state.prepare();
       await this.#parts.halts.review(signal);
     });
     using _part = vitals.part("worker", () => this.#obstacle);

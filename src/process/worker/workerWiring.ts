@@ -13,22 +13,20 @@ import { tryingAgain } from "#base/observe/tryingAgain.ts";
 import type { Vitals } from "#base/observe/vitals.ts";
 import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaLog } from "#io/log/kafkaLog.ts";
-import { type MongoClient, openMongo, readTopology, type Topology } from "#io/mongo/connect.ts";
-import { mongoServer, throughOutages } from "#io/mongo/outages.ts";
-import { reachMongo, sayIgnored } from "#io/mongo/reach.ts";
+import { type MongoClient, openMongo } from "#io/mongo/connect.ts";
 import { Pace, TARGET_PROBE } from "#io/pace/pace.ts";
-import { siteOf, type TargetSite } from "#io/state/targetSite.ts";
+import type { TargetSite } from "#io/state/targetSite.ts";
 import { topicMatcher } from "#io/wire/topics.ts";
 import { type LiveRoute, RouteTable } from "#route/table/routeTable.ts";
 import { requireFits } from "#sink/open/fits.ts";
-import { kindOfSink, sinkOpener } from "#sink/open/openSink.ts";
+import { kindOfSink, type SharedBySinks, sharedBySinks, sinkOpener } from "#sink/open/openSink.ts";
 import { connectAddress } from "#source/connect/connectAddress.ts";
 import { provenSource } from "#source/stream/deployment.ts";
 import { CaptureGuard } from "./captureGuard.ts";
 import { Halts } from "./halts.ts";
 import { HeldPartitions } from "./heldPartitions.ts";
 import { Meter } from "./meter.ts";
-import { type OpenState, openState, type StateSettings } from "./openState.ts";
+import { type OpenTarget, openTarget, placeOf, sayIgnoredOptions, type TargetSettings } from "./openTarget.ts";
 import { openPartition } from "./partitionWiring.ts";
 import { type WorkerStores, workerStores } from "./workerStores.ts";
 
@@ -36,7 +34,6 @@ export type WorkerSettings = Readonly<{
   source?: string | undefined;
   /** Kafka Connect, if its connectors are to be checked. */
   connect?: string | undefined;
-  target: string;
   /** Needed where no other log is given. */
   kafka?: string | undefined;
   kafkaConfig?: string | undefined;
@@ -44,7 +41,7 @@ export type WorkerSettings = Readonly<{
   /** Touched after each report to the target: for health checks of containers. */
   aliveFile?: string | undefined;
 }> &
-  StateSettings;
+  TargetSettings;
 
 export type WorkerDeps = Readonly<{
   settings: WorkerSettings;
@@ -53,6 +50,8 @@ export type WorkerDeps = Readonly<{
   log?: Log | undefined;
   /** Of a log in this process: which owner of the capture it is. */
   captureEpoch?: number | undefined;
+  /** Of a process that has opened sinks itself. */
+  shared?: SharedBySinks | undefined;
   /** Undefined carries every topic to the namespace of its name. */
   routes: readonly Route[] | undefined;
   ddl: DdlRules;
@@ -74,7 +73,7 @@ export type WorkerDeps = Readonly<{
 const ASIDE = 0.25;
 
 /** Why a write could be applied twice, as the end of a sentence; empty where it cannot. */
-const whyNotOnce = (topology: Topology, { apart }: OpenState): string => {
+const whyNotOnce = ({ topology, apart }: OpenTarget): string => {
   if (topology.kind === "standalone") return ", since it has no transactions";
   return apart === undefined ? "" : ", since ferry's state is on another deployment";
 };
@@ -86,9 +85,7 @@ const whyOutside = (route: Route | undefined): string =>
 /** What a worker works with. Disposing of it closes every connection. */
 export type WorkerParts = AsyncDisposable &
   Readonly<{
-    target: MongoClient;
-    topology: Topology;
-    memory: OpenState;
+    target: OpenTarget;
     whyNotOnce: string;
     stores: WorkerStores;
     routes: RouteTable;
@@ -116,42 +113,27 @@ export const wireWorker = async (deps: WorkerDeps): Promise<WorkerParts> => {
   const requirePossible = requirementsOf(deps);
   requirePossible();
   const routes = new RouteTable({ configured: deps.routes, topics: options.topics, logger });
-  if (deps.log === undefined)
-    for (const side of ["source", "target"] as const) sayIgnored(side, settings[side], logger);
+  if (deps.log === undefined) sayIgnoredOptions(settings, logger);
 
   await using stack = new AsyncDisposableStack();
   const signal = AbortSignal.any([soft, hard]);
-  const outages = { clock, logger, signal };
-  const target = await reachMongo(settings.target, {
-    ...outages,
-    side: "target",
-    appName: workerId,
-    pastValidators: deps.pastValidators ?? false,
-  });
-  stack.defer(() => target.close());
-  const looking = async () => ({
-    topology: await readTopology(target),
-    memory: await openState(target, settings, { ...outages, appName: workerId }),
-  });
-  const servers = [mongoServer("the target", target)];
-  const looked = await throughOutages("looking at the target", servers, outages, looking);
-  const topology = looked.topology;
-  const memory = stack.use(looked.memory);
-  const site = siteOf(topology, memory.apart);
+  const pastValidators = deps.pastValidators ?? false;
+  const opened = await openTarget(settings, { clock, logger, signal, appName: workerId, pastValidators });
+  const { client: target, topology, site, state, apart } = stack.use(opened);
   requirePossible(site);
   const source = settings.source === undefined ? undefined : openMongo(settings.source, { appName: workerId });
   stack.defer(() => source?.close());
 
-  const { state, apart } = memory;
   const transactional = (apart ?? topology).kind !== "standalone";
   const stores = workerStores(
     { state, workerId, leaseMs: options.leaseMs, captureEpoch: deps.captureEpoch, transactional },
     clock,
   );
   const { store, claims, runs, connectors, marks } = stores;
-  const reason = whyNotOnce(topology, memory);
+  const reason = whyNotOnce(opened);
   const outside = (deps.routes ?? []).find(({ to }) => !kindOfSink(to).can.transactions);
-  const sinkOf = sinkOpener({ target, site, state, clock, logger, vitals, signal: hard });
+  const shared = deps.shared ?? sharedBySinks(clock);
+  const sinkOf = sinkOpener({ shared, target, site, state, clock, logger, vitals, signal: hard });
   const budget = new ByteBudget(options.budgetMb * 1024 * 1024);
   const aside = new ByteBudget(budget.limit * ASIDE);
   const meter = new Meter(clock);
@@ -177,18 +159,7 @@ export const wireWorker = async (deps: WorkerDeps): Promise<WorkerParts> => {
 
   const kept = stack.move();
   return {
-    ...{
-      target,
-      topology,
-      memory,
-      whyNotOnce: reason || whyOutside(outside),
-      stores,
-      routes,
-      log,
-      budget,
-      meter,
-      pace,
-    },
+    ...{ target: opened, whyNotOnce: reason || whyOutside(outside), stores, routes, log, budget, meter, pace },
     ...{ guard, halts, held, accepted, slices },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
@@ -208,7 +179,7 @@ const requirementsOf = ({ routes, options, settings, ddl }: WorkerDeps): ((site?
 
 const paceOf = ({ options, settings, workerId, clock }: WorkerDeps): Pace | undefined => {
   if (options.targetLatencyMs === 0) return undefined;
-  const probe = { uri: settings.target, stateDb: settings.stateDb, workerId };
+  const probe = { uri: placeOf(settings).uri, stateDb: settings.stateDb, workerId };
   return new Pace(options.targetLatencyMs, TARGET_PROBE, probe, clock);
 };
 

@@ -114,14 +114,17 @@ export const readCarried = async (deps: CarriedDeps): Promise<Carried> => {
   return { routes, kept, applied };
 };
 
+/** What works on collections leaves out, as a sentence; undefined where every route goes to one. */
+export const leftOutText = ({ kept }: Pick<Carried, "kept">): string | undefined => {
+  if (kept.length === 0) return undefined;
+  const places = kept.map(({ to }) => destinationText(to)).join(", ");
+  return `${places}: this works on collections; \`ferry verify --once\` compares other targets`;
+};
+
 /** Some of its routes go to collections. @throws FERRY_USAGE where none does */
 export const requireCollections = <C extends Carried>(carried: C): C => {
-  if (carried.routes.length > 0) return carried;
-  const places = carried.kept.map(({ to }) => destinationText(to)).join(", ");
-  throw new FerryError(
-    "FERRY_USAGE",
-    `${places}: this works on collections; \`ferry verify --once\` compares other targets`,
-  );
+  if (carried.routes.length === 0) throw new FerryError("FERRY_USAGE", leftOutText(carried) ?? "nothing is carried");
+  return carried;
 };
 
 /** @throws what `readCarried` throws, FERRY_USAGE where no route goes to a collection */

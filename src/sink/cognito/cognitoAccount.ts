@@ -11,18 +11,20 @@ const loadSdk = () => import("@aws-sdk/client-cognito-identity-provider");
 
 type Sdk = Awaited<ReturnType<typeof loadSdk>>;
 
-/** Sends one command. `options` end the request with the account's signal. */
+/** Sends one command. `options` end the request with the caller's signal. */
 export type Send<T> = (
   sdk: Sdk,
   client: CognitoIdentityProviderClient,
   options: Readonly<{ abortSignal: AbortSignal }>,
 ) => Promise<T>;
 
-export type AccountDeps = Readonly<{
-  clock: Clock;
+/** On whose behalf a call is made. */
+export type Caller = Readonly<{
   signal: AbortSignal;
   onRetry: NonNullable<RetryOptions["onRetry"]>;
 }>;
+
+type AccountPlace = Pick<CognitoPlace, "region" | "endpoint" | "quotas">;
 
 /** How long Cognito may take to accept a connection, and to answer, ms. */
 const TIMEOUTS = { connectionTimeout: 5000, requestTimeout: 20_000 } as const;
@@ -37,25 +39,25 @@ const PATIENCE = 3;
  * them (environment, profile, role).
  */
 export class CognitoAccount {
-  readonly #place: Pick<CognitoPlace, "region" | "endpoint">;
-  readonly #deps: AccountDeps;
+  readonly #place: AccountPlace;
+  readonly #clock: Clock;
   readonly #quotas: ReturnType<typeof quotasOf>;
   #opened: Promise<readonly [Sdk, CognitoIdentityProviderClient]> | undefined;
 
-  constructor(place: Pick<CognitoPlace, "region" | "endpoint" | "quotas">, deps: AccountDeps) {
+  constructor(place: AccountPlace, clock: Clock) {
     this.#place = place;
-    this.#deps = deps;
-    this.#quotas = quotasOf(place.quotas, deps.clock);
+    this.#clock = clock;
+    this.#quotas = quotasOf(place.quotas, clock);
   }
 
   /**
    * Makes a call when it is its turn in its quota. One that Cognito refuses for its quota is made again after a pause, and so is
    * one that fails, some times: it may have been carried out.
    * @param what for the error
-   * @throws FERRY_COGNITO_* but THROTTLED, or the signal's reason
+   * @throws FERRY_COGNITO_* but THROTTLED, or the caller's signal's reason
    */
-  call<T>(quota: QuotaClass, what: string, send: Send<T>): Promise<T> {
-    const { clock, signal, onRetry } = this.#deps;
+  call<T>(quota: QuotaClass, what: string, send: Send<T>, { signal, onRetry }: Caller): Promise<T> {
+    const clock = this.#clock;
     const limit = this.#quotas[quota];
     const attempt = async (): Promise<T> => {
       const takenAt = await limit.take(signal);
@@ -85,5 +87,22 @@ export class CognitoAccount {
       requestHandler: TIMEOUTS,
     });
     return [sdk, client];
+  }
+}
+
+/** The accounts of a process: pools of one region share theirs, whatever has opened them. */
+export class CognitoAccounts {
+  readonly #clock: Clock;
+  readonly #known = new Map<string, CognitoAccount>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  of(place: AccountPlace): CognitoAccount {
+    const key = `${place.region} ${place.endpoint}`;
+    const account = this.#known.get(key) ?? new CognitoAccount(place, this.#clock);
+    this.#known.set(key, account);
+    return account;
   }
 }

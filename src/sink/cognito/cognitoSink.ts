@@ -123,17 +123,25 @@ export class CognitoSink implements Sink {
   }
 
   /** Undefined where the document has none, or one that may not sign in since the document is gone. */
-  async #userOf({ documentKey, username, hash, change, groups }: UserRecord): Promise<WantedUser | undefined> {
+  async #userOf(record: UserRecord): Promise<WantedUser | undefined> {
+    const { documentKey, username, hash, change } = record;
     const { pool, book } = this.#deps;
     const found = username === undefined ? undefined : await pool.user(username);
     const user =
       username === undefined || found === undefined
         ? undefined
-        : asWanted({ username, ...found }, this.#written, groups);
+        : asWanted({ username, ...found }, this.#written, await this.#groupsOf(username, record));
     if (hash === GONE && user?.enabled !== true) return undefined;
     if (hash !== undefined && (user === undefined || wantedHash(user) !== hash))
       await book.doubt(documentKey.buffer, change);
     return user;
+  }
+
+  /** Those that ferry has put the user into, as far as it is in them. */
+  async #groupsOf(username: string, { groups: given = [] }: UserRecord): Promise<readonly string[]> {
+    const { pool, place } = this.#deps;
+    if (place.groups === undefined || given.length === 0) return [];
+    return (await pool.groupsOf(username)).filter((group) => given.includes(group)).sort();
   }
 
   async form(): Promise<Form> {
@@ -191,13 +199,17 @@ export class CognitoSink implements Sink {
   async explain(error: unknown): Promise<Explanation> {
     if (!isFerry(error) || !hasServerCode(error, ServerCode.DuplicateKey)) return {};
     const { username } = error.cause as Taken;
-    const other = await this.#deps.book.holder(username).catch(() => undefined);
+    const other = await this.#deps.book.holder(username).catch((lost: unknown) => {
+      if (isFerry(lost)) return undefined; // the letter can do without it
+      throw lost;
+    });
     return { serverCode: ServerCode.DuplicateKey, clash: { index: "username", other } };
   }
 }
 
 /** Is there anything to change of a user? */
 const isDue = (record: UserRecord | undefined, user: WantedUser | undefined, { onDelete }: CognitoPlace): boolean => {
-  if (user !== undefined) return record?.hash !== wantedHash(user);
+  if (user !== undefined)
+    return record?.hash !== wantedHash(user) || (user.password !== undefined && record.hasPassword !== true);
   return record !== undefined && onDelete !== "keep" && record.hash !== GONE;
 };

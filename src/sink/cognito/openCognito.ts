@@ -7,7 +7,7 @@ import { tryingAgain } from "#base/observe/tryingAgain.ts";
 import type { Vitals } from "#base/observe/vitals.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import type { Keeps } from "#sink/sink.ts";
-import { type AccountDeps, CognitoAccount } from "./cognitoAccount.ts";
+import { type Caller, CognitoAccounts } from "./cognitoAccount.ts";
 import { CognitoSink } from "./cognitoSink.ts";
 import { keepsUsers } from "./keptUser.ts";
 import { readPool } from "./readPool.ts";
@@ -16,7 +16,13 @@ import { UserBook } from "./userBook.ts";
 import { UserMapping } from "./userMapping.ts";
 import { UserPool } from "./userPool.ts";
 
+/** What a process makes once for all of its pools, however often their sinks are opened. */
+export type SharedByPools = Readonly<{ accounts: CognitoAccounts }>;
+
+export const sharedByPools = (clock: Clock): SharedByPools => ({ accounts: new CognitoAccounts(clock) });
+
 export type CognitoDeps = Readonly<{
+  shared: SharedByPools;
   state: StateDb;
   clock: Clock;
   logger: Logger;
@@ -31,15 +37,8 @@ const placeOf = (to: Destination): CognitoPlace => {
 
 /** Opens sinks whose pools share the quotas of their account and region. */
 export const cognitoSinks = (deps: CognitoDeps) => {
-  const { state, clock, signal } = deps;
-  const accounts = new Map<string, CognitoAccount>();
-  const accountOf = (place: CognitoPlace): CognitoAccount => {
-    const key = `${place.region} ${place.endpoint}`;
-    const account =
-      accounts.get(key) ?? new CognitoAccount(place, { clock, signal, onRetry: tryingAgain(deps, "sink") });
-    accounts.set(key, account);
-    return account;
-  };
+  const { shared, state, clock, signal } = deps;
+  const caller = { signal, onRetry: tryingAgain(deps, "sink") };
   const tallies = new Map<string, RouteTally>();
   const tallyOf = (of: Readonly<{ route: string; pool: string }>): RouteTally => {
     const tally = tallies.get(of.route) ?? new RouteTally(of, deps);
@@ -48,14 +47,14 @@ export const cognitoSinks = (deps: CognitoDeps) => {
   };
   return ({ name: route, to }: Readonly<{ name: string; to: Destination }>): CognitoSink => {
     const place = placeOf(to);
-    const pool = new UserPool(accountOf(place), place.userPoolId);
+    const pool = new UserPool(shared.accounts.of(place), place.userPoolId, caller);
     const of = { route, pool: pool.id };
     return new CognitoSink({ place, pool, book: new UserBook(state, of, clock), tally: tallyOf(of), clock });
   };
 };
 
 /** What a pool is looked at with. `createAttributes`: custom ones that the route names and the pool lacks are added to it. */
-export type PoolLookDeps = AccountDeps & Readonly<{ createAttributes?: boolean }>;
+export type PoolLookDeps = Caller & Readonly<{ shared: SharedByPools; createAttributes?: boolean }>;
 
 /** @throws FERRY_CONFIG for rules that contradict themselves */
 export const requireMapping = (to: Destination): void => {
@@ -69,6 +68,6 @@ export const requireMapping = (to: Destination): void => {
  */
 export const requirePoolOf = async (to: Destination, deps: PoolLookDeps): Promise<Keeps> => {
   const place = placeOf(to);
-  const pool = new UserPool(new CognitoAccount(place, deps), place.userPoolId);
+  const pool = new UserPool(deps.shared.accounts.of(place), place.userPoolId, deps);
   return keepsUsers(new UserMapping(place), await readPool(pool, place, deps.createAttributes));
 };

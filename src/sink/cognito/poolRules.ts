@@ -1,4 +1,4 @@
-import type { UserPoolType } from "@aws-sdk/client-cognito-identity-provider";
+import type { PasswordPolicyType, UserPoolType } from "@aws-sdk/client-cognito-identity-provider";
 import type { CognitoPlace } from "#base/config/cognitoDestination.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 
@@ -22,6 +22,8 @@ export type PoolRules = Readonly<{
   isCaseSensitive: boolean;
   /** Names of its groups; none where the route has no use for them. */
   groups: ReadonlySet<string>;
+  /** What a password must have. */
+  password: PasswordPolicyType;
 }>;
 
 /** Longest value of any attribute, and longest username. Source: Amazon Cognito, "Quotas". */
@@ -63,6 +65,7 @@ export const poolRulesOf = (pool: UserPoolType, groups: readonly string[] = []):
     signInWith: pool.UsernameAttributes ?? [],
     isCaseSensitive: pool.UsernameConfiguration?.CaseSensitive === true,
     groups: new Set(groups),
+    password: pool.Policies?.PasswordPolicy ?? {},
   };
 };
 

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { ObjectId } from "bson";
 import { identityOf } from "#base/bson/identity.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
@@ -5,7 +6,7 @@ import { documentKeyOf } from "#io/wire/documentKey.ts";
 import type { Survey } from "#sink/sink.ts";
 import { asWanted, lasting } from "./keptUser.ts";
 import type { PoolRules } from "./poolRules.ts";
-import type { BookOfUsers } from "./userBook.ts";
+import type { BookOfUsers, UserRecord } from "./userBook.ts";
 import { type UserMapping, wantedHash } from "./userMapping.ts";
 import type { PoolCalls } from "./userPool.ts";
 
@@ -19,7 +20,7 @@ export type SurveyDeps = Readonly<{
 }>;
 
 /**
- * All users of a pool, listed page by page, and noted in the book of the route: a pool may have more than fit into memory. Users
+ * All users of a pool, listed page by page, then the members of its groups where the route has any, and noted in the book of the route: a pool may have more than fit into memory. Users
  * that are not in the book are not the route's.
  */
 export class PoolSurvey implements Survey {
@@ -43,6 +44,8 @@ export class PoolSurvey implements Survey {
           hash: wantedHash(lasting(asWanted(user, written), rules)),
         })),
       );
+    for (const group of rules.groups)
+      for await (const page of pool.members(group)) await book.seeIn(survey.#id, group, page);
     return survey;
   }
 
@@ -51,7 +54,7 @@ export class PoolSurvey implements Survey {
     const known = await this.#deps.book.read(keys);
     return keys.filter((key, i) => {
       const seen = known.get(identityOf(key))?.seen;
-      return seen?.survey.equals(this.#id) !== true || seen.hash !== this.#hashOf(documents[i] as Uint8Array);
+      return seen?.survey.equals(this.#id) !== true || !this.#isLike(seen, documents[i] as Uint8Array);
     });
   }
 
@@ -59,13 +62,14 @@ export class PoolSurvey implements Survey {
     return this.#deps.book.seen(this.#id, batch);
   }
 
-  /** Undefined where it cannot be a user. */
-  #hashOf(document: Uint8Array): string | undefined {
+  /** A document that cannot be a user is like none. */
+  #isLike({ hash, groups = [] }: NonNullable<UserRecord["seen"]>, document: Uint8Array): boolean {
     const { mapping, rules } = this.#deps;
     try {
-      return wantedHash(lasting(mapping.user(document, rules), rules));
+      const wanted = lasting(mapping.user(document, rules), rules);
+      return hash === wantedHash({ ...wanted, groups: [] }) && isDeepStrictEqual([...groups].sort(), wanted.groups);
     } catch (error) {
-      if (isFerry(error, "FERRY_COGNITO_REJECTED")) return undefined;
+      if (isFerry(error, "FERRY_COGNITO_REJECTED")) return false;
       throw error;
     }
   }

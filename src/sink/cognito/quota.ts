@@ -7,10 +7,11 @@ export const DEFAULT_QUOTAS = {
   UserUpdate: 25,
   UserRead: 120,
   UserList: 30,
-  UserResourceUpdate: 25,
+  UserResourceRead: 50,
+  UserAccountRecovery: 30,
   UserPoolRead: 15,
-  UserPoolUpdate: 15,
   UserPoolResourceRead: 5, // of one pool
+  UserPoolResourceUpdate: 15,
 } as const satisfies Required<NonNullable<CognitoPlace["quotas"]>>;
 
 export type QuotaClass = keyof typeof DEFAULT_QUOTAS;
@@ -77,9 +78,10 @@ export const quotasOf = (given: CognitoPlace["quotas"], clock: Clock): Readonly<
     UserUpdate: quota("UserUpdate"),
     UserRead: quota("UserRead"),
     UserList: quota("UserList"),
-    UserResourceUpdate: quota("UserResourceUpdate"),
+    UserResourceRead: quota("UserResourceRead"),
+    UserAccountRecovery: quota("UserAccountRecovery"),
     UserPoolRead: quota("UserPoolRead"),
-    UserPoolUpdate: quota("UserPoolUpdate"),
     UserPoolResourceRead: quota("UserPoolResourceRead"),
+    UserPoolResourceUpdate: quota("UserPoolResourceUpdate"),
   };
 };

@@ -27,13 +27,15 @@ export type UserRecord = {
   /** Groups that the user may be in from ferry. */
   groups?: string[];
   enabled?: boolean;
+  /** Does the user have a password, from ferry or its own? Asked only where the route maps one. */
+  hasPassword?: boolean;
   /**
    * Of what the pool was given. Absent while a change is under way, was cut off, or the pool was seen to have something else: then the
    * next one is made whatever it is.
    */
   hash?: string;
   /** As a survey of the pool found the user under this name. */
-  seen?: { survey: ObjectId } & SeenState;
+  seen?: { survey: ObjectId; groups?: string[] } & SeenState;
   /** The change that is under way, or was the last. */
   change: ObjectId;
   changedAt: Date;
@@ -44,7 +46,7 @@ export type UserRecord = {
 /** In place of the hash: the document is gone, and its user disabled. */
 export const GONE = "gone";
 
-/** What a listing says of a user. `hash`: of what is compared. */
+/** What a listing says of a user. `hash`: of what is compared, but for groups. */
 export type SeenState = { enabled: boolean; hash: string };
 
 /** One user of a listing. */
@@ -52,7 +54,7 @@ export type SeenUser = SeenState & Readonly<{ username: string }>;
 
 /** What a change has made of the user. */
 export type SettledUser = Required<
-  Pick<UserRecord, "username" | "sub" | "names" | "groups" | "enabled" | "hash" | "former">
+  Pick<UserRecord, "username" | "sub" | "names" | "groups" | "enabled" | "hasPassword" | "hash" | "former">
 >;
 
 /** Before anything of a user is changed. */
@@ -156,6 +158,19 @@ export class UserBook {
       },
     }));
     await translated("noting the pool's users", () => this.#users.bulkWrite(updates, { ordered: false }));
+  }
+
+  /** Notes that a survey has found these users in a group; groups that ferry has not given them are left out. */
+  async seeIn(survey: ObjectId, group: string, usernames: readonly string[]): Promise<void> {
+    if (usernames.length === 0) return;
+    const route = { "_id.route": this.#route, "seen.survey": survey, groups: group };
+    const updates = usernames.map((username) => ({
+      updateOne: {
+        filter: { pool: this.#pool, usernames: username, username, ...route },
+        update: { $addToSet: { "seen.groups": group } },
+      },
+    }));
+    await translated("noting the pool's groups", () => this.#users.bulkWrite(updates, { ordered: false }));
   }
 
   /** Raw documentKeys of those that a survey has seen, but for disabled users of documents that are gone. */

@@ -11,6 +11,8 @@ type Known = Readonly<{
   enabled: boolean | undefined;
   /** That it is in. */
   groups: readonly string[];
+  /** Undefined where it is not known. */
+  hasPassword: boolean | undefined;
 }>;
 
 /** A user that others create and delete at the same time is created and updated in turns; not for ever. */
@@ -65,6 +67,7 @@ export class UserChange {
     const known = await this.#written(await this.#noted(record, username), wanted);
     if (known.enabled !== enabled) await (enabled ? this.#pool.enable(username) : this.#pool.disable(username));
     await this.#regroup(username, wanted.groups, { isIn: known.groups, given: record?.groups ?? [] });
+    const hasPassword = await this.#givePassword(known, wanted);
     const former = (record?.former ?? []).filter((one) => one.username !== username);
     for (const name of givenUp(record, username)) {
       await this.#giveUp(name, record); // behind the new one: there is always one that the user can sign in with
@@ -72,7 +75,15 @@ export class UserChange {
     }
     const names = [...attributes.keys()];
     const groups = [...wanted.groups];
-    return { username, sub: known.sub, names, groups, enabled, hash: wantedHash(wanted), former };
+    return { username, sub: known.sub, names, groups, enabled, hasPassword, hash: wantedHash(wanted), former };
+  }
+
+  /** Only to a user who has none, and so once: later ones are the user's own. @returns is there one now? */
+  async #givePassword({ hasPassword }: Known, { username, password }: WantedUser): Promise<boolean> {
+    if (password === undefined || hasPassword === true) return hasPassword === true;
+    const has = hasPassword ?? (await this.#pool.user(username))?.hasPassword;
+    if (has === false) await this.#pool.setPassword(username, password);
+    return has !== undefined; // else it has gone since
   }
 
   /** Groups that others gave the user stay. @param known `isIn`: at least these; `given`: by ferry, as far as is known */
@@ -88,12 +99,13 @@ export class UserChange {
   /** The user stays, and may not sign in. */
   async #disable(record: UserRecord): Promise<SettledUser> {
     const { usernames, username = usernames.at(-1) ?? "", sub = "", names, groups = [], former = [] } = record;
+    const { hasPassword = false } = record;
     const others = givenUp(record, username);
     await this.#pool.disable(username);
     for (const name of others) await this.#giveUp(name, record);
     const at = this.#rules.now();
     const also = others.map((name) => ({ username: name, sub: null, at }));
-    return { username, sub, names, groups, enabled: false, hash: GONE, former: [...former, ...also] };
+    return { username, sub, names, groups, enabled: false, hasPassword, hash: GONE, former: [...former, ...also] };
   }
 
   /** No document has the account any more. */
@@ -120,7 +132,7 @@ export class UserChange {
 
   async #created(username: string, attributes: Attributes): Promise<Known> {
     const sub = await this.#pool.create(username, attributes);
-    return { sub, names: [...attributes.keys()], enabled: true, groups: [] };
+    return { sub, names: [...attributes.keys()], enabled: true, groups: [], hasPassword: false };
   }
 
   async #updated({ names }: Known, username: string, attributes: Attributes): Promise<void> {
@@ -135,7 +147,9 @@ export class UserChange {
   async #noted(record: UserRecord | undefined, username: string): Promise<Known | undefined> {
     if (record?.username !== username) return undefined;
     const { sub = "", names, hash, enabled, groups = [] } = record;
-    return hash === undefined ? this.#found(username) : { sub, names, enabled, groups };
+    if (hash === undefined) return this.#found(username);
+    const hasPassword = record.hasPassword || undefined;
+    return { sub, names, enabled, groups: hash === GONE ? [] : groups, hasPassword }; // a change that was cut off may have noted more groups
   }
 
   /** Undefined where it has gone since. */
@@ -143,6 +157,8 @@ export class UserChange {
     const user = await this.#pool.user(username);
     const isOurs = (name: string): boolean => this.#rules.written.has(name);
     const names = [...(user?.attributes.keys() ?? [])].filter(isOurs);
-    return user && { sub: user.sub, enabled: user.enabled, names, groups: [] }; // joining a group again changes nothing
+    if (user === undefined) return undefined;
+    const { sub, enabled, hasPassword } = user;
+    return { sub, enabled, names, groups: [], hasPassword }; // joining a group again changes nothing
   }
 }

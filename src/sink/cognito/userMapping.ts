@@ -2,11 +2,13 @@ import { createHash } from "node:crypto";
 import { elementsOf, type RawValue, rawDocument, rawField } from "#base/bson/rawValue.ts";
 import { BsonType } from "#base/bson/walk.ts";
 import type { CognitoPlace } from "#base/config/cognitoDestination.ts";
+import { passwordPath } from "#base/config/destination.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { typeName } from "#route/drift/typeNames.ts";
 import { fieldNames } from "#route/filter/fieldPath.ts";
 import { attributeFlaw } from "./attributeFlaw.ts";
 import { attributeText, isNothing } from "./attributeText.ts";
+import { passwordFlaw } from "./passwordFlaw.ts";
 import { type AttributeRule, LONGEST_USERNAME, type PoolRules, VERIFIED_BY } from "./poolRules.ts";
 import { usernamePieces } from "./usernameTemplate.ts";
 
@@ -18,9 +20,11 @@ export type WantedUser = Readonly<{
   enabled: boolean;
   /** Names in order; none where the route maps none. */
   groups: readonly string[];
+  /** Never in a hash, a record or a message. */
+  password?: string | undefined;
 }>;
 
-/** One text for all that Cognito is to keep of a user: equal where no call is needed. */
+/** One text for all that Cognito is to keep of a user, but for its password: equal where no call is needed. */
 export const wantedHash = ({ username, attributes, enabled, groups }: WantedUser): string =>
   createHash("sha256")
     .update(JSON.stringify([username, [...attributes].sort(), enabled, groups]))
@@ -29,7 +33,7 @@ export const wantedHash = ({ username, attributes, enabled, groups }: WantedUser
 /** Letters, marks, symbols, numbers and punctuation. Source: AdminCreateUser, "Username". */
 const USERNAME = /^[\p{L}\p{M}\p{S}\p{N}\p{P}]+$/u;
 
-type Mapped = Pick<CognitoPlace, "username" | "attributes" | "enabled" | "groups">;
+type Mapped = Pick<CognitoPlace, "username" | "attributes" | "enabled" | "groups" | "password">;
 
 type Names = readonly string[];
 
@@ -52,15 +56,19 @@ export class UserMapping {
   readonly #attributes: readonly (readonly [name: string, path: Names])[];
   readonly #enabled: Names | undefined;
   readonly #groups: Names | undefined;
+  readonly #password: Names | undefined;
 
   /** @throws FERRY_CONFIG for a path that is none */
-  constructor({ username, attributes, enabled, groups }: Mapped) {
+  constructor(mapped: Mapped) {
+    const { username, attributes, enabled, groups } = mapped;
+    const password = passwordPath(mapped);
     this.#username = usernamePieces(username);
     this.#attributes = Object.entries(attributes)
       .map(([name, path]) => [name, fieldNames(path, `attributes.${name}`)] as const)
       .sort(([a], [b]) => (a < b ? -1 : 1));
     this.#enabled = enabled === undefined ? undefined : fieldNames(enabled, "enabled");
     this.#groups = groups === undefined ? undefined : fieldNames(groups, "groups");
+    this.#password = password === undefined ? undefined : fieldNames(password, "password");
   }
 
   /** @param document raw, as the route's rules leave it @throws FERRY_COGNITO_REJECTED that names the attribute */
@@ -71,6 +79,7 @@ export class UserMapping {
       attributes: this.#attributesOf(document, pool),
       enabled: this.#isEnabled(document),
       groups: this.#groupsOf(document, pool),
+      password: this.#passwordOf(document, pool),
     };
   }
 
@@ -136,6 +145,15 @@ export class UserMapping {
       return read.text ?? [];
     });
     return [...new Set(groups)].sort();
+  }
+
+  #passwordOf(document: Uint8Array, pool: PoolRules): string | undefined {
+    if (this.#password === undefined) return undefined;
+    const read = attributeText(valueAt(document, this.#password), "password", "String");
+    if ("flaw" in read) throw refused("password", `cannot be set: ${read.flaw}`);
+    const flaw = read.text === undefined ? undefined : passwordFlaw(read.text, pool.password);
+    if (flaw !== undefined) throw refused("password", flaw);
+    return read.text;
   }
 
   /** A document that does not say is a user who may sign in. */

@@ -9,9 +9,16 @@ import {
   type PoolLookDeps,
   requireMapping,
   requirePoolOf,
+  type SharedByPools,
+  sharedByPools,
 } from "#sink/cognito/openCognito.ts";
 import { MongoSink, mongoAbilities } from "#sink/mongo/mongoSink.ts";
 import type { Abilities, Keeps, Sink } from "#sink/sink.ts";
+
+/** What a process makes once for all of its sinks, however often they are opened: the limits of a place are those of the process. */
+export type SharedBySinks = SharedByPools;
+
+export const sharedBySinks = sharedByPools;
 
 /** What the sinks of a process are opened with. */
 export type SinkDeps = CognitoDeps &

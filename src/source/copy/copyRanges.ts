@@ -73,8 +73,13 @@ export const readBounds = async (
   return { bounds: count === 1 ? [] : await sampleBounds(client, ns, count), size };
 };
 
-/** Ranges of `_id` between these bounds; together they hold every document, now and later. */
-export const rangesBetween = (ns: Namespace, generation: number, bounds: readonly Uint8Array[]): RangeRecord[] => {
+/** Ranges of `_id` between these bounds; together they hold every document, now and later. @param documents of them all, about */
+export const rangesBetween = (
+  ns: Namespace,
+  generation: number,
+  bounds: readonly Uint8Array[],
+  documents: number,
+): RangeRecord[] => {
   const topic = formatNamespace(ns);
   const edges = [null, ...bounds.map((bound) => new Binary(bound)), null];
   return edges.slice(1).map((to, index) => ({
@@ -85,6 +90,7 @@ export const rangesBetween = (ns: Namespace, generation: number, bounds: readonl
     from: edges[index] ?? null,
     to,
     at: null,
+    estimate: Math.ceil(documents / (bounds.length + 1)),
     documents: Long.ZERO,
     done: false,
   }));

@@ -16,6 +16,9 @@ export type RangeRecord = {
   order?: "natural";
   /** The last `_id` that is durable on the target or in the log; null: none yet. */
   at: Binary | null;
+  /** Documents that it had when it was planned, about; absent in records of an earlier version. */
+  estimate?: number;
+  /** Those that are copied. */
   documents: Long;
   done: boolean;
 };

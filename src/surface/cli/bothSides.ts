@@ -11,7 +11,7 @@ import type { StateDb } from "#io/state/stateDb.ts";
 import { BEST_SITE } from "#io/state/targetSite.ts";
 import type { CarriedDeps } from "#proof/verify/carried.ts";
 import { routesBack } from "#route/table/reverseRoutes.ts";
-import { type SinkOf, sinkOpener } from "#sink/open/openSink.ts";
+import { type SinkOf, sharedBySinks, sinkOpener } from "#sink/open/openSink.ts";
 import { plainLogger } from "#surface/terminal/output.ts";
 import { type StopSignals, withSignals } from "#surface/terminal/signals.ts";
 import type { Flags } from "./connections.ts";
@@ -58,7 +58,8 @@ export const withBothSides = (
     const source = await connectMongo(uri, { side: "source", appName });
     try {
       const { soft: signal } = signals;
-      const opening = { target, state, clock: systemClock, logger: plainLogger, vitals: NO_VITALS, signal };
+      const shared = sharedBySinks(systemClock);
+      const opening = { shared, target, state, clock: systemClock, logger: plainLogger, vitals: NO_VITALS, signal };
       const sinkOf = sinkOpener({ ...opening, site: BEST_SITE }); // it reads, and writes nothing
       const deps = { source, target, state, routes, filter, kafka, clock: systemClock, signal, uri, sinkOf };
       await work(deps, signals);

@@ -1,12 +1,7 @@
 import type { Command } from "commander";
-import {
-  ADDRESSES,
-  type Address,
-  LEVELS,
-  resolveSettings,
-  resolveState,
-  type SettingFlags,
-} from "#base/config/settings.ts";
+import { resolveCarrying } from "#base/config/carrying.ts";
+import { readConfig } from "#base/config/readConfig.ts";
+import { ADDRESSES, type Address, LEVELS, resolveState, type SettingFlags } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { holdsSecret } from "#base/errors/secrets.ts";
 import { systemClock } from "#base/flow/clock.ts";
@@ -110,15 +105,20 @@ export const withState = (
   });
 };
 
-/** Works on the target with what ferry remembers, which may be nothing yet: one connection where both are in one place. */
+/**
+ * Works on the target with what ferry remembers, which may be nothing yet: one connection where both are in one place, and where no
+ * route of `config` goes to a target.
+ */
 export const withPlaces = async (
-  flags: Flags,
+  flags: Flags & Readonly<{ config?: string }>,
   appName: string,
   work: (target: MongoClient, state: StateDb) => Promise<void>,
 ): Promise<void> => {
-  const { target: uri } = resolveSettings(flags, ["target"]);
   const place = resolveState(flags);
-  const target = await connectMongo(uri, { side: "target", appName });
+  const { routes } = await readConfig(flags.config);
+  const { target: given } = resolveCarrying(flags, routes, []);
+  const [uri, side] = given === undefined ? [place.uri, place.side] : [given, "target" as const];
+  const target = await connectMongo(uri, { side, appName });
   try {
     if (place.uri === uri) await work(target, new StateDb(target, place.stateDb));
     else await StateDb.within(place, { side: place.side, appName }, (state) => work(target, state));
@@ -129,7 +129,7 @@ export const withPlaces = async (
 
 /** `withState` for a command that looks at the target's documents as well. */
 export const withTarget = (
-  flags: Flags,
+  flags: Flags & Readonly<{ config?: string }>,
   appName: string,
   work: (target: MongoClient, state: StateDb) => Promise<void>,
 ): Promise<void> =>

@@ -2,10 +2,12 @@ import { bsonText } from "#base/bson/text.ts";
 import { seriesOf } from "#base/flow/buckets.ts";
 import { parseNamespace } from "#base/flow/types.ts";
 import type { StructureDifference } from "#proof/structure/compareStructure.ts";
+import { type Carried, leftOutText } from "#proof/verify/carried.ts";
 import type { Wrong } from "#proof/verify/recheck.ts";
 import type { PassResult } from "#proof/verify/verification.ts";
 import type { Verified } from "#proof/verify/verifiedUpTo.ts";
 import { secondsOf, timeText } from "#source/stream/resumeToken.ts";
+import { printAside } from "#surface/terminal/output.ts";
 import { count, duration } from "#surface/terminal/textTable.ts";
 
 /** How long everything up to the source's state has been on the target, at least, ms. */
@@ -23,6 +25,12 @@ export const wrongLine = ({ key, kind, difference, ...times }: Wrong): string =>
   const how = difference === undefined ? "" : `, ${difference.kind} at ${difference.path || "the document itself"}`;
   const age = ageOf(times) < 1000 ? "" : `, for ${duration(ageOf(times))}`;
   return `  ${bsonText(key)} ${kind}${how}${age}`;
+};
+
+/** Says which routes a command about collections leaves out. */
+export const sayLeftOut = (carried: Carried): void => {
+  const text = leftOutText(carried);
+  if (text !== undefined) printAside(`ferry: ${text}`);
 };
 
 /** One route, for people. */

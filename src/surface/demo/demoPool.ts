@@ -49,8 +49,8 @@ export const openDemoPool = async (home: string, signal: AbortSignal): Promise<D
   const id = await createPool(endpoint);
   const config = join(folder, "ferry.yaml");
   writeFileSync(config, routeTo(id, endpoint));
-  const deps = { clock: systemClock, signal, onRetry: () => undefined };
-  const pool = new UserPool(new CognitoAccount({ region: REGION, endpoint }, deps), id);
+  const account = new CognitoAccount({ region: REGION, endpoint }, systemClock);
+  const pool = new UserPool(account, id, { signal, onRetry: () => undefined });
   return {
     config,
     users: async () => (await Array.fromAsync(pool.list())).flat(),

@@ -141,10 +141,19 @@ export const checkStatePlace = (state: MongoClient, target: MongoClient): Promis
     );
   });
 
+/** ferry's own database where there is no target: the only thing that is written besides what routes write elsewhere. */
+export const checkStateAlone = (state: MongoClient, stateDb: string): Promise<CheckResult[]> =>
+  checking("state", async (say) => {
+    const { version } = await readTopology(state);
+    checkVersion(say, version);
+    await checkPrivileges(say, state, "ferryState", stateNeeds(stateDb));
+    await tryWriting(say, state, stateDb, false);
+  });
+
 /** Writes a document of its own, also in a transaction, and removes it. */
 const tryWriting = async (say: Say, target: MongoClient, stateDb: string, transactions: boolean): Promise<void> => {
   const probes = new StateDb(target, stateDb).collection("preflight");
-  await translated(`writing to ${stateDb} on the target`, () => probes.insertOne({ at: new Date() }));
+  await translated(`writing to ${stateDb}`, () => probes.insertOne({ at: new Date() }));
   try {
     if (!transactions) {
       say("ok", "is writable");

@@ -6,7 +6,7 @@ import { parseNamespace } from "#base/flow/types.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { sampleRaw } from "#io/mongo/rawReads.ts";
 import { RouteFilter } from "#route/filter/routeFilter.ts";
-import { kindOfSink } from "#sink/open/openSink.ts";
+import { kindOfSink, sharedBySinks } from "#sink/open/openSink.ts";
 import type { Keeps } from "#sink/sink.ts";
 import { type CheckResult, checking } from "./checkResult.ts";
 
@@ -21,13 +21,14 @@ export const checkSinks = async (
   { source, createAttributes }: Readonly<{ source: MongoClient | undefined; createAttributes: boolean }>,
 ): Promise<CheckResult[]> => {
   const results: CheckResult[] = [];
+  const shared = sharedBySinks(systemClock);
   for (const route of routes) {
     const { can, requirePlace } = kindOfSink(route.to);
     if (can.transactions) continue; // a collection: `checkTarget` says what its deployment can
     const found = await checking("sink", async (say) => {
       const place = destinationText(route.to);
       const signal = AbortSignal.timeout(ANSWER_MS);
-      const deps = { clock: systemClock, signal, onRetry: () => undefined, createAttributes };
+      const deps = { shared, signal, onRetry: () => undefined, createAttributes };
       const keeps = await requirePlace(route.to, deps);
       say("ok", `${route.name}: ${place} can take its documents, at-least-once with idempotent calls`);
       if (source === undefined) return;

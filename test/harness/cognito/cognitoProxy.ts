@@ -38,6 +38,9 @@ const CLASS_OF: Readonly<Record<string, string>> = {
   AdminCreateUser: "UserCreation",
   AdminGetUser: "UserRead",
   ListUsers: "UserList",
+  ListUsersInGroup: "UserList",
+  AdminListGroupsForUser: "UserResourceRead",
+  AdminSetUserPassword: "UserAccountRecovery",
 };
 const classOf = (action: string): string => CLASS_OF[action] ?? (action.startsWith("Admin") ? "UserUpdate" : "other");
 

@@ -2,10 +2,13 @@ import {
   AdminCreateUserCommand,
   AdminDeleteUserCommand,
   AdminEnableUserCommand,
+  AdminInitiateAuthCommand,
   AdminListGroupsForUserCommand,
+  AdminRemoveUserFromGroupCommand,
   AdminUpdateUserAttributesCommand,
   CognitoIdentityProviderClient,
   CreateGroupCommand,
+  CreateUserPoolClientCommand,
   CreateUserPoolCommand,
   type CreateUserPoolCommandInput,
   ListUsersCommand,
@@ -84,6 +87,26 @@ export class CognitoServer implements AsyncDisposable {
 
   async enable(UserPoolId: string, Username: string): Promise<void> {
     await this.#direct.send(new AdminEnableUserCommand({ UserPoolId, Username }));
+  }
+
+  async leaveGroup(UserPoolId: string, Username: string, GroupName: string): Promise<void> {
+    await this.#direct.send(new AdminRemoveUserFromGroupCommand({ UserPoolId, Username, GroupName }));
+  }
+
+  /** Can a user sign in with a password that need not be changed? */
+  async signsIn(UserPoolId: string, USERNAME: string, PASSWORD: string): Promise<boolean> {
+    const { UserPoolClient } = await this.#direct.send(
+      new CreateUserPoolClientCommand({ UserPoolId, ClientName: "test" }),
+    );
+    const { AuthenticationResult } = await this.#direct.send(
+      new AdminInitiateAuthCommand({
+        UserPoolId,
+        ClientId: UserPoolClient?.ClientId,
+        AuthFlow: "ADMIN_USER_PASSWORD_AUTH",
+        AuthParameters: { USERNAME, PASSWORD },
+      }),
+    );
+    return AuthenticationResult?.AccessToken !== undefined;
   }
 
   async remove(UserPoolId: string, Username: string): Promise<void> {

@@ -72,6 +72,14 @@ export class MemoryBook implements BookOfUsers {
         if (record.username === username) this.#records.set(identity, { ...record, seen: { survey, ...state } });
   }
 
+  async seeIn(survey: ObjectId, group: string, usernames: readonly string[]): Promise<void> {
+    for (const [identity, record] of this.#records) {
+      const { username = "", groups = [], seen } = record;
+      if (seen?.survey !== survey || !usernames.includes(username) || !groups.includes(group)) continue;
+      this.#records.set(identity, { ...record, seen: { ...seen, groups: [...(seen.groups ?? []), group] } });
+    }
+  }
+
   async *seen(survey: ObjectId): AsyncGenerator<readonly Uint8Array[]> {
     yield [...this.#records.values()]
       .filter(({ seen, hash }) => seen?.survey === survey && (hash !== GONE || seen.enabled))

@@ -9,7 +9,14 @@ export type CallFault = "before" | "after" | undefined;
 /** The end of the process, as the code under test sees it. */
 export class Cut extends Error {}
 
-type Stored = { sub: string; enabled: boolean; attributes: Map<string, string>; groups: Set<string> };
+type Stored = {
+  sub: string;
+  enabled: boolean;
+  attributes: Map<string, string>;
+  groups: Set<string>;
+  password?: string;
+  hasPassword: boolean;
+};
 
 const answered = (answer: UserAnswer): FerryError =>
   new FerryError("FERRY_COGNITO_REJECTED", answer, { facts: { answer } });
@@ -30,7 +37,7 @@ export class MemoryPool implements PoolCalls {
   }
 
   /** Everything that it has, by username. */
-  get users(): ReadonlyMap<string, PoolUser & Readonly<{ groups: ReadonlySet<string> }>> {
+  get users(): ReadonlyMap<string, Readonly<Omit<Stored, "groups">> & Readonly<{ groups: ReadonlySet<string> }>> {
     return this.#users;
   }
 
@@ -60,6 +67,14 @@ export class MemoryPool implements PoolCalls {
     return this.#users.get(username);
   }
 
+  async groupsOf(username: string): Promise<readonly string[]> {
+    return [...(this.#users.get(username)?.groups ?? [])];
+  }
+
+  async *members(group: string): AsyncGenerator<readonly string[]> {
+    yield [...this.#users].filter(([, { groups }]) => groups.has(group)).map(([username]) => username);
+  }
+
   create(username: string, attributes: Attributes): Promise<string> {
     return this.#change("create", () => {
       if (this.#users.has(username)) throw answered("UsernameExistsException");
@@ -69,6 +84,7 @@ export class MemoryPool implements PoolCalls {
         enabled: true,
         attributes: new Map([["sub", sub], ...attributes]),
         groups: new Set(),
+        hasPassword: false,
       });
       return sub;
     });
@@ -85,6 +101,12 @@ export class MemoryPool implements PoolCalls {
     return this.#change("deleteAttributes", () => {
       const user = this.#known(username);
       for (const name of names) user.attributes.delete(name);
+    });
+  }
+
+  setPassword(username: string, password: string): Promise<void> {
+    return this.#change("setPassword", () => {
+      Object.assign(this.#known(username), { password, hasPassword: true });
     });
   }
 

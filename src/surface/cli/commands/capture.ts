@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { Command } from "commander";
+import { resolveCarrying } from "#base/config/carrying.ts";
 import { readConfig } from "#base/config/readConfig.ts";
-import { resolveSettings } from "#base/config/settings.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { createLogger } from "#base/observe/log.ts";
 import { runKafkaCapture } from "#process/capture/kafkaCapture.ts";
@@ -35,8 +35,8 @@ export const registerCapture = (command: Command): void => {
     .action(async ({ replaceTarget = false, ...flags }: CaptureFlags & { replaceTarget?: boolean }) => {
       const { texts, metricsOpen, ...capture } = parseCapture(flags);
       requireStructure(replaceTarget, capture);
-      const settings = resolveSettings(texts, ["source", "target", "kafka"]);
       const { routes } = await readConfig(texts["config"]);
+      const settings = resolveCarrying(texts, routes, ["source", "kafka"]);
       const place = metricsPlace(settings.metrics, { metricsOpen });
       const logger = createLogger(settings.logLevel);
       const deps = {

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { resolveCarrying } from "#base/config/carrying.ts";
 import { isMongo } from "#base/config/destination.ts";
 import { readConfig } from "#base/config/readConfig.ts";
 import type { Route } from "#base/config/routes.ts";
@@ -20,7 +21,7 @@ import { ConnectRest } from "#source/connect/connectRest.ts";
 import { ConnectorStore } from "#source/connector/connectorStore.ts";
 import type { PlanDeps } from "#structure/operations/structureOperations.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
-import { bucketsIn, checkSource, checkStatePlace, checkTarget } from "#tools/check/checkDatabases.ts";
+import { bucketsIn, checkSource, checkStateAlone, checkStatePlace, checkTarget } from "#tools/check/checkDatabases.ts";
 import { checkFence } from "#tools/check/checkFence.ts";
 import { checkFits } from "#tools/check/checkFits.ts";
 import { checkConnect, checkKafka } from "#tools/check/checkKafka.ts";
@@ -146,7 +147,7 @@ const check = async (flags: CheckFlags): Promise<void> => {
     const buckets = source === undefined ? [] : await bucketsIn(source, watched).catch(() => []); // said of the source
     if (target !== undefined)
       results.push(...(await checkTarget(target, databasesNamed(names.to), settings.stateDb, buckets)));
-    if (apart !== undefined && target !== undefined) results.push(...(await checkStatePlace(apart, target)));
+    results.push(...(await checkState(flags, meant.routes, { target, apart, stateDb: settings.stateDb })));
     results.push(...(await checkFits(meant.routes, meant.asked, { target, apart })));
     if (source !== undefined && target !== undefined && state !== undefined)
       results.push(
@@ -165,6 +166,17 @@ const check = async (flags: CheckFlags): Promise<void> => {
   } finally {
     await Promise.allSettled([source?.close(), target?.close(), apart?.close(), kafka?.[Symbol.asyncDispose]()]);
   }
+};
+
+/** Where ferry's own database is, if not on the target. */
+const checkState = async (
+  flags: CheckFlags,
+  routes: readonly Route[] | undefined,
+  { target, apart, stateDb }: Readonly<Record<"target" | "apart", MongoClient | undefined> & { stateDb: string }>,
+): Promise<CheckResult[]> => {
+  if (apart !== undefined) return target ? checkStatePlace(apart, target) : checkStateAlone(apart, stateDb);
+  if (target !== undefined || routes === undefined || routes.some(isMongo)) return [];
+  return checking("state", async () => void resolveCarrying(flags, routes, []));
 };
 
 /** Of a cutover, and of a rollback, whose run remembers on the former source. */

@@ -4,8 +4,8 @@ import { hostname } from "node:os";
 import type { Command } from "commander";
 import { DeadLetterStore, type LetterFilter } from "#apply/deadletter/deadLetterStore.ts";
 import type { DeadLetterRecord } from "#apply/deadletter/letterRecords.ts";
+import { resolveCarrying } from "#base/config/carrying.ts";
 import { readConfig } from "#base/config/readConfig.ts";
-import { resolveSettings } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { createLogger } from "#base/observe/log.ts";
@@ -166,8 +166,8 @@ const decide = async (verb: LetterVerdict, { store, state, ids, flags }: Decisio
 
 /** Decisions are executed by this process itself if no other process is there to do it. */
 const aloneDeps = async (flags: DlqFlags): Promise<Omit<ReplayAloneDeps, "state" | "hard">> => {
-  const { target, state, stateDb, group } = resolveSettings(flags, ["target"]);
   const { routes, ddl } = await readConfig(flags.config);
+  const { target, state, stateDb, group } = resolveCarrying(flags, routes, []);
   const host = hostname();
   return {
     settings: { target, state, stateDb, group },

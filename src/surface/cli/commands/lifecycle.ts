@@ -62,7 +62,10 @@ export const registerFinalize = (command: Command): void => {
       "end although services still write to the source; prints the time up to which the target has everything",
     )
     .option("--accept <codes>", "error codes to accept, comma-separated: what they stand for stays missing")
-    .option("--config <file>", "with Kafka: routes and their rules (default: ferry.yaml here, if it exists)")
+    .option(
+      "--config <file>",
+      "with Kafka, or without --target: routes and their rules (default: ferry.yaml here, if it exists)",
+    )
     .action(finalize);
 };
 

@@ -8,6 +8,7 @@ import { print, printJson } from "#surface/terminal/output.ts";
 import { count } from "#surface/terminal/textTable.ts";
 import { type BothFlags, withBothSides, withCarried } from "../bothSides.ts";
 import { withConnections, withPlaces, withTarget } from "../connections.ts";
+import { sayLeftOut } from "../verifyText.ts";
 import { VERSION } from "../version.ts";
 
 type ReceiptFlags = BothFlags & Readonly<{ out?: string }>;
@@ -26,7 +27,9 @@ export const registerReceipt = (receipt: Command): void => {
 const make = (flags: ReceiptFlags): Promise<void> =>
   withTarget(flags, "ferry receipt", (target, state) =>
     withBothSides(flags, "ferry receipt", { target, state }, async (deps) => {
-      const { routes } = await readCarriedCollections(deps);
+      const carried = await readCarriedCollections(deps);
+      const { routes } = carried;
+      sayLeftOut(carried);
       const receipt = await makeReceipt({ ...deps, routes, version: VERSION });
       if (flags.out === undefined) return printJson(receipt, 2);
       writeFileSync(flags.out, `${JSON.stringify(receipt, null, 2)}\n`);

@@ -3,8 +3,8 @@ import type { Command } from "commander";
 import { livingWorkers } from "#apply/lanes/livingWorkers.ts";
 import type { RepairRecord } from "#apply/repair/repairStore.ts";
 import { bsonText } from "#base/bson/text.ts";
+import { resolveCarrying } from "#base/config/carrying.ts";
 import { readConfig } from "#base/config/readConfig.ts";
-import { resolveSettings } from "#base/config/settings.ts";
 
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
@@ -141,8 +141,8 @@ const alone = async (
 ): Promise<void> => {
   const run = await readSeenRun(state);
   if (run === undefined) return;
-  const { source, target, state: place, stateDb, group } = resolveSettings(flags, ["source", "target"]);
   const { routes, ddl } = await readConfig(flags.config);
+  const { source, target, state: place, stateDb, group } = resolveCarrying(flags, routes, ["source"]);
   const host = hostname();
   await replayAlone(
     {

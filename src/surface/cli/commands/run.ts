@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { Command } from "commander";
+import { resolveCarrying } from "#base/config/carrying.ts";
 import { readConfig } from "#base/config/readConfig.ts";
-import { resolveSettings } from "#base/config/settings.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { createLogger } from "#base/observe/log.ts";
 import type { Vitals } from "#base/observe/vitals.ts";
@@ -33,9 +33,9 @@ export const registerRun = (command: Command): void => {
   command.action(async ({ replaceTarget = false, reverse = false, ...flags }: RunFlags) => {
     const { texts, metricsOpen, ...capture } = parseCapture(flags);
     requireStructure(replaceTarget, capture);
-    const settings = resolveSettings(texts, ["source", "target"]);
     const options = parseWorkerOptions({ budgetMb: String(DEFAULTS.budgetMb), ...texts });
     const { routes, ddl } = await readConfig(texts["config"]);
+    const settings = resolveCarrying(texts, routes, reverse ? ["source", "target"] : ["source"]);
     const place = metricsPlace(settings.metrics, { metricsOpen });
     const logger = createLogger(settings.logLevel);
     const host = hostname();

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { switchedOver } from "#cutover/machine/switchedOver.ts";
+import { readCarriedCollections } from "#proof/verify/carried.ts";
 import { followNamespaces } from "#proof/verify/followNamespaces.ts";
 import type { Verified } from "#proof/verify/verifiedUpTo.ts";
 import { type VerifyDeps, type VerifyReport, verifyNamespaces } from "#proof/verify/verifyNamespaces.ts";
@@ -12,7 +13,7 @@ import { count } from "#surface/terminal/textTable.ts";
 import { type BothFlags, withBothSides, withCarried } from "../bothSides.ts";
 import { wholeNumber, withConnections, withTarget } from "../connections.ts";
 import { otherWay } from "../otherWay.ts";
-import { resultFacts, resultLines, structureLines, verifiedLine } from "../verifyText.ts";
+import { resultFacts, resultLines, sayLeftOut, structureLines, verifiedLine } from "../verifyText.ts";
 
 type VerifyFlags = BothFlags & Readonly<{ waitSeconds: string; follow?: boolean; maxSourceLoad?: string }>;
 
@@ -74,6 +75,7 @@ const SAY_MS = 10_000;
 
 /** Until it is stopped: says how far is proven, as JSON once a second. */
 const follow = async (flags: VerifyFlags, deps: VerifyDeps): Promise<void> => {
+  sayLeftOut(await readCarriedCollections(deps));
   let [said, saidAt, began] = ["", 0, false];
   const say = (verified: Verified): void => {
     const state = JSON.stringify({ ...verified, upTo: undefined, behind: undefined });

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { Command } from "commander";
+import { resolveCarrying } from "#base/config/carrying.ts";
 import { readConfig } from "#base/config/readConfig.ts";
-import { resolveSettings } from "#base/config/settings.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { unlessStopped } from "#base/flow/unlessStopped.ts";
 import { createLogger } from "#base/observe/log.ts";
@@ -21,7 +21,7 @@ type WorkerFlags = Omit<Record<string, string | undefined>, keyof MetricsFlags> 
 export const registerWorker = (command: Command): void => {
   withAddresses(command, {
     source: "source MongoDB, to look up documents of updates that carry none",
-    target: "target MongoDB",
+    target: "target MongoDB; not needed where no route goes to MongoDB, and --state is given",
     kafka: "Kafka bootstrap servers",
     connect: "Kafka Connect, to check and restart the connectors of the topics",
   });
@@ -32,9 +32,9 @@ export const registerWorker = (command: Command): void => {
     .addOption(LOG_LEVEL);
   withWorkerOptions(withMetrics(command));
   command.action(async ({ metricsOpen = false, ...flags }: WorkerFlags) => {
-    const settings = resolveSettings(flags, ["target", "kafka"]);
     const options = parseWorkerOptions(flags);
     const { routes, ddl } = await readConfig(flags["config"]);
+    const settings = resolveCarrying(flags, routes, ["kafka"]);
     const place = metricsPlace(settings.metrics, { metricsOpen });
     const logger = createLogger(settings.logLevel);
     const host = hostname();

@@ -194,6 +194,46 @@ test("a user is in the groups of its document, and in those that others gave it"
   await assert.rejects(sink.write([state("unknown")]), /groups has a name that is no group of the pool/);
 });
 
+test("groups are compared by a survey and by a read: those of the document, and none that others gave", async () => {
+  const { pool, sink } = open({ groups: "roles" });
+  const documents = [1, 2, 3].map((id) => write(id, { login: `u${id}`, roles: ["admins", "editors"] }));
+  const states = documents.flatMap((op) => (op.op === "write" ? op.doc : []));
+  await sink.write(documents);
+  await sink.write([write(3, { login: "u3", roles: ["editors"] })]);
+  const { keeps, survey } = await sink.form();
+  const idsOf = (keys: readonly Uint8Array[]): number[] => keys.map((key) => BSON.deserialize(key)["_id"]);
+  assert.deepEqual(idsOf(await (await survey()).unlike(states)), [3]);
+  await pool.leave("u1", "admins");
+  await pool.join("u2", "theirs");
+  assert.deepEqual(idsOf(await (await survey()).unlike(states.slice(0, 2))), [1]);
+  const [first] = await sink.read([keyOf(1)]);
+  assert.deepEqual(BSON.deserialize(first as Uint8Array)["groups"], ["editors"]);
+  await sink.write([documents[0] as TargetOp]);
+  const kept = states.slice(0, 2).map((state) => hex(keeps(state)));
+  assert.deepEqual((await sink.read([1, 2].map(keyOf))).map(hex).sort(), kept);
+});
+
+test("a user without a password gets the document's once, and no hash, record or later change has it", async () => {
+  const { pool, sink, book } = open({ password: "secret" });
+  const state = (secret?: string, name = "Ann"): TargetOp =>
+    write(1, { login: "ann", name, ...(secret && { secret }) });
+  await sink.write([state()]);
+  assert.equal(pool.users.get("ann")?.hasPassword, false);
+  await sink.write([state("first-secret")]);
+  assert.equal(pool.users.get("ann")?.password, "first-secret");
+  await sink.write([state("second-secret"), state("second-secret", "Bea")]);
+  assert.equal(pool.users.get("ann")?.password, "first-secret", "from then on it is the user's own");
+  const records = await book.read([keyOf(1)]);
+  assert.doesNotMatch(JSON.stringify([...records]), /secret/);
+  const { keeps } = await sink.form();
+  const op = state("third-secret");
+  assert.doesNotMatch(op.op === "write" ? JSON.stringify(BSON.deserialize(keeps(op.doc))) : "", /secret/);
+  await pool.create("bea", new Map());
+  await pool.setPassword("bea", "chosen-by-bea");
+  await sink.write([write(2, { login: "bea", secret: "of-the-document" })]);
+  assert.equal(pool.users.get("bea")?.password, "chosen-by-bea");
+});
+
 test("custom attributes that a pool lacks are added to it where that is asked for, and others are not", async () => {
   const { pool, place } = open({ attributes: { email: "email", "custom:rank": "rank", "custom:plan": "plan" } });
   await assert.rejects(
@@ -214,6 +254,7 @@ const anyState = fc.record(
     name: fc.constantFrom("n", "m"),
     active: fc.boolean(),
     roles: fc.subarray(["admins", "editors"]),
+    secret: fc.constant("a-password"),
   },
   { requiredKeys: ["variant"] },
 );
@@ -239,7 +280,7 @@ test("wherever a process ends, the next one brings the pool to what the document
   for (const onDelete of ["disable", "delete"] as const)
     await fc.assert(
       fc.asyncProperty(fc.array(anyStep, { maxLength: 12 }), async (steps) => {
-        const { pool, sink } = open({ onDelete, groups: "roles" });
+        const { pool, sink } = open({ onDelete, groups: "roles", password: "secret" });
         const last = new Map<number, Document | undefined>();
         const owed = new Set<number>(); // what was cut off is read again, in its newest state by then
         const apply = async (): Promise<void> => {
@@ -264,6 +305,8 @@ test("wherever a process ends, the next one brings the pool to what the document
         const users = seen(pool);
         const enabled = Object.fromEntries(Object.entries(users).filter(([name]) => !name.endsWith("(disabled)")));
         assert.deepEqual(enabled, expected(last));
+        for (const state of last.values())
+          if (state?.["secret"] !== undefined) assert.ok(pool.users.get(state["login"])?.hasPassword);
         const before = pool.calls.length;
         for (const id of last.keys()) owed.add(id);
         await apply();

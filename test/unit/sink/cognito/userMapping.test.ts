@@ -135,6 +135,37 @@ test("a user is enabled unless its document says otherwise", () => {
   );
 });
 
+test("a password that the pool would refuse is refused before any call, in a sentence that does not show it", () => {
+  const pool = poolRulesOf(
+    poolDescription({
+      Policies: {
+        PasswordPolicy: { MinimumLength: 8, RequireUppercase: true, RequireNumbers: true, RequireSymbols: true },
+      },
+    }),
+  );
+  const mapping = new UserMapping({ username: "_id", attributes: { email: "email" }, password: "pw" });
+  const of = (pw?: unknown) =>
+    mapping.user(BSON.serialize({ _id: "u", ...(pw === undefined ? {} : { pw }) }), pool).password;
+  assert.deepEqual([of(), of(null), of("Good pass 1")], [undefined, undefined, "Good pass 1"]);
+  for (const [pw, flaw] of [
+    ["Sh0rt-x", "password must have 8 to 256 characters"],
+    ["onlylowercase", "password lacks an upper-case letter and a digit and a symbol"],
+    [" Passw0rd-x", "password begins or ends with a space"],
+    [{ a: "hidden" }, "password cannot be set"],
+  ] as const) {
+    const said = refusal(() => of(pw));
+    assert.ok(said.includes(flaw), said);
+    if (typeof pw === "string") assert.ok(!said.includes(pw.trim()), "it does not show it");
+  }
+  assert.equal(
+    new UserMapping({ username: "_id", attributes: {}, password: "none" }).user(
+      BSON.serialize({ _id: "u", none: "x" }),
+      pool,
+    ).password,
+    undefined,
+  );
+});
+
 test("the hash follows what Cognito keeps, and nothing else", () => {
   const mapping = new UserMapping({ username: "_id", attributes: { given_name: "a", "custom:plan": "p" } });
   const hash = (document: Document): string => wantedHash(mapping.user(BSON.serialize({ _id: 1, ...document }), POOL));
