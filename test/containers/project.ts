@@ -69,7 +69,7 @@ export class Project implements AsyncDisposable {
     if (process.env["FERRY_TEST_KEEP"] === "1") return;
     await attempt(this.#compose[0] ?? "", [
       ...this.#compose.slice(1),
-      ...["-p", NAME, "--profile", "replica-set", ...this.#files, "down", "-v", "-t", "5"],
+      ...["-p", NAME, "--profile", "replica-set", "--profile", "cognito", ...this.#files, "down", "-v", "-t", "5"],
     ]);
   }
 }
