@@ -144,7 +144,8 @@ test("101 users go to MongoDB with all fields, and to the pool without age and s
   assert.deepEqual(cognito.proxy.taken(), { AdminUpdateUserAttributes: 1, AdminDisableUser: 1 });
   const { out: status } = await ferry(["status", "--target", options.target ?? "", ...options.args.slice(2)]);
   const [, saved = ""] = / 103 users changed +(\d+) documents needed no call/.exec(status) ?? [];
-  assert.ok(Number(saved) >= 101, `each of 101 documents changed in five rounds: ${status}`);
+  // Each changed in five rounds, which may be one batch: with it came what changed users 3 and 4.
+  assert.ok(Number(saved) >= documents.length - 2, status);
 
   await users.updateOne({ _id: 3 }, { $unset: { plan: "" } });
   await users.insertOne(user(200));
@@ -205,8 +206,15 @@ test("without a route to MongoDB no target is needed: ferry's state is where --s
   await using run = await startDirect({ ...options, include: [namespace] });
   await poolBecomes(pool, documents);
   await run.says(/at-least-once, since cognito:local_\w+ takes no part in transactions/);
-  assert.equal(cognito.proxy.taken()["AdminSetUserPassword"], 5);
+  await waitFor(
+    async () => {
+      const seen = cognito.proxy.calls.filter(({ action }) => action === "AdminSetUserPassword").length;
+      return seen === documents.length ? { done: undefined } : { seen };
+    },
+    { what: "each user to get a password", clock: systemClock, timeoutMs: 10_000 },
+  );
   assert.ok(await cognito.signsIn(pool, "user-3", "Passw0rd-of-3"));
+  cognito.proxy.taken();
   assert.doesNotMatch(run.log(), /Passw0rd/);
   await users.updateMany({}, { $inc: { age: 1 } });
   await users.updateOne({ _id: 2 }, { $set: { plan: "gold" } });
