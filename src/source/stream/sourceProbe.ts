@@ -1,7 +1,7 @@
 import type { Timestamp } from "bson";
 import { assert, isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import type { Namespace } from "#base/flow/types.ts";
+import { isOfServer, type Namespace } from "#base/flow/types.ts";
 import type { Document, MongoClient } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { isHistoryLost } from "#io/mongo/serverCodes.ts";
@@ -133,12 +133,14 @@ export const canResume = async (
   }
 };
 
-/** Collections (no views) that exist in the watched scope. */
+/** Collections (no views) that exist in the watched scope; the server's own databases are never carried, and rarely may be listed. */
 export const listNamespaces = (client: MongoClient, watch: Watch): Promise<Namespace[]> =>
   translated("listing the source's collections", async () => {
     const dbs =
       watch.level === "cluster"
-        ? (await client.db("admin").admin().listDatabases({ nameOnly: true })).databases.map(({ name }) => name)
+        ? (await client.db("admin").admin().listDatabases({ nameOnly: true })).databases
+            .map(({ name }) => name)
+            .filter((db) => !isOfServer({ db, coll: "" }))
         : [watch.db];
     const lists = await Promise.all(
       dbs.map(async (db) => {

@@ -1,6 +1,6 @@
 import { isFerry } from "#base/errors/ferryError.ts";
 import { bucketsOf } from "#base/flow/buckets.ts";
-import type { Namespace } from "#base/flow/types.ts";
+import { isOfServer, type Namespace } from "#base/flow/types.ts";
 import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import {
@@ -88,8 +88,11 @@ const checkOplog = async (say: Say, source: MongoClient): Promise<boolean> => {
 
 const NAMES = { nameOnly: true } as const;
 
+/** But the server's own, whose collections a user rarely may list. */
 const databasesOf = async (client: MongoClient): Promise<readonly string[]> =>
-  (await client.db("admin").admin().listDatabases(NAMES)).databases.map(({ name }) => name);
+  (await client.db("admin").admin().listDatabases(NAMES)).databases
+    .map(({ name }) => name)
+    .filter((db) => !isOfServer({ db, coll: "" }));
 
 /** Buckets of the time series of a database, or of all of them (""); none if they may not be listed, which is reported with the privileges. */
 export const bucketsIn = async (source: MongoClient, db: string): Promise<readonly Namespace[]> => {
