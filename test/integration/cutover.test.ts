@@ -238,7 +238,9 @@ test("what goes wrong leaves everything as it was: fences, hooks, writers, an op
   await both.here.db("admin").command({ setUserWriteBlockMode: 1, global: true });
   const foreign = await both.command("cutover", [...accept]);
   assert.match(foreign.err, /FERRY_CUTOVER_FENCED/);
-  const aborted = await both.command("cutover", ["--abort"]);
+  const kept = await both.command("cutover", ["--abort"]);
+  assert.match(kept.err, /FERRY_CUTOVER_FENCED: no cutover of this --state-db left it/, "it is not ferry's");
+  const aborted = await both.command("cutover", ["--abort", "--allow-both"]);
   assert.equal(aborted.status, 0, aborted.err);
   await goesOn();
   assert.match((await both.command("cutover", ["--abort"])).err, /FERRY_CUTOVER_NONE/);

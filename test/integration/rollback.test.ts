@@ -41,6 +41,10 @@ test("behind a cutover the former source is kept in step, and services go back w
   assert.match(repaired.err, /FERRY_REPAIR_SWITCHED: services of back\.users were sent to the target/);
   assert.notEqual(await target.findOne({ _id: "new" }), null);
 
+  const emptying = await both.command("run", ["--replace-target"]);
+  assert.match(emptying.err, /FERRY_REPLACE_SWITCHED: services write to back\.users/, "what services wrote is theirs");
+  assert.notEqual(await target.findOne({ _id: "new" }), null);
+
   const rules = join(tempFolder().path, "ferry.yaml");
   writeFileSync(rules, "routes:\n  - { from: back.users, where: { n: 1 } }\n");
   const impossible = await both.command("run", ["--reverse", "--config", rules]);

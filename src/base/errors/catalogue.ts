@@ -783,7 +783,7 @@ export const CATALOGUE = {
     64,
     "never",
     "The run is finalized; the target belongs to its own services.",
-    "--replace-target (`ferry run`, `ferry capture`) drops the target collections and starts over. Another --state-db with an empty target starts a second run beside it.",
+    "If no service writes to the target yet, --replace-target (`ferry run`, `ferry capture`) drops its collections and starts over. Another --state-db with an empty target starts a second run beside it.",
   ),
   // --- cutover
   FERRY_CUTOVER_FENCE: entry(
@@ -796,7 +796,7 @@ export const CATALOGUE = {
     76,
     "never",
     "The source already refuses writes, and this cutover did not ask for it.",
-    "`ferry cutover --abort` lifts a fence that ferry left behind; a fence of your own must be lifted by hand.",
+    "`ferry check` tells whose it is. `ferry cutover --abort` lifts what a cutover left behind; a fence of your own is lifted by hand, or with --abort --allow-both.",
   ),
   FERRY_CUTOVER_EARLY: entry(
     75,
@@ -875,6 +875,12 @@ export const CATALOGUE = {
     "never",
     "A run the other way carries the same namespaces: changes would go round without end.",
     "Finalize that run first, or leave its namespaces out of this one. If it is never to run again, drop the database of its state, which the message names.",
+  ),
+  FERRY_REPLACE_SWITCHED: entry(
+    76,
+    "never",
+    "Services were sent to this target by a cutover: --replace-target would delete what they have written.",
+    "`ferry run --reverse` and `ferry rollback` send them back first. If none of them writes there any more, --accept FERRY_REPLACE_SWITCHED empties it.",
   ),
   // --- control
   FERRY_CONTROL_ADDRESS: entry(

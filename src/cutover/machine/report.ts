@@ -4,16 +4,23 @@ import { STATES, TABLE } from "./cutoverTable.ts";
 import type { CutoverRecord, State } from "./record.ts";
 
 /** How long services could write on neither side, ms, and which step took how much of it. */
-export type Pause = Readonly<{ ms: number; parts: Readonly<Partial<Record<State, number>>> }>;
+export type Pause = Readonly<{ ms: number; parts: Readonly<Partial<Record<State | "interrupted", number>>> }>;
 
-export const pauseOf = ({ laps }: Pick<CutoverRecord, "laps">): Pause => {
-  const parts = Object.fromEntries(
+/** Clocks of two processes differ by less, ms. */
+const UNMEASURED_MS = 250;
+
+/** What no process measured, because the one that drove it ended, is a part of its own. */
+export const pauseOf = ({ laps, entered }: Pick<CutoverRecord, "laps" | "entered">): Pause => {
+  const parts: Record<string, number> = Object.fromEntries(
     STATES.filter((state) => TABLE[state].paused && laps[state] !== undefined).map((state) => [
       state,
       laps[state] ?? 0,
     ]),
   );
-  return { ms: Object.values(parts).reduce((sum, ms) => sum + ms, 0), parts };
+  const measured = Object.values(parts).reduce((sum, ms) => sum + ms, 0);
+  const noted = (entered.ending?.getTime() ?? 0) - (entered.fencing?.getTime() ?? 0);
+  if (entered.fencing === undefined || noted - measured < UNMEASURED_MS) return { ms: measured, parts };
+  return { ms: noted, parts: { ...parts, interrupted: noted - measured } };
 };
 
 /** `412 ms: fencing 22 ms, draining 310 ms, …` */

@@ -2,13 +2,15 @@ import type { Route } from "#base/config/routes.ts";
 import type { WorkerOptions } from "#base/config/workerOptions.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
-import type { NamespaceSpec } from "#base/flow/namespaceFilter.ts";
-import { type Namespace, parseNamespace } from "#base/flow/types.ts";
+import { listed, type NamespaceSpec } from "#base/flow/namespaceFilter.ts";
+import { formatNamespace, type Namespace, parseNamespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { Vitals } from "#base/observe/vitals.ts";
 import type { CaptureOutput } from "#io/log/captureOutput.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { type KnownRoute, knownRoutes } from "#io/state/forgetRoutes.ts";
+import { databasesWithState } from "#io/state/knownState.ts";
+import { StateDb } from "#io/state/stateDb.ts";
 import type { TargetSettings } from "#process/worker/openTarget.ts";
 import type { SinkOf } from "#sink/open/openSink.ts";
 import { captureSourceOf } from "#source/capture/captureSource.ts";
@@ -32,6 +34,8 @@ import { leftoversOn } from "./leftovers.ts";
 import { requireNoLoop } from "./loopGuard.ts";
 import type { Sides } from "./openSides.ts";
 import { requireUnfinished } from "./runLifecycle.ts";
+import { requireNoServices } from "./servicesThere.ts";
+import { reverseState } from "./stateNames.ts";
 import { decidedBy, withTimeSeries } from "./timeSeries.ts";
 
 /** The options that `ferry run` and `ferry capture` share. */
@@ -108,7 +112,7 @@ export type Opening = Readonly<{
 export const openCapture = async (
   deps: CaptureDeps,
   { source, target, state }: Sides,
-  { store, mode, leaseMs }: Pick<CaptureStartDeps, "store" | "mode" | "leaseMs">,
+  { store, mode, leaseMs, accept }: Pick<CaptureStartDeps, "store" | "mode" | "leaseMs"> & Readonly<{ accept: string }>,
 ): Promise<Opening> => {
   const { rangeDocuments, copyOrder, recopy, back, allowEmpty, ask, clock, logger, soft } = deps;
   const [deployment, other] = await Promise.all([readDeployment(source), readDeployment(target)]);
@@ -132,6 +136,12 @@ export const openCapture = async (
   const isFormer = ({ topic, topicId }: KnownRoute): boolean =>
     scope.has(parseNamespace(topic)) || (remembered !== undefined && topicId === remembered.id);
   const former = replaces ? await knownRoutes(state, isFormer) : [];
+  if (deps.replaceTarget && !listed(accept).includes("FERRY_REPLACE_SWITCHED")) {
+    const others = (await databasesWithState(target)).map((name) => new StateDb(target, name));
+    const topics = [...carried.map(formatNamespace), ...former.map(({ topic }) => topic)];
+    const backOf = ({ name }: StateDb): StateDb => new StateDb(source, reverseState(name));
+    await requireNoServices({ states: [state, ...others], backOf, routes: deps.routes, topics });
+  }
   await requireNoLoop({ source, target: other, state, routes: deps.routes, carried });
   const read = { source, deployment, scope, timeSeries, rangeDocuments, copyOrder, back };
   return { start: { ...read, store, mode, leaseMs, clock, logger, soft }, replaces, known, former, carried };

@@ -47,7 +47,7 @@ const beginBetween = async (deps: KafkaCaptureDeps, parts: CaptureParts): Promis
   const { leaseMs, clock, logger, vitals, hard } = deps;
   const { sides, client, store, structure } = parts;
   const { source, target, state } = sides;
-  const opening = await openCapture(deps, sides, { store, mode: "kafka", leaseMs });
+  const opening = await openCapture(deps, sides, { store, mode: "kafka", leaseMs, accept: deps.accept });
   const { start, replaces, known, former, carried } = opening;
   await checkRights({ source, target, carried, routes: [], stateDb: state.name });
   if (known === undefined && (deps.structure || replaces)) await structure.check(replaces);

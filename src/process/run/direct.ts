@@ -50,7 +50,7 @@ const beginBetween = async (deps: DirectDeps, parts: RunParts): Promise<BegunCap
   const { sides, store, runs, structure } = parts;
   const { source, target, state } = sides;
   const { leaseMs } = options;
-  const opening = await openCapture(deps, sides, { store, mode: "direct", leaseMs });
+  const opening = await openCapture(deps, sides, { store, mode: "direct", leaseMs, accept: deps.options.accept });
   const { start, replaces, known, former, carried } = opening;
   const routes = carried.flatMap((ns) => routesOn(deps.routes, formatNamespace(ns)));
   await checkRights({ source, target, carried, routes, stateDb: state.name });

@@ -139,6 +139,12 @@ export class Switchover {
     const fence = this.#parts.fenceLeft(choice ?? this.#deps);
     const isUp = (await fence.unready()).some(({ code }) => code === "FERRY_CUTOVER_FENCED");
     if (!isUp && fence.kind !== "hook") throw new FerryError("FERRY_CUTOVER_NONE", "nothing is fenced");
+    // One that has come to its end has lifted its own; what it has not raised is lifted on the operator's word alone.
+    if (isUp && sent === undefined && !allowBoth)
+      throw new FerryError(
+        "FERRY_CUTOVER_FENCED",
+        `no ${this.#name} of this --state-db left it; with --allow-both it is lifted`,
+      );
     await fence.lift();
     return undefined;
   }

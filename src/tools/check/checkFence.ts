@@ -53,12 +53,17 @@ const whoseOf = (
   const named = ({ _id, fence }: CutoverRecord): string => `${by} ${_id} (${fence})`;
   const mine = sent.find((record) => isBehind(record, up));
   if (mine !== undefined) return { level: "ok", text: `since ${named(mine)} sent services to ${other}` };
-  const lifts = `\`ferry ${by} --abort${up === null ? "" : " --fence validator"}\` lifts it.`;
-  if (seen === undefined) return { level: "fail", text: `and no ${by} is noted`, remedy: lifts };
+  const byHand = `A fence of your own is lifted by hand; \`ferry ${by} --abort --allow-both${up === null ? "" : " --fence validator"}\` lifts it, too.`;
+  if (seen === undefined) return { level: "fail", text: `and no ${by} is noted`, remedy: byHand };
   const { record, free } = seen;
-  if (!isEnd(record.state) && !free) return { level: "ok", text: `while ${named(record)} is ${record.state}` };
-  const left = `and ${named(record)} left it behind: it ${isEnd(record.state) ? "was" : "is"} ${record.state}`;
-  return { level: "fail", text: left, remedy: isEnd(record.state) ? lifts : goOn(by, record) };
+  if (isEnd(record.state))
+    return { level: "fail", text: `and ${named(record)}, the newest one, was ${record.state}`, remedy: byHand };
+  if (!free) return { level: "ok", text: `while ${named(record)} is ${record.state}` };
+  return {
+    level: "fail",
+    text: `and ${named(record)} left it behind: it is ${record.state}`,
+    remedy: goOn(by, record),
+  };
 };
 
 const goOn = (by: Fenced["by"], record: CutoverRecord): string => `${waysOn(record, `ferry ${by}`)}.`;

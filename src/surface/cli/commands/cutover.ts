@@ -81,7 +81,10 @@ const withSwitch = (command: Command): Command =>
     .option("--ready", "only print what is missing")
     .option("--rehearse", "do everything except the fence, and predict the pause")
     .option("--abort", "undo: lift a fence that was left")
-    .option("--allow-both", "with --abort: lift the fence although services were sent over")
+    .option(
+      "--allow-both",
+      "with --abort: lift the fence although services were sent over, or although it is not ferry's",
+    )
     .addOption(new Option("--watch <id>").hideHelp());
 
 /** @throws FERRY_USAGE where nothing of it would be left */
@@ -92,7 +95,16 @@ const maxPauseOf = ({ maxPause }: CutoverFlags): number => {
   throw new FerryError("FERRY_USAGE", `--max-pause ${maxPause} is too short: ${kept}, so give more`);
 };
 
+/** @throws FERRY_USAGE where two of them say what is to be done, or one would be ignored */
+const requireOneAct = ({ ready, rehearse, abort, allowBoth }: CutoverFlags): void => {
+  const acts = Object.entries({ "--ready": ready, "--rehearse": rehearse, "--abort": abort });
+  const asked = acts.flatMap(([name, isAsked]) => (isAsked === true ? [name] : []));
+  if (asked.length > 1) throw new FerryError("FERRY_USAGE", `${asked.join(" and ")} exclude each other`);
+  if (allowBoth === true && abort !== true) throw new FerryError("FERRY_USAGE", "--allow-both goes with --abort");
+};
+
 const choicesOf = async (flags: CutoverFlags) => {
+  requireOneAct(flags);
   const named = listed(flags.namespace ?? "");
   if (flags.namespace !== undefined && named.length === 0)
     throw new FerryError("FERRY_USAGE", "--namespace is empty: leave it out to switch everything over");
@@ -172,7 +184,10 @@ const tellEnd = (flags: CutoverFlags, record: CutoverRecord): void => {
   const { _id, refused, namespaces, unrestored = [] } = record;
   if (flags.json === true) printJson(cutoverFacts(record));
   if (record.state === "aborted" && refused !== undefined)
-    throw new FerryError(refused.code, `cutover ${_id} went back: ${refused.detail}`);
+    throw new FerryError(
+      refused.code,
+      `${flags.isBack === true ? "rollback" : "cutover"} ${_id} went back: ${refused.detail}`,
+    );
   requireComplete(unrestored);
   if (flags.json === true) return;
   const what = namespaces.length === 0 ? "everything" : namespaces.join(", ");

@@ -1,0 +1,65 @@
+import type { Route } from "#base/config/routes.ts";
+import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import { readSentOver } from "#cutover/machine/cutoverStore.ts";
+import { type CutoverRecord, isSwitchedBy } from "#cutover/machine/record.ts";
+import { knownRoutes } from "#io/state/forgetRoutes.ts";
+import type { StateDb } from "#io/state/stateDb.ts";
+import { targetsOf } from "#route/table/reverseRoutes.ts";
+import { readCapture } from "#source/capture/captureStore.ts";
+
+export type ServicesDeps = Readonly<{
+  /** Of every run into the target that remembers there, this one among them. */
+  states: readonly StateDb[];
+  /** Where what carries back after the cutovers of a run remembers. */
+  backOf: (state: StateDb) => StateDb;
+  routes: readonly Route[] | undefined;
+  /** Topics whose targets are to be emptied. */
+  topics: readonly string[];
+}>;
+
+/** Names in a sentence. */
+const SHOWN = 5;
+
+/** When services of a namespace were sent over last, ms since the epoch; 0: never. */
+const sentAt = (records: readonly CutoverRecord[], name: string): number =>
+  Math.max(
+    0,
+    ...records
+      .filter((record) => isSwitchedBy(record, name))
+      .map(({ entered: { ending } }) => ending?.getTime() ?? Number.POSITIVE_INFINITY),
+  );
+
+/** Cutovers of the run that remembers here now: one that has taken the place of a former one begins with services on the source. */
+const cutoversOf = async (state: StateDb): Promise<readonly CutoverRecord[]> => {
+  const [sent, capture] = await Promise.all([readSentOver(state), readCapture(state)]);
+  return sent.filter(
+    ({ entered: { ending } }) => ending === undefined || capture === undefined || ending >= capture.startedAt,
+  );
+};
+
+/** Who may not read there has not sent services back from there, as far as can be known. */
+const rollbacksOf = (state: StateDb): Promise<readonly CutoverRecord[]> =>
+  readSentOver(state).catch((error: unknown) => {
+    if (isFerry(error, "FERRY_MONGO_PRIVILEGE")) return [];
+    throw error;
+  });
+
+/**
+ * What services write to since a cutover is not ferry's to empty. Until a rollback has sent them back.
+ * @throws FERRY_REPLACE_SWITCHED, FERRY_MONGO_*
+ */
+export const requireNoServices = async ({ states, backOf, routes, topics }: ServicesDeps): Promise<void> => {
+  const emptied = new Set(topics.flatMap((topic) => targetsOf(routes, topic)));
+  for (const state of states) {
+    const sent = await cutoversOf(state);
+    if (sent.length === 0) continue;
+    const back = await rollbacksOf(backOf(state));
+    const carried = new Set((await knownRoutes(state, () => true)).map(({ topic }) => topic));
+    const there = [...carried].flatMap((topic) =>
+      targetsOf(routes, topic).filter((to) => emptied.has(to) && sentAt(sent, topic) > sentAt(back, to)),
+    );
+    if (there.length === 0) continue;
+    const names = [...new Set(there)].slice(0, SHOWN).join(", ");
+    throw new FerryError("FERRY_REPLACE_SWITCHED", `services write to ${names} (a cutover of state ${state.name})`);
+  }
+};
