@@ -29,20 +29,21 @@ const sentAt = (records: readonly CutoverRecord[], name: string): number =>
       .map(({ entered: { ending } }) => ending?.getTime() ?? Number.POSITIVE_INFINITY),
   );
 
-/** Cutovers of the run that remembers here now: one that has taken the place of a former one begins with services on the source. */
-const cutoversOf = async (state: StateDb): Promise<readonly CutoverRecord[]> => {
-  const [sent, capture] = await Promise.all([readSentOver(state), readCapture(state)]);
-  return sent.filter(
-    ({ entered: { ending } }) => ending === undefined || capture === undefined || ending >= capture.startedAt,
-  );
-};
-
-/** Who may not read there has not sent services back from there, as far as can be known. */
-const rollbacksOf = (state: StateDb): Promise<readonly CutoverRecord[]> =>
+/** Who may not read there has switched nothing over from there, as far as can be known. */
+const readable = (state: StateDb): Promise<readonly CutoverRecord[]> =>
   readSentOver(state).catch((error: unknown) => {
     if (isFerry(error, "FERRY_MONGO_PRIVILEGE")) return [];
     throw error;
   });
+
+/** Cutovers of the run that remembers here now: one that has taken the place of a former one begins with services on the source. */
+const cutoversOf = async (state: StateDb): Promise<readonly CutoverRecord[]> => {
+  const sent = await readable(state);
+  const capture = sent.length === 0 ? undefined : await readCapture(state);
+  return sent.filter(
+    ({ entered: { ending } }) => ending === undefined || capture === undefined || ending >= capture.startedAt,
+  );
+};
 
 /**
  * What services write to since a cutover is not ferry's to empty. Until a rollback has sent them back.
@@ -53,7 +54,7 @@ export const requireNoServices = async ({ states, backOf, routes, topics }: Serv
   for (const state of states) {
     const sent = await cutoversOf(state);
     if (sent.length === 0) continue;
-    const back = await rollbacksOf(backOf(state));
+    const back = await readable(backOf(state));
     const carried = new Set((await knownRoutes(state, () => true)).map(({ topic }) => topic));
     const there = [...carried].flatMap((topic) =>
       targetsOf(routes, topic).filter((to) => emptied.has(to) && sentAt(sent, topic) > sentAt(back, to)),
