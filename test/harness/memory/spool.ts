@@ -55,6 +55,7 @@ export class MemorySpool implements EventSpool {
       this.#full = "it is full";
       return bytes;
     }
+    this.#full = undefined;
     this.#chain.frames = [...this.#chain.frames, frame];
     await this.#gate();
     return 0;
