@@ -259,7 +259,7 @@ for (const [form, open] of Object.entries(FORMS)) {
     assert.deepEqual(seen.map(writeText), ["1: _id a", "1: a b", "1: whole"]);
     const [first, , last] = seen as readonly [ForeignWrite, ForeignWrite, ForeignWrite];
     assert.ok(at(since) <= at(first.at) && at(first.at) < at(last.at));
-    // Nothing more is said of what came before a position, and a time includes what was written at it.
+    // What came before a position is not reported again, and a time includes what was written at it.
     await using again = await one.foreign({ at: last.at });
     assert.deepEqual((await writesOf(again, 1)).map(writeText), ["1: whole"]);
     const { token } = await again.next(SHORT_MS);
