@@ -51,7 +51,12 @@ test("it begins at the earliest position of what it does not carry yet", () => {
   assert.equal(start(recordOf(2, [], 300), recordOf(1, [], 700)), 300);
   const known = { behind: { after: 0, newest: 1 } };
   const meant = meantOf([recordOf(2, ["s.b"], 700), recordOf(1, ["s.a"], 300)] as unknown as Sent, known);
-  const given = { settings: { target: "mongodb://new" }, routes: undefined, spec: { include: [], exclude: [] }, options: {} };
+  const given = {
+    settings: { target: "mongodb://new" },
+    routes: undefined,
+    spec: { include: [], exclude: [] },
+    options: {},
+  };
   const { back } = turnedBack(given as unknown as DirectDeps, meant);
   assert.equal(back.start.at.getHighBits(), 700, "the first is carried back already");
   assert.deepEqual(back.begun, ["s.b"]);
