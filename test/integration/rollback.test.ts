@@ -69,6 +69,12 @@ test("behind a cutover the former source is kept in step, and services go back w
   );
   const proven = await both.command("verify", ["--reverse"]);
   assert.equal(proven.status, 0, proven.out + proven.err);
+  await users.updateOne({ _id: "stays" }, { $set: { n: 7 } }, { bypassDocumentValidation: true });
+  const wrong = await both.command("verify", ["--reverse"]);
+  assert.match(wrong.err, /FERRY_VERIFY_WRONG/, wrong.out);
+  const written = await both.command("repair", ["--reverse", "--apply"]);
+  assert.equal(written.status, 0, written.out + written.err);
+  assert.equal((await users.findOne({ _id: "stays" }))?.n, undefined);
   const failed = await both.command("rollback", [...ready, "--on-release", "exit 3"]);
   assert.match(failed.err, /FERRY_CUTOVER_HOOK: .*went back/);
   await assert.rejects(users.insertOne({ _id: "astray" }), { code: 121 }, "its fence is up again");

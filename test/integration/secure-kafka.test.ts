@@ -271,7 +271,7 @@ test("Kafka with TLS, with logins of each kind, with both: what works, and what 
       await broker.start();
       await users.updateOne({ n: 8 }, { $set: { sex: "m" } });
       const refusal = /"code":"FERRY_KAFKA_AUTH","err":"[^"]*","hint":"[^"]*--kafka-config/;
-      for (const one of [capture, worker]) await one.says(refusal, 60_000);
+      for (const one of [capture, worker]) await one.says(refusal, 120_000);
       file(settings("changed-password"), path);
       await equal();
     },

@@ -135,6 +135,8 @@ test("the printed users are enough to carry, to verify, to switch over, and to c
         : { done: undefined },
     { what: "the former source to follow", clock: systemClock, timeoutMs: 30_000, everyMs: 50 },
   );
+  const same = await ferry(["verify", "--reverse", ...urls(both, "roles", "rollback"), "--include", "roles.*"]);
+  assert.equal(same.status, 0, same.out + same.err);
   const back = await ferry(["rollback", ...urls(both, "roles", "rollback"), ...SWITCH]);
   assert.equal(back.status, 0, back.out + back.err + reverse.logTail(10));
   assert.equal((await reverse.exited).code, 0);

@@ -76,6 +76,8 @@ export interface Deferred {
 
 /** Where changes are carried back from, should services go back. */
 export interface WayBack {
+  /** What the target does not allow. @throws FERRY_MONGO_* */
+  unready(): Promise<readonly FerryError[]>;
   /** Where the target stands now; undefined where it has no change stream. @throws FERRY_MONGO_* */
   position(): Promise<Readonly<{ token: StoredToken; at: Timestamp }> | undefined>;
 }

@@ -1,7 +1,10 @@
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { parseNamespace } from "#base/flow/types.ts";
 import type { Deferred } from "#cutover/machine/parts.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
+import { restoreNeeds } from "#io/mongo/needs.ts";
+import { lackedPrivilege } from "#io/mongo/privileges.ts";
 import type { Unrestored } from "#source/capture/captureLifecycle.ts";
 import { type FinalizeDeps, finalizeStructure } from "#structure/build/finalize.ts";
 import { deferAgain, restoreCheap } from "#structure/build/restoreCheap.ts";
@@ -29,7 +32,16 @@ export class DeferredStructure implements Deferred {
 
   /** An index that is not there yet would be built while services wait for it, or without them. */
   async unready(): Promise<readonly FerryError[]> {
-    const unbuilt = (await this.#records()).filter(({ state }) => state === "planned" || state === "failed");
+    const records = await this.#records();
+    const dbs = [
+      ...new Set(records.flatMap(({ _id: { ns }, held }) => (held.length > 0 ? [parseNamespace(ns).db] : []))),
+    ];
+    const lacked = await lackedPrivilege("target", this.#deps.target, dbs.flatMap(restoreNeeds));
+    return [...(lacked === undefined ? [] : [lacked]), ...this.#unbuilt(records)];
+  }
+
+  #unbuilt(records: readonly StructureRecord[]): readonly FerryError[] {
+    const unbuilt = records.filter(({ state }) => state === "planned" || state === "failed");
     if (unbuilt.length === 0 || this.#deps.accepted.includes("FERRY_STRUCTURE_INCOMPLETE")) return [];
     const names = unbuilt.map(
       ({ _id: { ns, index }, reason }) => `${ns} ${index}`.trim() + (reason ? `: ${reason}` : ""),

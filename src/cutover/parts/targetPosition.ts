@@ -1,5 +1,8 @@
+import type { FerryError } from "#base/errors/ferryError.ts";
 import type { WayBack } from "#cutover/machine/parts.ts";
 import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
+import { wayBackNeeds } from "#io/mongo/needs.ts";
+import { lackedPrivilege } from "#io/mongo/privileges.ts";
 import type { StoredToken } from "#source/stream/resumeToken.ts";
 import { noteStart, type StartPoint } from "#source/stream/sourceProbe.ts";
 
@@ -16,9 +19,19 @@ export class TargetPosition implements WayBack {
     this.#stateDb = stateDb;
   }
 
+  async unready(): Promise<readonly FerryError[]> {
+    if (!(await this.#hasStream())) return [];
+    const lacked = await lackedPrivilege("target", this.#target, wayBackNeeds(this.#stateDb));
+    return lacked === undefined ? [] : [lacked];
+  }
+
   async position(): Promise<Readonly<{ token: StoredToken; at: StartPoint["at"] }> | undefined> {
-    if ((await readTopology(this.#target)).kind === "standalone") return undefined;
+    if (!(await this.#hasStream())) return undefined;
     const { token, at } = await noteStart(this.#target, { level: "database", db: this.#stateDb, coll: "" });
     return { token, at };
+  }
+
+  async #hasStream(): Promise<boolean> {
+    return (await readTopology(this.#target)).kind !== "standalone";
   }
 }

@@ -97,6 +97,16 @@ export const writeBlockWishes: readonly Need[] = [
   { ...CLUSTER, actions: ["serverStatus"], why: "whether the fence user-write-block is up" },
 ];
 
+/** What a cutover needs on a database of the target, to restore what was deferred. */
+export const restoreNeeds = (db: string): Need[] => [
+  {
+    db,
+    collection: "",
+    actions: ["collMod", "listCollections", "listIndexes"],
+    why: "validators and time limits that return",
+  },
+];
+
 /** What a cutover needs on the target besides: from there changes are carried back. */
 export const wayBackNeeds = (stateDb: string): Need[] => [
   {

@@ -2,12 +2,9 @@ import { switchedTopics } from "#apply/lanes/switchedRoutes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { every } from "#base/flow/every.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
-import { isWriteBlocked } from "#cutover/fence/writeBlock.ts";
+import { requirePastFence } from "#cutover/fence/pastFence.ts";
 import { readSentOver } from "#cutover/machine/cutoverStore.ts";
 import type { CutoverRecord } from "#cutover/machine/record.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
-import { pastBlockNeeds } from "#io/mongo/needs.ts";
-import { lackedPrivilege, readPrivileges } from "#io/mongo/privileges.ts";
 import { reachMongo } from "#io/mongo/reach.ts";
 import { StateDb } from "#io/state/stateDb.ts";
 import { reverseState } from "#process/capture/stateNames.ts";
@@ -27,18 +24,6 @@ const sentOver = async (state: StateDb): Promise<Sent> => {
   const [newest, ...others] = await readSentOver(state);
   if (newest === undefined) throw new FerryError("FERRY_ROLLBACK_NONE", "no cutover has sent services to this target");
   return [newest, ...others];
-};
-
-/** @throws FERRY_MONGO_PRIVILEGE where a fence keeps ferry out as well */
-const requirePastFence = async (source: MongoClient): Promise<void> => {
-  if ((await isWriteBlocked(source)) !== true) return;
-  const lacked = await lackedPrivilege("source", source, pastBlockNeeds);
-  if (lacked !== undefined) throw lacked;
-  if ((await readPrivileges(source)).users.length === 0)
-    throw new FerryError(
-      "FERRY_MONGO_PRIVILEGE",
-      "the source is fenced by user-write-block, and without authentication no user has bypassWriteBlockingMode: fence it by a validator",
-    );
 };
 
 /**

@@ -6,6 +6,7 @@ import type { Clock } from "#base/flow/clock.ts";
 import { formatNamespace, type Namespace, parseNamespace } from "#base/flow/types.ts";
 import type { Logger } from "#base/observe/log.ts";
 import { type FenceChoice, fenceOf } from "#cutover/fence/fence.ts";
+import { requirePastFence } from "#cutover/fence/pastFence.ts";
 import { CutoverStore } from "#cutover/machine/cutoverStore.ts";
 import type { MachineDeps } from "#cutover/machine/machine.ts";
 import type { Carrier, Fence, Parts, SourceTime, Watchman } from "#cutover/machine/parts.ts";
@@ -106,7 +107,8 @@ export const wireSwitch = async (
   deps: SwitchDeps,
   addresses: SwitchAddresses,
 ): Promise<SwitchParts & AsyncDisposable> => {
-  const { state, isBack, clock, logger, signal } = deps;
+  const { target, state, isBack, clock, logger, signal } = deps;
+  if (isBack) await requirePastFence(target);
   await using stack = new AsyncDisposableStack();
   const source = await reachMongo(addresses.source, {
     side: "source",

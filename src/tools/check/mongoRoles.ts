@@ -55,7 +55,7 @@ const fencing = (databases: readonly string[]): Need[] => [
 const CARRYING = "`ferry run`, `capture`, `worker`, `structure`, `check`";
 const PROVING = "`ferry verify`, `ferry receipt`";
 const SWITCHING = "`ferry cutover`";
-const CARRYING_BACK = "`ferry run --reverse`, `ferry rollback`";
+const CARRYING_BACK = "`ferry run --reverse`, `ferry rollback`, `ferry verify --reverse`";
 
 /** Every user that ferry connects as, and what it may do: printed by `--print-roles`, and shown in docs/privileges.md. */
 export const MONGO_ROLES: readonly MongoRole[] = [
@@ -123,6 +123,7 @@ export const MONGO_ROLES: readonly MongoRole[] = [
       ...pastBlockNeeds,
       ...writeBlockWishes,
       ...wayBackNeeds(reverseState(stateDb)),
+      ...source.flatMap(verifyNeeds),
     ],
   },
   {
@@ -131,7 +132,12 @@ export const MONGO_ROLES: readonly MongoRole[] = [
     role: "ferryRollbackTarget",
     user: "ferry-rollback",
     runs: CARRYING_BACK,
-    needs: ({ target, stateDb }) => [...reading(target), ...stateNeeds(stateDb), ...fencing(target)],
+    needs: ({ target, stateDb }) => [
+      ...reading(target),
+      ...stateNeeds(stateDb),
+      ...fencing(target),
+      ...target.flatMap(verifyNeeds),
+    ],
   },
 ];
 

@@ -21,11 +21,13 @@ import {
   stillWrong,
   type WrongRoute,
 } from "#proof/repair/repairWrong.ts";
+import { routesBack } from "#route/table/reverseRoutes.ts";
 import { readSeenRun } from "#source/capture/captureLifecycle.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
 import { count } from "#surface/terminal/textTable.ts";
 import { type BothFlags, withBothSides, withCarried } from "../bothSides.ts";
 import { wholeNumber, withConnections, withTarget } from "../connections.ts";
+import { otherWay } from "../otherWay.ts";
 import { wrongLine } from "../verifyText.ts";
 import { VERSION } from "../version.ts";
 import { parseWorkerOptions } from "../workerFlags.ts";
@@ -39,8 +41,9 @@ const SHOWN = 20;
 export const registerRepair = (command: Command): void => {
   withCarried(withConnections(command, ["source", "target", "kafka", "state"]))
     .option("--apply", "write them: the worker that owns a document's route writes the source's current document")
+    .option("--reverse", "write what `ferry run --reverse` carries back; the other flags as for that")
     .option("--wait-seconds <n>", "how long to wait for the workers, seconds", "60")
-    .action(repair);
+    .action((flags: RepairFlags) => repair(flags.reverse === true ? otherWay(flags) : flags));
 };
 
 const repair = (flags: RepairFlags): Promise<void> =>
@@ -141,7 +144,8 @@ const alone = async (
 ): Promise<void> => {
   const run = await readSeenRun(state);
   if (run === undefined) return;
-  const { routes, ddl } = await readConfig(flags.config);
+  const { routes: given, ddl } = await readConfig(flags.config);
+  const routes = flags.reverse === true ? routesBack(given) : given;
   const { source, target, state: place, stateDb, group } = resolveCarrying(flags, routes, ["source"]);
   const host = hostname();
   await replayAlone(

@@ -258,7 +258,7 @@ export const partsOf = (world: World, life: Life, watchman: () => void): Parts =
         world.deferred = true;
       }),
     },
-    wayBack: { position: async () => undefined },
+    wayBack: { unready: async () => [], position: async () => undefined },
     services: {
       trial: (signal) => does("trial")(signal),
       release: (_, signal) =>
