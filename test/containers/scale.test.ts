@@ -38,7 +38,7 @@ test("under load: workers come and go, containers are killed, and both databases
 
   const load = inContainer(
     "mongo-source",
-    ...["ferry", "gen-data", "--workload", "mixed", "--rate", "150", "--duration", "45"],
+    ...["ferry", "gen-data", "--workload", "mixed", "--rate", "150", "--duration", "75"],
   );
   const busy = under(load);
   const scale = (workers: number): Promise<string> =>
