@@ -1,11 +1,11 @@
 import { constants } from "node:os";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { printAside, printFailure } from "./output.ts";
+import { reader } from "./readerGone.ts";
 
 export type StopSignals = Readonly<{ soft: AbortSignal; hard: AbortSignal }>;
 
-/** SIGPIPE: stdout is no longer read, see `endWithReader`. */
-const NAMES = ["SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE"] as const;
+const NAMES = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** How long a hard stop waits for calls on their way, ms: a server that does not answer must not hold the process. */
 const HARD_MS = 1000;
@@ -34,8 +34,10 @@ export const withSignals = async (run: (signals: StopSignals) => Promise<void>):
     } else process.exit(128 + constants.signals[signal]);
     received = signal;
   };
+  const onGone = (): void => onSignal("SIGPIPE"); // as a shell shows it
   const ignore = (): void => {
     for (const name of NAMES) process.off(name, onSignal);
+    reader.off("gone", onGone);
   };
   const raise = (signal: NodeJS.Signals): void => {
     ignore();
@@ -43,6 +45,7 @@ export const withSignals = async (run: (signals: StopSignals) => Promise<void>):
     process.kill(process.pid, signal);
   };
   for (const name of NAMES) process.on(name, onSignal);
+  reader.on("gone", onGone);
   try {
     await run({ soft: soft.signal, hard: hard.signal });
   } catch (error) {
