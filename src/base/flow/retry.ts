@@ -17,6 +17,15 @@ export type RetryOptions = Readonly<{
   onRetry?: (error: FerryError, attempt: number, pauseMs: number) => void;
 }>;
 
+/** Counts how often something failed in a row with the same code, from 1. */
+export const failuresInARow = (): ((error: FerryError) => number) => {
+  let [code, times] = ["", 0];
+  return (error) => {
+    [code, times] = [error.code, error.code === code ? times + 1 : 1];
+    return times;
+  };
+};
+
 const passes = (error: FerryError): boolean => error.entry.retry === "backoff";
 const mayPass = (error: FerryError): boolean => error.entry.retry !== "never";
 
@@ -35,7 +44,7 @@ export const retry = async <T>(
 ): Promise<T> => {
   const { clock, random = Math.random, pauseMs = 20, maxPauseMs = 1000, isPassing = passes } = options;
   let failedSince: number | undefined;
-  let last: Readonly<{ code: string; times: number }> = { code: "", times: 0 };
+  const timesOf = failuresInARow();
   for (let tries = 1; ; tries++) {
     options.signal?.throwIfAborted();
     try {
@@ -48,8 +57,7 @@ export const retry = async <T>(
       }
       const ceiling = Math.min(maxPauseMs, pauseMs * 2 ** Math.min(tries - 1, 16));
       const pause = Math.max(1, Math.round(ceiling * random()));
-      last = { code: error.code, times: last.code === error.code ? last.times + 1 : 1 };
-      options.onRetry?.(error, last.times, pause);
+      options.onRetry?.(error, timesOf(error), pause);
       await clock.sleep(pause, options.signal);
     }
   }

@@ -2,7 +2,7 @@ import { switchedTopics } from "#apply/lanes/switchedRoutes.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { readCapture } from "#source/capture/captureStore.ts";
 import { readSentOver } from "./cutoverStore.ts";
-import { isSwitchedBy } from "./record.ts";
+import { isCutoverOf, isSwitchedBy } from "./record.ts";
 
 /**
  * Do services of a topic write to the target? From the release on, so before the routes are noted as moved; a run that has taken
@@ -11,8 +11,9 @@ import { isSwitchedBy } from "./record.ts";
 export const switchedOver = async (state: StateDb): Promise<(topic: string) => boolean> => {
   const [marked, sent, capture] = await Promise.all([switchedTopics(state), readSentOver(state), readCapture(state)]);
   // Of connectors each route is marked when the cutover ends.
-  const isOfThisRun = ({ state, entered: { ending } }: (typeof sent)[number]): boolean =>
-    state === "ending" || (capture !== undefined && ending !== undefined && ending >= capture.startedAt);
-  const mine = sent.filter(isOfThisRun);
+  // Of connectors each route is marked when the cutover ends.
+  const mine = sent.filter(
+    (record) => record.state === "ending" || (capture !== undefined && isCutoverOf(record, capture)),
+  );
   return (topic) => marked.has(topic) || mine.some((record) => isSwitchedBy(record, topic));
 };

@@ -9,8 +9,6 @@ import type { Vitals } from "#base/observe/vitals.ts";
 import type { CaptureOutput } from "#io/log/captureOutput.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { type KnownRoute, knownRoutes } from "#io/state/forgetRoutes.ts";
-import { databasesWithState } from "#io/state/knownState.ts";
-import { StateDb } from "#io/state/stateDb.ts";
 import type { TargetSettings } from "#process/worker/openTarget.ts";
 import type { SinkOf } from "#sink/open/openSink.ts";
 import { captureSourceOf } from "#source/capture/captureSource.ts";
@@ -34,8 +32,7 @@ import { leftoversOn } from "./leftovers.ts";
 import { requireNoLoop } from "./loopGuard.ts";
 import type { Sides } from "./openSides.ts";
 import { requireUnfinished } from "./runLifecycle.ts";
-import { requireNoServices } from "./servicesThere.ts";
-import { reverseState } from "./stateNames.ts";
+import { requireNoServicesOn } from "./servicesThere.ts";
 import { decidedBy, withTimeSeries } from "./timeSeries.ts";
 
 /** The options that `ferry run` and `ferry capture` share. */
@@ -137,10 +134,8 @@ export const openCapture = async (
     scope.has(parseNamespace(topic)) || (remembered !== undefined && topicId === remembered.id);
   const former = replaces ? await knownRoutes(state, isFormer) : [];
   if (deps.replaceTarget && !listed(accept).includes("FERRY_REPLACE_SWITCHED")) {
-    const others = (await databasesWithState(target)).map((name) => new StateDb(target, name));
     const topics = [...carried.map(formatNamespace), ...former.map(({ topic }) => topic)];
-    const backOf = ({ name }: StateDb): StateDb => new StateDb(source, reverseState(name));
-    await requireNoServices({ states: [state, ...others], backOf, routes: deps.routes, topics });
+    await requireNoServicesOn({ source, target, state }, { routes: deps.routes, topics });
   }
   await requireNoLoop({ source, target: other, state, routes: deps.routes, carried });
   const read = { source, deployment, scope, timeSeries, rangeDocuments, copyOrder, back };

@@ -1,11 +1,14 @@
 import type { Route } from "#base/config/routes.ts";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { readSentOver } from "#cutover/machine/cutoverStore.ts";
-import { type CutoverRecord, isSwitchedBy } from "#cutover/machine/record.ts";
+import { type CutoverRecord, isCutoverOf, isSwitchedBy } from "#cutover/machine/record.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
 import { knownRoutes } from "#io/state/forgetRoutes.ts";
-import type { StateDb } from "#io/state/stateDb.ts";
+import { databasesWithState } from "#io/state/knownState.ts";
+import { StateDb } from "#io/state/stateDb.ts";
 import { targetsOf } from "#route/table/reverseRoutes.ts";
 import { readCapture } from "#source/capture/captureStore.ts";
+import { reverseState } from "./stateNames.ts";
 
 export type ServicesDeps = Readonly<{
   /** Of every run into the target that remembers there, this one among them. */
@@ -36,13 +39,11 @@ const readable = (state: StateDb): Promise<readonly CutoverRecord[]> =>
     throw error;
   });
 
-/** Cutovers of the run that remembers here now: one that has taken the place of a former one begins with services on the source. */
+/** Cutovers of the run that remembers here now. Of connectors nothing tells when they took another run's place. */
 const cutoversOf = async (state: StateDb): Promise<readonly CutoverRecord[]> => {
   const sent = await readable(state);
   const capture = sent.length === 0 ? undefined : await readCapture(state);
-  return sent.filter(
-    ({ entered: { ending } }) => ending === undefined || capture === undefined || ending >= capture.startedAt,
-  );
+  return capture === undefined ? sent : sent.filter((record) => isCutoverOf(record, capture));
 };
 
 /**
@@ -63,4 +64,14 @@ export const requireNoServices = async ({ states, backOf, routes, topics }: Serv
     const names = [...new Set(there)].slice(0, SHOWN).join(", ");
     throw new FerryError("FERRY_REPLACE_SWITCHED", `services write to ${names} (a cutover of state ${state.name})`);
   }
+};
+
+/** The same for whatever remembers on the target's server. @throws FERRY_REPLACE_SWITCHED, FERRY_MONGO_* */
+export const requireNoServicesOn = async (
+  { source, target, state }: Readonly<{ source: MongoClient; target: MongoClient; state: StateDb }>,
+  given: Pick<ServicesDeps, "routes" | "topics">,
+): Promise<void> => {
+  const others = (await databasesWithState(target)).map((name) => new StateDb(target, name));
+  const backOf = ({ name }: StateDb): StateDb => new StateDb(source, reverseState(name));
+  await requireNoServices({ ...given, states: [state, ...others], backOf });
 };

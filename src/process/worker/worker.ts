@@ -2,6 +2,7 @@ import { partitionId } from "#apply/lanes/laneRecords.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
 import { unlessAborted } from "#base/flow/abort.ts";
 import { every } from "#base/flow/every.ts";
+import { failuresInARow } from "#base/flow/retry.ts";
 import { TaskGroup } from "#base/flow/taskGroup.ts";
 import { tryingAgain } from "#base/observe/tryingAgain.ts";
 import { type AwaitedServer, mongoServer, throughOutages, whenFirstAnswers } from "#io/mongo/outages.ts";
@@ -113,18 +114,15 @@ export class Worker implements AsyncDisposable {
   /** A loop that survives transient errors, and ends with the signal. */
   async #repeat(everyMs: number, work: () => Promise<void>, signal: AbortSignal): Promise<void> {
     const { clock } = this.#deps;
-    let attempt = 0;
-    let code = "";
+    let timesOf = failuresInARow();
     await every(everyMs, { clock, ended: signal, first: "now" }, async () => {
       try {
         await work();
-        attempt = 0;
+        timesOf = failuresInARow();
       } catch (error) {
         if (signal.aborted) return; // whatever was interrupted by the stop is no failure
         if (!isFerry(error) || error.entry.retry === "never") throw error;
-        attempt = error.code === code ? attempt + 1 : 1; // as flow/retry.ts counts
-        code = error.code;
-        tryingAgain(this.#deps, "worker")(error, attempt, everyMs);
+        tryingAgain(this.#deps, "worker")(error, timesOf(error), everyMs);
       }
     });
   }

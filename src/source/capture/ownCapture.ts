@@ -14,7 +14,7 @@ import { heapForCopying } from "#source/copy/copyHeap.ts";
 import type { EventSpool } from "#source/spool/eventSpool.ts";
 import type { SpoolOwner } from "#source/spool/spoolChain.ts";
 import type { SpoolLook, SpoolMode } from "#source/spool/spoolNeed.ts";
-import { type ResumeToken, secondsOf, tokenTime } from "#source/stream/resumeToken.ts";
+import { type ResumeToken, timeText, tokenTime } from "#source/stream/resumeToken.ts";
 import type { Scope } from "#source/stream/scope.ts";
 import type { EventBatch } from "#source/stream/sourceStream.ts";
 import type { CaptureBook } from "./captureBook.ts";
@@ -244,7 +244,7 @@ export class OwnCapture {
     tasks.run(() => this.#noteLag(ended));
     tasks.run(() => this.#position.saveNowAndThen(spool, ended, tasks.signal));
     using _reports = saying(clock, () => {
-      const position = new Date(secondsOf(tokenTime(this.#position.token)) * 1000).toISOString();
+      const position = timeText(tokenTime(this.#position.token));
       logger.info({ stage: "stream", count: this.#events, position }, "events captured so far");
     });
     const take = (batch: EventBatch, isLive: boolean): Promise<void> =>

@@ -5,7 +5,7 @@ import { type ResumeToken, secondsOf, tokenTime } from "#source/stream/resumeTok
 import type { SeenChanges, SeenEvent } from "#source/stream/sourceProbe.ts";
 import type { CaptureConfig } from "./connectorConfig.ts";
 import { lossFindings } from "./lossFindings.ts";
-import { isData, isDdl, isRepeatable, isReshaped, topicOfEvent } from "./ownStream.ts";
+import { isChange, isRepeatable, isReshaped, topicOfEvent } from "./ownStream.ts";
 import { TopicTail } from "./topicTail.ts";
 
 export type ArrivalsDeps = Readonly<{
@@ -51,7 +51,7 @@ export class Arrivals {
       look.signal.throwIfAborted();
       const from = this.#from(look.stored);
       const { events, end } = await this.#deps.changes(look.capture, from, at);
-      const changes = events.filter((event) => isData(event) || isDdl(event));
+      const changes = events.filter(isChange);
       const missing = await this.#firstMissing(changes, look);
       this.#isSuspicious = missing !== undefined;
       this.#proven = missing === undefined ? end : (changes[changes.indexOf(missing) - 1]?.token ?? from);

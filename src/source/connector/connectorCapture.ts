@@ -30,6 +30,7 @@ const DRAIN_MS = 20;
 /** Changes of one look while something is drained, and how long they may take, ms: what is left is looked at in the next. */
 const DRAIN_EVENTS = 20_000;
 const DRAIN_STREAM_MS = 3000;
+
 /** The official connector, steered through Connect. */
 export class ConnectorCapture implements Capture {
   readonly name: string;

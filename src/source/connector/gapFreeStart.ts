@@ -1,6 +1,6 @@
 import { assert, FerryError } from "#base/errors/ferryError.ts";
 import { readDeployment, sourceOf } from "#source/stream/deployment.ts";
-import { type ResumeToken, tokenTime } from "#source/stream/resumeToken.ts";
+import { type ResumeToken, timeText, tokenTime } from "#source/stream/resumeToken.ts";
 import { canResume, listNamespaces, noteStart, type StartPoint } from "#source/stream/sourceProbe.ts";
 import { type CaptureConfig, copiedNamespaces, topicOf } from "./connectorConfig.ts";
 import { copyIsEmpty } from "./connectorCopy.ts";
@@ -67,7 +67,7 @@ const note = async (request: StartRequest, deps: StartDeps): Promise<ConnectorRe
   const start = await noteStart(deps.source, capture.watch);
   const kind: StartKind = capture.startup === "copy_existing" ? "copy" : "no-copy";
   const record = await deps.store.note(name, await describe(request, start, kind, "noted", deps));
-  say(deps, `noted the start position on the source: ${new Date(record.r0At.getHighBits() * 1000).toISOString()}`);
+  say(deps, `noted the start position on the source: ${timeText(record.r0At.toBigInt())}`);
   return record;
 };
 
@@ -167,15 +167,13 @@ const rewind = async ({ name, capture }: StartRequest, token: ResumeToken, deps:
   if (!(await canResume(deps.source, capture.watch, token, deps.clock))) {
     throw new FerryError(
       "FERRY_CAPTURE_HISTORY_LOST",
-      `the start position of ${name} (${isoTime(token)}) fell off the source's oplog before the copy finished`,
+      `the start position of ${name} (${timeText(tokenTime(token))}) fell off the source's oplog before the copy finished`,
     );
   }
   await deps.rest.putConfig(name, capture.config);
   await deps.rest.patchOffsets(name, [offsetAt(capture.partition, token)]);
   await awaitOffset(name, capture.partition, token, deps);
 };
-
-const isoTime = (token: ResumeToken): string => new Date(Number(tokenTime(token) >> 32n) * 1000).toISOString();
 
 /** rewound: resume from R0. */
 const resume: Step = async (request, record, deps) => {
@@ -229,9 +227,9 @@ const recover = async (
   if (!(await canResume(deps.source, capture.watch, good, deps.clock)))
     throw new FerryError(
       "FERRY_CAPTURE_HISTORY_LOST",
-      `the last good position of ${name} (${isoTime(good)}) has fallen off the source's oplog`,
+      `the last good position of ${name} (${timeText(tokenTime(good))}) has fallen off the source's oplog`,
     );
-  say(deps, `${name} is set back to the last good position, ${isoTime(good)}`);
+  say(deps, `${name} is set back to the last good position, ${timeText(tokenTime(good))}`);
   const state: StartState = offset.kind === "copying" ? "copying" : "copied";
   const fields = { r0: good, r0At: toTimestamp(tokenTime(good)), verified: good, open: [], state };
   await deps.store.set(name, fields, { state: "streaming" });

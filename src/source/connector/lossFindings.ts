@@ -1,11 +1,10 @@
 import { formatNamespace } from "#base/flow/types.ts";
-import { secondsOf } from "#source/stream/resumeToken.ts";
+import { timeText } from "#source/stream/resumeToken.ts";
 import type { SeenEvent } from "#source/stream/sourceProbe.ts";
 import { type ConnectorFinding, finding } from "./finding.ts";
 import { isData, isDdl } from "./ownStream.ts";
 
-export const eventText = ({ op, ns, at }: SeenEvent): string =>
-  `${op} on ${formatNamespace(ns)} at ${new Date(secondsOf(at) * 1000).toISOString()}`;
+export const eventText = ({ op, ns, at }: SeenEvent): string => `${op} on ${formatNamespace(ns)} at ${timeText(at)}`;
 
 /** What it means that the connector has gone past these events, and they are not in the topic. @param compared so many events */
 export const lossFindings = (connector: string, compared: number, gone: readonly SeenEvent[]): ConnectorFinding[] => {

@@ -1,8 +1,6 @@
-import type { Clock } from "#base/flow/clock.ts";
 import type { DdlKind } from "#base/flow/types.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
-import type { ResumeToken } from "#source/stream/resumeToken.ts";
-import { changesAfter, type SeenChanges, type SeenEvent } from "#source/stream/sourceProbe.ts";
+import { type ChangesRequest, changesAfter, type SeenChanges, type SeenEvent } from "#source/stream/sourceProbe.ts";
 import type { Watch } from "#source/stream/watchLevel.ts";
 import { type CaptureConfig, topicOf } from "./connectorConfig.ts";
 
@@ -11,6 +9,8 @@ const DDL: ReadonlySet<string> = new Set<DdlKind>(["drop", "rename", "dropDataba
 
 export const isData = ({ op }: SeenEvent): boolean => DATA.has(op);
 export const isDdl = ({ op }: SeenEvent): boolean => DDL.has(op);
+/** Does it change anything? The others (`invalidate`, what comes with expanded events) have no record to look for. */
+export const isChange = (event: SeenEvent): boolean => isData(event) || isDdl(event);
 
 /** A collection is watched through its database, whose stream continues where a collection's stream is invalidated. */
 const probeWatch = (watch: Watch): Watch =>
@@ -40,18 +40,8 @@ export const isReshaped = ({ config, documentsOnly }: CaptureConfig): boolean =>
 /** In which topic an event's record is. */
 export const topicOfEvent = (capture: CaptureConfig, event: SeenEvent): string => topicOf(capture.config, event.ns);
 
-export type OwnStreamRequest = Readonly<{
-  capture: CaptureConfig;
-  source: MongoClient;
-  after: ResumeToken;
-  /** At most this many events. */
-  limit: number;
-  /** Gives up after this long, ms. */
-  maxMs: number;
-  /** Ends behind this clusterTime; undefined: with what there is now. */
-  until?: bigint;
-  clock: Clock;
-}>;
+export type OwnStreamRequest = Pick<ChangesRequest, "after" | "limit" | "maxMs" | "until" | "clock"> &
+  Readonly<{ capture: CaptureConfig; source: MongoClient }>;
 
 /** What the source did in a connector's scope, by a stream of ferry's own. @throws as `changesAfter` */
 export const changesInScope = ({ capture, source, ...request }: OwnStreamRequest): Promise<SeenChanges> =>

@@ -9,7 +9,7 @@ import type { SeenChanges, SeenEvent } from "#source/stream/sourceProbe.ts";
 import type { CaptureConfig } from "./connectorConfig.ts";
 import { type ConnectorFinding, finding } from "./finding.ts";
 import { eventText, lossFindings } from "./lossFindings.ts";
-import { changesInScope, isData, isDdl, isRepeatable, isReshaped, topicOfEvent } from "./ownStream.ts";
+import { changesInScope, isChange, isRepeatable, isReshaped, topicOfEvent } from "./ownStream.ts";
 import { patiently } from "./patience.ts";
 import { searchTokens } from "./topicSearch.ts";
 
@@ -176,9 +176,7 @@ export const proveStream = async (request: ProofRequest): Promise<StreamProof> =
   if (isReshaped(capture)) return { findings: [], verified: current, complete: false, historyLost: false };
   const nowMs = await sourceClock(source, clock);
   const young = changes.events.findIndex(({ at }) => secondsOf(at) * 1000 + settleMs > nowMs);
-  const settled = (young === -1 ? changes.events : changes.events.slice(0, young)).filter(
-    (event) => isData(event) || isDdl(event),
-  );
+  const settled = (young === -1 ? changes.events : changes.events.slice(0, young)).filter(isChange);
   const { findings, unclear, pending } = await compare(request, settled);
   const sampled = unclear || (!changes.complete && young === -1);
   const before = (index: number): ResumeToken => {

@@ -113,9 +113,9 @@ const apply = async (
     ? alone(flags, deps, found, { until: carriedOut, hard })
     : carriedOut());
   const open = records.filter(({ state }) => state === "asked").length;
-  const after = open > 0 ? found : await stillWrong(found.map(writtenAgain), deps);
-  const left = open > 0 ? open : total(after);
-  const behind = behindOf(found) + (open > 0 ? 0 : behindOf(after));
+  const after = open > 0 ? [] : await stillWrong(found.map(writtenAgain), deps);
+  const left = open + total(after);
+  const behind = behindOf([...found, ...after]);
   if (flags.json === true) printJson({ wrong: found.flatMap(facts), behind, done: records.map(outcome), left });
   else if (records.length + behind > 0) for (const line of outcomeLines(records)) print(line);
   else print("nothing is wrong that `ferry verify` has found");
