@@ -111,11 +111,26 @@ const questions = async ({ state }: Opened): Promise<Partial<Record<OperationNam
     decideDrift: { body: { route: ROUTE, path: "sex", verdict: "pass" } },
     decideLetters: { body: { verdict: "discard", ids: ["nothing/0/1"] } },
     pauseConnector: { params: { name: "none" } },
+    rehearseCutover: { body: {} },
+    startCutover: { body: { confirm: "another" } },
+    abortCutover: { body: { fence: "validator" } },
+    rehearseRollback: { body: {} },
+    startRollback: { body: { confirm: "another" } },
+    abortRollback: { body: { fence: "validator" } },
+    finalizeRun: { body: { confirm: "another" } },
   };
 };
 
-/** Statuses of what cannot succeed here: there is no such letter, and no Connect. */
+/** Statuses of what cannot succeed here: no such letter, no Connect, a letter that waits, nothing fenced, nothing to go back from. */
 const REFUSED: Partial<Record<OperationName, number>> = {
+  rehearseCutover: 409,
+  startCutover: 400,
+  abortCutover: 409,
+  getRollbackReadiness: 409,
+  rehearseRollback: 409,
+  startRollback: 400,
+  abortRollback: 409,
+  finalizeRun: 400,
   decideLetters: 400,
   pauseConnector: 503,
   resumeConnector: 503,
@@ -134,9 +149,11 @@ const checkAnswer = async (
 ): Promise<void> => {
   const operation: Operation = OPERATIONS[name];
   const { status, text, headers } = await as(role, name, question);
-  assert.equal(status, may(role, operation) ? (REFUSED[name] ?? 200) : 403, `${role} ${name}: ${text}`);
+  const isLate = operation.status === 202 && status === 202; // on a busy machine it is told with the job
+  if (!(isLate && may(role, operation)))
+    assert.equal(status, may(role, operation) ? (REFUSED[name] ?? 200) : 403, `${role} ${name}: ${text}`);
   assert.match(headers.get("content-security-policy") ?? "", /default-src 'none'/);
-  if (status === 200 && text !== "") assert.ok(Value.Check(operation.answer, JSON.parse(text)), `${name}: ${text}`);
+  if (status < 300 && text !== "") assert.ok(Value.Check(operation.answer, JSON.parse(text)), `${name}: ${text}`);
   if (role === "viewer") assert.ok(!text.includes(IN_DOCUMENT), `viewer ${name}: ${text}`);
   for (const secret of [IN_PASSWORD, ...secrets]) assert.ok(!text.includes(secret), `${role} ${name}: ${text}`);
 };
@@ -206,7 +223,7 @@ const steering = async ({ as, cli, tokenOf, url, state }: Opened): Promise<void>
   assert.equal((await cli("drift", "decide", ROUTE, "sex", "drop")).status, 0);
   const audit = JSON.parse((await as("operator", "listAudit")).text) as Document[];
   assert.deepEqual(audit, JSON.parse((await cli("audit")).out));
-  const [last, ...before] = audit.filter(({ action }) => !action.startsWith("token"));
+  const [last, ...before] = audit.filter(({ action }) => !/^(?:token|cutover|rollback)/.test(action));
   assert.deepEqual(
     [last?.["via"], last?.["action"], last?.["on"], last?.["before"], last?.["after"]],
     ["cli", "drift.decide", `${ROUTE} sex`, "pass", "drop"],

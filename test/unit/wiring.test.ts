@@ -19,6 +19,7 @@ const WIRING = {
   "ferry run": ["process/run/runWiring.ts"],
   "ferry capture": ["process/capture/captureWiring.ts"],
   "ferry cutover": ["process/switch/switchWiring.ts"],
+  "ferry finalize": ["process/switch/finalizeRun.ts"],
   "ferry dlq and ferry repair, of a run that has ended": ["process/worker/replayAlone.ts"],
   "ferry verify": [
     "proof/verify/verifyNamespaces.ts",
@@ -34,6 +35,7 @@ const WIRING = {
     "process/steer/decideDrift.ts",
     "process/steer/decideLetters.ts",
     "process/steer/steerCapture.ts",
+    "process/control/switchDesk.ts",
   ],
   "a route's sink, by the kind of its destination": ["sink/open/openSink.ts", "sink/cognito/openCognito.ts"],
 };

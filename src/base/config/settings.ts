@@ -154,6 +154,20 @@ export const addressVariables = (): readonly string[] => [
   SETTINGS.properties.metrics.env,
 ];
 
+/**
+ * Settings as a process of ferry's own finds them in its environment, where no other user reads them. A file that one of them was
+ * read from is not named there as well: it would be given twice.
+ */
+export const settingVariables = (
+  settings: Readonly<Partial<Record<keyof Settings, string>>>,
+): Readonly<Record<string, string | undefined>> =>
+  Object.fromEntries(
+    Object.entries<Setting>(SETTINGS.properties).flatMap(([name, { env }]) => [
+      [env, settings[name as keyof Settings]],
+      [namesOf(name, env).fileEnv, undefined],
+    ]),
+  );
+
 /** Folder of the local stack's state: `$FERRY_HOME`, else `.ferry` in the working directory. */
 export const stateFolder = (env: NodeJS.ProcessEnv = process.env): string =>
   env[ENVIRONMENT.home.env] ?? join(process.cwd(), ".ferry");

@@ -892,8 +892,14 @@ export const CATALOGUE = {
   FERRY_CONTROL_WITHOUT: entry(
     64,
     "never",
-    "`ferry control` was started without a server that this needs.",
+    "`ferry control` was started without something that this needs.",
     "Start it again with the flag that the message names.",
+  ),
+  FERRY_API_CONFIRM: entry(
+    64,
+    "never",
+    "What is asked for moves services or ends a run, and was not confirmed.",
+    "Have a person type what the message names, and send it as `confirm`.",
   ),
   FERRY_TOKEN_UNKNOWN: entry(64, "never", "There is no such token.", "`ferry token list` shows the ids of all tokens."),
   FERRY_API_TOKEN: entry(

@@ -1,3 +1,4 @@
+import { FerryError } from "#base/errors/ferryError.ts";
 import type { Trouble, Unrestored } from "#source/capture/captureLifecycle.ts";
 import { secondsOf } from "#source/stream/resumeToken.ts";
 import { STATES, TABLE } from "./cutoverTable.ts";
@@ -53,4 +54,10 @@ export const cutoverFacts = (record: CutoverRecord): CutoverFacts => {
     unrestored: unrestored ?? [],
     entered,
   };
+};
+
+/** @param name `cutover` or `rollback`. @throws why it went back */
+export const requireOver = ({ _id, state, refused }: CutoverRecord, name: string): void => {
+  if (state === "aborted" && refused !== undefined)
+    throw new FerryError(refused.code, `${name} ${_id} went back: ${refused.detail}`);
 };

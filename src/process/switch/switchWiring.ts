@@ -23,7 +23,9 @@ import { KafkaClient } from "#io/kafka/client.ts";
 import { requireKafka } from "#io/kafka/requireKafka.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { reachMongo } from "#io/mongo/reach.ts";
-import type { StateDb } from "#io/state/stateDb.ts";
+import { StateDb } from "#io/state/stateDb.ts";
+import { forwardState } from "#process/capture/stateNames.ts";
+import { AuditLog, type Author } from "#process/steer/auditLog.ts";
 import { VerificationStore } from "#proof/verify/verificationStore.ts";
 import { routesBack } from "#route/table/reverseRoutes.ts";
 import { routesOn } from "#route/table/routesOn.ts";
@@ -60,6 +62,8 @@ export type SwitchDeps = Readonly<{
   verifyRest: boolean;
   /** Services go back after a cutover: the sides are the other way round. */
   isBack: boolean;
+  /** Who asks for it. */
+  by: Author;
   /** Which process this is. */
   owner: string;
   clock: Clock;
@@ -89,6 +93,8 @@ export type SwitchParts = Readonly<{
   source: MongoClient;
   store: CutoverStore;
   rehearsals: RehearsalStore;
+  /** Of the run that is switched over, also where services go back. */
+  audit: AuditLog;
   /** Everything that a cutover acts on, in any topology. @throws FERRY_CUTOVER_FENCE, FERRY_ROLLBACK_NONE, FERRY_USAGE */
   partsOf: (choice: SwitchChoice, watchman: Watchman) => Promise<Parts>;
   /** The fence alone, of a cutover that has ended. @throws FERRY_CUTOVER_FENCE */
@@ -128,7 +134,7 @@ export const wireSwitch = async (
 
 /** The same with servers that are connected already. */
 export const switchParts = (deps: SwitchDeps, servers: SwitchServers): SwitchParts => {
-  const { state, owner, clock } = deps;
+  const { state, owner, isBack, clock } = deps;
   const { source, kafka, connect } = servers;
   const wired: Wired = {
     ...{ source, kafka, connect },
@@ -142,6 +148,7 @@ export const switchParts = (deps: SwitchDeps, servers: SwitchServers): SwitchPar
     source,
     store: new CutoverStore(state, owner, LEASE_MS),
     rehearsals: new RehearsalStore(state),
+    audit: new AuditLog(isBack ? new StateDb(source, forwardState(state.name)) : state),
     partsOf: (choice, watchman) => partsOf(deps, wired, choice, watchman),
     fenceLeft: ({ named, fence }) => {
       const namespaces = async (): Promise<readonly Namespace[]> =>

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { lookUntil } from "#base/flow/lookUntil.ts";
 import type { FenceChoice } from "#cutover/fence/fence.ts";
@@ -8,8 +9,10 @@ import type { Parts, Watchman } from "#cutover/machine/parts.ts";
 import { unready } from "#cutover/machine/readiness.ts";
 import { type CutoverRecord, isSwitchedBy, type Seen } from "#cutover/machine/record.ts";
 import { type RehearsalRecord, type Rehearsed, rehearse } from "#cutover/machine/rehearsal.ts";
+import { switchedOver } from "#cutover/machine/switchedOver.ts";
 import { watch } from "#cutover/machine/watch.ts";
 import { waysOn } from "#cutover/machine/waysOn.ts";
+import { readWhole } from "#cutover/parts/carriedRun.ts";
 import { clusterTime } from "#source/stream/sourceProbe.ts";
 import { LEASE_MS, type SwitchChoice, type SwitchDeps, type SwitchParts } from "./switchWiring.ts";
 
@@ -75,6 +78,7 @@ export class Switchover {
   /** Everything but the fence. @throws the first thing that is missing, FERRY_CUTOVER_PAUSE */
   async rehearse(): Promise<Rehearsed> {
     const { clock, signal, maxPauseMs } = this.#deps;
+    await this.#note(`${this.#name}.rehearse`, "rehearsed");
     const { source, rehearsals } = this.#parts;
     const parts = await this.#partsOf(this.#deps);
     const [missing] = await unready(parts);
@@ -93,6 +97,9 @@ export class Switchover {
    * @throws FERRY_CUTOVER_ALIVE, FERRY_CUTOVER_FENCE, what an act throws that waits to be done again
    */
   async drive(watchman: (id: number) => Watchman): Promise<CutoverRecord> {
+    const { fence: how, accepted, verifyRest } = this.#deps;
+    const after = { fence: how.kind, maxPauseMs: this.#deps.maxPauseMs, accepted: [...accepted], verifyRest };
+    await this.#note(this.#name, after);
     const finished = await this.#finishFormer();
     if (finished !== undefined) return finished;
     const { fence, named, maxPauseMs } = this.#deps;
@@ -101,6 +108,19 @@ export class Switchover {
     const begun = await this.#store.begin({ fence: fence.kind, namespaces: [...named], maxPauseMs });
     watching = watchman(begun.record._id);
     return this.#end(this.#machine(parts, begun), begun.record);
+  }
+
+  /**
+   * What was asked for before and has come to its end: a request that is sent again begins no second one.
+   * @returns undefined where services of these names do not write to the target yet
+   */
+  async already(): Promise<CutoverRecord | undefined> {
+    const { named, state } = this.#deps;
+    const record = (await this.#store.latest())?.record;
+    if (record?.state !== "over" || !isDeepStrictEqual([...named].sort(), [...record.namespaces].sort()))
+      return undefined;
+    const names = named.length > 0 ? named : (await readWhole(state)).topics.map(({ name }) => name);
+    return names.every(await switchedOver(state)) ? record : undefined;
   }
 
   /** The second process: until services no longer wait. */
@@ -114,6 +134,10 @@ export class Switchover {
    * @throws FERRY_CUTOVER_RELEASED, FERRY_CUTOVER_ALIVE, FERRY_CUTOVER_NONE
    */
   async abort(allowBoth: boolean): Promise<CutoverRecord | undefined> {
+    await this.#note(
+      `${this.#name}.abort`,
+      allowBoth ? "aborted, although services may write to both sides" : "aborted",
+    );
     const last = (await this.#latest())?.record;
     if (last === undefined || isEnd(last.state) || last.state === "ending") return this.#liftLeft(allowBoth);
     if (mayHaveReleased(last.state) && !allowBoth) throw released(last);
@@ -186,6 +210,16 @@ export class Switchover {
         return (isEnd(now.state) || now.state === "ending") && now;
       });
     }
+  }
+
+  /** Who asks, and how the newest one stands, before anything is done. */
+  async #note(action: string, after: unknown): Promise<void> {
+    const { by, named } = this.#deps;
+    const before = (await this.#store.latest())?.record;
+    await this.#parts.audit.note(by, {
+      ...{ action, on: named.length === 0 ? "everything" : named.join(","), after },
+      before: before === undefined ? null : { cutover: before._id, state: before.state },
+    });
   }
 
   #partsOf(choice: SwitchChoice, watchman: Watchman = NO_WATCHMAN): Promise<Parts> {

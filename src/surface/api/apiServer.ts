@@ -127,7 +127,7 @@ class Api {
   }
 
   #add(name: OperationName, operation: Operation): void {
-    const { method, path, params, query, body, answer, isStream } = operation;
+    const { method, path, params, query, body, answer, isStream, status = 200 } = operation;
     this.#app.route({
       method,
       url: API + path.replaceAll(/\{(\w+)\}/g, ":$1"),
@@ -135,7 +135,7 @@ class Api {
         ...(params === undefined ? {} : { params }),
         ...(query === undefined ? {} : { querystring: query }),
         ...(body === undefined ? {} : { body }),
-        ...(isStream === true ? {} : { response: { 200: answer } }),
+        ...(isStream === true ? {} : { response: { [status]: answer } }),
       },
       onRequest: (request) => this.#admit(request, operation),
       handler: (request, reply) => this.#answer(name, request, reply),
@@ -163,7 +163,8 @@ class Api {
     const { params, query, body } = request;
     const handler = HANDLERS[name] as AnyHandler;
     const found = await handler({ params, query, body }, { token, signal: this.#choice.signal }, this.#parts);
-    const { holdsDocuments = false } = OPERATIONS[name] as Operation;
+    const { holdsDocuments = false, status = 200 } = OPERATIONS[name] as Operation;
+    reply.code(status);
     return plainJson(found, holdsDocuments);
   }
 
@@ -171,10 +172,10 @@ class Api {
   #stream(request: FastifyRequest, reply: FastifyReply): FastifyReply {
     if (this.#streams >= MOST_STREAMS)
       throw new FerryError("FERRY_API_STREAMS", `${MOST_STREAMS} clients are watching`);
-    const { overview, servers } = this.#parts;
+    const { overview, servers, desk } = this.#parts;
     const look = async () => {
       const { role } = await this.#holderOf(request);
-      return plainJson(overviewAnswer(role, await overview.current()), false) as { at: string };
+      return plainJson(overviewAnswer(role, await overview.current(), desk.last), false) as { at: string };
     };
     const { signal } = this.#choice;
     const stream = Readable.from(serverSentEvents({ name: "overview", look, clock: servers.clock, signal }));

@@ -27,13 +27,19 @@ const parametersOf = ({ params, query }: Operation): object[] =>
 
 const json = (schema: object): object => ({ content: { "application/json": { schema } } });
 
-const answersOf = ({ answer, isStream }: Operation): object => ({
-  "200": {
-    description: isStream === true ? "Server-sent events; the data of each is as this schema says." : "Done.",
-    ...(isStream === true ? { content: { "text/event-stream": { schema: answer } } } : json(answer)),
-  },
-  default: { description: "Not done.", ...json({ $ref: "#/components/schemas/Problem" }) },
-});
+const doneText = ({ isStream, status }: Operation): string => {
+  if (isStream === true) return "Server-sent events; the data of each is as this schema says.";
+  return status === 202 ? "Begun, or done: `job.endedAt` tells." : "Done.";
+};
+
+const answersOf = (operation: Operation): object => {
+  const { answer, isStream } = operation;
+  const content = isStream === true ? { content: { "text/event-stream": { schema: answer } } } : json(answer);
+  return {
+    [operation.status ?? 200]: { description: doneText(operation), ...content },
+    default: { description: "Not done.", ...json({ $ref: "#/components/schemas/Problem" }) },
+  };
+};
 
 const whoMay = (access: Access): string =>
   access === "anyone" ? "Needs no token." : `For tokens with role ${rolesOf(access).join(", ")}.`;

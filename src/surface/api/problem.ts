@@ -16,12 +16,21 @@ const BY_CODE: Readonly<Partial<Record<ErrorCode, number>>> = {
   FERRY_API_LIMIT: 429,
   FERRY_RUN_NONE: 404,
   FERRY_RUN_FINALIZED: 409,
-  FERRY_RUN_FINALIZING: 409,
-  FERRY_CONTROL_WITHOUT: 501,
+  FERRY_CONTROL_WITHOUT: 409,
+  FERRY_CUTOVER_WATCH: 409,
+  FERRY_CUTOVER_EARLY: 409,
+  FERRY_CUTOVER_NONE: 409,
+  FERRY_ROLLBACK_NONE: 409,
+  FERRY_API_STREAMS: 503,
+  FERRY_STOPPED: 503,
 };
 
 /** What a command would exit with is what the answer says. */
-const BY_EXIT: Readonly<Record<number, number>> = { 1: 409, 64: 400, 69: 503, 75: 503, 76: 409 };
+const BY_EXIT: Readonly<Record<number, number>> = { 1: 409, 64: 400, 69: 503, 75: 503, 76: 409, 77: 503 };
+
+/** What passes only when someone has done something is the state of the migration, not of a server. */
+const statusOf = ({ code, entry: { exit, retry } }: FerryError): number =>
+  BY_CODE[code] ?? (exit === 75 && retry === "never" ? 409 : BY_EXIT[exit]) ?? 500;
 
 /** A request that Fastify itself refuses: malformed, too large, against the schema. */
 type RefusedRequest = Error & Readonly<{ statusCode: number }>;
@@ -32,7 +41,7 @@ const isRefused = (error: unknown): error is RefusedRequest => {
 };
 
 const asFerry = (error: unknown): Readonly<{ status: number; error: FerryError }> => {
-  if (isFerry(error)) return { status: BY_CODE[error.code] ?? BY_EXIT[error.entry.exit] ?? 500, error };
+  if (isFerry(error)) return { status: statusOf(error), error };
   if (isRefused(error)) return { status: error.statusCode, error: new FerryError("FERRY_USAGE", error.message) };
   return { status: 500, error: new FerryError("FERRY_BUG", "the log of `ferry control` has the details") };
 };

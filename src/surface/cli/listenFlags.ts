@@ -35,8 +35,10 @@ const tlsOf = ({ tlsCert, tlsKey }: ListenFlags): TlsFiles | undefined => {
   return { cert, key };
 };
 
+export type ListenPlace = Readonly<{ address: ListenAddress; tls: TlsFiles | undefined }>;
+
 /** Tokens are not to be sent over a network in plain text, unless the operator says so. @throws FERRY_USAGE */
-export const listenPlace = (flags: ListenFlags): Readonly<{ address: ListenAddress; tls: TlsFiles | undefined }> => {
+export const listenPlace = (flags: ListenFlags): ListenPlace => {
   const address = listenAddress("--listen", flags.listen);
   const tls = tlsOf(flags);
   if (tls === undefined && !isLoopback(address) && flags.listenOpen !== true)

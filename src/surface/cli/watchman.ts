@@ -11,11 +11,16 @@ export const WATCHING = "watching";
  */
 export class SecondProcess implements Watchman {
   readonly #args: readonly string[];
+  readonly #env: NodeJS.ProcessEnv;
   #ready: Promise<void> | undefined;
 
-  /** @param args of the command line, as this process was given */
-  constructor(args: readonly string[]) {
+  /**
+   * @param args of the command line, as this process was given
+   * @param env beside that of this process; undefined takes one out
+   */
+  constructor(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
     this.#args = args;
+    this.#env = env;
   }
 
   ready(): Promise<void> {
@@ -27,6 +32,7 @@ export class SecondProcess implements Watchman {
     const [main = ""] = process.argv.slice(1);
     const child: ChildProcess = spawn(process.execPath, [...process.execArgv, main, ...this.#args], {
       detached: true,
+      env: { ...process.env, ...this.#env },
       stdio: ["ignore", "pipe", "inherit"],
     });
     return new Promise((resolve, reject) => {

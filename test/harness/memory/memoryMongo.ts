@@ -1,4 +1,4 @@
-import { BSON, type Document, Timestamp } from "bson";
+import { BSON, type Document, ObjectId, Timestamp } from "bson";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import { ServerCode } from "#io/mongo/serverCodes.ts";
 import { StateDb } from "#io/state/stateDb.ts";
@@ -83,7 +83,8 @@ class MemoryCollection {
   insertMany(documents: readonly Document[]): Promise<void> {
     return this.#command("insert", () => {
       this.isThere = true;
-      for (const document of documents) {
+      for (const given of documents) {
+        const document = { _id: new ObjectId(), ...given };
         if (this.#documents.some(({ _id }) => isSame(_id, document["_id"])))
           throw passing(ServerCode.DuplicateKey, `${this.#name} has ${text(document["_id"])}`);
         this.#documents.push(copied(document));

@@ -18,6 +18,8 @@ export type Operation = Readonly<{
   query?: TObject;
   body?: TObject;
   answer: TSchema;
+  /** Of a success; 202 where it answers before what was asked for is done. Without it 200. */
+  status?: 202;
   /** Answers are sent as they change, as server-sent events. */
   isStream?: true;
   /** What it answers with holds parts of users' documents, which are sent as they are. */

@@ -4,7 +4,7 @@ import { CONFLICT_LINE, CONFLICT_VERSIONS, DRIFT_LINE, LETTER } from "./document
 import type { Operation } from "./operation.ts";
 import { CODE, INTEGER, LIMIT, orNull, ROUTE_NAME, TEXT, TIME } from "./shapes.ts";
 import { CAPTURE, CONFLICT_COUNTS, CONNECTORS, LANE, OVERVIEW, ROUTE_NOTES, WORKER } from "./statusShapes.ts";
-import { CUTOVER, READINESS, VERIFICATION } from "./switchShapes.ts";
+import { SWITCH_OPERATIONS } from "./switchOperations.ts";
 
 const CLOSED = { additionalProperties: false } as const;
 
@@ -196,35 +196,7 @@ export const OPERATIONS = {
       workers: Type.Integer({ description: "Living workers; 0: it is carried out when one runs." }),
     }),
   },
-  getVerification: {
-    method: "GET",
-    path: "/verification",
-    access: "viewer",
-    summary: "How far `ferry verify` has compared, and what is wrong.",
-    answer: VERIFICATION,
-  },
-  getCutover: {
-    method: "GET",
-    path: "/cutover",
-    access: "viewer",
-    summary: "The newest cutover with its pause, and the last rehearsal.",
-    answer: CUTOVER,
-  },
-  getReadiness: {
-    method: "GET",
-    path: "/cutover/readiness",
-    access: "viewer",
-    summary: "What is missing before services can be switched over, as `ferry cutover --ready` tells.",
-    query: Type.Object(
-      {
-        namespace: Type.Optional(Type.String({ description: "Only these, comma-separated." })),
-        fence: Type.Optional(Type.Enum(["user-write-block", "validator", "none"])),
-        accept: Type.Optional(Type.String({ description: "Error codes to accept, comma-separated." })),
-      },
-      CLOSED,
-    ),
-    answer: READINESS,
-  },
+  ...SWITCH_OPERATIONS,
   pauseRun: {
     method: "POST",
     path: "/run/pause",

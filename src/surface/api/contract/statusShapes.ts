@@ -1,5 +1,6 @@
 import { Type } from "typebox";
 import { CODE, EPOCH_MS, FLAG, INTEGER, MS, NAMED_COUNTS, NUMBER, orNull, REASON, TEXT, TIME } from "./shapes.ts";
+import { JOB } from "./switchShapes.ts";
 
 /** ferry's own capture: `CaptureLine` of process/report/status.ts. */
 export const CAPTURE = Type.Object({
@@ -122,5 +123,6 @@ export const OVERVIEW = Type.Object({
     verifiedTo: orNull(TIME),
   }),
   cutover: orNull(Type.Object({ cutover: INTEGER, state: TEXT, pauseMs: MS })),
+  job: orNull(JOB),
   unread: Type.Array(Type.Object({ part: TEXT, reason: TEXT })),
 });

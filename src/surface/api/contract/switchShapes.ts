@@ -1,25 +1,116 @@
 import { Type } from "typebox";
-import { FLAG, INTEGER, MS, orNull, REASON, TEXT, TIME } from "./shapes.ts";
+import { WAY_BACK_MS } from "#cutover/machine/machine.ts";
+import { ACTS } from "#process/control/jobs.ts";
+import { CODE, FLAG, INTEGER, MS, orNull, REASON, TEXT, TIME } from "./shapes.ts";
 
 const LAPS = Type.Record(Type.String(), Type.Number());
 
+/** What this control process was asked for last, and what came of it. */
+export const JOB = Type.Object({
+  act: Type.Enum([...ACTS]),
+  on: Type.String({ description: "`everything`, the namespaces, comma-separated, or the `run`." }),
+  by: TEXT,
+  at: TIME,
+  endedAt: orNull(Type.String({ format: "date-time", description: "Null while it is under way." })),
+  refused: orNull(Type.Object({ ...REASON.properties, hint: TEXT }, { description: "Why it did not succeed." })),
+});
+
+const CUTOVER_RECORD = Type.Object({
+  cutover: INTEGER,
+  state: TEXT,
+  fence: TEXT,
+  namespaces: Type.Array(TEXT),
+  pause: Type.Object({ ms: MS, parts: LAPS }),
+  fencedAt: orNull(TIME),
+  refused: orNull(Type.Object({ ...REASON.properties, at: TIME })),
+  unrestored: Type.Array(Type.Object({ ns: TEXT, index: TEXT, reason: TEXT })),
+  entered: Type.Record(Type.String(), TIME),
+});
+
 /** Of the newest cutover, and of the last rehearsal. */
 export const CUTOVER = Type.Object({
-  cutover: orNull(
-    Type.Object({
-      cutover: INTEGER,
-      state: TEXT,
-      fence: TEXT,
-      namespaces: Type.Array(TEXT),
-      pause: Type.Object({ ms: MS, parts: LAPS }),
-      fencedAt: orNull(TIME),
-      refused: orNull(Type.Object({ ...REASON.properties, at: TIME })),
-      unrestored: Type.Array(Type.Object({ ns: TEXT, index: TEXT, reason: TEXT })),
-      entered: Type.Record(Type.String(), TIME),
+  migration: Type.String({
+    description: "What `confirm` must say where no namespaces are named: the name of --state-db.",
+  }),
+  cutover: orNull(CUTOVER_RECORD),
+  rehearsal: orNull(Type.Object({ at: TIME, pauseMs: MS, parts: LAPS })),
+  job: orNull(JOB),
+});
+
+/** The answer to what takes longer than a request. */
+export const STARTED = Type.Object({ job: JOB, cutover: orNull(CUTOVER_RECORD) });
+
+const CLOSED = { additionalProperties: false } as const;
+
+const NAMESPACES = Type.Array(Type.String({ minLength: 1 }), {
+  ...{ minItems: 1, maxItems: 10_000, uniqueItems: true },
+  description: "Only these; the others keep streaming. Left out: everything.",
+});
+const FENCE = Type.Enum(["user-write-block", "validator", "hook", "none"], {
+  description:
+    "What stops writers. `hook` is the command of --fence, which no request can give. Left out: what --fence names, else user-write-block, and validator with `namespaces`.",
+});
+const ACCEPT = Type.Array(CODE, { maxItems: 100, description: "Errors to accept: what they stand for stays missing." });
+const CONFIRM = Type.String({
+  description:
+    "Typed by a person: the namespaces as named, comma-separated; without any the `migration` of GET /cutover.",
+});
+
+const SWITCH = {
+  namespaces: Type.Optional(NAMESPACES),
+  fence: Type.Optional(FENCE),
+  maxPauseMs: Type.Optional(
+    Type.Integer({
+      ...{ minimum: WAY_BACK_MS + 1, maximum: 3_600_000, default: 5000 },
+      description: "Lift the fence if the pause would be longer.",
     }),
   ),
-  rehearsal: orNull(Type.Object({ at: TIME, pauseMs: MS, parts: LAPS })),
-});
+  maxLagMs: Type.Optional(
+    Type.Integer({
+      ...{ minimum: 1, maximum: 3_600_000, default: 2000 },
+      description: "Start only if the oldest pending change is not older.",
+    }),
+  ),
+  accept: Type.Optional(ACCEPT),
+  verifyRest: Type.Optional(
+    Type.Boolean({
+      description: "While services wait, also compare what they wrote last; `ferry verify --follow` runs.",
+    }),
+  ),
+};
+
+/** Bodies of what switches services. */
+export const REHEARSAL_ASKED = Type.Object(SWITCH, CLOSED);
+export const SWITCH_ASKED = Type.Object({ ...SWITCH, confirm: CONFIRM }, CLOSED);
+export const ABORT_ASKED = Type.Object(
+  {
+    namespaces: Type.Optional(NAMESPACES),
+    fence: Type.Optional(FENCE),
+    allowBoth: Type.Optional(
+      Type.Boolean({ description: "Lift the fence although services were sent over; needs `confirm`." }),
+    ),
+    confirm: Type.Optional(CONFIRM),
+  },
+  CLOSED,
+);
+export const FINALIZE_ASKED = Type.Object(
+  {
+    allowWrites: Type.Optional(Type.Boolean({ description: "End although services still write to the source." })),
+    accept: Type.Optional(ACCEPT),
+    confirm: CONFIRM,
+  },
+  CLOSED,
+);
+
+/** Of what `--ready` is asked for. */
+export const READINESS_ASKED = Type.Object(
+  {
+    namespace: Type.Optional(Type.String({ description: "Only these, comma-separated." })),
+    fence: Type.Optional(FENCE),
+    accept: Type.Optional(Type.String({ description: "Error codes to accept, comma-separated." })),
+  },
+  CLOSED,
+);
 
 export const READINESS = Type.Object({
   ready: FLAG,

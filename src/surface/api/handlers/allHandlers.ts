@@ -1,3 +1,4 @@
+import { DESK_HANDLERS } from "./deskHandlers.ts";
 import { DOCUMENT_HANDLERS } from "./documentHandlers.ts";
 import type { Handlers } from "./handler.ts";
 import { STATUS_HANDLERS } from "./statusHandlers.ts";
@@ -10,4 +11,5 @@ export const HANDLERS: Handlers = {
   ...DOCUMENT_HANDLERS,
   ...STEER_HANDLERS,
   ...SWITCH_HANDLERS,
+  ...DESK_HANDLERS,
 };

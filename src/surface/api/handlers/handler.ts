@@ -1,6 +1,7 @@
 import type { RateOfCopy } from "#process/control/copyRate.ts";
 import type { ControlServers } from "#process/control/cutoverReadiness.ts";
 import type { SharedReading } from "#process/control/sharedReading.ts";
+import type { SwitchDesk } from "#process/control/switchDesk.ts";
 import { covers, type Role, type TokenFacts } from "#process/control/tokenStore.ts";
 import type { Overview } from "#process/report/overview.ts";
 import type { Author } from "#process/steer/auditLog.ts";
@@ -11,7 +12,7 @@ import type { OPERATIONS, OperationName } from "../contract/operations.ts";
 export type Watched = Overview & Readonly<{ rate: RateOfCopy }>;
 
 /** What handlers work with. */
-export type ControlParts = Readonly<{ servers: ControlServers; overview: SharedReading<Watched> }>;
+export type ControlParts = Readonly<{ servers: ControlServers; overview: SharedReading<Watched>; desk: SwitchDesk }>;
 
 /** Who asks, and until when an answer is of use. */
 export type Asking = Readonly<{ token: TokenFacts; signal: AbortSignal }>;

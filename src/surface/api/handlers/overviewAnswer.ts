@@ -1,5 +1,6 @@
 import { type Counts, NO_COUNTS } from "#base/flow/types.ts";
 import { pauseOf } from "#cutover/machine/report.ts";
+import type { DeskJob } from "#process/control/jobs.ts";
 import type { Role } from "#process/control/tokenStore.ts";
 import type { Overview } from "#process/report/overview.ts";
 import type { CaptureLine } from "#process/report/status.ts";
@@ -9,6 +10,7 @@ import type { AnswerOf } from "../contract/operation.ts";
 import type { OPERATIONS } from "../contract/operations.ts";
 import type { Watched } from "./handler.ts";
 import { reasonFor } from "./reasonFor.ts";
+import { jobFor } from "./switchHandlers.ts";
 
 type OverviewAnswer = AnswerOf<(typeof OPERATIONS)["getOverview"]>;
 
@@ -39,7 +41,8 @@ const verificationOf = ({ routes, structure }: VerificationReport): OverviewAnsw
 export const captureFor = (role: Role, own: CaptureLine | null): OverviewAnswer["capture"] =>
   own && { ...own, ended: own.ended && { ...own.ended, detail: reasonFor(role, own.ended.code, own.ended.detail) } };
 
-export const overviewAnswer = (role: Role, found: Watched): OverviewAnswer => {
+/** @param job what this process was asked for last */
+export const overviewAnswer = (role: Role, found: Watched, job: DeskJob | undefined): OverviewAnswer => {
   const { at, own, lagMs, lanes, workers, halted, letters, conflicts, drift, verification, cutover, unread } = found;
   const alive = workers.filter((worker) => worker.alive);
   return {
@@ -66,5 +69,6 @@ export const overviewAnswer = (role: Role, found: Watched): OverviewAnswer => {
     ...{ letters, conflicts, drift, unread },
     verification: verificationOf(verification),
     cutover: cutover && { cutover: cutover._id, state: cutover.state, pauseMs: pauseOf(cutover).ms },
+    job: job === undefined ? null : jobFor(role, job),
   };
 };

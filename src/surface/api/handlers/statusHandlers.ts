@@ -7,7 +7,8 @@ import { reasonFor } from "./reasonFor.ts";
 export const STATUS_HANDLERS = {
   getToken: async (_, { token: { id, role, name, expiresAt } }) => ({ id, role, name, expiresAt }),
 
-  getOverview: async (_, { token: { role } }, { overview }) => overviewAnswer(role, await overview.current()),
+  getOverview: async (_, { token: { role } }, { overview, desk }) =>
+    overviewAnswer(role, await overview.current(), desk.last),
 
   getCapture: async (_, { token: { role } }, { overview }) => ({
     capture: captureFor(role, (await overview.current()).own),

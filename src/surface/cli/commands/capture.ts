@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import type { Command } from "commander";
+import { acceptedCodes } from "#base/config/acceptedCodes.ts";
 import { resolveCarrying } from "#base/config/carrying.ts";
 import { readConfig } from "#base/config/readConfig.ts";
 import { systemClock } from "#base/flow/clock.ts";
@@ -12,7 +13,6 @@ import { type CaptureFlags, parseCapture, requireStructure, withCapture } from "
 import { wholeNumber, withKafkaConfig } from "../connections.ts";
 import { metricsPlace } from "../metricsFlags.ts";
 import { VERSION } from "../version.ts";
-import { acceptedCodes } from "../workerFlags.ts";
 
 const PARTITIONS = "4";
 const BUDGET_MB = "32";

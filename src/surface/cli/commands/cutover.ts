@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import { type Command, Option } from "commander";
+import { acceptedCodes } from "#base/config/acceptedCodes.ts";
 import { readConfig } from "#base/config/readConfig.ts";
 import { resolveSettings } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
@@ -9,7 +10,7 @@ import { parseFence } from "#cutover/fence/fence.ts";
 import { WAY_BACK_MS } from "#cutover/machine/machine.ts";
 import type { CutoverRecord } from "#cutover/machine/record.ts";
 import type { Rehearsed } from "#cutover/machine/rehearsal.ts";
-import { cutoverFacts, pauseOf, pauseText } from "#cutover/machine/report.ts";
+import { cutoverFacts, pauseOf, pauseText, requireOver } from "#cutover/machine/report.ts";
 import { Switchover } from "#process/switch/switchover.ts";
 import { type SwitchDeps, wireSwitch } from "#process/switch/switchWiring.ts";
 import { connectAddress } from "#source/connect/connectAddress.ts";
@@ -17,6 +18,7 @@ import type { ConnectRest } from "#source/connect/connectRest.ts";
 import { requireComplete } from "#structure/operations/structureOperations.ts";
 import { plainLogger, print, printAside, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
+import { cliAuthor } from "../cliAuthor.ts";
 import {
   CONNECT_PATIENCE_MS,
   type Flags,
@@ -28,7 +30,6 @@ import {
 import { otherWay } from "../otherWay.ts";
 import { milliseconds } from "../timeFlag.ts";
 import { SecondProcess, WATCHING } from "../watchman.ts";
-import { acceptedCodes } from "../workerFlags.ts";
 
 type CutoverFlags = Flags &
   Readonly<{
@@ -136,6 +137,7 @@ const cutover = async (flags: CutoverFlags): Promise<void> => {
       const deps: SwitchDeps = {
         ...{ ...choices, target, state, tell, clock: systemClock, logger: plainLogger, signal },
         owner: `${hostname()}/${process.pid}`,
+        by: cliAuthor(),
         report: ({ state }) => tell(DOES[state] ?? state),
         onRetry: ({ detail }) => printAside(`${detail}; trying again`),
       };
@@ -181,13 +183,9 @@ const DOES: Partial<Record<CutoverRecord["state"], string>> = {
 
 /** What came of it. @throws why it went back; FERRY_STRUCTURE_INCOMPLETE */
 const tellEnd = (flags: CutoverFlags, record: CutoverRecord): void => {
-  const { _id, refused, namespaces, unrestored = [] } = record;
+  const { namespaces, unrestored = [] } = record;
   if (flags.json === true) printJson(cutoverFacts(record));
-  if (record.state === "aborted" && refused !== undefined)
-    throw new FerryError(
-      refused.code,
-      `${flags.isBack === true ? "rollback" : "cutover"} ${_id} went back: ${refused.detail}`,
-    );
+  requireOver(record, flags.isBack === true ? "rollback" : "cutover");
   requireComplete(unrestored);
   if (flags.json === true) return;
   const what = namespaces.length === 0 ? "everything" : namespaces.join(", ");

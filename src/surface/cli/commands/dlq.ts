@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import type { Command } from "commander";
 import { DeadLetterStore, type LetterFilter } from "#apply/deadletter/deadLetterStore.ts";
 import type { DeadLetterRecord } from "#apply/deadletter/letterRecords.ts";
+import { requireCode } from "#base/config/acceptedCodes.ts";
 import { resolveCarrying } from "#base/config/carrying.ts";
 import { readConfig } from "#base/config/readConfig.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
@@ -23,7 +24,7 @@ import { table } from "#surface/terminal/textTable.ts";
 import { cliAuthor } from "../cliAuthor.ts";
 import { type Flags, wholeNumber, withConnections, withState } from "../connections.ts";
 import { VERSION } from "../version.ts";
-import { parseWorkerOptions, requireCode } from "../workerFlags.ts";
+import { parseWorkerOptions } from "../workerFlags.ts";
 
 type DlqFlags = Flags &
   Readonly<{

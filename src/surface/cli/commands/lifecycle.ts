@@ -1,42 +1,25 @@
 import type { Command } from "commander";
+import { acceptedCodes } from "#base/config/acceptedCodes.ts";
 import { readConfig } from "#base/config/readConfig.ts";
 import { resolveSettings } from "#base/config/settings.ts";
 import { CATALOGUE } from "#base/errors/catalogue.ts";
 import { systemClock } from "#base/flow/clock.ts";
-import { endRun } from "#cutover/ending/endRun.ts";
-import { type LookDeps, lettersAndHalts, writesBehind } from "#cutover/ending/lastLook.ts";
-import { kafkaAddress } from "#io/kafka/address.ts";
-import { KafkaClient } from "#io/kafka/client.ts";
-import type { MongoClient } from "#io/mongo/connect.ts";
-import { serversOf, throughOutages } from "#io/mongo/outages.ts";
-import { reachMongo } from "#io/mongo/reach.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { runFacts } from "#process/report/runFacts.ts";
 import { pauseCapture, resumeCapture, type Steered } from "#process/steer/steerCapture.ts";
+import { finalizeRun } from "#process/switch/finalizeRun.ts";
 import type { SeenRun } from "#source/capture/captureLifecycle.ts";
 import { commandOf, RunControl, type RunState, stateOf } from "#source/capture/captureLifecycle.ts";
 import type { StoredCapture } from "#source/capture/captureStore.ts";
 import { RunCapture } from "#source/capture/runCapture.ts";
-import { connectAddress } from "#source/connect/connectAddress.ts";
-import { ConnectorCapture } from "#source/connector/connectorCapture.ts";
 import type { Capture } from "#source/stream/capture.ts";
-import { readDeployment, requireSameSource } from "#source/stream/deployment.ts";
 import { secondsOf, timeText, tokenTime } from "#source/stream/resumeToken.ts";
-import { clusterTime } from "#source/stream/sourceProbe.ts";
 import { requireComplete } from "#structure/operations/structureOperations.ts";
-import { StructureStore } from "#structure/plan/structureStore.ts";
 import { plainLogger, print, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
 import { cliAuthor } from "../cliAuthor.ts";
-import {
-  CONNECT_PATIENCE_MS,
-  type Flags,
-  patientConnect,
-  withConnections,
-  withState,
-  withTarget,
-} from "../connections.ts";
-import { acceptedCodes } from "../workerFlags.ts";
+import { type Flags, withConnections, withState, withTarget } from "../connections.ts";
+import { steerConnector } from "../steerConnector.ts";
 
 const CONNECTOR = ["[connector]", "a connector, by its name in Kafka Connect, instead of ferry's own run"] as const;
 
@@ -90,14 +73,6 @@ const steered = async (control: RunControl, state: StateDb): Promise<Steered> =>
   return { capture: runOf(control), now: stateOf(record), state, by: cliAuthor() };
 };
 
-const connectorOf = (name: string, flags: Flags): Capture => {
-  const address = connectAddress(resolveSettings(flags, ["connect"]));
-  const rest = patientConnect(address, { giveUpAfterMs: CONNECT_PATIENCE_MS });
-  return new ConnectorCapture({
-    ...{ rest, name, source: undefined, kafka: undefined, clock: systemClock, logger: plainLogger },
-  });
-};
-
 const pause = (flags: Flags): Promise<void> =>
   withState(flags, "ferry pause", (state) =>
     withSignals(async ({ soft }) => {
@@ -125,17 +100,18 @@ const resume = (flags: Flags): Promise<void> =>
   });
 
 const pauseConnector = (name: string, flags: Flags): Promise<void> =>
-  withSignals(async ({ soft }) => {
-    await connectorOf(name, flags).pause(soft);
+  withSignals(async ({ soft: signal }) => {
+    await steerConnector(name, flags, { wanted: "paused", signal });
     if (flags.json === true) printJson({ connector: name, state: "paused" });
     else print("paused: no capture, and the position is kept; workers apply what Kafka has");
   });
 
-const resumeConnector = async (name: string, flags: Flags): Promise<void> => {
-  await connectorOf(name, flags).resume();
-  if (flags.json === true) printJson({ connector: name, state: "running" });
-  else print("resumed from its position");
-};
+const resumeConnector = (name: string, flags: Flags): Promise<void> =>
+  withSignals(async ({ soft: signal }) => {
+    await steerConnector(name, flags, { wanted: "running", signal });
+    if (flags.json === true) printJson({ connector: name, state: "running" });
+    else print("resumed from its position");
+  });
 
 const progress = ({ record, owned }: SeenRun, state: RunState): string => {
   if (!owned) return `not running: start ${commandOf(record)} again as before, and it resumes this`;
@@ -154,23 +130,6 @@ const acceptedBy = ({ allowWrites, accept }: FinalizeFlags): readonly string[] =
   ...(allowWrites === true ? ["FERRY_SOURCE_WRITES"] : []),
 ];
 
-const kafkaOf = (flags: FinalizeFlags): KafkaClient => {
-  const settings = resolveSettings(flags, ["kafka"]);
-  return new KafkaClient({ ...kafkaAddress(settings), clientId: "ferry-finalize", group: settings.group });
-};
-
-/** What is known before anything is asked of the run: it would be met at its end again. @throws FERRY_RUN_*, FERRY_CAPTURE_OTHER */
-const requireEndable = async (
-  { record }: SeenRun,
-  source: MongoClient,
-  { state, accepted }: LookDeps,
-): Promise<void> => {
-  requireSameSource(record.source, await readDeployment(source));
-  if (stateOf(record) === "finalized") return; // asked again, for what came of it
-  const known = await lettersAndHalts({ state, routes: undefined, accepted });
-  if (known !== undefined) throw known;
-};
-
 /** What came of it. @throws FERRY_STRUCTURE_INCOMPLETE */
 const tellEnd = ({ lifecycle = {}, token }: StoredCapture, asJson: boolean): void => {
   const { finalizedAt, unrestored = [] } = lifecycle;
@@ -184,36 +143,22 @@ const tellEnd = ({ lifecycle = {}, token }: StoredCapture, asJson: boolean): voi
 
 const finalize = (flags: FinalizeFlags): Promise<void> => {
   const accepted = acceptedBy(flags); // said before anything is connected
+  const isQuiet = flags.json === true;
   return withTarget(flags, "ferry finalize", (target, state) =>
     withSignals(async ({ soft: signal }) => {
-      const { source: uri } = resolveSettings(flags, ["source"]);
-      const control = new RunControl(state);
-      const asked = await control.seen();
-      const { mode } = asked.record;
-      if (mode === "kafka") resolveSettings(flags, ["kafka"]); // said before anything is asked of the capture
+      const { source } = resolveSettings(flags, ["source"]);
       const { routes } = await readConfig(flags.config);
-      const waiting = { clock: systemClock, logger: plainLogger, signal };
-      await using clients = new AsyncDisposableStack();
-      const source = await reachMongo(uri, { side: "source", appName: "ferry finalize", ...waiting });
-      clients.defer(() => source.close());
-      const kafka = mode === "kafka" ? clients.use(kafkaOf(flags)) : undefined;
-      await requireEndable(asked, source, { state, routes: undefined, accepted: new Set(accepted) });
-      const at = await clusterTime(source);
-      const say = (seen: SeenRun, state: RunState): void => {
-        if (flags.json !== true) print(progress(seen, state));
-      };
-      const tell = (sentence: string): void => {
-        if (flags.json !== true) print(sentence);
-      };
-      const journal = new StructureStore(state);
-      const deps = { ...waiting, ...{ control, source, target, state, journal, routes, kafka, accepted, say, tell } };
-      const writes = await throughOutages("finalizing", serversOf({ source, target }), waiting, async () => {
-        const record = await endRun(deps, at);
-        // Once more after the end: restoring may have taken long, and nothing is captured any more.
-        if (accepted.includes("FERRY_SOURCE_WRITES") || stateOf(asked.record) === "finalized") return undefined;
-        return writesBehind(source, record, { state, at: tokenTime(record.token), signal });
+      const { record, writes } = await finalizeRun({
+        ...{ target, state, routes, accepted, by: cliAuthor(), clock: systemClock, logger: plainLogger, signal },
+        addresses: { source, kafka: () => resolveSettings(flags, ["kafka"]) },
+        say: (seen, now) => {
+          if (!isQuiet) print(progress(seen, now));
+        },
+        tell: (sentence) => {
+          if (!isQuiet) print(sentence);
+        },
       });
-      tellEnd((await control.seen()).record, flags.json === true);
+      tellEnd(record, isQuiet);
       if (writes !== undefined) throw writes;
     }),
   );

@@ -35,6 +35,7 @@ class World {
     const given = {
       ...{ target: this.#target.client, state: this.#target.state() },
       ...{ named: [], fence: { kind: "validator" }, isBack: false, owner: "me", maxPauseMs: 5000, accepted: [] },
+      by: { via: "cli", who: "a test" },
       ...{ clock: this.clock, signal: new AbortController().signal, ...deps },
     } as unknown as SwitchDeps;
     const servers = { source: new MemoryMongo().client, kafka: undefined, connect: undefined };

@@ -1,29 +1,9 @@
-import { randomBytes } from "node:crypto";
-import { once } from "node:events";
-import { hostname } from "node:os";
 import type { Command } from "commander";
-import { readConfig } from "#base/config/readConfig.ts";
-import { resolveSettings, resolveState } from "#base/config/settings.ts";
-import { systemClock } from "#base/flow/clock.ts";
-import { retryForever } from "#base/flow/retry.ts";
-import { createLogger } from "#base/observe/log.ts";
-import { type MongoClient, openMongo } from "#io/mongo/connect.ts";
-import { requireState } from "#io/state/knownState.ts";
-import { StateDb } from "#io/state/stateDb.ts";
-import { ControlLease } from "#process/control/controlLease.ts";
-import { CopyRate } from "#process/control/copyRate.ts";
-import type { ControlServers } from "#process/control/cutoverReadiness.ts";
-import { CONTROL_LEASE_MS, inControl } from "#process/control/inControl.ts";
-import { SharedReading } from "#process/control/sharedReading.ts";
-import { readOverview } from "#process/report/overview.ts";
-import { openApiServer } from "#surface/api/apiServer.ts";
-import type { ControlParts } from "#surface/api/handlers/handler.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
-import { type Flags, LOG_LEVEL, withAddresses, withStateFlags } from "../../connections.ts";
+import { LOG_LEVEL, withAddresses, withStateFlags } from "../../connections.ts";
 import { type ListenFlags, listenPlace, withListen } from "../../listenFlags.ts";
-import { ANSWER_MS, connectorParts, statusConnect, statusKafka } from "../../statusParts.ts";
-
-type ControlFlags = Flags & ListenFlags & Readonly<{ config?: string }>;
+import { serveControl } from "./serveControl.ts";
+import { type SwitchingFlags, withSwitching } from "./switchFlags.ts";
 
 /** `ferry control`: state and steering of a migration by HTTP. Of several, one is in control, and the others stand by. */
 export const registerControl = (command: Command): void => {
@@ -33,69 +13,13 @@ export const registerControl = (command: Command): void => {
     kafka: "Kafka bootstrap servers, where Kafka is part of it",
     connect: "Kafka Connect, where connectors capture",
   });
-  withListen(withStateFlags(command))
+  withSwitching(withListen(withStateFlags(command)))
     .option("--config <file>", "routes and their rules (default: ferry.yaml here, if it exists)")
     .addOption(LOG_LEVEL)
     .action(control);
 };
 
-/** How old the overview may be that is answered with, ms. */
-const FRESH_MS = 1000;
-
-/** Everything is connected with its first use: control starts, and says what is away, while servers are away. */
-const openServers = async (flags: ControlFlags, clients: AsyncDisposableStack): Promise<ControlServers> => {
-  const settings = resolveSettings(flags, []);
-  const place = resolveState(flags);
-  const logger = createLogger(settings.logLevel);
-  const open = (uri: string): MongoClient => {
-    const client = openMongo(uri, { appName: "ferry control", timeoutMs: ANSWER_MS, answerMs: ANSWER_MS });
-    clients.defer(() => client.close());
-    return client;
-  };
-  const memory = open(place.uri);
-  const { target } = settings;
-  const kafka = statusKafka(settings, "ferry-control");
-  return {
-    source: settings.source === undefined ? undefined : open(settings.source),
-    target: target === undefined ? undefined : target === place.uri ? memory : open(target),
-    state: new StateDb(memory, place.stateDb),
-    kafka: kafka && clients.use(kafka),
-    connect: statusConnect(settings),
-    routes: (await readConfig(flags.config)).routes,
-    clock: systemClock,
-    logger,
-  };
-};
-
-const overviewOf = ({ state, kafka, connect: rest, source, clock }: ControlServers): ControlParts["overview"] => {
-  const capture = kafka && rest && connectorParts({ kafka, rest, source, state });
-  const rate = new CopyRate();
-  const read = async () => {
-    const found = await readOverview({ state, kafka, capture });
-    return { ...found, rate: rate.note(found.own, clock.now()) };
-  };
-  return new SharedReading(read, { clock, freshMs: FRESH_MS });
-};
-
-const control = async (flags: ControlFlags): Promise<void> => {
+const control = async (flags: SwitchingFlags & ListenFlags): Promise<void> => {
   const place = listenPlace(flags); // said before anything is connected
-  await using clients = new AsyncDisposableStack();
-  const servers = await openServers(flags, clients);
-  const { state, clock, logger } = servers;
-  const parts = { servers, overview: overviewOf(servers) };
-  const owner = `${hostname()}/${process.pid}/${randomBytes(2).toString("hex")}`;
-  const lease = new ControlLease(state, { owner, leaseMs: CONTROL_LEASE_MS });
-  await withSignals(async ({ soft: signal }) => {
-    await retryForever(() => requireState(state), {
-      ...{ what: "looking for ferry's state", clock, signal },
-      onRetry: ({ detail }, attempt) => {
-        if (attempt === 3) logger.warn({ stage: "control", err: detail }, "waiting for the state database");
-      },
-    });
-    await inControl({ lease, clock, logger, signal }, async (ended) => {
-      await using api = await openApiServer(parts, { ...place, signal: ended });
-      logger.info({ stage: "control" }, `in control at ${api.url}`);
-      if (!ended.aborted) await once(ended, "abort");
-    });
-  });
+  await withSignals(({ soft }) => serveControl(flags, place, soft));
 };
