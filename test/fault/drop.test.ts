@@ -224,7 +224,7 @@ const lettersOf = ({ client, topic }: SetUp) =>
   client.db("ferry").collection<Document>("deadLetters").find({ topic: topic.topic }).toArray();
 
 const replay = ({ topic, options }: SetUp) =>
-  ferry(["dlq", "replay", "--route", topic.topic, "--wait", "0", "--target", options.target]);
+  ferry(["dlq", "replay", "--route", topic.topic, "--wait-seconds", "0", "--target", options.target]);
 
 const until = (what: string, test: () => Promise<boolean>): Promise<unknown> =>
   waitFor(async () => ((await test()) ? { done: true } : { seen: "not yet" }), {

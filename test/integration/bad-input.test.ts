@@ -252,7 +252,7 @@ test("what real servers make of a mistake is one sentence with the status of its
         says: /\/no\/where: there is no such file/,
       },
       "a wait that is no number": {
-        args: ["dlq", "replay", "--all", "--target", target.uri, "--wait", "x"],
+        args: ["dlq", "replay", "--all", "--target", target.uri, "--wait-seconds", "x"],
         code: "FERRY_USAGE",
         says: /--wait must be/,
       },

@@ -9,8 +9,11 @@ import type { RangeRecord } from "#source/copy/rangeRecord.ts";
 import { tokenTime } from "#source/stream/resumeToken.ts";
 import { bothSides } from "../harness/bothSides.ts";
 import { directConverged, startDirect } from "../harness/directRun.ts";
-import { ferry } from "../harness/ferry.ts";
+import { bareEnvironment, ferry, NODE_FLAGS } from "../harness/ferry.ts";
+import { ferryArgs } from "../harness/leastPrivileged.ts";
 import { fill, startLoad, testSeed } from "../harness/load.ts";
+import { canOpenTerminals, OnTerminal } from "../harness/onTerminal.ts";
+import { Screen } from "../harness/screen.ts";
 
 test("copies a collection while it is written to, then follows it: equal byte for byte", async () => {
   const seed = testSeed();
@@ -35,6 +38,42 @@ test("copies a collection while it is written to, then follows it: equal byte fo
   const record = await both.there.db("ferry_one").collection("capture").findOne({});
   assert.equal(record?.["phase"], "stream");
   assert.equal(record?.["owner"], null);
+});
+
+const NO_TERMINAL = canOpenTerminals() ? false : "no Python 3, which opens the terminal";
+
+test("on a terminal bars stand below the log while it works; status --watch has it to itself, and leaves it as it was", {
+  skip: NO_TERMINAL,
+}, async () => {
+  await using both = await bothSides();
+  await both.here
+    .db("seen")
+    .collection("c")
+    .insertMany(Array.from({ length: 100 }, (_, n) => ({ n })));
+  const env = { ...bareEnvironment(), TERM: "xterm-256color", LANG: "C.UTF-8" };
+  const state = ["--target", both.target.uri, "--state-db", "ferry_seen"];
+  const command = (...args: string[]): string[] => [process.execPath, ...NODE_FLAGS, ...ferryArgs([...args, ...state])];
+  await using run = new OnTerminal([80, 24], command("run", "--source", both.source.uri, "--include", "seen.c"), env);
+  await run.shows(/ferry run.*stream/);
+  await run.shows(/100 events.* settled/);
+  await using watch = new OnTerminal([100, 30], command("status", "--watch"), env);
+  await watch.shows(/100 applied/);
+  watch.type("q");
+  assert.equal(await watch.ends(), 0, watch.text.slice(-500));
+  run.signal("SIGINT");
+  assert.equal(await run.ends(), -2, "it ends by the signal, as a shell expects");
+  using shown = new Screen(80);
+  using watched = new Screen(100, 30);
+  await shown.write(run.text);
+  await watched.write(watch.text);
+  const lines = shown.lines.map((line) => line.replace(/\d+ s$/, "N s"));
+  assert.match(lines[0] ?? "", /^\d\d:\d\d:\d\d {2}\S/, "the log is text");
+  assert.deepEqual(
+    lines.filter((line) => line.startsWith("ferry run")),
+    ["ferry run  stream · N s"],
+  );
+  assert.deepEqual([shown.cursor.x, shown.cursor.y], [0, shown.lines.length]);
+  assert.deepEqual([watched.isAlternate, watched.lines], [false, []]);
 });
 
 test("the position moves every second on an idle source, past a write that is not selected; ferry status shows it", async () => {

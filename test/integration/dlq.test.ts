@@ -109,7 +109,7 @@ test("dead letters are listed, shown, exported, replayed in their key's order, a
   assert.equal(again.status, 76);
   assert.match(again.out, /0 replayed\nstill dead: dlq\.people\/0\/1 +FERRY_MONGO_REJECTED: E11000/);
   assert.match((await dlq("list", ...route)).out, /dlq\.people\/0\/1 +2 +FERRY_MONGO_REJECTED +[2-5]× +waiting/);
-  const behind = await dlq("replay", "dlq.people/0/4", "--wait", "2");
+  const behind = await dlq("replay", "dlq.people/0/4", "--wait-seconds", "2");
   assert.deepEqual([behind.status, /earlier letters of the same key/.test(behind.out)], [75, true]);
 
   // The clashing insert is given up; what waited behind it changes a document that is not there, so it comes whole.
@@ -192,7 +192,7 @@ test("a worker killed in a replay: the next one finishes it, once", async () => 
     await worker.stop();
   }
   await target.deleteOne({ _id: 1 as never });
-  const noted = await dlq("replay", "--route", "dlq.killed", "--wait", "0");
+  const noted = await dlq("replay", "--route", "dlq.killed", "--wait-seconds", "0");
   assert.equal(noted.status, 75);
   assert.match(noted.out, /3 noted and not done yet/);
   for (const point of ["before-commit:1", "after-commit:1", "after-commit:1"]) {

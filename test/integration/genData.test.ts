@@ -43,7 +43,7 @@ test("gen-data --workload does the requested number of operations at the request
     [["--clients", "x"], '--clients must be a whole number from 1 to 1000, not "x"'],
     [["--duration", "soon"], '--duration must be a number above 0, not "soon"'],
     [["--ns", "users"], '--ns must be a collection such as test.users, not "users"'],
-    [["--workload", "heavy"], '--workload knows "mixed", not "heavy"'],
+    [["--workload", "heavy"], '--workload must be one of mixed, not "heavy"'],
   ] as const;
   await Promise.all(
     refused.map(async ([flags, sentence]) => {

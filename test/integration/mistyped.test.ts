@@ -35,7 +35,10 @@ test("names that mean nothing are refused, with the one that was meant", async (
       ["dlq", "list", "--reason", "FERRY_TARGET_DUPLICAT", ...ran],
       /--reason: FERRY_TARGET_DUPLICAT is not an error code/,
     ],
-    [["dlq", "replay", "--all", "--wait", "soon", ...ran], /--wait must be a whole number from 0 to \d+, not "soon"/],
+    [
+      ["dlq", "replay", "--all", "--wait-seconds", "soon", ...ran],
+      /--wait-seconds must be a whole number from 0 to \d+, not "soon"/,
+    ],
     [["conflicts", "--route", "nope", ...ran], /no route nope has run/],
     ...["dlq list", "drift", "conflicts", "structure status", "pause", "resume", "status"].map(
       (command) =>

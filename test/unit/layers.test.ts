@@ -19,7 +19,7 @@ const HOUSES: Readonly<Record<string, readonly string[]>> = {
   cutover: ["ending", "machine", "fence", "parts"],
   process: ["metrics", "report", "steer", "worker", "capture", "run", "switch", "control"],
   tools: ["stack", "workload", "check"],
-  surface: ["terminal", "completion", "demo", "console", "api", "cli"],
+  surface: ["terminal", "live", "completion", "demo", "console", "api", "cli"],
 };
 
 /** A folder with more files than this has more than one thing to own. */

@@ -19,6 +19,8 @@ const PAUSES: Readonly<Record<string, string>> = {
   "source/capture/readAhead.ts": "for room, between reading until there is none and reading on",
   "source/copy/copy.ts": "a throttle's rest",
   "surface/cli/commands/status.ts": "a time limit",
+  "surface/live/fullScreen.ts": "draws again and again, and keeps no process alive for it",
+  "surface/live/liveView.ts": "the same",
   "tools/workload/genDataWorkload.ts": "the rate of a workload",
   "tools/workload/people.ts": "the rate of a workload",
 };

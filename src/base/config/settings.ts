@@ -3,10 +3,14 @@ import { join } from "node:path";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { listed } from "#base/flow/namespaceFilter.ts";
 import { ENVIRONMENT } from "./environment.ts";
+import { suggestion } from "./suggest.ts";
 import { readOneLine } from "./textFile.ts";
 
 /** The values of `--log-level`. */
 export const LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
+
+/** The values of `--log-format`. */
+export const LOG_FORMATS = ["json", "text"] as const;
 
 /** A host, with its port where that is not 9092. */
 const PORT = String.raw`(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])`;
@@ -105,6 +109,13 @@ export const SETTINGS = {
       env: "FERRY_LOG_LEVEL",
       default: "info",
       description: "debug, info, warn, error or silent: the least severe level that is logged.",
+    },
+    logFormat: {
+      type: "string",
+      enum: LOG_FORMATS,
+      env: "FERRY_LOG_FORMAT",
+      description:
+        "json or text: the form of the log on stderr; without it text on a terminal, and lines of JSON elsewhere.",
     },
   },
   additionalProperties: false,
@@ -216,7 +227,7 @@ const given = (
 const checked = (name: string, value: string, { pattern, enum: known, description }: Setting): string => {
   const fits = pattern === undefined || new RegExp(pattern, "u").test(value);
   if (fits && (known === undefined || known.includes(value))) return value;
-  throw new FerryError("FERRY_USAGE", `${name} is invalid: ${description}`);
+  throw new FerryError("FERRY_USAGE", `${name} is invalid: ${description}${suggestion(value, known ?? [])}`);
 };
 
 /** Options of a MongoDB URI that take any certificate; names that are percent-encoded are refused where a URI is read. */

@@ -24,3 +24,11 @@ export const nearest = (
   const isOther = best === undefined || best.edits >= Math.max(word.length, best.candidate.length); // no letter is the same
   return !isOther && best.edits <= most ? best.candidate : undefined;
 };
+
+/** The end of a sentence about a word that is not known: what was probably meant, or nothing. */
+export const suggestion = (word: string, known: readonly string[]): string => {
+  const isPart = (one: string): boolean =>
+    one.length > 2 && word.length > 2 && (word.startsWith(one) || one.startsWith(word));
+  const close = known.find(isPart) ?? nearest(word, known);
+  return close === undefined ? "" : `; did you mean ${close}?`;
+};

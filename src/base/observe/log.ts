@@ -45,7 +45,8 @@ const withCode = (fields: LogFields): LogFields =>
 /** An error that is none of ferry's: its own text and trace alone, since its other properties may be a client with its options. */
 const textOf = (value: unknown): unknown => (value instanceof Error ? (value.stack ?? value.message) : value);
 
-const shown = (fields: LogFields): LogFields =>
+/** Fields as they may be shown: an error with its code and remedy, texts without secrets. */
+export const shownFields = (fields: LogFields): LogFields =>
   Object.fromEntries(
     Object.entries(withCode(fields)).map(([name, value]) => {
       const text = textOf(value);
@@ -60,9 +61,9 @@ export const createLogger = (level: string): Logger => {
     pino.destination({ dest: 2, sync: true }),
   );
   return {
-    debug: (fields, sentence) => out.debug(shown(fields), withoutSecrets(sentence)),
-    info: (fields, sentence) => out.info(shown(fields), withoutSecrets(sentence)),
-    warn: (fields, sentence) => out.warn(shown(fields), withoutSecrets(sentence)),
-    error: (fields, sentence) => out.error(shown(fields), withoutSecrets(sentence)),
+    debug: (fields, sentence) => out.debug(shownFields(fields), withoutSecrets(sentence)),
+    info: (fields, sentence) => out.info(shownFields(fields), withoutSecrets(sentence)),
+    warn: (fields, sentence) => out.warn(shownFields(fields), withoutSecrets(sentence)),
+    error: (fields, sentence) => out.error(shownFields(fields), withoutSecrets(sentence)),
   };
 };

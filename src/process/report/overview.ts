@@ -27,17 +27,14 @@ const newestCutover = async (state: StateDb): Promise<CutoverRecord | null> =>
   (await readNewestCutover(state))?.record ?? null;
 
 /** Reads all parts; one that fails is in `unread`, and does not hide the others. */
-export const readOverview = async ({
-  state,
-  ...deps
-}: StatusDeps & Readonly<{ state: StateDb }>): Promise<Overview> => {
+export const readOverview = async ({ state, ...deps }: StatusDeps): Promise<Overview> => {
   const { part, unread } = readingParts();
   const [status, conflicts, drift, verification, cutover] = await Promise.all([
     readStatus({ ...deps, state }),
-    part<readonly ConflictCount[]>("conflicts", [], () => new ConflictStore(state).counts()),
-    part("drift", 0, () => new DriftLedger(state).newsCount()),
-    part("verification", NOT_VERIFIED, () => readVerification(new VerificationStore(state))),
-    part<CutoverRecord | null>("cutover", null, () => newestCutover(state)),
+    part<readonly ConflictCount[]>("conflicts", [], state && (() => new ConflictStore(state).counts())),
+    part("drift", 0, state && (() => new DriftLedger(state).newsCount())),
+    part("verification", NOT_VERIFIED, state && (() => readVerification(new VerificationStore(state)))),
+    part<CutoverRecord | null>("cutover", null, state && (() => newestCutover(state))),
   ]);
   const all = [...status.unread, ...unread];
   return { ...status, at: new Date(), conflicts, drift, verification, cutover, unread: all };

@@ -66,7 +66,7 @@ export type VerificationDeps = Readonly<{
   clock: Clock;
   signal: AbortSignal;
   onRetry: NonNullable<RetryOptions["onRetry"]>;
-  /** Documents that were compared since the last call. */
+  /** Documents that were compared since the last call; first those of a pass that was interrupted. */
   onProgress: (route: string, documents: number) => void;
   /** How much of the time the source may be read; undefined: all of it. */
   throttle: Throttle | undefined;
@@ -135,6 +135,7 @@ export class Verification {
     const batchSize = await batchSizeOf(this.#pair.source);
     const queue = [...record.ranges.entries()].filter(([, { done }]) => !done);
     this.#documents = record.ranges.reduce((sum, { documents }) => sum + Number(documents), 0);
+    this.#deps.onProgress(route, this.#documents);
     const reading = { left: readers };
     await using tasks = new TaskGroup(signal);
     const opened = retryForever(() => this.#open(tasks.signal), this.#patient(tasks.signal));

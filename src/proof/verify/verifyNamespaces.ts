@@ -25,6 +25,10 @@ export type VerifyDeps = CarriedDeps &
     switchedOver: () => Promise<(topic: string) => boolean>;
     /** After each route. */
     onResult: (result: PassResult) => void;
+    /** For who watches: documents of a route that were compared since the last call, those of an interrupted pass first. */
+    onCompared?: VerificationDeps["onProgress"];
+    /** And about how many there are in all, before the first of them. */
+    onEstimate?: (documents: number) => void;
   }>;
 
 export type VerifyReport = Readonly<{
@@ -101,10 +105,21 @@ export const passDeps = (deps: VerifyDeps, store: VerificationStore, pace: Pace 
   ...deps,
   store,
   throttle: pace?.throttle,
-  onProgress: () => undefined,
+  onProgress: deps.onCompared ?? (() => undefined),
   readers: READERS,
   graceMs: GRACE_MS,
 });
+
+/** Tells about how many documents a pass will compare, where that is asked for, and the source says so. */
+const estimate = async ({ source, onEstimate }: VerifyDeps, routes: readonly Route[]): Promise<void> => {
+  if (onEstimate === undefined) return;
+  const counts = routes.map(({ from }) => {
+    const { db, coll } = parseNamespace(from);
+    return source.db(db).collection(coll).estimatedDocumentCount();
+  });
+  const known = await Promise.all(counts).catch(() => undefined);
+  if (known !== undefined) onEstimate(known.reduce((sum, n) => sum + n, 0));
+};
 
 /**
  * One pass over everything that is meant: is everything on the target that should be there, documents and structure? A pass that
@@ -117,6 +132,7 @@ export const verifyNamespaces = async (deps: VerifyDeps & Readonly<{ sinkOf: Sin
   await state.prepare();
   await using pace = openPace(deps, compared);
   const results: PassResult[] = [];
+  await estimate(deps, [...compared.routes, ...compared.kept]);
   for (const route of [...compared.routes, ...compared.kept]) {
     const one = await comparedRoute(route, { ...deps, applied: compared.applied });
     const result = await new Verification(one, passDeps(deps, store, pace)).pass();

@@ -23,6 +23,8 @@ export type StructureEvent = Readonly<{
   ms?: number;
   progress?: BuildProgress;
   reason?: string;
+  /** Which step of the plan it is, from 1, of how many. */
+  step?: Readonly<{ at: number; of: number }>;
 }>;
 
 export type Failure = Readonly<{
@@ -157,13 +159,17 @@ const failure = async ({ store }: BuildDeps, step: StructureStep, error: FerryEr
   return { ns, index: step.item.index, reason: error.detail };
 };
 
+/** Is nothing done on the target for it? */
+const isNoted = (step: StructureStep): step is Extract<StructureStep, { do: "remember" | "forget" }> =>
+  step.do === "remember" || step.do === "forget";
+
 const runStep = async (deps: BuildDeps, step: StructureStep): Promise<Failure | undefined> => {
   const { report, clock, store } = deps;
   const ns = formatNamespace(namespaceOf(step));
   const does = stepText(step);
   const begun = clock.now();
   await begin(deps, step);
-  if (step.do === "remember" || step.do === "forget") return undefined;
+  if (isNoted(step)) return undefined;
   report({ ns, does, state: "begins" });
   try {
     faultPoint("structure-noted");
@@ -189,12 +195,16 @@ const runStep = async (deps: BuildDeps, step: StructureStep): Promise<Failure | 
 export const carryOut = async (deps: BuildDeps, plan: BuildPlan): Promise<readonly Failure[]> => {
   const failures: Failure[] = [];
   const lost = new Set<string>();
+  const of = plan.steps.filter((step) => !isNoted(step)).length;
+  let at = 0;
+  const report: BuildDeps["report"] = (event) => deps.report({ ...event, step: { at, of } });
   for (const step of plan.steps) {
     deps.signal.throwIfAborted();
+    if (!isNoted(step)) at++;
     const ns = formatNamespace(namespaceOf(step));
     // A collection that could not be made has no indexes: one would make it, with other options.
     if (lost.has(ns)) continue;
-    const failed = await runStep(deps, step);
+    const failed = await runStep({ ...deps, report }, step);
     if (failed === undefined) continue;
     failures.push(failed);
     if (step.do === "create") lost.add(ns);

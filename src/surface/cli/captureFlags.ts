@@ -11,8 +11,8 @@ import { COPY_ORDERS, type CopyOrder } from "#source/copy/copyOrder.ts";
 import type { SpoolSettings } from "#source/spool/spool.ts";
 import type { SpoolMode } from "#source/spool/spoolNeed.ts";
 import { terminalQuestion } from "#surface/terminal/question.ts";
-import { choiceFlag } from "./choices.ts";
-import { LOG_LEVEL, wholeNumber, withAddresses, withStateFlags } from "./connections.ts";
+import { choiceFlag, chosen } from "./choices.ts";
+import { wholeNumber, withAddresses, withLog, withStateFlags } from "./connections.ts";
 import { type MetricsFlags, withMetrics } from "./metricsFlags.ts";
 import { type NamesFlags, namesIn, withNames } from "./namesFlags.ts";
 
@@ -41,28 +41,7 @@ const usableFolder = (dir: string): string => {
   }
 };
 
-const spoolModeOf = (text: string): SpoolMode => {
-  const mode = SPOOL_WHEN.find((known) => known === text);
-  if (mode === undefined)
-    throw new FerryError("FERRY_USAGE", `--spool must be ${SPOOL_WHEN.join(", ")}, not "${text}"`);
-  return mode;
-};
-
 const READ_FROM: readonly ReadPreferenceMode[] = ["primary", "secondaryPreferred", "secondary"];
-
-const readPreferenceOf = (text: string): ReadPreferenceMode => {
-  const mode = READ_FROM.find((known) => known.toLowerCase() === text.toLowerCase());
-  if (mode === undefined)
-    throw new FerryError("FERRY_USAGE", `--read-preference must be ${READ_FROM.join(", ")}, not "${text}"`);
-  return mode;
-};
-
-const copyOrderOf = (text: string): CopyOrder => {
-  const order = COPY_ORDERS.find((known) => known === text);
-  if (order === undefined)
-    throw new FerryError("FERRY_USAGE", `--copy-order must be ${COPY_ORDERS.join(", ")}, not "${text}"`);
-  return order;
-};
 
 /** Flags of commands that capture by themselves, as commander hands them over. */
 export type CaptureFlags = Omit<Readonly<Record<string, string | undefined>>, keyof NamesFlags | keyof MetricsFlags> &
@@ -77,7 +56,7 @@ export type CaptureFlags = Omit<Readonly<Record<string, string | undefined>>, ke
 export const withCapture = (command: Command): Command =>
   withNames(
     withStateFlags(
-      withAddresses(withMetrics(command), {
+      withAddresses(withMetrics(withLog(command)), {
         source: "source MongoDB, a replica set or a sharded cluster",
         target: undefined,
       }),
@@ -125,8 +104,7 @@ export const withCapture = (command: Command): Command =>
       `size limit of the spool, MB; when it is full, only the oplog holds changes (default: ${SPOOL_SIZE})`,
     )
     .option("--recopy", "copy everything again from a new start position, and remove what the source no longer has")
-    .option("--no-structure", "do not create collection options, indexes and views")
-    .addOption(LOG_LEVEL);
+    .option("--no-structure", "do not create collection options, indexes and views");
 
 export type CaptureOptions = Readonly<{
   spec: NamespaceSpec;
@@ -157,11 +135,11 @@ export const parseCapture = ({
     spec: namesIn({ include, exclude }),
     readers: wholeNumber("--readers", texts["readers"] ?? READERS, { max: 64 }),
     rangeDocuments: wholeNumber("--range-documents", texts["rangeDocuments"] ?? RANGE_DOCUMENTS),
-    copyOrder: copyOrderOf(texts["copyOrder"] ?? "measured"),
+    copyOrder: chosen<CopyOrder>("--copy-order", texts["copyOrder"] ?? "measured", COPY_ORDERS),
     maxSourceLoad: texts["maxSourceLoad"] === undefined ? 0 : wholeNumber("--max-source-load", texts["maxSourceLoad"]),
-    readPreference: readPreferenceOf(texts["readPreference"] ?? "primary"),
+    readPreference: chosen("--read-preference", texts["readPreference"] ?? "primary", READ_FROM),
     spool: {
-      mode: spoolModeOf(texts["spool"] ?? "auto"),
+      mode: chosen("--spool", texts["spool"] ?? "auto", SPOOL_WHEN),
       dir: texts["spoolDir"] === undefined ? join(stateFolder(), "spool") : usableFolder(texts["spoolDir"]),
       limitBytes: wholeNumber("--spool-size", texts["spoolSize"] ?? SPOOL_SIZE) * 1024 * 1024,
     },

@@ -1,17 +1,24 @@
 import type { Command } from "commander";
 import { resolveCarrying } from "#base/config/carrying.ts";
 import { readConfig } from "#base/config/readConfig.ts";
-import { ADDRESSES, type Address, LEVELS, resolveState, type SettingFlags } from "#base/config/settings.ts";
+import {
+  ADDRESSES,
+  type Address,
+  LEVELS,
+  LOG_FORMATS,
+  resolveState,
+  type SettingFlags,
+} from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { holdsSecret } from "#base/errors/secrets.ts";
 import { systemClock } from "#base/flow/clock.ts";
-import { createLogger } from "#base/observe/log.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
 import { requireRoute, requireState } from "#io/state/knownState.ts";
 import { StateDb } from "#io/state/stateDb.ts";
 import type { ConnectAddress } from "#source/connect/connectAddress.ts";
 import { ConnectRest } from "#source/connect/connectRest.ts";
 import { printAside } from "#surface/terminal/output.ts";
+import { isText, openLogger } from "#surface/terminal/textLogger.ts";
 import { choiceFlag } from "./choices.ts";
 
 /** Flags as commander hands them over. */
@@ -25,8 +32,20 @@ const FLAGS = {
   connect: ["url", "base URL of Kafka Connect's REST API"],
 } as const satisfies Record<Address, readonly [value: string, description: string]>;
 
-/** What is logged, and no less than that. */
-export const LOG_LEVEL = choiceFlag("--log-level <level>", "least severe level that is logged (default: info)", LEVELS);
+/** Adds the flags of a command that logs: how much, and in which form. */
+export const withLog = (command: Command): Command =>
+  command
+    .addOption(choiceFlag("--log-level <level>", "least severe level that is logged (default: info)", LEVELS))
+    .addOption(
+      choiceFlag("--log-format <format>", "form of the log (default: text on a terminal, json elsewhere)", LOG_FORMATS),
+    );
+
+/** Will the command's stderr be lines of JSON? */
+export const logsJson = (command: Command): boolean => {
+  if (!command.options.some(({ long }) => long === "--log-format")) return false;
+  const { logFormat = process.env["FERRY_LOG_FORMAT"] } = command.opts<SettingFlags>();
+  return !isText(logFormat);
+};
 
 /** Adds the flag of Kafka's security. */
 export const withKafkaConfig = (command: Command): Command =>
@@ -84,7 +103,7 @@ export const warnOfVisiblePasswords = (flags: SettingFlags, asJson: boolean): vo
   if (visible.length === 0) return;
   const upper = visible.map((name) => `FERRY_${name.toUpperCase()}`);
   const sentence = `${visible.map((name) => `--${name}`).join(" and ")} can be read in the list of processes, with the password; use the environment (${upper.join(", ")}) or a file (${visible.map((name) => `--${name}-file`).join(", ")})`;
-  if (asJson) createLogger("warn").warn({}, sentence);
+  if (asJson) openLogger("warn", "json").warn({}, sentence);
   else printAside(`ferry: warning: ${sentence}`);
 };
 

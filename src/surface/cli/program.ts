@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import type { SettingFlags } from "#base/config/settings.ts";
 import { withoutSecrets } from "#base/errors/secrets.ts";
+import { withExamples } from "./examples.ts";
 import { VERSION } from "./version.ts";
 
 /** Adds arguments, flags and the action to a command that has its name and description. */
@@ -167,9 +168,8 @@ const COMMANDS: readonly CommandEntry[] = [
 
 /** The flags that hold a password are warned of before a command runs; its settings are loaded by then. */
 const warn = async (action: Command, json: boolean): Promise<void> => {
-  const { warnOfVisiblePasswords } = await import("./connections.ts");
-  const logs = action.options.some(({ long }) => long === "--log-level"); // then stderr is lines of JSON
-  warnOfVisiblePasswords(action.opts<SettingFlags>(), json || logs);
+  const { logsJson, warnOfVisiblePasswords } = await import("./connections.ts");
+  warnOfVisiblePasswords(action.opts<SettingFlags>(), json || logsJson(action));
 };
 
 /**
@@ -187,7 +187,9 @@ export const ferryProgram = async (words: readonly string[], json = false): Prom
   if (!json) program.showHelpAfterError();
   for (const { name, description, load } of COMMANDS) {
     const command = program.command(name).description(description);
-    if (words.includes(name) || words.includes("completion")) (await load())(command);
+    if (!words.includes(name) && !words.includes("completion")) continue;
+    (await load())(command);
+    withExamples(command, name);
   }
   return program.hook("preAction", (_, action) => warn(action, json));
 };

@@ -2,6 +2,9 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Watchman } from "#cutover/machine/parts.ts";
 
+/** The flag of a cutover's second process, with the number of the cutover; help does not show it. */
+export const SECOND_OF = "--second-of";
+
 /** What it says when both sides answer it. */
 export const WATCHING = "watching";
 

@@ -3,7 +3,7 @@ import { acceptedCodes } from "#base/config/acceptedCodes.ts";
 import { WORKER_OPTIONS, type WorkerOptions } from "#base/config/workerOptions.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { listed } from "#base/flow/namespaceFilter.ts";
-import { choiceFlag } from "./choices.ts";
+import { choiceFlag, chosen } from "./choices.ts";
 import { wholeNumber } from "./connections.ts";
 
 type Property = Readonly<{
@@ -28,8 +28,7 @@ const parsed = (
   { type, minimum: min = 0, maximum: max, enum: known }: Property,
 ): unknown => {
   if (type === "integer") return wholeNumber(flagOf(name), text, { min, ...(max === undefined ? {} : { max }) });
-  if (known === undefined || known.includes(text)) return text;
-  throw new FerryError("FERRY_USAGE", `${flagOf(name)} must be one of ${known.join(", ")}, not "${text}"`);
+  return known === undefined ? text : chosen(flagOf(name), text, known);
 };
 
 /** Flags to options: defaults, numbers, and one sentence for what does not fit. @throws FERRY_USAGE */

@@ -2,10 +2,9 @@ import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { valueWithoutSecrets, withoutSecrets } from "#base/errors/secrets.ts";
 import { fileError } from "#base/errors/systemError.ts";
 import type { Logger } from "#base/observe/log.ts";
+import { writeLines } from "./bottom.ts";
 
-const write = (text: string): void => {
-  process.stdout.write(`${text}\n`);
-};
+const write = (text: string): void => writeLines(process.stdout, `${text}\n`);
 
 const bigintAsText = (_key: string, value: unknown): unknown => (typeof value === "bigint" ? String(value) : value);
 
@@ -21,7 +20,7 @@ export const printData = write;
 
 /** Ferry's own words on stderr, beside a command's output. */
 export const printAside = (text: string): void => {
-  process.stderr.write(`${withoutSecrets(text)}\n`);
+  writeLines(process.stderr, `${withoutSecrets(text)}\n`);
 };
 
 /** Any other error is a bug of ferry; of it, text and trace alone are shown. */
@@ -40,7 +39,7 @@ export const failureAsJson = (error: Error): string => {
 export const printFailure = (error: Error, json: boolean): number => {
   const { code, detail, entry } = asFerry(error);
   const isBug = code === "FERRY_BUG" && !isFerry(error);
-  if (json) process.stderr.write(`${failureAsJson(error)}\n`);
+  if (json) writeLines(process.stderr, `${failureAsJson(error)}\n`);
   else printAside(`ferry: ${code}: ${isBug ? (error.stack ?? error.message) : `${detail}\n  ${entry.hint}`}`);
   return entry.exit;
 };

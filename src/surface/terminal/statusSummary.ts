@@ -64,7 +64,8 @@ export const exitOf = (found: Status): number => {
   return first === undefined ? 0 : first.exit;
 };
 
-const stateText = ({ own, workers, connectors, halted }: Status): string => {
+/** What is at work, in a few words. */
+export const stateOfAll = ({ own, workers, connectors, halted }: Status): string => {
   const halt = halted.length > 0 ? "halted, " : "";
   if (own !== null) {
     const state = own.owner === null && own.state === "running" ? "not running" : own.state;
@@ -81,7 +82,7 @@ export const summaryOf = (found: Status): string => {
   const letters = lettersTotal(found);
   const needs = needsOf(found).map(({ text }) => text);
   return [
-    stateText(found),
+    stateOfAll(found),
     ...(found.own === null ? [] : [`copied ${count(found.own.copied)}`]),
     ...lagText(found),
     letters === 0 ? "no dead letters" : count(letters, "dead letter"),

@@ -17,6 +17,12 @@ export const duration = (ms: number): string => {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 };
 
+/** The same to the second: `10 s`. */
+export const wholeDuration = (ms: number): string => {
+  const whole = Math.round(ms / 1000);
+  return whole < 60 ? `${whole} s` : duration(whole * 1000);
+};
+
 /** A count with thousands separated, and what is counted: `1 lane`, `1,234 lanes`. @param noun one of them */
 export const count = (n: number, noun?: string): string => {
   const whole = Math.round(n);

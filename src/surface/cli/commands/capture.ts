@@ -5,12 +5,11 @@ import { acceptedCodes } from "#base/config/acceptedCodes.ts";
 import { resolveCarrying } from "#base/config/carrying.ts";
 import { readConfig } from "#base/config/readConfig.ts";
 import { systemClock } from "#base/flow/clock.ts";
-import { createLogger } from "#base/observe/log.ts";
 import { runKafkaCapture } from "#process/capture/kafkaCapture.ts";
-import { observed } from "#process/metrics/observed.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
 import { type CaptureFlags, parseCapture, requireStructure, withCapture } from "../captureFlags.ts";
 import { wholeNumber, withKafkaConfig } from "../connections.ts";
+import { loggerOf, watched } from "../logging.ts";
 import { metricsPlace } from "../metricsFlags.ts";
 import { VERSION } from "../version.ts";
 
@@ -38,7 +37,7 @@ export const registerCapture = (command: Command): void => {
       const { routes } = await readConfig(texts["config"]);
       const settings = resolveCarrying(texts, routes, ["source", "kafka"]);
       const place = metricsPlace(settings.metrics, { metricsOpen });
-      const logger = createLogger(settings.logLevel);
+      const logger = loggerOf(settings);
       const deps = {
         ...capture,
         replaceTarget,
@@ -53,7 +52,7 @@ export const registerCapture = (command: Command): void => {
         runId: `${hostname()}-${process.pid}-${randomBytes(2).toString("hex")}`,
       };
       await withSignals(({ soft, hard }) =>
-        observed(place, { command: "capture", version: VERSION }, logger, (vitals) =>
+        watched({ settings, place, logger }, { command: "capture", version: VERSION }, (vitals) =>
           runKafkaCapture({ ...deps, vitals, soft, hard }),
         ),
       );

@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import { FerryError } from "#base/errors/ferryError.ts";
 import { bashCompletion } from "#surface/completion/bash.ts";
 import { fishCompletion } from "#surface/completion/fish.ts";
 import { completionTree, type Node } from "#surface/completion/tree.ts";
@@ -21,11 +20,6 @@ export const registerCompletion = (command: Command): void => {
     .addHelpText("after", "\nbash, zsh: source <(ferry completion bash)\nfish:      ferry completion fish | source")
     .action((shell: string) => {
       const script = SHELLS.get(shell);
-      if (script === undefined)
-        throw new FerryError(
-          "FERRY_USAGE",
-          `there is no completion for ${shell}; there is one for ${shells.join(", ")}`,
-        );
-      if (command.parent !== null) print(script(completionTree(command.parent)));
+      if (script !== undefined && command.parent !== null) print(script(completionTree(command.parent)));
     });
 };

@@ -10,7 +10,7 @@ import { count, table } from "#surface/terminal/textTable.ts";
 import { choiceFlag } from "../choices.ts";
 import { type Flags, wholeNumber, withConnections, withState } from "../connections.ts";
 
-type ConflictFlags = Flags & Readonly<{ route?: string; winner?: string; key?: string; limit?: string }>;
+type ConflictFlags = Flags & Readonly<{ route?: string; winner?: "source" | "target"; key?: string; limit?: string }>;
 
 const DEFAULT_LIMIT = 100;
 
@@ -27,8 +27,6 @@ export const registerConflicts = (command: Command): void => {
 
 const list = async (id: string | undefined, flags: ConflictFlags): Promise<void> => {
   const { route, winner, key } = flags;
-  if (winner !== undefined && winner !== "source" && winner !== "target")
-    throw new FerryError("FERRY_USAGE", `--winner ${winner} is neither source nor target`);
   const limit = wholeNumber("--limit", flags.limit ?? String(DEFAULT_LIMIT));
   const filter = { id, route, winner, identity: key === undefined ? undefined : identityOfText(key) };
   await withState(flags, "ferry conflicts", async (state) => {

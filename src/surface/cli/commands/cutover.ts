@@ -16,6 +16,8 @@ import { type SwitchDeps, wireSwitch } from "#process/switch/switchWiring.ts";
 import { connectAddress } from "#source/connect/connectAddress.ts";
 import type { ConnectRest } from "#source/connect/connectRest.ts";
 import { requireComplete } from "#structure/operations/structureOperations.ts";
+import { CutoverPicture } from "#surface/live/cutoverPicture.ts";
+import { NO_VIEW, openLiveView } from "#surface/live/liveView.ts";
 import { plainLogger, print, printAside, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
 import { cliAuthor } from "../cliAuthor.ts";
@@ -29,7 +31,7 @@ import {
 } from "../connections.ts";
 import { otherWay } from "../otherWay.ts";
 import { milliseconds } from "../timeFlag.ts";
-import { SecondProcess, WATCHING } from "../watchman.ts";
+import { SECOND_OF, SecondProcess, WATCHING } from "../watchman.ts";
 
 type CutoverFlags = Flags &
   Readonly<{
@@ -45,7 +47,7 @@ type CutoverFlags = Flags &
     rehearse?: boolean;
     abort?: boolean;
     allowBoth?: boolean;
-    watch?: string;
+    secondOf?: string;
     /** Services go back. */
     isBack?: boolean;
   }>;
@@ -86,7 +88,7 @@ const withSwitch = (command: Command): Command =>
       "--allow-both",
       "with --abort: lift the fence although services were sent over, or although it is not ferry's",
     )
-    .addOption(new Option("--watch <id>").hideHelp());
+    .addOption(new Option(`${SECOND_OF} <id>`).hideHelp());
 
 /** @throws FERRY_USAGE where nothing of it would be left */
 const maxPauseOf = ({ maxPause }: CutoverFlags): number => {
@@ -124,25 +126,30 @@ const choicesOf = async (flags: CutoverFlags) => {
 
 const cutover = async (flags: CutoverFlags): Promise<void> => {
   const choices = await choicesOf(flags); // said before anything is connected
-  const isQuiet = flags.json === true || flags.watch !== undefined;
+  const isQuiet = flags.json === true || flags.secondOf !== undefined;
   const tell = (text: string): void => {
     if (!isQuiet) print(sentence(flags, text));
   };
+  const picture = new CutoverPicture(flags.isBack === true ? "ferry rollback" : "ferry cutover", systemClock.now());
   const on = flags.isBack === true ? withPlaces : withTarget; // the way back has its own sentence for a state that is not there
   return on(flags, "ferry cutover", (target, state) =>
     withSignals(async ({ soft }) => {
       const { source } = resolveSettings(flags, ["source"]);
       // The second process stops when services no longer wait.
-      const signal = flags.watch === undefined ? soft : new AbortController().signal;
+      const signal = flags.secondOf === undefined ? soft : new AbortController().signal;
       const deps: SwitchDeps = {
         ...{ ...choices, target, state, tell, clock: systemClock, logger: plainLogger, signal },
         owner: `${hostname()}/${process.pid}`,
         by: cliAuthor(),
-        report: ({ state }) => tell(DOES[state] ?? state),
+        report: (record) => {
+          picture.tell(record, systemClock.now());
+          tell(DOES[record.state] ?? record.state);
+        },
         onRetry: ({ detail }) => printAside(`${detail}; trying again`),
       };
       const kafka = () => resolveSettings(flags, ["kafka"]);
       await using parts = await wireSwitch(deps, { source, kafka, connect: () => connectOf(flags, signal) });
+      using _view = isQuiet ? NO_VIEW : openLiveView(picture.at, { leaves: false });
       await use(flags, new Switchover(deps, parts));
     }),
   );
@@ -152,15 +159,15 @@ const connectOf = (flags: CutoverFlags, signal: AbortSignal): ConnectRest =>
   patientConnect(connectAddress(resolveSettings(flags, ["connect"])), { giveUpAfterMs: CONNECT_PATIENCE_MS, signal });
 
 const use = async (flags: CutoverFlags, switchover: Switchover): Promise<void> => {
-  if (flags.watch !== undefined) {
+  if (flags.secondOf !== undefined) {
     print(WATCHING);
-    return switchover.watch(Number(flags.watch));
+    return switchover.watch(Number(flags.secondOf));
   }
   if (flags.abort === true) return tellAbort(flags, await switchover.abort(flags.allowBoth === true));
   if (flags.ready === true) return tellReady(flags, await switchover.ready());
   if (flags.rehearse === true) return tellRehearsal(flags, await switchover.rehearse());
   const args = process.argv.slice(2);
-  return tellEnd(flags, await switchover.drive((id) => new SecondProcess([...args, "--watch", String(id)])));
+  return tellEnd(flags, await switchover.drive((id) => new SecondProcess([...args, SECOND_OF, String(id)])));
 };
 
 /** Who reads it knows the sides by the names of the way there. */

@@ -9,7 +9,6 @@ import { resolveCarrying } from "#base/config/carrying.ts";
 import { readConfig } from "#base/config/readConfig.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
-import { createLogger } from "#base/observe/log.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { readable } from "#io/wire/readable.ts";
 import { awaitDecided, awaitWorker, type Decided } from "#process/report/decisions.ts";
@@ -20,6 +19,7 @@ import { type ReplayAloneDeps, replayAlone } from "#process/worker/replayAlone.t
 import { readSeenRun } from "#source/capture/captureLifecycle.ts";
 import { print, printData, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
+import { openLogger } from "#surface/terminal/textLogger.ts";
 import { table } from "#surface/terminal/textTable.ts";
 import { cliAuthor } from "../cliAuthor.ts";
 import { type Flags, wholeNumber, withConnections, withState } from "../connections.ts";
@@ -33,7 +33,7 @@ type DlqFlags = Flags &
     key?: string;
     limit?: string;
     all?: boolean;
-    wait?: string;
+    waitSeconds: string;
     config?: string;
     out?: string;
   }>;
@@ -65,7 +65,7 @@ export const registerDlq = (command: Command): void => {
     selecting(add(verb, description))
       .argument("[ids...]", "route/partition/offset")
       .option("--config <file>", "routes and their rules, as in the run (default: ferry.yaml here, if it exists)")
-      .option("--wait <seconds>", "how long to wait for a worker, seconds", "60")
+      .option("--wait-seconds <n>", "how long to wait for a worker", "60")
       .action((ids: string[], flags: DlqFlags) =>
         withStore(flags, (store, state) => decide(verb, { store, state, ids, flags })),
       );
@@ -145,7 +145,7 @@ type Decision = Readonly<{
 }>;
 
 const decide = async (verb: LetterVerdict, { store, state, ids, flags }: Decision): Promise<void> => {
-  const waitMs = wholeNumber("--wait", flags.wait ?? "60", { min: 0 }) * 1000;
+  const waitMs = wholeNumber("--wait-seconds", flags.waitSeconds, { min: 0 }) * 1000;
   const choice = { ...filterOf(flags, ids), all: flags.all === true };
   const chosen = await decideLetters(verb, choice, { state, by: cliAuthor() });
   const carriedOut = (): Promise<Decided> => awaitDecided(chosen, { store, state, clock: systemClock, waitMs });
@@ -174,7 +174,7 @@ const aloneDeps = async (flags: DlqFlags): Promise<Omit<ReplayAloneDeps, "state"
     settings: { target, state, stateDb, group },
     options: parseWorkerOptions({}),
     ...{ routes, ddl, host },
-    logger: createLogger("warn"),
+    logger: openLogger("warn", undefined),
     clock: systemClock,
     workerId: `dlq-${host}-${process.pid}`,
     version: VERSION,

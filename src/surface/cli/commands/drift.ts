@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { bsonText } from "#base/bson/text.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { type DriftLine, driftFacts, readTimeline } from "#process/report/driftTimeline.ts";
-import { decideDrift } from "#process/steer/decideDrift.ts";
+import { type DriftWord, decideDrift } from "#process/steer/decideDrift.ts";
 import { DriftLedger } from "#route/drift/ledger.ts";
 import { typeByte } from "#route/drift/typeNames.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
@@ -26,7 +26,7 @@ export const registerDrift = (command: Command): void => {
     .argument("<path>", "the field, as `ferry drift` prints it")
     .addArgument(choiceArgument("<verdict>", "pass: write the field; drop: leave it out", ["pass", "drop"]))
     .option("--type <name>", "only where the field has this type")
-    .action((route: string, path: string, verdict: string, _flags: DriftFlags, command: Command) =>
+    .action((route: string, path: string, verdict: DriftWord["verdict"], _flags: DriftFlags, command: Command) =>
       decide({ route, path, verdict }, command.optsWithGlobals<DriftFlags>()),
     );
 };
@@ -63,11 +63,9 @@ const row = ({ route, path, type, kind, baseline, first, count: n, example, outc
 ];
 
 const decide = async (
-  { route, path, verdict }: Readonly<{ route: string; path: string; verdict: string }>,
+  { route, path, verdict }: Readonly<{ route: string; path: string; verdict: DriftWord["verdict"] }>,
   flags: DriftFlags,
 ): Promise<void> => {
-  if (verdict !== "pass" && verdict !== "drop")
-    throw new FerryError("FERRY_USAGE", `${verdict} is neither pass nor drop`);
   const type = flags.type ?? null;
   if (type !== null && typeByte(type) === undefined)
     throw new FerryError("FERRY_USAGE", `--type ${type} is not a BSON type; \`ferry drift\` spells them, as string`);

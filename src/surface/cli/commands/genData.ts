@@ -53,8 +53,6 @@ const collectionOf = (text: string): Namespace => {
 
 const genData = async (flags: GenDataFlags, signal: AbortSignal): Promise<void> => {
   const settings = resolveSettings(flags, ["source"]);
-  if (flags.workload !== undefined && flags.workload !== "mixed")
-    throw new FerryError("FERRY_USAGE", `--workload knows "mixed", not "${flags.workload}"`);
   const ns = collectionOf(flags.ns);
   const ratePerSecond = flags.rate === undefined ? undefined : positive("--rate", flags.rate);
   const seconds = flags.duration === undefined ? undefined : positive("--duration", flags.duration);

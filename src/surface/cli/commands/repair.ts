@@ -8,7 +8,6 @@ import { readConfig } from "#base/config/readConfig.ts";
 
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
-import { createLogger } from "#base/observe/log.ts";
 import { switchedOver } from "#cutover/machine/switchedOver.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { replayAlone } from "#process/worker/replayAlone.ts";
@@ -24,6 +23,7 @@ import {
 import { routesBack } from "#route/table/reverseRoutes.ts";
 import { readSeenRun } from "#source/capture/captureLifecycle.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
+import { openLogger } from "#surface/terminal/textLogger.ts";
 import { count } from "#surface/terminal/textTable.ts";
 import { type BothFlags, withBothSides, withCarried } from "../bothSides.ts";
 import { wholeNumber, withConnections, withTarget } from "../connections.ts";
@@ -153,7 +153,7 @@ const alone = async (
       ...{ state, hard, routes, ddl, host, clock: systemClock, version: VERSION },
       settings: { source, target, state: place, stateDb, group },
       options: parseWorkerOptions({}),
-      logger: createLogger("warn"),
+      logger: openLogger("warn", undefined),
       workerId: `repair-${host}-${process.pid}`,
     },
     run.record,

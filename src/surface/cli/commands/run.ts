@@ -4,14 +4,13 @@ import type { Command } from "commander";
 import { resolveCarrying } from "#base/config/carrying.ts";
 import { readConfig } from "#base/config/readConfig.ts";
 import { systemClock } from "#base/flow/clock.ts";
-import { createLogger } from "#base/observe/log.ts";
 import type { Vitals } from "#base/observe/vitals.ts";
-import { observed } from "#process/metrics/observed.ts";
 import { runDirect } from "#process/run/direct.ts";
 import { runReversed } from "#process/run/reverse.ts";
 import type { DirectDeps } from "#process/run/runWiring.ts";
 import { type StopSignals, withSignals } from "#surface/terminal/signals.ts";
 import { type CaptureFlags, parseCapture, requireStructure, withCapture } from "../captureFlags.ts";
+import { loggerOf, watched } from "../logging.ts";
 import { metricsPlace } from "../metricsFlags.ts";
 import { VERSION } from "../version.ts";
 import { parseWorkerOptions, withWorkerOptions } from "../workerFlags.ts";
@@ -37,7 +36,7 @@ export const registerRun = (command: Command): void => {
     const { routes, ddl } = await readConfig(texts["config"]);
     const settings = resolveCarrying(texts, routes, reverse ? ["source", "target"] : ["source"]);
     const place = metricsPlace(settings.metrics, { metricsOpen });
-    const logger = createLogger(settings.logLevel);
+    const logger = loggerOf(settings);
     const host = hostname();
     const work = async ({ soft, hard }: StopSignals, vitals: Vitals): Promise<void> => {
       const deps: DirectDeps = {
@@ -59,7 +58,7 @@ export const registerRun = (command: Command): void => {
       await (reverse ? runReversed(deps) : runDirect(deps));
     };
     await withSignals((signals) =>
-      observed(place, { command: "run", version: VERSION }, logger, (vitals) => work(signals, vitals)),
+      watched({ settings, place, logger }, { command: "run", version: VERSION }, (vitals) => work(signals, vitals)),
     );
   });
 };

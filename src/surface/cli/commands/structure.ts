@@ -24,6 +24,8 @@ import {
 } from "#structure/operations/structureOperations.ts";
 import { StructureStore } from "#structure/plan/structureStore.ts";
 import type { StructureFinding } from "#structure/plan/wanted.ts";
+import { NO_VIEW, openLiveView } from "#surface/live/liveView.ts";
+import { StructurePicture } from "#surface/live/structurePicture.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
 import { duration, table } from "#surface/terminal/textTable.ts";
@@ -168,10 +170,27 @@ const requireWholeLog = async ({ state }: StructureDeps): Promise<void> => {
   if (capture !== undefined) requireUnfinished(capture, true);
 };
 
+/** Shows itself while it works, on a terminal. */
+const shown = async <D extends Pick<StructureDeps, "report">, T>(
+  flags: StructureFlags,
+  deps: D,
+  work: (deps: D) => Promise<T>,
+): Promise<T> => {
+  const picture = new StructurePicture(systemClock.now());
+  using _view = flags.json === true ? NO_VIEW : openLiveView(picture.at, { leaves: false });
+  const report: StructureDeps["report"] = (event) => {
+    picture.tell(event);
+    deps.report(event);
+  };
+  return await work({ ...deps, report });
+};
+
 const build = (flags: StructureFlags): Promise<void> =>
   withBoth(flags, async (deps) => {
     if (flags.replaceTarget === true) await requireWholeLog(deps);
-    const { plan: done, failures } = await buildStructure(deps, { replace: flags.replaceTarget === true });
+    const { plan: done, failures } = await shown(flags, deps, (telling) =>
+      buildStructure(telling, { replace: flags.replaceTarget === true }),
+    );
     if (flags.json === true) printJson({ ...planFacts(done), failures });
     else print(`${done.steps.length} steps, ${failures.length} failed`);
     requireComplete(failures);
@@ -198,7 +217,9 @@ const finish = (flags: StructureFlags): Promise<void> =>
     const given = await wiring(flags, sides, signal);
     // What builds were asked for, unless this command is asked for something else.
     const named = given.include.length > 0 || given.exclude.length > 0;
-    const failures = await finalize({ ...given, source: sides.source }, named ? given : undefined);
+    const failures = await shown(flags, given, (telling) =>
+      finalize({ ...telling, source: sides.source }, named ? given : undefined),
+    );
     const records = await given.journal.all();
     if (flags.json === true) printJson({ records: records.map(recordFacts), failures });
     else if (failures.length > 0) print(statusText(records.filter(({ state }) => state === "failed")));

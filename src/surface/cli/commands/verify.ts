@@ -4,10 +4,13 @@ import { systemClock } from "#base/flow/clock.ts";
 import { switchedOver } from "#cutover/machine/switchedOver.ts";
 import { readCarriedCollections } from "#proof/verify/carried.ts";
 import { followNamespaces } from "#proof/verify/followNamespaces.ts";
+import type { PassResult } from "#proof/verify/verification.ts";
 import type { Verified } from "#proof/verify/verifiedUpTo.ts";
 import { type VerifyDeps, type VerifyReport, verifyNamespaces } from "#proof/verify/verifyNamespaces.ts";
 import type { SinkOf } from "#sink/open/openSink.ts";
 import { timeText } from "#source/stream/resumeToken.ts";
+import { NO_VIEW, openLiveView } from "#surface/live/liveView.ts";
+import { VerifyPicture } from "#surface/live/verifyPicture.ts";
 import { plainLogger, print, printJson } from "#surface/terminal/output.ts";
 import { count } from "#surface/terminal/textTable.ts";
 import { type BothFlags, withBothSides, withCarried } from "../bothSides.ts";
@@ -21,7 +24,7 @@ type VerifyFlags = BothFlags & Readonly<{ waitSeconds: string; follow?: boolean;
 export const registerVerify = (command: Command): void => {
   withCarried(withConnections(command, ["source", "target", "kafka", "state"]))
     .option("--once", "one pass, then end (default)")
-    .option("--follow", "after the pass, check every change on both sides, until stopped")
+    .option("-f, --follow", "after the pass, check every change on both sides, until stopped")
     .option(
       "--max-source-load <ms>",
       "slow down while one small read of the source takes longer than this, ms (95th percentile) (default: no limit)",
@@ -60,8 +63,26 @@ const limitsOf = (flags: VerifyFlags, uri: string): Limits => {
   };
 };
 
+/** What tells a live view, and the view, which the caller disposes of. */
+const watching = (flags: VerifyFlags, deps: VerifyDeps) => {
+  const picture = new VerifyPicture(systemClock.now());
+  const onResult = (result: PassResult): void => {
+    picture.result(result);
+    deps.onResult(result);
+  };
+  const tells = { onResult, onCompared: picture.compared, onEstimate: picture.estimate };
+  const view = flags.json === true ? NO_VIEW : openLiveView(picture.at, { leaves: false });
+  return { picture, view, tells };
+};
+
+const pass = async (flags: VerifyFlags, deps: VerifyDeps & Readonly<{ sinkOf: SinkOf }>): Promise<VerifyReport> => {
+  const { view, tells } = watching(flags, deps);
+  using _view = view;
+  return await verifyNamespaces({ ...deps, ...tells });
+};
+
 const once = async (flags: VerifyFlags, deps: VerifyDeps & Readonly<{ sinkOf: SinkOf }>): Promise<void> => {
-  const report = await verifyNamespaces(deps);
+  const report = await pass(flags, deps);
   const { routes, structure, switched } = report;
   if (flags.json === true) printJson({ routes: routes.map(resultFacts), structure, switched });
   else
@@ -83,14 +104,17 @@ const follow = async (flags: VerifyFlags, deps: VerifyDeps): Promise<void> => {
     [said, saidAt] = [state, systemClock.now()];
     print(verifiedLine(verified));
   };
+  const { picture, view, tells } = watching(flags, deps);
+  using _view = view;
   const onVerified = (verified: Verified): boolean => {
     began = true;
+    picture.say(verifiedLine(verified));
     if (flags.json === true) printJson({ ...verified, upTo: verified.upTo === 0n ? null : timeText(verified.upTo) });
     else say(verified);
     return false;
   };
   try {
-    await followNamespaces({ ...deps, onVerified });
+    await followNamespaces({ ...deps, ...tells, onVerified });
   } catch (error) {
     // The end that a verification which follows is there for.
     if (!began || !isFerry(error, "FERRY_VERIFY_SWITCHED")) throw error;

@@ -5,12 +5,11 @@ import { resolveCarrying } from "#base/config/carrying.ts";
 import { readConfig } from "#base/config/readConfig.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { unlessStopped } from "#base/flow/unlessStopped.ts";
-import { createLogger } from "#base/observe/log.ts";
 import type { Vitals } from "#base/observe/vitals.ts";
-import { observed } from "#process/metrics/observed.ts";
 import { Worker } from "#process/worker/worker.ts";
 import { type StopSignals, withSignals } from "#surface/terminal/signals.ts";
-import { LOG_LEVEL, withAddresses, withStateFlags } from "../connections.ts";
+import { withAddresses, withLog, withStateFlags } from "../connections.ts";
+import { loggerOf, watched } from "../logging.ts";
 import { type MetricsFlags, metricsPlace, withMetrics } from "../metricsFlags.ts";
 import { VERSION } from "../version.ts";
 import { parseWorkerOptions, withWorkerOptions } from "../workerFlags.ts";
@@ -28,15 +27,14 @@ export const registerWorker = (command: Command): void => {
   withStateFlags(command)
     .option("--config <file>", "routes and their rules (default: ferry.yaml here, if it exists)")
     .option("--group <name>", "consumer group that offsets are committed to, for Kafka tools")
-    .option("--alive-file <file>", "file to touch after each report to the target, for health checks")
-    .addOption(LOG_LEVEL);
-  withWorkerOptions(withMetrics(command));
+    .option("--alive-file <file>", "file to touch after each report to the target, for health checks");
+  withWorkerOptions(withMetrics(withLog(command)));
   command.action(async ({ metricsOpen = false, ...flags }: WorkerFlags) => {
     const options = parseWorkerOptions(flags);
     const { routes, ddl } = await readConfig(flags["config"]);
     const settings = resolveCarrying(flags, routes, ["kafka"]);
     const place = metricsPlace(settings.metrics, { metricsOpen });
-    const logger = createLogger(settings.logLevel);
+    const logger = loggerOf(settings);
     const host = hostname();
     const work = async ({ soft, hard }: StopSignals, vitals: Vitals): Promise<void> => {
       await using worker = await Worker.open({
@@ -56,7 +54,7 @@ export const registerWorker = (command: Command): void => {
       await worker.run();
     };
     await withSignals((signals) =>
-      observed(place, { command: "worker", version: VERSION }, logger, (vitals) =>
+      watched({ settings, place, logger }, { command: "worker", version: VERSION }, (vitals) =>
         unlessStopped(work(signals, vitals), signals.hard),
       ),
     );

@@ -4,7 +4,7 @@ import { CATALOGUE } from "#base/errors/catalogue.ts";
 import { NO_COUNTS } from "#base/flow/types.ts";
 import type { CaptureLine, LaneLine, Status, WorkerLine } from "#process/report/status.ts";
 import { exitOf, summaryOf } from "#surface/terminal/statusSummary.ts";
-import { formatStatus } from "../../../../src/surface/cli/commands/status.ts";
+import { formatStatus } from "../../../../src/surface/cli/statusText.ts";
 
 const NOTHING: Status = {
   topics: [],

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { withSignals } from "#surface/terminal/signals.ts";
-import { LOG_LEVEL, withAddresses, withStateFlags } from "../../connections.ts";
+import { withAddresses, withLog, withStateFlags } from "../../connections.ts";
 import { type ListenFlags, listenPlace, withListen } from "../../listenFlags.ts";
 import { serveControl } from "./serveControl.ts";
 import { type SwitchingFlags, withSwitching } from "./switchFlags.ts";
@@ -13,9 +13,8 @@ export const registerControl = (command: Command): void => {
     kafka: "Kafka bootstrap servers, where Kafka is part of it",
     connect: "Kafka Connect, where connectors capture",
   });
-  withSwitching(withListen(withStateFlags(command)))
+  withSwitching(withListen(withStateFlags(withLog(command))))
     .option("--config <file>", "routes and their rules (default: ferry.yaml here, if it exists)")
-    .addOption(LOG_LEVEL)
     .action(control);
 };
 

@@ -5,7 +5,6 @@ import { readConfig } from "#base/config/readConfig.ts";
 import { resolveSettings, resolveState } from "#base/config/settings.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { retryForever } from "#base/flow/retry.ts";
-import { createLogger } from "#base/observe/log.ts";
 import { type MongoClient, openMongo } from "#io/mongo/connect.ts";
 import { requireState } from "#io/state/knownState.ts";
 import { StateDb } from "#io/state/stateDb.ts";
@@ -19,6 +18,7 @@ import { readOverview } from "#process/report/overview.ts";
 import { openApiServer } from "#surface/api/apiServer.ts";
 import type { ControlParts } from "#surface/api/handlers/handler.ts";
 import type { ListenPlace } from "../../listenFlags.ts";
+import { loggerOf } from "../../logging.ts";
 import { ANSWER_MS, connectorParts, statusConnect, statusKafka } from "../../statusParts.ts";
 import { type SwitchingFlags, switchFlags } from "./switchFlags.ts";
 
@@ -29,7 +29,7 @@ const FRESH_MS = 1000;
 const openServers = async (flags: SwitchingFlags, clients: AsyncDisposableStack): Promise<ControlServers> => {
   const settings = resolveSettings(flags, []);
   const place = resolveState(flags);
-  const logger = createLogger(settings.logLevel);
+  const logger = loggerOf(settings);
   const open = (uri: string): MongoClient => {
     const client = openMongo(uri, { appName: "ferry control", timeoutMs: ANSWER_MS, answerMs: ANSWER_MS });
     clients.defer(() => client.close());

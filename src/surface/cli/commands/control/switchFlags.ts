@@ -5,7 +5,7 @@ import type { SwitchChosen, SwitchFlags } from "#process/control/switchDesk.ts";
 import { connectAddress } from "#source/connect/connectAddress.ts";
 import { CONNECT_PATIENCE_MS, type Flags, patientConnect, withPlaces, withTarget } from "../../connections.ts";
 import { otherWay } from "../../otherWay.ts";
-import { SecondProcess } from "../../watchman.ts";
+import { SECOND_OF, SecondProcess } from "../../watchman.ts";
 
 /** As commander hands them over. */
 export type SwitchingFlags = Flags &
@@ -54,5 +54,5 @@ export const switchFlags = (flags: SwitchingFlags): SwitchFlags => ({
     });
   },
   watchman: (chosen, id) =>
-    new SecondProcess([...argsOf(chosen, flags), "--watch", String(id)], settingVariables(resolveSettings(flags, []))),
+    new SecondProcess([...argsOf(chosen, flags), SECOND_OF, String(id)], settingVariables(resolveSettings(flags, []))),
 });

@@ -1,6 +1,5 @@
 import type { Command } from "commander";
 import { resolveState } from "#base/config/settings.ts";
-import { FerryError } from "#base/errors/ferryError.ts";
 import { StateDb } from "#io/state/stateDb.ts";
 import { ROLES, type Role, type TokenFacts, TokenStore } from "#process/control/tokenStore.ts";
 import { print, printAside, printJson } from "#surface/terminal/output.ts";
@@ -10,7 +9,7 @@ import { cliAuthor } from "../../cliAuthor.ts";
 import { type Flags, withConnections } from "../../connections.ts";
 import { milliseconds } from "../../timeFlag.ts";
 
-type CreateFlags = Flags & Readonly<{ role: string; expires: string; name?: string }>;
+type CreateFlags = Flags & Readonly<{ role: Role; expires: string; name?: string }>;
 
 /** `ferry token create | list | revoke`: who may ask `ferry control`. */
 export const registerToken = (command: Command): void => {
@@ -38,16 +37,8 @@ const withTokens = (flags: Flags, work: (tokens: TokenStore) => Promise<void>): 
   StateDb.within(resolveState(flags), { appName: "ferry token" }, (state) => work(new TokenStore(state)));
 
 /** @throws FERRY_USAGE */
-const roleOf = (text: string): Role => {
-  const role = ROLES.find((one) => one === text);
-  if (role === undefined)
-    throw new FerryError("FERRY_USAGE", `--role must be one of ${ROLES.join(", ")}, not "${text}"`);
-  return role;
-};
-
 const create = async (flags: CreateFlags): Promise<void> => {
-  const { expires, name = null } = flags;
-  const role = roleOf(flags.role);
+  const { role, expires, name = null } = flags;
   const expiresAt = expires === "never" ? null : new Date(Date.now() + milliseconds("--expires", expires));
   await withTokens(flags, async (tokens) => {
     const created = await tokens.create({ role, name, expiresAt }, cliAuthor());
