@@ -70,7 +70,7 @@ test("on a terminal bars stand below the log while it works; status --watch has 
   assert.match(lines[0] ?? "", /^\d\d:\d\d:\d\d {2}\S/, "the log is text");
   assert.deepEqual(
     lines.filter((line) => line.startsWith("ferry run")),
-    ["ferry run  stream · N s"],
+    ["ferry run  stopped · N s"],
   );
   assert.deepEqual([shown.cursor.x, shown.cursor.y], [0, shown.lines.length]);
   assert.deepEqual([watched.isAlternate, watched.lines], [false, []]);

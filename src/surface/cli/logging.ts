@@ -26,5 +26,9 @@ export const watched = (
     const heard = new HeardVitals(vitals);
     const picture = new WorkPicture(about.command, heard, Date.now());
     using _view = openLiveView((at) => picture.at(at), { leaves: true });
-    await work(heard);
+    try {
+      await work(heard);
+    } finally {
+      picture.end();
+    }
   });

@@ -16,31 +16,45 @@ export class WorkPicture {
   #furthestMs = 0;
   /** What a copy of this process came to, for after it. */
   #copied: number | undefined;
+  #last: Picture;
+  #isOver = false;
 
   /** @param at ms */
   constructor(command: ScrapedCommand, vitals: HeardVitals, at: number) {
     this.#command = command;
     this.#vitals = vitals;
     this.#begunAt = at;
+    this.#last = { title: `ferry ${command}`, facts: [], phases: [], parts: [], needs: [], columns: [] };
+  }
+
+  /** The work is over: what was seen last stays. */
+  end(): void {
+    this.#isOver = true;
   }
 
   /** @param at ms */
   at(at: number): Picture {
     const heard = this.#vitals.hear();
+    const age = fact(wholeDuration(at - this.#begunAt), "quiet");
+    if (heard.hasParts && !this.#isOver) this.#last = this.#now(heard, at);
+    const rest = fact(this.#isOver ? "stopped" : "starting, or waiting for a server", this.#isOver ? "quiet" : "warn");
+    const facts = heard.hasParts && !this.#isOver ? this.#last.facts : [rest];
+    return { ...this.#last, facts: [...facts, age] };
+  }
+
+  #now(heard: Heard, at: number): Picture {
     if (this.#command === "worker") this.#applying(heard, at);
     else this.#capturing(heard, at);
     const halted = heard.labelsOf("ferry_route_halted").map(({ route }) => `${route} is halted: \`ferry status\``);
     const letters = heard.sum("ferry_dead_letter_documents") ?? 0;
-    const [running, ...others] = [heard.hasParts ? heard.obstacles : ["starting, or waiting for a server"]].flat();
     return {
       title: `ferry ${this.#command}`,
       facts: [
-        ...(running === undefined ? this.#state(heard) : [fact(running, "warn")]),
-        ...others.map((text) => fact(text, "warn")),
-        fact(wholeDuration(at - this.#begunAt), "quiet"),
+        ...(heard.obstacles.length === 0 ? this.#state(heard) : []),
+        ...heard.obstacles.map((text) => fact(text, "warn")),
       ],
       phases: this.#phases.all,
-      parts: heard.hasParts ? this.#parts(heard, letters) : [],
+      parts: this.#parts(heard, letters),
       needs: [...halted, ...(letters > 0 ? ["decide on the dead letters: `ferry dlq list`"] : [])],
       columns: [],
     };

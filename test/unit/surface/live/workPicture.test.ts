@@ -84,4 +84,6 @@ test("a worker shows what it has done of what waits, and what needs a person; wh
   ]);
   obstacle = "the target has taken no report for 4 s";
   assert.equal(shown(picture, 6000)[0], "ferry worker  worker: the target has taken no report for 4 s · 6 s");
+  picture.end();
+  assert.deepEqual(shown(picture, 7000), ["ferry worker  stopped · 7 s", ...lines.slice(1)]);
 });
