@@ -211,6 +211,17 @@ for (const [form, open] of Object.entries(FORMS)) {
     assert.notEqual(await of(3).claim(ROUTE, 0, 1, 0), undefined);
   });
 
+  test(`${form}: lanes that were not there when the capture's next owner looked belong to no former owner`, async () => {
+    await using opened = await open(1);
+    const { records } = opened;
+    const of = (captureEpoch: number, over = records): Claims =>
+      new Claims({ records: over, workerId: `run ${captureEpoch}`, leaseMs: LEASE_MS, captureEpoch, transactional: true });
+    const inherited = beforeFence(records, () => inheritLanes(records, 2));
+    assert.equal(await of(1, inherited).claim(ROUTE, 0, 1, 0), undefined, "between its claim and its first lane");
+    const next = await of(2).claim(ROUTE, 0, 1, 0);
+    assert.deepEqual(next && placesOf(next), [[0, 0]]);
+  });
+
   test(`${form}: a first owner that is taken over before it has its lanes begins with as many as its successor knows of`, async () => {
     await using opened = await open(2);
     const { records, positions } = opened;

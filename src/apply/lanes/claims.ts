@@ -85,7 +85,18 @@ export class Claims {
       return undefined;
     }
     faultPoint("mid-claim");
-    return this.#complete(won, sessions, await this.#takeLanes(won, wantedSlices, firstOffset));
+    const lanes = await this.#takeLanes(won, wantedSlices, firstOffset);
+    const isMine = lanes !== undefined && (await this.#wasSeen(won, lanes));
+    return this.#complete(won, sessions, isMine ? lanes : undefined);
+  }
+
+  /**
+   * Did the capture's next owner, where there is one by now, see these lanes when it looked where they stand? One that was not
+   * there yet was fenced by nothing, and would move on from the place at which the next owner's log begins.
+   */
+  async #wasSeen(won: PartitionState, lanes: readonly LaneState[]): Promise<boolean> {
+    if (this.#deps.captureEpoch === undefined) return true; // Kafka's offsets mean the same to every owner
+    return this.#deps.records.noteSlices(won, lanes.length); // only while no other has taken the partition
   }
 
   /**
