@@ -28,6 +28,12 @@ type Job = Readonly<{ run: () => Promise<void>; skip: () => void }>;
 /** An idle lane writes its position this long after the others moved on, ms. */
 const IDLE_MS = 1000;
 
+const pauseUnlessWoken = async (clock: Clock, ms: number, woken: Promise<void>): Promise<void> => {
+  const over = new AbortController();
+  await Promise.race([woken, pauseFor(clock, ms, over.signal)]);
+  over.abort("woken"); // a reason costs nothing; without one an exception is made, for each wait of each lane
+};
+
 /**
  * One serial queue. A batch is whatever came while the last one was being written, capped by bytes and count: an idle
  * lane answers in one round trip, a busy one fills its transactions.
@@ -123,9 +129,12 @@ export class Lane {
 
   /** Writes until closed and empty. @throws what the writer throws; `signal` ends it immediately. */
   async run(signal: AbortSignal): Promise<void> {
+    const wake = (): void => this.#wake?.();
+    signal.addEventListener("abort", wake, { once: true });
     try {
       await this.#work(signal);
     } finally {
+      signal.removeEventListener("abort", wake);
       this.#ended = true;
       // A caller that waits for a job would wait for ever, and the partition's other tasks with it.
       for (const { skip } of this.#jobs.splice(0)) skip();
@@ -139,7 +148,7 @@ export class Lane {
       else if (this.#queue.length > 0) await this.#writeBatch(signal);
       else if (this.#end > this.offset && this.#isAwaited) await this.#move();
       else if (this.#closed) return;
-      else await this.#idle(signal);
+      else await this.#idle();
       this.#settle();
     }
   }
@@ -181,13 +190,10 @@ export class Lane {
   }
 
   /** Waits for work; a lane that has none for a while saves how far the log went without it. */
-  async #idle(signal: AbortSignal): Promise<void> {
+  async #idle(): Promise<void> {
     const { clock } = this.#deps;
-    const waiting = new AbortController();
-    const woken = new Promise<void>((resolve) => {
-      this.#wake = resolve;
-      signal.addEventListener("abort", () => resolve(), { once: true, signal: waiting.signal });
-    });
+    const { promise: woken, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
     try {
       if (this.#end === this.offset) {
         this.#behindSinceMs = undefined;
@@ -196,11 +202,10 @@ export class Lane {
       }
       this.#behindSinceMs ??= clock.now();
       const restMs = this.#behindSinceMs + IDLE_MS - clock.now();
-      if (restMs > 0) await Promise.race([woken, clock.sleep(restMs, waiting.signal).catch(() => undefined)]);
+      if (restMs > 0) await pauseUnlessWoken(clock, restMs, woken);
       else await this.#move();
     } finally {
       this.#wake = undefined;
-      waiting.abort();
     }
   }
 

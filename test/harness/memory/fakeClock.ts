@@ -42,7 +42,8 @@ export class FakeClock implements Clock {
     const until = this.#now + ms;
     for (;;) {
       await settle();
-      const next = Math.min(...[...this.#timers].map(({ at }) => at));
+      let next = Number.POSITIVE_INFINITY;
+      for (const { at } of this.#timers) if (at < next) next = at;
       if (next > until) break;
       this.#now = next;
       for (const timer of [...this.#timers]) if (timer.at <= next) timer.fire();

@@ -26,7 +26,8 @@ export class SimulatedProcess {
     this.#random = random;
     this.clock = {
       now: () => time.now(),
-      sleep: (ms, signal) => (this.#isDead ? never() : time.sleep(ms, signal).then(() => this.#unlessDead())),
+      sleep: (ms, signal) =>
+        this.#isDead ? never() : time.sleep(ms, signal).then(() => (this.#isAtWork ? undefined : this.#unlessDead())),
     };
   }
 
@@ -56,6 +57,10 @@ export class SimulatedProcess {
     this.#thaw = undefined;
   }
 
+  get #isAtWork(): boolean {
+    return this.#thaw === undefined && !this.#isDead;
+  }
+
   async #unlessDead(): Promise<void> {
     if (this.#thaw !== undefined) await this.#thaw.promise;
     if (this.#isDead) await never();
@@ -63,14 +68,14 @@ export class SimulatedProcess {
 
   /** Between any two steps: others go first, or it ends here. */
   readonly step = async (): Promise<void> => {
-    await this.#unlessDead();
+    if (!this.#isAtWork) await this.#unlessDead(); // a step is taken some thousand times per schedule
     const draw = this.#random();
     if (draw < LONG) await this.#time.sleep(100 + Math.floor(this.#random() * 500));
     else if (draw < SHORT) await this.#time.sleep(1 + Math.floor(this.#random() * 10));
     else for (let n = Math.floor(this.#random() * 4); n > 0; n--) await undefined;
     const due = this.#faults.find((one) => one.after-- === 0);
     if (due !== undefined) this.#meet(due);
-    await this.#unlessDead();
+    if (!this.#isAtWork) await this.#unlessDead();
   };
 
   #meet(due: Readonly<{ fault: Fault; after: number }>): void {
