@@ -215,7 +215,13 @@ for (const [form, open] of Object.entries(FORMS)) {
     await using opened = await open(1);
     const { records } = opened;
     const of = (captureEpoch: number, over = records): Claims =>
-      new Claims({ records: over, workerId: `run ${captureEpoch}`, leaseMs: LEASE_MS, captureEpoch, transactional: true });
+      new Claims({
+        records: over,
+        workerId: `run ${captureEpoch}`,
+        leaseMs: LEASE_MS,
+        captureEpoch,
+        transactional: true,
+      });
     const inherited = beforeFence(records, () => inheritLanes(records, 2));
     assert.equal(await of(1, inherited).claim(ROUTE, 0, 1, 0), undefined, "between its claim and its first lane");
     const next = await of(2).claim(ROUTE, 0, 1, 0);

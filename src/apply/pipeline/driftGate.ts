@@ -194,11 +194,13 @@ export class DriftGate {
   /** Another partition may have met it in the copy; and if there is none, the first document is the baseline. */
   async #askLedger(unsure: readonly TypeEntry[]): Promise<void> {
     const { ledger, where } = this.#deps;
-    if (this.#founding.length > 0 && (await ledger.isEmpty(where.route))) {
-      takeAsBaseline(this.#founding);
-      this.#founded = this.#founding;
+    const founding = this.#founding;
+    if (founding.length > 0 && (await ledger.isEmpty(where.route))) takeAsBaseline(founding);
+    // Another lane may have asked meanwhile: what it took over stays, until it is written down.
+    if (founding.length > 0 && this.#founding === founding) {
+      this.#founded = founding.filter(({ baseline }) => baseline);
+      this.#founding = [];
     }
-    this.#founding = [];
     const known = await ledger.read(where.route, [...new Set(unsure.map(({ path }) => path))]);
     for (const entry of unsure)
       entry.baseline ||= known.some(
@@ -218,7 +220,9 @@ export class DriftGate {
     for (const { record } of entries) {
       const stop = this.#found.get(record)?.find(({ verdict }) => verdict === "stop");
       if (stop === undefined) continue;
-      await this.#deps.ledger.write(this.#deps.where, [takeCount(stop)], undefined);
+      // With the first document's, where it is not there yet: its fields would be news to the next owner.
+      const changes = [takeCount(stop)];
+      await this.#deps.ledger.write(this.#deps.where, [...changes, ...this.#beginning(changes)], undefined);
       throw new FerryError("FERRY_DRIFT_STOP", `${news(stop)} at offset ${record.offset}`);
     }
   }
@@ -272,14 +276,16 @@ export class DriftGate {
   ): Promise<void> {
     const { ledger, where } = this.#deps;
     let changes: readonly Change[] | undefined;
+    let founded = this.#founded;
     let isWritten = false;
     try {
       await commit(async (tx) => {
         changes ??= this.#take(entries, nowMs);
+        founded = this.#founded;
         await ledger.write(where, [...changes, ...this.#beginning(changes)], tx);
       });
       isWritten = true;
-      this.#founded = [];
+      if (this.#founded === founded) this.#founded = []; // what came since is not written yet
     } finally {
       settle(changes ?? [], isWritten);
     }

@@ -31,34 +31,67 @@ export class Model {
     this.#verdicts.set(field, [...(this.#verdicts.get(field) ?? []), verdict]);
   }
 
-  /** Fields that the ledger did not begin with, in any document. */
-  get newFields(): readonly string[] {
-    const first = this.#meanings.find((one) => one.is === "put");
-    const begins = this.#meanings.filter((one) => one.is === "put" && (one.isCopied || one === first));
-    const known = new Set(begins.flatMap((one) => (one.is === "put" ? Object.keys(one.fields) : [])));
-    return ["b", "c", "$a", "$b", "$c"].filter((name) => !known.has(name));
+  isDecided(field: string): boolean {
+    return this.#verdicts.has(field);
   }
 
-  /** Is the field carried, as the route's policy and the newest decision say? */
-  #verdictOf(field: string): Verdict {
-    const decided = this.#verdicts.get(field)?.at(-1);
-    return decided ?? (this.#isDropped && this.newFields.includes(field) ? "drop" : "pass");
+  /** Types that the ledger began with, by field. */
+  get #baseline(): ReadonlyMap<string, ReadonlySet<string>> {
+    const first = this.#meanings.find((one) => one.is === "put");
+    const known = new Map<string, Set<string>>();
+    for (const one of this.#meanings)
+      if (one.is === "put" && (one.isCopied || one === first))
+        for (const [name, value] of Object.entries(one.fields))
+          known.set(name, (known.get(name) ?? new Set()).add(typeof value));
+    return known;
   }
+
+  /** Fields that the ledger did not begin with, and those of which some document has another type. */
+  get newFields(): readonly string[] {
+    const seen = this.#meanings.flatMap((one) =>
+      one.is === "put" || one.is === "set" ? Object.entries(one.fields) : [],
+    );
+    const news = seen.filter(([name, value]) => this.isNew(name, value)).map(([name]) => name);
+    const never = ["b", "c", "$a", "$b", "$c"].filter((name) => !this.#baseline.has(name));
+    return [...new Set([...never, ...news])];
+  }
+
+  /** Is it news that a document has this there? */
+  isNew(name: string, value: number | boolean | string): boolean {
+    return this.#baseline.get(name)?.has(typeof value) !== true;
+  }
+
+  /** Is the field carried with this value, as the route's policy and the newest decision say? */
+  #verdictOf(name: string, value: number | boolean | string): Verdict {
+    const decided = this.#verdicts.get(name)?.at(-1);
+    return decided ?? (this.#isDropped && this.isNew(name, value) ? "drop" : "pass");
+  }
+
+  #carries = ([name, value]: readonly [string, number | boolean | string]): boolean =>
+    this.#verdictOf(name, value) === "pass";
 
   get #isDropped(): boolean {
     return this.#route.drift === "drop-and-report";
   }
 
-  /** Without fields that an operator has left out since: a merge leaves what was written of them before. */
-  carried(fields: TargetFields | undefined): TargetFields | undefined {
-    return fields && Object.fromEntries(Object.entries(fields).filter(([name]) => this.#verdictOf(name) === "pass"));
+  /** Is a document with news applied only when an operator has decided? */
+  get #waits(): boolean {
+    return this.#route.drift === "hold" || this.#route.drift === "stop";
+  }
+
+  /** What is found, without fields of the source's document that are left out: a merge leaves what was written of them before. */
+  carried(found: TargetFields | undefined, source: Fields): TargetFields | undefined {
+    const isCarried = ([name, value]: [string, number | boolean | string]): boolean =>
+      this.#carries([name, source[name] ?? value]);
+    return found && Object.fromEntries(Object.entries(found).filter(isCarried));
   }
 
   /** Fields that were carried for a part of the time only. */
   get #unsteady(): ReadonlySet<string> {
     const decided = [...this.#verdicts].flatMap(([field, verdicts]) => {
-      const former = this.#isDropped && this.newFields.includes(field) ? "drop" : "pass";
-      const all = this.#route.drift === "hold" && this.newFields.includes(field) ? verdicts : [former, ...verdicts];
+      const isWholeNew = !this.#baseline.has(field);
+      const former = this.#isDropped && isWholeNew ? "drop" : "pass";
+      const all = this.#waits && isWholeNew ? verdicts : [former, ...verdicts];
       return new Set(all).size > 1 ? [field] : [];
     });
     return new Set(decided);
@@ -68,9 +101,7 @@ export class Model {
   targetOf(state: State): TargetFields | undefined {
     const { filter } = this.#route;
     if (state === undefined || (filter === "where" && Number(state["a"]) >= 50)) return undefined;
-    const carried = Object.entries(state).filter(
-      ([name]) => this.#verdictOf(name) === "pass" && !(filter === "deny" && name === "b"),
-    );
+    const carried = Object.entries(state).filter((one) => this.#carries(one) && !(filter === "deny" && one[0] === "b"));
     return Object.fromEntries(carried.map(([name, one]) => [name, filter === "mask" && name === "c" ? "***" : one]));
   }
 
@@ -101,7 +132,9 @@ export class Model {
   }
 
   #afterSet(states: readonly State[], offset: number, { identity, set }: Meaning & { is: "set" }): readonly State[] {
-    const changed = states.map((state) => state && { ...state, ...set });
+    // A value that is left out of a change leaves the former one where it is.
+    const carried = Object.fromEntries(Object.entries(set).filter(this.#carries));
+    const changed = states.map((state) => state && { ...state, ...carried });
     const how = this.#isLookedUp;
     if (how === "never") return changed;
     const since = this.#since(offset, identity);
@@ -115,7 +148,7 @@ export class Model {
   /** Is this what the target may have of a document? */
   allows(identity: string, found: TargetFields | undefined, isLeftOut: IsLeftOut, inOrder: boolean): boolean {
     const loose = this.#unsteady;
-    if (Object.keys(found ?? {}).some((name) => this.#isUndecided(name))) return false;
+    if (Object.entries(found ?? {}).some(([name, value]) => this.#isUndecided(name, value))) return false;
     const plain = (fields: TargetFields | undefined): string => {
       const kept = Object.entries(fields ?? {}).filter(
         ([name]) => !loose.has(name) && !(this.#isDropped && name.startsWith("$")),
@@ -127,17 +160,18 @@ export class Model {
   }
 
   /** Its documents wait until an operator lets it through. */
-  #isUndecided(name: string): boolean {
-    const isNew = this.#route.drift === "hold" && this.newFields.includes(name);
-    return isNew && !(this.#verdicts.get(name) ?? []).includes("pass");
+  #isUndecided(name: string, value: number | boolean | string): boolean {
+    const isMasked = this.#route.filter === "mask" && name === "c";
+    const isNew = isMasked ? !this.#baseline.has(name) : this.isNew(name, value);
+    return this.#waits && isNew && !(this.#verdicts.get(name) ?? []).includes("pass");
   }
 
   #isHeld(fields: Fields): boolean {
     const { drift } = this.#route;
-    const isNew = (name: string): boolean => this.newFields.includes(name);
-    if (drift === "hold") return Object.keys(fields).some(isNew);
+    const news = Object.entries(fields).filter(([name, value]) => this.isNew(name, value));
+    if (drift === "hold") return news.length > 0;
     // No rule can leave such a name out.
-    return drift === "drop-and-report" && Object.keys(fields).some((name) => name.startsWith("$") && isNew(name));
+    return drift === "drop-and-report" && news.some(([name]) => name.startsWith("$"));
   }
 
   /** May the event stand in the dead letters for a reason of its own? */

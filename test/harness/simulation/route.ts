@@ -6,8 +6,8 @@ export type RouteTraits = Readonly<{
   source: "none" | "rescue" | "look-up";
   /** What happens where a service of the target writes as well. */
   policy: "mirror" | "merge" | "keep-target";
-  /** What happens to a new field; `none` keeps no ledger. */
-  drift: "none" | "pass" | "drop-and-report" | "hold";
+  /** What happens to a new field, or to a known one with a new type; `none` keeps no ledger. */
+  drift: "none" | "pass" | "drop-and-report" | "hold" | "stop";
   filter: "none" | "deny" | "mask" | "where";
 }>;
 
@@ -37,7 +37,7 @@ export const anyRoute: fc.Arbitrary<RouteTraits> = fc.oneof(
       .record<RouteTraits>({
         source: fc.constantFrom("none", "rescue", "look-up", "look-up"),
         policy: fc.constantFrom("mirror", "mirror", "mirror", "merge", "keep-target"),
-        drift: fc.constantFrom("none", "pass", "drop-and-report", "hold"),
+        drift: fc.constantFrom("none", "pass", "drop-and-report", "hold", "stop"),
         filter: fc.constantFrom("none", "none", "deny", "mask", "where"),
       })
       .map(allowed),

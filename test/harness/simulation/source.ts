@@ -7,7 +7,7 @@ import type { SourceStep } from "./schedule.ts";
 
 export const NS = { db: "test", coll: "users" };
 
-export type Fields = Readonly<Record<string, number | boolean>>;
+export type Fields = Readonly<Record<string, number | boolean | string>>;
 
 /** What one record says. `set`: without the document, what it changes; `fields`: the document after it, undefined where it is gone. */
 export type Meaning =
@@ -24,6 +24,15 @@ const bsonOf = (fields: Fields): Document =>
   );
 
 const bson = (key: number, fields: Fields): Document => ({ _id: new Int32(key), ...bsonOf(fields) });
+
+/** The same value as another type. */
+const asType = (value: number, isText: boolean): number | string => (isText ? `text ${value}` : value);
+
+const putBy = ({ value, bad, more, text = false }: SourceStep & { do: "put" }): Fields => ({
+  a: asType(value, text),
+  bad,
+  ...(more ? { c: asType(value, text) } : {}),
+});
 
 const COPY_AT = 1n << 32n;
 
@@ -73,7 +82,7 @@ export class Source {
   step(step: SourceStep): Uint8Array | null | undefined {
     switch (step.do) {
       case "put":
-        return this.put(step.key, { a: step.value, bad: step.bad, ...(step.more ? { c: step.value } : {}) });
+        return this.put(step.key, putBy(step));
       case "set":
         return this.#set(step);
       case "delete":
@@ -105,7 +114,8 @@ export class Source {
     const now = this.#documents.get(key);
     if (now === undefined) return undefined;
     const isUnclear = kind === "unclear";
-    const set: Fields = kind === "bad" ? { bad: true } : { [isUnclear ? `$${field}` : field]: value };
+    const set: Fields =
+      kind === "bad" ? { bad: true } : { [isUnclear ? `$${field}` : field]: asType(value, kind === "text") };
     const fields = { ...now, ...set };
     this.#documents.set(key, fields);
     this.#means({ is: "set", identity: identityOf(keyOf(key)), fields, set, isUnclear });

@@ -30,6 +30,9 @@ const LIMIT_MS = 40_000;
 /** What every document has in the end: no value that a service writes. */
 const LAST = { a: -7, bad: false, b: 8, c: 9 };
 
+/** An operator takes so long for a decision, ms. */
+const DECIDING_MS = 50;
+
 /** By then every process knows what operators have decided, ms. */
 const SETTLED_MS = 3000;
 
@@ -115,8 +118,27 @@ class World {
     );
     this.#workers.push(worker);
     worker.run(takesOver).catch((error: unknown) => {
-      this.#failure ??= error;
+      if (route.drift === "stop" && isFerry(error, "FERRY_DRIFT_STOP")) this.#goOn(slices).catch(this.#fail);
+      else this.#fail(error);
     });
+  }
+
+  readonly #fail = (error: unknown): void => {
+    this.#failure ??= error;
+  };
+
+  /** An operator sees why the route has stopped, decides, and starts it again. */
+  async #goOn(slices: number): Promise<void> {
+    await this.#clock.sleep(DECIDING_MS);
+    for (const { path, outcome, baseline } of await this.#drift.read(ROUTE)) {
+      if (outcome !== "stop" || this.#model.isDecided(path)) continue;
+      assert.ok(!baseline && this.#model.newFields.includes(path), `${path} is no news`);
+      // One that no rule can leave out, or that a row filter looks at, is let through.
+      const verdict = path.startsWith("$") || path === "a" || this.random() < 0.5 ? "pass" : "drop";
+      this.#model.decide(path, verdict);
+      await this.#drift.decide(ROUTE, path, null, verdict);
+    }
+    this.#start(slices, false);
   }
 
   /** Without transactions nothing stops a former owner that still writes: there it is known to be dead. */
@@ -233,7 +255,8 @@ class World {
     const { drift } = this.#schedule.route;
     const isInTheWay = (field: string): boolean =>
       drift === "hold" || (drift === "drop-and-report" && field.startsWith("$"));
-    for (const field of this.#model.newFields.filter(isInTheWay)) {
+    const later = Object.entries(LAST).filter(([name, value]) => this.#model.isNew(name, value));
+    for (const field of new Set([...this.#model.newFields, ...later.map(([name]) => name)].filter(isInTheWay))) {
       this.#model.decide(field, "pass");
       await this.#drift.decide(ROUTE, field, null, "pass");
     }
@@ -359,7 +382,7 @@ class World {
       if (isHeld(key)) continue;
       const found = this.#found(key);
       const isOurs = this.#services.owns(key);
-      const fields = this.#schedule.route.policy === "merge" ? this.#model.carried(withoutOwn(found)) : found;
+      const fields = this.#schedule.route.policy === "merge" ? this.#model.carried(withoutOwn(found), LAST) : found;
       if (isOurs) assert.deepEqual(fields, this.#model.targetOf(LAST), `document ${key} at the end`);
       const isConflict = conflicts.has(`${ROUTE}/0/${from + key}`);
       assert.ok(isConflict || (isOurs && !hadOthers.includes(key)), `no conflict of document ${key} is noted`);

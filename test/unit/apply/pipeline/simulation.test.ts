@@ -39,3 +39,10 @@ test("what the first document begins the drift ledger with is known, whichever l
     await simulate({ ...scheduleOf({ drift: "hold" }, steps), slices: 2, batchCount: 8, copied: [] });
   }
 });
+
+test("a route that stops before its first document is applied knows that one's fields when it is started again", async () => {
+  const put = (key: number, more: boolean): Step => ({ do: "put", key, value: 1, bad: false, more });
+  const steps: Step[] = [REST, put(0, false), put(1, true), put(2, true), put(3, true)];
+  for (let seed = 0; seed < 10; seed++)
+    await simulate({ ...scheduleOf({ drift: "stop" }, steps), seed, slices: 2, batchCount: 8, copied: [] });
+});
