@@ -9,6 +9,7 @@ const [TSC, BIOME, PROSE] = [
 /** What must hold before any test runs. `npm run check` runs only this, `npm run fix` applies the safe fixes first. */
 const CHECKS: readonly Readonly<{ name: string; command: readonly string[] }>[] = [
   { name: "types (tsc)", command: [TSC, "--pretty", "false"] },
+  { name: "types of the console (tsc)", command: [TSC, "--pretty", "false", "-p", "console"] },
   { name: "style (biome)", command: [BIOME, "check", "--diagnostic-level=error", "--max-diagnostics=50", "."] },
   { name: "prose (docs, comments, help, error catalogue)", command: ["--disable-warning=ExperimentalWarning", PROSE] },
 ];

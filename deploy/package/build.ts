@@ -1,6 +1,6 @@
 /**
  * Compiles `src` into `dist`, for the package: Node does not strip types below node_modules. `npm pack` runs it. `dist` stands
- * beside `src` and mirrors it, so that relative paths to other folders of the package hold in both.
+ * beside `src` and mirrors it, so that relative paths to other folders of the package hold in both. The console's page is built, too.
  */
 import { spawnSync } from "node:child_process";
 import { cpSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -20,6 +20,11 @@ const compile = (): void => {
   if (status !== 0) throw new Error("tsc failed");
 };
 
+const buildPage = (): void => {
+  const { status } = spawnSync(process.execPath, [join(ROOT, "console", "build.ts")], { stdio: "inherit" });
+  if (status !== 0) throw new Error("the console's page was not built");
+};
+
 /** What the code reads beside itself, such as lists of checksums. */
 const copyData = (): void => {
   const files = readdirSync(SRC, { recursive: true, withFileTypes: true }).filter((one) => one.isFile());
@@ -30,4 +35,5 @@ const copyData = (): void => {
 rmSync(DIST, { recursive: true, force: true });
 compile();
 copyData();
+buildPage();
 writeFileSync(join(DIST, "package.json"), `${JSON.stringify(SCOPE, null, 2)}\n`);

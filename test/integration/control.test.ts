@@ -108,6 +108,9 @@ const questions = async ({ state }: Opened): Promise<Partial<Record<OperationNam
     listDrift: { query: { all: "true" } },
     getConflict: { params: { id: `${ROUTE}/0/1` } },
     getLetter: { params: { id: letter?._id ?? "" } },
+    previewRoute: { body: { route: ROUTE, deny: ["n"] } },
+    listFindings: { query: { route: ROUTE } },
+    compareDocument: { query: { route: ROUTE, key: JSON.stringify(IN_DOCUMENT) } },
     decideDrift: { body: { route: ROUTE, path: "sex", verdict: "pass" } },
     decideLetters: { body: { verdict: "discard", ids: ["nothing/0/1"] } },
     pauseConnector: { params: { name: "none" } },
@@ -162,7 +165,10 @@ const rolesAndSecrets = async (opened: Opened): Promise<void> => {
   const { as, url } = opened;
   const page = await fetch(url);
   assert.deepEqual([page.status, page.headers.get("content-security-policy")], [200, CONSOLE_POLICY]);
-  assert.match(await page.text(), /<title>ferry<\/title>/);
+  const [, script = ""] = /<script[^>]* src="([^"]+)"/.exec(await page.text()) ?? [];
+  const loaded = await fetch(`${url}${script}`);
+  assert.deepEqual([loaded.status, loaded.headers.get("content-type")], [200, "text/javascript; charset=utf-8"]);
+  assert.equal((await fetch(`${url}/console/nothing.js`)).status, 404);
   const asked = await questions(opened);
   for (const name of NAMES) {
     const anonymous = await ask(url, name, asked[name]);
@@ -170,7 +176,14 @@ const rolesAndSecrets = async (opened: Opened): Promise<void> => {
     const roles = ROLES.filter((role) => !(role === "cutover" && isSlow(name)));
     for (const role of roles) await checkAnswer(opened, [role, name], asked[name]);
   }
-  for (const name of ["listLetters", "getLetter", "listConflicts", "getConflict", "listDrift"] as const)
+  for (const name of [
+    "listLetters",
+    "getLetter",
+    "listConflicts",
+    "getConflict",
+    "listDrift",
+    "compareDocument",
+  ] as const)
     assert.match((await as("operator", name, asked[name])).text, new RegExp(IN_DOCUMENT), name);
 };
 

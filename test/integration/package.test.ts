@@ -19,7 +19,7 @@ const ALLOWED = [
   /^(package\.json|README\.md|LICENSE)$/,
   /^bin\/(ferry|launch|tied)\.mjs$/,
   /^dist\/[\w/]+\.js(\.map)?$/,
-  /^dist\/surface\/console\/page\.(html|css|js)$/,
+  /^console\/built\/(stamp|index\.html|licences\.md|[\w-]+\.(css|js))$/,
   /^dist\/(package\.json|tools\/stack\/kafka-[\d.]+\.sha256)$/,
   /^deploy\/[\w-]+\.json$/,
   /^deploy\/grafana\/[\w-]+\.(json|yaml)$/,
@@ -31,7 +31,7 @@ const ALLOWED = [
 /** What pages of the package tell users to run or to read, besides what `dist` mirrors. */
 const NAMED = [
   ...["docs/check_receipt.py", "docs/ferry.schema.json", "docs/openapi.json", "deploy/recommended-connector.json"],
-  ...["html", "css", "js"].map((kind) => `dist/surface/console/page.${kind}`),
+  ...["index.html", "licences.md"].map((name) => `console/built/${name}`),
 ];
 
 /** Anything in the environment is npm's business: its registry, proxy and cache. */

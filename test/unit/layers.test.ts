@@ -94,7 +94,7 @@ test("no folder is flat beyond reading, and no room is a second project", () => 
 });
 
 /** What unit tests cover besides `src`; `harness` is `test/harness`. A test of the whole tree, as this one, stands at the top. */
-const BESIDE_SRC = ["bin", "deploy", "docs", "harness"];
+const BESIDE_SRC = ["bin", "console", "deploy", "docs", "harness"];
 
 const unitTests = readdirSync(join("test", "unit"), { recursive: true, encoding: "utf8" })
   .filter((name) => name.endsWith(".test.ts"))

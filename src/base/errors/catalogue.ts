@@ -932,6 +932,12 @@ export const CATALOGUE = {
     "The API has no such resource.",
     "GET /api/v1/openapi.json lists all paths; an id in a path is percent-encoded.",
   ),
+  FERRY_CONSOLE_BUILD: entry(
+    75,
+    "never",
+    "The console's page could not be built in this clone.",
+    "`node console/build.ts` says why; a packed ferry has the page built.",
+  ),
   // --- the demo
   FERRY_DEMO_STEP: entry(
     1,

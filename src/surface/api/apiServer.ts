@@ -6,7 +6,7 @@ import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify }
 import { type ListenAddress, urlAt, whyNotListening } from "#base/config/listenAddress.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { covers, type TokenFacts, TokenStore } from "#process/control/tokenStore.ts";
-import { CONSOLE_POLICY, readConsole } from "#surface/console/consoleFiles.ts";
+import { CONSOLE_POLICY, consoleFile } from "#surface/console/consoleFiles.ts";
 import type { Operation } from "./contract/operation.ts";
 import { OPERATIONS, type OperationName } from "./contract/operations.ts";
 import { serverSentEvents } from "./events.ts";
@@ -47,8 +47,6 @@ const HEADERS = {
   "x-content-type-options": "nosniff",
   "x-frame-options": "DENY",
 };
-/** The page holds nothing of the migration: what it shows it asks the API for, with a token. */
-const CONSOLE_HEADERS = { "content-security-policy": CONSOLE_POLICY, "cache-control": "no-cache" };
 const OVER_TLS = { "strict-transport-security": "max-age=31536000" };
 
 const serverFor =
@@ -116,8 +114,21 @@ class Api {
       );
     });
     this.#app.get("/healthz", async () => "alive\n");
-    for (const { path, type, body } of readConsole())
-      this.#app.get(path, (_, reply) => reply.headers(CONSOLE_HEADERS).type(type).send(body));
+    for (const path of ["/", "/console/:name"])
+      this.#app.get<{ Params: { name?: string } }>(path, (request, reply) => this.#sendPage(request, reply));
+  }
+
+  /** The page holds nothing of the migration: what it shows it asks the API for, with a token. @throws FERRY_CONSOLE_BUILD, FERRY_API_UNKNOWN */
+  async #sendPage(request: FastifyRequest<{ Params: { name?: string } }>, reply: FastifyReply): Promise<FastifyReply> {
+    const file = await consoleFile(request.params.name ?? "");
+    if (file === undefined) throw new FerryError("FERRY_API_UNKNOWN", "the page has no such file: load it anew");
+    const { type, cache, body, gzip } = file;
+    const isSmall = /\bgzip\b/.test(request.headers["accept-encoding"] ?? "");
+    const headers = { "content-security-policy": CONSOLE_POLICY, "cache-control": cache, vary: "accept-encoding" };
+    return reply
+      .headers({ ...headers, ...(isSmall ? { "content-encoding": "gzip" } : {}) })
+      .type(type)
+      .send(isSmall ? gzip : body);
   }
 
   #refuse(reply: FastifyReply, error: unknown): FastifyReply {

@@ -2,9 +2,20 @@ import { Type } from "typebox";
 import { ROLES } from "#process/control/tokenStore.ts";
 import { CONFLICT_LINE, CONFLICT_VERSIONS, DRIFT_LINE, LETTER } from "./documentShapes.ts";
 import type { Operation } from "./operation.ts";
+import { PREVIEW, PREVIEW_ASKED, ROUTE_LINE } from "./routeShapes.ts";
 import { CODE, INTEGER, LIMIT, orNull, ROUTE_NAME, TEXT, TIME } from "./shapes.ts";
-import { CAPTURE, CONFLICT_COUNTS, CONNECTORS, LANE, OVERVIEW, ROUTE_NOTES, WORKER } from "./statusShapes.ts";
+import {
+  CAPTURE,
+  COLLECTION_COPY,
+  CONFLICT_COUNTS,
+  CONNECTORS,
+  LANE,
+  OVERVIEW,
+  ROUTE_NOTES,
+  WORKER,
+} from "./statusShapes.ts";
 import { SWITCH_OPERATIONS } from "./switchOperations.ts";
+import { BOTH_VERSIONS, FINDINGS } from "./switchShapes.ts";
 
 const CLOSED = { additionalProperties: false } as const;
 
@@ -62,6 +73,13 @@ export const OPERATIONS = {
       "ferry's own capture: phase, progress of the copy, position, seconds behind, oplog window; null where there is none.",
     answer: Type.Object({ capture: orNull(CAPTURE) }),
   },
+  listCopy: {
+    method: "GET",
+    path: "/copy",
+    access: "viewer",
+    summary: "How far the copy of each collection is; empty where connectors capture.",
+    answer: Type.Array(COLLECTION_COPY),
+  },
   listLanes: {
     method: "GET",
     path: "/lanes",
@@ -89,6 +107,22 @@ export const OPERATIONS = {
     access: "viewer",
     summary: "Routes that are halted, and what else an operator should know of a route.",
     answer: ROUTE_NOTES,
+  },
+  listRoutes: {
+    method: "GET",
+    path: "/routes",
+    access: "viewer",
+    summary: "Routes of the configuration; without one, those that lanes carry.",
+    answer: Type.Array(ROUTE_LINE),
+  },
+  previewRoute: {
+    method: "POST",
+    path: "/routes/preview",
+    access: "operator",
+    summary: "A sample of the source's documents before and after a route's rules, or others; writes nothing.",
+    body: PREVIEW_ASKED,
+    answer: PREVIEW,
+    holdsDocuments: true,
   },
   listDrift: {
     method: "GET",
@@ -195,6 +229,24 @@ export const OPERATIONS = {
       noted: Type.Integer({ description: "Letters that the decision is for." }),
       workers: Type.Integer({ description: "Living workers; 0: it is carried out when one runs." }),
     }),
+  },
+  listFindings: {
+    method: "GET",
+    path: "/verification/findings",
+    access: "viewer",
+    summary: "Documents of a route that `ferry verify` found wrong, oldest first.",
+    query: Type.Object({ route: ROUTE_NAME, limit: Type.Optional(LIMIT) }, CLOSED),
+    answer: FINDINGS,
+    holdsDocuments: true,
+  },
+  compareDocument: {
+    method: "GET",
+    path: "/verification/document",
+    access: "operator",
+    summary: "One document as it should be on the target, and as it is now.",
+    query: Type.Object({ route: ROUTE_NAME, key: KEY }, CLOSED),
+    answer: BOTH_VERSIONS,
+    holdsDocuments: true,
   },
   ...SWITCH_OPERATIONS,
   pauseRun: {

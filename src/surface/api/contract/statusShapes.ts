@@ -82,6 +82,16 @@ const ROUTE_NOTE = Type.Object({ route: TEXT, ...REASON.properties });
 
 export const ROUTE_NOTES = Type.Object({ halted: Type.Array(ROUTE_NOTE), notes: Type.Array(ROUTE_NOTE) });
 
+/** `CollectionCopy` of process/report/copyProgress.ts. */
+export const COLLECTION_COPY = Type.Object({
+  topic: TEXT,
+  documents: Type.Integer({ description: "Copied: on the target with `ferry run`, in Kafka with `ferry capture`." }),
+  estimate: orNull(INTEGER),
+  ranges: INTEGER,
+  rangesDone: INTEGER,
+  shares: Type.Array(NUMBER, { description: "How far each range is, 0 to 1, in order; of many some stand together." }),
+});
+
 export const CONFLICT_COUNTS = Type.Array(
   Type.Object({ route: TEXT, winner: Type.Enum(["source", "target"]), count: INTEGER }),
 );

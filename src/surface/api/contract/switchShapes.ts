@@ -1,7 +1,7 @@
 import { Type } from "typebox";
 import { WAY_BACK_MS } from "#cutover/machine/machine.ts";
 import { ACTS } from "#process/control/jobs.ts";
-import { CODE, FLAG, INTEGER, MS, orNull, REASON, TEXT, TIME } from "./shapes.ts";
+import { CODE, FLAG, INTEGER, MS, orNull, REASON, TEXT, TIME, VALUE } from "./shapes.ts";
 
 const LAPS = Type.Record(Type.String(), Type.Number());
 
@@ -135,4 +135,23 @@ export const VERIFICATION = Type.Object({
     }),
   ),
   structure: orNull(Type.Object({ at: TIME, wrong: Type.Array(TEXT), deferred: INTEGER })),
+});
+
+export const FINDINGS = Type.Object({
+  total: INTEGER,
+  findings: Type.Array(
+    Type.Object({
+      route: TEXT,
+      key: VALUE,
+      kind: Type.Enum(["pending", "missing", "extra", "different"]),
+      how: orNull(Type.String({ description: "How both differ: value, number-type, or field-order." })),
+      path: orNull(Type.String({ description: "Where they differ first." })),
+      foundAt: TIME,
+    }),
+  ),
+});
+
+export const BOTH_VERSIONS = Type.Object({
+  expected: Type.Unknown({ description: "What the route makes of the source's document; null where there is none." }),
+  actual: Type.Unknown({ description: "The target's; null where there is none." }),
 });

@@ -1,0 +1,2 @@
+/** The builder takes style sheets out of the code: nothing of them is code. */
+declare module "*.css";
