@@ -76,7 +76,7 @@ const untilHalf = (events: readonly TerminalEvent[]): number => {
 
 const events = await record();
 const begun = events[0]?.[0] ?? 0;
-const prompt: TerminalEvent = [0, "o", `$ ${TYPED}\r\n`];
+const prompt: TerminalEvent = [0, "o", `$ \u001b[1m${TYPED}\u001b[0m\r\n`];
 const shown = [
   prompt,
   ...events.flatMap((event): TerminalEvent[] =>

@@ -32,7 +32,8 @@ export const svgOf = (rows: readonly (readonly Cell[])[], title: string): string
   const columns = Math.max(...rows.map((row) => row.length));
   const [width, height] = [Math.ceil(columns * CELL.width) + 2 * PAD, rows.length * CELL.height + TOP + PAD];
   const lines = rows.flatMap((row, y) =>
-    runsOf(row).map(({ at, text, tone }) => {
+    runsOf(row).map(({ at, text: whole, tone }) => {
+      const text = whole.trimEnd();
       const [x, length] = [PAD + at * CELL.width, text.length * CELL.width];
       const weight = tone === "strong" ? ' font-weight="bold"' : "";
       const place = `x="${x.toFixed(1)}" y="${TOP + y * CELL.height + 13}" textLength="${length.toFixed(1)}"`;

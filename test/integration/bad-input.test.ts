@@ -254,7 +254,7 @@ test("what real servers make of a mistake is one sentence with the status of its
       "a wait that is no number": {
         args: ["dlq", "replay", "--all", "--target", target.uri, "--wait-seconds", "x"],
         code: "FERRY_USAGE",
-        says: /--wait must be/,
+        says: /--wait-seconds must be/,
       },
       "something else than Connect": {
         args: ["del", "x", "--connect", `http://127.0.0.1:${webPort}`],

@@ -76,7 +76,12 @@ const details = (phase: Phase): readonly (readonly string[])[] => {
 const GAP = "  ";
 /** Names of phases stand below each other. */
 export const NAME_CELLS = 9;
-const BAR = { least: 6, enough: 12, most: 32 } as const;
+/** Bars of one width stand below each other, and do not jump as numbers grow. */
+const barCells = (columns: number): number => {
+  if (columns < 60) return 8;
+  if (columns < 90) return 16;
+  return columns < 120 ? 20 : 32;
+};
 
 const barSpans = (phase: Phase, cells: number, { done, end, left }: Glyphs): readonly Span[] => {
   const share = phase.isOver ? 1 : phase.total ? Math.min(1, phase.done / phase.total) : 0;
@@ -94,11 +99,12 @@ export const phaseLine = (phase: Phase, look: Drawing): string => {
   const name = `${phase.name.padEnd(NAME_CELLS - 1)} `;
   const room = columns - cellsOf(name);
   const hasBar = phase.isOver || phase.total !== undefined;
-  const wanted = columns < 60 ? BAR.least : BAR.enough;
+  const cells = barCells(columns);
   const texts = details(phase).map((parts) => parts.join(GAP));
-  const text = texts.find((one) => cellsOf(one) + (hasBar ? wanted + GAP.length : 0) <= room) ?? texts.at(-1) ?? "";
-  const cells = Math.min(BAR.most, room - cellsOf(text) - GAP.length);
+  const text = texts.find((one) => cellsOf(one) + (hasBar ? cells + GAP.length : 0) <= room) ?? texts.at(-1) ?? "";
   const bar: readonly Span[] =
-    hasBar && cells >= BAR.least ? [...barSpans(phase, cells, glyphs), [GAP, "plain"] as const] : [];
+    hasBar && cellsOf(text) + cells + GAP.length <= room
+      ? [...barSpans(phase, cells, glyphs), [GAP, "plain"] as const]
+      : [];
   return lineOf([[name, "strong"], ...bar, [text, "plain"]], look);
 };

@@ -4,7 +4,7 @@ import { createLogger, type LogFields, type Logger, shownFields } from "#base/ob
 import { writeLines } from "./bottom.ts";
 import { visible } from "./cells.ts";
 import { type Palette, paletteFor, type Tone } from "./palette.ts";
-import { duration } from "./textTable.ts";
+import { count, duration } from "./textTable.ts";
 
 type LogLevel = Exclude<(typeof LEVELS)[number], "silent">;
 
@@ -16,6 +16,14 @@ const SHOWN: Readonly<Record<LogLevel, readonly [word: string, tone: Tone]>> = {
   error: ["error    ", "bad"],
 };
 
+/** Of use to a program, or in the sentence already. */
+const LEFT_OUT = new Set(["stage", "worker", "epoch", "position", "stream", "run"]);
+
+const besideText = (name: string, value: unknown): string => {
+  if (name === "bytes") return `${count(Math.ceil(Number(value) / 1024 / 1024))} MB`;
+  return `${name} ${typeof value === "number" ? count(value) : text(value)}`;
+};
+
 const text = (value: unknown): string => visible(typeof value === "string" ? value : JSON.stringify(value));
 
 /** `18:13:02  warning  CODE: sentence: err (ns a.b, 18 ms)`, and a remedy below it. */
@@ -25,13 +33,16 @@ export const logLine = (
   sentence: string,
   { at, palette }: Readonly<{ at: Date; palette: Palette }>,
 ): string => {
-  const { err, code, hint, ms, stage: _, ...rest } = shownFields(fields);
+  const { err, code, hint, ms, ...rest } = shownFields(fields);
   const [word, tone] = SHOWN[level];
   const said = [code, visible(withoutSecrets(sentence)), err].flatMap((part) =>
     part === undefined ? [] : [text(part)],
   );
   const beside = [
-    ...Object.entries(rest).map(([name, value]) => `${name} ${text(value)}`),
+    ...Object.entries(rest)
+      .filter(([name, value]) => !LEFT_OUT.has(name) && !sentence.includes(String(value)))
+      .filter(([name, value]) => name !== "topic" || value !== rest.route)
+      .map(([name, value]) => besideText(name, value)),
     ...(ms === undefined ? [] : [duration(ms)]),
   ];
   const facts = beside.length === 0 ? "" : palette(` (${beside.join(", ")})`, "quiet");

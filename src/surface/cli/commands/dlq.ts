@@ -65,7 +65,7 @@ export const registerDlq = (command: Command): void => {
     selecting(add(verb, description))
       .argument("[ids...]", "route/partition/offset")
       .option("--config <file>", "routes and their rules, as in the run (default: ferry.yaml here, if it exists)")
-      .option("--wait-seconds <n>", "how long to wait for a worker", "60")
+      .option("--wait-seconds <n>", "how long to wait for a worker, seconds", "60")
       .action((ids: string[], flags: DlqFlags) =>
         withStore(flags, (store, state) => decide(verb, { store, state, ids, flags })),
       );

@@ -51,8 +51,8 @@ const linesOf = (picture: Picture, columns = 100): readonly string[] =>
 test("the overview shows how far, how far behind, what needs a person, and the lanes with the most to do first", () => {
   assert.deepEqual(linesOf(new OverviewPicture().of(FOUND, 0)), [
     "ferry status  running, copy · 0.3 s behind",
-    "copy     ━━━━━━━━━━━━━━━━━━━╸────────────   62 %  1,861,230 of 3,000,000 documents  37 of 60 ranges",
-    "apply    ━━━━━━━━━━━━━━━━━━━╸────────────   61 %  2,000 of 3,234 records",
+    "copy     ━━━━━━━━━━━━╸───────   62 %  1,861,230 of 3,000,000 documents  37 of 60 ranges",
+    "apply    ━━━━━━━━━━━━╸───────   61 %  2,000 of 3,234 records",
     "source   captured by host-1-abcd · 1 h 0 min of the oplog left",
     "target   1,980 applied · books balance · 3 dead letters · 20 filtered",
     "people   not verified yet · 1 new fields or types · 2 conflicts",
@@ -99,7 +99,7 @@ test("a verification shows what it has compared of what there is, and what it ha
   picture.result(result);
   assert.deepEqual(linesOf(picture.at(2000)), [
     "ferry verify  2 s",
-    "compare  ━━━━━━━━━━━━━━╸──────────────   50 %  1,000 of 2,000 documents  500/s  2 s left  test.users",
+    "compare  ━━━━━━━━━━╸─────────   50 %  1,000 of 2,000 documents  500/s  2 s left  test.users",
     "so far   1 collection compared · 2 wrong · 1 behind",
   ]);
 });
@@ -111,8 +111,8 @@ test("a build shows its step of the plan, and how far the server is with an inde
   picture.tell({ ns: "test.users", does: "creates index email_1", state: "progress", step, progress });
   assert.deepEqual(linesOf(picture.at(1000)), [
     "ferry structure  1 s",
-    "build    ━━━━━━━━━━━━━━━━╸───────────────   50 %  2 of 4 steps",
-    "index    ━━╸───────────────   12 %  120,000 of 1,000,000 documents  Index Build: scanning collection",
+    "build    ━━━━━━━━━━╸─────────   50 %  2 of 4 steps",
+    "index    ━━╸─────────────────   12 %  120,000 of 1,000,000  Index Build: scanning collection",
     "now      test.users  creates index email_1",
   ]);
   picture.tell({ ns: "test.users", does: "creates index email_1", state: "done", step, ms: 7 });
@@ -125,7 +125,7 @@ test("a cutover shows how much of the longest pause is over, and what its steps 
   picture.tell({ state: "fencing", laps: { checking: 12.4 }, maxPauseMs: 5000 }, 1000);
   assert.deepEqual(linesOf(picture.at(2000)), [
     "ferry cutover  fencing · 2 s",
-    "pause    ━━━━━━╸─────────────────────────   20 %  1,000 of 5,000 ms at most",
+    "pause    ━━━━╸───────────────   20 %  1,000 of 5,000 ms at most",
     "steps    checking 12 ms",
   ]);
 });

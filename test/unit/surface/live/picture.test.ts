@@ -64,7 +64,7 @@ test("a picture has what there is room for: at 40, 80, 100 and 200 columns", asy
   ];
   assert.deepEqual(await shown(40), [
     "ferry run  copy · 16.0 s",
-    "copy     ━━━━━━━━╸────   62 %  10 s left",
+    "copy     ━━━━╸───   62 %  10 s left",
     "stream   1,861,230 changes  112,340/s",
     "target   0.3 s behind · 3 dead letters",
     "needs    decide on the dead letters: `f…",
@@ -72,12 +72,12 @@ test("a picture has what there is room for: at 40, 80, 100 and 200 columns", asy
   ]);
   assert.deepEqual(await shown(80), [
     "ferry run  copy · 16.0 s",
-    "copy     ━━━━━━━━━━━╸──────   62 %  1,861,230 of 3,000,000  112,340/s  10 s left",
+    "copy     ━━━━━━━━━╸──────   62 %  1,861,230 of 3,000,000  112,340/s  10 s left",
     ...wide,
   ]);
   assert.deepEqual(await shown(100), [
     "ferry run  copy · 16.0 s",
-    "copy     ━━━━━━━━━━━━━╸───────   62 %  1,861,230 of 3,000,000  112,340/s  10 s left  37 of 60 ranges",
+    "copy     ━━━━━━━━━━━━╸───────   62 %  1,861,230 of 3,000,000  112,340/s  10 s left  37 of 60 ranges",
     ...wide,
   ]);
   assert.deepEqual(await shown(200), [

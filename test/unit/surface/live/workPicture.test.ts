@@ -30,7 +30,7 @@ test("a run shows how its copy gets on, then its stream, and how it catches up",
   vitals.count("ferry_events_total", { route: "a.b", outcome: "applied" }, 400);
   assert.deepEqual(shown(picture, 3000), [
     "ferry run  copy · 3 s",
-    "copy     ━━━━━━━━━━━╸────────────────   40 %  400 of 1,000 documents  200/s  3 s left  1 of 4 ranges",
+    "copy     ━━━━━━━━╸───────────   40 %  400 of 1,000 documents  200/s  3 s left  1 of 4 ranges",
     "target   400 events settled · no dead letters",
   ]);
   const streaming = (seconds: number): readonly Sample[] => [
@@ -44,9 +44,9 @@ test("a run shows how its copy gets on, then its stream, and how it catches up",
   vitals.count("ferry_captured_events_total", {}, 500);
   assert.deepEqual(shown(picture, 8000), [
     "ferry run  stream · 8 s",
-    "copy     ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━  100 %  1,100 documents  220/s",
+    "copy     ━━━━━━━━━━━━━━━━━━━━  100 %  1,100 documents  220/s",
     "stream   500 changes  250/s",
-    "catch up ━━━━━━━━╸───────────────────────   25 %  10 of 40 s behind  5/s  6 s left",
+    "catch up ━━━━━╸──────────────   25 %  10 of 40 s behind  5/s  6 s left",
     "target   30.0 s behind · 400 events settled · no dead letters",
   ]);
   samples = streaming(0.2);
@@ -77,7 +77,7 @@ test("a worker shows what it has done of what waits, and what needs a person; wh
   const lines = shown(picture, 5000);
   assert.deepEqual(lines, [
     "ferry worker  applying · 5 s",
-    "apply    ━━━━━━━━╸───────────────────────   25 %  100 of 400 records",
+    "apply    ━━━━━╸──────────────   25 %  100 of 400 records",
     "target   7.3 s behind · 100 events settled · 1 partition · 3 dead letters · throttled to 36 %",
     "needs    c.d is halted: `ferry status`",
     "needs    decide on the dead letters: `ferry dlq list`",

@@ -15,6 +15,15 @@ test("a line of the log for a person: time, how grave, the sentence, and its fie
     line("info", { stage: "structure", ns: "shop.users", ms: 1834 }, "creates index email_1"),
     "18:13:02  creates index email_1 (ns shop.users, 1.8 s)",
   );
+  assert.equal(
+    line("info", { stage: "copy", count: 500_701, ms: 10_000, worker: "host-1-abcd" }, "copying"),
+    "18:13:02  copying (count 500,701, 10.0 s)",
+  );
+  assert.equal(
+    line("info", { route: "a.b", topic: "a.b", count: 1 }, "topic found"),
+    "18:13:02  topic found (route a.b, count 1)",
+  );
+  assert.equal(line("info", { count: 7 }, "7 documents"), "18:13:02  7 documents");
   const err = new FerryError("FERRY_MONGO_UNREACHABLE", "mongodb://user:secret@host/ does not answer");
   assert.equal(
     line("warn", { err }, "waiting for the target"),
