@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { request } from "node:https";
 import { test } from "node:test";
+import { promisify } from "node:util";
 import { Binary, Long, Timestamp } from "bson";
+import fc from "fast-check";
 import { type Document, MongoClient } from "mongodb";
 import { Value } from "typebox/value";
 import { ConflictStore } from "#apply/conflict/conflictStore.ts";
@@ -14,18 +17,23 @@ import { ROLES, type Role, TokenStore } from "#process/control/tokenStore.ts";
 import { CONSOLE_POLICY } from "#surface/console/consoleFiles.ts";
 import type { Operation } from "../../src/surface/api/contract/operation.ts";
 import { OPERATIONS, type OperationName } from "../../src/surface/api/contract/operations.ts";
+import { PROBLEM } from "../../src/surface/api/contract/shapes.ts";
 import { bothSides } from "../harness/bothSides.ts";
 import { authority } from "../harness/certificates.ts";
+import { type RawRequest, requestsOf, STRAY_REQUESTS, sendRaw } from "../harness/contractRequests.ts";
 import { ask, controlUrl, type Question, startControl, watched } from "../harness/control.ts";
-import { directConverged, startDirect } from "../harness/directRun.ts";
+import { directConverged, endDirect, startDirect } from "../harness/directRun.ts";
 import { ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
+import { testSeed } from "../harness/load.ts";
 
 const NAMES = Object.keys(OPERATIONS) as OperationName[];
 const AUTHOR = { via: "cli", who: "a test" } as const;
 /** In a document, and in a password. */
 const [IN_DOCUMENT, IN_PASSWORD] = ["Zq7inDocument", "Zq7inPassword"];
-const ROUTE = "steered.users";
+const [ROUTE, OTHER] = ["steered.users", "steered.orders"];
+/** Holds a cutover while services wait, until it is told to lift its fence: requests cannot give a command, flags can. */
+const HOLDS = 'hook:[ "$FERRY_STEP" = lift ] || sleep 60';
 
 const bsonOf = async (doc: Document): Promise<Binary> => new Binary((await import("bson")).serialize(doc));
 
@@ -36,13 +44,14 @@ const open = async () => {
   const state = new StateDb(both.there, stateDb);
   const users = both.here.db("steered").collection<Document>("users");
   await users.insertMany(Array.from({ length: 200 }, (_, n) => ({ _id: n as never, n })));
+  await both.here.db("steered").collection("orders").insertOne({ n: 1 });
   const unique = { unique: true, partialFilterExpression: { only: { $exists: true } } };
   await both.there.db("steered").collection("users").createIndex({ only: 1 }, unique);
   const run = both.stack.use(
     await startDirect({
       source: both.source.uri,
       target: both.target.uri,
-      include: [ROUTE],
+      include: [ROUTE, OTHER],
       args: ["--state-db", stateDb, "--no-structure"],
     }),
   );
@@ -74,7 +83,10 @@ const open = async () => {
   );
   const control = both.stack.use(
     await startControl(
-      ["--source", both.source.uri, "--target", both.target.uri, "--state-db", stateDb, "--listen", "127.0.0.1:0"],
+      [
+        ...["--source", both.source.uri, "--target", both.target.uri, "--state-db", stateDb],
+        ...["--listen", "127.0.0.1:0", "--fence", HOLDS],
+      ],
       { env: { FERRY_CONNECT: `http://ferry:${IN_PASSWORD}@127.0.0.1:1` } },
     ),
   );
@@ -86,9 +98,10 @@ const open = async () => {
   return {
     both,
     state,
-    users,
+    stateDb,
     control,
     tokens,
+    run,
     url: controlUrl(control),
     secrets: made.map(([, { token }]) => token),
     as: (role: Role, name: OperationName, question: Question = {}) =>
@@ -113,6 +126,7 @@ const questions = async ({ state }: Opened): Promise<Partial<Record<OperationNam
     compareDocument: { query: { route: ROUTE, key: JSON.stringify(IN_DOCUMENT) } },
     decideDrift: { body: { route: ROUTE, path: "sex", verdict: "pass" } },
     decideLetters: { body: { verdict: "discard", ids: ["nothing/0/1"] } },
+    throttleRun: { body: {} },
     pauseConnector: { params: { name: "none" } },
     rehearseCutover: { body: {} },
     startCutover: { body: { confirm: "another" } },
@@ -211,7 +225,12 @@ const answersAgree = async ({ as, cli, both }: Opened): Promise<void> => {
   assert.deepEqual(await parsed("getReadiness"), JSON.parse(ready.out));
 };
 
-const steering = async ({ as, cli, tokenOf, url, state }: Opened): Promise<void> => {
+const steering = async ({ as, cli, tokenOf, url, state, run }: Opened): Promise<void> => {
+  const limits = { maxSourceLoadMs: 0, documentsPerSecond: 7 };
+  const throttled = await as("operator", "throttleRun", { body: limits });
+  assert.deepEqual(JSON.parse(throttled.text).limits, limits);
+  await run.says("at most 7 documents a second");
+  assert.equal((await cli("throttle")).out.trim(), '{"maxSourceLoadMs":null,"documentsPerSecond":null}');
   const watching = watched<Document>(url, tokenOf("viewer"), ({ capture }) => capture?.state === "paused");
   for (const _ of [1, 2]) {
     const paused = await as("operator", "pauseRun");
@@ -242,12 +261,14 @@ const steering = async ({ as, cli, tokenOf, url, state }: Opened): Promise<void>
     ["cli", "drift.decide", `${ROUTE} sex`, "pass", "drop"],
   );
   assert.deepEqual(
-    before.slice(0, 4).map(({ via, action, after }) => [via, action, after]),
+    before.slice(0, 6).map(({ via, action, after }) => [via, action, after]),
     [
       ["api", "letters.decide", "discard"],
       ["api", "resume", "running"],
       ["api", "pause", "paused"],
       ["api", "pause", "paused"],
+      ["cli", "throttle", {}],
+      ["api", "throttle", limits],
     ],
   );
   assert.ok(!JSON.stringify(await state.collection("audit").find().toArray()).includes(IN_DOCUMENT));
@@ -298,16 +319,144 @@ const refusals = async ({ as, url, tokens, cli }: Opened): Promise<void> => {
   );
 };
 
-const killed = async ({ control, users, both, cli }: Opened): Promise<void> => {
+/** They wait for a run to rest, for a Connect that is not there, or without end: that a request is hostile changes nothing of it. */
+const UNHURRIED: readonly OperationName[] = [
+  "pauseRun",
+  "resumeRun",
+  "pauseConnector",
+  "resumeConnector",
+  "watchOverview",
+];
+
+const hostile = async ({ url, tokenOf }: Opened): Promise<void> => {
+  const authorization = `Bearer ${tokenOf("cutover")}`;
+  const send = async (asked: RawRequest): Promise<void> => {
+    const [status, text] = await sendRaw(url, { ...asked, headers: { ...asked.headers, authorization } });
+    assert.ok(status >= 200 && status < 500, `${status} to ${JSON.stringify(asked).slice(0, 2000)}: ${text}`);
+    if (status >= 400 && text !== "") assert.ok(Value.Check(PROBLEM, JSON.parse(text)), text);
+  };
+  for (const asked of STRAY_REQUESTS) await send(asked);
+  const quick = NAMES.filter((name) => !UNHURRIED.includes(name));
+  const requests = fc.oneof(...quick.map((name) => requestsOf(OPERATIONS[name])));
+  await fc.assert(fc.asyncProperty(requests, send), { numRuns: 500, seed: testSeed() });
+};
+
+/** Where there is one: `SCHEMATHESIS=/path/to/schemathesis npm test -- test/integration/control.test.ts`. */
+const SCHEMATHESIS = process.env["SCHEMATHESIS"];
+
+const fuzzed = async ({ url, tokenOf }: Opened): Promise<void> => {
+  const left = UNHURRIED.flatMap((name) => ["--exclude-operation-id", name]);
+  const args = [
+    ...["run", `${url}/api/v1/openapi.json`, "--header", `Authorization: Bearer ${tokenOf("cutover")}`, "--no-color"],
+    ...["--checks", "not_a_server_error", "--max-time", "60", "--request-timeout", "20", ...left],
+  ];
+  const found = promisify(execFile)(SCHEMATHESIS ?? "", args, { maxBuffer: 64 * 1024 * 1024 });
+  await found.catch(({ stdout }: { stdout: string }) => assert.fail(stdout.slice(-5000)));
+};
+
+const SWITCH = { namespaces: [ROUTE], confirm: ROUTE, maxPauseMs: 20_000, maxLagMs: 60_000 };
+const ACCEPTED = { accept: ["FERRY_CUTOVER_UNVERIFIED"] };
+
+/** The newest cutover as the API tells it, once it is in this state. */
+const inState = ({ as }: Opened, wanted: string): Promise<Document> =>
+  waitFor(
+    async () => {
+      const { cutover } = JSON.parse((await as("viewer", "getCutover")).text) as { cutover: Document | null };
+      return cutover?.["state"] === wanted ? { done: cutover } : { seen: cutover };
+    },
+    { what: `the cutover to be ${wanted}`, clock: systemClock, timeoutMs: 30_000 },
+  );
+
+const switching = async (opened: Opened): Promise<void> => {
+  const { as, cli, both } = opened;
+  const asked = async (name: OperationName, body: object): Promise<Document> => {
+    const { status, text } = await as("cutover", name, { body });
+    return { status, ...JSON.parse(text) };
+  };
+  assert.equal((await as("operator", "startCutover", { body: SWITCH })).status, 403);
+  const unproven = await asked("startCutover", { ...SWITCH, fence: "validator" });
+  assert.deepEqual([unproven["status"], unproven["code"]], [409, "FERRY_CUTOVER_UNVERIFIED"]);
+  const rehearsed = await asked("rehearseCutover", { namespaces: [ROUTE], maxLagMs: 60_000, ...ACCEPTED });
+  assert.equal(rehearsed["status"], 202, JSON.stringify(rehearsed));
+  await waitFor(
+    async () => {
+      const { rehearsal, job } = JSON.parse((await as("viewer", "getCutover")).text);
+      return rehearsal?.pauseMs > 0 && job.endedAt !== null ? { done: 1 } : { seen: job };
+    },
+    { what: "the rehearsal", clock: systemClock, timeoutMs: 20_000 },
+  );
+
+  // The fence is a command of the process's own flags; while it holds services, the cutover is taken back.
+  const held = await asked("startCutover", { ...SWITCH, ...ACCEPTED });
+  assert.deepEqual([held["status"], held["job"].endedAt], [202, null], JSON.stringify(held));
+  await inState(opened, "fencing");
+  const again = await asked("startCutover", { ...SWITCH, ...ACCEPTED });
+  assert.equal(again["cutover"].cutover, held["cutover"].cutover, "the same cutover");
+  assert.equal((await asked("finalizeRun", { confirm: "ferry_steered" }))["code"], "FERRY_CUTOVER_ALIVE");
+  const back = await asked("abortCutover", {});
+  assert.equal(back["cutover"].state, "aborted");
+  assert.match(back["cutover"].refused.detail, /was killed: taken back by token/);
+
+  const chosen = { ...SWITCH, ...ACCEPTED, fence: "validator" };
+  const begun = await asked("startCutover", chosen);
+  assert.equal(begun["status"], 202, JSON.stringify(begun));
+  const over = await inState(opened, "over");
+  assert.deepEqual([over["namespaces"], over["pause"].ms > 0], [[ROUTE], true]);
+  assert.deepEqual((await asked("startCutover", chosen))["cutover"], over, "asked again, it is the same one");
+  assert.equal((await asked("abortCutover", {}))["code"], "FERRY_CUTOVER_RELEASED");
+  const users = both.here.db("steered").collection<{ _id: string }>("users");
+  await assert.rejects(users.insertOne({ _id: "late" }), { code: 121 });
+  const audit = JSON.parse((await cli("audit")).out) as Document[];
+  const actions = audit.filter(({ via, on }) => via === "api" && on === ROUTE).map(({ action }) => action);
+  const inOrder = ["cutover", "cutover.rehearse", "cutover", "cutover.abort", "cutover"];
+  assert.deepEqual(actions.slice(0, inOrder.length).reverse(), inOrder);
+};
+
+const killed = async (opened: Opened): Promise<void> => {
+  const { control, state, both, cli, as } = opened;
+  // While services wait: its second process lifts the fence.
+  const other = { ...SWITCH, ...ACCEPTED, namespaces: [OTHER], confirm: OTHER, maxPauseMs: 5000 };
+  await as("cutover", "startCutover", { body: other });
+  const { cutover } = await inState(opened, "fencing");
   control.kill("SIGKILL");
   await control.exited;
-  await users.insertOne({ _id: "after" as never });
-  const there = both.there.db("steered").collection("users");
+  await waitFor(
+    async () => {
+      const record = await state.collection<{ _id: number; state: string }>("cutovers").findOne({ _id: cutover });
+      return record?.state === "aborted" ? { done: 1 } : { seen: record };
+    },
+    { what: "the second process to take it back", clock: systemClock, timeoutMs: 40_000 },
+  );
+  await both.here
+    .db("steered")
+    .collection("orders")
+    .insertOne({ _id: "after" as never });
+  const there = both.there.db("steered").collection("orders");
   const look = async () =>
-    (await there.findOne({ _id: "after" as never })) === null ? { seen: "nothing" } : { done: 1 };
+    (await there.findOne({ _id: "after" as never })) === null
+      ? { seen: await state.collection("deadLetters").find().toArray() }
+      : { done: 1 };
   await waitFor(look, { what: "the run to go on", clock: systemClock, timeoutMs: 20_000 });
   assert.equal((await cli("pause")).status, 0);
   assert.equal((await cli("resume")).status, 0);
+};
+
+const beside = async ({ both, run, tokenOf, stateDb }: Opened): Promise<void> => {
+  run.kill("SIGTERM");
+  await run.exited;
+  const options = { source: both.source.uri, target: both.target.uri, include: [ROUTE, OTHER] };
+  const args = ["--state-db", stateDb, "--no-structure", "--control"];
+  const taken = await endDirect({ ...options, args: [...args, new URL(both.source.uri).host] });
+  assert.deepEqual([taken.status, /FERRY_CONTROL_ADDRESS/.test(taken.err)], [69, true], taken.err);
+  const resumed = both.stack.use(await startDirect({ ...options, args: [...args, "127.0.0.1:0"] }, "in control at"));
+  const url = controlUrl(resumed);
+  const ending = { confirm: stateDb, allowWrites: true };
+  const watching = watched<Document>(url, tokenOf("viewer"), ({ job }) => job?.endedAt != null);
+  const asked = await ask(url, "finalizeRun", { token: tokenOf("cutover"), body: ending });
+  assert.equal(asked.status, 202, asked.text);
+  const { job, capture } = await watching;
+  assert.deepEqual([job.act, job.refused, capture.state], ["finalize", null, "finalized"]);
+  assert.equal((await resumed.exited).code, 0, resumed.logTail(10));
 };
 
 test("ferry control: each role gets what it may, the commands' own answers, and no secret", async (t) => {
@@ -316,7 +465,12 @@ test("ferry control: each role gets what it may, the commands' own answers, and 
   await t.test("it answers as the commands do", () => answersAgree(opened));
   await t.test("what it changes is done, told, and in the audit log", () => steering(opened));
   await t.test("what is refused: bad requests, and tokens that are none", () => refusals(opened));
+  await t.test("no request, however hostile, is answered with a fault of the server's", () => hostile(opened));
+  const skip = SCHEMATHESIS === undefined;
+  await t.test("schemathesis finds no fault of the server's either", { skip }, () => fuzzed(opened));
+  await t.test("services are switched over, or taken back, when it is asked", () => switching(opened));
   await t.test("killed, it leaves nothing broken", () => killed(opened));
+  await t.test("a run carries it in its own process, and shows its own end", () => beside(opened));
 });
 
 /** As a client that trusts this authority. */

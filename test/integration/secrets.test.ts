@@ -4,6 +4,8 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { MongoClient } from "mongodb";
+import { OPERATIONS, type OperationName } from "../../src/surface/api/contract/operations.ts";
+import { ask, controlUrl, watched } from "../harness/control.ts";
 import { type FerryRun, ferry } from "../harness/ferry.ts";
 import { tempFolder } from "../harness/folders.ts";
 import { mongo, sharedConnect, sharedKafka } from "../harness/servers.ts";
@@ -121,6 +123,30 @@ const argumentsBelow = (pid: number): string =>
     })
     .join("\n");
 
+/** What a run answers over HTTP, and the second process of a cutover that it begins. */
+const askedOf = async (run: FerryProcess, token: string): Promise<void> => {
+  const [, metrics = ""] = /(http:[^"\s]+\/metrics)/.exec(run.log()) ?? [];
+  keepsSecret(await (await fetch(metrics)).text(), "/metrics");
+  const url = controlUrl(run);
+  for (const name of Object.keys(OPERATIONS) as OperationName[]) {
+    const { method, path } = OPERATIONS[name];
+    if (method === "GET" && !path.includes("{")) keepsSecret((await ask(url, name, { token })).text, name);
+  }
+  const body = { confirm: "ferry", maxLagMs: 60_000, maxPauseMs: 60_000, accept: ["FERRY_CUTOVER_UNVERIFIED"] };
+  const begun = await ask(url, "startCutover", { token, body });
+  assert.equal(begun.status, 202, begun.text);
+  const { cutover } = await watched<{ cutover: { state: string } | null }>(
+    url,
+    token,
+    (overview) => overview.cutover?.state === "fencing",
+  );
+  keepsSecret(begun.text + JSON.stringify(cutover), "the cutover");
+  const processes = argumentsBelow(run.running?.pid ?? 0);
+  assert.match(processes, /cutover .*--second-of 1/);
+  keepsSecret(processes, "the second process of a cutover");
+  keepsSecret((await ask(url, "abortCutover", { token, body: {} })).text, "the abort");
+};
+
 test("with a working odd password nothing of it is logged, printed, stored, or among the arguments of a process", async () => {
   using folder = tempFolder();
   const key = join(folder.path, "key");
@@ -185,7 +211,10 @@ test("with a working odd password nothing of it is logged, printed, stored, or a
 
   await using run = new FerryProcess(
     "run",
-    ["run", "--include", "shop.*", "--log-level", "debug"],
+    [
+      ...["run", "--include", "shop.*", "--log-level", "debug", "--metrics", "127.0.0.1:0"],
+      ...["--control", "127.0.0.1:0", "--fence", 'hook:[ "$FERRY_STEP" = lift ] || sleep 60'],
+    ],
     env,
     "target is a ",
   );
@@ -193,6 +222,8 @@ test("with a working odd password nothing of it is logged, printed, stored, or a
   await run.says(/stream/);
   keepsSecret(argumentsBelow(run.running?.pid ?? 0), "the processes of ferry run");
   await seen("status");
+  await run.says("in control at");
+  await askedOf(run, JSON.parse((await seen("token", "create", "--role", "cutover", "--json")).out).token);
   await run.stop();
   keepsSecret(run.log(), "the log");
   assert.ok(!run.log().includes(encoded), "nor percent-encoded");

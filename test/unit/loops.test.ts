@@ -18,6 +18,7 @@ const PAUSES: Readonly<Record<string, string>> = {
   "sink/cognito/quota.ts": "the turn of a call in its quota",
   "source/capture/readAhead.ts": "for room, between reading until there is none and reading on",
   "source/copy/copy.ts": "a throttle's rest",
+  "surface/cli/commands/control/serveControl.ts": "a page that watches sees how a job ended",
   "surface/cli/commands/status.ts": "a time limit",
   "surface/live/fullScreen.ts": "draws again and again, and keeps no process alive for it",
   "surface/live/liveView.ts": "the same",

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { FOR_COMMANDS } from "#base/config/environment.ts";
-import { FerryError } from "#base/errors/ferryError.ts";
+import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 
 /** What a command of the operator is run for. */
 export type HookStep = "fence" | "lift" | "release";
@@ -26,6 +26,12 @@ const end = (pid: number): void => {
   }
 };
 
+/** The limit of the pause, or the operator. */
+const whyKilled = (reason: unknown): string =>
+  isFerry(reason) && reason.code !== "FERRY_CUTOVER_PAUSE"
+    ? `was killed: ${reason.detail}`
+    : "was killed when the pause came to its limit";
+
 /**
  * Runs a command of the operator in a shell. Exit status 0 means done; anything else, and a command that is ended because it took
  * too long, that nothing was changed.
@@ -47,7 +53,7 @@ export const runHook = async (command: string, { step, namespaces, timeoutMs, si
     if (child.pid !== undefined) end(child.pid);
   };
   const timer = setTimeout(stop(`did not end within ${Math.round(timeoutMs)} ms and was killed`), timeoutMs);
-  const onAbort = stop("was killed when the pause came to its limit");
+  const onAbort = (): void => stop(whyKilled(signal?.reason))();
   signal?.addEventListener("abort", onAbort, { once: true });
   if (signal?.aborted) onAbort();
   try {

@@ -94,6 +94,7 @@ export const wireCaptureSession = async (
     }),
   );
   const copySource = stack.use(openCopySource(sides.source, record.phase === "copy" ? carried[0] : undefined, deps));
+  wish.onLimits?.((limits) => copySource.limit(limits));
   const capture = sessionOf(deps, sides, start, { record, copySource, output, conflict: "mirror", wish });
   const kept = stack.move();
   return { capture, [Symbol.asyncDispose]: () => kept.disposeAsync() };

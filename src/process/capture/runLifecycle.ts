@@ -13,6 +13,7 @@ import { stateOf } from "#source/capture/captureLifecycle.ts";
 import type { CaptureRecord, CaptureStore } from "#source/capture/captureStore.ts";
 import { captureSamples } from "#source/capture/captureVitals.ts";
 import type { CaptureWish } from "#source/capture/captureWish.ts";
+import type { CopyLimits } from "#source/copy/sourcePace.ts";
 import { tokenTime } from "#source/stream/resumeToken.ts";
 import type { Failure } from "#structure/build/build.ts";
 
@@ -56,13 +57,28 @@ export const isDrained = ({ phase, token, lifecycle }: Pick<CaptureRecord, "phas
 class Looks {
   readonly #draining = new AbortController();
   #soon = new AbortController();
+  #limits: CopyLimits;
+  #follow: (limits: CopyLimits) => void = () => undefined;
+
+  constructor({ lifecycle }: Pick<CaptureRecord, "lifecycle">) {
+    this.#limits = lifecycle?.limits ?? {};
+  }
 
   readonly wish: CaptureWish = {
     draining: this.#draining.signal,
     onSaved: () => {
       if (this.#draining.signal.aborted) this.#soon.abort();
     },
+    onLimits: (follow) => {
+      this.#follow = follow;
+      follow(this.#limits);
+    },
   };
+
+  limit(limits: CopyLimits): void {
+    this.#limits = limits;
+    this.#follow(limits);
+  }
 
   /** Aborts when the record is to be looked at, or with `ended`. */
   or(ended: AbortSignal): AbortSignal {
@@ -133,7 +149,7 @@ export class RunLifecycle {
       await throughOutages("carrying", servers, { clock, logger, signal }, async () => {
         session = session === undefined ? { record: first, goesOn } : { record: await this.#read(), goesOn: true };
         const { record, goesOn: isLater } = session;
-        await this.#follow((ending, wish) => work({ record, goesOn: isLater, ending, wish }));
+        await this.#follow(session.record, (ending, wish) => work({ record, goesOn: isLater, ending, wish }));
       });
     } catch (error) {
       if (!soft.aborted || error !== soft.reason) throw error; // stopped while it waited
@@ -156,11 +172,14 @@ export class RunLifecycle {
   }
 
   /** One session, until an operator wants something else. */
-  async #follow(session: (ending: AbortSignal, wish: CaptureWish) => Promise<void>): Promise<void> {
+  async #follow(
+    record: CaptureRecord,
+    session: (ending: AbortSignal, wish: CaptureWish) => Promise<void>,
+  ): Promise<void> {
     const { soft, hard } = this.#deps;
     const ending = new AbortController();
     const turned = new AbortController();
-    const looks = new Looks();
+    const looks = new Looks(record);
     await using tasks = new TaskGroup(hard);
     tasks.run(() => this.#untilTurned(turned, looks, AbortSignal.any([ending.signal, soft, tasks.signal])));
     tasks.run(async () => {
@@ -182,6 +201,7 @@ export class RunLifecycle {
       looks.begin();
       const record = await this.#read();
       const state = stateOf(record);
+      looks.limit(record.lifecycle?.limits ?? {});
       if (state === "draining" || record.lifecycle?.hurry === true) looks.drain();
       else if (looks.isDraining)
         turned.abort(new FerryError("FERRY_STOPPED", "no cutover any more: back to the usual pace"));

@@ -79,7 +79,7 @@ export class Jobs implements AsyncDisposable {
     }
     const { job, shown, ended } = known ?? this.#begin(asked, work);
     await Promise.race([shown, ended, late()]);
-    if (job.refused !== null && job.record === undefined) throw job.refused;
+    if (job.refused !== null) throw job.refused;
     return job;
   }
 

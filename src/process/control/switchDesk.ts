@@ -163,7 +163,7 @@ export class SwitchDesk implements AsyncDisposable {
       this.#flags.withPlaces(isBack, async ({ addresses, ...places }) => {
         const report = (record: CutoverRecord): void => {
           job.record = record;
-          shown();
+          if (record.state !== "checking") shown(); // what is missing is the answer
           this.#servers.logger.info({ stage: "control" }, `${direction} ${record._id} is ${record.state}`);
         };
         const deps = this.#deps(chosen, { ...places, by, signal, report });

@@ -73,6 +73,8 @@ export type CaptureLine = Readonly<{
   lagMs: number | null;
   /** What its last process ended with; null where one is at work, or was stopped as asked. */
   ended: Trouble | null;
+  /** How fast it may copy, 0 for no limit; null: as its process was started. */
+  limits: Readonly<{ maxSourceLoadMs: number | null; documentsPerSecond: number | null }>;
   /** What the source estimated when the copy was planned; null if it was not noted. */
   estimate: number | null;
   /** How much room the source's oplog leaves, and when that was looked at, ms since the epoch; null where it may not be read. */
@@ -231,6 +233,11 @@ const lagOf = ({ lag, lifecycle }: Pick<StoredCapture, "lag" | "lifecycle">, isO
   return ms === 0 ? null : ms + sinceMs;
 };
 
+export const limitsIn = ({ lifecycle }: Pick<StoredCapture, "lifecycle">): CaptureLine["limits"] => {
+  const { maxSourceLoadMs = null, documentsPerSecond = null } = lifecycle?.limits ?? {};
+  return { maxSourceLoadMs, documentsPerSecond };
+};
+
 const captureLine = async (state: StateDb): Promise<CaptureLine | null> => {
   const [record, { lanes }] = await Promise.all([readCapture(state), readLanes(state)]);
   if (record === undefined) return null;
@@ -256,6 +263,7 @@ const captureLine = async (state: StateDb): Promise<CaptureLine | null> => {
     copied: copiedOf(record.mode, ranges, lanes),
     lagMs: lagOf(record, isOwned),
     ended: isOwned ? null : (record.ended ?? null),
+    limits: limitsIn(record),
     estimate: record.estimate === undefined ? null : Number(record.estimate),
     oplog:
       oplog === undefined

@@ -98,6 +98,7 @@ export const wireRunSession = async (
   };
   for (const { name } of record.topics) await output.open(name);
   const copySource = stack.use(openCopySource(source, record.phase === "copy" ? carried[0] : undefined, deps));
+  wish.onLimits?.((limits) => copySource.limit(limits));
   const { conflict } = options;
   const capture = sessionOf(deps, { source, sinkOf }, start, { record, copySource, output, conflict, wish });
   const tasks = stack.use(new TaskGroup(hard));

@@ -1,4 +1,6 @@
 import type { StateDb } from "#io/state/stateDb.ts";
+import { RunControl } from "#source/capture/captureLifecycle.ts";
+import type { CopyLimits } from "#source/copy/sourcePace.ts";
 import type { Capture } from "#source/stream/capture.ts";
 import { AuditLog, type Author } from "./auditLog.ts";
 
@@ -15,4 +17,20 @@ export const pauseCapture = async ({ capture, now, state, by }: Steered, signal:
 export const resumeCapture = async ({ capture, now, state, by }: Steered): Promise<void> => {
   await new AuditLog(state).note(by, { action: "resume", on: capture.name, before: now, after: "running" });
   await capture.resume();
+};
+
+/**
+ * How fast a run may copy, from within a second on. What is left out is as the process was started; 0 is no limit.
+ * @throws FERRY_RUN_NONE, FERRY_MONGO_*
+ */
+export const limitCopy = async (
+  limits: CopyLimits,
+  { state, by }: Readonly<{ state: StateDb; by: Author }>,
+): Promise<void> => {
+  const control = new RunControl(state);
+  const { record } = await control.seen();
+  const before = record.lifecycle?.limits ?? {};
+  const after = Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit !== undefined));
+  await new AuditLog(state).note(by, { action: "throttle", on: "run", before, after });
+  await control.limit(after);
 };

@@ -6,6 +6,7 @@ import type { Collection, Document } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
 import { FREE } from "#io/mongo/lease.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
+import type { CopyLimits } from "#source/copy/sourcePace.ts";
 import type { StoredCapture } from "./captureStore.ts";
 
 /** What could not be restored when a run was finalized. `index` is empty for the collection itself. */
@@ -24,6 +25,8 @@ export type Lifecycle = {
   pausedAt?: Date | null;
   /** A cutover waits for it: positions move within milliseconds. */
   hurry?: boolean;
+  /** How fast it may copy, in place of what its process was started with. */
+  limits?: CopyLimits;
   /** To be finalized after this cluster time of the source. */
   drainTo?: Timestamp;
   /** Error codes that are accepted when the run ends. */
@@ -66,6 +69,8 @@ export const readSeenRun = async (state: StateDb): Promise<SeenRun | undefined> 
   return found === undefined ? undefined : { record: found, owned: !found.free };
 };
 
+const noRunHere = (): FerryError => new FerryError("FERRY_RUN_NONE", "there is no run on this target");
+
 /** A run's record as an operator's commands see it, beside the process that owns it. Every method throws FERRY_MONGO_*. */
 export class RunControl {
   readonly #state: StateDb;
@@ -84,7 +89,7 @@ export class RunControl {
   /** The same of a run that must be there. @throws FERRY_RUN_NONE */
   async seen(): Promise<SeenRun> {
     const found = await this.read();
-    if (found === undefined) throw new FerryError("FERRY_RUN_NONE", "there is no run on this target");
+    if (found === undefined) throw noRunHere();
     return found;
   }
 
@@ -98,6 +103,14 @@ export class RunControl {
   /** False where the run has begun to be finalized. */
   async resume(): Promise<boolean> {
     return this.#want({ $set: { "lifecycle.wanted": null } });
+  }
+
+  /** How fast it may copy from now on, also after a restart. Asked for again, it is the same. @throws FERRY_RUN_NONE */
+  async limit(limits: CopyLimits): Promise<void> {
+    const { matchedCount } = await translated("noting how fast the run may copy", () =>
+      this.#captures.updateOne({ _id: "capture" }, { $set: { "lifecycle.limits": limits } }),
+    );
+    if (matchedCount === 0) throw noRunHere();
   }
 
   /** Positions move within milliseconds from now on, or at their usual pace. */

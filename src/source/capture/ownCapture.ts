@@ -201,8 +201,8 @@ export class OwnCapture {
     {
       using _heap = heapForCopying();
       using _reports = saying(clock, () => {
-        const { pace } = source.ranges;
-        const paced = pace === undefined ? {} : { share: pace.state.share };
+        const throttle = source.ranges.pace?.state;
+        const paced = throttle === undefined ? {} : { share: throttle.share };
         logger.info({ stage: "copy", count: copy.documents, ms: clock.now() - started, ...paced }, "copying");
       });
       await copy.run(stop, hard);

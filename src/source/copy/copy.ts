@@ -172,7 +172,7 @@ export class Copy {
       range.documents += documents.length;
       range.done = ended;
       faultPoint(ended ? "after-range" : "mid-range");
-      await this.#rest(workedMs, stop);
+      await this.#rest({ workedMs, documents: documents.length }, stop);
       if (ended || stop.aborted) return ended;
       askedAt = clock.now();
     }
@@ -184,11 +184,15 @@ export class Copy {
     return true;
   }
 
-  /** Leaves the source to its services for a while, where it is slow. */
-  async #rest(workedMs: number, stop: AbortSignal): Promise<void> {
+  /** Leaves the source to its services for a while, where it is slow or the copy is to be. */
+  async #rest(
+    { workedMs, documents }: Readonly<{ workedMs: number; documents: number }>,
+    stop: AbortSignal,
+  ): Promise<void> {
     const { source, clock } = this.#deps;
-    const ms = source.pace?.restAfter(workedMs) ?? 0;
-    if (ms > 0) await pauseFor(clock, ms, stop);
+    const { pace } = source;
+    const ms = pace?.restAfter(workedMs, documents) ?? 0;
+    if (pace !== undefined && ms > 0) await pauseFor(clock, ms, AbortSignal.any([stop, pace.changed]));
   }
 
   /** Before a re-copy: what is on the target and not on the source any more, as deletes ahead of the copied documents. */

@@ -19,7 +19,9 @@ export interface RangeSource {
 }
 
 export const rangesOf = (source: CopySource): RangeSource => ({
-  pace: source.pace,
+  get pace() {
+    return source.pace;
+  },
   isCollection: async ({ db, coll }) => {
     const kind = await kindOf((await source.client()).db(db), coll);
     return kind === undefined || kind === "collection";

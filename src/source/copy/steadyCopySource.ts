@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "#base/flow/clock.ts";
 import { every } from "#base/flow/every.ts";
 import type { Namespace } from "#base/flow/types.ts";
@@ -9,6 +10,7 @@ import { withHost } from "#io/mongo/uriParts.ts";
 import { Pace, SOURCE_PROBE } from "#io/pace/pace.ts";
 import type { SourceProbeData } from "#io/pace/readProbe.ts";
 import type { CopySource } from "./copySource.ts";
+import { type CopyLimits, SourcePace } from "./sourcePace.ts";
 
 export type CopySourceDeps = Readonly<{
   settings: Readonly<{ source: string }>;
@@ -20,33 +22,79 @@ export type CopySourceDeps = Readonly<{
   logger: Logger;
 }>;
 
+/** What the copy reads from, as fast as it may now. */
+export type SteadyCopySource = CopySource &
+  AsyncDisposable &
+  Readonly<{
+    /** From now on. */
+    limit: (limits: CopyLimits) => void;
+  }>;
+
 /** A reply of the copy that takes longer than this, ms, is worth a line. */
 const LONG_MS = 10_000;
 
 /** How the copy reads: from which member, and how much of the time. */
-class ReadSource implements CopySource, AsyncDisposable {
+class ReadSource implements SteadyCopySource {
   readonly #source: MongoClient;
   readonly #deps: CopySourceDeps;
   /** Clients of single members by host: a cursor lives on the member that opened it. */
   readonly #members = new Map<string, MongoClient>();
-  readonly #pace: Pace | undefined;
+  readonly #ns: Namespace | undefined;
+  /** Feeds the pace, where what a small read takes is limited. */
+  #probe: Pace | undefined;
+  #pace: SourcePace | undefined;
+  #changed = new AbortController();
   #slow = false;
+  #limits: CopyLimits | undefined;
+  /** Probes that are replaced, until they have ended. */
+  readonly #gone: Promise<void>[] = [];
 
   constructor(source: MongoClient, ns: Namespace | undefined, deps: CopySourceDeps) {
     this.#source = source;
     this.#deps = deps;
-    const { maxSourceLoad, settings, readPreference, runId, clock } = deps;
-    if (maxSourceLoad === 0 || ns === undefined) return;
-    const data: SourceProbeData = { uri: settings.source, appName: `${runId}-source-probe`, ns, readPreference };
-    this.#pace = new Pace(maxSourceLoad, SOURCE_PROBE, data, clock, () => this.#say());
+    this.#ns = ns;
+    this.limit({});
   }
 
   get pace(): CopySource["pace"] {
-    return this.#pace?.throttle;
+    return this.#pace;
+  }
+
+  limit(limits: CopyLimits): void {
+    if (isDeepStrictEqual(limits, this.#limits)) return;
+    const isFirst = this.#limits === undefined;
+    this.#limits = limits;
+    const { maxSourceLoad, clock, logger } = this.#deps;
+    const { maxSourceLoadMs = maxSourceLoad, documentsPerSecond: perSecond = 0 } = limits;
+    this.#replaceProbe(maxSourceLoadMs);
+    const former = this.#changed;
+    this.#changed = new AbortController();
+    const throttle = this.#probe?.throttle;
+    this.#pace =
+      throttle === undefined && perSecond === 0
+        ? undefined
+        : new SourcePace({ throttle, perSecond }, { clock, changed: this.#changed.signal });
+    former.abort();
+    if (isFirst) return;
+    const load =
+      maxSourceLoadMs === 0 ? "no limit of the source's load" : `at most ${maxSourceLoadMs} ms for a small read`;
+    const rate = perSecond === 0 ? "no limit of its rate" : `at most ${perSecond} documents a second`;
+    logger.info({ stage: "copy" }, `the copy's limits, as an operator wants them: ${load}, ${rate}`);
+  }
+
+  #replaceProbe(limitMs: number): void {
+    if ((this.#probe?.throttle.state.limitMs ?? 0) === limitMs) return;
+    if (this.#probe !== undefined) this.#gone.push(this.#probe[Symbol.asyncDispose]());
+    this.#probe = undefined;
+    const ns = this.#ns;
+    if (limitMs === 0 || ns === undefined) return;
+    const { settings, readPreference, runId, clock } = this.#deps;
+    const data: SourceProbeData = { uri: settings.source, appName: `${runId}-source-probe`, ns, readPreference };
+    this.#probe = new Pace(limitMs, SOURCE_PROBE, data, clock, () => this.#say());
   }
 
   #say(): void {
-    const { latencyMs, limitMs, share } = this.pace?.state ?? { latencyMs: null, limitMs: 0, share: 1 };
+    const { latencyMs, limitMs, share } = this.#probe?.throttle.state ?? { latencyMs: null, limitMs: 0, share: 1 };
     if (latencyMs === null || latencyMs > limitMs === this.#slow) return;
     this.#slow = !this.#slow;
     const fields = { stage: "copy", ms: Math.round(latencyMs), share };
@@ -99,7 +147,7 @@ class ReadSource implements CopySource, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#pace?.[Symbol.asyncDispose]();
+    await Promise.all([this.#probe?.[Symbol.asyncDispose](), ...this.#gone]);
     await Promise.all([...this.#members.values()].map((client) => client.close()));
   }
 }
@@ -112,4 +160,4 @@ export const openCopySource = (
   source: MongoClient,
   ns: Namespace | undefined,
   deps: CopySourceDeps,
-): CopySource & AsyncDisposable => new ReadSource(source, ns, deps);
+): SteadyCopySource => new ReadSource(source, ns, deps);

@@ -80,6 +80,7 @@ class Api {
       bodyLimit: MOST_BYTES,
       exposeHeadRoutes: false,
       forceCloseConnections: true,
+      frameworkErrors: (error, _, reply) => void this.#refuse(reply.headers(HEADERS), error), // a path that is none
       ajv: { customOptions: { removeAdditional: false } }, // what is not known is refused, not ignored
     });
     this.#app.removeContentTypeParser("text/plain");
@@ -113,7 +114,7 @@ class Api {
         new FerryError("FERRY_API_UNKNOWN", `there is no ${what}; ${API}/openapi.json lists all`),
       );
     });
-    this.#app.get("/healthz", async () => "alive\n");
+    this.#app.get("/healthz", (_, reply) => reply.header("x-ferry", "control").send("alive\n"));
     for (const path of ["/", "/console/:name"])
       this.#app.get<{ Params: { name?: string } }>(path, (request, reply) => this.#sendPage(request, reply));
   }

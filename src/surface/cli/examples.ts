@@ -33,6 +33,7 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
   "receipt check": "ferry receipt check receipt.json",
   repair: "ferry repair --apply",
   resume: "ferry resume",
+  throttle: "ferry throttle --documents-per-second 5000",
   rollback: "ferry rollback --max-pause 2s",
   run: "ferry run --include 'shop.*' --exclude shop.sessions",
   "stack down": "ferry stack down",

@@ -103,6 +103,11 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/lifecycle.ts")).registerPause,
   },
   {
+    name: "throttle",
+    description: "change how fast a `ferry run` or `ferry capture` copies, within a second and without a restart",
+    load: async () => (await import("./commands/throttle.ts")).registerThrottle,
+  },
+  {
     name: "resume",
     description: "resume a paused `ferry run`, `ferry capture` or connector from its position",
     load: async () => (await import("./commands/lifecycle.ts")).registerResume,

@@ -263,6 +263,28 @@ export const OPERATIONS = {
     summary: "Resumes a paused `ferry run` or `ferry capture` from its position.",
     answer: RUN,
   },
+  throttleRun: {
+    method: "POST",
+    path: "/run/throttle",
+    access: "operator",
+    summary:
+      "How fast the run may copy, obeyed within a second, also after a restart. Left out: as its process was started.",
+    body: Type.Object(
+      {
+        maxSourceLoadMs: Type.Optional(
+          Type.Integer({
+            ...{ minimum: 0, maximum: 3_600_000 },
+            description: "Slow down while one small read of the source takes longer; 0: no limit.",
+          }),
+        ),
+        documentsPerSecond: Type.Optional(
+          Type.Integer({ minimum: 0, maximum: 1_000_000_000, description: "Copy no more than this; 0: no limit." }),
+        ),
+      },
+      CLOSED,
+    ),
+    answer: Type.Object({ ...RUN.properties, limits: CAPTURE.properties.limits }),
+  },
   pauseConnector: {
     method: "POST",
     path: "/connectors/{name}/pause",

@@ -17,6 +17,10 @@ export const CAPTURE = Type.Object({
   copied: Type.Integer({ description: "Documents of the copy that are on the target." }),
   lagMs: orNull(MS),
   ended: orNull(Type.Object({ code: CODE, detail: TEXT, at: TIME })),
+  limits: Type.Object(
+    { maxSourceLoadMs: orNull(INTEGER), documentsPerSecond: orNull(INTEGER) },
+    { description: "Of the copy, 0 for no limit; null: as the process was started." },
+  ),
   estimate: orNull(INTEGER),
   oplog: orNull(Type.Object({ fill: NUMBER, windowSeconds: NUMBER, leftSeconds: NUMBER, short: FLAG, atMs: EPOCH_MS })),
   spool: orNull(

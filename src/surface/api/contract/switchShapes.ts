@@ -42,8 +42,11 @@ export const STARTED = Type.Object({ job: JOB, cutover: orNull(CUTOVER_RECORD) }
 
 const CLOSED = { additionalProperties: false } as const;
 
-const NAMESPACES = Type.Array(Type.String({ minLength: 1 }), {
-  ...{ minItems: 1, maxItems: 10_000, uniqueItems: true },
+/** What MongoDB takes as a database's name, and any name of a collection. */
+const NAMESPACE = Type.String({ pattern: '^[^/\\\\. "$\\u0000]{1,63}\\.[^$\\u0000,]+$', maxLength: 255 });
+
+const NAMESPACES = Type.Array(NAMESPACE, {
+  ...{ minItems: 1, maxItems: 1000, uniqueItems: true },
   description: "Only these; the others keep streaming. Left out: everything.",
 });
 const FENCE = Type.Enum(["user-write-block", "validator", "hook", "none"], {

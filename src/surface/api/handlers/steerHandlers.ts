@@ -3,10 +3,11 @@ import { FerryError } from "#base/errors/ferryError.ts";
 import { type ControlServers, required } from "#process/control/cutoverReadiness.ts";
 import { identityOfText } from "#process/report/keyOfText.ts";
 import { runFacts } from "#process/report/runFacts.ts";
+import { limitsIn } from "#process/report/status.ts";
 import { AuditLog } from "#process/steer/auditLog.ts";
 import { decideDrift } from "#process/steer/decideDrift.ts";
 import { decideLetters } from "#process/steer/decideLetters.ts";
-import { pauseCapture, resumeCapture, type Steered } from "#process/steer/steerCapture.ts";
+import { limitCopy, pauseCapture, resumeCapture, type Steered } from "#process/steer/steerCapture.ts";
 import { typeByte } from "#route/drift/typeNames.ts";
 import { RunControl, stateOf } from "#source/capture/captureLifecycle.ts";
 import { RunCapture } from "#source/capture/runCapture.ts";
@@ -72,6 +73,12 @@ export const STEER_HANDLERS = {
   resumeRun: async (_, asking, { servers }) => {
     await resumeCapture(await steeredRun(servers, asking));
     return runFacts(await new RunControl(servers.state).seen());
+  },
+
+  throttleRun: async ({ body }, { token }, { servers: { state } }) => {
+    await limitCopy(body, { state, by: authorOf(token) });
+    const seen = await new RunControl(state).seen();
+    return { ...runFacts(seen), limits: limitsIn(seen.record) };
   },
 
   pauseConnector: async ({ params: { name } }, asking, { servers }) => {

@@ -12,6 +12,7 @@ import { wholeNumber, withKafkaConfig } from "../connections.ts";
 import { loggerOf, watched } from "../logging.ts";
 import { metricsPlace } from "../metricsFlags.ts";
 import { VERSION } from "../version.ts";
+import { type BesideFlags, besideControl, splitControl, withControl } from "./control/besideControl.ts";
 
 const PARTITIONS = "4";
 const BUDGET_MB = "32";
@@ -19,7 +20,7 @@ const LEASE_MS = "3000";
 
 /** `ferry capture`: the source into Kafka, in place of Kafka Connect and the connector. */
 export const registerCapture = (command: Command): void => {
-  withCapture(withKafkaConfig(command.option("--kafka <servers>", "Kafka bootstrap servers")))
+  withControl(withCapture(withKafkaConfig(command.option("--kafka <servers>", "Kafka bootstrap servers"))))
     .option("--partitions <count>", `partitions of topics that do not exist yet (default: ${PARTITIONS})`)
     .option("--budget-mb <count>", `MB that may wait for Kafka; reading waits at this limit (default: ${BUDGET_MB})`)
     .option(
@@ -31,8 +32,9 @@ export const registerCapture = (command: Command): void => {
       "drop the selected collections on the target, create their topics again, and start over; stop the workers first",
     )
     .option("--accept <codes>", "error codes, comma-separated, that are no reason to refuse the start")
-    .action(async ({ replaceTarget = false, ...flags }: CaptureFlags & { replaceTarget?: boolean }) => {
-      const { texts, metricsOpen, ...capture } = parseCapture(flags);
+    .action(async ({ replaceTarget = false, ...flags }: CaptureFlags & BesideFlags & { replaceTarget?: boolean }) => {
+      const { beside, rest } = splitControl(flags);
+      const { texts, metricsOpen, ...capture } = parseCapture(rest);
       requireStructure(replaceTarget, capture);
       const { routes } = await readConfig(texts["config"]);
       const settings = resolveCarrying(texts, routes, ["source", "kafka"]);
@@ -52,8 +54,10 @@ export const registerCapture = (command: Command): void => {
         runId: `${hostname()}-${process.pid}-${randomBytes(2).toString("hex")}`,
       };
       await withSignals(({ soft, hard }) =>
-        watched({ settings, place, logger }, { command: "capture", version: VERSION }, (vitals) =>
-          runKafkaCapture({ ...deps, vitals, soft, hard }),
+        besideControl({ flags: { ...texts, ...beside }, logger, soft }, () =>
+          watched({ settings, place, logger }, { command: "capture", version: VERSION }, (vitals) =>
+            runKafkaCapture({ ...deps, vitals, soft, hard }),
+          ),
         ),
       );
     });

@@ -14,15 +14,16 @@ import { loggerOf, watched } from "../logging.ts";
 import { metricsPlace } from "../metricsFlags.ts";
 import { VERSION } from "../version.ts";
 import { parseWorkerOptions, withWorkerOptions } from "../workerFlags.ts";
+import { type BesideFlags, besideControl, splitControl, withControl } from "./control/besideControl.ts";
 
 /** Copied documents wait in memory as the server sent them, for several lanes concurrently. */
 const DEFAULTS = { budgetMb: 24 } as const;
 
-type RunFlags = CaptureFlags & { replaceTarget?: boolean; reverse?: boolean };
+type RunFlags = CaptureFlags & BesideFlags & { replaceTarget?: boolean; reverse?: boolean };
 
 /** `ferry run`: source to target in one process, without Kafka and Java. */
 export const registerRun = (command: Command): void => {
-  withCapture(command)
+  withControl(withCapture(command))
     .option("--replace-target", "drop the selected collections on the target, and start over")
     .option(
       "--reverse",
@@ -30,7 +31,8 @@ export const registerRun = (command: Command): void => {
     );
   withWorkerOptions(command, { without: ["topics"], defaults: DEFAULTS });
   command.action(async ({ replaceTarget = false, reverse = false, ...flags }: RunFlags) => {
-    const { texts, metricsOpen, ...capture } = parseCapture(flags);
+    const { beside, rest } = splitControl(flags);
+    const { texts, metricsOpen, ...capture } = parseCapture(rest);
     requireStructure(replaceTarget, capture);
     const options = parseWorkerOptions({ budgetMb: String(DEFAULTS.budgetMb), ...texts });
     const { routes, ddl } = await readConfig(texts["config"]);
@@ -58,7 +60,9 @@ export const registerRun = (command: Command): void => {
       await (reverse ? runReversed(deps) : runDirect(deps));
     };
     await withSignals((signals) =>
-      watched({ settings, place, logger }, { command: "run", version: VERSION }, (vitals) => work(signals, vitals)),
+      besideControl({ flags: { ...texts, ...beside }, logger, soft: signals.soft }, () =>
+        watched({ settings, place, logger }, { command: "run", version: VERSION }, (vitals) => work(signals, vitals)),
+      ),
     );
   });
 };

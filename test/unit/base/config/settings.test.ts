@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { resolveSettings } from "#base/config/settings.ts";
+import { resolveSettings, settingVariables } from "#base/config/settings.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
 import { tempFolder } from "../../../harness/folders.ts";
 
@@ -33,4 +33,14 @@ test("what is missing or malformed is one sentence that names the setting, and s
       (error) => isFerry(error, "FERRY_USAGE") && error.detail.startsWith(sentence) && !error.detail.includes("secret"),
       sentence,
     );
+});
+
+test("what a process is told by its environment is what this one has, whatever it was read from", () => {
+  using folder = tempFolder();
+  const file = join(folder.path, "source");
+  writeFileSync(file, "mongodb://from.file/\n");
+  const env = { FERRY_HOME: folder.path, FERRY_SOURCE_FILE: file, FERRY_TARGET: "mongodb://environment/" };
+  const found = resolveSettings({ stateDb: "named" }, ["source"], env);
+  const told = { ...env, ...settingVariables(found) };
+  assert.deepEqual(resolveSettings({}, ["source"], told), found);
 });

@@ -2,14 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import type { Logger } from "#base/observe/log.ts";
-import type { CutoverRecord } from "#cutover/machine/record.ts";
 import { type JobAsked, Jobs } from "#process/control/jobs.ts";
 
 const SILENT: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 const ASKED: JobAsked = { act: "cutover", on: "s.a", choice: { named: ["s.a"] }, by: { via: "api", who: "a test" } };
 
 const jobs = (signal = new AbortController().signal) => new Jobs({ clock: { now: () => 0 }, logger: SILENT, signal });
-const recorded = { _id: 1, state: "fencing" } as CutoverRecord;
 
 /** Ends when its signal aborts, as what that aborts with. */
 const untilStopped = (signal: AbortSignal): Promise<never> =>
@@ -44,10 +42,14 @@ test("what fails before there is anything to show is the answer; what fails late
     }),
     refused,
   );
-  const later = await desk.ask(ASKED, async (job) => {
-    job.record = recorded;
-    throw new Error("not one of ferry's");
+  const { promise: told, reject } = Promise.withResolvers<never>();
+  const later = await desk.ask(ASKED, async (_, { shown }) => {
+    shown();
+    await told;
   });
+  assert.equal(later.endedAt, null);
+  reject(new Error("not one of ferry's"));
+  await desk[Symbol.asyncDispose]();
   assert.equal(later.refused?.code, "FERRY_BUG");
 });
 

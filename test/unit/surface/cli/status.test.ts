@@ -109,6 +109,7 @@ test("ferry's own capture is shown with the room that the source's oplog leaves,
     estimate: 27_000,
     oplog: { fill: 1, windowSeconds: 7200, leftSeconds: -3, short: true, atMs: 60_000 },
     spool: null,
+    limits: { maxSourceLoadMs: null, documentsPerSecond: null },
   };
   const lines = sectionOf(formatStatus({ ...NOTHING, own }), "ferry's own capture:");
   assert.deepEqual(lines, [
@@ -201,6 +202,7 @@ test("one line of summary, and the exit status of the gravest thing that needs a
     ...{ mode: "kafka", phase: "stream", state: "running", owner: "host-1-abcd", generation: 1, positionMs: 0 },
     ...{ collections: 1, ranges: 1, rangesDone: 1, documents: 2_000_000, copied: 600_000, estimate: 1 },
     ...{ lagMs: 0, ended: null, oplog: null, spool: null },
+    limits: { maxSourceLoadMs: null, documentsPerSecond: null },
   };
   const lanes = [lane(0, 0, { lag: 0 })];
   assert.equal(

@@ -23,7 +23,7 @@ const FOUND: Overview = {
   own: {
     ...{ mode: "kafka", phase: "copy", state: "running", owner: "host-1-abcd", generation: 1, positionMs: 0 },
     ...{ collections: 1, ranges: 60, rangesDone: 37, documents: 2_000_000, copied: 1_861_230, estimate: 3_000_000 },
-    ...{ lagMs: 300, ended: null, spool: null },
+    ...{ lagMs: 300, ended: null, limits: { maxSourceLoadMs: null, documentsPerSecond: null }, spool: null },
     oplog: { fill: 1, windowSeconds: 7200, leftSeconds: 3600, short: false, atMs: 0 },
   },
   lagMs: 300,

@@ -1,7 +1,9 @@
 import type { Command } from "commander";
+import { resolveSettings } from "#base/config/settings.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
 import { withAddresses, withLog, withStateFlags } from "../../connections.ts";
 import { type ListenFlags, listenPlace, withListen } from "../../listenFlags.ts";
+import { loggerOf } from "../../logging.ts";
 import { serveControl } from "./serveControl.ts";
 import { type SwitchingFlags, withSwitching } from "./switchFlags.ts";
 
@@ -19,6 +21,7 @@ export const registerControl = (command: Command): void => {
 };
 
 const control = async (flags: SwitchingFlags & ListenFlags): Promise<void> => {
-  const place = listenPlace(flags); // said before anything is connected
-  await withSignals(({ soft }) => serveControl(flags, place, soft));
+  const place = listenPlace("--listen", flags); // said before anything is connected
+  const logger = loggerOf(resolveSettings(flags, []));
+  await withSignals(({ soft }) => serveControl(flags, place, { signal: soft, logger }));
 };
