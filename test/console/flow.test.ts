@@ -97,15 +97,37 @@ const deciding = async (browser: Browser, scene: Scene): Promise<void> => {
   await page.getByRole("dialog").locator(".diff .removed").filter({ hasText: "age" }).waitFor();
 };
 
+/** Something is wrong here: a rehearsal tells it, and a switch asks for a word first. */
+const rehearsing = async (browser: Browser, scene: Scene): Promise<void> => {
+  await using tab = await openTab(browser, scene.as("cutover"), SCREEN);
+  const { page } = tab;
+  await page.getByRole("link", { name: "Cutover", exact: true }).click();
+  await page.getByRole("button", { name: "Rehearse" }).click();
+  await page.locator(".note").filter({ hasText: "cutover.rehearse" }).filter({ hasNotText: "under way" }).waitFor();
+  await page.getByRole("button", { name: "Switch over…" }).click();
+  const dialog = page.getByRole("dialog");
+  const confirm = dialog.getByRole("button", { name: "Switch over" });
+  assert.equal(await confirm.isDisabled(), true);
+  await dialog.getByLabel(/to go on/).fill("ferry_seen");
+  assert.equal(await confirm.isDisabled(), false);
+  assert.deepEqual(await axeFinds(page), []);
+  await page.keyboard.press("Escape");
+  await dialog.waitFor({ state: "detached" });
+};
+
 /** Control is killed, and started again at the same address: the page goes on by itself. */
 const reconnecting = async (browser: Browser, scene: Scene): Promise<void> => {
   await using tab = await openTab(browser, scene.as("viewer"), SCREEN);
   const { page } = tab;
   const link = page.locator(".link");
   await link.filter({ hasText: "live" }).waitFor();
+  await page.getByRole("link", { name: /^Copy/ }).click();
+  await page.getByRole("heading", { name: "Copy", exact: true }).waitFor();
+  await page.getByRole("link", { name: "Overview" }).click();
+  await page.getByRole("heading", { name: "Overview" }).waitFor();
   scene.control.kill("SIGSTOP");
-  await page.getByRole("link", { name: /^Drift/ }).click();
-  await page.getByRole("heading", { name: "Drift" }).waitFor(); // nothing waits for a slow server
+  await page.getByRole("link", { name: /^Copy/ }).click();
+  await page.getByRole("heading", { name: "Copy", exact: true }).waitFor(); // nothing waits for a slow server
   scene.control.kill("SIGCONT");
   scene.control.kill("SIGKILL");
   await link.filter({ hasText: "connection lost" }).waitFor({ timeout: 40_000 });
@@ -120,5 +142,6 @@ test("a run is watched and steered in a browser", async (t) => {
   await t.test("a filter is previewed on real documents", () => previewing(browser, scene));
   await t.test("dead letters are looked at, replayed and discarded", () => replaying(browser, scene));
   await t.test("a field is left out; what is wrong is shown", () => deciding(browser, scene));
+  await t.test("a rehearsal, and the word before a switch", () => rehearsing(browser, scene));
   await t.test("a connection that is lost is said, and holds nothing up", () => reconnecting(browser, scene));
 });

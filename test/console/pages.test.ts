@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Browser } from "playwright-core";
 import { axeFinds, openTab, startBrowser } from "./browser.ts";
-import { openScene, type Scene } from "./scene.ts";
+import { openScene, type Scene, until } from "./scene.ts";
 
 /** By their places, each with a word that stands there as soon as it is whole. */
 const PAGES: readonly (readonly [string, RegExp])[] = [
@@ -27,7 +27,7 @@ const looksRight = async (browser: Browser, scene: Scene, width: number, scheme:
   for (const [place, word] of PAGES) {
     await page.evaluate(`window.location.hash = "#/${place}"`);
     await page.locator("main").filter({ hasText: word }).waitFor();
-    await page.locator(".waiting").waitFor({ state: "detached" });
+    await until("everything to be there", async () => (await page.locator(".waiting").count()) === 0);
     const what = `${place} at ${width} px, ${scheme}`;
     assert.deepEqual(await axeFinds(page), [], what);
     const wide = Number(await page.evaluate("document.documentElement.scrollWidth - window.innerWidth"));

@@ -43,6 +43,14 @@ const load = async ({ users }: Scene, signal: AbortSignal): Promise<void> => {
 test("pictures of every page", async () => {
   mkdirSync(FOLDER, { recursive: true });
   await using scene = await openScene({ documents: 20_000, letters: 12 });
+  await scene.cli(
+    "cutover",
+    "--rehearse",
+    "--source",
+    scene.both.source.uri,
+    "--accept",
+    "FERRY_RUN_LETTERS,FERRY_VERIFY_WRONG",
+  );
   await using browser = await startBrowser();
   const ending = new AbortController();
   const loading = load(scene, ending.signal);

@@ -1,6 +1,7 @@
 import { Suspense, useEffect, useRef } from "react";
 import { type Live, useLive, useWatching } from "../data/live.ts";
 import { signOut, useSession } from "../data/session.ts";
+import { WithCode } from "../parts/Note.tsx";
 import { Waiting } from "../parts/Waiting.tsx";
 import { short } from "../text/format.ts";
 import { Brand } from "./Brand.tsx";
@@ -16,7 +17,7 @@ const Top = ({ live }: Readonly<{ live: Live }>) => {
     <header className="top">
       <Brand />
       <p className="summary" title={live.overview?.summary}>
-        {live.overview?.summary}
+        <WithCode text={live.overview?.summary ?? ""} />
       </p>
       <p className={`link ${live.link}`} role="status" title={live.why}>
         {LINKS[live.link]}
@@ -33,27 +34,36 @@ const MarkOf = ({ page, live }: Readonly<{ page: Page; live: Live }>) => {
   const mark = live.overview === undefined ? undefined : page.mark?.(live.overview);
   if (mark === undefined || mark.n === 0) return null;
   return (
-    <span className={mark.isNote ? "mark note" : "mark"}>
+    <span className={mark.isNote ? "mark calm" : "mark"}>
       {short(mark.n)}
       <span className="hidden"> {mark.what}</span>
     </span>
   );
 };
 
-const Side = ({ place, live }: Readonly<{ place: string; live: Live }>) => (
-  <nav className="side" aria-label="Pages">
-    <ul>
-      {PAGES.map((page) => (
-        <li key={page.path}>
-          <a href={`#/${page.path}`} aria-current={page.path === place ? "page" : undefined}>
-            {page.title}
-            <MarkOf page={page} live={live} />
-          </a>
-        </li>
-      ))}
-    </ul>
-  </nav>
-);
+const Side = ({ place, live }: Readonly<{ place: string; live: Live }>) => {
+  const list = useRef<HTMLElement>(null);
+  // On a phone the pages stand in one line.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: when the page changes
+  useEffect(() => {
+    const [at, bar] = [list.current?.querySelector<HTMLElement>("[aria-current]"), list.current];
+    if (at != null && bar !== null) bar.scrollLeft = at.offsetLeft - (bar.clientWidth - at.offsetWidth) / 2;
+  }, [place]);
+  return (
+    <nav className="side" aria-label="Pages" ref={list}>
+      <ul>
+        {PAGES.map((page) => (
+          <li key={page.path}>
+            <a href={`#/${page.path}`} aria-current={page.path === place ? "page" : undefined}>
+              {page.title}
+              <MarkOf page={page} live={live} />
+            </a>
+          </li>
+        ))}
+      </ul>
+    </nav>
+  );
+};
 
 /** What is around every page. */
 export const Shell = ({ token }: Readonly<{ token: string }>) => {

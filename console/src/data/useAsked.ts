@@ -13,11 +13,12 @@ const EVERY_MS = 2000;
 /** A page that is not seen asks for nothing. */
 const isSeen = (): boolean => document.visibilityState === "visible";
 
-/** Asks again and again while it is shown, the next time after the last answer; never two at once. @param everyMs 0: once */
+/** Asks again and again while it is shown, the next time after the last answer; never two at once. @param everyMs 0: once @param keeps an answer stays until there is one to another question, so that a list does not jump */
 export const useAsked = <N extends Asked>(
   name: N,
   question: Question<N> = {},
   everyMs = EVERY_MS,
+  keeps = false,
 ): Looked<Answer<N>> => {
   const [state, setState] = useState<State<N>>({ key: "" });
   const key = JSON.stringify([name, question]);
@@ -53,5 +54,5 @@ export const useAsked = <N extends Asked>(
 
   const again = useCallback(() => setTurn((n) => n + 1), []);
   const isOwn = state.key === key;
-  return { answer: isOwn ? state.answer : undefined, problem: isOwn ? state.problem : undefined, again };
+  return { answer: isOwn || keeps ? state.answer : undefined, problem: isOwn ? state.problem : undefined, again };
 };

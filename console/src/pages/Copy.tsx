@@ -40,7 +40,7 @@ const CollectionRow = ({ of, perSecond }: Readonly<{ of: Collection; perSecond: 
         </span>
       </div>
       {share !== undefined && <Bar share={share} name={`${topic} copied`} kind={isDone ? "good" : ""} />}
-      <Ranges of={of} />
+      {ranges > 1 && <Ranges of={of} />}
       <p className="quiet">
         {rangesDone} of {plural(ranges, "range")} done
         {[rate, isDone ? "" : etaOf(of, perSecond)].filter((one) => one !== "").map((text) => ` · ${text}`)}

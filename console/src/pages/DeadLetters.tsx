@@ -79,7 +79,7 @@ export const DeadLettersPage = () => {
   const [asking, setAsking] = useState<Verdict>();
   const act = useAct("decideLetters");
   const filter = { ...(route === "" ? {} : { route }), ...(reason === "" ? {} : { reason }) };
-  const looked = useAsked("listLetters", { query: { ...filter, limit } }, limit === FEW ? 3000 : 15_000);
+  const looked = useAsked("listLetters", { query: { ...filter, limit } }, limit === FEW ? 3000 : 15_000, true);
   const total = looked.answer?.total ?? 0;
   const letters = looked.answer?.letters ?? [];
   const columns = useMemo(

@@ -5,7 +5,7 @@ import { Head } from "../parts/Head.tsx";
 import { Note } from "../parts/Note.tsx";
 import { ProblemNote } from "../parts/Shown.tsx";
 import { Waiting } from "../parts/Waiting.tsx";
-import { moment } from "../text/format.ts";
+import { moment, sentence } from "../text/format.ts";
 import { Charts } from "./overview/Charts.tsx";
 import { DocumentPath } from "./overview/DocumentPath.tsx";
 import { Numbers } from "./overview/Numbers.tsx";
@@ -20,9 +20,9 @@ const Needs = ({ overview: { needs, unread } }: Readonly<{ overview: Overview }>
       </h2>
       <div className="notes" aria-live="polite">
         {first === undefined && unread.length === 0 && <Note kind="good" text="Nothing needs a person." />}
-        {first !== undefined && <Note kind="bad" text={first} />}
+        {first !== undefined && <Note kind="bad" text={sentence(first)} />}
         {more.map((text) => (
-          <Note key={text} kind="warn" text={text} />
+          <Note key={text} kind="warn" text={sentence(text)} />
         ))}
         {unread.map(({ part, reason }) => (
           <Note key={part} kind="warn" text={`${part} could not be read`} more={reason} />

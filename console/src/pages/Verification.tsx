@@ -48,7 +48,7 @@ const RouteCard = ({ of, may }: Readonly<{ of: Route; may: boolean }>) => {
         name={`${of.route} compared`}
         kind={of.wrong > 0 ? "bad" : of.finishedAt === null ? "" : "good"}
       />
-      <RangesMap of={of} />
+      {of.ranges > 1 && <RangesMap of={of} />}
       <p className="quiet">
         {plural(of.documents, "document")} compared in pass {of.pass}, begun {moment(of.startedAt)}
         {of.finishedAt !== null && `, ended ${moment(of.finishedAt)}`}.

@@ -13,6 +13,8 @@ const colour = (name: string): string => {
   return found;
 };
 
+const clock = (seconds: number): string => new Date(seconds * 1000).toLocaleTimeString("en-GB");
+
 const optionsOf = (
   { clientWidth: width, clientHeight: height }: HTMLElement,
   text: (n: number) => string,
@@ -31,7 +33,15 @@ const optionsOf = (
       y: { range: (_, __, max) => [0, Math.max(max * 1.15, 1)] as [number, number] },
     },
     axes: [
-      { stroke: ink, grid: { show: false }, ticks: { show: false }, font, size: 24, space: 70 },
+      {
+        stroke: ink,
+        grid: { show: false },
+        ticks: { show: false },
+        font,
+        size: 24,
+        space: 80,
+        values: (_, all) => all.map(clock),
+      },
       { stroke: ink, grid, ticks: { show: false }, font, size: 62, space: 34, values: (_, all) => all.map(text) },
     ],
     series: [

@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
 import type { Problem } from "../data/problem.ts";
 import type { Looked } from "../data/useAsked.ts";
-import { Note } from "./Note.tsx";
+import { Note, WithCode } from "./Note.tsx";
 import { Waiting } from "./Waiting.tsx";
 
 /** Why something was not done or is not shown. */
@@ -30,7 +30,13 @@ export const Shown = <T,>({
 /** Nothing is there, and that is how it should be, or what to do about it. */
 export const Empty = ({ text, more = "" }: Readonly<{ text: string; more?: string }>) => (
   <div className="empty">
-    <p>{text}</p>
-    {more !== "" && <p>{more}</p>}
+    <p>
+      <WithCode text={text} />
+    </p>
+    {more !== "" && (
+      <p>
+        <WithCode text={more} />
+      </p>
+    )}
   </div>
 );

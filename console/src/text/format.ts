@@ -52,3 +52,6 @@ export const moment = (at: string | number | Date, now = new Date()): string => 
 
 export const sum = <T>(all: readonly T[], of: (one: T) => number): number =>
   all.reduce((total, one) => total + of(one), 0);
+
+/** With a capital letter, as it stands alone. */
+export const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

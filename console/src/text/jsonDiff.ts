@@ -1,3 +1,5 @@
+import { valueText } from "./extendedJson.ts";
+
 /** One line of two documents beside each other. */
 export type DiffLine = Readonly<{ kind: "same" | "removed" | "added"; text: string }>;
 
@@ -13,8 +15,7 @@ const isNested = (value: unknown): value is Fields =>
   isFields(value) && !Object.keys(value).some((name) => name.startsWith("$"));
 
 const lines = (kind: DiffLine["kind"], name: string, value: unknown, depth: number): DiffLine[] => {
-  const text = JSON.stringify(value, null, 2) ?? "";
-  return text
+  return valueText(value, 2)
     .split("\n")
     .map((line, n) => ({ kind, text: `${INDENT.repeat(depth)}${n === 0 && name !== "" ? `${name}: ` : ""}${line}` }));
 };

@@ -1,3 +1,4 @@
+import { useLive } from "../../data/live.ts";
 import type { Lane, Overview } from "../../data/operations.ts";
 import { useAsked } from "../../data/useAsked.ts";
 import { shareStyle } from "../../parts/Bar.tsx";
@@ -29,14 +30,14 @@ const workersStep = ({ workers, lanes, capture }: Overview): Step => {
   return {
     name: isDirect ? "Lanes" : "Workers",
     value: isDirect ? plural(lanes.count, "lane") : `${count(workers.alive)} alive`,
-    more: workers.gone > 0 && !isDirect ? `${count(workers.gone)} gone` : plural(lanes.count, "lane"),
+    more: isDirect ? "apply in order" : workers.gone > 0 ? `${count(workers.gone)} gone` : plural(lanes.count, "lane"),
     kind: !isDirect && workers.alive === 0 ? "bad" : "",
   };
 };
 
-const targetStep = ({ lanes, workers, copy }: Overview): Step => ({
+const targetStep = ({ lanes, workers }: Overview): Step => ({
   name: "Target",
-  value: `${short(lanes.counts.applied + (copy?.documents ?? 0))} applied`,
+  value: `${short(lanes.counts.applied)} applied`,
   more: workers.bytesPerSecond > 0 ? `${bytes(workers.bytesPerSecond)}/s` : `${short(workers.appliedPerSecond)}/s`,
   kind: "",
 });
@@ -78,7 +79,9 @@ const LogStation = ({ overview, lanes }: Readonly<{ overview: Overview; lanes: r
 export const DocumentPath = ({ overview }: Readonly<{ overview: Overview }>) => {
   const { answer: lanes = [] } = useAsked("listLanes");
   const captures = captureStep(overview).kind === "";
-  const applies = overview.workers.appliedPerSecond > 0 || (captures && overview.capture?.phase === "copy");
+  const { samples } = useLive();
+  const applies =
+    samples.slice(-5).some(({ perSecond }) => perSecond > 0) || (captures && overview.capture?.phase === "copy");
   return (
     <ol className="path">
       <Station step={sourceStep(overview)} />
