@@ -11,10 +11,12 @@ import { type BenchStack, versionsOf } from "./lib/stack.ts";
 
 /** On each side. */
 const CLIENTS = 100;
-/** Between a client's reads and its next write, ms: 200 of them make more than 3,000 operations a second. */
-const EVERY_MS = 58;
+/** A client writes once in this time, ms, and reads four times: 200 of them make more than 3,000 operations a second. */
+const EVERY_MS = 290;
 /** How long services write before, between and after, ms. */
 const CALM_MS = 2000;
+/** And before anything is asked, ms: nobody switches what was started a second ago, and what just started compiles itself. */
+const WARM_MS = 20_000;
 
 /** As an operator would: it is not begun before nothing is missing. */
 const ready = (args: readonly string[]): Promise<void> =>
@@ -52,10 +54,10 @@ const switched = async (
   return { pauses: services.pauses, measuredMs: Number(facts.pause.ms), parts: facts.pause.parts };
 };
 
-type Field = Readonly<{ stack: BenchStack; there: MongoClient; here: MongoClient }>;
+type Field = Readonly<{ stack: BenchStack; there: MongoClient; here: MongoClient; clients: number; warmMs: number }>;
 
 /** There and back, with services on both sides. */
-const roundTrip = async ({ stack, here, there }: Field, topology: Topology, clients: number, name: string) => {
+const roundTrip = async ({ stack, here, there, clients, warmMs }: Field, topology: Topology, name: string) => {
   const uris = { source: stack.source.uri, target: stack.target.uri };
   const sides = ["--source", uris.source, "--target", uris.target, "--state-db", `ferry_${name}`];
   const kafka = topology === "direct" ? [] : ["--kafka", stack.kafka.bootstrap];
@@ -72,14 +74,15 @@ const roundTrip = async ({ stack, here, there }: Field, topology: Topology, clie
   await waitFor(async () => ((await users.countDocuments()) >= clients ? { done: 1 } : { seen: services.acked }), {
     ...{ what: "services' documents on the target", clock: systemClock, timeoutMs: 60_000 },
   });
-  const cutover = ["cutover", ...sides, ...through, ...accept];
-  await ready(cutover);
-  const switching = [...cutover, "--on-release", services.release];
-  const rehearsal = JSON.parse(await ferry([...switching, "--rehearse", "--json"]));
+  await pause(warmMs);
   const before = [performance.now(), services.operations + others.operations] as const;
   await pause(CALM_MS);
   const done = services.operations + others.operations - before[1];
   const perSecond = (done * 1000) / (performance.now() - before[0]);
+  const cutover = ["cutover", ...sides, ...through, ...accept];
+  await ready(cutover);
+  const switching = [...cutover, "--on-release", services.release];
+  const rehearsal = JSON.parse(await ferry([...switching, "--rehearse", "--json"]));
   const forth = await switched(services, "target", switching);
   const carryingBack = ["run", "--reverse", ...sides, "--include", `${name}.*`, "--log-level", "error"];
   await using _reverse = running(process.execPath, [MAIN, ...carryingBack]);
@@ -144,12 +147,13 @@ export const benchCutover = async (bench: Bench): Promise<void> => {
     MongoClient.connect(stack.target.uri),
   ]);
   const clients = bench.sized(CLIENTS);
+  const field = { stack, here, there, clients, warmMs: bench.sized(WARM_MS) };
   const topologies = topologiesOf(bench);
   const trips: Trip[] = [];
   try {
     for (let n = 1; n <= bench.rounds; n++)
       for (const topology of topologies) {
-        const trip = await roundTrip({ stack, here, there }, topology, clients, `cut${process.pid}_${topology}_${n}`);
+        const trip = await roundTrip(field, topology, `cut${process.pid}_${topology}_${n}`);
         trips.push(trip);
         console.log(`round ${n}  ${topology.padEnd(10)} ${JSON.stringify(ratiosOf([trip], ""))}`);
         console.log(`  the pause ${partsText(trip.forth.parts)}; predicted ${partsText(trip.expectedParts)}`);
