@@ -19,7 +19,7 @@ export const readRanges = async ({ client, ns }: CollectionAt): Promise<readonly
 };
 
 /** A reply of about this size is long enough to be read at full speed, bytes; some are in memory at the same time. */
-const REPLY_BYTES = 2 * 1024 * 1024;
+const REPLY_BYTES = 1024 * 1024;
 const MOST_DOCUMENTS = 5_000;
 
 /** Of one document, bytes; 1 where there is none, or no collection: it may be dropped or renamed while it is carried. */
