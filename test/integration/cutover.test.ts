@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { MongoClient } from "mongodb";
 import { systemClock } from "#base/flow/clock.ts";
 import { every } from "#base/flow/every.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import { compare } from "../harness/compare.ts";
 import { moved, streaming } from "../harness/cutover.ts";
+import { TcpProxy } from "../harness/proxy.ts";
 
 test("user-write-block: services move with nothing lost or doubled, and the pause is printed with its parts", async () => {
   await using both = await streaming("block");
@@ -231,9 +233,22 @@ test("what goes wrong leaves everything as it was: fences, hooks, writers, an op
   await coll.insertOne({ _id: "open" }, { session });
   const held = both.command("cutover", [...accept, "--max-pause", "1500ms"]);
   const late = await held;
-  assert.match(late.err, /FERRY_CUTOVER_PAUSE: .*the source did not refuse writes/, late.out);
+  assert.match(
+    late.err,
+    /FERRY_CUTOVER_PAUSE: .*the source did not refuse writes, which an open transaction/,
+    late.out,
+  );
   await session.abortTransaction();
   await goesOn();
+
+  // The refusal names a target that takes no writes, and nothing is tried again and again.
+  await both.there.db("admin").command({ setUserWriteBlockMode: 1, global: true });
+  const onto = ["--state-db", "ferry_wrong_again", "--include", "wrong.*", "--conflict", "mirror"];
+  const fenced = await both.command("run", onto);
+  await both.there.db("admin").command({ setUserWriteBlockMode: 1, global: false });
+  assert.match(fenced.err, /FERRY_TARGET_FENCED: the target refuses the writes of all its users/, fenced.out);
+  const none = await both.command("cutover", ["--ready", "--json", "--state-db", "ferry_wrong_again"]);
+  assert.deepEqual([none.status, JSON.parse(none.out).missing[0].code], [1, "FERRY_RUN_NONE"]);
 
   await both.here.db("admin").command({ setUserWriteBlockMode: 1, global: true });
   const foreign = await both.command("cutover", [...accept]);
@@ -253,12 +268,40 @@ test("what goes wrong leaves everything as it was: fences, hooks, writers, an op
   assert.equal(indexes.find(({ name }) => name === "at_1")?.["expireAfterSeconds"], 100_000);
 });
 
-test("open transactions, $out, documents that expire and an index that is built, at the moment of the fence", async (t) => {
+/** Increments through a connection that loses each second answer, so that a retry by the driver is always on its way. */
+const retriedWrites = async (here: MongoClient, name: string) => {
+  const proxy = await TcpProxy.start(here.options.hosts[0]?.port ?? 0);
+  const uri = `mongodb://127.0.0.1:${proxy.port}/?directConnection=true&retryWrites=true`;
+  const client = await new MongoClient(uri, { writeConcern: { w: "majority" } }).connect();
+  const counters = client.db(name).collection<{ _id: string; n: number }>("counters");
+  await here.db(name).collection<{ _id: string; n: number }>("counters").insertOne({ _id: "retried", n: 0 });
+  const account = { acked: 0, unknown: 0 };
+  return {
+    account,
+    proxy,
+    increment: async (n: number): Promise<void> => {
+      if (n % 2 === 0) proxy.loseAnswerTo((bytes) => bytes.includes("retried"));
+      try {
+        await counters.updateOne({ _id: "retried" }, { $inc: { n: 1 } });
+        account.acked++;
+      } catch {
+        account.unknown++; // its first try may have been done, or the fence has refused it
+      }
+    },
+    [Symbol.asyncDispose]: async (): Promise<void> => {
+      await client.close();
+      await proxy[Symbol.asyncDispose]();
+    },
+  };
+};
+
+test("open transactions, retried writes, $out, documents that expire and an index that is built, at the moment of the fence", async (t) => {
   await using both = await streaming("edges");
   const db = both.here.db("edges");
   await db.collection("big").insertMany(Array.from({ length: 20_000 }, (_, n) => ({ n, text: "x".repeat(100) })));
   await db.collection("short").createIndex({ at: 1 }, { expireAfterSeconds: 0 });
   await db.createCollection("copied");
+  await using retried = await retriedWrites(both.here, "edges");
   const run = await both.start();
   await both.here.db("admin").command({ setParameter: 1, ttlMonitorSleepSecs: 1 });
   const services = both.services();
@@ -291,6 +334,7 @@ test("open transactions, $out, documents that expire and an index that is built,
         .toArray(),
     ),
     forever(50, () => db.collection("short").insertOne({ at: new Date(Date.now() + Math.random() * 2000) })),
+    forever(5, retried.increment),
     forever(2000, (n) => db.collection("big").createIndex({ n: 1, text: 1 }, { name: `built ${n}` })),
   ];
   const accept = [
@@ -308,7 +352,7 @@ test("open transactions, $out, documents that expire and an index that is built,
     await moved(services);
     isOver = true;
     await Promise.all(busy);
-    for (const name of ["big", "copied", "pairs"]) {
+    for (const name of ["big", "copied", "pairs", "counters"]) {
       const found = await compare(db.collection(name), both.there.db("edges").collection(name));
       assert.equal(found.wrong, 0, `${name}: ${JSON.stringify(found)}`);
     }
@@ -317,6 +361,12 @@ test("open transactions, $out, documents that expire and an index that is built,
       0,
       "no half of a transaction",
     );
+    const there = both.there.db("edges").collection<{ _id: string; n: number }>("counters");
+    const { n = -1 } = (await there.findOne({ _id: "retried" })) ?? {};
+    const { acked, unknown } = retried.account;
+    t.diagnostic(`${acked} acknowledged, ${unknown} not, ${retried.proxy.lost} answers lost; the target counted ${n}`);
+    assert.ok(retried.proxy.lost > 10, "retries were on their way");
+    assert.ok(n >= acked && n <= acked + unknown, "what was acknowledged is there, and nothing twice");
     assert.deepEqual(await services.settle("target"), { lost: 0, doubled: 0 });
   } finally {
     isOver = true;

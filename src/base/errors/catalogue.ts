@@ -771,7 +771,7 @@ export const CATALOGUE = {
     76,
     "never",
     "Services still write to the source: their next writes would not be on the target.",
-    "Stop or fence them, then run `ferry finalize` again. --allow-writes ends the run anyway, and prints the time up to which the target has everything.",
+    "Stop or fence them, then try again. `ferry finalize --allow-writes` ends the run anyway, and prints the time up to which the target has everything.",
   ),
   FERRY_RUN_FINALIZING: entry(
     75,
@@ -797,6 +797,12 @@ export const CATALOGUE = {
     "never",
     "The source already refuses writes, and this cutover did not ask for it.",
     "`ferry check` tells whose it is. `ferry cutover --abort` lifts what a cutover left behind; a fence of your own is lifted by hand, or with --abort --allow-both.",
+  ),
+  FERRY_TARGET_FENCED: entry(
+    76,
+    "never",
+    "What ferry has to write to is fenced: nothing could be written there.",
+    "`ferry check` tells whose fence it is. Behind a rollback, `ferry rollback --abort --allow-both` lifts it; a fence of your own is lifted by hand.",
   ),
   FERRY_CUTOVER_EARLY: entry(
     75,

@@ -39,8 +39,12 @@ const interrupted = ({ state }: CutoverRecord): FerryError =>
   new FerryError("FERRY_CUTOVER_INTERRUPTED", `the process that drove it ended while ${state}`);
 
 /** It waits in this state for the operator's word. */
-const standing = (record: CutoverRecord, error: FerryError, command: string): FerryError =>
-  new FerryError(error.code, `${error.detail}; it stays ${record.state}: ${waysOn(record, command)}`, { cause: error });
+const standing = (record: CutoverRecord, error: FerryError, command: string): FerryError => {
+  const why =
+    record.state === "lifting" && record.refused !== undefined ? ` (it goes back since: ${record.refused.detail})` : "";
+  const stays = `it stays ${record.state}${why}: ${waysOn(record, command)}`;
+  return new FerryError(error.code, `${error.detail}; ${stays}`, { cause: error });
+};
 
 /** Drives a cutover through its table. */
 export class Machine {
@@ -194,7 +198,7 @@ export class Machine {
 }
 
 const DOES: Partial<Record<State, string>> = {
-  fencing: "the source did not refuse writes",
+  fencing: "the source did not refuse writes, which an open transaction holds up,",
   draining: "not everything was on the target",
   proving: "not everything was proven",
   restoring: "not everything was restored on the target",

@@ -9,8 +9,11 @@ import type { FenceKind, Parts, SourceTime } from "./parts.ts";
 /** What a rehearsal measured: ms by step of the pause, and their sum. */
 export type Rehearsed = Readonly<{ parts: Readonly<Record<string, number>>; pauseMs: number }>;
 
+/** What was rehearsed: of the source, empty where it was everything. */
+export type RehearsedOf = Readonly<{ namespaces: readonly string[] }>;
+
 /** `ferry.rehearsals`: `last` is the last one that came to its end; `underway` is written where a cutover writes its state. */
-export type RehearsalRecord = { _id: "last" | "underway"; at: Date } & Rehearsed;
+export type RehearsalRecord = { _id: "last" | "underway"; at: Date } & Rehearsed & RehearsedOf;
 
 export type RehearsalDeps = Readonly<{
   parts: Parts;
@@ -108,14 +111,14 @@ export class RehearsalStore {
 
   /** As durable as a cutover's state. */
   underway(parts: Rehearsed["parts"]): Promise<void> {
-    return this.#write("underway", { parts, pauseMs: 0 });
+    return this.#write("underway", { parts, pauseMs: 0, namespaces: [] });
   }
 
-  note(measured: Rehearsed): Promise<void> {
+  note(measured: Rehearsed & RehearsedOf): Promise<void> {
     return this.#write("last", measured);
   }
 
-  async #write(_id: RehearsalRecord["_id"], measured: Rehearsed): Promise<void> {
+  async #write(_id: RehearsalRecord["_id"], measured: Rehearsed & RehearsedOf): Promise<void> {
     const record = { ...measured, at: new Date() };
     await translated("noting the rehearsal", () => this.#records.replaceOne({ _id }, record, { upsert: true }));
   }

@@ -4,7 +4,7 @@ import { NamespacePattern, type NamespaceSpec } from "#base/flow/namespaceFilter
 import { type CutoverRecord, isSwitchedBy } from "#cutover/machine/record.ts";
 import type { Back } from "#process/capture/captureStart.ts";
 import { reverseState } from "#process/capture/stateNames.ts";
-import { obstacleBack, routeBack, targetsOf } from "#route/table/reverseRoutes.ts";
+import { obstaclesBack, routesBack, targetsOf } from "#route/table/reverseRoutes.ts";
 import { routesOn } from "#route/table/routesOn.ts";
 import { ResumeToken } from "#source/stream/resumeToken.ts";
 import type { StartPoint } from "#source/stream/sourceProbe.ts";
@@ -54,9 +54,9 @@ export const turnedBack = (
   const { settings, spec, options } = deps;
   assert(settings.target !== undefined, "only what went to a target can be carried back");
   const routes = routesOf(records, deps.routes);
-  const obstacles = (routes ?? []).flatMap((route) => obstacleBack(route) ?? []);
+  const obstacles = obstaclesBack(routes ?? []);
   if (obstacles.length > 0) throw new FerryError("FERRY_ROLLBACK_ROUTE", obstacles.join("; "));
-  const back = routes?.map(routeBack);
+  const back = routesBack(routes);
   const begun = added.flatMap(({ namespaces }) => namespaces).flatMap((name) => targetsOf(routes, name));
   const stateDb = reverseState(settings.stateDb);
   return {

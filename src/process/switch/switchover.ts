@@ -11,8 +11,10 @@ import { type CutoverRecord, isSwitchedBy, type Seen } from "#cutover/machine/re
 import { type RehearsalRecord, type Rehearsed, rehearse } from "#cutover/machine/rehearsal.ts";
 import { switchedOver } from "#cutover/machine/switchedOver.ts";
 import { watch } from "#cutover/machine/watch.ts";
-import { waysOn } from "#cutover/machine/waysOn.ts";
+import { commandOn, waysOn } from "#cutover/machine/waysOn.ts";
 import { readWhole } from "#cutover/parts/carriedRun.ts";
+import { forwardState } from "#process/capture/stateNames.ts";
+import { obstaclesBack } from "#route/table/reverseRoutes.ts";
 import { clusterTime } from "#source/stream/sourceProbe.ts";
 import { LEASE_MS, type SwitchChoice, type SwitchDeps, type SwitchParts } from "./switchWiring.ts";
 
@@ -39,6 +41,13 @@ const fenceIn = ({ _id, fence: kind, entered }: CutoverRecord, given: FenceChoic
 const released = ({ _id, state }: CutoverRecord): FerryError =>
   new FerryError("FERRY_CUTOVER_RELEASED", `cutover ${_id} is ${state}`);
 
+/** What stands between now and a cutover, and what is known of it beforehand. */
+export type SwitchReadiness = Readonly<{
+  missing: readonly FerryError[];
+  last: RehearsalRecord | undefined;
+  noWayBack: readonly string[];
+}>;
+
 /** One use of `ferry cutover` or `ferry rollback`. */
 export class Switchover {
   readonly #deps: SwitchDeps;
@@ -52,10 +61,17 @@ export class Switchover {
   }
 
   /** What is missing, and what the last rehearsal measured. Writes nothing. */
-  async ready(): Promise<Readonly<{ missing: readonly FerryError[]; last: RehearsalRecord | undefined }>> {
+  async ready(): Promise<SwitchReadiness> {
     const former = await this.#unfinished();
     const missing = former === undefined ? await unready(await this.#partsOf(this.#deps)) : [former];
-    return { missing, last: await this.#parts.rehearsals.last() };
+    return { missing, last: await this.#parts.rehearsals.last(), noWayBack: this.noWayBack };
+  }
+
+  /** Why services could not be sent back, of what is switched over: a cutover of it is for good. */
+  get noWayBack(): readonly string[] {
+    const { isBack, named, routes } = this.#deps;
+    if (isBack) return [];
+    return obstaclesBack(routes?.filter(({ from }) => named.length === 0 || named.includes(from)) ?? []);
   }
 
   /** A cutover that has not come to its end comes first: what else is missing would be measured against its fence. */
@@ -72,7 +88,8 @@ export class Switchover {
   }
 
   get #command(): string {
-    return `ferry ${this.#name}`;
+    const { state, isBack } = this.#deps;
+    return commandOn(`ferry ${this.#name}`, isBack ? forwardState(state.name) : state.name);
   }
 
   /** Everything but the fence. @throws the first thing that is missing, FERRY_CUTOVER_PAUSE */
@@ -86,7 +103,7 @@ export class Switchover {
     const now = async (): Promise<bigint> => (await clusterTime(source)).toBigInt();
     const remember = (laps: Rehearsed["parts"]): Promise<void> => rehearsals.underway(laps);
     const measured = await rehearse({ parts, now, remember, clock, signal, maxPauseMs });
-    await rehearsals.note(measured);
+    await rehearsals.note({ ...measured, namespaces: this.#deps.named });
     return measured;
   }
 
@@ -155,7 +172,8 @@ export class Switchover {
     const sent = (await readSentOver(state)).find(
       (record) => named.length === 0 || named.some((name) => isSwitchedBy(record, name)),
     );
-    if (sent !== undefined && !allowBoth) throw released(sent);
+    // Of these it cannot be seen whether they are up.
+    if (sent !== undefined && ["hook", "none"].includes(sent.fence) && !allowBoth) throw released(sent);
     const choice = sent && {
       named: named.length === 0 ? sent.namespaces : named,
       fence: fenceIn(sent, this.#deps.fence),
@@ -163,6 +181,7 @@ export class Switchover {
     const fence = this.#parts.fenceLeft(choice ?? this.#deps);
     const isUp = (await fence.unready()).some(({ code }) => code === "FERRY_CUTOVER_FENCED");
     if (!isUp && fence.kind !== "hook") throw new FerryError("FERRY_CUTOVER_NONE", "nothing is fenced");
+    if (sent !== undefined && !allowBoth) throw released(sent);
     // One that has come to its end has lifted its own; what it has not raised is lifted on the operator's word alone.
     if (isUp && sent === undefined && !allowBoth)
       throw new FerryError(
@@ -177,9 +196,13 @@ export class Switchover {
   async #latest(): Promise<Seen | undefined> {
     const { clock } = this.#deps;
     const since = clock.now();
+    let isTold = false;
     const { found } = await lookUntil(LOOK_MS, this.#deps, async () => {
       const seen = await this.#store.latest();
       const isKnown = seen === undefined || seen.free || isEnd(seen.record.state);
+      if (!isKnown && !isTold)
+        this.#deps.tell(`looking whether ${seen.record.owner} still drives ${this.#name} ${seen.record._id}`);
+      isTold ||= !isKnown;
       return (isKnown || clock.now() - since > 2 * LEASE_MS) && { found: seen };
     });
     return found;

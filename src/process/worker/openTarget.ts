@@ -1,4 +1,5 @@
 import { assert } from "#base/errors/ferryError.ts";
+import { requireUnfenced } from "#cutover/fence/pastFence.ts";
 import { type MongoClient, readTopology, type ServerSide, type Topology } from "#io/mongo/connect.ts";
 import { mongoServer, throughOutages } from "#io/mongo/outages.ts";
 import { type ReachDeps, reachMongo, sayIgnored } from "#io/mongo/reach.ts";
@@ -62,7 +63,7 @@ const openState = async (
 
 /**
  * Connects a process that stays to where it writes and remembers.
- * @throws what `reachMongo` throws; FERRY_MONGO_*
+ * @throws what `reachMongo` throws; FERRY_TARGET_FENCED, FERRY_MONGO_*
  */
 export const openTarget = async (settings: TargetSettings, deps: OpeningDeps): Promise<OpenTarget> => {
   const { uri, side } = placeOf(settings);
@@ -70,10 +71,10 @@ export const openTarget = async (settings: TargetSettings, deps: OpeningDeps): P
   const client = await reachMongo(uri, { ...deps, side });
   clients.defer(() => client.close());
   const servers = [mongoServer(`the ${side}`, client)];
-  const { topology, memory } = await throughOutages(`looking at the ${side}`, servers, deps, async () => ({
-    topology: await readTopology(client),
-    memory: await openState(client, settings, deps, clients),
-  }));
+  const { topology, memory } = await throughOutages(`looking at the ${side}`, servers, deps, async () => {
+    await requireUnfenced(client, side);
+    return { topology: await readTopology(client), memory: await openState(client, settings, deps, clients) };
+  });
   const kept = clients.move();
   return {
     ...{ client, side, topology, ...memory },

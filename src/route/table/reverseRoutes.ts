@@ -21,6 +21,14 @@ export const obstacleBack = ({ name, where, fields, to }: Route): string | undef
     : `${name}: ${masked.join(", ")} is masked, and its values cannot be made readable again`;
 };
 
+/** A pool beside a collection is fed from the source again when services are there: it is no obstacle. */
+const isBeside = (route: Route, routes: readonly Route[]): boolean =>
+  !isMongo(route) && routes.some((other) => other.from === route.from && isMongo(other));
+
+/** Every reason why not all of these can be carried back. */
+export const obstaclesBack = (routes: readonly Route[]): readonly string[] =>
+  routes.filter((route) => !isBeside(route, routes)).flatMap((route) => obstacleBack(route) ?? []);
+
 /** Those that can be carried back, the other way. */
 export const routesBack = (routes: readonly Route[] | undefined): readonly Route[] | undefined =>
   routes?.filter((route) => obstacleBack(route) === undefined).map(routeBack);

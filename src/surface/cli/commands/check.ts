@@ -28,6 +28,7 @@ import { checkConnect, checkKafka } from "#tools/check/checkKafka.ts";
 import { type CheckResult, checking } from "#tools/check/checkResult.ts";
 import { checkSinks } from "#tools/check/checkSinks.ts";
 import { checkStructure } from "#tools/check/checkStructure.ts";
+import { checkSwitch } from "#tools/check/checkSwitch.ts";
 import { checkContainers } from "#tools/stack/containerChecks.ts";
 import { type Flags, withConnections } from "../connections.ts";
 import { type NamesFlags, namesIn, withNames } from "../namesFlags.ts";
@@ -153,6 +154,10 @@ const check = async (flags: CheckFlags): Promise<void> => {
       results.push(
         ...(await checkBoth(flags, { source, target, state })),
         ...(await checkFences(source, target, state)),
+        ...(await checkSwitch({
+          ...{ source, target, stateDb: settings.stateDb },
+          ...{ from: databasesNamed(names.from), to: databasesNamed(names.to) },
+        })),
       );
     const { routes = [] } = await readConfig(flags.config);
     results.push(...(await checkSinks(routes, { source, createAttributes: flags.createAttributes === true })));

@@ -3,15 +3,15 @@ import { type Command, Option } from "commander";
 import { acceptedCodes } from "#base/config/acceptedCodes.ts";
 import { readConfig } from "#base/config/readConfig.ts";
 import { resolveSettings } from "#base/config/settings.ts";
-import { FerryError } from "#base/errors/ferryError.ts";
+import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { listed } from "#base/flow/namespaceFilter.ts";
 import { parseFence } from "#cutover/fence/fence.ts";
 import { WAY_BACK_MS } from "#cutover/machine/machine.ts";
 import type { CutoverRecord } from "#cutover/machine/record.ts";
-import type { Rehearsed } from "#cutover/machine/rehearsal.ts";
+import type { RehearsalRecord, Rehearsed } from "#cutover/machine/rehearsal.ts";
 import { cutoverFacts, pauseOf, pauseText, requireOver } from "#cutover/machine/report.ts";
-import { Switchover } from "#process/switch/switchover.ts";
+import { Switchover, type SwitchReadiness } from "#process/switch/switchover.ts";
 import { type SwitchDeps, wireSwitch } from "#process/switch/switchWiring.ts";
 import { connectAddress } from "#source/connect/connectAddress.ts";
 import type { ConnectRest } from "#source/connect/connectRest.ts";
@@ -148,11 +148,20 @@ const cutover = async (flags: CutoverFlags): Promise<void> => {
         onRetry: ({ detail }) => printAside(`${detail}; trying again`),
       };
       const kafka = () => resolveSettings(flags, ["kafka"]);
-      await using parts = await wireSwitch(deps, { source, kafka, connect: () => connectOf(flags, signal) });
+      const servers = { source, kafka, connect: () => connectOf(flags, signal) };
+      await using parts = await wireSwitch(deps, servers).catch((error) => noRun(flags, error));
+      if (parts === undefined) return;
       using _view = isQuiet ? NO_VIEW : openLiveView(picture.at, { leaves: false });
       await use(flags, new Switchover(deps, parts));
     }),
   );
+};
+
+/** Asked what is missing, a run that is not there is an answer. @throws the error else */
+const noRun = (flags: CutoverFlags, error: unknown): undefined => {
+  const isAnswer = isFerry(error, "FERRY_RUN_NONE") || isFerry(error, "FERRY_ROLLBACK_NONE");
+  if (flags.ready !== true || !isAnswer) throw error;
+  tellReady(flags, { missing: [error], last: undefined, noWayBack: [] });
 };
 
 const connectOf = (flags: CutoverFlags, signal: AbortSignal): ConnectRest =>
@@ -166,6 +175,7 @@ const use = async (flags: CutoverFlags, switchover: Switchover): Promise<void> =
   if (flags.abort === true) return tellAbort(flags, await switchover.abort(flags.allowBoth === true));
   if (flags.ready === true) return tellReady(flags, await switchover.ready());
   if (flags.rehearse === true) return tellRehearsal(flags, await switchover.rehearse());
+  if (flags.json !== true && switchover.noWayBack.length > 0) print(noWayBackText(switchover.noWayBack));
   const args = process.argv.slice(2);
   return tellEnd(flags, await switchover.drive((id) => new SecondProcess([...args, SECOND_OF, String(id)])));
 };
@@ -207,19 +217,40 @@ const tellAbort = (flags: CutoverFlags, record: CutoverRecord | undefined): void
   else print(sentence(flags, `cutover ${record._id} was taken back: services write to the source`));
 };
 
-type CutoverReadiness = Awaited<ReturnType<Switchover["ready"]>>;
+const noWayBackText = (reasons: readonly string[]): string => `there is no way back for ${reasons.join("; ")}`;
 
-const tellReady = (flags: CutoverFlags, { missing, last }: CutoverReadiness): void => {
+/** Of the same names; when that was is the reader's to judge. */
+const isSameScope = ({ namespaces = [] }: Pick<RehearsalRecord, "namespaces">, asked: readonly string[]): boolean =>
+  [...namespaces].sort().join() === [...asked].sort().join();
+
+const expectedText = ({ pauseMs, parts, at, namespaces = [] }: RehearsalRecord, asked: readonly string[]): string => {
+  const of = isSameScope({ namespaces }, asked)
+    ? ""
+    : `, of ${namespaces.length === 0 ? "everything" : namespaces.join(", ")}`;
+  return `expected pause ${pauseText({ ms: pauseMs, parts })} (rehearsed ${at.toISOString()}${of})`;
+};
+
+const tellReady = (flags: CutoverFlags, { missing, last, noWayBack }: SwitchReadiness): void => {
+  const asked = listed(flags.namespace ?? "");
   if (missing.length > 0) process.exitCode = 1;
   if (flags.json === true) {
     const reasons = missing.map(({ code, detail, entry }) => ({ code, detail, hint: entry.hint }));
-    printJson({ ready: missing.length === 0, missing: reasons, expectedPauseMs: last?.pauseMs ?? null });
+    const rehearsal = last && { at: last.at, namespaces: last.namespaces ?? [] };
+    const expectedPauseMs = last !== undefined && isSameScope(last, asked) ? last.pauseMs : null;
+    printJson({
+      ready: missing.length === 0,
+      missing: reasons,
+      expectedPauseMs,
+      rehearsal: rehearsal ?? null,
+      noWayBack,
+    });
     return;
   }
   if (missing.length === 0) print("ready");
   for (const { code, detail, entry } of missing) print(`missing: ${code}: ${detail}\n  ${entry.hint}`);
   if (last === undefined) print("never rehearsed: the pause is not known");
-  else print(`expected pause ${pauseText({ ms: last.pauseMs, parts: last.parts })}`);
+  else print(expectedText(last, asked));
+  if (noWayBack.length > 0) print(noWayBackText(noWayBack));
 };
 
 const tellRehearsal = (flags: CutoverFlags, { pauseMs, parts }: Rehearsed): void => {

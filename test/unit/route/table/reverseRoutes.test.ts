@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseConfig } from "#base/config/configFile.ts";
-import { obstacleBack, routeBack, routesBack, targetsOf } from "#route/table/reverseRoutes.ts";
+import { obstacleBack, obstaclesBack, routeBack, routesBack, targetsOf } from "#route/table/reverseRoutes.ts";
 
 const routesOf = (yaml: string) => parseConfig(`routes:\n${yaml}`, "ferry.yaml").routes ?? [];
 
@@ -36,6 +36,22 @@ test("row filters and masks have no way back, and say why", () => {
     back.map(({ from }) => from),
     ["a.d"],
     "what can go back goes back",
+  );
+});
+
+test("a pool beside a collection is no obstacle, a pool alone is", () => {
+  const pool = (id: string) =>
+    `cognito: { region: eu-central-1, userPoolId: eu-central-1_${id}, username: email, attributes: { email: email } }`;
+  const [collection, beside, alone] = routesOf(`
+  - { from: a.b }
+  - { from: a.b, name: pool, to: { ${pool("a")} } }
+  - { from: a.c, name: lone, to: { ${pool("b")} } }
+`);
+  assert.ok(collection !== undefined && beside !== undefined && alone !== undefined);
+  assert.deepEqual(obstaclesBack([collection, beside]), []);
+  assert.match(
+    obstaclesBack([collection, beside, alone]).join("; "),
+    /^lone: .* is no collection that services write to$/,
   );
 });
 
