@@ -15,7 +15,7 @@ const CLIENTS = 100;
 const EVERY_MS = 290;
 /** How long services write before, between and after, ms. */
 const CALM_MS = 2000;
-/** And before anything is asked, ms: nobody switches what was started a second ago, and what just started compiles itself. */
+/** And before anything is asked, ms: no operator switches what was started a second ago, and what has just started compiles itself. */
 const WARM_MS = 20_000;
 
 /** As an operator would: it is not begun before nothing is missing. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type FerryError, isFerry } from "#base/errors/ferryError.ts";
+import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import type { Fence } from "#cutover/machine/parts.ts";
 import { Switchover } from "#process/switch/switchover.ts";
 import { type SwitchDeps, switchParts } from "#process/switch/switchWiring.ts";
 import { FakeClock } from "../../../harness/memory/fakeClock.ts";
@@ -31,15 +32,27 @@ class World {
       .insertOne(record as object);
   }
 
+  /** Is the source still fenced by what has ended? */
+  isFenced = true;
+  /** What the operator was told. */
+  readonly told: string[] = [];
+
   open(deps: Partial<SwitchDeps> = {}): Switchover {
     const given = {
       ...{ target: this.#target.client, state: this.#target.state() },
       ...{ named: [], fence: { kind: "validator" }, isBack: false, owner: "me", maxPauseMs: 5000, accepted: [] },
       by: { via: "cli", who: "a test" },
+      tell: (sentence: string) => this.told.push(sentence),
       ...{ clock: this.clock, signal: new AbortController().signal, ...deps },
     } as unknown as SwitchDeps;
     const servers = { source: new MemoryMongo().client, kafka: undefined, connect: undefined };
-    return new Switchover(given, switchParts(given, servers));
+    const left: Fence = {
+      kind: "validator",
+      unready: async () => (this.isFenced ? [new FerryError("FERRY_CUTOVER_FENCED", "it is up")] : []),
+      raise: async () => 0n,
+      lift: async () => undefined,
+    };
+    return new Switchover(given, { ...switchParts(given, servers), fenceLeft: () => left });
   }
 }
 
@@ -68,6 +81,7 @@ test("the lease of a process that was killed is waited for; of one that lives, n
   const driven = alive.open().ready();
   await alive.clock.pass(4200);
   assert.ok(refusal("FERRY_CUTOVER_ALIVE", /other drives it/)((await driven).missing[0]));
+  assert.deepEqual(alive.told, ["looking whether other still drives cutover 1"]);
 });
 
 test("what may have sent services over is not taken back unless both sides may write", async () => {
@@ -80,6 +94,13 @@ test("what may have sent services over is not taken back unless both sides may w
       state,
     );
   }
+});
+
+test("services that went back have left nothing to lift: the refusal does not speak of services that were sent over", async () => {
+  const world = new World();
+  await world.note("over");
+  world.isFenced = false;
+  await assert.rejects(world.open().abort(false), refusal("FERRY_CUTOVER_NONE", /nothing is fenced/));
 });
 
 test("a fence that a command has put up is lifted by a command, or was lifted by hand: another kind is no answer", async () => {
