@@ -34,8 +34,9 @@ test("a stack that is well is found well, end to end", async () => {
   assert.deepEqual(levels(results, "fail"), []);
   assert.deepEqual(
     [...new Set(results.map(({ area }) => area))],
-    ["source", "target", "structure", "kafka", "connect"],
+    ["source", "target", "structure", "cutover", "kafka", "connect"],
   );
+  assert.ok(levels(results, "ok").some((sentence) => /could fence the source by user-write-block or/.test(sentence)));
   assert.ok(levels(results, "ok").some((sentence) => /exactly once/.test(sentence)));
   assert.ok(levels(results, "ok").some((sentence) => /MongoDB source connector 2\./.test(sentence)));
 });

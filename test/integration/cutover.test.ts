@@ -196,7 +196,7 @@ test("what goes wrong leaves everything as it was: fences, hooks, writers, an op
   const never = await both.command("cutover", [...accept, "--fence", "hook:exit 4"]);
   assert.match(
     never.err,
-    /FERRY_CUTOVER_HOOK: .*`lift` ended with status 4; it stays lifting: .*--abort.*--fence none/,
+    /FERRY_CUTOVER_HOOK: .*`lift` ended with status 4; it stays lifting \(it goes back since: .*`fence` ended with status 4\): .*--abort.*--fence none/,
   );
   assert.match((await both.command("cutover", ["--abort"])).err, /FERRY_CUTOVER_FENCE: .*or --fence none/);
   const byHand = await both.command("cutover", ["--abort", "--fence", "none"]);

@@ -14,10 +14,10 @@ test("the demo walks the run book to two equal collections and a pool, switches 
   assert.equal(status, 0, err);
   const { ok, steps } = JSON.parse(out) as { ok: boolean; steps: { expected: string; seen: string }[] };
   assert.equal(ok, true);
-  assert.equal(steps.length, 20);
+  assert.equal(steps.length, 21);
   assert.match(steps[10]?.seen ?? "", /^101 on mongo-source, 101 on mongo-target, 0 different/);
   const inPool = "101 on mongo-target, 101 of them with age or sex; 101 in the pool, 0 with these";
   assert.equal(steps[12]?.seen, inPool);
-  for (const n of [15, 18]) assert.match(steps[n]?.seen ?? "", /^the pause was \d+ ms: fencing/);
+  for (const n of [15, 19]) assert.match(steps[n]?.seen ?? "", /^the pause was \d+ ms: fencing/);
   assert.equal(existsSync(join(folder.path, "demo", "stack")), false);
 });
