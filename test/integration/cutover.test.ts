@@ -247,7 +247,9 @@ test("what goes wrong leaves everything as it was: fences, hooks, writers, an op
   const fenced = await both.command("run", onto);
   await both.there.db("admin").command({ setUserWriteBlockMode: 1, global: false });
   assert.match(fenced.err, /FERRY_TARGET_FENCED: the target refuses the writes of all its users/, fenced.out);
+  await both.there.db("ferry_wrong_again").createCollection("runs");
   const none = await both.command("cutover", ["--ready", "--json", "--state-db", "ferry_wrong_again"]);
+  assert.match(none.out, /"missing"/, none.err);
   assert.deepEqual([none.status, JSON.parse(none.out).missing[0].code], [1, "FERRY_RUN_NONE"]);
 
   await both.here.db("admin").command({ setUserWriteBlockMode: 1, global: true });
