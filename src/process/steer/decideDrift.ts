@@ -10,12 +10,14 @@ export type DriftWord = Pick<DriftDecision, "route" | "path" | "type" | "verdict
 /**
  * Passes a field or drops it from now on; what was held for it is applied again.
  * @returns how many held events that are
- * @throws FERRY_USAGE for a field that the ledger does not have; FERRY_MONGO_*
+ * @throws FERRY_USAGE for a field that the ledger does not have, and for `_id`, which is always written; FERRY_MONGO_*
  */
 export const decideDrift = async (
   { route, path, type, verdict }: DriftWord,
   { state, by }: Readonly<{ state: StateDb; by: Author }>,
 ): Promise<number> => {
+  if (verdict === "drop" && /^_id(?:\.|$)/.test(path))
+    throw new FerryError("FERRY_USAGE", `${path} cannot be dropped: without it no document has an identity`);
   const ledger = new DriftLedger(state);
   if ((await ledger.read(route, [path])).length === 0)
     throw new FerryError(
