@@ -13,6 +13,7 @@ import type { Running } from "#tools/stack/server.ts";
 import { check } from "./check.ts";
 import { type Choice, choiceOf, nothingRan, USAGE } from "./harness/choice.ts";
 import { killServersOf, tempFolder } from "./harness/folders.ts";
+import { recordClasses } from "./harness/recordClasses.ts";
 import { add, none, runFiles, summary, type Tally, type Timed } from "./harness/suite.ts";
 
 /**
@@ -111,6 +112,7 @@ const provision = async (): Promise<void> => {
   await ensureJava(report);
   await ensureKafka(report);
   await ensureConnector(report);
+  await recordClasses();
 };
 
 /**

@@ -1,8 +1,25 @@
 import assert from "node:assert/strict";
+import {
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  openSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { MongoClient } from "mongodb";
 import { isFerry } from "#base/errors/ferryError.ts";
+import { javaArgs } from "#tools/stack/java.ts";
+import { ensureJava } from "#tools/stack/javaArtefact.ts";
+import { ensureKafka } from "#tools/stack/kafkaArtefact.ts";
 import { startMongo } from "#tools/stack/mongod.ts";
+import { runProgram } from "#tools/stack/process.ts";
+import { isRecorded, sharedClasses } from "#tools/stack/sharedClasses.ts";
 import { tempFolder } from "../harness/folders.ts";
 import { TcpProxy } from "../harness/proxy.ts";
 import { mongo, sharedMongo } from "../harness/servers.ts";
@@ -65,4 +82,42 @@ test("the proxy delays and cuts on request", async () => {
   await assert.rejects(users.countDocuments());
   proxy.heal();
   assert.equal(await users.countDocuments(), 1);
+});
+
+test("what a Java program loads is recorded by its first run and used by the next; a damaged record is passed by", async () => {
+  using folder = tempFolder();
+  const libs = join(folder.path, "kafka", "libs");
+  mkdirSync(join(folder.path, "kafka"));
+  symlinkSync(await ensureKafka(() => undefined), libs);
+  const java = await ensureJava(() => undefined);
+  /** Kafka's smallest program. With `-Xshare:on` Java refuses to start where it cannot use the record. */
+  const run = async (...more: readonly string[]): Promise<readonly string[]> => {
+    const shared = await sharedClasses("tool", java, libs);
+    const args = [...shared, ...more, ...javaArgs("128m", libs), "kafka.tools.StorageTool", "random-uuid"];
+    const { code, stdout, stderr } = await runProgram(java, args, { timeoutMs: 60_000 });
+    assert.equal(code, 0, stdout + stderr);
+    return shared;
+  };
+  assert.equal(await isRecorded("tool", java, libs), false);
+  await run();
+  assert.equal(await isRecorded("tool", java, libs), true);
+  const [record = ""] = (await run("-Xshare:on")).filter((arg) => arg.includes("SharedArchiveFile"));
+  const file = record.slice(record.indexOf("=") + 1);
+  chmodSync(file, 0o600);
+  const { size } = statSync(file);
+  const damaged = openSync(file, "r+");
+  writeSync(damaged, Buffer.alloc(4096, 7), 0, 4096, Math.floor(size / 2));
+  closeSync(damaged);
+  await run();
+  truncateSync(file, Math.floor(size / 3));
+  await run();
+});
+
+test("where nothing can be recorded, Java starts without", async () => {
+  using folder = tempFolder();
+  writeFileSync(join(folder.path, "kafka-classes"), "no folder");
+  assert.deepEqual(
+    await sharedClasses("tool", await ensureJava(() => undefined), join(folder.path, "kafka", "libs")),
+    [],
+  );
 });

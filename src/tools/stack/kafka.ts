@@ -14,6 +14,7 @@ import { VERSIONS } from "./pins.ts";
 import { freePorts } from "./ports.ts";
 import { runProgram } from "./process.ts";
 import { type Readiness, type Running, Server, type ServerSpec, started } from "./server.ts";
+import { sharedClasses } from "./sharedClasses.ts";
 
 export type KafkaServerOptions = Readonly<{
   /** Folder of data, configuration and log; the same folder is the same broker. */
@@ -163,7 +164,12 @@ export const prepareKafka = async (options: KafkaServerOptions, running?: Runnin
   const spec: ServerSpec = {
     name,
     command: java,
-    args: [...javaArgs(options.heap ?? "512m", libs, { "log4j2.configurationFile": log4j }), "kafka.Kafka", config],
+    args: [
+      ...(await sharedClasses("kafka", java, libs)),
+      ...javaArgs(options.heap ?? "512m", libs, { "log4j2.configurationFile": log4j }),
+      "kafka.Kafka",
+      config,
+    ],
     cwd: dir,
     logFile: join(dir, "kafka.log"),
     ports: [port, controllerPort],

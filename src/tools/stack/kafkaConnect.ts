@@ -8,6 +8,7 @@ import { MAX_MESSAGE_BYTES } from "./kafka.ts";
 import { ensureConnector, ensureKafka } from "./kafkaArtefact.ts";
 import { freePort } from "./ports.ts";
 import { type Readiness, type Running, Server, type ServerSpec, started } from "./server.ts";
+import { sharedClasses } from "./sharedClasses.ts";
 
 export type KafkaConnectOptions = Readonly<{
   /** Folder of configuration and log. Connect keeps its state in Kafka. */
@@ -101,6 +102,7 @@ export const prepareConnect = async (options: KafkaConnectOptions, running?: Run
     name,
     command: java,
     args: [
+      ...(await sharedClasses("connect", java, libs)),
       ...javaArgs(options.heap ?? "512m", libs, { "log4j2.configurationFile": log4j }),
       "org.apache.kafka.connect.cli.ConnectDistributed",
       config,
