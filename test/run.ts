@@ -28,10 +28,13 @@ const STAGES: readonly Readonly<{ name: string; suites: readonly string[]; atOnc
 /** The longest files, longest first: one that begins late would be left alone at the end. */
 const LONGEST: readonly string[] = [
   "test/integration/benches.test.ts",
-  "test/fault/direct.test.ts",
   "test/fault/kill.test.ts",
+  "test/fault/direct.test.ts",
+  "test/integration/cognito.test.ts",
+  "test/integration/cutover.test.ts",
   "test/integration/cx.test.ts",
   "test/integration/status.test.ts",
+  "test/integration/secure-kafka.test.ts",
   "test/fault/points.test.ts",
   "test/integration/stackCommand.test.ts",
   "test/fault/target-writers.test.ts",

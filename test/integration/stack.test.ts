@@ -19,7 +19,7 @@ import { ensureJava } from "#tools/stack/javaArtefact.ts";
 import { ensureKafka } from "#tools/stack/kafkaArtefact.ts";
 import { startMongo } from "#tools/stack/mongod.ts";
 import { runProgram } from "#tools/stack/process.ts";
-import { isRecorded, sharedClasses } from "#tools/stack/sharedClasses.ts";
+import { sharedClasses } from "#tools/stack/sharedClasses.ts";
 import { tempFolder } from "../harness/folders.ts";
 import { TcpProxy } from "../harness/proxy.ts";
 import { mongo, sharedMongo } from "../harness/servers.ts";
@@ -84,12 +84,14 @@ test("the proxy delays and cuts on request", async () => {
   assert.equal(await users.countDocuments(), 1);
 });
 
-test("what a Java program loads is recorded by its first run and used by the next; a damaged record is passed by", async () => {
+test("what a Java program loads is recorded by its first run and used by the next; a damaged record is passed by", async (t) => {
   using folder = tempFolder();
   const libs = join(folder.path, "kafka", "libs");
   mkdirSync(join(folder.path, "kafka"));
   symlinkSync(await ensureKafka(() => undefined), libs);
   const java = await ensureJava(() => undefined);
+  if ((await sharedClasses("tool", java, libs)).length === 0)
+    return t.skip("this Java has no archive of its own classes");
   /** Kafka's smallest program. With `-Xshare:on` Java refuses to start where it cannot use the record. */
   const run = async (...more: readonly string[]): Promise<readonly string[]> => {
     const shared = await sharedClasses("tool", java, libs);
@@ -98,9 +100,7 @@ test("what a Java program loads is recorded by its first run and used by the nex
     assert.equal(code, 0, stdout + stderr);
     return shared;
   };
-  assert.equal(await isRecorded("tool", java, libs), false);
   await run();
-  assert.equal(await isRecorded("tool", java, libs), true);
   const [record = ""] = (await run("-Xshare:on")).filter((arg) => arg.includes("SharedArchiveFile"));
   const file = record.slice(record.indexOf("=") + 1);
   chmodSync(file, 0o600);

@@ -1,7 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
 import { access, constants, readdir, rename, rm, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { isFerry } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { makeFolder } from "./disk.ts";
@@ -14,7 +13,7 @@ import { runProgram } from "./process.ts";
  * an archive that is damaged, or was made by another Java or of other jars, is passed by.
  */
 
-/** The archive's checksums are looked at too: by default only its head is. Its absence, or its refusal, is nothing to be told of. */
+/** Java checks the whole archive, by default only its head, and says nothing about one that it refuses. */
 const QUIETLY = [
   "-XX:+IgnoreUnrecognizedVMOptions",
   "-XX:+VerifySharedSpaces",
@@ -38,12 +37,41 @@ const versionOf = (java: string): Promise<string> => {
   return asked;
 };
 
-/** Beside the jars, in the cache; another Java, or another place of the jars, has another one. */
-const archiveOf = async (program: string, java: string, libs: string): Promise<string> => {
+/** Archives lie beside the jars, in the cache. `stem`: of their names; another Java, or another place of the jars, has another one. */
+type ArchivePlace = Readonly<{ folder: string; stem: string }>;
+
+/** Undefined for a Java without an archive of its own classes, on which all others build; some of these refuse to record. */
+const placeOf = async (program: string, java: string, libs: string): Promise<ArchivePlace | undefined> => {
+  const version = await versionOf(java);
+  if (!/\bsharing\b/.test(version)) return undefined;
   const key = createHash("sha256")
-    .update(JSON.stringify([await versionOf(java), libs]))
+    .update(JSON.stringify([version, libs]))
     .digest("hex");
-  return join(`${dirname(libs)}-classes`, `${program}-${key.slice(0, 16)}.jsa`);
+  return { folder: `${dirname(libs)}-classes`, stem: `${program}-${key.slice(0, 16)}` };
+};
+
+/** An archive is named by its size: Java dies of one that was cut short. */
+const archiveName = (stem: string, bytes: number): string => `${stem}-${bytes}.jsa`;
+
+/** Undefined where something failed that nothing depends on: there is no such folder, or it is not ours to write. */
+const unlessRefused = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
+  try {
+    return await work();
+  } catch (error) {
+    if (isFerry(error) || (error as NodeJS.ErrnoException).code !== undefined) return undefined;
+    throw error;
+  }
+};
+
+/** The archive that is there and as long as its name says; any other is removed, and recorded once more. */
+const archiveIn = async ({ folder, stem }: ArchivePlace): Promise<string | undefined> => {
+  for (const name of await readdir(folder)) {
+    if (!name.startsWith(`${stem}-`)) continue;
+    const file = join(folder, name);
+    if (name === archiveName(stem, (await stat(file)).size)) return file;
+    await rm(file, { force: true });
+  }
+  return undefined;
 };
 
 /** Does Java take it? With `-Xshare:on` it refuses to start where it cannot. */
@@ -53,33 +81,23 @@ const isWhole = async (record: string, java: string, libs: string): Promise<bool
 };
 
 /** Gives a whole record its final name. */
-const publish = async (archive: string, java: string, libs: string): Promise<void> => {
-  const folder = dirname(archive);
+const publish = async ({ folder, stem }: ArchivePlace, java: string, libs: string): Promise<string | undefined> => {
   for (const name of await readdir(folder)) {
-    if (!name.startsWith(`${basename(archive)}.`)) continue;
+    if (!name.startsWith(`${stem}.`)) continue;
     const record = join(folder, name);
-    if (await isWhole(record, java, libs)) return rename(record, archive);
-    if (systemClock.now() - (await stat(record)).mtimeMs > LEFT_MS) await rm(record, { force: true });
+    const { size, mtimeMs } = await stat(record);
+    if (await isWhole(record, java, libs)) {
+      const archive = join(folder, archiveName(stem, size));
+      await rename(record, archive);
+      return archive;
+    }
+    if (systemClock.now() - mtimeMs > LEFT_MS) await rm(record, { force: true });
   }
+  return undefined;
 };
 
-/** False where something failed that nothing depends on: there is no such folder, or it is not ours to write. */
-const succeeds = async (work: () => Promise<void>): Promise<boolean> => {
-  try {
-    await work();
-    return true;
-  } catch (error) {
-    if (isFerry(error) || (error as NodeJS.ErrnoException).code !== undefined) return false;
-    throw error;
-  }
-};
-
-/** Is there an archive, or a whole record, which is one from now on? */
-export const isRecorded = async (program: string, java: string, libs: string): Promise<boolean> => {
-  const archive = await archiveOf(program, java, libs);
-  if (!existsSync(archive)) await succeeds(() => publish(archive, java, libs));
-  return existsSync(archive);
-};
+const findArchive = async (place: ArchivePlace, java: string, libs: string): Promise<string | undefined> =>
+  (await unlessRefused(() => archiveIn(place))) ?? (await unlessRefused(() => publish(place, java, libs)));
 
 /**
  * @param program one name for each that loads classes of its own
@@ -87,12 +105,14 @@ export const isRecorded = async (program: string, java: string, libs: string): P
  * @returns options of Java, for `program` alone: they use its archive, or record it where there is none yet
  */
 export const sharedClasses = async (program: string, java: string, libs: string): Promise<readonly string[]> => {
-  const archive = await archiveOf(program, java, libs);
-  if (await isRecorded(program, java, libs)) return [...QUIETLY, `-XX:SharedArchiveFile=${archive}`];
-  const mayRecord = await succeeds(async () => {
-    await makeFolder(dirname(archive));
-    await access(dirname(archive), constants.W_OK);
+  const place = await placeOf(program, java, libs);
+  if (place === undefined) return [];
+  const archive = await findArchive(place, java, libs);
+  if (archive !== undefined) return [...QUIETLY, `-XX:SharedArchiveFile=${archive}`];
+  const record = await unlessRefused(async () => {
+    await makeFolder(place.folder);
+    await access(place.folder, constants.W_OK);
+    return join(place.folder, `${place.stem}.${randomBytes(6).toString("hex")}`);
   });
-  const record = `${archive}.${randomBytes(6).toString("hex")}`;
-  return mayRecord ? [...QUIETLY, `-XX:ArchiveClassesAtExit=${record}`] : [];
+  return record === undefined ? [] : [...QUIETLY, `-XX:ArchiveClassesAtExit=${record}`];
 };
