@@ -4,8 +4,8 @@ import { createInterface } from "node:readline";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 
-/** As asciicast v2 has them: `o` is what was shown; and one of ours, `x`, the exit status. */
-export type TerminalEvent = readonly [seconds: number, kind: "o" | "x", value: string | number];
+/** As asciicast v2 has them: `o` is what was shown, `i` what was typed; and one of ours, `x`, the exit status. */
+export type TerminalEvent = readonly [seconds: number, kind: "o" | "i" | "x", value: string | number];
 
 /** Is there a Python, which opens terminals? */
 export const canOpenTerminals = (): boolean => spawnSync("python3", ["-c", "import pty"]).status === 0;
@@ -47,8 +47,13 @@ export class OnTerminal implements AsyncDisposable {
     this.#tell(`signal ${name}`);
   }
 
-  type(keys: string): void {
+  /** Resolves when the terminal has taken the keys. */
+  async type(keys: string): Promise<void> {
+    const isTyped = ([, kind]: TerminalEvent): boolean => kind === "i";
+    const before = this.events.filter(isTyped).length;
     this.#tell(`key ${keys}`);
+    const look = async () => (this.events.filter(isTyped).length > before ? { done: undefined } : { seen: keys });
+    await waitFor(look, { what: "keys to be typed", clock: systemClock, timeoutMs: 20_000, everyMs: 20 });
   }
 
   /** @throws FERRY_TIMEOUT with what is shown */

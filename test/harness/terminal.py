@@ -1,5 +1,6 @@
 """Runs a command on a terminal of its own, and writes what it shows as events of asciicast v2: one line of JSON each,
-[seconds, "o", text]. Lines on stdin are done to it: "key TEXT" types, "signal NAME" sends one, "size COLUMNS ROWS" resizes.
+[seconds, "o", text], and "i" for what was typed. Lines on stdin are done to it: "key TEXT" types, "signal NAME" sends
+one, "size COLUMNS ROWS" resizes.
 The last event is [seconds, "x", status].
 
     terminal.py COLUMNS ROWS COMMAND [ARGUMENT ...]
@@ -57,6 +58,7 @@ while True:
         word, _, rest = line.decode().partition(" ")
         if word == "key":
             os.write(leader, rest.encode())
+            say("i", rest)
         elif word == "signal":
             os.kill(child, getattr(signal, rest))
         elif word == "size":

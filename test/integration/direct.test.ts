@@ -56,18 +56,18 @@ test("on a terminal bars stand below the log while it works; status --watch has 
   await using run = new OnTerminal([80, 24], command("run", "--source", both.source.uri, "--include", "seen.c"), env);
   await run.shows(/ferry run.*stream/);
   await run.shows(/100 events.* settled/);
-  run.type("\u0013"); // Ctrl-S: the terminal takes nothing more, and the run goes on
+  await run.type("\u0013"); // Ctrl-S: the terminal takes nothing more, and the run goes on
   await both.here
     .db("seen")
     .collection("c")
     .insertMany(Array.from({ length: 50 }, (_, n) => ({ n })));
   await directConverged(both.here, both.there, "seen.c");
   assert.doesNotMatch(run.text, /15\d events.* settled/);
-  run.type("\u0011"); // Ctrl-Q
+  await run.type("\u0011"); // Ctrl-Q
   await run.shows(/15\d events.* settled/);
   await using watch = new OnTerminal([100, 30], command("status", "--watch"), env);
   await watch.shows(/15\d applied/);
-  watch.type("q");
+  await watch.type("q");
   assert.equal(await watch.ends(), 0, watch.text.slice(-500));
   run.signal("SIGINT");
   assert.equal(await run.ends(), -2, "it ends by the signal, as a shell expects");
