@@ -89,9 +89,8 @@ export class Model {
   /** Fields that were carried for a part of the time only. */
   get #unsteady(): ReadonlySet<string> {
     const decided = [...this.#verdicts].flatMap(([field, verdicts]) => {
-      const isWholeNew = !this.#baseline.has(field);
-      const former = this.#isDropped && isWholeNew ? "drop" : "pass";
-      const all = this.#waits && isWholeNew ? verdicts : [former, ...verdicts];
+      const former = this.#isDropped && this.newFields.includes(field) ? "drop" : "pass";
+      const all = this.#waits && !this.#baseline.has(field) ? verdicts : [former, ...verdicts];
       return new Set(all).size > 1 ? [field] : [];
     });
     return new Set(decided);
