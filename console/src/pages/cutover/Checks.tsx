@@ -1,5 +1,5 @@
 import { useAsked } from "../../data/useAsked.ts";
-import { WithCode } from "../../parts/Note.tsx";
+import { Note, WithCode } from "../../parts/Note.tsx";
 import { Shown } from "../../parts/Shown.tsx";
 import { duration, sentence } from "../../text/format.ts";
 import { SIDES, type Side } from "./Side.ts";
@@ -11,7 +11,7 @@ export const Checks = ({ side }: Readonly<{ side: Side }>) => {
     <section className="card" aria-labelledby={`ready-${side}`}>
       <h2 id={`ready-${side}`}>{side === "cutover" ? "Is everything ready?" : "Is the way back ready?"}</h2>
       <Shown looked={looked} what="the readiness">
-        {({ ready, missing, expectedPauseMs }) => (
+        {({ ready, missing, expectedPauseMs, noWayBack }) => (
           <>
             <ul className="checks">
               {ready && (
@@ -39,6 +39,13 @@ export const Checks = ({ side }: Readonly<{ side: Side }>) => {
                 </li>
               ))}
             </ul>
+            {noWayBack.length > 0 && (
+              <Note
+                kind="warn"
+                text={`There is no way back for ${noWayBack.join("; ")}`}
+                more="A cutover of it is for good."
+              />
+            )}
             {expectedPauseMs !== null && (
               <p>
                 By the last rehearsal, services would wait <strong>{duration(expectedPauseMs)}</strong>.

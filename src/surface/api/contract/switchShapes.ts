@@ -118,7 +118,14 @@ export const READINESS_ASKED = Type.Object(
 export const READINESS = Type.Object({
   ready: FLAG,
   missing: Type.Array(Type.Object({ ...REASON.properties, hint: TEXT })),
-  expectedPauseMs: orNull(MS),
+  expectedPauseMs: orNull(Type.Number({ description: "Of a rehearsal of the same names, ms." })),
+  rehearsal: orNull(
+    Type.Object({
+      at: TIME,
+      namespaces: Type.Array(TEXT, { description: "What was rehearsed; empty: everything." }),
+    }),
+  ),
+  noWayBack: Type.Array(TEXT, { description: "Why services could not be sent back, of what is switched over." }),
 });
 
 export const VERIFICATION = Type.Object({

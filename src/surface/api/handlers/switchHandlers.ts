@@ -9,6 +9,7 @@ import { cutoverReadiness, reverseStateOf } from "#process/control/cutoverReadin
 import type { DeskJob } from "#process/control/jobs.ts";
 import type { SwitchDesk } from "#process/control/switchDesk.ts";
 import type { Role } from "#process/control/tokenStore.ts";
+import { readinessFacts } from "#process/switch/readinessFacts.ts";
 import type { AnswerOf } from "../contract/operation.ts";
 import type { SWITCH_OPERATIONS } from "../contract/switchOperations.ts";
 import type { Asking, ControlParts, Handlers } from "./handler.ts";
@@ -56,16 +57,13 @@ const readinessAnswer = async (
   { servers }: ControlParts,
 ): Promise<ReadinessAnswer> => {
   const choice = { isBack, named: listed(namespace), fence, accepted: listed(accept) };
-  const { missing, last } = await cutoverReadiness(choice, servers, signal);
-  return {
-    ready: missing.length === 0,
-    missing: missing.map(({ code, detail, entry: { hint } }) => ({
-      code,
-      detail: reasonFor(role, code, detail),
-      hint,
-    })),
-    expectedPauseMs: last?.pauseMs ?? null,
-  };
+  const facts = readinessFacts(await cutoverReadiness(choice, servers, signal), choice.named);
+  const missing = facts.missing.map(({ code, detail, hint }) => ({
+    code,
+    detail: reasonFor(role, code, detail),
+    hint,
+  }));
+  return { ...facts, missing };
 };
 
 /** What is proven, and how a cutover or a rollback stands. */

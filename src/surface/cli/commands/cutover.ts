@@ -11,6 +11,7 @@ import { WAY_BACK_MS } from "#cutover/machine/machine.ts";
 import type { CutoverRecord } from "#cutover/machine/record.ts";
 import type { RehearsalRecord, Rehearsed } from "#cutover/machine/rehearsal.ts";
 import { cutoverFacts, pauseOf, pauseText, requireOver } from "#cutover/machine/report.ts";
+import { isSameScope, readinessFacts } from "#process/switch/readinessFacts.ts";
 import { Switchover, type SwitchReadiness } from "#process/switch/switchover.ts";
 import { type SwitchDeps, wireSwitch } from "#process/switch/switchWiring.ts";
 import { connectAddress } from "#source/connect/connectAddress.ts";
@@ -219,10 +220,6 @@ const tellAbort = (flags: CutoverFlags, record: CutoverRecord | undefined): void
 
 const noWayBackText = (reasons: readonly string[]): string => `there is no way back for ${reasons.join("; ")}`;
 
-/** Of the same names; when that was is the reader's to judge. */
-const isSameScope = ({ namespaces = [] }: Pick<RehearsalRecord, "namespaces">, asked: readonly string[]): boolean =>
-  [...namespaces].sort().join() === [...asked].sort().join();
-
 const expectedText = ({ pauseMs, parts, at, namespaces = [] }: RehearsalRecord, asked: readonly string[]): string => {
   const of = isSameScope({ namespaces }, asked)
     ? ""
@@ -230,20 +227,12 @@ const expectedText = ({ pauseMs, parts, at, namespaces = [] }: RehearsalRecord, 
   return `expected pause ${pauseText({ ms: pauseMs, parts })} (rehearsed ${at.toISOString()}${of})`;
 };
 
-const tellReady = (flags: CutoverFlags, { missing, last, noWayBack }: SwitchReadiness): void => {
+const tellReady = (flags: CutoverFlags, found: SwitchReadiness): void => {
+  const { missing, last, noWayBack } = found;
   const asked = listed(flags.namespace ?? "");
   if (missing.length > 0) process.exitCode = 1;
   if (flags.json === true) {
-    const reasons = missing.map(({ code, detail, entry }) => ({ code, detail, hint: entry.hint }));
-    const rehearsal = last && { at: last.at, namespaces: last.namespaces ?? [] };
-    const expectedPauseMs = last !== undefined && isSameScope(last, asked) ? last.pauseMs : null;
-    printJson({
-      ready: missing.length === 0,
-      missing: reasons,
-      expectedPauseMs,
-      rehearsal: rehearsal ?? null,
-      noWayBack,
-    });
+    printJson(readinessFacts(found, asked));
     return;
   }
   if (missing.length === 0) print("ready");
