@@ -89,9 +89,9 @@ export class Model {
   /** Fields that were carried for a part of the time only. */
   get #unsteady(): ReadonlySet<string> {
     const decided = [...this.#verdicts].flatMap(([field, verdicts]) => {
-      const former = this.#isDropped && this.newFields.includes(field) ? "drop" : "pass";
-      const all = this.#waits && !this.#baseline.has(field) ? verdicts : [former, ...verdicts];
-      return new Set(all).size > 1 ? [field] : [];
+      const before: Verdict[] = this.#baseline.has(field) ? ["pass"] : [];
+      if (this.#isDropped && this.newFields.includes(field)) before.push("drop"); // of a known field: its other types
+      return new Set([...before, ...verdicts]).size > 1 ? [field] : [];
     });
     return new Set(decided);
   }
@@ -153,7 +153,9 @@ export class Model {
         ([name]) => !loose.has(name) && !(this.#isDropped && name.startsWith("$")),
       );
       const entries = inOrder ? kept : kept.sort();
-      return fields === undefined ? "null" : textOf(Object.fromEntries(entries));
+      // A merge takes away what the source still sends: what it sent once may be all that is left.
+      const isGone = fields === undefined || (this.#route.policy === "merge" && loose.size > 0 && entries.length === 0);
+      return isGone ? "null" : textOf(Object.fromEntries(entries));
     };
     return this.#states(identity, isLeftOut).some((state) => plain(this.targetOf(state)) === plain(found));
   }
