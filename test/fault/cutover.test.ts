@@ -81,7 +81,7 @@ test("killed with SIGKILL in any state it goes back within the limit, or on; nev
     assert.equal(looked.status, 1, looked.err);
     assert.match(
       looked.out,
-      /FERRY_CUTOVER_ALIVE: cutover \d+ is ending, and no process drives it: `ferry cutover` resumes it/,
+      /FERRY_CUTOVER_ALIVE: cutover \d+ is ending, and no process drives it: `ferry cutover --state-db ferry_killed` resumes it/,
     );
     const again = await both.command("cutover", release);
     assert.equal(again.status, 0, again.out + again.err + run.logTail(20));

@@ -15,7 +15,8 @@ export type Switched = Readonly<{
   stateDb: string;
 }>;
 
-const ROLES = "A run needs none of it. `ferry check --print-roles` prints what a cutover needs.";
+/** Not a warning: who carries needs none of it, and a cutover may well be another user's. */
+const ROLES = "`ferry check --print-roles` prints what a cutover needs, of this user or of another one.";
 
 /** Fences that the source's user can raise, and why not the others. */
 const fencesOf = async ({ source, from }: Switched) => {
@@ -36,6 +37,7 @@ export const checkSwitch = (switched: Switched): Promise<CheckResult[]> =>
     const needs = [...to.flatMap(restoreNeeds), ...wayBackNeeds(stateDb)];
     const lacked: FerryError | undefined = await lackedPrivilege("target", target, needs);
     if (can.length > 0 && lacked === undefined) say("ok", `a cutover could fence the source by ${can.join(" or ")}`);
-    if (can.length === 0) say("warn", `a cutover could raise no fence on the source: ${lacks.join("; ")}`, ROLES);
-    if (lacked !== undefined) say("warn", `a cutover could not work on the target: ${lacked.detail}`, ROLES);
+    if (can.length === 0)
+      say("ok", `by this user a cutover could raise no fence on the source: ${lacks.join("; ")}`, ROLES);
+    if (lacked !== undefined) say("ok", `by this user a cutover could not work on the target: ${lacked.detail}`, ROLES);
   });
