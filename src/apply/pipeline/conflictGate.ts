@@ -38,23 +38,30 @@ export type ConflictGateDeps = Omit<ResolveOptions, "route" | "partition" | "ns"
  */
 export class ConflictGate {
   readonly #deps: ConflictGateDeps;
+  /**
+   * The poll of the watch that knows everything that was committed for the partition: by any of its lanes, since another one may
+   * have copied a document, and by the owner before this one. A transaction that read as of an earlier time would not see such
+   * a document: a delete of it would find nothing.
+   */
+  #since: number;
 
   constructor(deps: ConflictGateDeps) {
     this.#deps = deps;
+    this.#since = deps.watch.mark();
   }
 
-  /** A poll of the watch that comes after now: what it answers with knows everything that is committed by now. */
-  now(): number {
-    return this.#deps.watch.mark();
+  /** What is committed by now is known to what is settled from now on. */
+  committed(): void {
+    this.#since = this.#deps.watch.mark();
   }
 
   /**
-   * Resolves a batch as of a time not older than poll `since`. `isHeld`: keys that wait in the dead letters are left alone.
+   * Resolves a batch as of a time not older than what was committed. `isHeld`: keys that wait in the dead letters are left alone.
    * @throws FERRY_TARGET_HISTORY, FERRY_MONGO_*
    */
-  async settle(entries: readonly Entry[], since: number, isHeld: (key: Uint8Array) => boolean): Promise<Settlement> {
+  async settle(entries: readonly Entry[], isHeld: (key: Uint8Array) => boolean): Promise<Settlement> {
     const { watch, policy, unsure } = this.#deps;
-    const at = await watch.upTo(since);
+    const at = await watch.upTo(this.#since);
     const keys = new Map<string, Uint8Array>();
     for (const entry of entries) {
       const key = entry.dead === undefined ? keyOf(entry) : undefined;

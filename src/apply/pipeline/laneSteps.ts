@@ -67,8 +67,6 @@ export class LaneSteps {
   readonly #deps: LaneStepsDeps;
   readonly #isHeld: IsHeld;
   #lane: LaneState;
-  /** The poll of the target's watch that knows this lane's last transaction. */
-  #since = 0;
 
   /** @param isHeld does a key wait behind a dead letter? */
   constructor(deps: LaneStepsDeps, lane: LaneState, isHeld: IsHeld) {
@@ -188,7 +186,7 @@ export class LaneSteps {
       await (drift === undefined ? run(async () => undefined) : drift.noting(entries, clock.now(), run));
       if (planned !== undefined) onSettled({ counts: planned.move.counts, ops: planned.ops });
     } finally {
-      this.#since = conflicts?.now() ?? 0;
+      conflicts?.committed();
     }
   }
 
@@ -209,8 +207,8 @@ export class LaneSteps {
   /** Step 4. Undefined where the target has no other writers. @param isAgain whatever made the last try fail must be known */
   async #settled(entries: readonly Entry[], isAgain: boolean, isHeld: IsHeld): Promise<Settlement | undefined> {
     const { conflicts } = this.#deps;
-    if (isAgain) this.#since = conflicts?.now() ?? 0;
-    return conflicts?.settle(entries, this.#since, isHeld);
+    if (isAgain) conflicts?.committed();
+    return conflicts?.settle(entries, isHeld);
   }
 
   /** Writes counts of the drift ledger that no batch has taken along. @throws FERRY_FENCED, FERRY_MONGO_* */

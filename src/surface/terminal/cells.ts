@@ -42,6 +42,10 @@ const isWide = (code: number): boolean => code >= 0x1100 && WIDE.some(([first, l
 
 /** Marks that stand on the letter before them, of those blocks that every terminal knows; others are counted. */
 const ZERO = /^[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]$/;
+/** One without a letter: terminals give it a cell of its own where it begins a line. */
+const LONE = /^(?=[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f])/;
+/** What Unicode shows such a mark on. */
+const HOLDER = "\u25cc";
 
 const ASCII = /^[\x20-\x7e]*$/;
 
@@ -58,7 +62,11 @@ export const cellsOf = (text: string): number =>
 const STEERING = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}\p{Cn}]/gu;
 
 /** The text in one line, with a mark for each character that is no character to show. */
-export const visible = (text: string): string => text.replace(/\s*[\r\n\t]+\s*/g, " ").replace(STEERING, "\ufffd");
+export const visible = (text: string): string =>
+  text
+    .replace(/\s*[\r\n\t]+\s*/g, " ")
+    .replace(STEERING, "\ufffd")
+    .replace(LONE, HOLDER);
 
 const MORE = "…";
 

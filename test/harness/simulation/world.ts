@@ -172,7 +172,21 @@ class World {
       if (trouble !== undefined) await this.#do(trouble);
     }
     for (const trouble of troubles) await this.#do(trouble);
-    if (copied.length > 0) await this.#drain();
+    if (copied.length === 0) return;
+    await this.#drain();
+    await this.#toldOfCopy();
+  }
+
+  /** A capture streams once the lanes themselves have told it that all is there: their commits have been answered by then. */
+  async #toldOfCopy(): Promise<void> {
+    const told = { is: false };
+    void this.#log.settledTo(this.#log.ends(), forever).then(() => {
+      told.is = true;
+    });
+    for (let waited = 0; !told.is; waited++) {
+      assert.ok(waited < LIMIT_MS, "no lane tells that the copy is there");
+      await this.#pass(1);
+    }
   }
 
   async #do(step: Step): Promise<void> {

@@ -31,6 +31,13 @@ for (const policy of ["merge", "keep-target"] as const)
 test("merge: an update that is completed from the source spares the target's own fields", () =>
   simulate(scheduleOf({ source: "rescue", policy: "merge", drift: "pass" }, [SERVICE, REST, set("a", "unclear")])));
 
+test("merge: a delete finds what another lane, or an owner before this one, has copied a moment ago", async () => {
+  const copied = Array.from({ length: 6 }, (_, n) => ({ bad: n === 2, more: true }));
+  const route = { source: "none", policy: "merge", drift: "pass", filter: "deny" } as const;
+  const steps: Step[] = [{ do: "delete", key: 5 }];
+  for (let n = 0; n < 80; n++) await simulate({ ...scheduleOf(route, steps), copied, budgetBytes: 1, seed: n * 7919 });
+});
+
 test("what the first document begins the drift ledger with is known, whichever lane is killed before it is applied", async () => {
   const put = (key: number, more: boolean): Step => ({ do: "put", key, value: 1, bad: false, more });
   const puts = [put(0, true), put(1, false), put(2, false), put(3, false)];

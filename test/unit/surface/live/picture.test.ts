@@ -117,7 +117,7 @@ test("numbers for little room, and times that are guesses", () => {
 const anyText = fc.oneof(
   fc.string(),
   fc.string({ unit: "binary" }),
-  fc.constantFrom("日本語", "\u001b[2J", "a\r\nb", "e\u0301", "🚢"),
+  fc.constantFrom("日本語", "\u001b[2J", "a\r\nb", "e\u0301", "🚢", "\u1dc0"),
 );
 const anyFacts = fc.array(fc.record({ text: anyText, tone: fc.constantFrom("plain", "bad") }), { maxLength: 5 });
 const anyNumber = fc.option(fc.double({ min: 0, max: 1e13, noNaN: true }), { nil: undefined });
