@@ -1,6 +1,7 @@
 import { CATALOGUE } from "#base/errors/catalogue.ts";
 import type { CaptureLine, LaneLine, Status, WorkerLine } from "#process/report/status.ts";
 import type { RunState } from "#source/capture/captureLifecycle.ts";
+import { wrapped } from "#surface/terminal/cells.ts";
 import { summaryOf } from "#surface/terminal/statusSummary.ts";
 import { count, duration, table } from "#surface/terminal/textTable.ts";
 
@@ -118,6 +119,16 @@ const throttleText = (throttle: WorkerLine["report"]["throttle"]): string[] => {
   const answers = latencyMs === null ? "" : `, the target answers in ${latencyMs.toFixed(1)} ms of ${limitMs} ms`;
   return [`writes ${Math.round(share * 100)} % of the time${answers}`];
 };
+
+/** Lines of the seed's shape: people and their scripts know them by sight, and look for them as they are. */
+const KNOWN = /^("topic": |% Reached end of topic |\w+ {2}\| {2})/;
+
+/** The status for a terminal: no line is wider, but for those of the seed's shape. */
+export const statusWithin = (text: string, columns: number): string =>
+  text
+    .split("\n")
+    .map((line) => (KNOWN.test(line) ? line : wrapped(line, columns)))
+    .join("\n");
 
 /** One line of summary, then the seed's shape, then what ferry adds. */
 export const formatStatus = (found: Status): string =>

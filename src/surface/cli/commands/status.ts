@@ -7,12 +7,11 @@ import { requireState } from "#io/state/knownState.ts";
 import { StateDb } from "#io/state/stateDb.ts";
 import type { UnreadPart } from "#process/report/readingParts.ts";
 import { readStatus, type StatusDeps, statusFacts } from "#process/report/status.ts";
-import { wrapped } from "#surface/terminal/cells.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
 import { exitOf } from "#surface/terminal/statusSummary.ts";
 import { type Flags, withConnections } from "../connections.ts";
 import { ANSWER_MS, connectorParts, statusConnect, statusKafka } from "../statusParts.ts";
-import { formatStatus } from "../statusText.ts";
+import { formatStatus, statusWithin } from "../statusText.ts";
 import { watchStatus } from "../statusWatch.ts";
 
 type StatusFlags = Flags & Readonly<{ watch?: boolean }>;
@@ -45,7 +44,7 @@ const status = async (flags: StatusFlags): Promise<void> => {
     const found = { ...status, unread: [...unread, ...status.unread] };
     const { isTTY, columns } = process.stdout;
     if (flags.json === true) printJson(statusFacts(found));
-    else print(isTTY ? wrapped(formatStatus(found), Math.min(COLUMNS, columns)) : formatStatus(found));
+    else print(isTTY ? statusWithin(formatStatus(found), Math.min(COLUMNS, columns)) : formatStatus(found));
     process.exitCode = exitOf(found);
   });
 };

@@ -4,7 +4,7 @@ import { CATALOGUE } from "#base/errors/catalogue.ts";
 import { NO_COUNTS } from "#base/flow/types.ts";
 import type { CaptureLine, LaneLine, Status, WorkerLine } from "#process/report/status.ts";
 import { exitOf, summaryOf } from "#surface/terminal/statusSummary.ts";
-import { formatStatus } from "../../../../src/surface/cli/statusText.ts";
+import { formatStatus, statusWithin } from "../../../../src/surface/cli/statusText.ts";
 
 const NOTHING: Status = {
   topics: [],
@@ -227,4 +227,13 @@ test("one line of summary, and the exit status of the gravest thing that needs a
   assert.equal(exitOf(dead), 76);
   assert.equal(exitOf({ ...NOTHING, lanes: [lane(0, 0, { lag: 3 })] }), 75, "records, and no worker");
   assert.equal(exitOf({ ...NOTHING, unread: [{ part: "target", reason: "no answer" }] }), 69);
+});
+
+test("on a terminal no line is wider, but for those that the run book shows", () => {
+  const row = `source  |  mongo-source-connect  |  RUNNING  |  RUNNING  |  ${"x".repeat(60)}`;
+  const text = `a summary ${"word ".repeat(20)}\n${row}\n% Reached end of topic ${"t".repeat(90)} [0] at offset 100`;
+  const lines = statusWithin(text, 40).split("\n");
+  assert.ok(lines.includes(row));
+  assert.match(lines.at(-1) ?? "", /^% Reached end .* at offset 100$/);
+  assert.ok(lines.slice(0, -2).every((line) => line.length <= 40));
 });
