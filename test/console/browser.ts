@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import type { Report } from "#tools/stack/artefacts.ts";
-import { attempt, must, Unavailable } from "../containers/command.ts";
+import { aptInstall, attempt, must, Unavailable } from "../containers/command.ts";
 
 /** Names under which systems have Chromium. */
 const NAMES = ["chromium", "chromium-browser", "google-chrome"] as const;
@@ -26,14 +26,7 @@ export const ensureBrowser = async (mayInstall: boolean, report: Report): Promis
   if (known !== undefined) return known;
   const remedy = `install Chromium, or let ${BROWSER_ENV} name one`;
   if (!mayInstall || process.getuid?.() !== 0) throw new Unavailable(`there is no Chromium: ${remedy}`);
-  report(`apt-get installs ${PACKAGES.join(", ")}`);
-  const env = { DEBIAN_FRONTEND: "noninteractive" };
-  try {
-    await must("apt-get", ["update", "-qq"], { env });
-    await must("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...PACKAGES], { env });
-  } catch (error) {
-    throw new Unavailable(`apt-get cannot install Chromium: ${error instanceof Error ? error.message : error}`);
-  }
+  await aptInstall(PACKAGES, report);
   const installed = await found();
   if (installed === undefined) throw new Unavailable(`Chromium does not run here: ${remedy}`);
   return installed;

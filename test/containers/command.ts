@@ -1,3 +1,4 @@
+import type { Report } from "#tools/stack/artefacts.ts";
 import { type RunResult, runProgram } from "#tools/stack/process.ts";
 
 const LONGEST_MS = 10 * 60_000;
@@ -28,3 +29,17 @@ export const must = async (command: string, args: readonly string[], options?: C
 };
 
 export const docker = (...args: readonly string[]): Promise<string> => must("docker", args);
+
+/** Debian's packages, as root. @throws Unavailable */
+export const aptInstall = async (packages: readonly string[], report: Report): Promise<void> => {
+  report(`apt-get installs ${packages.join(", ")}`);
+  const env = { DEBIAN_FRONTEND: "noninteractive" };
+  try {
+    await must("apt-get", ["update", "-qq"], { env });
+    await must("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...packages], { env });
+  } catch (error) {
+    throw new Unavailable(
+      `apt-get cannot install ${packages.join(", ")}: ${error instanceof Error ? error.message : error}`,
+    );
+  }
+};

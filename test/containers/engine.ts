@@ -4,7 +4,7 @@ import type { Report } from "#tools/stack/artefacts.ts";
 import { cacheFolder } from "#tools/stack/disk.ts";
 import { Server } from "#tools/stack/server.ts";
 import { tempFolder } from "../harness/folders.ts";
-import { attempt, must, Unavailable } from "./command.ts";
+import { aptInstall, attempt, Unavailable } from "./command.ts";
 
 /** A Docker engine for the tests: one that runs already, or one of our own that ends with its scope. */
 export type Engine = AsyncDisposable & Readonly<{ version: string; own: boolean }>;
@@ -26,19 +26,6 @@ const runs = async (command: string): Promise<boolean> =>
 /** What the engine needs and is not here. */
 const missing = async (): Promise<boolean> =>
   !((await runs("dockerd")) && (await runs("docker-compose")) && (await runs("debootstrap")));
-
-const install = async (report: Report): Promise<void> => {
-  report(`apt-get installs ${PACKAGES.join(", ")}`);
-  const env = { DEBIAN_FRONTEND: "noninteractive" };
-  try {
-    await must("apt-get", ["update", "-qq"], { env });
-    await must("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...PACKAGES], { env });
-  } catch (error) {
-    throw new Unavailable(
-      `apt-get cannot install ${PACKAGES.join(", ")}: ${error instanceof Error ? error.message : error}`,
-    );
-  }
-};
 
 /** Why no engine can be had here, and what to do; undefined where one can. */
 const obstacle = async (mayInstall: boolean): Promise<string | undefined> => {
@@ -100,6 +87,6 @@ export const openEngine = async (mayInstall: boolean, report: Report): Promise<E
   if (found !== undefined) return found;
   const reason = await obstacle(mayInstall);
   if (reason !== undefined) throw new Unavailable(reason);
-  if (mayInstall && (await runs("apt-get")) && (await missing())) await install(report);
+  if (mayInstall && (await runs("apt-get")) && (await missing())) await aptInstall(PACKAGES, report);
   return (await running()) ?? startOwn(); // where there is a service manager, the package has started one
 };

@@ -1,7 +1,7 @@
 import { Component, type ReactNode } from "react";
 import { Note } from "../parts/Note.tsx";
 
-/** A page that fails takes nothing else with it; one whose files are gone, since ferry was upgraded, is loaded anew. */
+/** A page that fails takes nothing else with it; one whose files are gone, since ferry was upgraded, is loaded again. */
 export class Guard extends Component<Readonly<{ children: ReactNode }>, Readonly<{ failed: string | null }>> {
   override state = { failed: null as string | null };
 

@@ -3,7 +3,7 @@ import { useMay } from "../data/session.ts";
 import { useAsked } from "../data/useAsked.ts";
 import { Head } from "../parts/Head.tsx";
 import { Note } from "../parts/Note.tsx";
-import { Empty, Shown } from "../parts/Shown.tsx";
+import { Empty, ShownList } from "../parts/Shown.tsx";
 import { type Column, WindowedTable } from "../parts/WindowedTable.tsx";
 import { moment } from "../text/format.ts";
 
@@ -31,15 +31,9 @@ const keyOf = (entry: Entry): string => JSON.stringify(entry);
 const Log = () => {
   const looked = useAsked("listAudit", { query: { limit: 1000 } }, 5000);
   return (
-    <Shown looked={looked} what="the audit log">
-      {(entries) =>
-        entries.length === 0 ? (
-          <Empty text="Nobody has changed anything." />
-        ) : (
-          <WindowedTable name="Audit log" rows={entries} columns={COLUMNS} keyOf={keyOf} least="60rem" />
-        )
-      }
-    </Shown>
+    <ShownList looked={looked} what="the audit log" empty={<Empty text="Nobody has changed anything." />}>
+      {(entries) => <WindowedTable name="Audit log" rows={entries} columns={COLUMNS} keyOf={keyOf} least="60rem" />}
+    </ShownList>
   );
 };
 

@@ -4,7 +4,7 @@ import { useMay } from "../data/session.ts";
 import { useAct } from "../data/useAct.ts";
 import { useAsked } from "../data/useAsked.ts";
 import { Head } from "../parts/Head.tsx";
-import { Empty, ProblemNote, Shown } from "../parts/Shown.tsx";
+import { Empty, ProblemNote, ShownList } from "../parts/Shown.tsx";
 import { moment, plural } from "../text/format.ts";
 
 type Line = Answer<"listDrift">[number];
@@ -88,22 +88,24 @@ export const DriftPage = () => {
           also what was there at the start
         </label>
       </Head>
-      <Shown looked={looked} what="the timeline">
-        {(lines) =>
-          lines.length === 0 ? (
-            <Empty
-              text="No field has appeared, and none has another type."
-              more="What was there when a route began is not drift."
-            />
-          ) : (
-            <ol className="timeline">
-              {lines.toReversed().map((line) => (
-                <Entry key={`${line.route}/${line.path}/${line.type}`} line={line} may={may} onDone={looked.again} />
-              ))}
-            </ol>
-          )
+      <ShownList
+        looked={looked}
+        what="the timeline"
+        empty={
+          <Empty
+            text="No field has appeared, and none has another type."
+            more="What was there when a route began is not drift."
+          />
         }
-      </Shown>
+      >
+        {(lines) => (
+          <ol className="timeline">
+            {lines.toReversed().map((line) => (
+              <Entry key={`${line.route}/${line.path}/${line.type}`} line={line} may={may} onDone={looked.again} />
+            ))}
+          </ol>
+        )}
+      </ShownList>
       {!may && <p className="quiet">To decide needs a token with role operator.</p>}
     </>
   );

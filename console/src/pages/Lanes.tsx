@@ -2,7 +2,7 @@ import { useMemo } from "react";
 import type { Answer, Lane } from "../data/operations.ts";
 import { useAsked } from "../data/useAsked.ts";
 import { Head } from "../parts/Head.tsx";
-import { Empty, Shown } from "../parts/Shown.tsx";
+import { Empty, ShownList } from "../parts/Shown.tsx";
 import { type Column, WindowedTable } from "../parts/WindowedTable.tsx";
 import { bytes, count, duration, plural, short, sum } from "../text/format.ts";
 import { lagKind } from "../text/lanes.ts";
@@ -106,32 +106,32 @@ const Workers = () => {
   return (
     <section aria-labelledby="workers">
       <h2 id="workers">Workers</h2>
-      <Shown looked={looked} what="the workers">
-        {(workers) =>
-          workers.length === 0 ? (
-            <Empty
-              text="No worker has reported."
-              more="`ferry run` applies by itself; with Kafka, start `ferry worker`."
-            />
-          ) : (
-            <ul className="two">
-              {workers
-                .toSorted((a, b) => Number(b.alive) - Number(a.alive))
-                .map((worker) => (
-                  <WorkerCard key={worker.id} worker={worker} />
-                ))}
-            </ul>
-          )
+      <ShownList
+        looked={looked}
+        what="the workers"
+        empty={
+          <Empty
+            text="No worker has reported."
+            more="`ferry run` applies by itself; with Kafka, start `ferry worker`."
+          />
         }
-      </Shown>
+      >
+        {(workers) => (
+          <ul className="two">
+            {workers
+              .toSorted((a, b) => Number(b.alive) - Number(a.alive))
+              .map((worker) => (
+                <WorkerCard key={worker.id} worker={worker} />
+              ))}
+          </ul>
+        )}
+      </ShownList>
     </section>
   );
 };
 
 const LanesOf = ({ lanes }: Readonly<{ lanes: readonly Lane[] }>) => {
   const byRoute = useMemo(() => [...Map.groupBy(lanes, ({ route }) => route)], [lanes]);
-  if (lanes.length === 0)
-    return <Empty text="There are no lanes yet." more="They appear when the first records are applied." />;
   return (
     <>
       <div className="notes">
@@ -155,9 +155,13 @@ export const LanesPage = () => {
       <Head title="Lanes & workers" about="A lane applies one slice of a partition in order, with books of its own." />
       <section aria-labelledby="lanes" className="notes">
         <h2 id="lanes">Lanes</h2>
-        <Shown looked={looked} what="the lanes">
+        <ShownList
+          looked={looked}
+          what="the lanes"
+          empty={<Empty text="There are no lanes yet." more="They appear when the first records are applied." />}
+        >
           {(lanes) => <LanesOf lanes={lanes} />}
-        </Shown>
+        </ShownList>
       </section>
       <Workers />
     </>

@@ -4,7 +4,7 @@ import { useMay } from "../data/session.ts";
 import { useAsked } from "../data/useAsked.ts";
 import { Head } from "../parts/Head.tsx";
 import { Note } from "../parts/Note.tsx";
-import { Empty, Shown } from "../parts/Shown.tsx";
+import { Empty, ShownList } from "../parts/Shown.tsx";
 import { RoutePreview } from "./routes/RoutePreview.tsx";
 
 type Route = Answer<"listRoutes">[number];
@@ -55,39 +55,41 @@ export const RoutesPage = () => {
         about="Routes are configured in ferry.yaml. A preview shows what rules do to real documents; it writes nothing."
       />
       <Notes />
-      <Shown looked={looked} what="the routes">
-        {(routes) =>
-          routes.length === 0 ? (
-            <Empty
-              text="There are no routes yet."
-              more="Without a configuration, each collection has one as soon as it is applied."
-            />
-          ) : (
-            // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached by the keyboard
-            <div className="card scroll" tabIndex={0} role="region" aria-label="Routes">
-              <table>
-                <thead>
-                  <tr>
-                    <th scope="col">Route</th>
-                    <th scope="col">Goes to</th>
-                    <th scope="col">Rules</th>
-                    <th scope="col">New ones</th>
-                    <th scope="col">Conflicts</th>
-                    <th scope="col">
-                      <span className="hidden">Preview</span>
-                    </th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {routes.map((route) => (
-                    <Row key={route.route} route={route} onTry={may ? () => setTried(route) : undefined} />
-                  ))}
-                </tbody>
-              </table>
-            </div>
-          )
+      <ShownList
+        looked={looked}
+        what="the routes"
+        empty={
+          <Empty
+            text="There are no routes yet."
+            more="Without a configuration, each collection has one as soon as it is applied."
+          />
         }
-      </Shown>
+      >
+        {(routes) => (
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached by the keyboard
+          <div className="card scroll" tabIndex={0} role="region" aria-label="Routes">
+            <table>
+              <thead>
+                <tr>
+                  <th scope="col">Route</th>
+                  <th scope="col">Goes to</th>
+                  <th scope="col">Rules</th>
+                  <th scope="col">New ones</th>
+                  <th scope="col">Conflicts</th>
+                  <th scope="col">
+                    <span className="hidden">Preview</span>
+                  </th>
+                </tr>
+              </thead>
+              <tbody>
+                {routes.map((route) => (
+                  <Row key={route.route} route={route} onTry={may ? () => setTried(route) : undefined} />
+                ))}
+              </tbody>
+            </table>
+          </div>
+        )}
+      </ShownList>
       {!may && <p className="quiet">Previews show documents: they need a token with role operator.</p>}
       {tried !== undefined && <RoutePreview key={tried.route} route={tried} />}
     </>

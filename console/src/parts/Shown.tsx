@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
 import type { Problem } from "../data/problem.ts";
 import type { Looked } from "../data/useAsked.ts";
-import { Note, WithCode } from "./Note.tsx";
+import { Note, Sentences } from "./Note.tsx";
 import { Waiting } from "./Waiting.tsx";
 
 /** Why something was not done or is not shown. */
@@ -27,16 +27,26 @@ export const Shown = <T,>({
   </>
 );
 
+/** The same for a list, and what is shown where it has nothing. */
+export const ShownList = <T,>({
+  looked,
+  what,
+  empty,
+  children,
+}: Readonly<{
+  looked: Looked<readonly T[]>;
+  what: string;
+  empty: ReactNode;
+  children: (all: readonly T[]) => ReactNode;
+}>) => (
+  <Shown looked={looked} what={what}>
+    {(all) => (all.length === 0 ? empty : children(all))}
+  </Shown>
+);
+
 /** Nothing is there, and that is how it should be, or what to do about it. */
 export const Empty = ({ text, more = "" }: Readonly<{ text: string; more?: string }>) => (
   <div className="empty">
-    <p>
-      <WithCode text={text} />
-    </p>
-    {more !== "" && (
-      <p>
-        <WithCode text={more} />
-      </p>
-    )}
+    <Sentences text={text} more={more} />
   </div>
 );

@@ -23,6 +23,13 @@ export const isWriteBlocked = async (source: MongoClient): Promise<boolean | und
   }
 };
 
+/** Why this user could never raise it; undefined where it could. @throws FERRY_MONGO_* */
+export const blockObstacle = async (source: MongoClient): Promise<FerryError | undefined> => {
+  const { version } = await readTopology(source);
+  if (atLeast(version, [6, 0])) return lackedPrivilege("source", source, writeBlockNeeds);
+  return new FerryError("FERRY_CUTOVER_FENCE", `user-write-block came with MongoDB 6.0, and the source is ${version}`);
+};
+
 /** `setUserWriteBlockMode`: the source refuses the writes of all users without `bypassWriteBlockingMode`. MongoDB 6.0 and newer. */
 export class WriteBlock implements Fence {
   readonly kind = "user-write-block";
@@ -33,13 +40,8 @@ export class WriteBlock implements Fence {
   }
 
   async unready(): Promise<readonly FerryError[]> {
-    const { version } = await readTopology(this.#source);
-    if (!atLeast(version, [6, 0]))
-      return [
-        new FerryError("FERRY_CUTOVER_FENCE", `user-write-block came with MongoDB 6.0, and the source is ${version}`),
-      ];
-    const lacked = await lackedPrivilege("source", this.#source, writeBlockNeeds);
-    if (lacked !== undefined) return [lacked];
+    const obstacle = await blockObstacle(this.#source);
+    if (obstacle !== undefined) return [obstacle];
     return (await isWriteBlocked(this.#source)) === true
       ? [new FerryError("FERRY_CUTOVER_FENCED", "the source refuses the writes of all its users already")]
       : [];

@@ -52,6 +52,12 @@ export type CutoverRecord = {
 export const isSwitchedBy = ({ namespaces }: Pick<CutoverRecord, "namespaces">, name: string): boolean =>
   namespaces.length === 0 || namespaces.includes(name);
 
+/** Is it of the same names? */
+export const isSameScope = (
+  { namespaces = [] }: Readonly<{ namespaces?: readonly string[] }>,
+  asked: readonly string[],
+): boolean => [...namespaces].sort().join() === [...asked].sort().join();
+
 /** Was it a cutover of this run, and not of one whose place the run has taken? That one begins with services on the source. */
 export const isCutoverOf = (
   { entered: { ending } }: Pick<CutoverRecord, "entered">,

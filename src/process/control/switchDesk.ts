@@ -9,7 +9,7 @@ import type { MongoClient } from "#io/mongo/connect.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { AuditLog, type Author } from "#process/steer/auditLog.ts";
 import { finalizeRun } from "#process/switch/finalizeRun.ts";
-import { Switchover } from "#process/switch/switchover.ts";
+import { Switchover, switchedText } from "#process/switch/switchover.ts";
 import { type SwitchAddresses, type SwitchDeps, wireSwitch } from "#process/switch/switchWiring.ts";
 import type { ControlServers } from "./cutoverReadiness.ts";
 import { type DeskJob, Jobs, type JobWork } from "./jobs.ts";
@@ -49,8 +49,6 @@ type SwitchAsked = Readonly<{ isBack: boolean; request: SwitchRequest; allowBoth
 
 type Direction = "cutover" | "rollback";
 const directionOf = (isBack: boolean): Direction => (isBack ? "rollback" : "cutover");
-
-const onOf = (named: readonly string[]): string => (named.length === 0 ? "everything" : named.join(","));
 
 /** Begins what the commands `cutover`, `rollback` and `finalize` do, and stays with it when the client has gone. */
 export class SwitchDesk implements AsyncDisposable {
@@ -170,7 +168,7 @@ export class SwitchDesk implements AsyncDisposable {
         await using parts = await wireSwitch(deps, addresses);
         await use(new Switchover(deps, parts), job);
       });
-    return this.#jobs.ask({ act, on: onOf(request.named), choice: { request, allowBoth }, by }, work);
+    return this.#jobs.ask({ act, on: switchedText(request.named), choice: { request, allowBoth }, by }, work);
   }
 
   #deps(

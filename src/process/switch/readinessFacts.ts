@@ -1,11 +1,5 @@
-import type { RehearsalRecord } from "#cutover/machine/rehearsal.ts";
+import { isSameScope } from "#cutover/machine/record.ts";
 import type { SwitchReadiness } from "./switchover.ts";
-
-/** Of the same names; when that was is the reader's to judge. */
-export const isSameScope = (
-  { namespaces = [] }: Partial<Pick<RehearsalRecord, "namespaces">>,
-  asked: readonly string[],
-): boolean => [...namespaces].sort().join() === [...asked].sort().join();
 
 /** What `--ready` tells, as JSON tells it. */
 export type ReadinessFacts = Readonly<{

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from "node:util";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { lookUntil } from "#base/flow/lookUntil.ts";
 import type { FenceChoice } from "#cutover/fence/fence.ts";
@@ -7,7 +6,7 @@ import { isEnd, mayHaveReleased } from "#cutover/machine/cutoverTable.ts";
 import { Machine, type MachineDeps } from "#cutover/machine/machine.ts";
 import type { Parts, Watchman } from "#cutover/machine/parts.ts";
 import { unready } from "#cutover/machine/readiness.ts";
-import { type CutoverRecord, isSwitchedBy, type Seen } from "#cutover/machine/record.ts";
+import { type CutoverRecord, isSameScope, isSwitchedBy, type Seen } from "#cutover/machine/record.ts";
 import { type RehearsalRecord, type Rehearsed, rehearse } from "#cutover/machine/rehearsal.ts";
 import { switchedOver } from "#cutover/machine/switchedOver.ts";
 import { watch } from "#cutover/machine/watch.ts";
@@ -40,6 +39,9 @@ const fenceIn = ({ _id, fence: kind, entered }: CutoverRecord, given: FenceChoic
 
 const released = ({ _id, state }: CutoverRecord): FerryError =>
   new FerryError("FERRY_CUTOVER_RELEASED", `cutover ${_id} is ${state}`);
+
+/** As the audit log names it, and a request that asks for it. */
+export const switchedText = (named: readonly string[]): string => (named.length === 0 ? "everything" : named.join(","));
 
 /** What stands between now and a cutover, and what is known of it beforehand. */
 export type SwitchReadiness = Readonly<{
@@ -134,8 +136,7 @@ export class Switchover {
   async already(): Promise<CutoverRecord | undefined> {
     const { named, state } = this.#deps;
     const record = (await this.#store.latest())?.record;
-    if (record?.state !== "over" || !isDeepStrictEqual([...named].sort(), [...record.namespaces].sort()))
-      return undefined;
+    if (record?.state !== "over" || !isSameScope(record, named)) return undefined;
     const names = named.length > 0 ? named : (await readWhole(state)).topics.map(({ name }) => name);
     return names.every(await switchedOver(state)) ? record : undefined;
   }
@@ -240,7 +241,7 @@ export class Switchover {
     const { by, named } = this.#deps;
     const before = (await this.#store.latest())?.record;
     await this.#parts.audit.note(by, {
-      ...{ action, on: named.length === 0 ? "everything" : named.join(","), after },
+      ...{ action, on: switchedText(named), after },
       before: before === undefined ? null : { cutover: before._id, state: before.state },
     });
   }

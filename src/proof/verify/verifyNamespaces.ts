@@ -117,7 +117,7 @@ const estimate = async ({ source, onEstimate }: VerifyDeps, routes: readonly Rou
     const { db, coll } = parseNamespace(from);
     return source.db(db).collection(coll).estimatedDocumentCount();
   });
-  const known = await Promise.all(counts).catch(() => undefined);
+  const known = await Promise.all(counts).catch(() => undefined); // a bar without an end, then
   if (known !== undefined) onEstimate(known.reduce((sum, n) => sum + n, 0));
 };
 

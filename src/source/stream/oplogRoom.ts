@@ -18,8 +18,8 @@ export type OplogNote = {
 
 /** An oplog fuller than this removes its oldest entries soon, so that its window no longer grows. */
 export const OPLOG_FULL = 0.8;
-/** A position in the oldest part of the window is warned about. */
-const OLDEST_PART = 0.25;
+/** A position in the oldest part of the window, this much of it, is warned about. */
+export const OPLOG_OLDEST = 0.25;
 
 /** How full the oplog is, 0–1; undefined where it may not be read. */
 export const oplogFill = async (source: MongoClient): Promise<number | undefined> => {
@@ -47,5 +47,5 @@ export const oplogRoom = async (source: MongoClient, token: ResumeToken): Promis
   if (window === undefined || fill === undefined) return undefined;
   const windowSeconds = window.lastSeconds - window.firstSeconds;
   const leftSeconds = secondsOf(tokenTime(token)) - window.firstSeconds;
-  return { fill, windowSeconds, leftSeconds, short: fill >= OPLOG_FULL && leftSeconds <= windowSeconds * OLDEST_PART };
+  return { fill, windowSeconds, leftSeconds, short: fill >= OPLOG_FULL && leftSeconds <= windowSeconds * OPLOG_OLDEST };
 };

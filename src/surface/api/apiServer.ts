@@ -122,7 +122,7 @@ class Api {
   /** The page holds nothing of the migration: what it shows it asks the API for, with a token. @throws FERRY_CONSOLE_BUILD, FERRY_API_UNKNOWN */
   async #sendPage(request: FastifyRequest<{ Params: { name?: string } }>, reply: FastifyReply): Promise<FastifyReply> {
     const file = await consoleFile(request.params.name ?? "");
-    if (file === undefined) throw new FerryError("FERRY_API_UNKNOWN", "the page has no such file: load it anew");
+    if (file === undefined) throw new FerryError("FERRY_API_UNKNOWN", "the page has no such file: load it again");
     const { type, cache, body, gzip } = file;
     const isSmall = /\bgzip\b/.test(request.headers["accept-encoding"] ?? "");
     const headers = { "content-security-policy": CONSOLE_POLICY, "cache-control": cache, vary: "accept-encoding" };

@@ -3,7 +3,7 @@ import type { CaptureLine, LaneLine, Status, WorkerLine } from "#process/report/
 import type { RunState } from "#source/capture/captureLifecycle.ts";
 import { wrapped } from "#surface/terminal/cells.ts";
 import { summaryOf } from "#surface/terminal/statusSummary.ts";
-import { count, duration, table } from "#surface/terminal/textTable.ts";
+import { count, duration, megabytes, table } from "#surface/terminal/textTable.ts";
 
 const section = (title: string, lines: readonly string[]): string[] =>
   lines.length === 0 ? [] : [title, "", ...lines, ""];
@@ -22,8 +22,6 @@ const oplogLines = ({ oplog }: CaptureLine): string[] => {
   const warning = short ? "; FERRY_SOURCE_OPLOG_SHORT: enlarge it, or changes will be lost" : "";
   return [`${left} (at ${new Date(atMs).toISOString()})${warning}`];
 };
-
-const megabytes = (bytes: number): string => `${count(Math.ceil(bytes / 1024 / 1024))} MB`;
 
 const spoolLines = ({ spool }: CaptureLine): string[] => {
   if (spool === null) return [];

@@ -17,8 +17,6 @@ export const behindFact = (ms: number): Fact => {
 export const lettersFact = (letters: number): Fact =>
   letters === 0 ? fact("no dead letters", "quiet") : fact(count(letters, "dead letter"), "bad");
 
-export const megabytes = (bytes: number): string => `${count(Math.ceil(bytes / 1024 / 1024))} MB`;
-
 /** A full oplog removes its oldest entries: what is left before the position. */
 export const oplogFact = (leftSeconds: number, isShort: boolean): Fact =>
   fact(`${duration(Math.max(0, leftSeconds) * 1000)} of the oplog left`, isShort ? "bad" : "quiet");

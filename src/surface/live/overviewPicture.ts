@@ -1,9 +1,10 @@
 import { pauseOf } from "#cutover/machine/report.ts";
 import type { Overview } from "#process/report/overview.ts";
 import type { CaptureLine, LaneLine, WorkerLine } from "#process/report/status.ts";
+import { OPLOG_FULL } from "#source/stream/oplogRoom.ts";
 import { needsOf, stateOfAll } from "#surface/terminal/statusSummary.ts";
-import { count, duration } from "#surface/terminal/textTable.ts";
-import { behindFact, fact, lettersFact, megabytes, oplogFact } from "./facts.ts";
+import { count, duration, megabytes } from "#surface/terminal/textTable.ts";
+import { behindFact, fact, lettersFact, oplogFact } from "./facts.ts";
 import { Phases } from "./phase.ts";
 import type { Columns, Fact, Picture } from "./picture.ts";
 
@@ -69,7 +70,7 @@ const sourceFacts = ({ own, connectors }: Overview): readonly Fact[] => {
       const { state } = status.connector;
       return fact(`${name} ${state}`, state === "RUNNING" ? "good" : "bad");
     }),
-    ...(oplog === null || oplog.fill < 0.8 ? [] : [oplogFact(oplog.leftSeconds, oplog.short)]),
+    ...(oplog === null || oplog.fill < OPLOG_FULL ? [] : [oplogFact(oplog.leftSeconds, oplog.short)]),
     ...(own?.spool == null ? [] : [fact(`${megabytes(own.spool.bytes)} spooled`, "quiet")]),
   ];
 };

@@ -14,7 +14,9 @@ const openAgain = (fd: number): number | undefined => {
   for (const path of [`/proc/self/fd/${fd}`, "/dev/tty"])
     try {
       return openSync(path, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
-    } catch {}
+    } catch {
+      // the next way
+    }
   return undefined;
 };
 

@@ -1,7 +1,7 @@
 import type { ScrapedCommand } from "#base/observe/metricCatalogue.ts";
-import { OPLOG_FULL } from "#source/stream/oplogRoom.ts";
-import { count, wholeDuration } from "#surface/terminal/textTable.ts";
-import { behindFact, fact, lettersFact, megabytes, oplogFact } from "./facts.ts";
+import { OPLOG_FULL, OPLOG_OLDEST } from "#source/stream/oplogRoom.ts";
+import { count, megabytes, wholeDuration } from "#surface/terminal/textTable.ts";
+import { behindFact, fact, lettersFact, oplogFact } from "./facts.ts";
 import type { Heard, HeardVitals } from "./heardVitals.ts";
 import { Phases } from "./phase.ts";
 import type { Fact, Picture } from "./picture.ts";
@@ -132,14 +132,11 @@ const sourceFacts = (heard: Heard): readonly Fact[] => {
   ];
   const spool = heard.most("ferry_spool_bytes") ?? 0;
   return [
-    ...(left === undefined || fill < OPLOG_FULL ? [] : [oplogFact(left, left <= window * OPLOG_SHORT)]),
+    ...(left === undefined || fill < OPLOG_FULL ? [] : [oplogFact(left, left <= window * OPLOG_OLDEST)]),
     ...(spool > 0 ? [fact(`${megabytes(spool)} spooled`, "quiet")] : []),
     ...throttleFacts(heard.sum("ferry_throttle_ratio", ({ side }) => side === "source") ?? 1),
   ];
 };
-
-/** A position in the oldest part of the oplog needs a look. */
-const OPLOG_SHORT = 0.25;
 
 /** Nearer than this it is in step: no bar for it, ms. */
 const IN_STEP_MS = 5000;

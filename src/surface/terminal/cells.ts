@@ -41,17 +41,15 @@ const WIDE: readonly (readonly [first: number, last: number])[] = [
 const isWide = (code: number): boolean => code >= 0x1100 && WIDE.some(([first, last]) => code >= first && code <= last);
 
 /** Marks that stand on the letter before them, of those blocks that every terminal knows; others are counted. */
-const ZERO = /^[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]$/;
-/** One without a letter: terminals give it a cell of its own where it begins a line. */
-const LONE = /^(?=[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f])/;
-/** What Unicode shows such a mark on. */
+const MARK = /^[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]/;
+/** What Unicode shows a mark on that has no letter: terminals give it a cell of its own where it begins a line. */
 const HOLDER = "\u25cc";
 
 const ASCII = /^[\x20-\x7e]*$/;
 
 const cellsOfPoint = (point: string): number => {
   if (isWide(point.codePointAt(0) ?? 0)) return 2;
-  return ZERO.test(point) ? 0 : 1;
+  return MARK.test(point) ? 0 : 1;
 };
 
 /** @param text as `visible` makes it */
@@ -66,7 +64,7 @@ export const visible = (text: string): string =>
   text
     .replace(/\s*[\r\n\t]+\s*/g, " ")
     .replace(STEERING, "\ufffd")
-    .replace(LONE, HOLDER);
+    .replace(MARK, `${HOLDER}$&`);
 
 const MORE = "…";
 

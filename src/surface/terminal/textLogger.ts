@@ -4,7 +4,7 @@ import { createLogger, type LogFields, type Logger, shownFields } from "#base/ob
 import { writeLines } from "./bottom.ts";
 import { visible } from "./cells.ts";
 import { type Palette, paletteFor, type Tone } from "./palette.ts";
-import { count, duration } from "./textTable.ts";
+import { count, duration, megabytes } from "./textTable.ts";
 
 type LogLevel = Exclude<(typeof LEVELS)[number], "silent">;
 
@@ -20,7 +20,7 @@ const SHOWN: Readonly<Record<LogLevel, readonly [word: string, tone: Tone]>> = {
 const LEFT_OUT = new Set(["stage", "worker", "epoch", "position", "stream", "run"]);
 
 const besideText = (name: string, value: unknown): string => {
-  if (name === "bytes") return `${count(Math.ceil(Number(value) / 1024 / 1024))} MB`;
+  if (name === "bytes") return megabytes(Number(value));
   return `${name} ${typeof value === "number" ? count(value) : text(value)}`;
 };
 

@@ -29,3 +29,5 @@ export const count = (n: number, noun?: string): string => {
   const text = whole.toLocaleString("en-US");
   return noun === undefined ? text : `${text} ${noun}${whole === 1 ? "" : "s"}`;
 };
+
+export const megabytes = (bytes: number): string => `${count(Math.ceil(bytes / 1024 / 1024))} MB`;

@@ -1,8 +1,8 @@
 import type { FerryError } from "#base/errors/ferryError.ts";
-import { type MongoClient, readTopology } from "#io/mongo/connect.ts";
-import { restoreNeeds, validatorNeeds, wayBackNeeds, writeBlockNeeds } from "#io/mongo/needs.ts";
+import { blockObstacle } from "#cutover/fence/writeBlock.ts";
+import type { MongoClient } from "#io/mongo/connect.ts";
+import { restoreNeeds, validatorNeeds, wayBackNeeds } from "#io/mongo/needs.ts";
 import { lackedPrivilege } from "#io/mongo/privileges.ts";
-import { atLeast } from "#io/mongo/serverVersion.ts";
 import { type CheckResult, checking } from "./checkResult.ts";
 
 /** Both sides of a cutover, and what they carry. */
@@ -20,8 +20,7 @@ const ROLES = "`ferry check --print-roles` prints what a cutover needs, of this 
 
 /** Fences that the source's user can raise, and why not the others. */
 const fencesOf = async ({ source, from }: Switched) => {
-  const isOld = !atLeast((await readTopology(source)).version, [6, 0]);
-  const block = isOld ? "needs MongoDB 6.0" : (await lackedPrivilege("source", source, writeBlockNeeds))?.detail;
+  const block = (await blockObstacle(source))?.detail;
   const validator = (await lackedPrivilege("source", source, from.flatMap(validatorNeeds)))?.detail;
   const kinds = { "user-write-block": block, validator } as const;
   const can = Object.entries(kinds).flatMap(([kind, lack]) => (lack === undefined ? [kind] : []));

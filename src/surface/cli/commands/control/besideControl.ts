@@ -83,6 +83,6 @@ export const besideControl = async ({ flags, logger, soft }: BesideDeps, work: (
     await work();
   } finally {
     ended.abort(new FerryError("FERRY_STOPPED", "the run has ended"));
-    await serving.catch(() => undefined);
+    await serving.catch(() => undefined); // said where it failed, and the work's own end is what counts
   }
 };
