@@ -11,6 +11,7 @@ import { ensureBases } from "./bases.ts";
 import { Unavailable } from "./command.ts";
 import { findComposeClis } from "./composeCli.ts";
 import { openEngine } from "./engine.ts";
+import { removeLeftovers } from "./leftovers.ts";
 
 const FOLDER = "test/containers";
 const FILE_TIMEOUT_MS = 12 * 60_000;
@@ -41,6 +42,8 @@ const main = async (args: readonly string[]): Promise<boolean> => {
   const started = performance.now();
   await using engine = await openEngine(args.includes("--install"), say);
   say(`Docker engine ${engine.version}${engine.own ? ", started for these tests" : ""}`);
+  const left = await removeLeftovers(engine.own);
+  if (left.length > 0) say(`an earlier run was killed: ${left.join(", ")} removed`);
   await preflight();
   const standIns = await ensureBases(say);
   if (standIns.length > 0)
