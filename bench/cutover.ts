@@ -62,7 +62,8 @@ const roundTrip = async ({ stack, here, there, clients, warmMs }: Field, topolog
   const sides = ["--source", uris.source, "--target", uris.target, "--state-db", `ferry_${name}`];
   const kafka = topology === "direct" ? [] : ["--kafka", stack.kafka.bootstrap];
   const through = [...kafka, ...(topology === "connector" ? ["--connect", stack.connect.url] : [])];
-  const accept = ["--accept", "FERRY_CUTOVER_UNVERIFIED", "--fence", "validator", "--max-pause", "20s"];
+  const how = ["--fence", "validator", "--max-pause", "20s"];
+  const verify = ["verify", ...sides, ...kafka, "--include", `${name}.*`];
   const users = there.db(name).collection("users");
   await here.db(name).createCollection("users");
   await using services = new MovingServices(uris, { db: name, coll: "users" });
@@ -79,7 +80,8 @@ const roundTrip = async ({ stack, here, there, clients, warmMs }: Field, topolog
   await pause(CALM_MS);
   const done = services.operations + others.operations - before[1];
   const perSecond = (done * 1000) / (performance.now() - before[0]);
-  const cutover = ["cutover", ...sides, ...through, ...accept];
+  await ferry(verify);
+  const cutover = ["cutover", ...sides, ...through, ...how];
   await ready(cutover);
   const switching = [...cutover, "--on-release", services.release];
   const rehearsal = JSON.parse(await ferry([...switching, "--rehearse", "--json"]));
@@ -87,9 +89,10 @@ const roundTrip = async ({ stack, here, there, clients, warmMs }: Field, topolog
   const carryingBack = ["run", "--reverse", ...sides, "--include", `${name}.*`, "--log-level", "error"];
   await using _reverse = running(process.execPath, [MAIN, ...carryingBack]);
   await pause(CALM_MS);
+  await ferry([...verify, "--reverse"]);
   await services.held(() => receiptEqual([...sides, ...kafka, "--include", `${name}.*`]));
   const back = await switched(services, "source", [
-    ...["rollback", ...sides, ...accept, "--max-lag", "10s", "--on-release", services.releaseBack],
+    ...["rollback", ...sides, ...how, "--max-lag", "10s", "--on-release", services.releaseBack],
   ]);
   await pause(CALM_MS / 4);
   const { lost, doubled } = await services.settle("source");
