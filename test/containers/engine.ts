@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Report } from "#tools/stack/artefacts.ts";
 import { cacheFolder } from "#tools/stack/disk.ts";
@@ -43,13 +43,6 @@ const running = async (): Promise<Engine | undefined> => {
   return version === undefined ? undefined : { version, own: false, [Symbol.asyncDispose]: async () => undefined };
 };
 
-/** An engine that ends does not always unmount the network namespaces of its containers, and a folder that holds one stays. */
-const unmountBelow = async (folder: string): Promise<void> => {
-  const mounted = readFileSync("/proc/self/mounts", "utf8").split("\n");
-  const points = mounted.map((line) => line.split(" ")[1] ?? "").filter((point) => point.startsWith(`${folder}/`));
-  for (const point of points.reverse()) await attempt("umount", [point]);
-};
-
 /** Its images stay in the cache, so that the next run finds them; everything else is in a temporary folder. */
 const startOwn = async (): Promise<Engine> => {
   const folder = tempFolder();
@@ -80,7 +73,6 @@ const startOwn = async (): Promise<Engine> => {
     [Symbol.asyncDispose]: async () => {
       await server.stop();
       delete process.env["DOCKER_HOST"];
-      await unmountBelow(folder.path);
       folder[Symbol.dispose]();
     },
   };

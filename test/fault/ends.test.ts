@@ -130,7 +130,7 @@ test("a run does not end while something is known to be missing: another source,
   const other = await both.command("finalize", "--source", both.target.uri);
   refused(other, "FERRY_CAPTURE_OTHER: the state on this target belongs to a capture of rs0", 64);
 
-  refused(await both.finalize(), "FERRY_RUN_LETTERS: 5 dead letters wait \\(refuses.c: 5\\)");
+  refused(await both.finalize(), "FERRY_RUN_LETTERS: 5 dead letters not replayed \\(refuses.c: 5\\)");
   const shown = await both.command("dlq list", "--limit", "2");
   assert.match(shown.out, /2 of 5 dead letters are shown/);
   assert.match(shown.out, /failed validation: .*"n"/, "says which rule");

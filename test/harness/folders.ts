@@ -8,6 +8,7 @@ import type { Running } from "#tools/stack/server.ts";
 const PREFIX = "ferry-test-";
 const OWNER = "owner.json";
 /** Where a folder has a file system of its own. */
+const MOUNTS = "/proc/self/mounts";
 const DISK = "disk";
 
 const recorded = (file: string): Running | undefined => {
@@ -32,9 +33,14 @@ export const killServersOf = (folder: string): readonly string[] =>
     return true;
   });
 
+/** Small disks, and network namespaces that an ending Docker engine left mounted: they keep a folder from being removed. */
 const unmount = (folder: string): void => {
-  const disk = join(folder, DISK);
-  if (existsSync(disk)) spawnSync("umount", [disk]);
+  if (!existsSync(MOUNTS)) return; // only Linux's root mounts anything there
+  const points = readFileSync(MOUNTS, "utf8")
+    .split("\n")
+    .map((line) => line.split(" ")[1] ?? "")
+    .filter((point) => point.startsWith(`${folder}/`));
+  for (const point of points.reverse()) spawnSync("umount", [point]);
 };
 
 /** Removes what test runs that were killed have left behind: their servers and their folders. */

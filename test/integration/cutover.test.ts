@@ -130,7 +130,7 @@ test("validator, for one namespace: its services move, the others stream on, and
   const resumed = await both.resumed();
   // The next namespace follows: the same run carries it back, too, and each goes back by itself.
   const waits = await both.command("cutover", ["--namespace", "some.orders", ...accept, "--ready"]);
-  assert.match(waits.out, /FERRY_RUN_LETTERS: 1 dead letters wait \(some\.orders: 1\)/, waits.err);
+  assert.match(waits.out, /FERRY_RUN_LETTERS: 1 dead letter not replayed \(some\.orders: 1\)/, waits.err);
   await letters.deleteMany({});
   const next = await both.command("cutover", ["--namespace", "some.orders", ...accept]);
   assert.equal(next.status, 0, next.out + next.err + resumed.logTail(20));

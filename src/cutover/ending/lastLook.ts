@@ -4,6 +4,7 @@ import { type LaneRecord, partitionId } from "#apply/lanes/laneRecords.ts";
 import { readLanes, readRuns } from "#apply/lanes/readLanes.ts";
 import type { Route } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
+import { count } from "#base/flow/figures.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { routesOn } from "#route/table/routesOn.ts";
@@ -33,7 +34,7 @@ const lettersOf = async ({ state, only }: LookDeps): Promise<FerryError | undefi
   const total = waiting.reduce((sum, { letters }) => sum + letters, 0);
   if (total === 0) return undefined;
   const by = listed(waiting.map(({ route, letters }) => `${route}: ${letters}`));
-  return new FerryError("FERRY_RUN_LETTERS", `${total} dead letters wait (${by})`);
+  return new FerryError("FERRY_RUN_LETTERS", `${count(total, "dead letter")} not replayed (${by})`);
 };
 
 /** The first halted route. @throws FERRY_MONGO_* */

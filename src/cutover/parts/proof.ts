@@ -2,6 +2,7 @@ import { isMongo } from "#base/config/destination.ts";
 import type { Route } from "#base/config/routes.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import type { Clock } from "#base/flow/clock.ts";
+import { count } from "#base/flow/figures.ts";
 import { lookUntil } from "#base/flow/lookUntil.ts";
 import { type LookDeps, missingOnTarget, writesBehind } from "#cutover/ending/lastLook.ts";
 import type { Proof, SourceTime } from "#cutover/machine/parts.ts";
@@ -41,7 +42,7 @@ export class VerifiedProof implements Proof {
     const { unverified, wrong, structure, upTo } = await this.#verified();
     const found = [
       unverified.length > 0 && unproven(`\`${verify}\` has not compared to the end: ${listed(unverified)}`),
-      wrong > 0 && new FerryError("FERRY_VERIFY_WRONG", `${wrong} documents`),
+      wrong > 0 && new FerryError("FERRY_VERIFY_WRONG", count(wrong, "document")),
       structure.length > 0 && new FerryError("FERRY_VERIFY_WRONG", `the structure of ${listed(structure)}`),
       verifyRest && unverified.length === 0 && (await this.#notFollowed(upTo)),
     ];
@@ -105,7 +106,7 @@ export class VerifiedProof implements Proof {
   async #verifiedTo(at: SourceTime, signal: AbortSignal): Promise<void> {
     await lookUntil(LOOK_MS, { clock: this.#deps.clock, signal }, async () => {
       const { upTo, wrong } = await this.#verified();
-      if (wrong > 0) throw new FerryError("FERRY_VERIFY_WRONG", `${wrong} documents`);
+      if (wrong > 0) throw new FerryError("FERRY_VERIFY_WRONG", count(wrong, "document"));
       return upTo >= at;
     });
   }

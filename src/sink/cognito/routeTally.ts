@@ -1,5 +1,6 @@
 import { Long } from "bson";
 import type { Clock } from "#base/flow/clock.ts";
+import { count } from "#base/flow/figures.ts";
 import type { Logger } from "#base/observe/log.ts";
 import type { Collection } from "#io/mongo/connect.ts";
 import { translated } from "#io/mongo/errors.ts";
@@ -76,7 +77,7 @@ export class RouteTally {
     const { changed: made, unchanged: saved } = this.#said;
     this.#deps.logger.info(
       { route: this.#route },
-      `pool ${this.#pool}: ${made} users changed, ${saved} documents needed no call`,
+      `pool ${this.#pool}: ${count(made, "user")} changed, ${count(saved, "document")} needed no call`,
     );
     this.#said = { at: now, changed: 0, unchanged: 0 };
   }

@@ -1,9 +1,10 @@
 import { CATALOGUE } from "#base/errors/catalogue.ts";
+import { count, duration, megabytes } from "#base/flow/figures.ts";
 import type { CaptureLine, LaneLine, Status, WorkerLine } from "#process/report/status.ts";
 import type { RunState } from "#source/capture/captureLifecycle.ts";
 import { wrapped } from "#surface/terminal/cells.ts";
 import { summaryOf } from "#surface/terminal/statusSummary.ts";
-import { count, duration, megabytes, table } from "#surface/terminal/textTable.ts";
+import { table } from "#surface/terminal/textTable.ts";
 
 const section = (title: string, lines: readonly string[]): string[] =>
   lines.length === 0 ? [] : [title, "", ...lines, ""];
@@ -33,7 +34,7 @@ const spoolLines = ({ spool }: CaptureLine): string[] => {
 
 /** Documents are an estimate of the source's: while ranges are left it is never said that all are there. */
 const copyText = ({ documents, estimate, ranges, rangesDone }: CaptureLine): string => {
-  const done = `${count(documents)} documents in ${rangesDone} of ${ranges} ranges`;
+  const done = `${count(documents, "document")} in ${rangesDone} of ${ranges} ranges`;
   if (estimate === null || estimate === 0 || rangesDone === ranges) return done;
   return `${done}, ${Math.min(99, Math.floor((documents / estimate) * 100))} % of about ${count(estimate)}`;
 };
@@ -107,7 +108,7 @@ const poolLine = ({ route, pool, changed, unchanged, perSecond, leftMs }: Status
   route,
   `pool ${pool}`,
   `${count(changed)} users changed`,
-  `${count(unchanged)} documents needed no call`,
+  `${count(unchanged, "document")} needed no call`,
   `at most ${count(perSecond)}/s lately${leftMs === null || leftMs === 0 ? "" : `: about ${duration(leftMs)} for what waits`}`,
 ];
 

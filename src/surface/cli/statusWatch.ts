@@ -1,6 +1,7 @@
 import { unlessAborted } from "#base/flow/abort.ts";
 import { systemClock } from "#base/flow/clock.ts";
 import { every } from "#base/flow/every.ts";
+import { wholeDuration } from "#base/flow/figures.ts";
 import { readOverview } from "#process/report/overview.ts";
 import type { UnreadPart } from "#process/report/readingParts.ts";
 import type { StatusDeps } from "#process/report/status.ts";
@@ -12,7 +13,6 @@ import { print } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
 import { exitOf, summaryOf } from "#surface/terminal/statusSummary.ts";
 import { terminalKind } from "#surface/terminal/terminalKind.ts";
-import { wholeDuration } from "#surface/terminal/textTable.ts";
 
 /** How often it is read again, ms; where it is not drawn but written, each makes a line. */
 const READ_MS = 1000;

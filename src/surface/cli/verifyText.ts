@@ -1,5 +1,6 @@
 import { bsonText } from "#base/bson/text.ts";
 import { seriesOf } from "#base/flow/buckets.ts";
+import { count, duration } from "#base/flow/figures.ts";
 import { parseNamespace } from "#base/flow/types.ts";
 import type { StructureDifference } from "#proof/structure/compareStructure.ts";
 import { type Carried, leftOutText } from "#proof/verify/carried.ts";
@@ -8,7 +9,6 @@ import type { PassResult } from "#proof/verify/verification.ts";
 import type { Verified } from "#proof/verify/verifiedUpTo.ts";
 import { secondsOf, timeText } from "#source/stream/resumeToken.ts";
 import { printAside } from "#surface/terminal/output.ts";
-import { count, duration } from "#surface/terminal/textTable.ts";
 
 /** How long everything up to the source's state has been on the target, at least, ms. */
 const ageOf = ({ since, seenAt }: Pick<Wrong, "since" | "seenAt">): number =>
@@ -42,7 +42,7 @@ export const resultLines = (result: PassResult): string[] => {
     ...(behind === 0 ? [] : [`${count(behind)} behind`]),
   ];
   return [
-    `${nameOf(result)}: ${count(documents)} documents compared, ${notes.join(", ")}; the source as of ${timeText(at)}`,
+    `${nameOf(result)}: ${count(documents, "document")} compared, ${notes.join(", ")}; the source as of ${timeText(at)}`,
     ...examples.map(wrongLine),
     ...(wrong > examples.length ? [`  … and ${count(wrong - examples.length)} more`] : []),
   ];

@@ -1,7 +1,7 @@
 import { styleText } from "node:util";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
+import { duration } from "#base/flow/figures.ts";
 import { connectMongo } from "#io/mongo/connect.ts";
-import { duration } from "#surface/terminal/textTable.ts";
 import { stackReset, stackUp } from "#tools/stack/localStack.ts";
 import { dataFolder, readState } from "#tools/stack/stackState.ts";
 import { openDemoPool, poolSteps } from "./demoPool.ts";

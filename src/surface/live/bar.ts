@@ -1,6 +1,6 @@
+import { count, wholeDuration } from "#base/flow/figures.ts";
 import { cellsOf, fit, visible } from "#surface/terminal/cells.ts";
 import type { Palette, TerminalEnv, Tone } from "#surface/terminal/palette.ts";
-import { count, wholeDuration } from "#surface/terminal/textTable.ts";
 import type { Phase } from "./phase.ts";
 
 /** What a bar is made of: done, its end, and what is left. */

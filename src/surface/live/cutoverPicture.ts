@@ -1,6 +1,6 @@
+import { wholeDuration } from "#base/flow/figures.ts";
 import { TABLE } from "#cutover/machine/cutoverTable.ts";
 import type { CutoverRecord, State } from "#cutover/machine/record.ts";
-import { wholeDuration } from "#surface/terminal/textTable.ts";
 import { fact } from "./facts.ts";
 import type { Picture } from "./picture.ts";
 

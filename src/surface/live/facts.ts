@@ -1,5 +1,5 @@
+import { count, duration } from "#base/flow/figures.ts";
 import type { Tone } from "#surface/terminal/palette.ts";
-import { count, duration } from "#surface/terminal/textTable.ts";
 import type { Fact } from "./picture.ts";
 
 export const fact = (text: string, tone: Tone = "plain"): Fact => ({ text, tone });

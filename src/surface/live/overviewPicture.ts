@@ -1,9 +1,9 @@
+import { count, duration, megabytes } from "#base/flow/figures.ts";
 import { pauseOf } from "#cutover/machine/report.ts";
 import type { Overview } from "#process/report/overview.ts";
 import type { CaptureLine, LaneLine, WorkerLine } from "#process/report/status.ts";
 import { OPLOG_FULL } from "#source/stream/oplogRoom.ts";
 import { needsOf, stateOfAll } from "#surface/terminal/statusSummary.ts";
-import { count, duration, megabytes } from "#surface/terminal/textTable.ts";
 import { behindFact, fact, lettersFact, oplogFact } from "./facts.ts";
 import { Phases } from "./phase.ts";
 import type { Columns, Fact, Picture } from "./picture.ts";

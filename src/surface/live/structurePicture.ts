@@ -1,5 +1,5 @@
+import { wholeDuration } from "#base/flow/figures.ts";
 import type { StructureEvent } from "#structure/build/build.ts";
-import { wholeDuration } from "#surface/terminal/textTable.ts";
 import { fact } from "./facts.ts";
 import { Phases } from "./phase.ts";
 import type { Picture } from "./picture.ts";

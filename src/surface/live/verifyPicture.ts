@@ -1,5 +1,5 @@
+import { count, wholeDuration } from "#base/flow/figures.ts";
 import type { PassResult } from "#proof/verify/verification.ts";
-import { count, wholeDuration } from "#surface/terminal/textTable.ts";
 import { fact } from "./facts.ts";
 import { Phases } from "./phase.ts";
 import type { Picture } from "./picture.ts";

@@ -1,6 +1,6 @@
+import { count, megabytes, wholeDuration } from "#base/flow/figures.ts";
 import type { ScrapedCommand } from "#base/observe/metricCatalogue.ts";
 import { OPLOG_FULL, OPLOG_OLDEST } from "#source/stream/oplogRoom.ts";
-import { count, megabytes, wholeDuration } from "#surface/terminal/textTable.ts";
 import { behindFact, fact, lettersFact, oplogFact } from "./facts.ts";
 import type { Heard, HeardVitals } from "./heardVitals.ts";
 import { Phases } from "./phase.ts";

@@ -1,7 +1,7 @@
 import { CATALOGUE, type ErrorCode } from "#base/errors/catalogue.ts";
+import { count, duration } from "#base/flow/figures.ts";
 import type { Status } from "#process/report/status.ts";
 import { failedPart } from "#source/connect/connectRest.ts";
-import { count, duration } from "./textTable.ts";
 
 /** What needs a person, and the exit status that says so. */
 type Attention = Readonly<{ exit: number; text: string }>;
@@ -21,9 +21,7 @@ const orphaned = ({ lanes, workers, own }: Status): readonly Attention[] => {
   const isLeft = own !== null && own.owner === null && own.state === "running" && own.ended === null;
   return [
     ...(records > 0 ? [need("FERRY_RUN_BEHIND", `${count(records)} records wait and no worker runs`)] : []),
-    ...(isUnread
-      ? [need("FERRY_RUN_BEHIND", `${count(own.documents)} documents wait in Kafka and no worker runs`)]
-      : []),
+    ...(isUnread ? [need("FERRY_RUN_BEHIND", `${count(own.documents, "document")} in Kafka, and no worker runs`)] : []),
     ...(isLeft && own.lagMs !== null && own.lagMs > 0
       ? [need("FERRY_RUN_BEHIND", "changes of the source wait and no process captures")]
       : []),

@@ -1,10 +1,10 @@
 import { LEVELS } from "#base/config/settings.ts";
 import { withoutSecrets } from "#base/errors/secrets.ts";
+import { count, duration, megabytes } from "#base/flow/figures.ts";
 import { createLogger, type LogFields, type Logger, shownFields } from "#base/observe/log.ts";
 import { writeLines } from "./bottom.ts";
 import { visible } from "./cells.ts";
 import { type Palette, paletteFor, type Tone } from "./palette.ts";
-import { count, duration, megabytes } from "./textTable.ts";
 
 type LogLevel = Exclude<(typeof LEVELS)[number], "silent">;
 

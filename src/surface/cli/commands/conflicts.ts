@@ -3,10 +3,11 @@ import type { ConflictRecord } from "#apply/conflict/conflictRecords.ts";
 import { ConflictStore } from "#apply/conflict/conflictStore.ts";
 import { bsonText } from "#base/bson/text.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
+import { count } from "#base/flow/figures.ts";
 import { conflictFacts } from "#process/report/conflictFacts.ts";
 import { identityOfText, keyText } from "#process/report/keyOfText.ts";
 import { print, printData } from "#surface/terminal/output.ts";
-import { count, table } from "#surface/terminal/textTable.ts";
+import { table } from "#surface/terminal/textTable.ts";
 import { choiceFlag } from "../choices.ts";
 import { type Flags, wholeNumber, withConnections, withState } from "../connections.ts";
 

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { readStackEndpoints, resolveSettings, resolveState } from "#base/config/settings.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
+import { count, duration } from "#base/flow/figures.ts";
 import { kafkaAddress } from "#io/kafka/address.ts";
 import { KafkaClient } from "#io/kafka/client.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
@@ -20,7 +21,6 @@ import type { StartEvent } from "#source/connector/startDeps.ts";
 import { awaitRunning } from "#source/connector/startWaits.ts";
 import { plainLogger, print, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
-import { count, duration } from "#surface/terminal/textTable.ts";
 import { type Flags, patientConnect, withConnections } from "../connections.ts";
 
 type CxFlags = Flags &

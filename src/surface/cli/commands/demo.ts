@@ -2,11 +2,11 @@ import { join } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { stateFolder } from "#base/config/settings.ts";
 import { isFerry } from "#base/errors/ferryError.ts";
+import { duration } from "#base/flow/figures.ts";
 import { goOn } from "#surface/demo/goOn.ts";
 import { runDemo, type StepResult } from "#surface/demo/runDemo.ts";
 import { print, printAside, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
-import { duration } from "#surface/terminal/textTable.ts";
 import { stackDown, stackReset } from "#tools/stack/localStack.ts";
 
 type DemoFlags = Readonly<{ keep?: boolean; json?: boolean; workers: number; withCognito?: boolean }>;

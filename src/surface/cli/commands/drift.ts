@@ -1,12 +1,13 @@
 import type { Command } from "commander";
 import { bsonText } from "#base/bson/text.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
+import { count } from "#base/flow/figures.ts";
 import { type DriftLine, driftFacts, readTimeline } from "#process/report/driftTimeline.ts";
 import { type DriftWord, decideDrift } from "#process/steer/decideDrift.ts";
 import { DriftLedger } from "#route/drift/ledger.ts";
 import { typeByte } from "#route/drift/typeNames.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
-import { count, table } from "#surface/terminal/textTable.ts";
+import { table } from "#surface/terminal/textTable.ts";
 import { choiceArgument } from "../choices.ts";
 import { cliAuthor } from "../cliAuthor.ts";
 import { type Flags, withConnections, withState } from "../connections.ts";

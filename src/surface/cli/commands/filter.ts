@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { bsonText } from "#base/bson/text.ts";
 import { resolveSettings } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
+import { count } from "#base/flow/figures.ts";
 import { connectMongo } from "#io/mongo/connect.ts";
 import { type Trial, tryFilter } from "#process/report/filterTry.ts";
 import { printData } from "#surface/terminal/output.ts";
@@ -59,7 +60,7 @@ const formatTrial = ({ route, documents, lost, leftOut, bytesBefore, bytesAfter 
       `+ ${after === undefined ? "(left out by where)" : bsonText(after)}`,
       "",
     ]),
-    `${route}: ${documents.length} documents, ${leftOut} left out by where`,
+    `${route}: ${count(documents.length, "document")}, ${leftOut} left out by where`,
     paths.length === 0 ? "no field is left out" : `left out: ${paths.map(([path, n]) => `${path} (${n})`).join(", ")}`,
     `${bytesBefore} → ${bytesAfter} bytes, ${saved} % saved`,
   ].join("\n");

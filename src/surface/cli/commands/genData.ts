@@ -2,11 +2,11 @@ import type { Command } from "commander";
 import { resolveSettings } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
+import { count } from "#base/flow/figures.ts";
 import { formatNamespace, isOfServer, type Namespace, parseNamespace } from "#base/flow/types.ts";
 import { connectMongo } from "#io/mongo/connect.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
-import { count } from "#surface/terminal/textTable.ts";
 import { runWorkload } from "#tools/workload/genDataWorkload.ts";
 import { insertPeople } from "#tools/workload/people.ts";
 import { choiceFlag } from "../choices.ts";
@@ -70,7 +70,7 @@ const genData = async (flags: GenDataFlags, signal: AbortSignal): Promise<void> 
       const options = { users, count: total, seed, clock: systemClock, ratePerSecond, signal };
       const inserted = await insertPeople({ ...options, withSex: flags.sex === true });
       if (flags.json === true) printJson({ ns: formatNamespace(ns), inserted });
-      else print(signal.aborted ? `Stopped after ${count(inserted)} documents` : "Data inserted successfully!");
+      else print(signal.aborted ? `Stopped after ${count(inserted, "document")}` : "Data inserted successfully!");
       return;
     }
     const timer = seconds === undefined ? undefined : AbortSignal.timeout(seconds * 1000);

@@ -1,11 +1,11 @@
 import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { FerryError } from "#base/errors/ferryError.ts";
+import { count } from "#base/flow/figures.ts";
 import { type Receipt, readReceipt } from "#proof/receipt/format.ts";
 import { differencesFrom, makeReceipt, routeOf } from "#proof/receipt/makeReceipt.ts";
 import { readCarriedCollections } from "#proof/verify/carried.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
-import { count } from "#surface/terminal/textTable.ts";
 import { type BothFlags, withBothSides, withCarried } from "../bothSides.ts";
 import { withConnections, withPlaces, withTarget } from "../connections.ts";
 import { sayLeftOut } from "../verifyText.ts";
@@ -42,7 +42,7 @@ const summary = ({ namespaces, equal, still }: Receipt): string => {
   const documents = namespaces.reduce((sum, { target }) => sum + target.count, 0);
   const verdict = equal === null ? "services of the target own a part of it" : equal ? "both sides equal" : "not equal";
   const note = still ? "" : "; it was written to meanwhile, so the digests are of no one moment";
-  return `${count(namespaces.length)} namespaces, ${count(documents)} documents on the target, ${verdict}${note}`;
+  return `${count(namespaces.length, "namespace")}, ${count(documents, "document")} on the target, ${verdict}${note}`;
 };
 
 const check = (file: string, flags: ReceiptFlags): Promise<void> =>

@@ -8,6 +8,7 @@ import { readConfig } from "#base/config/readConfig.ts";
 
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
+import { count } from "#base/flow/figures.ts";
 import { switchedOver } from "#cutover/machine/switchedOver.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import { replayAlone } from "#process/worker/replayAlone.ts";
@@ -24,7 +25,6 @@ import { routesBack } from "#route/table/reverseRoutes.ts";
 import { readSeenRun } from "#source/capture/captureLifecycle.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
 import { openLogger } from "#surface/terminal/textLogger.ts";
-import { count } from "#surface/terminal/textTable.ts";
 import { type BothFlags, withBothSides, withCarried } from "../bothSides.ts";
 import { wholeNumber, withConnections, withTarget } from "../connections.ts";
 import { otherWay } from "../otherWay.ts";
@@ -63,7 +63,7 @@ const behindOf = (found: readonly WrongRoute[]): number => found.reduce((sum, { 
 /** What has no verdict is not right. @throws FERRY_VERIFY_BEHIND */
 const requireVerdicts = (found: readonly WrongRoute[]): void => {
   const behind = behindOf(found);
-  if (behind > 0) throw new FerryError("FERRY_VERIFY_BEHIND", `${count(behind)} documents that were found to be wrong`);
+  if (behind > 0) throw new FerryError("FERRY_VERIFY_BEHIND", `${count(behind, "document")} found to be wrong before`);
 };
 
 /** What would be done. @throws FERRY_VERIFY_WRONG where something would, FERRY_VERIFY_BEHIND */
@@ -76,7 +76,7 @@ const show = (flags: RepairFlags, found: readonly WrongRoute[]): void => {
     if (wrong.length > SHOWN) print(`  … and ${count(wrong.length - SHOWN)} more`);
   }
   const wrong = total(found);
-  if (wrong > 0) throw new FerryError("FERRY_VERIFY_WRONG", `${count(wrong)} documents; --apply repairs`);
+  if (wrong > 0) throw new FerryError("FERRY_VERIFY_WRONG", `${count(wrong, "document")}; --apply repairs`);
   requireVerdicts(found);
 };
 
@@ -120,7 +120,7 @@ const apply = async (
   else if (records.length + behind > 0) for (const line of outcomeLines(records)) print(line);
   else print("nothing is wrong that `ferry verify` has found");
   if (open > 0) throw new FerryError("FERRY_REPAIR_WAITS", `${count(open)} of ${count(ids.length)}`);
-  if (left > 0) throw new FerryError("FERRY_VERIFY_WRONG", `${count(left)} documents after the repair`);
+  if (left > 0) throw new FerryError("FERRY_VERIFY_WRONG", `${count(left, "document")} after the repair`);
   requireVerdicts([...found, ...after]);
 };
 

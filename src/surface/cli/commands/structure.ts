@@ -3,6 +3,7 @@ import { readConfig } from "#base/config/readConfig.ts";
 import { resolveSettings } from "#base/config/settings.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
+import { duration } from "#base/flow/figures.ts";
 import { formatNamespace } from "#base/flow/types.ts";
 import { connectMongo, type MongoClient } from "#io/mongo/connect.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
@@ -28,7 +29,7 @@ import { NO_VIEW, openLiveView } from "#surface/live/liveView.ts";
 import { StructurePicture } from "#surface/live/structurePicture.ts";
 import { print, printJson } from "#surface/terminal/output.ts";
 import { withSignals } from "#surface/terminal/signals.ts";
-import { duration, table } from "#surface/terminal/textTable.ts";
+import { table } from "#surface/terminal/textTable.ts";
 import { type Flags, withConnections, withPlaces, withState } from "../connections.ts";
 import { type NamesFlags, namesIn, withNames } from "../namesFlags.ts";
 

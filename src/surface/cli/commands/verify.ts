@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { FerryError, isFerry } from "#base/errors/ferryError.ts";
 import { systemClock } from "#base/flow/clock.ts";
+import { count } from "#base/flow/figures.ts";
 import { switchedOver } from "#cutover/machine/switchedOver.ts";
 import { readCarriedCollections } from "#proof/verify/carried.ts";
 import { followNamespaces } from "#proof/verify/followNamespaces.ts";
@@ -12,7 +13,6 @@ import { timeText } from "#source/stream/resumeToken.ts";
 import { NO_VIEW, openLiveView } from "#surface/live/liveView.ts";
 import { VerifyPicture } from "#surface/live/verifyPicture.ts";
 import { plainLogger, print, printJson } from "#surface/terminal/output.ts";
-import { count } from "#surface/terminal/textTable.ts";
 import { type BothFlags, withBothSides, withCarried } from "../bothSides.ts";
 import { wholeNumber, withConnections, withTarget } from "../connections.ts";
 import { otherWay } from "../otherWay.ts";
@@ -128,9 +128,9 @@ const conclude = ({ routes, structure }: VerifyReport): void => {
   const behind = routes.reduce((sum, result) => sum + result.behind, 0);
   const built = structure.filter(({ deferred }) => !deferred).length;
   const parts = [
-    ...(wrong === 0 ? [] : [`${count(wrong)} documents`]),
+    ...(wrong === 0 ? [] : [count(wrong, "document")]),
     ...(built === 0 ? [] : [`${count(built)} parts of the structure`]),
   ];
   if (parts.length > 0) throw new FerryError("FERRY_VERIFY_WRONG", parts.join(", "));
-  if (behind > 0) throw new FerryError("FERRY_VERIFY_BEHIND", `${count(behind)} documents`);
+  if (behind > 0) throw new FerryError("FERRY_VERIFY_BEHIND", count(behind, "document"));
 };

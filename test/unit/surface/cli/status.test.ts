@@ -210,7 +210,7 @@ test("one line of summary, and the exit status of the gravest thing that needs a
     "running, stream; copied 600,000; lag 0 ms; no dead letters; needs no action",
   );
   assert.equal(exitOf({ ...NOTHING, own, lanes }), 0);
-  assert.match(summaryOf({ ...NOTHING, own }), /needs action: 2,000,000 documents wait in Kafka and no worker runs$/);
+  assert.match(summaryOf({ ...NOTHING, own }), /needs action: 2,000,000 documents in Kafka, and no worker runs$/);
   const left = { ...NOTHING, lanes, own: { ...own, owner: null, lagMs: 13_000 } };
   assert.match(summaryOf(left), /^not running.*needs action: changes of the source wait and no process captures$/);
   assert.equal(exitOf(left), 75);
