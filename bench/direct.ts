@@ -1,119 +1,128 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { fileURLToPath } from "node:url";
 import type { Bench } from "./lib/bench.ts";
-import { drop, ferryRun, mongodVersion, type Pair, peakRssMb, type Running, timeCopy } from "./lib/pair.ts";
-import { type Peer, parsePeer, withPeer } from "./lib/peers.ts";
+import { collectionsOf, isKind, KINDS, type Kind, loadKind } from "./lib/copied.ts";
+import { Copies, type Outcome } from "./lib/copies.ts";
+import { mongodVersion, type Pair } from "./lib/pair.ts";
+import { PeerError, parsePeer } from "./lib/peers.ts";
 import { median, type Row, report, round } from "./lib/report.ts";
-import { DB, load, user } from "./lib/topics.ts";
 
-/** What is copied: documents of each kind, and how the collection is called. */
-const KINDS = { small: 1_000_000, "4k": 50_000 } as const;
-type Kind = keyof typeof KINDS;
+/** Where `--rounds` is not given. */
+const ROUNDS = 5;
 
-/** A document of 4 KiB. */
-const large = (i: number): { _id: number; text: string } => ({ ...user(i), text: "0123456789abcdef".repeat(249) });
+const FERRY = "ferry run";
+const CEILING = "raw ceiling";
 
-const LIMIT_MS = 300_000;
+/** What was seen of every contestant with every kind. */
+class Outcomes {
+  readonly #all = new Map<string, Outcome[]>();
 
-type Outcome = Readonly<{ perSecond: number; rssMb: number | undefined }>;
+  add(kind: Kind, name: string, outcome: Outcome): void {
+    const key = `${kind}:${name}`;
+    this.#all.set(key, [...(this.#all.get(key) ?? []), outcome]);
+  }
 
-/** An empty collection, on a target that has nothing left to do for the contestant before. */
-const empty = async (pair: Pair, kind: Kind): Promise<void> => {
-  await drop(pair, kind);
-  await pair.there.db(DB).createCollection(kind);
-  await pair.there.db("admin").command({ fsync: 1 });
+  of(kind: Kind, name: string, measure: keyof Outcome): number {
+    return median((this.#all.get(`${kind}:${name}`) ?? []).map((one) => one[measure] ?? Number.NaN));
+  }
+
+  peakMb(name: string): number {
+    const own = [...this.#all].filter(([key]) => key.endsWith(`:${name}`));
+    return Math.max(0, ...own.flatMap(([, all]) => all.map(({ rssMb }) => rssMb)));
+  }
+}
+
+const row = (outcomes: Outcomes, kind: Kind, name: string): Row => {
+  const of = (measure: keyof Outcome, digits = 0): number => round(outcomes.of(kind, name, measure), digits);
+  return {
+    copied: kind,
+    contestant: name,
+    "command → last s": of("commandS", 2),
+    "docs/s": of("perSecond"),
+    "RSS MB": of("rssMb"),
+    "CPU s": of("cpuS", 1),
+    "source RSS MB": of("sourceMb"),
+    "source CPU s": of("sourceCpuS", 1),
+    "target RSS MB": of("targetMb"),
+    "target CPU s": of("targetCpuS", 1),
+  };
 };
 
-const runCeiling = async (pair: Pair, kind: Kind): Promise<Outcome> => {
-  const script = fileURLToPath(new URL("./lib/rawCopy.ts", import.meta.url));
-  const child = spawn(process.execPath, [script, pair.source.uri, pair.target.uri, kind], {
-    stdio: ["ignore", "pipe", "inherit"],
+const ratiosOf = (outcomes: Outcomes, kinds: readonly Kind[], peers: readonly string[]): Record<string, number> => {
+  const ratios: Record<string, number> = {};
+  const over = (kind: Kind, measure: "perSecond" | "commandS", name: string): number =>
+    measure === "perSecond"
+      ? round(outcomes.of(kind, FERRY, measure) / outcomes.of(kind, name, measure))
+      : round(outcomes.of(kind, name, measure) / outcomes.of(kind, FERRY, measure));
+  for (const kind of kinds) {
+    ratios[`${kind}.vsCeiling`] = over(kind, "perSecond", CEILING);
+    ratios[`${kind}.commandVsCeiling`] = over(kind, "commandS", CEILING);
+    for (const peer of peers) {
+      ratios[`${kind}.vs${peer}`] = over(kind, "perSecond", peer);
+      ratios[`${kind}.commandVs.${peer}`] = over(kind, "commandS", peer);
+    }
+  }
+  return { ...ratios, rssMb: outcomes.peakMb(FERRY) };
+};
+
+const kindsOf = (text: string | undefined): Kind[] =>
+  (text?.split(",") ?? Object.keys(KINDS)).map((name) => {
+    if (isKind(name)) return name;
+    throw new PeerError(`--kinds ${name}: there are ${Object.keys(KINDS).join(", ")}`);
   });
-  let out = "";
-  child.stdout.on("data", (chunk: Buffer) => {
-    out += chunk.toString();
-  });
-  const [code] = (await once(child, "exit")) as [number | null];
-  if (code !== 0) throw new Error(`the ceiling run ended with ${code}`);
-  return { perSecond: (JSON.parse(out) as { perSecond: number }).perSecond, rssMb: undefined };
-};
 
-let runs = 0;
+/** Who comes first changes with the round: one finds the machine as another left it. */
+const rotated = <T>(all: readonly T[], by: number): T[] => [
+  ...all.slice(by % all.length),
+  ...all.slice(0, by % all.length),
+];
 
-const timed = async (pair: Pair, kind: Kind, count: number, start: () => Running): Promise<Outcome> => {
-  await using run = start();
-  const perSecond = await timeCopy(pair.there, kind, count, LIMIT_MS);
-  return { perSecond, rssMb: peakRssMb(run.child) };
-};
-
-const runFerry = async (pair: Pair, kind: Kind, count: number): Promise<Outcome> => {
-  const stateDb = `ferry_bench_direct_${runs++}`;
-  const outcome = await timed(pair, kind, count, () => ferryRun(pair, kind, stateDb));
-  await pair.there.db(stateDb).dropDatabase();
-  return outcome;
-};
-
-const runPeer = (pair: Pair, kind: Kind, count: number, peer: Peer): Promise<Outcome> =>
-  withPeer(peer, pair, kind, async ({ child }) => {
-    const perSecond = await timeCopy(pair.there, kind, count, LIMIT_MS);
-    return { perSecond, rssMb: peakRssMb(child) };
-  });
-
-/**
- * `npm run bench -- direct [--rounds 3] [--scale 1] [--peer NAME=PATH]...`: a copy by `ferry run`, beside
- * prepared raw batches, in turn, round by round; medians.
- */
-export const benchDirect = async (bench: Bench): Promise<void> => {
-  const count = (kind: Kind): number => bench.sized(KINDS[kind]);
-  const peers = (bench.flags["peer"] ?? "")
+const contestantsOf = (
+  copies: Copies,
+  flag: string | undefined,
+): readonly (readonly [string, (kind: Kind) => Promise<Outcome>])[] => [
+  [CEILING, (kind) => copies.ceiling(kind)],
+  [FERRY, (kind) => copies.ferry(kind)],
+  ...(flag ?? "")
     .split("\n")
     .filter((text) => text !== "")
-    .map(parsePeer);
+    .map(parsePeer)
+    .map((peer) => [peer.name, (kind: Kind) => copies.peer(kind, peer)] as const),
+];
+
+const documentsOf = (bench: Bench, kinds: readonly Kind[]): string =>
+  kinds
+    .map((kind) => `${collectionsOf(kind).reduce((sum, { full }) => sum + bench.sized(full), 0)} ${kind}`)
+    .join(", ");
+
+const loaded = async (bench: Bench, pair: Pair, kinds: readonly Kind[]): Promise<void> => {
+  for (const kind of kinds) await loadKind(pair.here, kind, bench.sized);
+  await pair.here.db("admin").command({ fsync: 1 });
+};
+
+/**
+ * `npm run bench -- direct [--rounds 5] [--scale 1] [--kinds small,4k,60k,mix] [--peer NAME=PATH]...`: from the command to the
+ * last document, by `ferry run`, by prepared raw batches and by other tools; in turn, round by round; medians.
+ */
+export const benchDirect = async (bench: Bench): Promise<void> => {
+  const kinds = kindsOf(bench.flags["kinds"]);
+  const rounds = bench.flags["rounds"] === undefined ? ROUNDS : bench.rounds;
   await using pair = await bench.pair();
-  await load(pair.here, "small", count("small"));
-  await load(pair.here, "4k", count("4k"), large);
-  const contestants: Readonly<Record<string, (kind: Kind) => Promise<Outcome>>> = {
-    "raw ceiling": (kind) => runCeiling(pair, kind),
-    "ferry run": (kind) => runFerry(pair, kind, count(kind)),
-    ...Object.fromEntries(peers.map((peer) => [peer.name, (kind: Kind) => runPeer(pair, kind, count(kind), peer)])),
-  };
-  const outcomes = new Map<string, Outcome[]>();
-  for (let turn = 1; turn <= bench.rounds; turn++)
-    for (const kind of Object.keys(KINDS) as Kind[])
-      for (const [name, run] of Object.entries(contestants)) {
-        await empty(pair, kind);
+  const contestants = contestantsOf(new Copies(pair, bench.sized), bench.flags["peer"]);
+  await loaded(bench, pair, kinds);
+  const outcomes = new Outcomes();
+  for (let turn = 0; turn < rounds; turn++)
+    for (const kind of kinds)
+      for (const [name, run] of rotated(contestants, turn)) {
         const outcome = await run(kind);
+        const { commandS, perSecond, rssMb } = outcome;
         console.log(
-          `round ${turn}  ${kind.padEnd(6)} ${name.padEnd(12)} ${Math.round(outcome.perSecond)}/s  ${outcome.rssMb ?? ""}`,
+          `round ${turn + 1}  ${kind.padEnd(6)} ${name.padEnd(12)} ${commandS.toFixed(2)} s  ${Math.round(perSecond)}/s  ${rssMb} MB`,
         );
-        const key = `${kind}:${name}`;
-        outcomes.set(key, [...(outcomes.get(key) ?? []), outcome]);
+        outcomes.add(kind, name, outcome);
       }
-  const rate = (kind: Kind, name: string): number =>
-    median((outcomes.get(`${kind}:${name}`) ?? []).map(({ perSecond }) => perSecond));
-  const rss = (name: string): number =>
-    Math.max(
-      0,
-      ...[...outcomes]
-        .filter(([key]) => key.endsWith(`:${name}`))
-        .flatMap(([, all]) => all.map(({ rssMb }) => rssMb ?? 0)),
-    );
-  const rows: Row[] = Object.keys(contestants).map((name) => ({
-    contestant: name,
-    "small/s": Math.round(rate("small", name)),
-    "4 KiB/s": Math.round(rate("4k", name)),
-    "peak RSS MB": rss(name) || null,
-  }));
-  const ratios: Record<string, number> = {
-    "small.vsCeiling": round(rate("small", "ferry run") / rate("small", "raw ceiling")),
-    "4k.vsCeiling": round(rate("4k", "ferry run") / rate("4k", "raw ceiling")),
-    rssMb: rss("ferry run"),
-  };
-  for (const { name } of peers) {
-    ratios[`small.vs${name}`] = round(rate("small", "ferry run") / rate("small", name));
-    ratios[`4k.vs${name}`] = round(rate("4k", "ferry run") / rate("4k", name));
-  }
-  const versions = { mongod: await mongodVersion(pair), documents: `${count("small")} small, ${count("4k")} of 4 KiB` };
-  report({ name: "direct", rows, ratios, versions }, bench.full);
+  const names = contestants.map(([name]) => name);
+  const rows = kinds.flatMap((kind) => names.map((name) => row(outcomes, kind, name)));
+  const peers = names.filter((name) => name !== CEILING && name !== FERRY);
+  const versions = { mongod: await mongodVersion(pair), documents: documentsOf(bench, kinds) };
+  const isWhole = bench.full && kinds.length === Object.keys(KINDS).length;
+  report({ name: "direct", rows, ratios: ratiosOf(outcomes, kinds, peers), versions }, isWhole);
 };

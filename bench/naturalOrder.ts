@@ -5,7 +5,8 @@ import { rangesBetween, readBounds } from "#source/copy/copyRanges.ts";
 import type { CopySource } from "#source/copy/copySource.ts";
 import { RangeReader } from "#source/copy/rangeReader.ts";
 import type { Bench } from "./lib/bench.ts";
-import { drop, ferryRun, mongodVersion, type Pair, timeCopy } from "./lib/pair.ts";
+import { timeCopy } from "./lib/copyTimes.ts";
+import { drop, ferryRun, mongodVersion, type Pair } from "./lib/pair.ts";
 import { median, type Row, report, round } from "./lib/report.ts";
 import { DB } from "./lib/topics.ts";
 

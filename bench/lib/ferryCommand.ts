@@ -5,6 +5,9 @@ import { fileURLToPath } from "node:url";
 /** The script that is `ferry`, of this tree. */
 export const MAIN = fileURLToPath(new URL("../../src/surface/cli/main.ts", import.meta.url));
 
+/** The same as a user types it: it finds the pinned Node first. */
+export const COMMAND = fileURLToPath(new URL("../../bin/ferry.mjs", import.meta.url));
+
 /** `ferry ARGS` to its end. */
 export const ferryEnd = async (args: readonly string[]): Promise<Readonly<{ status: number; said: string }>> => {
   const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });

@@ -66,28 +66,24 @@ export const running = (command: string, args: readonly string[]): Running => {
   };
 };
 
-/** `ferry run` of one collection of the bench's database. */
-export const ferryRun = (pair: Pair, coll: string, stateDb: string, more: readonly string[] = []): Running =>
+/** `ferry run` of collections of the bench's database. @param command what is run: the script alone, or `ferry` as a user types it */
+export const ferryRun = (
+  pair: Pair,
+  colls: string | readonly string[],
+  stateDb: string,
+  more: readonly string[] = [],
+  command: string = MAIN,
+): Running =>
   running(process.execPath, [
-    ...[MAIN, "run", "--source", pair.source.uri, "--target", pair.target.uri],
-    ...["--include", `${DB}.${coll}`, "--state-db", stateDb, "--log-level", "error", ...more],
+    ...[command, "run", "--source", pair.source.uri, "--target", pair.target.uri],
+    ...[
+      "--include",
+      [colls]
+        .flat()
+        .map((coll) => `${DB}.${coll}`)
+        .join(","),
+    ],
+    ...["--state-db", stateDb, "--log-level", "error", ...more],
   ]);
 
-const LOOK_MS = 5;
-
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** Documents per second from the first one on the target to the last. */
-export const timeCopy = async (client: MongoClient, coll: string, count: number, limitMs: number): Promise<number> => {
-  const collection = client.db(DB).collection(coll);
-  const deadline = Date.now() + limitMs;
-  let first: { at: number; done: number } | undefined;
-  for (;;) {
-    const done = await collection.estimatedDocumentCount();
-    const now = performance.now();
-    if (first === undefined && done > 0) first = { at: now, done };
-    if (first !== undefined && done >= count) return ((count - first.done) * 1000) / (now - first.at);
-    if (Date.now() > deadline) throw new Error(`${coll}: ${done} of ${count} documents after ${limitMs} ms`);
-    await pause(LOOK_MS);
-  }
-};

@@ -57,11 +57,14 @@ export const parsePeer = (text: string): Peer => {
   return { name, ...known(program) };
 };
 
-const fill = (parts: readonly string[], pair: Pair, coll: string): string[] => {
+const fill = (parts: readonly string[], pair: Pair, colls: string | readonly string[]): string[] => {
   const words: Readonly<Record<string, string>> = {
     "{source}": pair.source.uri,
     "{target}": pair.target.uri,
-    "{ns}": `${DB}.${coll}`,
+    "{ns}": [colls]
+      .flat()
+      .map((coll) => `${DB}.${coll}`)
+      .join(","),
   };
   return parts.map((part) => part.replace(/\{(?:source|target|ns)\}/g, (word) => words[word] ?? word));
 };
@@ -98,32 +101,37 @@ const failed = (child: ChildProcess, what: string): Promise<never> =>
     );
   });
 
-const begins = async ([program = "", ...args]: readonly string[], what: string): Promise<void> => {
+/** When the order was given that was obeyed. */
+const begins = async ([program = "", ...args]: readonly string[], what: string): Promise<number> => {
   const deadline = Date.now() + BEGIN_LIMIT_MS;
   for (;;) {
+    const orderedAt = performance.now();
     const child = spawn(program, args, { stdio: "ignore" });
     const [code] = (await once(child, "exit")) as [number | null];
-    if (code === 0) return;
+    if (code === 0) return orderedAt;
     if (Date.now() > deadline)
       throw new PeerError(`${what} did not begin: ${program} ${args.join(" ")} ended with ${code}`);
     await pause(BEGIN_EVERY_MS);
   }
 };
 
-/** Runs `work` while the tool copies one collection. @throws one sentence when the tool is missing or ends early */
+/**
+ * Runs `work` while the tool copies some collections.
+ * @param work is told when the command was given; of a tool that serves first, when it was told to begin
+ * @throws one sentence when the tool is missing or ends early
+ */
 export const withPeer = async <T>(
   peer: Peer,
   pair: Pair,
-  coll: string,
-  work: (run: Running) => Promise<T>,
+  colls: readonly string[],
+  work: (run: Running, orderedAt: number) => Promise<T>,
 ): Promise<T> => {
   const what = `--peer ${peer.name}`;
-  const [program = "", ...args] = fill(peer.serve, pair, coll);
+  const [program = "", ...args] = fill(peer.serve, pair, colls);
+  const startedAt = performance.now();
   await using run = running(program, args);
   const failure = failed(run.child, what);
-  const working = async (): Promise<T> => {
-    if (peer.begin !== undefined) await begins(fill(peer.begin, pair, coll), what);
-    return work(run);
-  };
+  const working = async (): Promise<T> =>
+    work(run, peer.begin === undefined ? startedAt : await begins(fill(peer.begin, pair, colls), what));
   return await Promise.race([working(), failure]);
 };

@@ -11,6 +11,7 @@ const SCALE = "0.001";
 const FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   apply: { only: "ceiling,1 process,1 task" },
   cutover: { topology: "direct" },
+  direct: { kinds: "mix" },
   filter: { only: "merge,nested rules" },
 };
 
