@@ -13,6 +13,7 @@ import { letterOf, reasonOf, withKnown } from "./laneLetters.ts";
 import { LaneSteps, type LaneStepsDeps, type Planned } from "./laneSteps.ts";
 import { LetterReplay } from "./letterReplay.ts";
 import { repairWrite } from "./repairWrite.ts";
+import { withStoredLetters } from "./storedLetters.ts";
 import type { Identify, KeyRule } from "./targetCollation.ts";
 
 export type LaneWriterDeps = LaneStepsDeps &
@@ -101,11 +102,18 @@ export class LaneWriter {
   async write(entries: readonly Entry[], end: number): Promise<void> {
     for (let from = 0; ; ) {
       const { ready, taken } = await this.steps.ready(entries, from);
+      const seen = entries.slice(from, from + taken);
       from += taken;
       const next = entries[from];
-      await this.#apply(ready, next === undefined ? end : next.record.offset);
+      await this.#apply(await this.#withStored(ready, seen), next === undefined ? end : next.record.offset);
       if (next === undefined) return;
     }
+  }
+
+  async #withStored(ready: readonly Entry[], seen: readonly Entry[]): Promise<readonly Entry[]> {
+    if (this.steps.isTransactional || this.#held.size === 0) return ready;
+    const { ns, deadLetters } = this.#deps;
+    return withStoredLetters(ready, seen, { lane: this.state, ns, deadLetters });
   }
 
   async #apply(entries: readonly Entry[], end: number): Promise<void> {

@@ -27,6 +27,10 @@ export type LettersDeps = Readonly<{
   refresh: () => Promise<void>;
 }>;
 
+/** Is it in the books? What was stored without a transaction may not be, until its lane has come past it once more. */
+const isCounted = ({ offset }: DeadLetterRecord, { steps }: LaneWriter): boolean =>
+  steps.isTransactional || Number(offset) < steps.state.offset;
+
 const bytesOf = (value: DeadLetterRecord["documentKey"]): Uint8Array | null => value?.buffer ?? null;
 
 /**
@@ -53,7 +57,7 @@ export class Letters {
     const first = this.#deps.lanes[0];
     if (keyless.length > 0 && first !== undefined)
       await first.lane.between(async () => {
-        for (const letter of keyless) await this.#carryOut(letter, first.writer);
+        for (const letter of keyless) if (isCounted(letter, first.writer)) await this.#carryOut(letter, first.writer);
       });
     for (const [identity, letter] of keyed) {
       const owner = this.#ownerOf(letter);
@@ -78,7 +82,7 @@ export class Letters {
       }
       for (const letter of letters) {
         const goesAlong = began && letter.code === "FERRY_APPLY_BEHIND";
-        if (!isDue(letter, clock.now()) && !goesAlong) return;
+        if (!isCounted(letter, writer) || (!isDue(letter, clock.now()) && !goesAlong)) return;
         if (!(await this.#carryOut(letter, writer))) return;
         began = true;
       }

@@ -120,12 +120,15 @@ export class Model {
   }
 
   /** All that the document may be when every event but those left out has been applied, as the source knows it. */
-  #states(identity: string, isLeftOut: IsLeftOut): readonly State[] {
+  #states(identity: string, isLeftOut: IsLeftOut, isShared: boolean): readonly State[] {
     let states: readonly State[] = [undefined];
     for (const [offset, one] of this.#meanings.entries()) {
       if (one.is === "drop") states = [undefined];
       if (one.identity !== identity || isLeftOut(offset)) continue;
-      states = one.is === "set" ? this.#afterSet(states, offset, one) : [one.fields];
+      if (one.is !== "set") states = [one.fields];
+      // What the source has no document for may be there by a service of the target: then there is one to be changed.
+      else
+        states = this.#afterSet(isShared ? states.flatMap((state) => state ?? [undefined, {}]) : states, offset, one);
     }
     return states;
   }
@@ -140,24 +143,26 @@ export class Model {
     const found = since.filter((state) => state !== undefined);
     // One that finds nothing changes nothing.
     const looked = since.length > found.length ? [...found, ...states] : found;
-    const all = how === "always" ? looked : [...changed, ...looked];
+    // A row filter needs a document only where something is left of the change.
+    const isNothing = this.#route.source === "rescue" && Object.keys(carried).length === 0;
+    const all = how === "always" && !isNothing ? looked : [...changed, ...looked];
     return [...new Map(all.map((state) => [textOf(state), state])).values()];
   }
 
-  /** Is this what the target may have of a document? */
-  allows(identity: string, found: TargetFields | undefined, isLeftOut: IsLeftOut, inOrder: boolean): boolean {
+  /** Is this what the target may have of a document? @param isShared a service of the target has written it, too */
+  allows(identity: string, found: TargetFields | undefined, isLeftOut: IsLeftOut, isShared: boolean): boolean {
     const loose = this.#unsteady;
     if (Object.entries(found ?? {}).some(([name, value]) => this.#isUndecided(name, value))) return false;
     const plain = (fields: TargetFields | undefined): string => {
       const kept = Object.entries(fields ?? {}).filter(
         ([name]) => !loose.has(name) && !(this.#isDropped && name.startsWith("$")),
       );
-      const entries = inOrder ? kept : kept.sort();
+      const entries = isShared ? kept.sort() : kept;
       // A merge takes away what the source still sends: what it sent once may be all that is left.
       const isGone = fields === undefined || (this.#route.policy === "merge" && loose.size > 0 && entries.length === 0);
       return isGone ? "null" : textOf(Object.fromEntries(entries));
     };
-    return this.#states(identity, isLeftOut).some((state) => plain(this.targetOf(state)) === plain(found));
+    return this.#states(identity, isLeftOut, isShared).some((state) => plain(this.targetOf(state)) === plain(found));
   }
 
   /** Its documents wait until an operator lets it through. */

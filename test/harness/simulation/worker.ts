@@ -310,10 +310,11 @@ export class SimulatedWorker {
   async #drop(claim: Claim, { at }: DdlEvent): Promise<void> {
     const [session] = claim.sessions;
     const work = async (tx: StateTx | undefined): Promise<boolean> => {
-      for (const identity of this.#around.db.all<Uint8Array>(`docs ${ROUTE}/`).keys())
-        await this.#client.put(`docs ${ROUTE}/${identity}`, undefined, tx);
+      // First, as every write of a claim's: one that was taken over ends here, and holds no document.
       if (!(await this.#records.isIn(claim, tx)))
         throw new FerryError("FERRY_FENCED", "another worker has the partition");
+      for (const identity of this.#around.db.all<Uint8Array>(`docs ${ROUTE}/`).keys())
+        await this.#client.put(`docs ${ROUTE}/${identity}`, undefined, tx);
       await this.#records.note(ROUTE, { dropAt: at }, tx);
       return true;
     };

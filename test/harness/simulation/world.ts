@@ -362,7 +362,7 @@ class World {
       const isLeftOut = (offset: number): boolean =>
         this.#discarded.has(offset) || offset >= (letter ?? Number.POSITIVE_INFINITY);
       assert.ok(
-        this.#model.allows(identity, fields, isLeftOut, touch === undefined),
+        this.#model.allows(identity, fields, isLeftOut, touch !== undefined),
         `document ${key} is ${JSON.stringify(found)}`,
       );
     }

@@ -53,3 +53,42 @@ test("a route that stops before its first document is applied knows that one's f
   for (let seed = 0; seed < 10; seed++)
     await simulate({ ...scheduleOf({ drift: "stop" }, steps), seed, slices: 2, batchCount: 8, copied: [] });
 });
+
+const rows = (count: number): Schedule["copied"] => Array.from({ length: count }, () => ({ bad: false, more: true }));
+
+test("without transactions: a letter whose event comes to nothing the second time is counted", async () => {
+  const route = { source: "look-up", drift: "hold", filter: "where" } as const;
+  const steps: Step[] = [set("a", "unclear"), { do: "rest", ms: 5 }, { do: "delete", key: 0 }];
+  for (let after = 0; after < 12; after++)
+    for (let seed = 0; seed < 6; seed++)
+      await simulate({
+        ...scheduleOf(route, [REST, { do: "fault", fault: "kill", after }, ...steps]),
+        ...{ mode: "standalone", copied: rows(1), seed },
+      });
+});
+
+test("a former owner that is about to apply a drop finds that it was taken over, and holds no document", () => {
+  const route = { source: "rescue", drift: "hold", filter: "where" } as const;
+  const steps: Step[] = [{ do: "drop" }, { do: "fault", fault: "kill", after: 1 }, { do: "rest", ms: 100 }];
+  const duringCopy: Step[] = [
+    { do: "takeover", slices: 1 },
+    { do: "standby", slices: 1 },
+  ];
+  return simulate({ ...scheduleOf(route, steps), copied: rows(3), duringCopy, budgetBytes: 1, seed: 959270088 });
+});
+
+test("merge: a delta behind a letter that was discarded changes the document that a service has made meanwhile", () =>
+  simulate({
+    ...scheduleOf({ policy: "merge", drift: "pass" }, [
+      set("a", "clear"),
+      { do: "decide", letter: 0, state: "discard" },
+      SERVICE,
+    ]),
+    ...{ copied: [{ bad: true, more: true }], budgetBytes: 1, seed: 0 },
+  }));
+
+test("a row filter looks up no document for a change of which the drift policy leaves nothing", () => {
+  const text: Step = { do: "set", key: 0, field: "c", value: 0, kind: "text" };
+  const route = { source: "rescue", drift: "drop-and-report", filter: "where" } as const;
+  return simulate({ ...scheduleOf(route, [text]), copied: [{ bad: true, more: true }], budgetBytes: 1, seed: 0 });
+});
