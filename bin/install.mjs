@@ -11,7 +11,7 @@ const isWindows = process.platform === "win32";
 
 const sha256 = (text) => createHash("sha256").update(text).digest("hex");
 
-/** Holds the process id of whoever installs into this clone. */
+/** Holds the id of the process that installs into this clone. */
 const lock = join(tmpdir(), `ferry-install-${sha256(root).slice(0, 16)}`);
 
 const isAlive = (pid) => {

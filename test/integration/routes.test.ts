@@ -135,6 +135,18 @@ test("rules that are changed later count from then on, and a note says so; anoth
   assert.deepEqual(await all(client, "shop.elsewhere"), []);
 });
 
+test("two workers with different topics: each takes every partition of its own", async () => {
+  const yaml = "routes:\n  - from: test.apart\n  - from: test.beside\n";
+  await using opened = await open("test.apart", yaml);
+  const { client, topic, options, kafka } = opened;
+  await using other = await TestTopic.create(kafka, "test.beside", 1);
+  for (const each of [topic, other]) await each.send([{ op: "copy", doc: user(1) }]);
+  const only = (name: string) => ({ ...options, args: [...options.args, "--topics", name] });
+  await using _one = await startWorker(only("test.apart"));
+  await using _two = await startWorker(only("test.beside"));
+  await Promise.all([topic, other].map((each) => each.equals(client)));
+});
+
 test("a configuration that is wrong is refused before anything is touched", async () => {
   await using opened = await open("test.misrouted", "routes:\n  - from: test.misrouted\n    fields: { deny: [_id] }\n");
   const { options, config, client, topic } = opened;

@@ -60,6 +60,8 @@ export type WorkerRecord = {
   startedAt: Date;
   seenAt: Date;
   version: string;
+  /** Those that it carries and whose topics it has found. */
+  routes?: readonly string[];
   report: WorkerReport;
 };
 

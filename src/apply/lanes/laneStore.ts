@@ -4,17 +4,14 @@ import { translated } from "#io/mongo/errors.ts";
 import { FREE } from "#io/mongo/lease.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
 import type { Lease } from "./claimRecords.ts";
-import {
-  type LaneRecord,
-  type PartitionRecord,
-  partitionId,
-  type WorkerRecord,
-  type WorkerReport,
-} from "./laneRecords.ts";
+import { type LaneRecord, type PartitionRecord, partitionId, type WorkerRecord } from "./laneRecords.ts";
+
+/** `routes`: those that it carries; undefined, of a ferry that did not say so yet: all. */
+export type LivingWorker = Readonly<{ id: string; routes: readonly string[] | undefined }>;
 
 /** Who is alive and who owns what, as the server's clock sees it. `owner` is null for a free or expired partition. */
 export type Ownership = Readonly<{
-  workers: readonly string[];
+  workers: readonly LivingWorker[];
   partitions: readonly Readonly<{ route: string; partition: number; owner: string | null; epoch: number }>[];
 }>;
 
@@ -36,11 +33,11 @@ export class LaneStore {
   }
 
   /** Says that this worker lives and wants its share. */
-  async announce(report: WorkerReport, host: string, pid: number, startedAt: Date, version: string): Promise<void> {
+  async announce(self: Omit<WorkerRecord, "_id" | "seenAt">): Promise<void> {
     await translated("worker heartbeat", () =>
       this.workers.updateOne(
         { _id: this.#options.workerId },
-        [{ $set: { host, pid, startedAt, version, report: { $literal: report }, seenAt: "$$NOW" } }],
+        [{ $replaceWith: { $mergeObjects: ["$$ROOT", { $literal: self }, { seenAt: "$$NOW" }] } }],
         { upsert: true },
       ),
     );
@@ -51,7 +48,7 @@ export class LaneStore {
     return translated("reading ownership", async () => {
       const alive = { $expr: { $gt: ["$seenAt", { $subtract: ["$$NOW", leaseMs] }] } };
       const [workers, partitions] = await Promise.all([
-        this.workers.find(alive, { projection: { _id: 1 } }).toArray(),
+        this.workers.find(alive, { projection: { routes: 1 } }).toArray(),
         this.partitions
           .aggregate<{ route: string; partition: number; owner: string | null; epoch: Long }>([
             { $project: { _id: 0, route: 1, partition: 1, epoch: 1, owner: { $cond: [FREE, null, "$owner"] } } },
@@ -59,7 +56,7 @@ export class LaneStore {
           .toArray(),
       ]);
       return {
-        workers: workers.map((w) => w._id).sort(),
+        workers: workers.map(({ _id, routes }) => ({ id: _id, routes })),
         partitions: partitions.map((p) => ({ ...p, epoch: Number(p.epoch) })),
       };
     });

@@ -1,3 +1,5 @@
+import type { LivingWorker } from "#apply/lanes/laneStore.ts";
+
 type Owned = Readonly<{ route: string; partition: number; owner: string | null }>;
 
 export type Share = Readonly<{
@@ -7,20 +9,46 @@ export type Share = Readonly<{
 
 const key = (p: Readonly<{ route: string; partition: number }>): string => `${p.route}/${p.partition}`;
 
+/** Partitions ÷ their carriers, the remainder to the first in order of id. */
+const shareAmong = (
+  me: string,
+  carriers: readonly string[],
+  partitions: readonly Owned[],
+  mine: ReadonlySet<string>,
+): Share => {
+  const quota =
+    Math.floor(partitions.length / carriers.length) +
+    (carriers.indexOf(me) < partitions.length % carriers.length ? 1 : 0);
+  const held = partitions.filter((p) => mine.has(key(p)));
+  const free = partitions.filter((p) => p.owner === null && !mine.has(key(p)));
+  return { claim: free.slice(0, Math.max(0, quota - held.length)), release: held.slice(quota) };
+};
+
 /**
- * This worker's fair share: partitions ÷ living workers, the remainder to the first in order of id. Every worker computes
- * it from the same records, so shares add up without anyone in charge. Pure.
+ * This worker's fair share. Workers may carry different routes (`--topics`, `--config`): partitions are shared out among those
+ * that carry them, and those with the same carriers as one. Every worker computes it from the same records, so shares add up
+ * without anyone in charge. Pure.
+ * @param partitions of the routes that this worker carries
  * @param mine keys (`route/partition`) that this worker holds
  */
 export const fairShare = (
   me: string,
-  { workers, partitions }: Readonly<{ workers: readonly string[]; partitions: readonly Owned[] }>,
+  { workers, partitions }: Readonly<{ workers: readonly LivingWorker[]; partitions: readonly Owned[] }>,
   mine: ReadonlySet<string>,
 ): Share => {
-  const living = workers.includes(me) ? workers : [...workers, me].sort();
-  const quota =
-    Math.floor(partitions.length / living.length) + (living.indexOf(me) < partitions.length % living.length ? 1 : 0);
-  const held = partitions.filter((p) => mine.has(key(p)));
-  const free = partitions.filter((p) => p.owner === null && !mine.has(key(p)));
-  return { claim: free.slice(0, Math.max(0, quota - held.length)), release: held.slice(quota) };
+  const carrying = workers.map(({ id, routes }) => ({
+    id,
+    routes: routes === undefined ? undefined : new Set(routes),
+  }));
+  const carriersOf = (route: string): readonly string[] => {
+    const others = carrying.filter(({ id, routes }) => id !== me && routes?.has(route) !== false);
+    return [me, ...others.map(({ id }) => id)].sort();
+  };
+  const routes = [...new Set(partitions.map(({ route }) => route))];
+  const carriers = new Map(routes.map((route) => [route, carriersOf(route)]));
+  const alike = Map.groupBy(partitions, ({ route }) => JSON.stringify(carriers.get(route)));
+  const shares = [...alike.values()].map((group) =>
+    shareAmong(me, carriers.get(group[0]?.route ?? "") ?? [me], group, mine),
+  );
+  return { claim: shares.flatMap(({ claim }) => claim), release: shares.flatMap(({ release }) => release) };
 };

@@ -142,7 +142,9 @@ export class Worker implements AsyncDisposable {
       guarantee: this.#guarantee,
       throttle: this.#parts.pace?.throttle.state ?? null,
     };
-    await this.#parts.stores.store.announce(report, host, process.pid, this.#startedAt, version);
+    const routes = this.#parts.routes.all().map(({ route }) => route.name);
+    const { pid } = process;
+    await this.#parts.stores.store.announce({ host, pid, startedAt: this.#startedAt, version, routes, report });
     this.#reportedAt = clock.now();
     if (settings.aliveFile !== undefined) await touch(settings.aliveFile, clock);
   }

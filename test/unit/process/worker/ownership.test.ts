@@ -7,13 +7,23 @@ type Partition = { route: string; partition: number; owner: string | null };
 const keyOf = ({ route, partition }: Partition): string => `${route}/${partition}`;
 
 /** Every living worker takes a turn, until no turn moves anything. Answers how many turns moved something. */
-const settle = (workers: readonly string[], partitions: Partition[]): { moves: number; rounds: number } => {
+const settle = (
+  workers: readonly string[],
+  partitions: Partition[],
+  carries: (worker: string, route: string) => boolean = () => true,
+): { moves: number; rounds: number } => {
+  const routes = [...new Set(partitions.map(({ route }) => route))];
+  const living = workers.map((id) => ({ id, routes: routes.filter((route) => carries(id, route)) }));
   let moves = 0;
   for (let round = 0; round < 20; round++) {
     let moved = 0;
     for (const me of workers) {
       const mine = new Set(partitions.filter((p) => p.owner === me).map(keyOf));
-      const share = fairShare(me, { workers: [...workers].sort(), partitions }, mine);
+      const share = fairShare(
+        me,
+        { workers: living, partitions: partitions.filter(({ route }) => carries(me, route)) },
+        mine,
+      );
       for (const { route, partition } of share.release) {
         const found = partitions.find((p) => p.route === route && p.partition === partition);
         assert.ok(found !== undefined && found.owner === me, "only its own is released");
@@ -79,6 +89,26 @@ test("a new worker gets its share: the others release exactly that much", () => 
       assert.ok(moves <= Math.ceil(partitions.length / names.length) + workers.length);
     }),
   );
+});
+
+test("workers that carry different routes: each partition comes to one that carries it, and nothing is left lying", () => {
+  fc.assert(
+    fc.property(workerNames, counts, fc.array(fc.nat(7), { minLength: 6, maxLength: 6 }), (workers, sizes, masks) => {
+      const carries = (worker: string, route: string): boolean => {
+        const mask = masks[workers.indexOf(worker)] ?? 0;
+        return (mask & (1 << Number(route.slice(1)))) !== 0;
+      };
+      const partitions = partitionsOf(sizes).filter(({ route }) => workers.some((worker) => carries(worker, route)));
+      settle(workers, partitions, carries);
+      for (const { owner, route } of partitions) assert.ok(owner !== null && carries(owner, route));
+    }),
+  );
+});
+
+test("a worker of a ferry that does not say its routes counts for all", () => {
+  const partitions = partitionsOf([4]);
+  const share = fairShare("new", { workers: [{ id: "old", routes: undefined }], partitions }, new Set());
+  assert.equal(share.claim.length, 2);
 });
 
 test("a worker that has not been seen yet counts itself", () => {
