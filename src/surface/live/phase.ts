@@ -1,4 +1,7 @@
-import { Trend } from "./trend.ts";
+import { Trend } from "#base/flow/trend.ts";
+
+/** A screen is drawn ten times a second: most drawings are no sample of their own. */
+const PACE = { windowMs: 15_000, leastMs: 1500, apartMs: 400 };
 
 /** One part of the work, as a bar shows it. */
 export type Phase = Readonly<{
@@ -33,7 +36,7 @@ export class Phases {
     const { done, total, noun, isOver = false, note } = facts;
     const known = this.#phases.get(name);
     if (isOver && known?.isOver === true && known.done === done) return; // its pace is that of its own time
-    const trend = this.#trends.get(name) ?? new Trend();
+    const trend = this.#trends.get(name) ?? new Trend(PACE);
     this.#trends.set(name, trend);
     const perSecond = isOver ? trend.overall(done, at) : trend.note(done, at);
     const left = total === undefined ? undefined : total - done;
