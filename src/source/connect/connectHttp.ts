@@ -1,5 +1,5 @@
-import { type IncomingMessage, request } from "node:http";
-import { request as encryptedRequest } from "node:https";
+import type { IncomingMessage } from "node:http";
+import { nodeHttp, nodeHttps } from "#base/flow/nodeHttp.ts";
 
 export type HttpCall = Readonly<{
   method: string;
@@ -26,8 +26,8 @@ export const httpCall = ({ url, body, ca, headers, ...rest }: HttpCall): Promise
     const content = body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) };
     const options = { ...rest, agent: false, headers: { ...headers, ...content } } as const;
     const call = url.startsWith("https:")
-      ? encryptedRequest(url, { ...options, ...(ca === undefined ? {} : { ca }) }, answered)
-      : request(url, options, answered);
+      ? nodeHttps().request(url, { ...options, ...(ca === undefined ? {} : { ca }) }, answered)
+      : nodeHttp().request(url, options, answered);
     call.once("error", reject);
     call.end(body);
   });

@@ -1,8 +1,7 @@
-import { get } from "node:http";
-import { get as getOverTls } from "node:https";
 import { createServer } from "node:net";
 import { type ListenAddress, whyNotListening } from "#base/config/listenAddress.ts";
 import { FerryError } from "#base/errors/ferryError.ts";
+import { nodeHttp, nodeHttps } from "#base/flow/nodeHttp.ts";
 import type { TlsFiles } from "./apiServer.ts";
 
 /** How long another process may take to say what it is, ms. */
@@ -27,7 +26,7 @@ export const isControlAt = ({
   if (port === 0) return Promise.resolve(false);
   return new Promise((resolve) => {
     const options = { host, port, path: "/healthz", timeout: ANSWER_MS, rejectUnauthorized: false };
-    const asked = (tls === undefined ? get : getOverTls)(options, (answer) => {
+    const asked = (tls === undefined ? nodeHttp() : nodeHttps()).get(options, (answer) => {
       answer.resume();
       resolve(answer.statusCode === 200 && answer.headers["x-ferry"] === "control");
     });
