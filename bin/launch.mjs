@@ -1,7 +1,8 @@
 // Hands over to the Node that ferry is pinned to. Runs on any Node >= 20; imports nothing that must be installed.
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
+import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
@@ -56,12 +57,26 @@ const beside = (node, command, env) => {
   });
 };
 
+/**
+ * Where what was compiled once is kept: a command starts in half of the time. With ferry itself, or with the user where ferry
+ * was installed by another one. Node goes without where it may not write either.
+ */
+export const compileCache = (home = root, env = process.env) => {
+  const own = join(home, "node_modules", ".cache", "node");
+  try {
+    mkdirSync(own, { recursive: true });
+    accessSync(own, constants.W_OK);
+    return own;
+  } catch {
+    return join(env.FERRY_CACHE || join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "ferry"), "node");
+  }
+};
+
 /** Runs a script of this folder's parent, given by its path there, with the arguments. */
 export const launch = (script, args) => {
   const node = pinnedNode();
   const command = ["--disable-warning=ExperimentalWarning", join(root, script), ...args];
-  // What was compiled once is kept: a command starts in two thirds of the time. Node goes without where it may not write.
-  const env = { NODE_COMPILE_CACHE: join(root, "node_modules", ".cache", "node"), ...process.env };
+  const env = { ...process.env, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? compileCache() };
   become(node, command, env);
   beside(node, command, env);
 };
