@@ -95,7 +95,8 @@ const roundTrip = async ({ stack, here, there, clients, warmMs }: Field, topolog
     ...["rollback", ...sides, ...how, "--max-lag", "10s", "--on-release", services.releaseBack],
   ]);
   await pause(CALM_MS / 4);
-  const { lost, doubled } = await services.settle("source");
+  const [moved, stayed] = await Promise.all([services.settle("source"), others.settle("target")]);
+  const [lost, doubled] = [moved.lost + stayed.lost, moved.doubled + stayed.doubled];
   const expected = { expectedMs: Number(rehearsal.expectedPauseMs), expectedParts: rehearsal.parts };
   return { topology, forth, back, lost, doubled, perSecond, ...expected };
 };

@@ -167,6 +167,8 @@ test("what goes wrong leaves everything as it was: fences, hooks, writers, an op
   const coll = both.here.db("wrong").collection<{ _id: string; at?: Date }>("c");
   await coll.createIndex({ at: 1 }, { expireAfterSeconds: 100_000 });
   await coll.insertOne({ _id: "first" });
+  const ring = await both.here.db("wrong").createCollection<{ _id: string }>("ring", { capped: true, size: 1 << 20 });
+  await ring.insertMany([{ _id: "one" }, { _id: "two" }]);
   const run = await both.start();
   let written = 0;
   /** The source takes writes, and they arrive. */
@@ -210,6 +212,17 @@ test("what goes wrong leaves everything as it was: fences, hooks, writers, an op
   await refused("FERRY_CUTOVER_HOOK: .*`release` ended with status 5", "--on-release", "exit 5");
   const [index] = (await both.there.db("wrong").collection("c").indexes()).filter(({ name }) => name === "at_1");
   assert.notEqual(index?.["expireAfterSeconds"], 100_000);
+  // A capped collection takes no transactions: it is an ordinary one again, and follows its source.
+  await ring.insertOne({ _id: "three" });
+  const there = both.there.db("wrong").collection<{ _id: string }>("ring");
+  await waitFor(
+    async () => {
+      const ids = (await there.find().toArray()).map(({ _id }) => _id).sort();
+      return ids.length === 3 ? { done: ids } : { seen: `${ids}: ${run.logTail(5)}` };
+    },
+    { what: "a document of a capped collection to arrive", clock: systemClock, timeoutMs: 20_000 },
+  );
+  assert.equal(await there.isCapped(), false);
   const slow = await refused("FERRY_CUTOVER_(HOOK|PAUSE)", ...["--max-pause", "1s", "--on-release", "sleep 60"]);
   // On a slow machine the limit is reached before the hook.
   if (/FERRY_CUTOVER_HOOK/.test(slow)) assert.match(slow, /killed/);
@@ -268,6 +281,15 @@ test("what goes wrong leaves everything as it was: fences, hooks, writers, an op
   assert.equal((await run.exited).code, 0);
   const indexes = await both.there.db("wrong").collection("c").indexes();
   assert.equal(indexes.find(({ name }) => name === "at_1")?.["expireAfterSeconds"], 100_000);
+  assert.equal(await there.isCapped(), true);
+  assert.deepEqual(
+    await there
+      .find({}, { hint: { $natural: 1 } })
+      .map(({ _id }) => _id)
+      .toArray(),
+    ["one", "two", "three"],
+  );
+  assert.match(out, /^there is no way back for wrong\.ring: it is capped/m);
 });
 
 /** Increments through a connection that loses each second answer, so that a retry by the driver is always on its way. */

@@ -804,6 +804,12 @@ export const CATALOGUE = {
     "What ferry has to write to is fenced: nothing could be written there.",
     "`ferry check` tells whose fence it is. Behind a rollback, `ferry rollback --abort --allow-both` lifts it; a fence of your own is lifted by hand.",
   ),
+  FERRY_TARGET_CAPPED: entry(
+    76,
+    "operator",
+    "A collection that ferry has to write to is capped: MongoDB takes no capped collection in a transaction.",
+    "Where a cutover goes back at this moment, the collection becomes an ordinary one again within seconds, and the run continues. One of your own: make it an ordinary collection, or leave it out with --exclude.",
+  ),
   FERRY_CUTOVER_EARLY: entry(
     75,
     "backoff",

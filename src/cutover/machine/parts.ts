@@ -70,6 +70,8 @@ export interface Deferred {
   unready(): Promise<readonly FerryError[]>;
   /** Restores what takes milliseconds. What the target refuses is reported at the end. */
   restoreCheap(signal: AbortSignal): Promise<void>;
+  /** Of which collections changes cannot be carried back once it is restored, and why. */
+  obstaclesBack(): Promise<readonly string[]>;
   /** Defers it again, where `restoreCheap` has begun. */
   deferAgain(): Promise<void>;
 }

@@ -11,7 +11,6 @@ import { isCutoverOf, isSwitchedBy } from "./record.ts";
 export const switchedOver = async (state: StateDb): Promise<(topic: string) => boolean> => {
   const [marked, sent, capture] = await Promise.all([switchedTopics(state), readSentOver(state), readCapture(state)]);
   // Of connectors each route is marked when the cutover ends.
-  // Of connectors each route is marked when the cutover ends.
   const mine = sent.filter(
     (record) => record.state === "ending" || (capture !== undefined && isCutoverOf(record, capture)),
   );

@@ -49,6 +49,12 @@ export class DeferredStructure implements Deferred {
     return [new FerryError("FERRY_STRUCTURE_INCOMPLETE", names.slice(0, 5).join("; "))];
   }
 
+  /** The source's own collection is capped: lanes that carry back cannot write to it. */
+  async obstaclesBack(): Promise<readonly string[]> {
+    const capped = (await this.#records()).filter(({ held }) => held.includes("capped"));
+    return capped.map(({ from }) => `${from}: it is capped, and MongoDB takes no capped collection in a transaction`);
+  }
+
   async restoreCheap(signal: AbortSignal): Promise<void> {
     await restoreCheap(this.#wiring(signal), await this.#records());
   }

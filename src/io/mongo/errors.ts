@@ -29,6 +29,8 @@ const codeOf = (error: MongoServerError): ErrorCode => {
   if (AUTH.has(code)) return "FERRY_MONGO_AUTH";
   if (code === ServerCode.Unauthorized)
     return isAnonymous(error.message) ? "FERRY_MONGO_ANONYMOUS" : "FERRY_MONGO_PRIVILEGE";
+  // ferry's transactions have no other command that MongoDB refuses in one.
+  if (code === ServerCode.OperationNotSupportedInTransaction) return "FERRY_TARGET_CAPPED";
   if (isWrongCommand(code)) return "FERRY_MONGO_COMMAND";
   return "FERRY_MONGO_REJECTED";
 };

@@ -74,7 +74,6 @@ const WRONG_COMMAND = {
   InvalidNamespace: 73,
   CommandNotSupported: 115,
   CommandNotSupportedOnView: 166,
-  OperationNotSupportedInTransaction: 263,
   UnsupportedOpQueryCommand: 352,
 } as const;
 
@@ -93,6 +92,7 @@ export const ServerCode = {
   NamespaceExists: 48,
   ImmutableField: 66,
   KeyNotFound: 211,
+  OperationNotSupportedInTransaction: 263,
   ChangeStreamFatalError: 280,
   ChangeStreamHistoryLost: 286,
   CannotConvertIndexToUnique: 359,

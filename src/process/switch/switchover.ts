@@ -66,14 +66,17 @@ export class Switchover {
   async ready(): Promise<SwitchReadiness> {
     const former = await this.#unfinished();
     const missing = former === undefined ? await unready(await this.#partsOf(this.#deps)) : [former];
-    return { missing, last: await this.#parts.rehearsals.last(), noWayBack: this.noWayBack };
+    return { missing, last: await this.#parts.rehearsals.last(), noWayBack: await this.noWayBack() };
   }
 
   /** Why services could not be sent back, of what is switched over: a cutover of it is for good. */
-  get noWayBack(): readonly string[] {
+  async noWayBack(): Promise<readonly string[]> {
     const { isBack, named, routes } = this.#deps;
-    if (isBack) return [];
-    return obstaclesBack(routes?.filter(({ from }) => named.length === 0 || named.includes(from)) ?? []);
+    // Of one that has begun it was told before.
+    if (isBack || (await this.#unfinished()) !== undefined) return [];
+    const { deferred } = await this.#partsOf(this.#deps);
+    const switched = routes?.filter(({ from }) => named.length === 0 || named.includes(from)) ?? [];
+    return [...obstaclesBack(switched), ...(await deferred.obstaclesBack())];
   }
 
   /** A cutover that has not come to its end comes first: what else is missing would be measured against its fence. */

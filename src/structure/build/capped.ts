@@ -9,6 +9,7 @@ import { rawInsert } from "#io/mongo/rawWrites.ts";
 import { type IndexSpec, indexCommand } from "#structure/model/model.ts";
 import { isOn, type Options, rawText } from "#structure/model/options.ts";
 import { REBUILT, readStructure } from "#structure/model/read.ts";
+import { relaxCollection } from "#structure/model/relax.ts";
 import { type BuildDeps, command } from "./build.ts";
 
 const AT_ONCE = 1000;
@@ -38,14 +39,39 @@ const present = async (
   return found ?? { options: {}, indexes: [] };
 };
 
-const fill = async ({ target }: BuildDeps, ns: Namespace, order: CollectionAt): Promise<number> => {
+const fill = async ({ target, signal }: BuildDeps, ns: Namespace, order: CollectionAt): Promise<number> => {
   const call = { db: target.db(ns.db), coll: REBUILT + ns.coll, ordered: true };
   let count = 0;
   for await (const keys of inOrder(order.client, order.ns)) {
+    signal.throwIfAborted();
     const documents = new Map((await readByKeys(target, ns.db, ns.coll, keys)).map((doc) => [identityOf(doc), doc]));
     const sorted = keys.flatMap((key) => documents.get(identityOf(key)) ?? []);
     count += (await rawInsert(sorted, call)).n;
   }
+  return count;
+};
+
+/** Puts a collection with these options in its place, with its documents in this order, and its indexes. May be repeated. */
+const rebuild = async (
+  deps: BuildDeps,
+  ns: Namespace,
+  { options, indexes, order }: Readonly<{ options: Options; indexes: readonly IndexSpec[]; order: CollectionAt }>,
+): Promise<number> => {
+  const { db, coll } = ns;
+  const other = REBUILT + coll;
+  const named = (what: string): string => `${db}.${coll}: ${what}`;
+  const again = deps.target.db(db);
+  await translated(named("dropping what an earlier try left"), () => again.dropCollection(other));
+  await command(deps, db, named("creating it again"), { create: other, ...options });
+  const count = await fill(deps, ns, order);
+  if (indexes.length > 0)
+    await command(deps, db, named("indexing it again"), { createIndexes: other, indexes: indexes.map(indexCommand) });
+  faultPoint("mid-capped");
+  await command(deps, "admin", named("putting it in its place"), {
+    renameCollection: `${db}.${other}`,
+    to: `${db}.${coll}`,
+    dropTarget: true,
+  });
   return count;
 };
 
@@ -68,22 +94,23 @@ export const rebuildCapped = async (
     translated(`counting ${db}.${coll}`, () => target.db(db).collection(coll).countDocuments());
   const before = await count();
   if (isOn(there.options["capped"])) return { before, after: before }; // renamed, and killed before it was noted
-  const other = REBUILT + coll;
-  const named = (what: string): string => `${db}.${coll}: ${what}`;
-  await translated(named("dropping what an earlier try left"), () => target.db(db).dropCollection(other));
   const lax = options["validator"] === undefined ? {} : { validationLevel: rawText("off") };
-  await command(deps, db, named("creating the capped collection"), { create: other, ...options, ...lax });
-  const after = await fill(deps, ns, order ?? { client: target, ns });
-  if (there.indexes.length > 0)
-    await command(deps, db, named("indexing the capped collection"), {
-      createIndexes: other,
-      indexes: there.indexes.map(indexCommand),
-    });
-  faultPoint("mid-capped");
-  await command(deps, "admin", named("renaming the capped collection"), {
-    renameCollection: `${db}.${other}`,
-    to: `${db}.${coll}`,
-    dropTarget: true,
+  const after = await rebuild(deps, ns, {
+    options: { ...options, ...lax },
+    indexes: there.indexes,
+    order: order ?? { client: target, ns },
   });
   return { before, after };
+};
+
+/**
+ * Makes a capped collection an ordinary one again, since lanes write to it once more: as it was built at first, with what it has.
+ * Nothing where it is ordinary, or not there. May be repeated after a crash.
+ */
+export const rebuildOrdinary = async (deps: BuildDeps, ns: Namespace, options: Options): Promise<void> => {
+  const { target } = deps;
+  const there = await present(target, ns);
+  if (!isOn(there.options["capped"])) return;
+  const { options: relaxed } = relaxCollection(options);
+  await rebuild(deps, ns, { options: relaxed, indexes: there.indexes, order: { client: target, ns } });
 };

@@ -1,9 +1,11 @@
 import { parseNamespace } from "#base/flow/types.ts";
 import { ServerCode } from "#io/mongo/serverCodes.ts";
+import { wantedIn } from "#structure/model/model.ts";
 import { type Options, rawBoolean, rawInt32, rawSubdocument, rawText } from "#structure/model/options.ts";
 import { type Held, LONGEST_TTL } from "#structure/model/relax.ts";
 import type { StructureRecord } from "#structure/model/structureRecords.ts";
 import { type Failure, idempotent } from "./build.ts";
+import { rebuildOrdinary } from "./capped.ts";
 import { type FinalizeDeps, refusal, restore } from "./finalize.ts";
 
 /**
@@ -61,7 +63,7 @@ const deferral = ({ _id: { index } }: StructureRecord, part: Held): Options | un
       return index === ""
         ? { expireAfterSeconds: rawText("off") }
         : ofIndex({ expireAfterSeconds: rawInt32(LONGEST_TTL) });
-    case "capped": // it stays as it is: writers of a capped collection know it
+    case "capped": // rebuilt, which is no change of a collection
     case "index":
       return undefined;
     default:
@@ -75,12 +77,13 @@ export const deferAgain = async (deps: FinalizeDeps, records: readonly Structure
     if (record.restored === undefined) continue;
     const { db, coll } = parseNamespace(record._id.ns);
     for (const part of record.restored) {
+      if (part === "capped") await rebuildOrdinary(deps, { db, coll }, wantedIn(record));
       const change = deferral(record, part);
       if (change !== undefined)
         await idempotent(deps, db, `${record._id.ns}: defers its ${part} again`, { collMod: coll, ...change }, GONE);
     }
-    const kept = record.restored.filter((part) => part !== "capped");
-    await deps.store.settle(record._id, { state: "built", held: [...new Set([...record.held, ...kept])] });
+    const held = [...new Set([...record.held, ...record.restored])];
+    await deps.store.settle(record._id, { state: "built", held });
     await deps.store.noteRestored(record._id, null);
   }
 };

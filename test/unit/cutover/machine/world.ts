@@ -250,6 +250,7 @@ export const partsOf = (world: World, life: Life, watchman: () => void): Parts =
     },
     deferred: {
       unready,
+      obstaclesBack: async () => [],
       restoreCheap: (signal) =>
         does("restore", () => {
           world.deferred = false;

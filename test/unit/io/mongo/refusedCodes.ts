@@ -86,6 +86,6 @@ export const CODES: Readonly<Record<string, readonly (readonly [code: number, na
     [59, "CommandNotFound"],
     [73, "InvalidNamespace"],
     [166, "CommandNotSupportedOnView"],
-    [263, "OperationNotSupportedInTransaction"],
   ],
+  FERRY_TARGET_CAPPED: [[263, "OperationNotSupportedInTransaction"]],
 };
