@@ -86,7 +86,7 @@ test("behind a cutover the former source is kept in step, and services go back w
   });
   assert.match(left.err, /fault point/);
   const named =
-    /FAIL {2}cutover .*the target refuses inserts and updates of back\.users, and rollback 2 \(validator\) left it behind: it is releasing\n *`ferry rollback` tries the release again, `ferry rollback --abort/;
+    /FAIL {2}cutover .*the target refuses inserts and updates of back\.users, and rollback 2 \(validator\) left it behind: it is releasing\n *`ferry rollback --state-db ferry_back` tries the release again, `ferry rollback --state-db ferry_back --abort/;
   await waitFor(
     async () => {
       const { out } = await both.command("check", ["--include", "back.*"]);
