@@ -275,6 +275,8 @@ test("what goes wrong leaves everything as it was: fences, hooks, writers, an op
   await goesOn();
   assert.match((await both.command("cutover", ["--abort"])).err, /FERRY_CUTOVER_NONE/);
 
+  const { out: ready } = await both.command("cutover", [...accept, "--ready"]);
+  assert.match(ready, /^there is no way back for wrong\.ring: it is capped/m);
   // No service writes any more: that is proven, and the run ends.
   const { status, out, err } = await both.command("cutover", [...accept, "--fence", "none"]);
   assert.equal(status, 0, out + err);
@@ -289,7 +291,6 @@ test("what goes wrong leaves everything as it was: fences, hooks, writers, an op
       .toArray(),
     ["one", "two", "three"],
   );
-  assert.match(out, /^there is no way back for wrong\.ring: it is capped/m);
 });
 
 /** Increments through a connection that loses each second answer, so that a retry by the driver is always on its way. */

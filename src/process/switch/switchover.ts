@@ -65,18 +65,19 @@ export class Switchover {
   /** What is missing, and what the last rehearsal measured. Writes nothing. */
   async ready(): Promise<SwitchReadiness> {
     const former = await this.#unfinished();
-    const missing = former === undefined ? await unready(await this.#partsOf(this.#deps)) : [former];
-    return { missing, last: await this.#parts.rehearsals.last(), noWayBack: await this.noWayBack() };
+    const last = await this.#parts.rehearsals.last();
+    if (former !== undefined) return { missing: [former], last, noWayBack: this.noWayBack };
+    const parts = await this.#partsOf(this.#deps);
+    const missing = await unready(parts);
+    const capped = this.#deps.isBack ? [] : await parts.deferred.obstaclesBack();
+    return { missing, last, noWayBack: [...this.noWayBack, ...capped] };
   }
 
-  /** Why services could not be sent back, of what is switched over: a cutover of it is for good. */
-  async noWayBack(): Promise<readonly string[]> {
+  /** Why services could not be sent back, by the routes of what is switched over: a cutover of it is for good. */
+  get noWayBack(): readonly string[] {
     const { isBack, named, routes } = this.#deps;
-    // Of one that has begun it was told before.
-    if (isBack || (await this.#unfinished()) !== undefined) return [];
-    const { deferred } = await this.#partsOf(this.#deps);
-    const switched = routes?.filter(({ from }) => named.length === 0 || named.includes(from)) ?? [];
-    return [...obstaclesBack(switched), ...(await deferred.obstaclesBack())];
+    if (isBack) return [];
+    return obstaclesBack(routes?.filter(({ from }) => named.length === 0 || named.includes(from)) ?? []);
   }
 
   /** A cutover that has not come to its end comes first: what else is missing would be measured against its fence. */

@@ -176,8 +176,7 @@ const use = async (flags: CutoverFlags, switchover: Switchover): Promise<void> =
   if (flags.abort === true) return tellAbort(flags, await switchover.abort(flags.allowBoth === true));
   if (flags.ready === true) return tellReady(flags, await switchover.ready());
   if (flags.rehearse === true) return tellRehearsal(flags, await switchover.rehearse());
-  const noWayBack = flags.json === true ? [] : await switchover.noWayBack();
-  if (noWayBack.length > 0) print(noWayBackText(noWayBack));
+  if (flags.json !== true && switchover.noWayBack.length > 0) print(noWayBackText(switchover.noWayBack));
   const args = process.argv.slice(2);
   return tellEnd(flags, await switchover.drive((id) => new SecondProcess([...args, SECOND_OF, String(id)])));
 };

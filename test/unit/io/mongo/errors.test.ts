@@ -42,6 +42,7 @@ test("a socket that breaks while a command is still being written is a server th
 const RETRIED: Readonly<Record<string, string>> = {
   FERRY_MONGO_TRANSIENT: "backoff",
   FERRY_MONGO_AUTH: "operator",
+  FERRY_TARGET_CAPPED: "operator",
 };
 
 for (const [code, all] of Object.entries(CODES))
