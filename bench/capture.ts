@@ -2,7 +2,8 @@ import { MongoClient } from "mongodb";
 import { KafkaClient } from "#io/kafka/client.ts";
 import type { Bench } from "./lib/bench.ts";
 import { MAIN } from "./lib/ferryCommand.ts";
-import { pause, peakRssMb, running } from "./lib/pair.ts";
+import { pause, running } from "./lib/pair.ts";
+import { peakMb } from "./lib/processes.ts";
 import { median, type Row, report, round } from "./lib/report.ts";
 import { type BenchStack, deleteConnector, startConnector, versionsOf } from "./lib/stack.ts";
 import { DB, load, PARTITIONS, recommended } from "./lib/topics.ts";
@@ -61,7 +62,7 @@ const runFerry = async (stack: BenchStack, kafka: KafkaClient, count: number): P
     ...["--partitions", String(PARTITIONS)],
   ]);
   const perSecond = await timeTopic(kafka, topic, count, base);
-  return { perSecond, rssMb: peakRssMb(capture.child) };
+  return { perSecond, rssMb: peakMb(capture.child.pid) };
 };
 
 const TUNED = {

@@ -3,7 +3,8 @@ import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import type { CaptureRecord } from "#source/capture/captureStore.ts";
 import type { Bench } from "./lib/bench.ts";
-import { ferryRun, mongodVersion, type Pair, pause, peakRssMb } from "./lib/pair.ts";
+import { ferryRun, mongodVersion, type Pair, pause } from "./lib/pair.ts";
+import { peakMb } from "./lib/processes.ts";
 import { median, type Row, report, round } from "./lib/report.ts";
 import { DB, load, random, user } from "./lib/topics.ts";
 
@@ -78,7 +79,7 @@ const drain = async (pair: Pair, turn: number, events: number): Promise<{ perSec
   const marks = { _id: { $gte: `end-${turn}-`, $lt: `end-${turn}.` } };
   const collection = pair.there.db(DB).collection<User>(COLL);
   while ((await collection.countDocuments(marks)) < MARKS) await pause(10);
-  return { perSecond: (events * 1000) / (performance.now() - started), rssMb: peakRssMb(run.child) };
+  return { perSecond: (events * 1000) / (performance.now() - started), rssMb: peakMb(run.child.pid) };
 };
 
 /**

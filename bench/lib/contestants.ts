@@ -1,9 +1,9 @@
 /** Who applies the topics in `bench apply`. Each is timed from its first visible effect on the target to its last. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { MongoClient } from "mongodb";
+import { peakMb } from "./processes.ts";
 import { type BenchStack, deleteConnector, startConnector } from "./stack.ts";
 import { DB, load, MARKS, type Sizes, type Topic } from "./topics.ts";
 
@@ -67,11 +67,6 @@ const race = async (field: Field, topic: Topic, limitMs: number, alive: () => Pr
   }
 };
 
-const peakRssMb = (child: ChildProcess): number => {
-  const status = readFileSync(`/proc/${child.pid}/status`, "utf8");
-  return Math.round(Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024);
-};
-
 let run = 0;
 
 /** `ferry worker`, as many processes as asked. */
@@ -113,7 +108,7 @@ export const runWorkers = async (
       if (ended !== undefined) throw new Error(`a worker ended with ${ended.exitCode ?? ended.signalCode}`);
     };
     const perSecond = await race(field, topic, 120_000, alive);
-    return { perSecond, rssMb: Math.max(...children.map(peakRssMb)) };
+    return { perSecond, rssMb: Math.max(...children.map(({ pid }) => peakMb(pid))) };
   } finally {
     for (const child of children) child.kill("SIGTERM");
     await Promise.all(

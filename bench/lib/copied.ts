@@ -44,10 +44,7 @@ export const collectionsOf = (kind: Kind): readonly Copied[] => KINDS[kind];
 /** Onto the source; a server that many benches share has them from one that came before, or of another size. */
 export const loadKind = async (client: MongoClient, kind: Kind, sized: (full: number) => number): Promise<void> => {
   for (const { coll, full, document, indexes } of collectionsOf(kind)) {
-    await client
-      .db(DB)
-      .dropCollection(coll)
-      .catch(() => undefined); // not there yet
+    await client.db(DB).dropCollection(coll);
     await load(client, coll, sized(full), document);
     for (const keys of indexes) await client.db(DB).collection(coll).createIndex(keys);
   }

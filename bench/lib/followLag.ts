@@ -5,7 +5,8 @@ import { VerificationStore } from "#proof/verify/verificationStore.ts";
 import { verifiedUpTo } from "#proof/verify/verifiedUpTo.ts";
 import { secondsOf } from "#source/stream/resumeToken.ts";
 import { MAIN } from "./ferryCommand.ts";
-import { drop, ferryRun, type Pair, pause, peakRssMb, running } from "./pair.ts";
+import { drop, ferryRun, type Pair, pause, running } from "./pair.ts";
+import { peakMb } from "./processes.ts";
 import { median, quantile } from "./report.ts";
 import { DB, load, random } from "./topics.ts";
 
@@ -90,5 +91,5 @@ export const measureFollow = async (
   const writesPerSecond = await writing;
   await untilCurrent(pair, "verification after the load");
   const { wrong } = await verifiedUpTo(new VerificationStore(new StateDb(pair.there, STATE_DB)), [`${DB}.${COLL}`]);
-  return { writesPerSecond, p50: median(ages), p95: quantile(ages, 0.95), wrong, rssMb: peakRssMb(verify.child) };
+  return { writesPerSecond, p50: median(ages), p95: quantile(ages, 0.95), wrong, rssMb: peakMb(verify.child.pid) };
 };

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MongoClient } from "mongodb";
@@ -37,19 +37,11 @@ export const startPair = async (source: Short = {}, target: Short = {}): Promise
 
 /** A target without the collection. */
 export const drop = async ({ there }: Pair, coll: string): Promise<void> => {
-  await there
-    .db(DB)
-    .dropCollection(coll)
-    .catch(() => undefined); // not there yet
+  await there.db(DB).dropCollection(coll);
 };
 
 export const mongodVersion = async ({ there }: Pair): Promise<string> =>
   String((await there.db("admin").command({ buildInfo: 1 }))["version"]);
-
-export const peakRssMb = (child: ChildProcess): number => {
-  const status = readFileSync(`/proc/${child.pid}/status`, "utf8");
-  return Math.round(Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024);
-};
 
 /** A program at work; disposal ends it. */
 export type Running = AsyncDisposable & Readonly<{ child: ChildProcess }>;
@@ -66,6 +58,9 @@ export const running = (command: string, args: readonly string[]): Running => {
   };
 };
 
+/** Collections of the bench's database as one word, for `--include` and the like. */
+export const namespaces = (colls: readonly string[]): string => colls.map((coll) => `${DB}.${coll}`).join(",");
+
 /** `ferry run` of collections of the bench's database. @param command what is run: the script alone, or `ferry` as a user types it */
 export const ferryRun = (
   pair: Pair,
@@ -76,14 +71,7 @@ export const ferryRun = (
 ): Running =>
   running(process.execPath, [
     ...[command, "run", "--source", pair.source.uri, "--target", pair.target.uri],
-    ...[
-      "--include",
-      [colls]
-        .flat()
-        .map((coll) => `${DB}.${coll}`)
-        .join(","),
-    ],
-    ...["--state-db", stateDb, "--log-level", "error", ...more],
+    ...["--include", namespaces([colls].flat()), "--state-db", stateDb, "--log-level", "error", ...more],
   ]);
 
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

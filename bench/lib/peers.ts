@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { accessSync, constants } from "node:fs";
-import { type Pair, pause, peakRssMb, type Running, running } from "./pair.ts";
-import { DB } from "./topics.ts";
+import { namespaces, type Pair, pause, type Running, running } from "./pair.ts";
+import { peakMb } from "./processes.ts";
 
 /** Another tool: the process that copies, and a command that starts it if it waits for one. */
 export type Peer = Readonly<{ name: string; serve: readonly string[]; begin: readonly string[] | undefined }>;
@@ -57,14 +57,11 @@ export const parsePeer = (text: string): Peer => {
   return { name, ...known(program) };
 };
 
-const fill = (parts: readonly string[], pair: Pair, colls: string | readonly string[]): string[] => {
+const fill = (parts: readonly string[], pair: Pair, colls: readonly string[]): string[] => {
   const words: Readonly<Record<string, string>> = {
     "{source}": pair.source.uri,
     "{target}": pair.target.uri,
-    "{ns}": [colls]
-      .flat()
-      .map((coll) => `${DB}.${coll}`)
-      .join(","),
+    "{ns}": namespaces(colls),
   };
   return parts.map((part) => part.replace(/\{(?:source|target|ns)\}/g, (word) => words[word] ?? word));
 };
@@ -79,12 +76,12 @@ export const timePeer = async (
   coll: string,
   documents: number,
 ): Promise<{ documents: number; perSecond: number; wrong: number; rssMb: number }> => {
-  const [program = "", ...args] = fill(peer.serve, pair, coll);
+  const [program = "", ...args] = fill(peer.serve, pair, [coll]);
   const began = performance.now();
   await using run = running(program, args);
   let rssMb = 0;
   const sampling = setInterval(() => {
-    if (run.child.exitCode === null) rssMb = Math.max(rssMb, peakRssMb(run.child));
+    if (run.child.exitCode === null) rssMb = Math.max(rssMb, peakMb(run.child.pid));
   }, 200);
   const [code] = await once(run.child, "exit").finally(() => clearInterval(sampling));
   if (code !== 0) throw new PeerError(`--peer ${peer.name} ended with ${code}`);

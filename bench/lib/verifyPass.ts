@@ -3,7 +3,6 @@
  * Usage: verifyPass.ts SOURCE TARGET raw|ferry STATE_DB ROUTE (JSON) → { documents, perSecond, wrong, rssMb }
  */
 
-import { readFileSync } from "node:fs";
 import { targetNamespace } from "#base/config/destination.ts";
 import type { Route } from "#base/config/routes.ts";
 import { systemClock } from "#base/flow/clock.ts";
@@ -19,6 +18,7 @@ import { pairOf } from "#proof/verify/routePairs.ts";
 import { type Bounds, SideCursor } from "#proof/verify/side.ts";
 import { Verification } from "#proof/verify/verification.ts";
 import { VerificationStore } from "#proof/verify/verificationStore.ts";
+import { peakMb } from "./processes.ts";
 
 /** As many concurrent ranges as a verification reads. */
 const READERS = 2;
@@ -80,6 +80,6 @@ const verify = async (): Promise<{ documents: number; wrong: number }> => {
 const began = performance.now();
 const { documents, wrong } = await (mode === "raw" ? readBoth() : verify());
 const seconds = (performance.now() - began) / 1000;
-const rssMb = Math.round(Number(/VmHWM:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? 0) / 1024);
+const rssMb = peakMb(process.pid);
 console.log(JSON.stringify({ documents, perSecond: documents / seconds, wrong, rssMb }));
 await Promise.all([source.close(), target.close()]);

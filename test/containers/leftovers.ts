@@ -1,17 +1,23 @@
 /** What a run that was killed leaves in an engine would make the next one fail: names are taken, a Swarm is there already. */
 import { attempt, docker } from "./command.ts";
+import { PROJECT } from "./project.ts";
 
-/** Projects of Compose and stacks of Swarm that only these tests start. */
-const LABELS = ["com.docker.compose.project=ferry-test", "com.docker.stack.namespace=ferry-stack"] as const;
+/** The only stack of Swarm that these tests deploy. */
+export const STACK = "ferry-stack";
+export const STACK_LABEL = `com.docker.stack.namespace=${STACK}`;
 
-/** What a container, a volume or a network is listed by. */
-const KINDS = ["container", "volume", "network"] as const;
+/** What only these tests start. */
+const LABELS: readonly string[] = [`com.docker.compose.project=${PROJECT}`, STACK_LABEL];
+
+/** In the order in which they can be removed. */
+export const KINDS = ["container", "volume", "network"] as const;
 type Kind = (typeof KINDS)[number];
 
 /** What the engine makes for itself, and keeps. */
 const ENGINES_OWN = "docker_gwbridge";
 
-const listed = async (kind: Kind, ...filter: readonly string[]): Promise<readonly string[]> => {
+/** Names of all that the filters leave, whether it runs or not. */
+export const listed = async (kind: Kind, ...filter: readonly string[]): Promise<readonly string[]> => {
   const all = kind === "container" ? ["-a"] : [];
   const name = kind === "container" ? "{{.Names}}" : "{{.Name}}";
   const names = await docker(kind, "ls", ...all, "--format", name, ...filter);
@@ -30,7 +36,7 @@ const remove = async (kind: Kind, names: readonly string[]): Promise<void> => {
  */
 export const removeLeftovers = async (own: boolean): Promise<readonly string[]> => {
   const removed: string[] = [];
-  await attempt("docker", ["stack", "rm", "ferry-stack"]); // tasks would be started again
+  await attempt("docker", ["stack", "rm", STACK]); // tasks would be started again
   if (own && (await docker("info", "--format", "{{.Swarm.LocalNodeState}}")) !== "inactive") {
     await docker("swarm", "leave", "--force"); // its networks go with it
     removed.push("a Swarm");

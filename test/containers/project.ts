@@ -4,7 +4,7 @@ import { imbalance, NO_COUNTS } from "#base/flow/types.ts";
 import { attempt, docker, must } from "./command.ts";
 
 /** One name for all: the containers' names are fixed, so there is one such stack at a time on an engine. */
-const NAME = "ferry-test";
+export const PROJECT = "ferry-test";
 
 export type Version = "v1" | "v2";
 
@@ -35,7 +35,7 @@ export class Project implements AsyncDisposable {
 
   compose(...args: readonly string[]): Promise<string> {
     const [command = "", ...before] = this.#compose;
-    return must(command, [...before, "-p", NAME, ...this.#files, ...args]);
+    return must(command, [...before, "-p", PROJECT, ...this.#files, ...args]);
   }
 
   /** `up --build -d`, and waits until every container is healthy. */
@@ -46,14 +46,14 @@ export class Project implements AsyncDisposable {
 
   /** Containers of the project, those of one service where it is named. */
   async containers(service?: string): Promise<readonly string[]> {
-    const filters = [`label=com.docker.compose.project=${NAME}`];
+    const filters = [`label=com.docker.compose.project=${PROJECT}`];
     if (service !== undefined) filters.push(`label=com.docker.compose.service=${service}`);
     const names = await docker("ps", ...filters.flatMap((one) => ["--filter", one]), "--format", "{{.Names}}");
     return names.split("\n").filter((name) => name !== "");
   }
 
   async healthy(): Promise<void> {
-    const filter = `label=com.docker.compose.project=${NAME}`;
+    const filter = `label=com.docker.compose.project=${PROJECT}`;
     await waitFor(
       async () => {
         const lines = (await docker("ps", "-a", "--filter", filter, "--format", "{{.Names}}: {{.Status}}")).split("\n");
@@ -69,7 +69,7 @@ export class Project implements AsyncDisposable {
     if (process.env["FERRY_TEST_KEEP"] === "1") return;
     await attempt(this.#compose[0] ?? "", [
       ...this.#compose.slice(1),
-      ...["-p", NAME, "--profile", "replica-set", "--profile", "cognito", ...this.#files, "down", "-v", "-t", "5"],
+      ...["-p", PROJECT, "--profile", "replica-set", "--profile", "cognito", ...this.#files, "down", "-v", "-t", "5"],
     ]);
   }
 }

@@ -3,11 +3,11 @@ import { after, before, test } from "node:test";
 import { systemClock } from "#base/flow/clock.ts";
 import { waitFor } from "#base/flow/retry.ts";
 import { attempt, docker } from "./command.ts";
+import { KINDS, listed, STACK, STACK_LABEL } from "./leftovers.ts";
 import { lacks, Project, unnamedVolumes } from "./project.ts";
 import { typeRunBook } from "./runBook.ts";
 
 const VERSION = lacks("v2") === false ? "v2" : "v1";
-const STACK = "ferry-stack";
 const NETWORK = "ferry";
 
 /** An existing Swarm of this engine has another owner: the tests leave it as it is, and use it. */
@@ -67,18 +67,15 @@ const workers = async (): Promise<readonly string[]> =>
 
 const leaves = async (): Promise<void> => {
   await attempt("docker", ["stack", "rm", STACK]);
-  const label = `label=com.docker.stack.namespace=${STACK}`;
-  for (const kind of ["container", "volume", "network"]) {
-    const list = [kind, "ls", ...(kind === "container" ? ["-a"] : []), "-q", "--filter", label];
+  for (const kind of KINDS)
     await waitFor(
       async () => {
-        const left = (await docker(...list)).split("\n").filter((id) => id !== "");
+        const left = await listed(kind, "--filter", `label=${STACK_LABEL}`);
         if (left.length > 0 && kind === "volume") await attempt("docker", ["volume", "rm", "-f", ...left]);
         return left.length === 0 ? { done: true } : { seen: left };
       },
       { what: `every ${kind} of the stack to be gone`, clock: systemClock, timeoutMs: 60_000, everyMs: 500 },
     );
-  }
 };
 
 test("docker stack deploy: the run book in the stack's tasks; workers are scaled, and one that is killed returns", async () => {

@@ -8,8 +8,8 @@ import type { Running } from "#tools/stack/server.ts";
 const PREFIX = "ferry-test-";
 const OWNER = "owner.json";
 /** Where a folder has a file system of its own. */
-const MOUNTS = "/proc/self/mounts";
 const DISK = "disk";
+const MOUNTS = "/proc/self/mounts";
 
 const recorded = (file: string): Running | undefined => {
   try {

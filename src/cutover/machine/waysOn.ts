@@ -1,13 +1,8 @@
-import { DEFAULT_STATE_DB } from "#base/config/settings.ts";
 import type { CutoverRecord } from "./record.ts";
 
 /** The record does not hold the command that has fenced; and one that fails at lifting, too, may fail each time. */
 const HOOK =
   ", with --fence hook:COMMAND where a command lifts the fence, with --fence none where you have lifted it by hand";
-
-/** With the state database that it is about, where an operator has to name it. */
-export const commandOn = (command: string, stateDb: string): string =>
-  stateDb === DEFAULT_STATE_DB ? command : `${command} --state-db ${stateDb}`;
 
 /**
  * How an operator resumes or takes back a cutover that no process drives any more, as the end of a sentence.

@@ -10,11 +10,11 @@ import { type CutoverRecord, isSameScope, isSwitchedBy, type Seen } from "#cutov
 import { type RehearsalRecord, type Rehearsed, rehearse } from "#cutover/machine/rehearsal.ts";
 import { switchedOver } from "#cutover/machine/switchedOver.ts";
 import { watch } from "#cutover/machine/watch.ts";
-import { commandOn, waysOn } from "#cutover/machine/waysOn.ts";
+import { waysOn } from "#cutover/machine/waysOn.ts";
 import { readWhole } from "#cutover/parts/carriedRun.ts";
-import { forwardState } from "#process/capture/stateNames.ts";
 import { obstaclesBack } from "#route/table/reverseRoutes.ts";
 import { clusterTime } from "#source/stream/sourceProbe.ts";
+import { switchCommand } from "./switchCommand.ts";
 import { LEASE_MS, type SwitchChoice, type SwitchDeps, type SwitchParts } from "./switchWiring.ts";
 
 /** How often a cutover that another process has taken over is looked at, ms. */
@@ -89,13 +89,12 @@ export class Switchover {
     return new FerryError("FERRY_CUTOVER_ALIVE", `${this.#name} ${record._id} is ${record.state}, and ${who}`);
   }
 
-  get #name(): string {
+  get #name(): "cutover" | "rollback" {
     return this.#deps.isBack ? "rollback" : "cutover";
   }
 
   get #command(): string {
-    const { state, isBack } = this.#deps;
-    return commandOn(`ferry ${this.#name}`, isBack ? forwardState(state.name) : state.name);
+    return switchCommand(this.#name, this.#deps.state.name);
   }
 
   /** Everything but the fence. @throws the first thing that is missing, FERRY_CUTOVER_PAUSE */

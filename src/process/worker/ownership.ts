@@ -44,11 +44,16 @@ export const fairShare = (
     const others = carrying.filter(({ id, routes }) => id !== me && routes?.has(route) !== false);
     return [me, ...others.map(({ id }) => id)].sort();
   };
-  const routes = [...new Set(partitions.map(({ route }) => route))];
-  const carriers = new Map(routes.map((route) => [route, carriersOf(route)]));
-  const alike = Map.groupBy(partitions, ({ route }) => JSON.stringify(carriers.get(route)));
-  const shares = [...alike.values()].map((group) =>
-    shareAmong(me, carriers.get(group[0]?.route ?? "") ?? [me], group, mine),
-  );
+  const teams = new Map<string, readonly string[]>();
+  const teamOf = new Map<string, string>();
+  for (const { route } of partitions) {
+    if (teamOf.has(route)) continue;
+    const carriers = carriersOf(route);
+    const team = JSON.stringify(carriers);
+    teams.set(team, carriers);
+    teamOf.set(route, team);
+  }
+  const alike = Map.groupBy(partitions, ({ route }) => teamOf.get(route));
+  const shares = [...teams].map(([team, carriers]) => shareAmong(me, carriers, alike.get(team) ?? [], mine));
   return { claim: shares.flatMap(({ claim }) => claim), release: shares.flatMap(({ release }) => release) };
 };

@@ -60,8 +60,7 @@ const rebuild = async (
   const { db, coll } = ns;
   const other = REBUILT + coll;
   const named = (what: string): string => `${db}.${coll}: ${what}`;
-  const again = deps.target.db(db);
-  await translated(named("dropping what an earlier try left"), () => again.dropCollection(other));
+  await translated(named("dropping what an earlier try left"), () => deps.target.db(db).dropCollection(other));
   await command(deps, db, named("creating it again"), { create: other, ...options });
   const count = await fill(deps, ns, order);
   if (indexes.length > 0)

@@ -50,22 +50,27 @@ export const restoreCheap = async (
 
 const GONE = [ServerCode.NamespaceNotFound, ServerCode.IndexNotFound];
 
-/** `collMod`'s fields that defer a part of a collection or index again; undefined where that needs nothing. */
-const deferral = ({ _id: { index } }: StructureRecord, part: Held): Options | undefined => {
-  const ofIndex = (change: Options): Options => ({ index: rawSubdocument({ name: rawText(index), ...change }) });
+/** Defers one constraint again. Each may be repeated. @throws FERRY_MONGO_* */
+const defer = async (deps: FinalizeDeps, record: StructureRecord, part: Held): Promise<void> => {
+  const { db, coll } = parseNamespace(record._id.ns);
+  const modify = (change: Options): Promise<void> =>
+    idempotent(deps, db, `${record._id.ns}: defers its ${part} again`, { collMod: coll, ...change }, GONE);
+  const ofIndex = (change: Options): Promise<void> =>
+    modify({ index: rawSubdocument({ name: rawText(record._id.index), ...change }) });
   switch (part) {
     case "unique":
     case "prepareUnique":
       return ofIndex({ prepareUnique: rawBoolean(false) });
     case "validator":
-      return { validationLevel: rawText("off") };
+      return modify({ validationLevel: rawText("off") });
     case "ttl":
-      return index === ""
-        ? { expireAfterSeconds: rawText("off") }
+      return record._id.index === ""
+        ? modify({ expireAfterSeconds: rawText("off") })
         : ofIndex({ expireAfterSeconds: rawInt32(LONGEST_TTL) });
-    case "capped": // rebuilt, which is no change of a collection
+    case "capped":
+      return rebuildOrdinary(deps, { db, coll }, wantedIn(record));
     case "index":
-      return undefined;
+      return;
     default:
       return part satisfies never;
   }
@@ -75,13 +80,7 @@ const deferral = ({ _id: { index } }: StructureRecord, part: Held): Options | un
 export const deferAgain = async (deps: FinalizeDeps, records: readonly StructureRecord[]): Promise<void> => {
   for (const record of records) {
     if (record.restored === undefined) continue;
-    const { db, coll } = parseNamespace(record._id.ns);
-    for (const part of record.restored) {
-      if (part === "capped") await rebuildOrdinary(deps, { db, coll }, wantedIn(record));
-      const change = deferral(record, part);
-      if (change !== undefined)
-        await idempotent(deps, db, `${record._id.ns}: defers its ${part} again`, { collMod: coll, ...change }, GONE);
-    }
+    for (const part of record.restored) await defer(deps, record, part);
     const held = [...new Set([...record.held, ...record.restored])];
     await deps.store.settle(record._id, { state: "built", held });
     await deps.store.noteRestored(record._id, null);

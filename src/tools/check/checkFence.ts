@@ -5,11 +5,11 @@ import { isWriteBlocked } from "#cutover/fence/writeBlock.ts";
 import { readNewestCutover, readSentOver } from "#cutover/machine/cutoverStore.ts";
 import { isEnd } from "#cutover/machine/cutoverTable.ts";
 import { type CutoverRecord, isSwitchedBy, type Seen } from "#cutover/machine/record.ts";
-import { commandOn, waysOn } from "#cutover/machine/waysOn.ts";
+import { waysOn } from "#cutover/machine/waysOn.ts";
 import { readWhole } from "#cutover/parts/carriedRun.ts";
 import type { MongoClient } from "#io/mongo/connect.ts";
 import type { StateDb } from "#io/state/stateDb.ts";
-import { forwardState } from "#process/capture/stateNames.ts";
+import { switchCommand } from "#process/switch/switchCommand.ts";
 import { type CheckResult, checking, type Say } from "./checkResult.ts";
 
 /** A side that is fenced while services leave it. */
@@ -45,10 +45,6 @@ const isBehind = (record: CutoverRecord, up: Up): boolean =>
 /** What the records say of a fence: `text` is the end of a sentence. */
 type Whose = Readonly<{ level: "ok" | "fail"; text: string; remedy?: string }>;
 
-/** What resumes it and takes it back, as an operator types it. */
-const commandOf = ({ by, state }: Fenced): string =>
-  commandOn(`ferry ${by}`, by === "rollback" ? forwardState(state.name) : state.name);
-
 /** It is that of a cutover which has sent services over, else of the newest one. */
 const whoseOf = (
   fenced: Fenced,
@@ -59,7 +55,7 @@ const whoseOf = (
   const named = ({ _id, fence }: CutoverRecord): string => `${by} ${_id} (${fence})`;
   const mine = sent.find((record) => isBehind(record, up));
   if (mine !== undefined) return { level: "ok", text: `since ${named(mine)} sent services to ${other}` };
-  const byHand = `A fence of your own is lifted by hand; \`${commandOf(fenced)} --abort --allow-both${up === null ? "" : " --fence validator"}\` lifts it, too.`;
+  const byHand = `A fence of your own is lifted by hand; \`${switchCommand(fenced.by, fenced.state.name)} --abort --allow-both${up === null ? "" : " --fence validator"}\` lifts it, too.`;
   if (seen === undefined) return { level: "fail", text: `and no ${by} is noted`, remedy: byHand };
   const { record, free } = seen;
   if (isEnd(record.state))
@@ -72,7 +68,8 @@ const whoseOf = (
   };
 };
 
-const goOn = (fenced: Fenced, record: CutoverRecord): string => `${waysOn(record, commandOf(fenced))}.`;
+const goOn = (fenced: Fenced, record: CutoverRecord): string =>
+  `${waysOn(record, switchCommand(fenced.by, fenced.state.name))}.`;
 
 const fenceText = ({ side }: Fenced, ups: readonly Up[]): string =>
   ups.includes(null)
