@@ -18,15 +18,22 @@ const CALM_MS = 2000;
 /** And before anything is asked, ms: no operator switches what was started a second ago, and what has just started compiles itself. */
 const WARM_MS = 20_000;
 
-/** As an operator would: it is not begun before nothing is missing. */
-const ready = (args: readonly string[]): Promise<void> =>
+/** As an operator would: asks again until it is as it should be. @throws FERRY_TIMEOUT with what it said last */
+const succeeds = (args: readonly string[], what: string): Promise<void> =>
   waitFor(
     async () => {
-      const { status, said } = await ferryEnd([...args, "--ready", "--json"]);
+      const { status, said } = await ferryEnd(args);
       return status === 0 ? { done: undefined } : { seen: said };
     },
-    { what: "nothing to be missing", clock: systemClock, timeoutMs: 60_000, everyMs: 500 },
+    { what, clock: systemClock, timeoutMs: 60_000, everyMs: 500 },
   );
+
+/** Nothing is begun before nothing is missing. */
+const ready = (args: readonly string[]): Promise<void> =>
+  succeeds([...args, "--ready", "--json"], "nothing to be missing");
+
+/** What is still on its way when it is compared is behind: that is no verdict yet. */
+const verified = (args: readonly string[]): Promise<void> => succeeds(args, "all to be compared and equal");
 
 /** Both sides have the same, when what was on its way has arrived. @throws FERRY_TIMEOUT with the last receipt */
 const receiptEqual = (args: readonly string[]): Promise<void> =>
@@ -80,7 +87,7 @@ const roundTrip = async ({ stack, here, there, clients, warmMs }: Field, topolog
   await pause(CALM_MS);
   const done = services.operations + others.operations - before[1];
   const perSecond = (done * 1000) / (performance.now() - before[0]);
-  await ferry(verify);
+  await verified(verify);
   const cutover = ["cutover", ...sides, ...through, ...how];
   await ready(cutover);
   const switching = [...cutover, "--on-release", services.release];
@@ -89,7 +96,7 @@ const roundTrip = async ({ stack, here, there, clients, warmMs }: Field, topolog
   const carryingBack = ["run", "--reverse", ...sides, "--include", `${name}.*`, "--log-level", "error"];
   await using _reverse = running(process.execPath, [MAIN, ...carryingBack]);
   await pause(CALM_MS);
-  await ferry([...verify, "--reverse"]);
+  await verified([...verify, "--reverse"]);
   await services.held(() => receiptEqual([...sides, ...kafka, "--include", `${name}.*`]));
   const back = await switched(services, "source", [
     ...["rollback", ...sides, ...how, "--max-lag", "10s", "--on-release", services.releaseBack],
